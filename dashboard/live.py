@@ -1,0 +1,111 @@
+"""The part of the page that moves: drawn once a second from the shared feed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import panels, shared
+from dashboard.feed import View
+from dashboard.style import heartbeat
+from helix_ray.metrics.snapshot import MetricsSnapshot
+
+CHART_HEIGHT = 260
+
+
+@st.fragment(run_every=1.0)
+def live() -> None:
+    view = shared.feed().latest()
+    _rerun_controls_on_change(view)
+    beat = st.session_state["beat"] = st.session_state.get("beat", 0) + 1
+    st.html(heartbeat(beat))
+    _launched(view)
+    if view.snapshot is None:
+        st.info("No samples yet: no run has been seen in this home. Start one below, or with `helix run` in a terminal.")
+        if view.problem:
+            st.text(view.problem)
+        return
+    _strip(view, view.snapshot)
+    _cards(view.snapshot)
+    _charts(view, view.snapshot)
+    _tables(view.snapshot)
+
+
+def _rerun_controls_on_change(view: View) -> None:
+    """The controls are not redrawn every second; they must be when there is something else to control."""
+    run_id = view.snapshot.run.run_id if view.snapshot else ""
+    launch = shared.feed().client.launched
+    situation = (view.live, view.stale, run_id, launch is not None and launch.poll() is None)
+    before = st.session_state.get("situation")
+    st.session_state["situation"] = situation
+    if before is not None and before != situation:
+        st.rerun()
+
+
+def _launched(view: View) -> None:
+    launch = shared.feed().client.launched
+    if launch is None or view.live:
+        return
+    code = launch.poll()
+    if code is None:
+        st.info("A run is starting; Ray takes 5 to 20 seconds.")
+    elif code != 0:
+        st.error(f"The run started here ended with exit code {code}. Its last lines:")
+        st.code(launch.tail(), language=None)
+
+
+def _strip(view: View, snapshot: MetricsSnapshot) -> None:
+    st.text(panels.state_line(snapshot))
+    st.text(panels.run_lines(snapshot, view.age_s))
+    label = panels.emulator_text(snapshot)
+    if label:
+        st.warning(label)
+    if view.stale:
+        st.error(f"The run has not answered for {view.age_s:.0f} seconds; what you see is old.")
+    elif not view.live:
+        st.info("No live run: this is the last one, as the database has it.")
+    control = snapshot.control
+    if view.live and control.adopted < control.version:
+        st.text("A command is acknowledged and not yet in effect everywhere.")
+
+
+def _cards(snapshot: MetricsSnapshot) -> None:
+    cards = panels.cards(snapshot)
+    for column, card in zip(st.columns(len(cards)), cards, strict=True):
+        with column:
+            st.metric(card.label, card.value, delta=card.note, delta_color="off", delta_arrow="off", border=True, height="stretch")
+
+
+def _charts(view: View, snapshot: MetricsSnapshot) -> None:
+    left, right = st.columns(2)
+    with left:
+        spec, words = panels.queue_chart(view.history, snapshot.queue.capacity)
+        st.caption("Queue depth")
+        st.echarts_chart(spec, key="queue", height=CHART_HEIGHT, alt=words)
+    with right:
+        spec, words = panels.rates_chart(view.history)
+        st.caption("Rates")
+        st.echarts_chart(spec, key="rates", height=CHART_HEIGHT, alt=words)
+
+
+def _tables(snapshot: MetricsSnapshot) -> None:
+    left, right = st.columns(2)
+    with left:
+        st.caption("Recent reads")
+        _table(panels.read_columns(snapshot.recent_reads), "reads")
+    with right:
+        st.caption("Recent mutation alerts: reads with a difference from the reference window, not a diagnosis")
+        _table(panels.read_columns(snapshot.recent_alerts), "alerts")
+    st.text(f"Accuracy against the generator's truth: {panels.accuracy_text(snapshot)}")
+    left, right = st.columns(2)
+    with left:
+        st.caption("Headroom of the API's limits")
+        _table(panels.bucket_columns(snapshot), "buckets")
+    with right:
+        st.caption("Actors")
+        _table(panels.actor_columns(snapshot), "actors")
+
+
+def _table(columns: dict[str, list[str]], key: str) -> None:
+    """Text cells only: whatever a file's header or a model's answer holds is shown as it is."""
+    text_only = {name: st.column_config.TextColumn(name) for name in columns}
+    st.dataframe(columns, column_config=text_only, hide_index=True, height=220, key=key)

@@ -1,0 +1,49 @@
+"""What the analysis engine asks of the rest of the pipeline. The actor answers by calling its peers; tests answer by hand.
+
+Every method may be repeated. A method that reaches a peer which is away waits for it; HelixError, ConnectionError and
+TimeoutError mean that it may be tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from helix_ray.queueing.messages import LeaseReply
+from helix_ray.records import ApiCall, ReadResult
+from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+
+
+@dataclass(frozen=True, slots=True)
+class DrainReply:
+    """How a drain ended: reads handed back to the queue, and results that the sink has not confirmed yet."""
+
+    returned: int
+    unsaved: int = 0
+
+
+class QueuePort(Protocol):
+    async def lease(self, max_reads: int) -> LeaseReply:
+        """A bounded long poll."""
+
+    async def extend(self, lease_ids: list[str]) -> list[str]:
+        """The ids that are lost."""
+
+    async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None: ...
+
+
+class ThrottlePort(Protocol):
+    async def acquire(self, wants: list[Want]) -> AcquireReply:
+        """A bounded long poll: returns as soon as one is granted or all are refused."""
+
+    async def withdraw(self, want_ids: list[str]) -> None: ...
+
+    async def settle(self, settlements: list[Settlement]) -> None: ...
+
+    async def stop(self, message: str) -> None: ...
+
+
+class SinkPort(Protocol):
+    async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
+        """Returns after the commit."""

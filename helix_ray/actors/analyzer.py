@@ -1,0 +1,137 @@
+"""An analyzer as an actor: it knows its peers by name and hosts an `AnalysisEngine`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+
+from helix_ray.actors import names, peers
+from helix_ray.actors.analysis_engine import AnalysisEngine
+from helix_ray.actors.analysis_ports import DrainReply
+from helix_ray.actors.engine_parts import make_parts
+from helix_ray.backends.chat import ChatBackend
+from helix_ray.clock import SystemClock
+from helix_ray.config import Backend, Config
+from helix_ray.errors import MissingSecretError
+from helix_ray.queueing.messages import LeaseReply
+from helix_ray.records import ApiCall, DesiredState, ReadResult
+from helix_ray.secrets import GROQ_API_KEY, Secret
+from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+
+WAIT_S = 2.0
+ANSWER_MARGIN_S = 10.0
+"""Beyond a wait that was asked for: a peer that is slower than this is taken for dead, and the call is repeated."""
+MAX_CONNECTIONS = 1024
+"""The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
+
+
+class _Peers:
+    """Queue, throttle and sink as the engine's ports."""
+
+    def __init__(self, holder: str) -> None:
+        self._holder = holder
+
+    async def lease(self, max_reads: int) -> LeaseReply:
+        timeout_s = WAIT_S + ANSWER_MARGIN_S
+        reply: LeaseReply = await peers.call(names.QUEUE, "lease", self._holder, max_reads, WAIT_S, timeout_s=timeout_s)
+        return reply
+
+    async def extend(self, lease_ids: list[str]) -> list[str]:
+        lost: list[str] = await peers.call(names.QUEUE, "extend", self._holder, lease_ids, timeout_s=ANSWER_MARGIN_S)
+        return lost
+
+    async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
+        await peers.call(names.QUEUE, "nack", self._holder, lease_id, fence, read_indices, timeout_s=ANSWER_MARGIN_S)
+
+    async def acquire(self, wants: list[Want]) -> AcquireReply:
+        timeout_s = WAIT_S + ANSWER_MARGIN_S
+        reply: AcquireReply = await peers.call(names.THROTTLE, "acquire", self._holder, wants, WAIT_S, timeout_s=timeout_s)
+        return reply
+
+    async def withdraw(self, want_ids: list[str]) -> None:
+        await peers.call(names.THROTTLE, "withdraw", self._holder, want_ids, timeout_s=ANSWER_MARGIN_S)
+
+    async def settle(self, settlements: list[Settlement]) -> None:
+        await peers.call(names.THROTTLE, "settle", self._holder, settlements, timeout_s=ANSWER_MARGIN_S)
+
+    async def stop(self, message: str) -> None:
+        await peers.call(names.THROTTLE, "stop", message, timeout_s=ANSWER_MARGIN_S)
+
+    async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
+        """As long as it takes: a sink without its database makes its callers wait."""
+        await peers.call(names.SINK, "write", self._holder, results, calls)
+
+
+class AnalyzerActor:
+    """Analyzer ``index``. ``secrets``: the API key; ``base_url``: the API's address when it is not Groq's own."""
+
+    def __init__(
+        self, index: int, config_json: str, secrets: Secret | Mapping[str, str] | None, base_url: str | None, run_nonce: str
+    ) -> None:
+        self._name = names.analyzer(index)
+        self._config_json = config_json
+        self._api_key = secrets.reveal() if isinstance(secrets, Secret) else (secrets or {}).get(GROQ_API_KEY)
+        self._base_url = base_url
+        self._run_nonce = run_nonce
+        self._incarnation = uuid.uuid4().hex[:12]
+        self._state = DesiredState()
+        self._engine: AnalysisEngine | None = None
+        self._backend: ChatBackend | None = None
+        self._beat: asyncio.Task[None] | None = None
+
+    async def ping(self) -> str:
+        """Another value means that this analyzer started again, holding nothing. Raises what ended the heartbeat."""
+        if self._beat is not None and self._beat.done():
+            self._beat.result()
+        return self._incarnation
+
+    async def run(self) -> str:
+        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that."""
+        engine = self._make_engine()
+        if self._beat is None:  # the first run of this incarnation: what its predecessor held is free again
+            await peers.call(names.QUEUE, "release", self._name, timeout_s=ANSWER_MARGIN_S)
+            await peers.call(names.THROTTLE, "release", self._name, timeout_s=ANSWER_MARGIN_S)
+            from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
+
+            self._beat = asyncio.create_task(Heartbeat().beat(self._name, engine.counters, self._adopt, engine.text))
+        try:
+            return await engine.run()
+        finally:
+            if self._backend is not None:
+                await self._backend.aclose()
+
+    async def drain(self, timeout_s: float) -> DrainReply:
+        """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice."""
+        return await self._make_engine().drain(timeout_s)
+
+    async def resize(self, requests_in_flight: int) -> None:
+        self._make_engine().resize(min(requests_in_flight, MAX_CONNECTIONS))
+
+    async def stats(self) -> dict[str, float]:
+        """Counters since this actor's start."""
+        return self._make_engine().counters()
+
+    def _adopt(self, state: DesiredState) -> None:
+        self._make_engine().adopt(state)
+
+    def _make_engine(self) -> AnalysisEngine:
+        """Made when first needed, since a constructor that raises would end the actor for good."""
+        if self._engine is None:
+            config = Config.model_validate_json(self._config_json)
+            self._backend = self._make_backend(config.analyzer.backend)
+            port = _Peers(self._name)
+            rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
+            clock = SystemClock()
+            self._engine = AnalysisEngine(make_parts(config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng))
+        return self._engine
+
+    def _make_backend(self, kind: Backend) -> ChatBackend | None:
+        if kind is Backend.ALIGNER:
+            return None
+        from helix_ray.backends.groq_client import GroqChat  # noqa: PLC0415  (the SDK weighs 15 MB that the aligner needs not)
+
+        if self._api_key is None:
+            raise MissingSecretError(f"analyzer.backend is {kind.value}, but this analyzer was given no API key; set {GROQ_API_KEY}")
+        return GroqChat(self._api_key, self._base_url, MAX_CONNECTIONS)

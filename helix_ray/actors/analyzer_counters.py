@@ -1,0 +1,60 @@
+"""What one analyzer counts, absolute since its start."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+
+from helix_ray.records import Disposition, ReadResult, TokenUsage
+from helix_ray.scoring.summary import TypeCounts
+
+_LATENCIES = 1024
+
+
+class AnalyzerCounters:
+    def __init__(self) -> None:
+        self.analysed = 0  # reads with their final result, of any disposition
+        self.dead_letters = 0
+        self.requests = 0  # that left this machine
+        self.rate_limited = 0  # of these, answered by a 429
+        self.failures = 0  # attempts that counted against a read
+        self.tokens = [0, 0, 0]  # prompt, cached, completion
+        self.cost_usd = 0.0  # requests of unknown outcome at their worst case
+        self._matches = TypeCounts()
+        self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
+
+    def answered(self, usage: TokenUsage | None, cost: Decimal, latency_ms: float) -> None:
+        if usage is not None:
+            self.tokens[0] += usage.prompt
+            self.tokens[1] += usage.cached
+            self.tokens[2] += usage.completion
+        self.cost_usd += float(cost)
+        self._latencies_ms.append(latency_ms)
+
+    def finished(self, result: ReadResult) -> None:
+        self.analysed += 1
+        if result.disposition is Disposition.DEAD_LETTER:
+            self.dead_letters += 1
+        if result.variants:
+            self._matches.add(result.variants)
+
+    def as_dict(self) -> dict[str, float]:
+        """Flat numbers for the metrics actor. Latencies are those of the last 1,024 answers, in milliseconds."""
+        flat: dict[str, float] = {
+            "analysed": self.analysed,
+            "dead_letters": self.dead_letters,
+            "requests": self.requests,
+            "rate_limited": self.rate_limited,
+            "failures": self.failures,
+            "tokens_prompt": self.tokens[0],
+            "tokens_cached": self.tokens[1],
+            "tokens_completion": self.tokens[2],
+            "cost_usd": self.cost_usd,
+        }
+        for kind, (tp, fp, fn) in self._matches.as_dict().items():
+            flat |= {f"tp.{kind}": tp, f"fp.{kind}": fp, f"fn.{kind}": fn}
+        ordered = sorted(self._latencies_ms)
+        if ordered:
+            for percent in (50, 95, 99):
+                flat[f"latency_ms_p{percent}"] = ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+        return flat

@@ -1,0 +1,90 @@
+"""Our own local Ray: started with the run, gone with the run, closed to everyone without its token.
+
+``import ray`` reads the authentication mode once, so the environment is set first and ray is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from helix_ray.actors import names
+from helix_ray.config import RayConfig
+
+KEPT_SESSIONS = 2
+"""Log folders of earlier runs that are kept; Ray itself never deletes any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    address: str
+    dashboard_url: str | None
+    token_path: Path
+    logs: Path
+
+
+def prepare_environment(home: Path) -> Path:
+    """Makes the token (mode 0600) and sets what Ray reads from the environment; the token's path. Before ``import ray``."""
+    token_path = home / "ray_token"
+    if not token_path.exists():
+        descriptor = os.open(token_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+    token_path.chmod(0o600)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_path)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_DEDUP_LOGS"] = "0"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    os.environ.pop("RAY_ADDRESS", None)  # this run starts its own
+    return token_path
+
+
+@contextmanager
+def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
+    """Ray for this process and its actors; shut down on leaving."""
+    token_path = prepare_environment(home)
+    temp = _temp_dir(home)
+    import ray  # noqa: PLC0415  (after the environment is set)
+
+    context = ray.init(
+        address="local",
+        namespace=names.NAMESPACE,
+        num_cpus=max(2, os.cpu_count() or 2),
+        include_dashboard=config.dashboard,
+        dashboard_host="127.0.0.1",
+        dashboard_port=config.dashboard_port,
+        object_store_memory=config.object_store_mb * 1_000_000,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(temp),
+    )
+    try:
+        url = context.dashboard_url if config.dashboard else None
+        yield Cluster(
+            address=str(context.address_info["gcs_address"]),
+            dashboard_url=f"http://{url}" if url else None,
+            token_path=token_path,
+            logs=Path(str(context.address_info["session_dir"])) / "logs",
+        )
+    finally:
+        ray.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _temp_dir(home: Path) -> Path:
+    """A short path of this home's own (a UNIX socket's path has at most 107 bytes), cleared of old sessions."""
+    digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:10]
+    temp = Path(tempfile.gettempdir()) / f"helix-ray-{os.getuid()}-{digest}"
+    temp.mkdir(mode=0o700, exist_ok=True)
+    sessions = sorted((path for path in temp.glob("session_20*") if not path.is_symlink()), key=lambda path: path.name)
+    for old in sessions[: -KEPT_SESSIONS or None]:
+        with suppress(OSError):
+            shutil.rmtree(old)
+    return temp

@@ -1,0 +1,195 @@
+"""What the control actor decides and writes down; the actor itself is only its door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from helix_ray.clock import Clock
+from helix_ray.errors import DatabaseLostError, HelixError
+from helix_ray.metrics.control_log import encode_change, replay
+from helix_ray.metrics.desired import Change, Rejection, plan
+from helix_ray.records import Ack, Action, Command, DesiredState
+from helix_ray.storage.ledger import ControlEvent, ControlOutcome
+
+LEDGER_DEADLINE_S = 3.0
+LEDGER_DOWN = (HelixError, TimeoutError, OSError)
+ENDINGS = (Action.DRAIN, Action.STOP)
+MAX_TEXT = 200  # of who and why, which people write
+
+
+class ControlLedger(Protocol):
+    async def record_control(self, run_id: str, event: ControlEvent) -> bool: ...
+
+    async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None: ...
+
+    async def control_events(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
+        """Every command of the run, in the order in which they were asked."""
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One accepted or refused command of this session, as far as it has come."""
+
+    event: ControlEvent
+    ack: Ack
+    recorded: bool
+    marked: bool  # the acknowledgement is in the ledger
+    in_effect: bool = False
+
+
+class ControlDesk:
+    """The desired state and its log. Calls are serialised, so that the log's order is the order of the changes.
+
+    Nothing is answered before the log of this session has been read; the exception is the order to end, which a lost
+    database must not keep anyone from: it acts at once and is recorded when the database is back.
+    """
+
+    def __init__(self, run_id: str, since: float, connect: Callable[[], Awaitable[ControlLedger]], clock: Clock) -> None:
+        self._run_id = run_id
+        self._since = since  # Unix seconds: commands of earlier sessions of this run are history
+        self._connect = connect
+        self._clock = clock
+        self._ledger: ControlLedger | None = None
+        self._state = DesiredState()
+        self._entries: dict[str, _Entry] = {}
+        self._rebuilt = False
+        self._lock = asyncio.Lock()
+
+    async def state(self) -> DesiredState:
+        """DatabaseLostError until the state of this session is known again."""
+        if not self._rebuilt and self._state.ending is None:
+            async with self._lock:
+                await self._rebuild()
+        return self._state
+
+    async def send(self, command: Command) -> Ack:
+        """Records, then acts. The same ``request_id`` gets the same answer and changes nothing."""
+        async with self._lock:
+            try:
+                await self._rebuild()
+            except DatabaseLostError as lost:
+                if command.action not in ENDINGS:
+                    return Ack(command.request_id, False, self._state.version, f"not done, since it cannot be recorded: {lost}")
+            known = self._entries.get(command.request_id)
+            return known.ack if known is not None else await self._act(command)
+
+    async def in_effect(self, version: int) -> None:
+        """Every producer and analyzer follows ``version``: the commands up to it are in effect."""
+        async with self._lock:
+            for entry in self._entries.values():
+                if entry.ack.accepted and entry.ack.version <= version and not entry.in_effect:
+                    entry.in_effect = await self._mark(entry, ControlOutcome(in_effect_at=self._clock.now()))
+
+    async def tidy(self) -> None:
+        """Writes down what could not be written when it happened. Quiet while the database is away."""
+        async with self._lock:
+            try:
+                await self._rebuild()
+            except DatabaseLostError:
+                return
+            for entry in self._entries.values():
+                if not entry.marked:
+                    await self._write(entry)
+
+    async def _act(self, command: Command) -> Ack:
+        now = self._clock.now()
+        planned = plan(self._state, command, now.timestamp())
+        value_from, value_to = encode_change(self._state, planned.state) if isinstance(planned, Change) else (None, None)
+        event = ControlEvent(
+            request_id=command.request_id,
+            action=command.action.value,
+            actor=command.actor[:MAX_TEXT],
+            asked_at=now,
+            reason=command.reason[:MAX_TEXT] if command.reason else None,
+            value_from=value_from,
+            value_to=value_to,
+        )
+        if isinstance(planned, Rejection):
+            ack = Ack(command.request_id, False, self._state.version, planned.message)
+        else:
+            message = f"{planned.value_from} → {planned.value_to}" + (f" ({planned.note})" if planned.note else "")
+            ack = Ack(command.request_id, True, planned.state.version, message, planned.value_from, planned.value_to)
+        entry = _Entry(event, ack, recorded=False, marked=False)
+        if not await self._record(entry) and command.action not in ENDINGS:
+            return Ack(
+                command.request_id, False, self._state.version, "not done, since it cannot be recorded: the database does not answer"
+            )
+        if isinstance(planned, Change):
+            self._state = planned.state
+        self._entries[command.request_id] = entry
+        if entry.recorded:
+            await self._write(entry)
+        return ack
+
+    async def _write(self, entry: _Entry) -> None:
+        if entry.recorded or await self._record(entry):
+            outcome = ControlOutcome(accepted=entry.ack.accepted, message=entry.ack.message, acknowledged_at=self._clock.now())
+            entry.marked = await self._mark(entry, outcome)
+
+    async def _record(self, entry: _Entry) -> bool:
+        try:
+            ledger = await self._open()
+            await asyncio.wait_for(ledger.record_control(self._run_id, entry.event), LEDGER_DEADLINE_S)
+        except LEDGER_DOWN:
+            await self._drop()
+            return False
+        entry.recorded = True
+        return True
+
+    async def _mark(self, entry: _Entry, outcome: ControlOutcome) -> bool:
+        if not entry.recorded:
+            return False
+        try:
+            ledger = await self._open()
+            await asyncio.wait_for(ledger.mark_control(entry.event.request_id, outcome), LEDGER_DEADLINE_S)
+        except LEDGER_DOWN:
+            await self._drop()
+            return False  # the next tidy or in_effect tries again
+        return True
+
+    async def _rebuild(self) -> None:
+        """Reads the log of this session once. Orders to end that were given meanwhile stay on top of it."""
+        if self._rebuilt:
+            return
+        try:
+            ledger = await self._open()
+            rows = await asyncio.wait_for(ledger.control_events(self._run_id), LEDGER_DEADLINE_S)
+        except LEDGER_DOWN as error:
+            await self._drop()
+            raise DatabaseLostError("the log of commands cannot be read: the database does not answer") from error
+        session = [row for row in rows if row[0].asked_at.timestamp() >= self._since]
+        given = list(self._entries.values())
+        self._entries = {}
+        state = DesiredState()
+        for event, outcome in session:
+            accepted = outcome.accepted is not False and event.value_to is not None
+            if accepted:
+                state = replay([event.value_to], state)
+            ack = Ack(event.request_id, accepted, state.version, outcome.message or "done", event.value_from, event.value_to)
+            self._entries[event.request_id] = _Entry(
+                event, ack, True, outcome.acknowledged_at is not None, outcome.in_effect_at is not None
+            )
+        for entry in given:
+            if entry.ack.accepted and entry.event.request_id not in self._entries:
+                state = replay([entry.event.value_to], state)
+            self._entries.setdefault(entry.event.request_id, entry)
+        self._state, self._rebuilt = state, True
+
+    async def _open(self) -> ControlLedger:
+        if self._ledger is None:
+            self._ledger = await asyncio.wait_for(self._connect(), LEDGER_DEADLINE_S)
+        return self._ledger
+
+    async def _drop(self) -> None:
+        """A connection that failed is not used again."""
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            try:
+                await asyncio.wait_for(ledger.aclose(), LEDGER_DEADLINE_S)
+            except LEDGER_DOWN:
+                return  # it was lost already

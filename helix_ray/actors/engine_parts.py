@@ -1,0 +1,104 @@
+"""What an analysis engine is made of, put together from a configuration."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from helix_ray.actors.analysis_ports import QueuePort, SinkPort, ThrottlePort
+from helix_ray.actors.analyst import Analyst, RequestLimits
+from helix_ray.actors.analyzer_counters import AnalyzerCounters
+from helix_ray.actors.held_reads import HeldReads
+from helix_ray.actors.permit_client import PermitClient
+from helix_ray.actors.read_results import ALIGNER, ResultMaker
+from helix_ray.actors.request_log import RequestLog
+from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
+from helix_ray.analysis.payload import PayloadBuilder
+from helix_ray.analysis.prices import price_of
+from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.schema import SCHEMA_HASH
+from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.backends.chat import ChatBackend
+from helix_ray.clock import Clock
+from helix_ray.config import Config
+
+LEAST_UNSAVED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """``analyst`` and ``permits`` are None for the aligner, which asks nobody. Times are seconds, the rest are counts of reads."""
+
+    queue: QueuePort
+    throttle: ThrottlePort
+    outbox: ResultOutbox
+    held: HeldReads
+    counters: AnalyzerCounters
+    results: ResultMaker
+    clock: Clock
+    analyst: Analyst | None
+    permits: PermitClient | None
+    requests_in_flight: int
+    batch_size: int
+    max_unsaved: int  # results waiting for their commit, above which nothing is leased
+    lease_timeout_s: float
+
+
+def make_parts(
+    config: Config,
+    queue: QueuePort,
+    throttle: ThrottlePort,
+    sink: SinkPort,
+    backend: ChatBackend | None,
+    *,
+    clock: Clock,
+    nonce: str,
+    rng: random.Random,
+    linger_s: float = LINGER_S,
+) -> EngineParts:
+    """``backend`` None: the aligner. ``nonce``: of the run, so that a read's opaque id differs between runs and not within one.
+
+    Raises ConfigError for a model without a price and an unknown prompt.
+    """
+    counters, outbox = AnalyzerCounters(), ResultOutbox(sink, clock, linger_s)
+    analyst, permits, results = None, None, ResultMaker(ALIGNER, None, None, None)
+    if backend is not None:
+        settings, prompt = config.analyzer, get_prompt(config.analyzer.prompt)
+        results = ResultMaker(settings.model, prompt.name, prompt.sha256, SCHEMA_HASH)
+        permits = PermitClient(throttle, clock)
+        analyst = Analyst(
+            backend,
+            permits,
+            PayloadBuilder(
+                prompt,
+                model=settings.model,
+                seed=config.run.seed,
+                max_completion_tokens=settings.max_completion_tokens,
+                reasoning_effort=settings.reasoning_effort,
+                service_tier=settings.service_tier,
+            ),
+            TokenEstimator(prompt),
+            price_of(settings.model),
+            RequestLimits(settings.max_completion_tokens, settings.request_timeout_s, config.retry),
+            results,
+            RequestLog(permits, lambda call: outbox.add(None, (call,)), counters, clock, settings.model),
+            counters,
+            clock,
+            nonce,
+            rng,
+        )
+    return EngineParts(
+        queue=queue,
+        throttle=throttle,
+        outbox=outbox,
+        held=HeldReads(),
+        counters=counters,
+        results=results,
+        clock=clock,
+        analyst=analyst,
+        permits=permits,
+        requests_in_flight=config.analyzer.requests_in_flight,
+        batch_size=config.source.batch_size,
+        max_unsaved=max(LEAST_UNSAVED, 2 * config.sink.batch_size),
+        lease_timeout_s=config.queue.lease_timeout_s,
+    )

@@ -1,0 +1,108 @@
+"""Which reads this analyzer holds, and under which lease.
+
+accept ──► held ──finish──► unsaved ──commit──► gone
+             └──give_back──► returned to the queue       └ or drop: the lease was lost before anything was sent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from helix_ray.queueing.messages import Lease
+from helix_ray.records import Read
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One read on its way to its result."""
+
+    read: Read
+    lease_id: str
+    queue_ms: float
+    failures: int = 0  # of the API, counted against retry.max_attempts
+    lost: bool = False  # the lease is gone; an answer that was paid for is stored all the same
+    finished: bool = False
+    request: Any = None  # what the analyst built for it, kept between attempts
+
+
+@dataclass(slots=True)
+class _Held:
+    fence: int
+    remaining: set[int] = field(default_factory=set)  # read indices neither committed nor returned
+
+
+class HeldReads:
+    def __init__(self) -> None:
+        self._jobs: dict[int, Job] = {}
+        self._leases: dict[str, _Held] = {}
+        self._returns: dict[str, tuple[int, list[int]]] = {}
+        self.held = 0  # reads not finished yet
+
+    def accept(self, lease: Lease) -> list[Job]:
+        """The jobs that are new. A read that is here already (its former lease expired) goes on under the new lease."""
+        entry = self._leases[lease.lease_id] = _Held(lease.fence, set(lease.batch.read_index))
+        jobs: list[Job] = []
+        for read, queue_ms in zip(lease.batch.rows(), lease.queue_ms, strict=True):
+            known = self._jobs.get(read.read_index)
+            if known is not None:
+                self._forget(known)
+                known.lease_id, known.lost = lease.lease_id, False
+                continue
+            job = self._jobs[read.read_index] = Job(read, lease.lease_id, queue_ms)
+            jobs.append(job)
+        self.held += len(jobs)
+        if not entry.remaining:
+            del self._leases[lease.lease_id]
+        return jobs
+
+    def lease_ids(self) -> list[str]:
+        return list(self._leases)
+
+    def lose(self, lease_ids: Iterable[str]) -> None:
+        """These leases expired: what was not sent yet is not ours any more."""
+        for lease_id in lease_ids:
+            entry = self._leases.pop(lease_id, None)
+            for index in entry.remaining if entry else ():
+                self._jobs[index].lost = True
+
+    def finish(self, job: Job) -> None:
+        job.finished = True
+        self.held -= 1
+
+    def commit(self, read_indices: Iterable[int]) -> None:
+        for index in read_indices:
+            job = self._jobs.pop(index, None)
+            if job is not None:
+                self._forget(job)
+
+    def drop(self, job: Job) -> None:
+        """A lost read that nothing was sent for: whoever leases it next does the work."""
+        self._jobs.pop(job.read.read_index, None)
+        self.held -= 1
+
+    def give_back(self, job: Job) -> None:
+        """Takes the read out, to be returned to the queue by the next `take_returns`."""
+        entry = self._leases.get(job.lease_id)
+        if entry is not None and not job.lost:
+            self._returns.setdefault(job.lease_id, (entry.fence, []))[1].append(job.read.read_index)
+        self._forget(job)
+        self.drop(job)
+
+    @property
+    def has_returns(self) -> bool:
+        return bool(self._returns)
+
+    def take_returns(self) -> list[tuple[str, int, list[int]]]:
+        """(lease id, fence, read indices) to return to the queue."""
+        returns = [(lease_id, fence, indices) for lease_id, (fence, indices) in self._returns.items()]
+        self._returns.clear()
+        return returns
+
+    def _forget(self, job: Job) -> None:
+        entry = self._leases.get(job.lease_id)
+        if entry is not None:
+            entry.remaining.discard(job.read.read_index)
+            if not entry.remaining:
+                del self._leases[job.lease_id]

@@ -1,0 +1,156 @@
+"""The queue as an actor: waiting is done here, deciding in `queueing.bounded_queue`.
+
+One event loop and no concurrency groups (each group would have a loop of its own). Every wait is a bounded long-poll, and a
+caller that waits costs one future: whoever makes room wakes the first in the line, not all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from helix_ray.actors import names
+from helix_ray.actors.long_poll import resolve, within
+from helix_ray.clock import Clock, SystemClock
+from helix_ray.queueing.bounded_queue import BoundedQueue
+from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
+from helix_ray.queueing.put_line import BlockedPut
+from helix_ray.records import ReadBatch
+
+SWEEP_INTERVAL_S = 1.0
+
+
+class QueueActor:
+    """Every method may be called again with the same arguments: nothing is admitted, counted or returned twice."""
+
+    def __init__(self, config: dict[str, Any], clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._queue = BoundedQueue(config["capacity"], config["low_watermark"], config["lease_timeout_s"], uuid.uuid4().hex[:12])
+        self._blocked: dict[BlockedPut, asyncio.Future[PutReply]] = {}
+        self._idle: dict[asyncio.Future[LeaseReply], tuple[str, int]] = {}  # lease calls that wait: holder, max_reads
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def ping(self) -> str:
+        """The epoch: another one means that this queue started again, empty. Raises what ended a background task."""
+        for task in filter(asyncio.Task.done, self._tasks):
+            task.result()
+        return self._queue.epoch
+
+    async def open(self, done: list[tuple[int, int]], producers: int) -> str:
+        """Starts the flow. ``done``: ranges in the ledger; ``producers``: how many will call `finish_input`. The epoch."""
+        self._queue.open(done, producers)
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(work) for work in (self._sweep_forever(), self._beat())]
+        self._wake()
+        return self._queue.epoch
+
+    async def put(self, producer: int, batch: ReadBatch, wait_s: float = 2.0) -> PutReply:
+        """Blocks up to ``wait_s`` while the queue is full. ``producer`` only names the caller; a batch may be put again."""
+        queue = self._queue
+        if queue.input_closed:
+            return PutReply("closed", queue.epoch, 0)
+        self._sweep()
+        admitted, rest = queue.offer(batch.rows(), self._clock.monotonic())
+        if not rest:
+            self._wake()
+            return PutReply("admitted", queue.epoch, admitted)
+        put = queue.line.join(rest, admitted, self._clock.monotonic())
+        future = self._blocked[put] = asyncio.get_running_loop().create_future()
+        self._wake()
+        try:
+            return await within(future, wait_s) or PutReply("full", queue.epoch, put.admitted)
+        finally:
+            self._blocked.pop(put, None)
+            queue.line.leave(put, self._clock.monotonic())
+
+    async def done_ranges(self) -> DoneReply:
+        return DoneReply(self._queue.epoch, self._queue.done_ranges(), self._queue.opened)
+
+    async def finish_input(self, producer: int, total_reads: int | None) -> None:
+        self._queue.finish_input(producer, total_reads)
+        self._wake()
+
+    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
+        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it."""
+        future: asyncio.Future[LeaseReply] = asyncio.get_running_loop().create_future()
+        self._idle[future] = (holder, max_reads)
+        self._sweep()
+        try:
+            return await within(future, wait_s) or LeaseReply("empty", self._queue.epoch, None)
+        finally:
+            self._idle.pop(future, None)
+
+    async def extend(self, holder: str, lease_ids: list[str]) -> list[str]:
+        """The holder's heartbeat; returns the leases that it does not hold any more."""
+        self._sweep()
+        return self._queue.extend(holder, lease_ids, self._clock.monotonic())
+
+    async def nack(self, holder: str, lease_id: str, fence: int, read_indices: list[int]) -> None:
+        """Hands reads back unanswered; they are leased again before any other."""
+        self._queue.nack(holder, lease_id, fence, read_indices)
+        self._wake()
+
+    async def ack(self, read_indices: list[int]) -> int:
+        """From the sink, after its commit. Returns how many were not known to be done."""
+        fresh = self._queue.ack(read_indices)
+        self._wake()
+        return fresh
+
+    async def release(self, holder: str) -> int:
+        """For the supervisor: this holder died. Its calls that still wait here get nothing either."""
+        for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
+            del self._idle[future]
+            resolve(future, LeaseReply("empty", self._queue.epoch, None))
+        released = self._queue.release(holder)
+        self._wake()
+        return released
+
+    async def close_input(self) -> None:
+        """No put is taken any more; what is inside may still be leased."""
+        self._queue.input_closed = True
+        for put, future in self._blocked.items():
+            resolve(future, PutReply("closed", self._queue.epoch, put.admitted))
+        self._wake()
+
+    async def close_leases(self) -> None:
+        """Nothing is leased any more; what is inside stays, to be counted and resumed."""
+        self._queue.leases_closed = True
+        self._wake()
+
+    async def stats(self) -> QueueStats:
+        self._sweep()
+        return self._queue.stats(self._clock.monotonic())
+
+    def _sweep(self) -> None:
+        self._queue.sweep(self._clock.monotonic())
+        self._wake()
+
+    def _wake(self) -> None:
+        """Serves who waits, first come first: room lets puts in, their reads serve leases, and those make room again."""
+        queue, now = self._queue, self._clock.monotonic()
+        moved = True
+        while moved:
+            moved = False
+            for put in queue.serve_line(now):
+                resolve(self._blocked[put], PutReply("admitted", queue.epoch, put.admitted))
+                moved = True
+            while self._idle and (queue.servable or queue.exhausted):
+                future, (holder, max_reads) = next(iter(self._idle.items()))
+                del self._idle[future]
+                lease = queue.lease(holder, max(1, max_reads), now)
+                resolve(future, LeaseReply("granted" if lease else "closed", queue.epoch, lease))
+                moved = True
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await self._clock.sleep(SWEEP_INTERVAL_S)
+            self._sweep()
+
+    async def _beat(self) -> None:
+        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)
+
+        await Heartbeat().beat(names.QUEUE, self._counters, lambda state: None)
+
+    def _counters(self) -> dict[str, float]:
+        return self._queue.stats(self._clock.monotonic()).counters()

@@ -1,0 +1,115 @@
+"""The final result of a read, for each of its endings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from helix_ray.actors.held_reads import Job
+from helix_ray.analysis.answers import ParsedAnswer
+from helix_ray.analysis.completion import Completion, printable
+from helix_ray.analysis.judge import judge_calls
+from helix_ray.backends.aligner import align_calls
+from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
+from helix_ray.scoring.exact import score
+from helix_ray.scoring.variants import JudgedCall, variant_type
+
+ALIGNER = "aligner"
+MAX_ANSWER = 100_000
+MAX_ERROR = 1000
+
+
+class ResultMaker:
+    """Knows what all results of a run have in common."""
+
+    def __init__(self, model: str, prompt: str | None, prompt_hash: str | None, schema_hash: str | None) -> None:
+        self._model = model
+        self._prompt = prompt
+        self._prompt_hash = prompt_hash
+        self._schema_hash = schema_hash
+
+    def preset(self, job: Job, now: datetime) -> ReadResult:
+        """A read whose source already named its ending: unplaced, filtered or malformed."""
+        read = job.read
+        assert read.disposition is not None
+        return ReadResult(read, read.disposition, score(read.truth, ()), queue_ms=job.queue_ms, error_kind=read.reason, finished_at=now)
+
+    def aligned(self, job: Job, now: datetime) -> ReadResult:
+        """The aligner's own answer."""
+        read = job.read
+        found = align_calls(read.ref_seq, read.seq)
+        calls = [JudgedCall(pos, ref, alt, None, "ok", variant_type(ref, alt)) for pos, ref, alt in found]
+        variants = score(read.truth, calls)
+        if read.truth is None:
+            variants += baseline(found)
+        return ReadResult(read, Disposition.STORED, variants, bool(calls), model=ALIGNER, queue_ms=job.queue_ms, finished_at=now)
+
+    def stored(self, job: Job, answer: ParsedAnswer, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float) -> ReadResult:
+        """A valid answer, whether or not its calls are right."""
+        read, completion = job.read, answer.completion
+        calls = judge_calls(answer.calls, read.ref_seq)
+        variants = score(read.truth, calls)
+        if read.truth is None:
+            variants += baseline(align_calls(read.ref_seq, read.seq))
+        return ReadResult(
+            read,
+            Disposition.STORED,
+            variants,
+            any(call.outcome == "ok" for call in calls),
+            raw_answer=printable(completion.content, MAX_ANSWER),
+            model=completion.model or self._model,
+            prompt=self._prompt,
+            prompt_hash=self._prompt_hash,
+            schema_hash=self._schema_hash,
+            system_fingerprint=completion.system_fingerprint,
+            service_tier=completion.service_tier,
+            call_id=call_id,
+            cost_usd=cost,
+            latency_ms=latency_ms,
+            queue_ms=job.queue_ms,
+            attempts=job.failures + 1,
+            finished_at=now,
+        )
+
+    def dead_letter(
+        self,
+        job: Job,
+        error_kind: str,
+        error: str,
+        now: datetime,
+        *,
+        call_id: str | None = None,
+        cost: Decimal = Decimal(0),
+        completion: Completion | None = None,
+        latency_ms: float | None = None,
+    ) -> ReadResult:
+        """No valid answer: the whole truth counts as missed. ``completion`` is the answer that was paid for, if any was."""
+        return ReadResult(
+            job.read,
+            Disposition.DEAD_LETTER,
+            score(job.read.truth, ()),
+            raw_answer=printable(completion.content, MAX_ANSWER) if completion else None,
+            model=(completion.model if completion else None) or self._model,
+            prompt=self._prompt,
+            prompt_hash=self._prompt_hash,
+            schema_hash=self._schema_hash,
+            system_fingerprint=completion.system_fingerprint if completion else None,
+            service_tier=completion.service_tier if completion else None,
+            call_id=call_id,
+            cost_usd=cost,
+            latency_ms=latency_ms,
+            queue_ms=job.queue_ms,
+            attempts=job.failures + (1 if completion else 0),
+            error_kind=error_kind,
+            error=printable(error, MAX_ERROR),
+            finished_at=now,
+        )
+
+
+def baseline(calls: list[tuple[int, str, str]]) -> list[ScoredVariant]:
+    """The aligner's calls beside an answer. They are stored only where no truth is known: there alone they say something new."""
+    return [ScoredVariant("baseline", *call, variant_type(call[1], call[2]), None, None, "ok", None, None) for call in calls]
+
+
+def needs_analysis(read: Read) -> bool:
+    return read.disposition is None

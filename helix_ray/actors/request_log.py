@@ -1,0 +1,140 @@
+"""The books of every request: its permit is settled with the throttle, its row goes to the sink. Nothing is sent off the books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from helix_ray.actors.analyzer_counters import AnalyzerCounters
+from helix_ray.actors.held_reads import Job
+from helix_ray.actors.permit_client import PermitClient
+from helix_ray.analysis.answers import AnswerError
+from helix_ray.analysis.completion import Completion, printable
+from helix_ray.backends.chat import ChatReply
+from helix_ray.clock import Clock
+from helix_ray.records import ApiCall, CallState, TokenUsage
+from helix_ray.throttle.headers import read_limits
+from helix_ray.throttle.messages import LimitReading, RateLimitDetail, Settlement
+
+_MAX_ERROR = 1000
+_NOTHING = Decimal(0)
+_NO_TOKENS = TokenUsage(0, 0, 0)
+
+
+class Sent(NamedTuple):
+    """A request that has its permit."""
+
+    job: Job
+    call_id: str  # uuid
+    permit_id: str
+    worst_case_usd: Decimal
+    created_at: datetime
+    sent_at: float  # monotonic seconds
+
+
+class RequestLog:
+    def __init__(
+        self, permits: PermitClient, add_call: Callable[[ApiCall], None], counters: AnalyzerCounters, clock: Clock, model: str
+    ) -> None:
+        self._permits = permits
+        self._add_call = add_call
+        self._counters = counters
+        self._clock = clock
+        self._model = model
+
+    def unused(self, sent: Sent) -> None:
+        """The permit came, but there is nothing to send any more."""
+        self._permits.settle(Settlement(sent.permit_id, "not_sent"))
+
+    def not_sent(self, sent: Sent, error_kind: str, error: str) -> None:
+        """No connection: nothing left this machine."""
+        self._permits.settle(Settlement(sent.permit_id, "not_sent"))
+        self._row(sent, CallState.INTENDED, error_kind=error_kind, error=error)
+
+    def unknown(
+        self,
+        sent: Sent,
+        error_kind: str,
+        error: str,
+        *,
+        status: int | None = None,
+        latency_s: float | None = None,
+        reading: LimitReading | None = None,
+    ) -> None:
+        """It left and nobody knows what it cost: it counts at its worst case, or a resumed run could pass its budget."""
+        self._counters.requests += 1
+        cost = sent.worst_case_usd
+        self._counters.cost_usd += float(cost)
+        self._permits.settle(Settlement(sent.permit_id, "unknown", None, cost, reading), sent.sent_at)
+        self._row(sent, CallState.POSSIBLY_BILLED, status=status, cost=cost, latency_s=latency_s, error_kind=error_kind, error=error)
+
+    def rejected(self, sent: Sent, reply: ChatReply, error_kind: str, error: str, limited: RateLimitDetail | None) -> None:
+        """An error from the provider, which bills nothing."""
+        self._counters.requests += 1
+        self._counters.rate_limited += reply.status == 429
+        settlement = Settlement(sent.permit_id, "rejected", reading=read_limits(reply.headers), limited=limited)
+        self._permits.settle(settlement, sent.sent_at)
+        request_id = reply.headers.get("x-request-id")
+        self._row(
+            sent,
+            CallState.FAILED,
+            status=reply.status,
+            latency_s=reply.latency_s,
+            error_kind=error_kind,
+            error=error,
+            request_id=request_id,
+        )
+
+    def answered(self, sent: Sent, reply: ChatReply, completion: Completion, cost: Decimal, fault: AnswerError | None = None) -> None:
+        """A completion, paid for whether or not it can be used."""
+        self._counters.requests += 1
+        self._permits.settle(Settlement(sent.permit_id, "answered", completion.usage, cost, read_limits(reply.headers)), sent.sent_at)
+        self._row(
+            sent,
+            CallState.ANSWERED,
+            status=reply.status,
+            usage=completion.usage or _NO_TOKENS,
+            cost=cost,
+            latency_s=reply.latency_s,
+            error_kind=fault.kind if fault else None,
+            error=fault.message if fault else None,
+            request_id=completion.request_id,
+        )
+
+    def _row(
+        self,
+        sent: Sent,
+        state: CallState,
+        *,
+        status: int | None = None,
+        usage: TokenUsage = _NO_TOKENS,
+        cost: Decimal = _NOTHING,
+        latency_s: float | None = None,
+        error_kind: str | None = None,
+        error: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self._add_call(
+            ApiCall(
+                call_id=sent.call_id,
+                kind="analysis",
+                attempt=sent.job.failures + 1,
+                read_indices=[sent.job.read.read_index],
+                state=state,
+                status=status,
+                model=self._model,
+                prompt_tokens=usage.prompt,
+                cached_tokens=usage.cached,
+                completion_tokens=usage.completion,
+                worst_case_usd=sent.worst_case_usd,
+                cost_usd=cost,
+                latency_ms=None if latency_s is None else latency_s * 1000,
+                provider_request_id=None if request_id is None else printable(request_id, 200),
+                error_kind=error_kind,
+                error=None if error is None else printable(error, _MAX_ERROR),
+                created_at=sent.created_at,
+                finished_at=self._clock.now(),
+            )
+        )

@@ -1,0 +1,95 @@
+"""Results and API calls on their way to the sink: each is kept until the sink says that it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from helix_ray.actors.analysis_ports import SinkPort
+from helix_ray.clock import Clock
+from helix_ray.errors import HelixError
+from helix_ray.records import ApiCall, ReadResult
+
+MAX_WRITES = 8
+"""Outstanding at once. A write waits for the sink's next commit, so one alone would tie throughput to the commit interval."""
+MAX_BYTES = 64 * 1024
+"""Of one write, roughly: below Ray's 100 KiB for arguments that travel inline."""
+LINGER_S = 0.02
+RETRY_S = 1.0
+
+_ROW_BYTES = 500
+
+
+class ResultOutbox:
+    """Cuts what is added into writes. `run` must be running for anything to move."""
+
+    def __init__(self, sink: SinkPort, clock: Clock, linger_s: float = LINGER_S) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._linger_s = linger_s
+        self._results: deque[ReadResult] = deque()
+        self._calls: list[ApiCall] = []
+        self._added = asyncio.Event()
+        self._saved = asyncio.Event()
+        self._saved.set()
+        self._writes = asyncio.Semaphore(MAX_WRITES)
+        self._pending_calls = 0
+        self.on_commit: Callable[[list[int]], None] = lambda _: None  # with the read indices of a write that was committed
+        self.unsaved = 0  # results
+        self.last_error: str | None = None
+
+    def add(self, result: ReadResult | None, calls: Sequence[ApiCall] = ()) -> None:
+        """Takes a result with its calls, or calls alone."""
+        if result is not None:
+            self._results.append(result)
+            self.unsaved += 1
+        if calls:
+            self._calls.extend(calls)
+            self._pending_calls += len(calls)
+        self._saved.clear()
+        self._added.set()
+
+    async def flush(self) -> None:
+        """Returns when everything added so far is committed."""
+        await self._saved.wait()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._added.wait()
+                if self._linger_s:
+                    await self._clock.sleep(self._linger_s)
+                self._added.clear()
+                while self._results or self._calls:
+                    await self._writes.acquire()
+                    group.create_task(self._write(*self._cut()))
+
+    def _cut(self) -> tuple[list[ReadResult], list[ApiCall]]:
+        results: list[ReadResult] = []
+        size = 0
+        while self._results and size < MAX_BYTES:
+            result = self._results.popleft()
+            read = result.read
+            size += _ROW_BYTES + len(read.ref_seq) + len(read.seq) + len(read.qual or "") + len(result.raw_answer or "")
+            results.append(result)
+        most = max(1, (MAX_BYTES - size) // _ROW_BYTES) if not results else MAX_BYTES // _ROW_BYTES
+        calls, self._calls = self._calls[:most], self._calls[most:]
+        return results, calls
+
+    async def _write(self, results: list[ReadResult], calls: list[ApiCall]) -> None:
+        """Repeats the write until it returns: writing twice changes nothing, losing a paid answer would."""
+        while True:
+            try:
+                await self._sink.write(results, calls)
+                break
+            except (HelixError, ConnectionError, TimeoutError) as error:
+                self.last_error = str(error)
+                await self._clock.sleep(RETRY_S)
+        self._writes.release()
+        self.last_error = None
+        self.unsaved -= len(results)
+        self._pending_calls -= len(calls)
+        if self.unsaved == 0 and self._pending_calls == 0:
+            self._saved.set()
+        self.on_commit([result.read.read_index for result in results])

@@ -1,0 +1,96 @@
+"""The sink as an actor: finished reads into the ledger, then the word to the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from typing import Any
+
+from helix_ray.actors import names, peers
+from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy, SinkStats, WriteReply
+from helix_ray.clock import SystemClock
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.records import ApiCall, DesiredState, ReadResult
+from helix_ray.secrets import Secret
+from helix_ray.storage.postgres import PostgresLedger
+
+SHOWN_PER_S = 20
+ACK_TIMEOUT_S = 10.0
+
+
+class SinkActor:
+    """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
+
+    def __init__(self, run_id: str, database_url: Secret | str, config: dict[str, Any]) -> None:
+        url = database_url.reveal() if isinstance(database_url, Secret) else database_url
+        self._epoch = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._engine = SinkEngine(
+            run_id,
+            PostgresLedger(url, config["statement_timeout_s"]),  # connects at its first write
+            SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
+            SystemClock(),
+            ack=self._tell_queue,
+            announce=self._show,
+        )
+        self._recent: list[ReadResult] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def ping(self) -> str:
+        """Another value means that this sink started again. Raises what ended a background task."""
+        self._begin()
+        self._engine.check()
+        for task in filter(asyncio.Task.done, self._tasks):
+            task.result()
+        return self._epoch
+
+    async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> WriteReply:
+        """Returns after COMMIT, the queue is told next; waits while the database is away. ``holder`` only names the caller."""
+        self._begin()
+        return await self._engine.write(results, calls)
+
+    async def flush(self) -> None:
+        """Returns when everything written is committed and the queue knows."""
+        await self._engine.flush()
+
+    async def stats(self) -> SinkStats:
+        return self._engine.stats()
+
+    async def stop(self) -> None:
+        """Flushes and closes the connection. Safe twice."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await self._engine.stop()
+
+    def _begin(self) -> None:
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._show_forever())]
+
+    async def _tell_queue(self, read_indices: list[int]) -> object:
+        return await peers.call(names.QUEUE, "ack", read_indices, timeout_s=ACK_TIMEOUT_S)
+
+    def _show(self, results: list[ReadResult]) -> None:
+        self._recent = [*self._recent, *results][-SHOWN_PER_S:]
+
+    async def _show_forever(self) -> None:
+        """The page gets a sample, once a second; one that is lost is not missed."""
+        while True:
+            await asyncio.sleep(1.0)
+            chosen, self._recent = self._recent, []
+            if chosen:
+                await peers.call_or_none(names.METRICS, "add_recent", [RecentRead.from_result(result) for result in chosen])
+
+    async def _beat(self) -> None:
+        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
+
+        await Heartbeat().beat(names.SINK, lambda: self._engine.stats().counters(), _adopt, self._text)
+
+    def _text(self) -> dict[str, str]:
+        stats = self._engine.stats()
+        found = {"last_error": stats.last_error, "fatal_error": stats.fatal_error}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _adopt(state: DesiredState) -> None:
+    """Control has no wish that concerns the sink: it stores what it is given, paused or not."""

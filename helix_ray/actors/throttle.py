@@ -1,0 +1,137 @@
+"""The throttle as an actor: waiting is done here, deciding in `throttle.governor`.
+
+One event loop and no concurrency groups. A waiting call costs one future; after every event, and at the very moment when
+time alone makes room for the head of the line, `_pump` asks the governor to decide and wakes the calls it decided about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from helix_ray.actors import names
+from helix_ray.actors.long_poll import resolve, within
+from helix_ray.clock import Clock, SystemClock
+from helix_ray.config import ThrottleConfig
+from helix_ray.throttle.governor import Governor
+from helix_ray.throttle.messages import AcquireReply, Settlement, ThrottleStats, Want
+
+MAX_WAIT_S = 5.0
+SWEEP_INTERVAL_S = 1.0  # permits expire and silent wants are forgotten on this beat
+SHORTEST_SLEEP_S = 0.0005
+
+
+class ThrottleActor:
+    """Every method may be called again with the same arguments. ``config`` is the dump of the section ``throttle``;
+    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows.
+    """
+
+    def __init__(self, config: dict[str, Any], request_timeout_s: float = 60.0, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._epoch = uuid.uuid4().hex[:12]
+        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._epoch)
+        self._calls: dict[str, set[asyncio.Future[None]]] = {}  # who waits, by want
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat_task: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Starts the heartbeat, once. The epoch. `restore` and the first `acquire` do it too, after a restart for instance."""
+        if self._beat_task is None:
+            self._beat_task = asyncio.create_task(self._beat())
+        return self._epoch
+
+    async def ping(self) -> str:
+        """The epoch: another one means that this throttle started again, empty. Raises what ended the heartbeat."""
+        if self._beat_task is not None and self._beat_task.done():
+            self._beat_task.result()
+        return self._epoch
+
+    async def acquire(self, holder: str, wants: list[Want], wait_s: float = 2.0) -> AcquireReply:
+        """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
+        await self.start()
+        want_ids = [want.want_id for want in wants]
+        self._governor.ask(holder, wants, self._now())
+        decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for want_id in want_ids:
+            self._calls.setdefault(want_id, set()).add(decided)
+        try:
+            self._pump()
+            reply = self._governor.collect(want_ids, self._now())
+            if not want_ids or reply.grants or reply.refusal is not None:
+                return reply
+            await within(decided, min(wait_s, MAX_WAIT_S))
+            return self._governor.collect(want_ids, self._now())
+        finally:
+            self._forget_call(want_ids, decided)
+            self._governor.leave(want_ids, self._now())
+
+    async def withdraw(self, holder: str, want_ids: list[str]) -> None:
+        self._governor.withdraw(holder, want_ids, self._now())
+        self._pump()
+
+    async def settle(self, holder: str, settlements: list[Settlement]) -> None:
+        """``holder`` only names the caller: a permit is settled by its id."""
+        now = self._now()
+        for settlement in settlements:
+            self._governor.settle(settlement, now)
+        self._pump()
+
+    async def release(self, holder: str) -> None:
+        """For the supervisor: this holder died. Its wants are gone, its permits count as sent and billed."""
+        self._governor.release(holder, self._now())
+        self._pump()
+
+    async def restore(self, spent_usd: Decimal) -> None:
+        """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call."""
+        await self.start()
+        self._governor.restore(spent_usd)
+        self._pump()
+
+    async def set_budget(self, max_cost_usd: Decimal) -> None:
+        self._governor.set_budget(max_cost_usd)
+        self._pump()
+
+    async def stop(self, message: str) -> None:
+        """The provider refuses for good."""
+        self._governor.stop(message)
+        self._pump()
+
+    async def stats(self) -> ThrottleStats:
+        self._pump()
+        return self._governor.stats(self._now())
+
+    def _now(self) -> float:
+        return self._clock.monotonic()
+
+    def _pump(self) -> None:
+        for want_id in self._governor.advance(self._now()):
+            for call in self._calls.get(want_id, ()):
+                resolve(call, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._governor.idle:
+            ready_s = self._governor.next_ready_in_s(self._now())
+            delay_s = SWEEP_INTERVAL_S if ready_s is None else min(max(ready_s, SHORTEST_SLEEP_S), SWEEP_INTERVAL_S)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
+
+    def _forget_call(self, want_ids: list[str], call: asyncio.Future[None]) -> None:
+        for want_id in want_ids:
+            calls = self._calls.get(want_id)
+            if calls is not None:
+                calls.discard(call)
+                if not calls:
+                    del self._calls[want_id]
+
+    async def _beat(self) -> None:
+        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
+
+        await Heartbeat().beat(names.THROTTLE, self._counters, lambda state: None, self._texts)
+
+    def _counters(self) -> dict[str, float]:
+        return self._governor.stats(self._now()).counters()
+
+    def _texts(self) -> dict[str, str]:
+        return self._governor.stats(self._now()).texts()

@@ -1,0 +1,1 @@
+"""What answers a read: the Groq SDK over HTTP, or the deterministic aligner."""

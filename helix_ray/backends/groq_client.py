@@ -1,0 +1,100 @@
+"""The Groq SDK behind the chat seam. The only module that imports groq."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any, Final, Literal
+
+import httpx
+from groq import APIConnectionError, APIStatusError, AsyncGroq
+
+from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.http_transport import AiohttpTransport
+from helix_ray.errors import ConfigError, MissingSecretError
+
+DEFAULT_BASE_URL: Final = "https://api.groq.com"
+_API: Final = "/openai/v1"
+_REDACTED: Final = "[key removed]"
+
+_LOST: Final[dict[type[BaseException], tuple[Literal["not_sent", "unknown"], str]]] = {
+    httpx.ConnectError: ("not_sent", "connect"),
+    httpx.ConnectTimeout: ("not_sent", "connect_timeout"),
+    httpx.ReadError: ("unknown", "reset"),
+    httpx.RemoteProtocolError: ("unknown", "disconnected"),
+    httpx.DecodingError: ("unknown", "unreadable"),
+}
+
+
+class GroqChat:
+    """Groq, or a server that speaks its protocol at ``base_url``.
+
+    ``connections`` bounds the sockets; who uses the client bounds its requests in flight below that. The SDK neither retries
+    (it would do so blindly and pay twice) nor builds models of the answers (a third of its CPU). The environment variables
+    that the SDK would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS, proxies) change nothing: what the configuration says is what
+    happens. The key appears in no message.
+    """
+
+    def __init__(self, api_key: str, base_url: str | None, connections: int) -> None:
+        if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+            raise MissingSecretError("GROQ_API_KEY is not a key: it must be printable ASCII without blanks; copy it again from the console")
+        self._key = api_key
+        self._key_bytes = api_key.encode()
+        self._base_url = _checked_base_url(base_url or DEFAULT_BASE_URL)
+        self._client = AsyncGroq(
+            api_key=api_key,
+            base_url=self._base_url,
+            max_retries=0,
+            default_headers={"Accept-Encoding": "identity"},  # answers are 1 to 2 kB: inflating costs more than it saves
+            http_client=httpx.AsyncClient(transport=AiohttpTransport(connections), trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
+        )
+        self._client._custom_headers = {"Accept-Encoding": "identity"}  # the constructor adds GROQ_CUSTOM_HEADERS to them
+
+    def __repr__(self) -> str:
+        return f"GroqChat({self._base_url})"
+
+    async def complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
+        call = self._client.post(f"{_API}/chat/completions", body=payload, cast_to=httpx.Response)
+        return await self._attempt(call, timeout_s)
+
+    async def models(self, timeout_s: float = 20.0) -> ChatReply | TransportFailure:
+        return await self._attempt(self._client.get(f"{_API}/models", cast_to=httpx.Response), timeout_s)
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _attempt(self, call: Awaitable[httpx.Response], timeout_s: float) -> ChatReply | TransportFailure:
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await call
+        except TimeoutError:
+            message = f"no whole answer within {timeout_s:g} s"
+            return TransportFailure("unknown", "deadline", message, time.monotonic() - started)
+        except APIStatusError as error:
+            response = error.response
+        except APIConnectionError as error:
+            return self._failure(error.__cause__ or error, time.monotonic() - started)
+        body = response.content
+        if self._key_bytes in body:  # an error page may quote the request
+            body = body.replace(self._key_bytes, _REDACTED.encode())
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        return ChatReply(response.status_code, headers, body, time.monotonic() - started)
+
+    def _failure(self, cause: BaseException, latency_s: float) -> TransportFailure:
+        """Anything that is not known to have happened before sending counts as maybe processed."""
+        kind, error_kind = _LOST.get(type(cause), ("unknown", "transport"))
+        message = (str(cause) or type(cause).__name__).replace(self._key, _REDACTED)[:300]
+        return TransportFailure(kind, error_kind, message, latency_s)
+
+
+def _checked_base_url(text: str) -> str:
+    """Scheme and host, without the path that the SDK appends itself."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ConfigError("analyzer.base_url", [f"'{text}' is not an address: {error}"]) from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigError("analyzer.base_url", [f"'{text}' is not an address such as {DEFAULT_BASE_URL}"])
+    return text.rstrip("/").removesuffix(_API)

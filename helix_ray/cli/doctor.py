@@ -1,0 +1,141 @@
+"""``helix doctor``: everything a run needs, checked without sending one completion."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from helix_ray.actors.cluster import local_cluster
+from helix_ray.analysis.prices import price_of
+from helix_ray.backends.chat import ChatReply
+from helix_ray.backends.groq_client import GroqChat
+from helix_ray.cli.run import shipped_configs
+from helix_ray.config import Backend, Config
+from helix_ray.config_file import load_config
+from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.errors import HelixError, StartError
+from helix_ray.home import HomeLock, helix_home
+from helix_ray.preparation import check_key, open_database
+from helix_ray.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
+from helix_ray.sources import check_source
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    part: str
+    ok: bool
+    words: str
+
+
+def doctor(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="Configuration to check. Default: the shipped demo.yaml.")
+    ] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides one key. May be repeated.")] = None,
+) -> None:
+    """Checks configuration, key, model, price, database, input files and Ray. Sends no completion, so it costs nothing.
+
+    Exit codes: 0 everything is ready · 2 something is not; the table says what to do.
+    """
+    path = config or shipped_configs() / "demo.yaml"
+    settings = load_config(path, list(overrides or ()))
+    secrets = load_secrets(os.environ, Path(".env"))
+    withdraw_from_environment()
+    home = helix_home()
+    with HomeLock(home):
+        findings = [Finding("configuration", True, f"{path}: valid"), *_examine(settings, home, secrets)]
+    table = Table(title="helix doctor", title_justify="left")
+    table.add_column("part")
+    table.add_column("")
+    table.add_column("found", overflow="fold")
+    for finding in findings:
+        table.add_row(finding.part, "ok" if finding.ok else "FAIL", finding.words, style=None if finding.ok else "bold red")
+    Console().print(table)
+    sys.exit(0 if all(finding.ok for finding in findings) else 2)
+
+
+def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
+    checks: dict[str, Callable[[], str]] = {
+        "input": lambda: _input(config),
+        "database": lambda: _database(config, home, secrets),
+        "ray": lambda: _ray(config, home),
+    }
+    if config.analyzer.backend is not Backend.ALIGNER:
+        checks = {"key": lambda: _key(config, secrets), "price": lambda: _price(config), "model": lambda: _model(config, secrets), **checks}
+    return [_try(part, check) for part, check in checks.items()]
+
+
+def _try(part: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, True, check())
+    except HelixError as error:
+        return Finding(part, False, str(error))
+
+
+def _key(config: Config, secrets: Secrets) -> str:
+    check_key(config, secrets)
+    return "GROQ_API_KEY is set" if config.analyzer.backend is Backend.GROQ else "the emulator needs none"
+
+
+def _price(config: Config) -> str:
+    price = price_of(config.analyzer.model)
+    return f"{config.analyzer.model}: ${price.prompt * 1_000_000:f} in, ${price.completion * 1_000_000:f} out, per million tokens"
+
+
+def _model(config: Config, secrets: Secrets) -> str:
+    key = check_key(config, secrets)
+    assert key is not None
+    if config.analyzer.backend is Backend.GROQ:
+        return asyncio.run(_ask_models(config, key, config.analyzer.base_url))
+    emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
+    try:
+        return "emulator: " + asyncio.run(_ask_models(config, key, emulator.url))
+    finally:
+        emulator.stop()
+
+
+async def _ask_models(config: Config, key: Secret, base_url: str | None) -> str:
+    chat = GroqChat(key.reveal(), base_url, connections=1)
+    try:
+        reply = await chat.models()
+    finally:
+        await chat.aclose()
+    if not isinstance(reply, ChatReply):
+        raise StartError(f"GET /models got no answer ({reply.error_kind}): {reply.message}")
+    if reply.status in (401, 403):
+        raise StartError(f"GET /models answered {reply.status}: the provider does not accept the key; check GROQ_API_KEY")
+    if reply.status != 200:
+        raise StartError(f"GET /models answered {reply.status}; try again later")
+    names = sorted(str(model.get("id")) for model in json.loads(reply.body).get("data", []))
+    if config.analyzer.model not in names:
+        raise StartError(f"model '{config.analyzer.model}' is not offered; offered: {', '.join(names)}")
+    return f"{config.analyzer.model} is offered"
+
+
+def _input(config: Config) -> str:
+    facts = check_source(config)
+    if config.source.path is None:
+        return f"synthetic, seed {config.run.seed}"
+    return f"{config.source.path}: readable, sha256 {str(facts.checksum)[:12]}…"
+
+
+def _database(config: Config, home: Path, secrets: Secrets) -> str:
+    open_database(config, home, secrets)
+    where = f"embedded, in {home / 'postgres'}" if config.sink.database == "embedded" else "DATABASE_URL"
+    return f"{where}: reachable, writable, schema up to date"
+
+
+def _ray(config: Config, home: Path) -> str:
+    with local_cluster(home, config.ray) as cluster:
+        dashboard = f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else ""
+    return f"starts and stops{dashboard}"

@@ -1,0 +1,49 @@
+"""``helix live-check``: which assumptions of the emulator hold against the real service, for at most ten paid requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.table import Table
+
+from helix_ray.assumptions import MAX_COST_USD, MAX_REQUESTS, examine
+from helix_ray.errors import MissingSecretError
+from helix_ray.secrets import load_secrets, withdraw_from_environment
+
+
+def live_check(
+    model: Annotated[str, typer.Option(help="Model to ask.")] = "openai/gpt-oss-20b",
+    base_url: Annotated[str | None, typer.Option(help="Another server of the same protocol. Default: Groq.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+) -> None:
+    """Asks the real service a few small questions and prints which assumptions of the emulator held.
+
+    It sends at most 10 paid requests and stops before their worst case could pass $0.01. It needs GROQ_API_KEY.
+
+    Exit codes: 0 every assumption that was checked held · 1 one did not · 2 it could not start.
+    """
+    secrets = load_secrets(os.environ, Path(".env"))
+    withdraw_from_environment()
+    if secrets.groq_api_key is None:
+        raise MissingSecretError("GROQ_API_KEY is not set; set it in the environment or in .env")
+    console = Console()
+    target = base_url or "Groq"
+    question = f"Send at most {MAX_REQUESTS} paid requests (at most ${MAX_COST_USD}) to {target}?"
+    if not yes and not Confirm.ask(question, console=console, default=False):
+        raise typer.Exit(2)
+    result = asyncio.run(examine(secrets.groq_api_key, base_url, model))
+    table = Table(title=f"Assumptions of the emulator, checked against {target}", title_justify="left")
+    for name in ("assumption", "held", "seen"):
+        table.add_column(name, overflow="fold")
+    for check in result.checks:
+        table.add_row(check.assumption, {True: "yes", False: "NO", None: "not seen"}[check.held], check.seen)
+    console.print(table)
+    console.print(f"{result.requests} paid requests, ${result.cost_usd:.6f}", highlight=False)
+    sys.exit(1 if any(check.held is False for check in result.checks) else 0)

@@ -1,0 +1,80 @@
+"""``helix monitor``: serves the live page on this machine and prints the code that unlocks its controls."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import dashboard
+from helix_ray.client import control_token, helix_home
+from helix_ray.errors import MissingSecretError
+from helix_ray.secrets import HELIX_CONTROL_TOKEN
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def monitor(
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="Port of the page.")] = 8501,
+    address: Annotated[str, typer.Option(help="Address to listen on. Anything but loopback needs HELIX_CONTROL_TOKEN.")] = "127.0.0.1",
+    allowed_host: Annotated[list[str] | None, typer.Option(help="A further host name under which the page may be asked for.")] = None,
+) -> None:
+    """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN."""
+    token = control_token()
+    environment = {**os.environ, **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
+    print(f"Page: http://{'localhost' if address in LOOPBACK else address}:{port}")
+    if token is None:
+        if address not in LOOPBACK:
+            raise MissingSecretError(
+                f"the page would listen on {address}, but {HELIX_CONTROL_TOKEN} is not set; set it in the environment or in .env, "
+                "or listen on 127.0.0.1"
+            )
+        token = secrets.token_urlsafe(9)
+        print(f"Control code (for this page, until it ends): {token}")
+    else:
+        print(f"Controls are unlocked by {HELIX_CONTROL_TOKEN}.")
+    print(f"Runs of: {helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
+    environment[HELIX_CONTROL_TOKEN] = token
+    script = Path(dashboard.__file__).with_name("server.py")
+    # exec: signals reach the page directly, and no second process waits beside it
+    os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(script)], environment)  # noqa: S606
+
+
+def settings(port: int, address: str, allowed_hosts: list[str]) -> dict[str, str]:
+    """Streamlit's options as environment variables: closed to other sites, quiet, cheap per viewer."""
+    hosts = ["localhost", "127.0.0.1", *allowed_hosts]
+    if address not in (*LOOPBACK, "0.0.0.0"):  # noqa: S104  (compared, not bound)
+        hosts.append(address)
+    options: dict[str, str | int | bool] = {
+        "server.address": address,
+        "server.port": port,
+        "server.headless": True,
+        "server.allowedHosts": ",".join(hosts),
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.xsrfCookieSameSite": "strict",
+        "server.maxUploadSize": 1,
+        "server.maxMessageSize": 20,
+        "server.fileWatcherType": "none",
+        "server.runOnSave": False,
+        "server.websocketPingInterval": 10,
+        "server.enableStaticServing": False,
+        "server.enableAgentApi": False,
+        "runner.postScriptGC": False,  # a full collection after each run costs 100 ms per viewer and second
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "client.toolbarMode": "minimal",
+        "browser.gatherUsageStats": False,
+    }
+    return {_variable(name): str(value).lower() if isinstance(value, bool) else str(value) for name, value in options.items()}
+
+
+def _variable(option: str) -> str:
+    """``server.maxUploadSize`` is STREAMLIT_SERVER_MAX_UPLOAD_SIZE."""
+    from streamlit.config_option import ConfigOption  # noqa: PLC0415  (Streamlit takes a second to import; only this command needs it)
+
+    return ConfigOption(option).env_var

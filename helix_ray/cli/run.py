@@ -1,0 +1,92 @@
+"""``helix run``: from a configuration to a report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from helix_ray import preparation
+from helix_ray.actors.cluster import prepare_environment
+from helix_ray.cli.terminal import Terminal
+from helix_ray.config import Config
+from helix_ray.config_file import load_config, parse_config
+from helix_ray.errors import ConfigError
+from helix_ray.home import HomeLock, helix_home
+from helix_ray.preparation import Plan
+from helix_ray.secrets import Secrets, load_secrets, withdraw_from_environment
+
+
+def shipped_configs() -> Path:
+    """The folder of the shipped configurations: configs/ of a source tree, or the copy inside the installed package."""
+    in_tree = Path(__file__).resolve().parents[2] / "configs"
+    return in_tree if in_tree.is_dir() else Path(str(resources.files("helix_ray"))) / "_configs"
+
+
+def run(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CONFIG]", help="Configuration file (YAML). Default: the shipped demo.yaml, which needs no key."),
+    ] = None,
+    config_option: Annotated[Path | None, typer.Option("--config", metavar="CONFIG", help="The same, as an option.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Overrides one key, e.g. --set source.count=500. May be repeated."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
+    ] = None,
+    accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Resume although what defines the results was changed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Predict requests, tokens, cost and time. Not built yet: exit 2.")] = False,
+    report: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write the report (JSON) here.")] = None,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="Print no live view, only the start and the report.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Keep Ray, its dashboard and the metrics up after the run, until Ctrl-C.")] = False,
+) -> None:
+    """Runs DNA reads through the model and stores every result once.
+
+    With no CONFIG it runs the demo: 2,000 synthetic reads against the local emulator of the API, into an embedded PostgreSQL.
+
+    The first Ctrl-C finishes and stores what is in flight and prints how to resume; the second stops within 5 seconds.
+
+    Exit codes: 0 complete · 2 could not start, nothing was sent or stored · 3 stopped by budget or duration ·
+    4 refused by the provider · 5 complete, with dead letters · 130 stopped by you · 1 anything else.
+    """
+    if dry_run:
+        raise ConfigError("--dry-run", ["the prediction is not built yet; nothing was started"])
+    if config is not None and config_option is not None:
+        raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
+    if accept_changes and resume is None:
+        raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
+    path = config or config_option
+    given = load_config(path or shipped_configs() / "demo.yaml", list(overrides or ())) if path or resume is None else None
+    secrets = load_secrets(os.environ, Path(".env"))
+    withdraw_from_environment()  # so that no child process and no Ray worker inherits them
+    home = helix_home()
+    with HomeLock(home):
+        plan = _plan(given, list(overrides or ()), home, secrets, resume, accept_changes)
+        terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
+        terminal.announce()
+        prepare_environment(home)
+        from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
+
+        try:
+            outcome = Pipeline(plan, terminal.listener(), hold=hold).run()
+        finally:
+            terminal.close()
+    sys.exit(outcome.exit_code)
+
+
+def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str | None, accept_changes: bool) -> Plan:
+    """``given`` None: resume with the configuration that was stored with the run."""
+    if resume is None:
+        assert given is not None
+        return preparation.prepare(given, home, secrets)
+    stored = preparation.load_stored(home, secrets, resume, given)
+    config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
+    return preparation.prepare_resume(config, home, secrets, stored, accept_changes)

@@ -1,0 +1,109 @@
+"""A run that is over, as a snapshot: counted by the database instead of by its actors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals, TypeAccuracy
+from helix_ray.records import RunStatus
+from helix_ray.secrets import load_secrets
+from helix_ray.storage.embedded import embedded_url
+from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
+from helix_ray.storage.postgres import PostgresLedger
+
+DEADLINE_S = 10.0
+RECENT = 50
+
+
+def past_snapshot(home: Path, run_id: str) -> MetricsSnapshot | None:
+    """None when no database of this home knows the run. Raises the ledger's errors when a database cannot be asked."""
+    url = database_url(home)
+    return asyncio.run(asyncio.wait_for(_ask(url, run_id), DEADLINE_S)) if url is not None else None
+
+
+def database_url(home: Path) -> str | None:
+    """The embedded server of this home when it has one, else DATABASE_URL."""
+    if (home / "postgres").is_dir():
+        return embedded_url(home)
+    secret = load_secrets(os.environ, Path(".env")).database_url
+    return secret.reveal() if secret is not None else None
+
+
+async def _ask(url: str, run_id: str) -> MetricsSnapshot | None:
+    ledger = await PostgresLedger.connect(url, statement_timeout_s=DEADLINE_S)
+    try:
+        return await snapshot_from(ledger, run_id)
+    finally:
+        await ledger.aclose()
+
+
+async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
+    """What the ledger knows about a run; rates, queue and throttle are as empty as they are now."""
+    stored = await ledger.load_run(run_id)
+    if stored is None:
+        return None
+    counts = await ledger.counts(run_id)
+    accuracy = await ledger.accuracy(run_id)
+    reads = await ledger.recent_reads(run_id, RECENT)
+    alerts = await ledger.recent_alerts(run_id, RECENT)
+    run = _run_info(stored)
+    crashed = stored.status is RunStatus.RUNNING
+    return MetricsSnapshot(
+        as_of=stored.finished_at.timestamp() if stored.finished_at else time.time(),
+        run=run,
+        state="FAILED" if crashed else stored.status.value.upper(),
+        reason=f"the run ended without closing its books; resume it with --resume {run_id}"
+        if crashed
+        else run.reason or "the run has ended",
+        totals=Totals(
+            produced=counts.rows,
+            analysed=counts.by_disposition.get("stored", 0),
+            stored=counts.rows,
+            dead_letters=counts.by_disposition.get("dead_letter", 0),
+            requests=counts.requests,
+            http_429=counts.http_429,
+            tokens_prompt=counts.prompt_tokens,
+            tokens_cached=counts.cached_tokens,
+            tokens_completion=counts.completion_tokens,
+        ),
+        money=Money(spent_usd=float(counts.cost_usd), max_cost_usd=run.max_cost_usd),
+        latency=Latency(*(counts.latency_ms.get(name) for name in ("p50", "p95", "p99"))),
+        accuracy=tuple(TypeAccuracy(kind, *tally) for kind, tally in sorted(accuracy.items())),
+        recent_reads=tuple(_recent(row) for row in reads),
+        recent_alerts=tuple(_recent(row) for row in alerts),
+    )
+
+
+def _run_info(stored: StoredRun) -> RunInfo:
+    config = json.loads(stored.config_json)
+    backend = config["analyzer"]["backend"]
+    simulated = backend == "emulator"
+    return RunInfo(
+        run_id=stored.run_id,
+        name=stored.name,
+        backend=backend,
+        simulated=simulated,
+        model=config["analyzer"]["model"],
+        latency_scale=config["emulator"]["latency_scale"] if simulated else 1.0,
+        started_at=stored.started_at.timestamp(),
+        reads_requested=config["source"]["count"],
+        max_cost_usd=config["throttle"]["max_cost_usd"],
+        status=stored.status.value,
+    )
+
+
+def _recent(row: RecentRow) -> RecentRead:
+    return RecentRead(
+        read_index=row.read_index,
+        read_id=row.contig,
+        disposition=row.disposition,
+        mutation_detected=row.mutation_detected,
+        calls=row.calls,
+        latency_ms=row.latency_ms,
+        finished_at=row.finished_at.timestamp(),
+    )

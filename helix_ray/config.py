@@ -1,0 +1,274 @@
+"""The configuration of a run: strict, frozen, with units in the names. Every key is explained in configs/demo.yaml.
+
+Reading files, overrides and error texts is `config_file`'s job; this module is only the shape and its limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(ge=1, le=10**12)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e12)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SourceKind(StrEnum):
+    SYNTHETIC = "synthetic"
+    FASTQ = "fastq"
+    FASTA = "fasta"
+    PAIRS = "pairs"
+
+
+class Backend(StrEnum):
+    GROQ = "groq"
+    EMULATOR = "emulator"
+    ALIGNER = "aligner"
+
+
+class RunConfig(_Section):
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w .:+-]+$")] = "demo"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    max_duration_s: PositiveFloat | None = None
+    drain_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+
+
+class MutationConfig(_Section):
+    """How the synthetic source mutates a window. The full model is a later version's; these keys stay."""
+
+    read_length: Annotated[int, Field(ge=30, le=2000)] = 150
+    gc_content: Annotated[float, Field(gt=0, lt=1)] = 0.41
+    variants_per_read: Annotated[list[Fraction], Field(min_length=1, max_length=9)] = [0.25, 0.35, 0.20, 0.20]
+    type_weights: dict[Literal["snv", "ins", "del"], Fraction] = {"snv": 0.6, "ins": 0.2, "del": 0.2}
+    indel_extend_prob: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    max_indel_length: Annotated[int, Field(ge=1, le=49)] = 20
+    titv_ratio: PositiveFloat = 2.1
+    min_gap: Annotated[int, Field(ge=1, le=100)] = 10
+    flank: Annotated[int, Field(ge=1, le=100)] = 10
+
+    @model_validator(mode="after")
+    def _distributions(self) -> MutationConfig:
+        if abs(sum(self.variants_per_read) - 1) > 1e-9:
+            raise ValueError("variants_per_read: the probabilities of 0, 1, 2, … variants must add up to 1")
+        if not self.type_weights or sum(self.type_weights.values()) <= 0:
+            raise ValueError("type_weights: at least one weight must be above 0")
+        most = len(self.variants_per_read) - 1
+        room = self.read_length - 2 * self.flank - most * (self.max_indel_length + 2 * self.min_gap)
+        if room < 0:
+            raise ValueError(
+                f"read_length: {self.read_length} bases have no room for {most} variants of up to {self.max_indel_length} bases "
+                f"with min_gap {self.min_gap} and flank {self.flank}"
+            )
+        return self
+
+
+class SourceConfig(_Section):
+    kind: Annotated[SourceKind, Field(strict=False)] = SourceKind.SYNTHETIC
+    count: Annotated[int, Field(ge=1, le=10**12)] | None = 2000
+    rate_per_s: PositiveFloat | None = None
+    producers: Annotated[int, Field(ge=1, le=64)] = 2
+    batch_size: Annotated[int, Field(ge=1, le=1000)] = 50
+    on_error: Literal["stop", "skip"] = "stop"
+    allow_external: bool = False
+    path: FilePath | None = None
+    reference: FilePath | None = None
+    min_mapping_quality: Annotated[int, Field(ge=0, le=60)] = 20
+    max_read_length: Annotated[int, Field(ge=30, le=10000)] = 1000
+    mutation: MutationConfig = MutationConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_producer_for_a_file(cls, data: object) -> object:
+        """Written into the model, so that a stored configuration reads back as it was."""
+        if isinstance(data, dict) and data.get("kind", SourceKind.SYNTHETIC) != SourceKind.SYNTHETIC:
+            return {"producers": 1, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _kind_and_files(self) -> SourceConfig:
+        needs_path = self.kind is not SourceKind.SYNTHETIC
+        if needs_path and self.path is None:
+            raise ValueError(f"path: source.kind {self.kind.value} needs the file to read")
+        if not needs_path and (self.path is not None or self.reference is not None):
+            raise ValueError("path: a synthetic source reads no file; remove path and reference, or set kind to fastq, fasta or pairs")
+        if self.kind in (SourceKind.FASTQ, SourceKind.FASTA) and self.reference is None:
+            raise ValueError(f"reference: {self.kind.value} reads must be placed on a reference; name its FASTA file")
+        if self.kind is SourceKind.PAIRS and self.reference is not None:
+            raise ValueError("reference: pairs carry their own window; remove reference")
+        if needs_path and self.producers != 1:
+            raise ValueError(f"producers: a file has one producer, found {self.producers}; set 1 or remove the key")
+        return self
+
+    @property
+    def producer_count(self) -> int:
+        """How many producer actors the run starts; always 1 for a file."""
+        return self.producers
+
+
+class QueueConfig(_Section):
+    capacity: Annotated[int, Field(ge=1, le=500)] = 500
+    low_watermark: Annotated[int, Field(ge=0, le=499)] = 100
+    lease_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 120.0
+
+    @model_validator(mode="after")
+    def _watermarks(self) -> QueueConfig:
+        if self.low_watermark >= self.capacity:
+            raise ValueError(f"low_watermark: must be below capacity {self.capacity}, found {self.low_watermark}")
+        return self
+
+
+class AnalyzerConfig(_Section):
+    backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    requests_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32  # per worker
+    reads_per_request: PositiveInt = 1
+    model: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")] = "openai/gpt-oss-20b"
+    prompt: Annotated[str, Field(min_length=1, max_length=80)] = "indexed10"
+    reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
+    max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
+    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
+    request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+
+    @model_validator(mode="after")
+    def _address_without_secrets(self) -> AnalyzerConfig:
+        if self.base_url is not None and re.search(r"[@?#]", self.base_url):
+            raise ValueError("base_url: must be only scheme, host, port and path; the key comes from GROQ_API_KEY, never from an address")
+        return self
+
+
+class ThrottleConfig(_Section):
+    requests_per_minute: PositiveInt | None = None
+    requests_per_day: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    tokens_per_day: PositiveInt | None = None
+    input_tokens_per_minute: PositiveInt | None = None
+    output_tokens_per_minute: PositiveInt | None = None
+    safety_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
+    on_daily_limit: Literal["park", "stop"] = "park"
+    max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+
+
+class RetryConfig(_Section):
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    base_delay_s: PositiveFloat = 0.5
+    max_delay_s: PositiveFloat = 30.0
+
+    @model_validator(mode="after")
+    def _delays(self) -> RetryConfig:
+        if self.max_delay_s < self.base_delay_s:
+            raise ValueError(f"max_delay_s: must be at least base_delay_s {self.base_delay_s}, found {self.max_delay_s}")
+        return self
+
+
+class SinkConfig(_Section):
+    database: Literal["embedded", "external"] = "embedded"
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
+    flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+
+
+class EmulatorErrorRates(_Section):
+    """How often the emulator's scripted model is wrong. These say nothing about any LLM."""
+
+    drop: Fraction = 0.10  # of true variants, left out
+    shift: Fraction = 0.05  # of true variants, reported one base off
+    hallucinate: Fraction = 0.05  # of reads, one invented variant
+
+
+class EmulatorConfig(_Section):
+    tier: Literal["free", "developer", "unlimited"] = "developer"
+    requests_per_minute: PositiveInt | None = None
+    requests_per_day: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    tokens_per_day: PositiveInt | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
+    refund: bool = True
+    error_rates: EmulatorErrorRates = EmulatorErrorRates()
+    faults: dict[str, float] = {}
+
+
+class RayConfig(_Section):
+    address: str | None = None
+    dashboard: bool = True
+    dashboard_port: Annotated[int, Field(ge=1024, le=65535)] | None = None  # None: 8265, or the next free one
+    object_store_mb: Annotated[int, Field(ge=80, le=100_000)] = 100
+
+
+class Config(_Section):
+    """One run, whole."""
+
+    run: RunConfig = RunConfig()
+    source: SourceConfig = SourceConfig()
+    queue: QueueConfig = QueueConfig()
+    analyzer: AnalyzerConfig = AnalyzerConfig()
+    throttle: ThrottleConfig = ThrottleConfig()
+    retry: RetryConfig = RetryConfig()
+    sink: SinkConfig = SinkConfig()
+    emulator: EmulatorConfig = EmulatorConfig()
+    ray: RayConfig = RayConfig()
+
+    @model_validator(mode="after")
+    def _across_sections(self) -> Config:
+        if self.source.batch_size > self.queue.capacity:
+            raise ValueError(f"source.batch_size: a batch of {self.source.batch_size} reads never fits a queue of {self.queue.capacity}")
+        if self.analyzer.base_url is not None and self.analyzer.backend is not Backend.GROQ:
+            raise ValueError(f"analyzer.base_url: only backend groq talks to an address; backend is {self.analyzer.backend.value}")
+        from_file = self.source.kind is not SourceKind.SYNTHETIC
+        if from_file and self.analyzer.backend is Backend.GROQ and not self.source.allow_external:
+            raise ValueError(
+                "source.allow_external: reads from a file would leave this machine for an outside API; "
+                "set it to true if you may send them, or use backend aligner or emulator"
+            )
+        return self
+
+    def to_json(self) -> str:
+        """Canonical JSON: what is stored with the run. It holds no secret, since secrets have no key here."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def sha256(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def results_identity(self) -> dict[str, object]:
+        """What defines the results, and so must not change when a run is resumed."""
+        source = self.source.model_dump(mode="json")
+        for paced in ("rate_per_s", "producers", "batch_size", "allow_external"):
+            source.pop(paced)  # how fast, not what
+        return {
+            **{f"source.{key}": value for key, value in source.items()},
+            "run.seed": self.run.seed,
+            "analyzer.backend": self.analyzer.backend.value,
+            "analyzer.model": self.analyzer.model,
+            "analyzer.prompt": self.analyzer.prompt,
+        }
+
+
+def not_built_yet(config: Config) -> list[str]:
+    """Keys that are set to something this version cannot do. They are refused, never ignored."""
+    throttle, analyzer = config.throttle, config.analyzer
+    daily = [
+        f"throttle.{key}: this limit is not enforced by this version yet; remove the key"
+        for key in ("requests_per_day", "tokens_per_day", "input_tokens_per_minute", "output_tokens_per_minute")
+        if getattr(throttle, key) is not None
+    ]
+    rules = [
+        (throttle.on_daily_limit != "park", "throttle.on_daily_limit: only 'park' is built yet"),
+        (analyzer.reads_per_request != 1, "analyzer.reads_per_request: only 1 read a request is built yet"),
+        (analyzer.service_tier != "on_demand", "analyzer.service_tier: only 'on_demand' is built yet"),
+        (analyzer.prompt != "indexed10", f"analyzer.prompt: unknown template '{analyzer.prompt}'; built: indexed10"),
+        (bool(config.emulator.faults), "emulator.faults: injected faults are not built yet; remove the key or set {}"),
+        (config.ray.address is not None, "ray.address: running on an existing cluster is not built yet; remove the key"),
+    ]
+    return daily + [message for is_set, message in rules if is_set]

@@ -1,0 +1,182 @@
+"""Reads a configuration: the file, ``--set`` overrides, the strict model; every problem is explained at once.
+
+Each problem names the file, the place (a line, or the override), the dotted key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from helix_ray.config import Config, not_built_yet
+from helix_ray.config_yaml import KeyPath, Places, kind_of_value, read_yaml, show
+from helix_ray.errors import ConfigError
+
+MAX_BYTES = 256 * 1024
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration in ``path`` with ``KEY=VALUE`` overrides applied; ConfigError lists every problem found."""
+    data, places = _read_file(path)
+    for override in overrides:
+        _apply(data, places, override)
+    return _validate(data, places, str(path))
+
+
+def parse_config(data: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Config:
+    """A configuration from values already read, for instance a stored run's; ``source`` names them in errors."""
+    values, places = copy.deepcopy(dict(data)), Places()
+    for override in overrides:
+        _apply(values, places, override)
+    return _validate(values, places, source)
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], Places]:
+    source = str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)  # never more: the path may be a device that has no end
+    except FileNotFoundError:
+        raise ConfigError(source, ["no such file; configs/ holds examples, configs/demo.yaml explains every key"]) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(source, [f"cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(source, [f"larger than {MAX_BYTES} bytes, the most that a configuration may have"])
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(source, [f"byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
+    problems: list[str] = []
+    places: Places = {}
+    data = read_yaml(text, (), places, problems)
+    if data is None and not problems:
+        data = {}
+    if not problems and not isinstance(data, dict):
+        problems.append(f"expected sections such as 'run:' and 'source:', found {kind_of_value(data)}")
+    if problems:
+        raise ConfigError(source, problems)
+    return data, places
+
+
+def _apply(data: dict[str, Any], places: Places, override: str) -> None:
+    """Sets one ``section.key=value``; the value is read as YAML."""
+    key, separator, text = override.partition("=")
+    source = f"--set {override}"
+    path = tuple(key.strip().split("."))
+    if not separator or not all(path):
+        raise ConfigError(source, ["expected KEY=VALUE, for instance --set source.count=500"])
+    problems: list[str] = []
+    value = read_yaml(text, path, {}, problems)
+    if problems:
+        raise ConfigError(source, problems)
+    *parents, last = path
+    target = data
+    for parent in parents:
+        child = target.setdefault(parent, {})
+        if child is None:
+            child = target[parent] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(source, [f"'{parent}' is not a section"])
+        target = child
+    target[last] = value
+    for stale in [known for known in places if known[: len(path)] == path]:
+        del places[stale]
+    places[path] = source
+
+
+def _validate(data: dict[str, Any], places: Places, source: str) -> Config:
+    try:
+        config = Config.model_validate(_filled(_whole_numbers(data), Config))
+    except ValidationError as error:
+        raise ConfigError(source, list(_explain(error, places))) from None
+    missing = not_built_yet(config)
+    if missing:
+        raise ConfigError(source, [_placed(tuple(message.partition(":")[0].split(".")), message, places) for message in missing])
+    return config
+
+
+def _filled(data: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """A section with nothing under it, every key commented out, is a section of defaults."""
+    sections = _sections(model)
+    filled = {key: {} if value is None and key in sections else value for key, value in data.items()}
+    return {key: _filled(value, sections[key]) if key in sections and isinstance(value, dict) else value for key, value in filled.items()}
+
+
+def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    fields = ((name, field.annotation) for name, field in model.model_fields.items())
+    return {name: kind for name, kind in fields if isinstance(kind, type) and issubclass(kind, BaseModel)}
+
+
+def _whole_numbers(value: Any) -> Any:
+    """``1e3`` is a float to Python; where it is whole, an integer key may have it."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def _placed(path: KeyPath, message: str, places: Places) -> str:
+    """``message`` behind the place of its key, or of the nearest section around it that was written out."""
+    while path and path not in places:
+        path = path[:-1]
+    return f"{places[path]}: {message}" if path else message
+
+
+def _explain(error: ValidationError, places: Places) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        path = tuple(str(part) for part in problem["loc"] if part != "[key]")
+        text, found = problem["msg"].removeprefix("Value error, "), _found(problem["input"])
+        if problem["type"] == "extra_forbidden":
+            message = f"{show(path)}: unknown key{_nearest(path)}"
+        elif problem["type"] == "value_error":
+            inner, _, rest = text.partition(": ")  # a model's own message starts with the key that it blames
+            path = (*path, *inner.split("."))
+            message = f"{show(path)}: {rest}"
+        elif problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+            message = f"{show(path)}: expected a section{_keys_of(path)}; found {found}"
+        elif problem["loc"][-1:] == ("[key]",):
+            message = f"{show(path)}: unknown key;{text.removeprefix('Input')}"
+        else:
+            message = f"{show(path)}: {text[0].lower()}{text[1:]}; found {found}"
+        yield _placed(path, message, places)
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return kind_of_value(value)
+    shown = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return kind_of_value(value) if value is None else f"{kind_of_value(value)} {shown if len(shown) <= 100 else shown[:100] + '…'}"
+
+
+def _model_at(path: KeyPath) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Config
+    for part in path:
+        model = _sections(model).get(part) if model else None
+    return model
+
+
+def _keys_of(path: KeyPath) -> str:
+    """The keys that a section, or a mapping with fixed keys, may hold; empty where any key goes."""
+    if model := _model_at(path):
+        return f" with keys {', '.join(model.model_fields)}"
+    parent = _model_at(path[:-1])
+    arguments = get_args(parent.model_fields[path[-1]].annotation) if parent and path[-1] in parent.model_fields else ()
+    literal = get_args(arguments[0]) if arguments else ()
+    return f" with keys {', '.join(literal)}" if literal else ""
+
+
+def _nearest(path: KeyPath) -> str:
+    model = _model_at(path[:-1])
+    if model is None:
+        return ""
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(path[-1], known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known keys here: {', '.join(known)}"

@@ -1,0 +1,3 @@
+from helix_ray.emulator.server import main
+
+main()

@@ -1,0 +1,190 @@
+"""The completions endpoint without its sockets: checks, admission, the answer, settlement and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from helix_ray.config import EmulatorConfig
+from helix_ray.emulator import messages
+from helix_ray.emulator.buckets import BucketSet
+from helix_ray.emulator.checks import ChatRequest, Rejection, check
+from helix_ray.emulator.completion import BodyWriter, Text, answer_json, write_text
+from helix_ray.emulator.latency import LatencyModel, Timing
+from helix_ray.emulator.ledger import Entry, Ledger
+from helix_ray.emulator.models import MODELS, Model
+from helix_ray.emulator.prompt import Pair, parse_pair
+from helix_ray.emulator.scripted_model import ScriptedAnswer, ScriptedModel
+from helix_ray.emulator.tiers import limits_of
+
+NOTICE = "an emulator with scripted error rates; says nothing about any LLM"
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: messages.Headers
+    body: bytes
+
+
+class Arrival(NamedTuple):
+    request_id: str
+    unix_s: float
+    retry_count: int | None  # of the SDK; None: header absent
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that was let in, with the answer it will get after ``timing``."""
+
+    arrival: Arrival
+    request: ChatRequest
+    buckets: BucketSet
+    pair: Pair | None
+    answer: ScriptedAnswer | None
+    text: Text
+    timing: Timing
+
+
+class Chat:
+    """One organization's view of the service. ``monotonic`` and ``unix`` are clocks in seconds."""
+
+    def __init__(self, config: EmulatorConfig, model: str, monotonic: Callable[[], float], unix: Callable[[], float]) -> None:
+        self._config = config
+        self._monotonic = monotonic
+        self._unix = unix
+        self._model = ScriptedModel(config.seed, config.error_rates)
+        self._latency = LatencyModel(config.latency_scale, config.seed)
+        self._writer = BodyWriter(config.seed)
+        self._groups: dict[tuple[str, str], BucketSet] = {}
+        self.ledger = Ledger()
+        self.unparsed_prompts = 0
+        self.in_flight = 0
+        self.max_concurrent = 0
+        self._started = monotonic()
+        if model in MODELS:  # its buckets are in the summary even before its first request
+            self._buckets(MODELS[model], "on_demand")
+
+    def begin(self, authorization: str | None, retry_count: int | None, body: bytes) -> Reply | Admitted:
+        """Checks and admission. An `Admitted` must be given to `finish` exactly once."""
+        unix_s = self._unix()
+        arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
+        if not is_bearer(authorization):
+            return self._reject(arrival, 401, messages.invalid_key(), None)
+        request = check(body, self._config.tier)
+        if isinstance(request, Rejection):
+            known = None if request.model is None else self._buckets(request.model, "on_demand")
+            return self._reject(arrival, request.status, request.body, known)
+        buckets = self._buckets(request.model, request.service_tier)
+        impossible = buckets.too_large(request.requested)
+        if impossible is not None:
+            kind, limit = impossible
+            refusal = messages.too_large(kind, limit, request.requested, request.model.id, request.service_tier)
+            return self._reject(arrival, 413, refusal, buckets, request=request, kind=kind)
+        refused = buckets.admit(request.requested, self._monotonic())
+        if refused is not None:
+            refusal, retry_after = messages.rate_limited(refused, request.model.id, request.service_tier)
+            reply = self._reject(arrival, 429, refusal, buckets, request=request, kind=refused.kind)
+            reply.headers.append((b"retry-after", b"%d" % retry_after))
+            return reply
+        self.in_flight += 1
+        self.max_concurrent = max(self.max_concurrent, self.in_flight)
+        return self._answer(arrival, request, buckets)
+
+    def _answer(self, arrival: Arrival, request: ChatRequest, buckets: BucketSet) -> Admitted:
+        pair = parse_pair(request.last_user_message)
+        answer = None
+        if pair is None:
+            self.unparsed_prompts += 1
+        else:
+            answer = self._model.answer(pair.ref, pair.read)
+        content = answer_json("" if pair is None else pair.opaque_id, answer)
+        text = write_text(request, content, answer)
+        timing = self._latency.draw(request.model, request.prompt_tokens, text.completion_tokens, self.in_flight)
+        return Admitted(arrival, request, buckets, pair, answer, text, timing)
+
+    def finish(self, admitted: Admitted, client_gone: bool) -> Reply:
+        """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
+        from its side this is the request of unknown outcome.
+        """
+        self.in_flight -= 1
+        request, text, answer = admitted.request, admitted.text, admitted.answer
+        used = request.prompt_tokens + text.completion_tokens
+        charged = used if self._config.refund else request.requested
+        admitted.buckets.settle(request.requested, charged, self._monotonic())
+        bill = request.model.bill(request.prompt_tokens, text.completion_tokens)
+        self.ledger.append(
+            Entry(
+                *admitted.arrival,
+                499 if client_gone else 200,
+                None,
+                request.requested,
+                charged,
+                bill,
+                not client_gone,
+                request.prompt_tokens,
+                text.completion_tokens,
+                None if admitted.pair is None else admitted.pair.opaque_id,
+                *((0, 0, 0, 0) if answer is None else (answer.true_calls, answer.dropped, answer.shifted, answer.hallucinated)),
+            )
+        )
+        body = self._writer.success(request, admitted.arrival.request_id, text, admitted.timing, self._unix())
+        return Reply(200, self._headers(admitted.arrival.request_id, admitted.buckets), body)
+
+    def _reject(
+        self,
+        arrival: Arrival,
+        status: int,
+        body: bytes,
+        buckets: BucketSet | None,
+        *,
+        request: ChatRequest | None = None,
+        kind: str | None = None,
+    ) -> Reply:
+        requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
+        pair = None if request is None else parse_pair(request.last_user_message)
+        read_id = None if pair is None else pair.opaque_id
+        self.ledger.append(Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, read_id, 0, 0, 0, 0))
+        if buckets is not None:
+            buckets.touch(self._monotonic())
+        return Reply(status, self._headers(arrival.request_id, buckets), body)
+
+    def _headers(self, request_id: str, buckets: BucketSet | None) -> messages.Headers:
+        limits = [] if buckets is None else messages.limit_headers(buckets)
+        return [*limits, (b"x-request-id", request_id.encode())]
+
+    def _buckets(self, model: Model, service_tier: str) -> BucketSet:
+        key = (model.id, service_tier)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = BucketSet(limits_of(self._config, model, service_tier))
+        return group
+
+    def summary(self) -> dict[str, object]:
+        """Everything the ledger adds up to. ``buckets`` is keyed by model (``MODEL flex`` for flex), then by kind."""
+        now = self._monotonic()
+        config = self._config
+        return {
+            "emulator": NOTICE,
+            "tier": config.tier,
+            "seed": config.seed,
+            "latency_scale": config.latency_scale,
+            "refund": config.refund,
+            "uptime_s": round(now - self._started, 6),
+            **self.ledger.summary(),
+            "unparsed_prompts": self.unparsed_prompts,
+            "in_flight": self.in_flight,
+            "max_concurrent": self.max_concurrent,
+            "buckets": {
+                model if service_tier == "on_demand" else f"{model} {service_tier}": group.summary(now)
+                for (model, service_tier), group in self._groups.items()
+            },
+            "invariants_broken": [breach for group in self._groups.values() for breach in group.breaches()],
+        }
+
+
+def is_bearer(authorization: str | None) -> bool:
+    """Whether the header carries any token at all; the emulator accepts every key."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return scheme.lower() == "bearer" and bool(token.strip())

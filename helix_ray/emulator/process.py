@@ -1,0 +1,120 @@
+"""The emulator as a child process of whoever needs one."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+import helix_ray
+from helix_ray.config import EmulatorConfig
+from helix_ray.errors import StartError
+
+_SECRETS = ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")
+_HOST = "127.0.0.1"
+
+
+class EmulatorProcess:
+    """A running emulator on loopback. It ends with `stop`, or with the process that started it, however that one ends:
+    the child serves until the write end of its standard input is closed.
+
+    The child is in a session of its own, so Ctrl-C in the terminal reaches the run, which drains, and not the emulator.
+    """
+
+    def __init__(self, url: str, pid: int, child: subprocess.Popen[bytes]) -> None:
+        self.url = url  # without /openai/v1, which the SDK appends
+        self.pid = pid
+        self._child = child
+
+    @classmethod
+    def start(cls, config: EmulatorConfig, model: str, port: int = 0, timeout_s: float = 30.0) -> EmulatorProcess:
+        """Returns when the emulator serves. Raises StartError when it does not within ``timeout_s``, and leaves nothing
+        behind then.
+        """
+        with tempfile.TemporaryFile() as stderr:  # a file never fills up and blocks the child, as a pipe nobody reads would
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "helix_ray.emulator"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=_environment(),
+                start_new_session=True,
+            )
+            asked = {"config": config.model_dump(mode="json"), "model": model, "host": _HOST, "port": port}
+            line = _exchange(child, json.dumps(asked).encode() + b"\n", timeout_s)
+            if line is None:
+                child.kill()
+                _reap(child)
+                raise StartError(f"the emulator did not start within {timeout_s:g} s: {_tail(stderr)}")
+            ready = json.loads(line)
+        return cls(f"http://{_HOST}:{ready['port']}", child.pid, child)
+
+    @property
+    def running(self) -> bool:
+        return self._child.poll() is None
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ends the child and waits until it is gone; safe to call again."""
+        if self._child.stdin is not None and not self._child.stdin.closed:
+            self._child.stdin.close()
+        try:
+            self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+        _reap(self._child)
+
+    def __enter__(self) -> EmulatorProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without secrets, and with the package findable even where it was never installed."""
+    environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
+    paths = [str(Path(helix_ray.__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return environment
+
+
+def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> bytes | None:
+    """Sends the configuration and waits for the ready line; None if the child ended or took too long."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        child.stdin.write(asked)
+        child.stdin.flush()
+    except BrokenPipeError:
+        return None
+    deadline = time.monotonic() + timeout_s
+    line = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return None
+            received = os.read(child.stdout.fileno(), 4096)
+            if not received:
+                return None
+            line += received
+    return line
+
+
+def _reap(child: subprocess.Popen[bytes]) -> None:
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None and not pipe.closed:
+            pipe.close()
+
+
+def _tail(stderr: IO[bytes]) -> str:
+    stderr.seek(0)
+    lines = [line for line in stderr.read().decode(errors="replace").splitlines() if line.strip()]
+    return "; ".join(lines[-3:]) if lines else "it ended without a message"

@@ -1,0 +1,89 @@
+"""From commands to the state that every actor should be in. Absolute values: repeating a command changes nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from helix_ray.records import Action, Command, DesiredState
+
+MIN_RATE, MAX_RATE = 0.001, 1e7  # reads/s
+MAX_SPIKE_S = 300.0
+DEFAULT_SPIKE_S = 30.0
+_ENDS = (Action.DRAIN, Action.STOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command would do: the next state and the words for it."""
+
+    state: DesiredState
+    value_from: str
+    value_to: str
+    note: str = ""  # what was clamped
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    message: str
+
+
+def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rejection:
+    """The change that ``command`` asks for, clamped, or why it makes no sense. The version grows by one with every change."""
+    if state.ending is not None and not (state.ending == "drain" and command.action is Action.STOP):
+        if command.action in _ENDS:
+            return Rejection(f"the run is already asked to {state.ending}")
+        return Rejection(f"the run is ending ({state.ending}); nothing but its end can change now")
+    for name, value in (("value", command.value), ("seconds", command.seconds)):
+        if value is not None and not math.isfinite(value):
+            return Rejection(f"{name} must be a finite number, found {value}")
+    next_state = replace(state, version=state.version + 1)
+    if command.action is Action.PAUSE:
+        return Change(replace(next_state, paused=True), _flow(state), "paused")
+    if command.action is Action.RESUME:
+        return Change(replace(next_state, paused=False), _flow(state), "running")
+    if command.action is Action.RATE:
+        rate, note = _clamp(command.value, MIN_RATE, MAX_RATE, "reads/s")
+        return Change(replace(next_state, rate_per_s=rate), rate_text(state.rate_per_s), rate_text(rate), note)
+    if command.action is Action.SPIKE:
+        return _spike(state, next_state, command, unix_now)
+    ending = command.action.value
+    # A paused run that is asked to end would otherwise hold its queued reads for the whole drain timeout.
+    return Change(replace(next_state, ending=ending, paused=False), state.ending or _flow(state), ending)
+
+
+def _spike(state: DesiredState, next_state: DesiredState, command: Command, unix_now: float) -> Change:
+    rate, rate_note = _clamp(command.value, MIN_RATE, MAX_RATE, "reads/s")
+    asked = DEFAULT_SPIKE_S if command.seconds is None else command.seconds
+    seconds, seconds_note = _clamp(asked, 0.0, MAX_SPIKE_S, "s")
+    seconds = seconds or 0.0
+    spiked = replace(next_state, spike_rate_per_s=rate, spike_until=unix_now + seconds if seconds else None)
+    running = state.spike_until is not None and state.spike_until > unix_now
+    return Change(
+        spiked,
+        f"spike {rate_text(state.spike_rate_per_s)}" if running else "no spike",
+        f"spike {rate_text(rate)} for {seconds:g} s" if seconds else "no spike",
+        "; ".join(note for note in (rate_note, seconds_note) if note),
+    )
+
+
+def source_rate(state: DesiredState, configured: float | None, unix_now: float) -> float | None:
+    """Reads per second that the whole source may offer now; None: as fast as it can. A pause is told separately."""
+    if state.spike_until is not None and unix_now < state.spike_until:
+        return state.spike_rate_per_s
+    return state.rate_per_s if state.rate_per_s is not None else configured
+
+
+def rate_text(rate: float | None) -> str:
+    return "as configured" if rate is None else f"{rate:g} reads/s"
+
+
+def _flow(state: DesiredState) -> str:
+    return "paused" if state.paused else "running"
+
+
+def _clamp(value: float | None, low: float, high: float, unit: str) -> tuple[float | None, str]:
+    if value is None:
+        return None, ""
+    clamped = min(max(value, low), high)
+    return clamped, "" if clamped == value else f"{value:g} {unit} is outside {low:g} to {high:g}: clamped to {clamped:g}"

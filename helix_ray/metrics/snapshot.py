@@ -1,0 +1,201 @@
+"""One consistent picture of a run: frozen, plain values, the only thing that the page and the terminal ever read.
+
+None always means "not known (yet)", never zero. Rates are per second over the last ten seconds, money is US dollars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from helix_ray.metrics.recent import RecentRead
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What does not change while a run lives, and how it ended (``status`` as in the table ``runs``)."""
+
+    run_id: str = ""
+    name: str = ""
+    backend: str = ""  # groq | emulator | aligner
+    simulated: bool = False
+    model: str = ""
+    latency_scale: float = 1.0  # of the emulator; 1 is real time
+    started_at: float | None = None  # Unix seconds
+    config: str = ""  # the configuration file's name
+    reads_requested: int | None = None  # None: to the end of the file, or until stopped
+    rows_before: int = 0  # final rows of earlier sessions of this run
+    max_cost_usd: float | None = None
+    dashboard_url: str | None = None  # Ray's
+    status: str = "running"
+    reason: str | None = None  # why it ended
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    offered: float | None = None  # reads/s into the queue
+    analysed: float | None = None
+    stored: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    produced: int = 0
+    analysed: int = 0
+    stored: int = 0  # rows committed, whatever their disposition
+    dead_letters: int = 0
+    requests: int = 0
+    failures: int = 0  # API failures other than 429
+    http_429: int = 0
+    tokens_prompt: int = 0
+    tokens_cached: int = 0
+    tokens_completion: int = 0
+    retries: int = 0  # of the sink
+    suppressed: int = 0  # conflicting rows that were not stored twice
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    waiting: int = 0
+    redelivered: int = 0
+    leased: int = 0
+    in_sink: int = 0
+    capacity: int = 500
+    max_queue_depth: int = 0
+    max_redelivered: int = 0
+    max_leased: int = 0
+    max_held: int = 0
+    blocked_seconds: float = 0.0  # summed over producers
+    blocked: bool = False  # a producer stood blocked within the last seconds
+    input_finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketView:
+    """One limit of the provider. ``credit`` may be below 0 when an answer was dearer than reserved."""
+
+    name: str
+    limit: float
+    credit: float
+    settled: float = 0.0
+    reserved: float = 0.0
+    utilisation: float | None = None  # 0..1
+    source: str = ""  # configured | discovered
+
+    @property
+    def headroom(self) -> float | None:
+        """Share of the limit that may be spent at once, 0..1."""
+        return min(1.0, max(0.0, self.credit / self.limit)) if self.limit > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleView:
+    buckets: tuple[BucketView, ...] = ()
+    in_flight: int = 0
+    waiting: int = 0
+    gate_closed_for_s: float = 0.0
+    probing: bool = False
+    binding: str | None = None
+    budget_exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    max_cost_usd: float | None = None
+
+    @property
+    def share(self) -> float | None:
+        """Spent and reserved of the cap, 0..1."""
+        return (self.spent_usd + self.reserved_usd) / self.max_cost_usd if self.max_cost_usd else None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds of answering requests: the slowest analyzer's percentiles (percentiles do not add up)."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeAccuracy:
+    type: str
+    tp: int
+    fp: int
+    fn: int
+
+    @property
+    def precision(self) -> float | None:
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else None
+
+    @property
+    def recall(self) -> float | None:
+        return self.tp / (self.tp + self.fn) if self.tp + self.fn else None
+
+
+@dataclass(frozen=True, slots=True)
+class ActorView:
+    name: str
+    last_seen_s: float  # seconds since its last report
+    pss_mb: float | None = None
+    restarts: int = 0
+    version: int = 0  # of the control state that it follows
+
+
+@dataclass(frozen=True, slots=True)
+class ControlView:
+    version: int = 0
+    adopted: int = 0  # the version that every producer and analyzer follows
+    paused: bool = False
+    rate_per_s: float | None = None
+    spike_rate_per_s: float | None = None
+    spike_until: float | None = None  # Unix seconds
+    ending: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    name: str  # source | queue | analyzers | requests limit | tokens limit | budget | API latency | sink | paused | none
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSnapshot:
+    as_of: float  # Unix seconds
+    run: RunInfo = RunInfo()
+    state: str = "STARTING"  # STARTING RUNNING PAUSED DRAINING STOPPING DEGRADED COMPLETE LIMITED REFUSED STOPPED FAILED
+    reason: str = ""
+    rates: Rates = Rates()
+    totals: Totals = Totals()
+    queue: QueueView = QueueView()
+    throttle: ThrottleView = ThrottleView()
+    money: Money = Money()
+    latency: Latency = Latency()
+    accuracy: tuple[TypeAccuracy, ...] = ()  # empty without truth
+    actors: tuple[ActorView, ...] = ()
+    recent_reads: tuple[RecentRead, ...] = ()  # newest first
+    recent_alerts: tuple[RecentRead, ...] = ()  # newest first
+    control: ControlView = ControlView()
+    bottleneck: Bottleneck = field(default_factory=lambda: Bottleneck("none", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """One second of the last fifteen minutes."""
+
+    t: float  # Unix seconds
+    waiting: int
+    redelivered: int
+    leased: int
+    offered: float | None  # reads/s over three seconds
+    analysed: float | None
+    stored: float | None
+    http_429: int  # total so far
+    spent_usd: float
+    blocked: bool
+    paused: bool
+
+
+FINAL_STATES = frozenset({"COMPLETE", "LIMITED", "REFUSED", "STOPPED", "FAILED"})

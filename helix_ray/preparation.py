@@ -1,0 +1,173 @@
+"""Everything that can be known before a run starts: is each part there, may it be used, and what is left to do?
+
+All of it happens before Ray, the emulator or any actor is started, before anything is sent or stored; what is wrong is a
+StartError, exit 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+from helix_ray import __version__
+from helix_ray.analysis.prices import price_of
+from helix_ray.clock import SystemClock
+from helix_ray.config import Backend, Config
+from helix_ray.config_file import parse_config
+from helix_ray.errors import ConfigError, InputError, MissingSecretError
+from helix_ray.secrets import Secret, Secrets
+from helix_ray.sources import SourceFacts, check_source, generator_version
+from helix_ray.storage.embedded import embedded_url
+from helix_ray.storage.ledger import RunRow, StoredRun
+from helix_ray.storage.postgres import PostgresLedger
+
+Value = TypeVar("Value")
+
+START_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that may start."""
+
+    config: Config
+    run_id: str
+    home: Path
+    database_url: Secret
+    api_key: Secret | None
+    source: SourceFacts
+    row: RunRow
+    resumed: bool = False
+    rows_before: int = 0
+    spent_before: Decimal = Decimal(0)
+
+    @property
+    def simulated(self) -> bool:
+        return self.config.analyzer.backend is Backend.EMULATOR
+
+    @property
+    def sends_files_outside(self) -> bool:
+        """Reads of a file go to an API that is not on this machine."""
+        return self.config.source.path is not None and self.config.analyzer.backend is Backend.GROQ
+
+
+def with_ledger(url: Secret, use: Callable[[PostgresLedger], Awaitable[Value]], timeout_s: float = 30.0) -> Value:
+    """Runs ``use`` with a connection of its own: for the driver, which asks little and seldom."""
+
+    async def session() -> Value:
+        ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=timeout_s)
+        try:
+            return await use(ledger)
+        finally:
+            await ledger.aclose()
+
+    return asyncio.run(session())
+
+
+def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
+    """The address of a database that is there, new enough, ours to write to, and at the newest schema."""
+    if config.sink.database == "external":
+        if secrets.database_url is None:
+            raise MissingSecretError("sink.database is external, but DATABASE_URL is not set; set it in the environment or in .env")
+        url = secrets.database_url
+    else:
+        url = Secret(embedded_url(home))
+
+    async def check(ledger: PostgresLedger) -> None:
+        await ledger.check()
+        await ledger.migrate()
+
+    with_ledger(url, check, START_DEADLINE_S)
+    return url
+
+
+def check_key(config: Config, secrets: Secrets) -> Secret | None:
+    """The API key for backend groq, the emulator's stand-in for the emulator, none for the aligner."""
+    match config.analyzer.backend:
+        case Backend.GROQ:
+            if secrets.groq_api_key is None:
+                raise MissingSecretError(
+                    "analyzer.backend is groq, but GROQ_API_KEY is not set (placeholders of .env.example count as missing); "
+                    "set it in the environment or in .env, or use analyzer.backend=emulator, which needs no key"
+                )
+            return secrets.groq_api_key
+        case Backend.EMULATOR:
+            return Secret("emulator")
+        case Backend.ALIGNER:
+            return None
+
+
+def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
+    """A new run."""
+    api_key = check_key(config, secrets)
+    if config.analyzer.backend is not Backend.ALIGNER:
+        price_of(config.analyzer.model)
+    source = check_source(config)
+    url = open_database(config, home, secrets)
+    run_id = str(uuid.uuid4())
+    return Plan(config, run_id, home, url, api_key, source, _row(config, run_id, source))
+
+
+def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
+    """The run to resume. ``config`` says which database to ask; without it every one that is known is asked."""
+    try:
+        uuid.UUID(run_id)
+    except ValueError:
+        raise ConfigError("--resume", [f"'{run_id}' is not a run id; helix status and the report show it"]) from None
+    for candidate in [config] if config is not None else _databases(home, secrets):
+        url = open_database(candidate, home, secrets)
+        stored = with_ledger(url, lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
+        if stored is not None:
+            return stored
+    raise ConfigError("--resume", [f"run {run_id} is not in the database; HELIX_HOME is {home}"])
+
+
+def _databases(home: Path, secrets: Secrets) -> Iterator[Config]:
+    """Where a run can be that is named by its id alone: the embedded database of this home, then DATABASE_URL."""
+    if (home / "postgres").is_dir():
+        yield Config()
+    if secrets.database_url is not None:
+        yield parse_config({"sink": {"database": "external"}}, "DATABASE_URL")
+
+
+def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredRun, accept_changes: bool) -> Plan:
+    """The rest of a run. What defines its results may not have changed, unless the user accepts it."""
+    before = parse_config(stored.config, "stored configuration")
+    source = check_source(config)
+    row = _row(config, stored.run_id, source)
+    changed = _differences(before, config)
+    if stored.versions.get("generator") != row.versions["generator"] and config.source.path is None:
+        changed.append(f"generator version: was {stored.versions.get('generator')}, is {row.versions['generator']}")
+    if stored.source_checksum != source.checksum:
+        raise InputError(
+            f"{config.source.path}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
+            "restore the file, or start a new run"
+        )
+    if changed and not accept_changes:
+        raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
+    api_key = check_key(config, secrets)
+    url = open_database(config, home, secrets)
+    return Plan(config, stored.run_id, home, url, api_key, source, row, True, stored.rows, stored.cost_usd)
+
+
+def _differences(before: Config, after: Config) -> list[str]:
+    old, new = before.results_identity(), after.results_identity()
+    return [f"{key}: was {old.get(key)!r}, is {new.get(key)!r}" for key in sorted(old | new) if old.get(key) != new.get(key)]
+
+
+def _row(config: Config, run_id: str, source: SourceFacts) -> RunRow:
+    return RunRow(
+        run_id=run_id,
+        name=config.run.name,
+        config_json=config.to_json(),
+        config_hash=config.sha256(),
+        seed=config.run.seed,
+        versions={"helix_ray": __version__, "generator": generator_version()},
+        source_checksum=source.checksum,
+        started_at=SystemClock().now(),
+    )

@@ -1,0 +1,225 @@
+"""The queue between the flood and the trickle: bounded, leased, idempotent by read index. No clock, no waiting, no Ray.
+
+    offered ──► waiting ──► leased ──ack──► done
+                              │  ▲
+           nack, expiry,      ▼  │ served first
+           release        redelivered
+
+A read is in exactly one of these places. ``done`` is for ever; an acknowledgement leads there from every other place,
+since an answer that is stored counts whoever stored it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from helix_ray.errors import InvariantError
+from helix_ray.queueing.leases import Entry, LeaseBook
+from helix_ray.queueing.messages import Lease, QueueStats
+from helix_ray.queueing.put_line import BlockedPut, PutLine
+from helix_ray.queueing.ranges import IndexRanges
+from helix_ray.records import Read, ReadBatch
+
+
+class BoundedQueue:
+    """Admits reads while waiting + redelivered <= ``capacity``; once full, no more until they are <= ``low_watermark``.
+
+    All ``now`` are monotonic seconds. Raises InvariantError when the bound does not hold, which only a defect can cause.
+    """
+
+    def __init__(self, capacity: int, low_watermark: int, lease_timeout_s: float, epoch: str) -> None:
+        if not 0 <= low_watermark < capacity:
+            raise ValueError(f"low_watermark must be from 0 to below capacity, found {low_watermark} with capacity {capacity}")
+        self.epoch = epoch
+        self.opened = False
+        self.input_closed = False
+        self.leases_closed = False
+        self.line = PutLine()
+        self._capacity = capacity
+        self._low_watermark = low_watermark
+        self._lease_timeout_s = lease_timeout_s
+        self._blocked = False
+        self._waiting: OrderedDict[int, Entry] = OrderedDict()
+        self._redelivered: OrderedDict[int, Entry] = OrderedDict()
+        self._leases = LeaseBook(lease_timeout_s, epoch)
+        self._done = IndexRanges()
+        self._producers = 0
+        self._totals: dict[int, int | None] = {}
+        self._admitted = self._acked = self._nacked = self._expired = 0
+        self._max_waiting = self._max_redelivered = self._max_leased = self._max_held = 0
+
+    def open(self, done: Iterable[tuple[int, int]], producers: int) -> None:
+        """Lets reads in and out. ``done``: ranges already in the ledger; ``producers``: how many will finish the input."""
+        for start, end in done:
+            self._done.add_range(start, end)
+        # a second opening may know more than the first
+        self.ack([index for place in (self._waiting, self._redelivered, self._leases) for index in place if index in self._done])
+        self._producers = producers
+        self.opened = True
+
+    @property
+    def held(self) -> int:
+        """Reads inside: waiting, redelivered or leased."""
+        return len(self._waiting) + len(self._redelivered) + self._leases.count
+
+    @property
+    def accepting(self) -> bool:
+        """Whether a read that is new would be admitted now."""
+        return self.opened and not self.input_closed and not self._blocked
+
+    @property
+    def servable(self) -> bool:
+        """Whether a lease would get something now."""
+        return self.opened and not self.leases_closed and bool(self._waiting or self._redelivered)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no lease will ever get anything again."""
+        input_over = self.input_closed or (self.opened and len(self._totals) >= self._producers)
+        return self.leases_closed or (input_over and not self.held)
+
+    def offer(self, reads: list[Read], now: float) -> tuple[int, list[Read]]:
+        """How many entered, and those that found no room, in order.
+
+        Reads that are done or inside already are dropped. The part of a batch that fits enters, so that the queue fills to
+        its capacity whatever the size of the batches.
+        """
+        fresh = [read for read in reads if not self._knows(read.read_index)]
+        admitted = 0
+        if self.accepting:
+            room = self._capacity - len(self._waiting) - len(self._redelivered)
+            for read in fresh[:room]:
+                # the index may stand twice in one offer
+                if read.read_index not in self._waiting:
+                    self._waiting[read.read_index] = Entry(read, now)
+                    admitted += 1
+            fresh = fresh[room:]
+            self._admitted += admitted
+            if len(self._waiting) + len(self._redelivered) > self._capacity:
+                raise InvariantError(f"{self._where()}: more than the {self._capacity} reads that the queue may hold")
+            self._note()
+        return admitted, fresh
+
+    def serve_line(self, now: float) -> list[BlockedPut]:
+        """Lets blocked puts in while there is room; returns those that are in whole and have left the line."""
+        served = []
+        while self.accepting and (put := self.line.first):
+            admitted, put.reads = self.offer(put.reads, now)
+            put.admitted += admitted
+            if put.reads:
+                break  # it keeps its place with what is left of it
+            self.line.leave(put, now)
+            served.append(put)
+        return served
+
+    def lease(self, holder: str, max_reads: int, now: float) -> Lease | None:
+        """Up to ``max_reads`` reads, those that came back first; None when there is nothing."""
+        entries: list[Entry] = []
+        while self.servable and len(entries) < max_reads:
+            _, entry = (self._redelivered or self._waiting).popitem(last=False)
+            entries.append(entry)
+        if not entries:
+            return None
+        held = self._leases.grant(holder, entries, now)
+        self._note()
+        return Lease(
+            held.lease_id,
+            held.fence,
+            self._lease_timeout_s,
+            ReadBatch.from_rows([entry.read for entry in entries]),
+            [1000 * (now - entry.admitted_at) for entry in entries],
+            [entry.deliveries for entry in entries],
+        )
+
+    def extend(self, holder: str, lease_ids: list[str], now: float) -> list[str]:
+        """Moves deadlines; returns the ids not held any more (expired, or every read of it acknowledged)."""
+        return self._leases.extend(holder, lease_ids, now)
+
+    def nack(self, holder: str, lease_id: str, fence: int, read_indices: list[int]) -> int:
+        """Returns reads unanswered; they go first in the next lease. Ignored when the lease is no longer this holder's."""
+        entries = self._leases.give_back(holder, lease_id, fence, read_indices)
+        self._nacked += len(entries)
+        return self._redeliver(entries)
+
+    def ack(self, read_indices: list[int]) -> int:
+        """These are stored: forget them, wherever they are. Returns how many were not done before."""
+        fresh = 0
+        for index in read_indices:
+            fresh += self._done.add(index)
+            if self._waiting.pop(index, None) or self._redelivered.pop(index, None) or self._leases.remove(index):
+                self._acked += 1
+        self._note()
+        return fresh
+
+    def release(self, holder: str) -> int:
+        """The holder is gone: everything it held is redelivered."""
+        entries = self._leases.release(holder)
+        self._expired += len(entries)
+        return self._redeliver(entries)
+
+    def sweep(self, now: float) -> int:
+        """Redelivers what is past its deadline; returns how many reads."""
+        entries = self._leases.expired(now)
+        self._expired += len(entries)
+        return self._redeliver(entries)
+
+    def finish_input(self, producer: int, total_reads: int | None) -> None:
+        """The producer has offered all its reads, ``total_reads`` of them (done ones included)."""
+        self._totals[producer] = total_reads
+
+    def done_ranges(self) -> list[tuple[int, int]]:
+        return list(self._done)
+
+    def stats(self, now: float) -> QueueStats:
+        totals = list(self._totals.values())
+        known = [total for total in totals if total is not None]
+        finished = self.opened and len(totals) >= self._producers
+        return QueueStats(
+            epoch=self.epoch,
+            waiting=len(self._waiting),
+            redelivered=len(self._redelivered),
+            leased=self._leases.count,
+            admitted=self._admitted,
+            acked=self._acked,
+            nacked=self._nacked,
+            expired=self._expired,
+            blocked_now=self.line.length,
+            blocked_puts=self.line.joined,
+            blocked_seconds=self.line.blocked_seconds(now),
+            max_queue_depth=self._max_waiting,
+            max_redelivered=self._max_redelivered,
+            max_leased=self._max_leased,
+            max_held=self._max_held,
+            capacity=self._capacity,
+            input_closed=self.input_closed,
+            producers_finished=len(totals),
+            total_reads=sum(known) if finished and len(known) == len(totals) else None,
+            gate_closed=not self.opened,
+        )
+
+    def _knows(self, index: int) -> bool:
+        return index in self._waiting or index in self._redelivered or index in self._leases or index in self._done
+
+    def _redeliver(self, entries: list[Entry]) -> int:
+        # not subject to the capacity: these reads were admitted once, and refusing them would lose them
+        self._redelivered.update((entry.read.read_index, entry) for entry in entries)
+        self._note()
+        return len(entries)
+
+    def _note(self) -> None:
+        """Keeps the maxima, the gate and the promise."""
+        waiting, redelivered, leased = len(self._waiting), len(self._redelivered), self._leases.count
+        if waiting > self._capacity:
+            raise InvariantError(f"{self._where()}: more than the {self._capacity} reads that may wait")
+        self._max_waiting = max(self._max_waiting, waiting)
+        self._max_redelivered = max(self._max_redelivered, redelivered)
+        self._max_leased = max(self._max_leased, leased)
+        self._max_held = max(self._max_held, waiting + redelivered + leased)
+        if waiting + redelivered >= self._capacity:
+            self._blocked = True
+        elif waiting + redelivered <= self._low_watermark:
+            self._blocked = False
+
+    def _where(self) -> str:
+        return f"queue {self.epoch}: {len(self._waiting)} waiting, {len(self._redelivered)} redelivered, {self._leases.count} leased"

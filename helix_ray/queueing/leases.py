@@ -1,0 +1,113 @@
+"""Who holds which reads until when. Every way out of a lease is idempotent: what is no longer held is not found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from helix_ray.records import Read
+
+
+@dataclass(slots=True)
+class Entry:
+    """A read inside the queue, from its admission to its acknowledgement."""
+
+    read: Read
+    admitted_at: float  # monotonic seconds
+    deliveries: int = 0
+
+
+@dataclass(slots=True)
+class HeldLease:
+    lease_id: str
+    fence: int
+    holder: str
+    deadline: float  # monotonic seconds
+    entries: dict[int, Entry]  # by read index, in the order of delivery
+
+
+class LeaseBook:
+    """The leases that are out. A read is in at most one of them; a lease without reads is forgotten."""
+
+    def __init__(self, timeout_s: float, epoch: str) -> None:
+        self._timeout_s = timeout_s
+        self._epoch = epoch
+        self._fence = 0
+        self._leases: dict[str, HeldLease] = {}
+        self._lease_of: dict[int, HeldLease] = {}
+        self._next_deadline = math.inf  # never later than the earliest one: makes a look for expired leases free
+
+    @property
+    def count(self) -> int:
+        """Reads that are out."""
+        return len(self._lease_of)
+
+    def __contains__(self, read_index: int) -> bool:
+        return read_index in self._lease_of
+
+    def __iter__(self) -> Iterator[int]:
+        """The indices of the reads that are out."""
+        return iter(self._lease_of)
+
+    def grant(self, holder: str, entries: list[Entry], now: float) -> HeldLease:
+        self._fence += 1
+        deadline = now + self._timeout_s
+        # the epoch is part of the id: a lease of an earlier incarnation of this queue can never be taken for one of ours
+        lease = HeldLease(f"{self._epoch}-{self._fence}", self._fence, holder, deadline, {})
+        for entry in entries:
+            entry.deliveries += 1
+            lease.entries[entry.read.read_index] = entry
+            self._lease_of[entry.read.read_index] = lease
+        self._leases[lease.lease_id] = lease
+        self._next_deadline = min(self._next_deadline, deadline)
+        return lease
+
+    def extend(self, holder: str, lease_ids: Iterable[str], now: float) -> list[str]:
+        """Moves the deadlines of this holder's leases; returns the ids that it does not hold (any more)."""
+        lost = []
+        for lease_id in lease_ids:
+            lease = self._leases.get(lease_id)
+            if lease is None or lease.holder != holder:
+                lost.append(lease_id)
+            else:
+                lease.deadline = now + self._timeout_s
+        return lost
+
+    def give_back(self, holder: str, lease_id: str, fence: int, read_indices: Iterable[int]) -> list[Entry]:
+        """Takes these reads out of a lease, if this holder still has it under this fence."""
+        lease = self._leases.get(lease_id)
+        if lease is None or lease.holder != holder or lease.fence != fence:
+            return []
+        return [self._take(lease, index) for index in read_indices if index in lease.entries]
+
+    def remove(self, read_index: int) -> bool:
+        """Forgets one read, whoever holds it; False when nobody does."""
+        lease = self._lease_of.get(read_index)
+        if lease is None:
+            return False
+        self._take(lease, read_index)
+        return True
+
+    def expired(self, now: float) -> list[Entry]:
+        """Takes back what is past its deadline, in the order in which it was leased."""
+        if now < self._next_deadline:
+            return []
+        overdue = [lease for lease in self._leases.values() if lease.deadline <= now]
+        entries = self._take_all(overdue)
+        self._next_deadline = min((lease.deadline for lease in self._leases.values()), default=math.inf)
+        return entries
+
+    def release(self, holder: str) -> list[Entry]:
+        """Takes back everything that this holder has."""
+        return self._take_all([lease for lease in self._leases.values() if lease.holder == holder])
+
+    def _take_all(self, leases: list[HeldLease]) -> list[Entry]:
+        return [self._take(lease, index) for lease in leases for index in list(lease.entries)]
+
+    def _take(self, lease: HeldLease, read_index: int) -> Entry:
+        del self._lease_of[read_index]
+        entry = lease.entries.pop(read_index)
+        if not lease.entries:
+            del self._leases[lease.lease_id]
+        return entry

@@ -1,0 +1,61 @@
+"""A set of read indices that is mostly one long run: sorted, disjoint, half-open ranges."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class IndexRanges:
+    """Indices from 0 up. Memory grows with the number of gaps, not with the number of indices."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._count = 0
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> IndexRanges:
+        """From ``(start, end)`` pairs, end excluded, in any order, overlapping or not. ValueError for one that is reversed."""
+        ranges = cls()
+        for start, end in pairs:
+            ranges.add_range(start, end)
+        return ranges
+
+    def add(self, index: int) -> bool:
+        """Adds one index; False when it was there already."""
+        before = self._count
+        self.add_range(index, index + 1)
+        return self._count > before
+
+    def add_range(self, start: int, end: int) -> None:
+        """Adds ``start <= index < end``, joining the ranges that it touches."""
+        if start < 0 or end < start:
+            raise ValueError(f"a range runs from 0 or more upwards, found ({start}, {end})")
+        if start == end:
+            return
+        first = bisect_left(self._ends, start)  # the first range that ends at or after start
+        last = bisect_right(self._starts, end)  # one past the last range that begins at or before end
+        if first < last:
+            start = min(start, self._starts[first])
+            end = max(end, self._ends[last - 1])
+        replaced = sum(self._ends[at] - self._starts[at] for at in range(first, last))
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+        self._count += end - start - replaced
+
+    def first_missing(self, start: int) -> int:
+        """The smallest index from ``start`` on that is not in the set."""
+        at = bisect_right(self._starts, start) - 1
+        return self._ends[at] if at >= 0 and start < self._ends[at] else start
+
+    def __contains__(self, index: int) -> bool:
+        return self.first_missing(index) != index
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(zip(self._starts, self._ends, strict=True))
+
+    @property
+    def count(self) -> int:
+        """How many indices are in the set."""
+        return self._count

@@ -1,0 +1,145 @@
+"""Closes the books of a session: asks each part for its own count, writes the report, and marks the run's row."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from helix_ray.actors.sink_stats import SinkStats
+from helix_ray.config import Backend
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.preparation import Plan, with_ledger
+from helix_ray.queueing.messages import QueueStats
+from helix_ray.records import JsonObject, RunStatus
+from helix_ray.results.report import Admission, Session, Stored, build_report
+from helix_ray.scoring.summary import TypeCounts, summarise
+from helix_ray.storage.ledger import Agreement, RunCounts, TypeTally
+from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.supervision.endings import Ending
+from helix_ray.throttle.messages import ThrottleStats
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """What the driver brought home. None: that part could not be asked any more."""
+
+    ending: Ending
+    duration_s: float
+    peak_pss_mb: float
+    queue: QueueStats | None
+    rows_at_open: int  # rows that the run had when the newest queue began to count
+    throttle: ThrottleStats | None
+    sink: SinkStats | None
+    snapshot: MetricsSnapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the database says of the whole run."""
+
+    counts: RunCounts
+    accuracy: Mapping[str, TypeTally]
+    agreement: Agreement
+
+
+def report_path(home: Path, run_id: str) -> Path:
+    return home / "reports" / f"{run_id}.json"
+
+
+def resume_command(home: Path, run_id: str) -> str:
+    """What to type to go on with the run; HELIX_HOME is named where it is not the default of the working directory."""
+    prefix = "" if home.resolve() == (Path.cwd() / ".helix").resolve() else f"HELIX_HOME={home} "
+    return f"{prefix}python -m helix_ray.run --resume {run_id}"
+
+
+def read_books(plan: Plan) -> Books | DatabaseLostError | DatabaseUnavailableError:
+    """What the database says of the whole run, or why it says nothing."""
+
+    async def read(ledger: PostgresLedger) -> Books:
+        run_id = plan.run_id
+        return Books(await ledger.counts(run_id), await ledger.accuracy(run_id), await ledger.agreement(run_id))
+
+    try:
+        return with_ledger(plan.database_url, read)
+    except (DatabaseLostError, DatabaseUnavailableError) as error:
+        return error
+
+
+def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject:
+    """The report, also stored in HELIX_HOME/reports and in the run's row. Without books the database's terms are null."""
+    report = build_report(_session(plan, end, books), _admission(end.queue), _stored(books))
+    save_report(report, report_path(plan.home, plan.run_id))
+    if books is not None:
+        with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, report))
+    return report
+
+
+def save_report(report: JsonObject, path: Path) -> None:
+    """Written whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
+    synthetic = plan.config.source.path is None
+    total = None if end.queue is None else end.queue.total_reads
+    utilisation = {} if end.throttle is None else {name: bucket.utilisation for name, bucket in end.throttle.buckets.items()}
+    return Session(
+        run_id=plan.run_id,
+        status=end.ending.status,
+        reason=end.ending.reason,
+        backend=plan.config.analyzer.backend.value,
+        simulated=plan.config.analyzer.backend is Backend.EMULATOR,
+        requested=plan.config.source.count if synthetic else total,
+        rows_before=plan.rows_before,
+        rows_at_open=end.rows_at_open,
+        duration_s=end.duration_s,
+        peak_pss_mb=end.peak_pss_mb,
+        queue_capacity=plan.config.queue.capacity,
+        conflicts_suppressed=0 if end.sink is None else end.sink.suppressed,
+        utilisation=utilisation,
+        bottleneck=None if end.snapshot is None else end.snapshot.bottleneck.name,
+        accuracy=summarise({kind: TypeCounts(*row) for kind, row in books.accuracy.items()}) if synthetic and books else None,
+        agreement=books.agreement._asdict() if books and not synthetic else None,
+        resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
+    )
+
+
+def _admission(queue: QueueStats | None) -> Admission:
+    if queue is None:
+        return Admission(0, 0, 0, 0, 0, 0, 0.0)
+    return Admission(
+        admitted=queue.admitted,
+        handed_back=queue.waiting + queue.redelivered + queue.leased,
+        max_queue_depth=queue.max_queue_depth,
+        max_redelivered=queue.max_redelivered,
+        max_leased=queue.max_leased,
+        max_held=queue.max_held,
+        blocked_seconds=queue.blocked_seconds,
+    )
+
+
+def _stored(books: Books | None) -> Stored | None:
+    if books is None:
+        return None
+    counts = books.counts
+    return Stored(
+        rows=counts.rows,
+        by_disposition=counts.by_disposition,
+        duplicates=counts.duplicates,
+        reads_repaid=counts.reads_repaid,
+        possibly_billed=counts.possibly_billed,
+        requests=counts.requests,
+        http_429=counts.http_429,
+        prompt_tokens=counts.prompt_tokens,
+        cached_tokens=counts.cached_tokens,
+        completion_tokens=counts.completion_tokens,
+        cost_usd=counts.cost_usd,
+        latency_ms=counts.latency_ms,
+    )

@@ -1,0 +1,85 @@
+"""The report for a terminal: short, in words, and honest about where the numbers come from."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from helix_ray.records import JsonObject
+
+EMULATOR_NOTICE = "EMULATOR RESULTS: scripted error rates; says nothing about any LLM"
+
+
+def render_report(report: JsonObject) -> RenderableType:
+    """A summary table, and the accuracy table when there is truth."""
+    parts: list[RenderableType] = []
+    if report["simulated"]:
+        parts.append(Text(EMULATOR_NOTICE, style="bold yellow"))
+    parts.append(_summary(report))
+    if report["accuracy"]:
+        parts.append(_accuracy(report))
+    return Group(*parts)
+
+
+def _summary(report: JsonObject) -> Table:
+    table = Table(title=f"Run {report['run_id']}: {report['status']}", title_justify="left", show_header=False, min_width=64)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    requested = "endless" if report["reads_requested"] is None else _count(report["reads_requested"])
+    rows: list[tuple[str, str]] = [
+        ("reads requested / produced / stored", f"{requested} / {_count(report['reads_produced'])} / {_count(report['reads_stored'])}"),
+        ("lost / duplicates", f"{_count(report['lost'])} / {_count(report['duplicates'])}"),
+        ("dead letters", _count(report["dead_letters"])),
+    ]
+    aside = {name: report[f"reads_{name}"] for name in ("unplaced", "filtered", "malformed")}
+    if any(aside.values()):
+        rows.append((" / ".join(aside), " / ".join(_count(count) for count in aside.values())))
+    if report["reads_handed_back"]:
+        rows.append(("handed back for the next session", _count(report["reads_handed_back"])))
+    rows += [
+        (
+            "duration",
+            f"{report['duration_s']:.1f} s" + ("" if report["reads_per_s"] is None else f" ({report['reads_per_s']:.1f} reads/s)"),
+        ),
+        (
+            "queue: deepest / bound, producers blocked",
+            f"{report['max_queue_depth']} / {report['queue_capacity']}, {report['blocked_seconds']:.1f} s",
+        ),
+        ("limits used", ", ".join(f"{name} {share:.1%}" for name, share in report["utilisation"].items()) or "none seen"),
+        ("bottleneck", report["bottleneck"] or "none"),
+        ("memory, peak of all processes", f"{report['peak_pss_mb']:.0f} MB"),
+        *_paid(report),
+    ]
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _paid(report: JsonObject) -> list[tuple[str, str]]:
+    """What only the database knows."""
+    tokens, latency = report["tokens"], report["latency_ms"]
+    if tokens is None:
+        return [("requests, tokens, cost, latency", "unknown: the database could not be asked")]
+    per_1000 = report["cost_per_1000_reads"]
+    return [
+        ("requests / HTTP 429", f"{report['requests']:,} / {report['http_429']:,}"),
+        ("tokens prompt / cached / completion", " / ".join(f"{tokens[kind]:,}" for kind in ("prompt", "cached", "completion"))),
+        ("cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")),
+        ("latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())),
+    ]
+
+
+def _count(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
+def _accuracy(report: JsonObject) -> Table:
+    title = "Calls against the injected truth (exact allele match)"
+    table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", min_width=64)
+    for name in ("type", "TP", "FP", "FN", "precision", "recall", "F1"):
+        table.add_column(name, justify="left" if name == "type" else "right")
+    for kind, row in report["accuracy"].items():
+        shares = ("-" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        table.add_row(kind, f"{row['tp']:,}", f"{row['fp']:,}", f"{row['fn']:,}", *shares)
+    return table

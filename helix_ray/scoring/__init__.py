@@ -1,0 +1,1 @@
+"""Calls against truth: pure functions over variants, and counts that add up across workers."""

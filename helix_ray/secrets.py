@@ -1,0 +1,138 @@
+"""The three secrets of a run: from the process's environment, from ``.env``, or, for the API key, from a 0600 file.
+
+They are read once, by the process that starts a run, and handed on as arguments. `withdraw_from_environment` then takes
+them out of ``os.environ``, so that no child process and no Ray worker inherits them, and a `Secret` shows its value only
+when asked by `Secret.reveal`: not in a log line, a traceback or a configuration dump.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import stat
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from helix_ray.errors import MissingSecretError
+
+GROQ_API_KEY = "GROQ_API_KEY"
+DATABASE_URL = "DATABASE_URL"
+HELIX_CONTROL_TOKEN = "HELIX_CONTROL_TOKEN"  # noqa: S105 (the name of a variable, not its value)
+NAMES = (GROQ_API_KEY, DATABASE_URL, HELIX_CONTROL_TOKEN)
+KEY_FILE = "GROQ_API_KEY_FILE"
+
+MAX_FILE_BYTES = 4096
+_PLACEHOLDER = re.compile(r"your-[a-z0-9-]+-here")  # as .env.example writes what is still to be filled in
+
+
+class Secret:
+    """Text that is not shown by accident. It pickles, so that it can be an argument to an actor."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return Secret, (self._value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What was found; None is missing, and so is an empty value or a placeholder of ``.env.example``."""
+
+    groq_api_key: Secret | None = None
+    database_url: Secret | None = None
+    control_token: Secret | None = None
+
+    def require(self, name: str, reason: str) -> Secret:
+        """The secret of this variable name; MissingSecretError says ``reason`` (what needs it) and how to set it."""
+        found = {GROQ_API_KEY: self.groq_api_key, DATABASE_URL: self.database_url, HELIX_CONTROL_TOKEN: self.control_token}[name]
+        if found is None:
+            also = f", or name a file of mode 0600 in {KEY_FILE}" if name == GROQ_API_KEY else ""
+            raise MissingSecretError(f"{name} is missing: {reason}. Set it in the environment or in .env (see .env.example){also}")
+        return found
+
+
+def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
+    """The secrets in ``env``, else in the file ``dotenv_path`` (which need not exist; None: look at no file).
+
+    MissingSecretError: a value that cannot be a secret, an unreadable ``.env``, or a key file that others may read.
+    """
+    sources = [(dict(env), "the environment"), (_dotenv(dotenv_path), str(dotenv_path))]
+    return Secrets(*(_find(name, sources) for name in NAMES))
+
+
+def withdraw_from_environment(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Takes the three secrets out of this process's environment; processes started from now on do not inherit them."""
+    for name in NAMES:
+        environ.pop(name, None)
+
+
+def _dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.exists():
+        return {}
+    try:
+        values = dotenv_values(path, interpolate=False)  # a "$" in a password is a "$"
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingSecretError(f"{path} cannot be read: {error}. Mend or remove it") from None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _find(name: str, sources: list[tuple[dict[str, str], str]]) -> Secret | None:
+    for values, where in sources:
+        value = values.get(name, "").strip()
+        if _is_set(value):
+            return _checked(value, name, where)
+        path = values.get(KEY_FILE, "").strip() if name == GROQ_API_KEY else ""
+        if path:
+            return _from_file(Path(path))
+    return None
+
+
+def _is_set(value: str) -> bool:
+    return value != "" and _PLACEHOLDER.fullmatch(value) is None
+
+
+def _checked(value: str, name: str, where: str) -> Secret:
+    if not value.isprintable() or " " in value or value[0] in "\"'":
+        raise MissingSecretError(
+            f"{name} in {where} holds a blank, a quote in front or a control character; write the bare value on one line"
+        )
+    return Secret(value)
+
+
+def _from_file(path: Path) -> Secret:
+    """The key in a file that nobody but its owner may read; checked on the open file, so that it cannot be swapped."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise MissingSecretError(f"{KEY_FILE}: {path} is not a regular file")
+            if status.st_mode & 0o077:
+                mode = f"{stat.S_IMODE(status.st_mode):04o}"
+                raise MissingSecretError(f"{KEY_FILE}: others may read {path} (mode {mode}); run: chmod 600 {path}")
+            text = file.read(MAX_FILE_BYTES + 1).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingSecretError(f"{KEY_FILE}: {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not _is_set(text) or len(text) >= MAX_FILE_BYTES:
+        raise MissingSecretError(f"{KEY_FILE}: {path} must hold the key and nothing else")
+    return _checked(text, GROQ_API_KEY, str(path))

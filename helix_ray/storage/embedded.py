@@ -1,0 +1,223 @@
+"""The PostgreSQL server of a HELIX_HOME: whoever needs it starts or joins it, the last to leave stops it.
+
+A holder proves that it lives by a lock that the kernel frees with the process, so nobody is misled by holders that were
+killed. The server listens on a UNIX socket in a folder that only its owner may enter, and on no port.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from helix_ray.errors import DatabaseUnavailableError
+from helix_ray.storage import bundle
+
+START_TIMEOUT_S = 120
+"""Recovery after a crash may take a while; without one a start takes a fraction of a second."""
+
+STOP_TIMEOUT_S = 30
+SOCKET_PATH_BYTES = 100
+"""Of a UNIX socket's path; the kernels' limits are 103 to 107."""
+
+SOCKET_NAME = ".s.PGSQL.5432"
+
+_held: dict[Path, EmbeddedServer] = {}
+
+
+def embedded_url(home: Path, keep_running: bool = False) -> str:
+    """The libpq URL of the home's server, started if it is down and held by this process until `stop` or its end.
+
+    ``keep_running``: it outlives this process, until the next holder leaves. DatabaseUnavailableError with advice where it
+    cannot run.
+    """
+    home = home.expanduser().absolute()
+    server = _held.get(home)
+    if server is None:
+        server = EmbeddedServer(home)
+        server.join()
+        _held[home] = server
+        if not keep_running:
+            atexit.register(stop, home)
+    elif not server.is_running():
+        server.join()
+    return server.url
+
+
+def stop(home: Path) -> None:
+    """Lets go of the home's server; the last holder on this machine stops it. Safe twice and before `embedded_url`."""
+    server = _held.pop(home.expanduser().absolute(), None)
+    if server is not None:
+        server.leave()
+
+
+class EmbeddedServer:
+    """The server in ``home``/postgres. ``settings`` are written to its configuration at each start."""
+
+    def __init__(self, home: Path, settings: dict[str, str] | None = None) -> None:
+        self.home = home
+        self.data = home / "postgres"
+        self._holders = home / "postgres-holders"
+        self._settings = settings or {}
+        self._hold: int | None = None
+        self._user: str | None = None
+        self._programs = Path()
+
+    @property
+    def url(self) -> str:
+        """Where the running server listens, by its own word: another process may have chosen the socket's folder."""
+        folder = (self.data / "postmaster.pid").read_text().splitlines()[4]
+        return f"postgresql://postgres@/postgres?host={quote(folder, safe='')}"
+
+    def join(self) -> None:
+        """Starts the server or joins the one that runs. Safe twice. DatabaseUnavailableError says why it cannot."""
+        try:
+            self._join()
+        except OSError as error:
+            raise DatabaseUnavailableError(
+                f"the embedded PostgreSQL cannot use {error.filename or self.home}: {error.strerror}; set HELIX_HOME to a folder "
+                "that this user may write to"
+            ) from None
+
+    def _join(self) -> None:
+        self.home.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._user = bundle.server_user()
+        if self._user is not None:
+            self._let_pass()
+        with self._turn():
+            self._programs = bundle.programs(self.home)
+            if not (self.data / "PG_VERSION").exists():
+                self._create()
+            self._check_version()
+            self._take_hold()
+            if not self.is_running():
+                self._start()
+
+    def leave(self) -> None:
+        """Stops the server unless another living process holds it. Safe twice."""
+        if self._hold is None:
+            return
+        with self._turn():
+            os.close(self._hold)
+            self._hold = None
+            (self._holders / str(os.getpid())).unlink(missing_ok=True)
+            if not self._others():
+                self.halt()
+
+    def is_running(self) -> bool:
+        return bundle.run_program(self._program("pg_ctl"), "-D", str(self.data), "status", user=self._user, timeout_s=10).returncode == 0
+
+    def halt(self, mode: str = "fast") -> None:
+        """Stops the server whoever holds it: "fast" orderly, "immediate" as a crash would."""
+        arguments = ("-D", str(self.data), "-m", mode, "-w", "-t", str(STOP_TIMEOUT_S), "stop")
+        bundle.run_program(self._program("pg_ctl"), *arguments, user=self._user, timeout_s=STOP_TIMEOUT_S + 5)
+
+    def _program(self, name: str) -> Path:
+        return self._programs / name
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One process at a time creates, starts or stops."""
+        with (self.home / "postgres.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _let_pass(self) -> None:
+        """As root the server runs as another user, who must be able to pass every folder above its data."""
+        closed = bundle.closed_folder(self.home.parent)
+        if closed is not None:
+            raise DatabaseUnavailableError(
+                f"as root, PostgreSQL runs as user '{self._user}', who may not enter {closed}, so it cannot keep its data in "
+                f"{self.home}; set HELIX_HOME to a folder outside it (for instance /var/lib/helix), start as another user, "
+                "or use a server of yours: sink.database=external and DATABASE_URL"
+            )
+        mode = stat.S_IMODE(self.home.stat().st_mode)
+        if not mode & bundle.OTHERS_MAY_PASS:
+            self.home.chmod(mode | bundle.OTHERS_MAY_PASS)  # the home is ours; to pass is not to list
+
+    def _create(self) -> None:
+        """Made beside the final place: a creation that was interrupted leaves no half of a database behind."""
+        if self.data.exists() and any(self.data.iterdir()):
+            raise DatabaseUnavailableError(f"{self.data} is not a database of PostgreSQL; move it away, or set another HELIX_HOME")
+        partial = self.home / "postgres.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        if self._user is not None:
+            shutil.chown(partial, self._user, self._user)
+        arguments = ("-D", str(partial), "-U", "postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale")
+        made = bundle.run_program(self._program("initdb"), *arguments, user=self._user, timeout_s=START_TIMEOUT_S)
+        if made.returncode != 0:
+            raise DatabaseUnavailableError(f"the embedded PostgreSQL could not be created in {self.home}:\n{made.stdout.strip()[-1000:]}")
+        with (partial / "postgresql.conf").open("a") as configuration:
+            configuration.write("\ninclude_if_exists 'helix.conf'\n")
+        partial.rename(self.data)
+
+    def _check_version(self) -> None:
+        found = (self.data / "PG_VERSION").read_text().strip()
+        if found != str(bundle.MAJOR_VERSION):
+            raise DatabaseUnavailableError(
+                f"{self.data} was made by PostgreSQL {found}, and version {bundle.MAJOR_VERSION} is installed; "
+                "upgrade it with pg_upgrade, or set another HELIX_HOME"
+            )
+
+    def _start(self) -> None:
+        folder = self._socket_folder()
+        if folder != self.data:
+            self._make_socket_folder(folder)
+        quoted = str(folder).replace('"', '""').replace("'", "''")
+        settings = {"listen_addresses": "", "unix_socket_directories": f'"{quoted}"', **self._settings}
+        lines = (f"{name} = '{value}'\n" for name, value in settings.items())
+        (self.data / "helix.conf").write_text("".join(lines))
+        (self.data / "helix.conf").chmod(0o644)
+        log = self.data / "server.log"
+        arguments = ("-D", str(self.data), "-l", str(log), "-w", "-t", str(START_TIMEOUT_S), "start")
+        started = bundle.run_program(self._program("pg_ctl"), *arguments, user=self._user, timeout_s=START_TIMEOUT_S + 10)
+        if started.returncode != 0:
+            words = log.read_text(errors="replace").strip()[-1500:] if log.exists() else started.stdout.strip()[-1500:]
+            raise DatabaseUnavailableError(f"the embedded PostgreSQL in {self.data} did not start; its log ends with:\n{words}")
+
+    def _socket_folder(self) -> Path:
+        """The data folder itself, or a short folder of its own where that path is too long for a socket."""
+        if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_PATH_BYTES:
+            return self.data
+        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"helix-postgres-{digest}"
+
+    def _make_socket_folder(self, folder: Path) -> None:
+        """In a folder that everybody may write to, where somebody else could have been first."""
+        owner = os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, os.geteuid()):
+            raise DatabaseUnavailableError(f"{folder} belongs to somebody else; remove it, or set HELIX_HOME to a shorter path")
+        os.chown(folder, owner, -1)
+        folder.chmod(0o700)
+
+    def _take_hold(self) -> None:
+        if self._hold is not None:
+            return
+        self._holders.mkdir(mode=0o700, exist_ok=True)
+        self._hold = os.open(self._holders / str(os.getpid()), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _others(self) -> bool:
+        """Whether another living process holds the server. The marks of dead ones are cleared away."""
+        alive = False
+        for mark in self._holders.iterdir():
+            with mark.open("r+") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    alive = True
+                else:
+                    mark.unlink()
+        return alive

@@ -1,0 +1,107 @@
+"""What PostgreSQL cannot store, told from what it can, and a form of it that it can.
+
+A text of PostgreSQL is valid UTF-8 without NUL, so NUL and lone surrogates break the statement that carries them; a
+field of hundreds of megabytes breaks the connection.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import Any
+
+from helix_ray.records import Disposition, ReadResult, ScoredVariant
+
+MAX_TEXT_CHARS = 4_000_000
+"""Of one field. The longest read allowed has 10,000 bases and the longest answer is bounded by its tokens."""
+
+UNSTORABLE = "unstorable"
+"""The error_kind of a read whose own row could not be stored."""
+
+KEPT_CHARS = 10_000
+"""Of each field of an unstorable read: enough to see what was wrong with it."""
+
+_BREAKS = re.compile("[\x00\ud800-\udfff]")
+_ALLELE = re.compile("[ACGTN]{1,1000}")
+_TYPES = ("SNV", "MNV", "INS", "DEL", "DELINS")
+_EVENTS = ("snv", "mnv", "ins", "del", "dup", "inv", "complex", None)
+
+
+def text_problem(text: str | None) -> str | None:
+    """Why a text cannot be stored; None when it can."""
+    if text is None:
+        return None
+    if len(text) > MAX_TEXT_CHARS:
+        return f"a field of {len(text)} characters; at most {MAX_TEXT_CHARS} are stored"
+    found = _BREAKS.search(text)
+    return None if found is None else f"character U+{ord(found.group()):04X} at offset {found.start()} cannot be stored as text"
+
+
+def storable(text: str, limit: int = KEPT_CHARS) -> str:
+    r"""``text`` with what cannot be stored written as \xNN or \uNNNN, cut to ``limit`` characters."""
+    cut = text[:limit]
+    escaped = _BREAKS.sub(lambda found: "\\x00" if found.group() == "\x00" else f"\\u{ord(found.group()):04x}", cut)
+    return escaped if len(text) <= limit else f"{escaped}… ({len(text)} characters)"
+
+
+def storable_or_none(text: str | None, limit: int = KEPT_CHARS) -> str | None:
+    return None if text is None else storable(text, limit)
+
+
+def result_problem(result: ReadResult) -> str | None:
+    """The first field of a result that cannot be stored as text; None when all can."""
+    texts = (getattr(owner, name) for owner, names in _texts(result) for name in names)
+    return next((problem for problem in map(text_problem, texts) if problem), None)
+
+
+def _texts(result: ReadResult) -> list[tuple[Any, tuple[str, ...]]]:
+    return [
+        (result.read, ("read_id", "contig", "strand", "ref_seq", "seq", "qual", "reason")),
+        (result, ("raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier")),
+        (result, ("error_kind", "error")),
+        *((variant, ("ref", "alt", "reason")) for variant in result.variants),
+    ]
+
+
+def as_unstorable(result: ReadResult, reason: str) -> ReadResult:
+    """A dead letter that can be stored in place of a result that cannot; its truth still counts, as missed."""
+    read = result.read
+    sound = read._replace(
+        read_id=storable(read.read_id),
+        contig=storable(read.contig),
+        ref_start=read.ref_start if 0 <= read.ref_start < 2**63 else -1,
+        ref_seq=storable(read.ref_seq),
+        seq=storable(read.seq),
+        qual=storable_or_none(read.qual),
+        strata=read.strata if all(math.isfinite(value) for value in (read.strata or {}).values()) else None,
+        reason=storable_or_none(read.reason),
+    )
+    return replace(
+        result,
+        read=sound,
+        disposition=Disposition.DEAD_LETTER,
+        variants=[variant._replace(match="FN", reason=None) for variant in result.variants if _is_truth(variant)],
+        mutation_detected=None,
+        raw_answer=storable_or_none(result.raw_answer),
+        model=storable_or_none(result.model),
+        prompt=storable_or_none(result.prompt),
+        prompt_hash=storable_or_none(result.prompt_hash),
+        schema_hash=storable_or_none(result.schema_hash),
+        system_fingerprint=storable_or_none(result.system_fingerprint),
+        service_tier=storable_or_none(result.service_tier),
+        latency_ms=_finite(result.latency_ms),
+        queue_ms=_finite(result.queue_ms),
+        error_kind=UNSTORABLE,
+        error=storable(reason, 1000),
+    )
+
+
+def _is_truth(variant: ScoredVariant) -> bool:
+    """A truth that its row's constraints accept."""
+    sound = 1 <= variant.pos < 2**31 and bool(_ALLELE.fullmatch(variant.ref)) and bool(_ALLELE.fullmatch(variant.alt))
+    return variant.side == "truth" and sound and variant.type in _TYPES and variant.event in _EVENTS
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,207 @@
+"""The seam between the pipeline and its ledger: what every store of final rows promises, and the values it speaks in.
+
+Every call has a deadline of its own. A store that cannot answer *now* raises DatabaseLostError and may be asked again, since
+every method is idempotent; one that will never answer raises DatabaseUnavailableError, with advice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from helix_ray.records import ApiCall, JsonObject, ReadResult, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What is known of a run before its first read."""
+
+    run_id: str  # uuid
+    name: str
+    config_json: str  # canonical JSON, no secrets
+    config_hash: str  # sha256 of config_json
+    seed: int  # 0 .. 2**63 - 1
+    versions: Mapping[str, str]
+    source_checksum: str | None  # sha256 of the input files
+    started_at: datetime  # UTC
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as the ledger knows it: enough to resume it."""
+
+    run_id: str
+    name: str
+    config_json: str  # byte for byte what was stored
+    config_hash: str
+    seed: int
+    versions: Mapping[str, str]
+    source_checksum: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    status: RunStatus
+    resumes: int
+    rows: int  # final rows, of any disposition
+    cost_usd: Decimal  # spent so far, over all resumes
+    totals: JsonObject | None  # the report of the last session
+
+    @property
+    def config(self) -> JsonObject:
+        value: JsonObject = json.loads(self.config_json)
+        return value
+
+
+class WriteOutcome(NamedTuple):
+    """What one batch came to. Together the three name every read of the batch; each of them has a row now."""
+
+    inserted: list[int]
+    suppressed: list[int]  # had a row already: the first committed answer wins
+    poisoned: list[tuple[int, str]]  # could not be stored as they were; a dead letter with the reason stands in
+
+    @property
+    def committed(self) -> list[int]:
+        return sorted({*self.inserted, *self.suppressed, *(index for index, _ in self.poisoned)})
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """The whole run, counted by the database: rows by count(*), duplicates from the keys."""
+
+    rows: int
+    by_disposition: Mapping[str, int]
+    duplicates: int  # rows beyond the first of a read_index; the key allows none
+    reads_repaid: int  # reads that occur in more than one answered request
+    possibly_billed: int  # requests whose outcome nobody knows
+    requests: int  # that left this machine, or may have
+    calls_by_state: Mapping[str, int]
+    http_429: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost_usd: Decimal
+    latency_ms: Mapping[str, float | None]  # p50, p95, p99 of the answering requests, as stored reads saw them
+
+
+class TypeTally(NamedTuple):
+    """Alleles of one variant type: found, invented, missed."""
+
+    tp: int
+    fp: int
+    fn: int
+
+
+class Agreement(NamedTuple):
+    """Calls beside the deterministic baseline's, on stored reads without a known truth."""
+
+    reads: int
+    reads_equal: int  # both name the same set of alleles
+    both: int  # alleles named by both
+    only_call: int
+    only_baseline: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRow:
+    """One read for people to look at."""
+
+    read_index: int
+    contig: str
+    ref_start: int | None  # 0-based
+    seq: str  # its first 60 bases
+    mutation_detected: bool | None
+    calls: tuple[str, ...]  # "123A>T", 1-based in the window
+    disposition: str
+    latency_ms: float | None
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEvent:
+    """A command as it was asked for, before anything is done about it."""
+
+    request_id: str
+    action: str
+    actor: str
+    asked_at: datetime
+    reason: str | None = None
+    value_from: str | None = None
+    value_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOutcome:
+    """What became of a command. A None leaves what is stored."""
+
+    accepted: bool | None = None
+    message: str | None = None
+    value_from: str | None = None
+    value_to: str | None = None
+    acknowledged_at: datetime | None = None
+    in_effect_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What `check` found out about the store."""
+
+    kind: str
+    version: str
+    schema_version: int | None  # None: not migrated yet
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ledger(Protocol):
+    """Where final rows live. One instance is used by one event loop; its calls are serialised."""
+
+    async def check(self) -> LedgerFacts:
+        """Version, rights, pooling and writability; DatabaseUnavailableError says what to do. Changes nothing."""
+
+    async def migrate(self) -> int:
+        """Brings the schema up to date, safely beside other processes doing the same; the version reached."""
+
+    async def start_run(self, run: RunRow) -> None:
+        """Idempotent. InvariantError if the id belongs to a run of another configuration."""
+
+    async def load_run(self, run_id: str) -> StoredRun | None: ...
+
+    async def resume_run(self, run_id: str) -> None:
+        """Status running again. StartError if the run is not here."""
+
+    async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None: ...
+
+    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
+        """Indices that have their row, as sorted disjoint half-open ranges."""
+
+    async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
+        """Stores a batch in one transaction; returns after commit. Repeating it changes nothing."""
+
+    async def counts(self, run_id: str) -> RunCounts: ...
+
+    async def spent_usd(self, run_id: str) -> Decimal:
+        """What the run's requests cost so far, over all resumes."""
+
+    async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
+        """By variant type, over every read whose truth is known, dead letters included."""
+
+    async def agreement(self, run_id: str) -> Agreement: ...
+
+    async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
+        """Every command of a run, oldest first."""
+
+    async def record_control(self, run_id: str, event: ControlEvent) -> bool:
+        """Whether the command is new; False: its request_id is recorded already."""
+
+    async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None: ...
+
+    async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
+        """The last finished first."""
+
+    async def recent_alerts(self, run_id: str, limit: int) -> list[RecentRow]:
+        """As recent_reads, only reads with a mutation detected."""
+
+    async def aclose(self) -> None:
+        """Safe twice."""

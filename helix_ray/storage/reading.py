@@ -1,0 +1,92 @@
+"""Questions to the database: what is done, what it came to, what happened last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+from helix_ray.records import RunStatus
+from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun, TypeTally
+from helix_ray.storage.session import Session, Transaction
+from helix_ray.storage.statements import statements
+
+Rows = list[dict[str, Any]]
+
+
+async def _ask(session: Session, name: str, params: Mapping[str, Any]) -> Rows:
+    query = statements("reading")[name]
+    return await session.run(lambda transaction: transaction.rows(query, params))
+
+
+async def load_run(session: Session, run_id: str) -> StoredRun | None:
+    rows = await _ask(session, "load_run", {"run_id": run_id})
+    return StoredRun(**{**rows[0], "status": RunStatus(rows[0]["status"])}) if rows else None
+
+
+async def done_ranges(session: Session, run_id: str) -> list[tuple[int, int]]:
+    return [(int(row["first"]), int(row["past"])) for row in await _ask(session, "done_ranges", {"run_id": run_id})]
+
+
+async def counts(session: Session, run_id: str) -> RunCounts:
+    sql, key = statements("reading"), {"run_id": run_id}
+
+    async def work(transaction: Transaction) -> tuple[Rows, Rows, Rows, Rows, Rows]:
+        return (
+            await transaction.rows(sql["rows_by_disposition"], key),
+            await transaction.rows(sql["duplicates"], key),
+            await transaction.rows(sql["calls_by_state"], key),
+            await transaction.rows(sql["reads_repaid"], key),
+            await transaction.rows(sql["latency"], key),
+        )
+
+    dispositions, duplicates, calls, repaid, latency = await session.run(work)
+    by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
+    by_state = {str(row["state"]): int(row["calls"]) for row in calls}
+    percentiles = latency[0]["percentiles"] or (None, None, None)
+    return RunCounts(
+        rows=sum(by_disposition.values()),
+        by_disposition=by_disposition,
+        duplicates=int(duplicates[0]["duplicates"]),
+        reads_repaid=int(repaid[0]["reads_repaid"]),
+        possibly_billed=by_state.get("possibly_billed", 0),
+        requests=sum(count for state, count in by_state.items() if state != "intended"),
+        calls_by_state=by_state,
+        http_429=sum(int(row["http_429"]) for row in calls),
+        prompt_tokens=sum(int(row["prompt_tokens"]) for row in calls),
+        cached_tokens=sum(int(row["cached_tokens"]) for row in calls),
+        completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
+        cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
+        latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
+    )
+
+
+async def spent_usd(session: Session, run_id: str) -> Decimal:
+    return Decimal((await _ask(session, "spent_usd", {"run_id": run_id}))[0]["cost_usd"])
+
+
+async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
+    rows = await _ask(session, "controls", {"run_id": run_id})
+    return [
+        (
+            ControlEvent(**{name: row[name] for name in ("request_id", "action", "actor", "asked_at", "reason", "value_from", "value_to")}),
+            ControlOutcome(**{name: row[name] for name in (field.name for field in fields(ControlOutcome))}),
+        )
+        for row in rows
+    ]
+
+
+async def accuracy(session: Session, run_id: str) -> dict[str, TypeTally]:
+    rows = await _ask(session, "accuracy", {"run_id": run_id})
+    return {str(row["type"]): TypeTally(int(row["tp"]), int(row["fp"]), int(row["fn"])) for row in rows}
+
+
+async def agreement(session: Session, run_id: str) -> Agreement:
+    row = (await _ask(session, "agreement", {"run_id": run_id}))[0]
+    return Agreement(*(int(row[name]) for name in Agreement._fields))
+
+
+async def recent(session: Session, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
+    rows = await _ask(session, "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
+    return [RecentRow(**{**row, "calls": tuple(row["calls"])}) for row in rows]

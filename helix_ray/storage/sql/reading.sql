@@ -1,0 +1,93 @@
+-- name: load_run
+select run.run_id::text as run_id, run.name, run.config::text as config_json, run.config_hash, run.seed, run.versions,
+       run.source_checksum, run.started_at, run.finished_at, run.status, run.resumes, run.totals,
+       (select count(*) from helix.reads where reads.run_id = run.run_id) as rows,
+       (select coalesce(sum(cost_usd), 0) from helix.api_calls where api_calls.run_id = run.run_id) as cost_usd
+from helix.runs as run
+where run.run_id = %(run_id)s
+
+-- name: done_ranges
+-- Gaps and islands: within a run of consecutive indices, index minus rank is constant.
+select min(read_index) as first, max(read_index) + 1 as past
+from (
+    select read_index, read_index - row_number() over (order by read_index) as island
+    from helix.reads where run_id = %(run_id)s
+) as numbered
+group by island
+order by first
+
+-- name: rows_by_disposition
+select disposition, count(*) as rows from helix.reads where run_id = %(run_id)s group by disposition
+
+-- name: duplicates
+select count(*) - count(distinct read_index) as duplicates from helix.reads where run_id = %(run_id)s
+
+-- name: calls_by_state
+select state, count(*) as calls, count(*) filter (where status = 429) as http_429,
+       coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens, coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
+       coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd
+from helix.api_calls where run_id = %(run_id)s
+group by state
+
+-- name: reads_repaid
+select count(*) as reads_repaid
+from (
+    select read_index
+    from helix.api_calls as call cross join lateral (select distinct unnest(call.read_indices)) as named (read_index)
+    where call.run_id = %(run_id)s and call.state = 'answered'
+    group by read_index
+    having count(*) > 1
+) as repaid
+
+-- name: latency
+select percentile_cont(array[0.5, 0.95, 0.99]) within group (order by latency_ms) as percentiles
+from helix.reads where run_id = %(run_id)s and disposition = 'stored' and latency_ms is not null
+
+-- name: spent_usd
+select coalesce(sum(cost_usd), 0) as cost_usd from helix.api_calls where run_id = %(run_id)s
+
+-- name: controls
+select request_id, action, actor, reason, value_from, value_to, accepted, message, asked_at, acknowledged_at, in_effect_at
+from helix.control_events where run_id = %(run_id)s
+order by asked_at, request_id
+
+-- name: accuracy
+select type, tp, fp, fn from helix.accuracy_by_type where run_id = %(run_id)s order by type
+
+-- name: agreement
+with compared as (
+    select read.read_index, variant.pos, variant.ref, variant.alt,
+           bool_or(variant.side = 'call') as called, bool_or(variant.side = 'baseline') as based
+    from helix.reads as read
+    left join helix.variant_calls as variant
+           on variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side <> 'truth'
+          and coalesce(variant.outcome, 'ok') = 'ok'
+    where read.run_id = %(run_id)s and read.disposition = 'stored' and not read.truth_known
+    group by read.read_index, variant.pos, variant.ref, variant.alt
+), by_read as (
+    select read_index,
+           count(*) filter (where called and based) as both,
+           count(*) filter (where called and not based) as only_call,
+           count(*) filter (where based and not called) as only_baseline
+    from compared group by read_index
+)
+select count(*) as reads,
+       count(*) filter (where only_call + only_baseline = 0) as reads_equal,
+       coalesce(sum(both), 0)::bigint as both,
+       coalesce(sum(only_call), 0)::bigint as only_call,
+       coalesce(sum(only_baseline), 0)::bigint as only_baseline
+from by_read
+
+-- name: recent
+select read.read_index, coalesce(read.contig, '') as contig, read.ref_start, left(read.seq, 60) as seq, read.mutation_detected,
+       array(
+           select variant.pos || variant.ref || '>' || variant.alt
+           from helix.variant_calls as variant
+           where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side = 'call'
+           order by variant.ordinal
+       ) as calls,
+       read.disposition, read.latency_ms, read.finished_at
+from helix.reads as read
+where read.run_id = %(run_id)s and (not %(alerts_only)s or read.mutation_detected)
+order by read.finished_at desc, read.read_index desc
+limit %(limit)s

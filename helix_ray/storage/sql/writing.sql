@@ -1,0 +1,104 @@
+-- name: start_run
+insert into helix.runs (run_id, name, config, config_hash, seed, versions, source_checksum, started_at)
+values (%(run_id)s, %(name)s, %(config_json)s, %(config_hash)s, %(seed)s, %(versions)s, %(source_checksum)s, %(started_at)s)
+on conflict (run_id) do nothing
+
+-- name: config_hash
+select config_hash from helix.runs where run_id = %(run_id)s
+
+-- name: resume_run
+update helix.runs set status = 'running', finished_at = null, resumes = resumes + 1 where run_id = %(run_id)s
+
+-- name: finish_run
+update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = now() where run_id = %(run_id)s
+
+-- name: lock_run
+-- Writers of one run take turns: totals add up, and a sink that was replaced while it hung cannot cross its successor.
+select 1 as found from helix.runs where run_id = %(run_id)s for update
+
+-- name: incoming_reads
+create temporary table if not exists incoming_reads (like helix.reads) on commit delete rows
+
+-- name: incoming_calls
+create temporary table if not exists incoming_calls (like helix.api_calls) on commit delete rows
+
+-- name: copy_reads
+copy pg_temp.incoming_reads (
+    run_id, read_index, disposition, read_id, contig, ref_start, strand, ref_seq, seq, qual, truth_known, identifiable, strata, reason,
+    mutation_detected, raw_answer, model, prompt, prompt_hash, schema_hash, system_fingerprint, service_tier, call_id, cost_share_usd,
+    latency_ms, queue_ms, attempts, error_kind, error, finished_at
+) from stdin
+
+-- name: insert_reads
+insert into helix.reads select * from pg_temp.incoming_reads
+on conflict (run_id, read_index) do nothing
+returning read_index, disposition
+
+-- name: copy_variants
+copy helix.variant_calls (
+    run_id, read_index, side, ordinal, pos, ref, alt, type, event, confidence, outcome, match, reason
+) from stdin
+
+-- name: copy_calls
+copy pg_temp.incoming_calls (
+    call_id, run_id, kind, attempt, read_indices, state, status, model, prompt_tokens, cached_tokens, completion_tokens,
+    worst_case_usd, cost_usd, latency_ms, provider_request_id, error_kind, error, created_at, finished_at
+) from stdin
+
+-- name: upsert_calls
+-- A call moves forward only (intended, sent, possibly billed, failed, answered), so a replay changes nothing and an answer
+-- that turns up late in a journal replaces a guess. The run's totals move by the difference.
+with known as (
+    select call.call_id, call.state, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
+    from helix.api_calls as call join pg_temp.incoming_calls using (call_id)
+), written as (
+    insert into helix.api_calls as call select * from pg_temp.incoming_calls
+    on conflict (call_id) do update set
+        state = excluded.state, status = excluded.status, attempt = excluded.attempt,
+        prompt_tokens = excluded.prompt_tokens, cached_tokens = excluded.cached_tokens,
+        completion_tokens = excluded.completion_tokens, worst_case_usd = excluded.worst_case_usd, cost_usd = excluded.cost_usd,
+        latency_ms = excluded.latency_ms, provider_request_id = excluded.provider_request_id,
+        error_kind = excluded.error_kind, error = excluded.error, finished_at = excluded.finished_at
+    where array_position(array['intended', 'sent', 'possibly_billed', 'failed', 'answered'], excluded.state)
+        > array_position(array['intended', 'sent', 'possibly_billed', 'failed', 'answered'], call.state)
+    returning call.call_id, call.state, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
+), difference as (
+    select sum((written.state <> 'intended')::int - coalesce((known.state <> 'intended')::int, 0)) as requests,
+           sum(written.prompt_tokens - coalesce(known.prompt_tokens, 0)) as prompt_tokens,
+           sum(written.cached_tokens - coalesce(known.cached_tokens, 0)) as cached_tokens,
+           sum(written.completion_tokens - coalesce(known.completion_tokens, 0)) as completion_tokens,
+           sum(written.cost_usd - coalesce(known.cost_usd, 0)) as cost_usd
+    from written left join known using (call_id)
+)
+update helix.runs as run
+set requests = run.requests + difference.requests,
+    prompt_tokens = run.prompt_tokens + difference.prompt_tokens,
+    cached_tokens = run.cached_tokens + difference.cached_tokens,
+    completion_tokens = run.completion_tokens + difference.completion_tokens,
+    cost_usd = run.cost_usd + difference.cost_usd
+from difference
+where run.run_id = %(run_id)s and difference.requests is not null
+
+-- name: add_rows
+update helix.runs
+set reads_stored = reads_stored + %(stored)s,
+    dead_letters = dead_letters + %(dead_letter)s,
+    reads_unplaced = reads_unplaced + %(unplaced)s,
+    reads_filtered = reads_filtered + %(filtered)s,
+    reads_malformed = reads_malformed + %(malformed)s
+where run_id = %(run_id)s
+
+-- name: record_control
+insert into helix.control_events (request_id, run_id, action, actor, reason, value_from, value_to, asked_at)
+values (%(request_id)s, %(run_id)s, %(action)s, %(actor)s, %(reason)s, %(value_from)s, %(value_to)s, %(asked_at)s)
+on conflict (request_id) do nothing
+
+-- name: mark_control
+update helix.control_events
+set accepted = coalesce(%(accepted)s, accepted),
+    message = coalesce(%(message)s, message),
+    value_from = coalesce(%(value_from)s, value_from),
+    value_to = coalesce(%(value_to)s, value_to),
+    acknowledged_at = coalesce(acknowledged_at, %(acknowledged_at)s),
+    in_effect_at = coalesce(in_effect_at, %(in_effect_at)s)
+where request_id = %(request_id)s

@@ -1,0 +1,1 @@
+"""Pure judgement about a live run: who is alive, whether restarts get anywhere, how the run ends."""

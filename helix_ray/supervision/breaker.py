@@ -1,0 +1,31 @@
+"""Restarting is worth it only while reads still get stored."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class RestartBreaker:
+    """Opens after ``most`` restarts within ``window_s`` seconds in which not one read was stored."""
+
+    most: int = 10
+    window_s: float = 90.0
+    _restarts: deque[float] = field(default_factory=deque)
+    _stored: int = -1
+
+    def progress(self, stored: int) -> None:
+        """``stored``: rows committed so far. Progress forgives every restart before it."""
+        if stored > self._stored:
+            self._stored = stored
+            self._restarts.clear()
+
+    def restarted(self, now: float) -> None:
+        self._restarts.append(now)
+        while self._restarts and now - self._restarts[0] > self.window_s:
+            self._restarts.popleft()
+
+    @property
+    def is_open(self) -> bool:
+        return len(self._restarts) >= self.most

@@ -1,0 +1,64 @@
+"""How a run ends: one decision from the facts, in one place.
+
+    complete ── every read has its row ────────────────► exit 0, or 5 with dead letters
+    limited ─── budget or run.max_duration_s ──────────► exit 3
+    refused ─── the provider refuses for good ─────────► exit 4
+    stopped ─── signal or command ─────────────────────► exit 130
+    failed ──── database, input or restart storm ──────► exit 1
+
+The exit codes are part of the command line's contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helix_ray.records import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    status: RunStatus
+    reason: str
+    hurry: bool = False  # stop within seconds instead of draining
+
+    def exit_code(self, dead_letters: int) -> int:
+        if self.status is RunStatus.COMPLETE:
+            return 5 if dead_letters else 0
+        return {RunStatus.LIMITED: 3, RunStatus.REFUSED: 4, RunStatus.STOPPED: 130}.get(self.status, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the driver knows at one moment."""
+
+    elapsed_s: float
+    max_duration_s: float | None = None
+    signals: int = 0
+    asked_to: str | None = None  # by command: "drain" | "stop"
+    all_stored: bool = False  # every producer has offered all its reads and nothing is held anywhere
+    budget_exhausted: str | None = None
+    refused: str | None = None
+    source_error: str | None = None
+    sink_error: str | None = None
+    storm: str | None = None
+
+
+def decide(facts: Facts) -> Ending | None:
+    """The ending that the facts call for, or None to go on. What cannot be undone comes before what was asked for."""
+    if facts.refused:
+        return Ending(RunStatus.REFUSED, facts.refused)
+    for failure in (facts.sink_error, facts.storm, facts.source_error):
+        if failure:
+            return Ending(RunStatus.FAILED, failure)
+    if facts.signals:
+        return Ending(RunStatus.STOPPED, "stopped by signal", hurry=facts.signals > 1)
+    if facts.asked_to:
+        return Ending(RunStatus.STOPPED, f"{facts.asked_to} was asked for", hurry=facts.asked_to == "stop")
+    if facts.all_stored:
+        return Ending(RunStatus.COMPLETE, "every read has its row")
+    if facts.budget_exhausted:
+        return Ending(RunStatus.LIMITED, facts.budget_exhausted)
+    if facts.max_duration_s is not None and facts.elapsed_s >= facts.max_duration_s:
+        return Ending(RunStatus.LIMITED, f"run.max_duration_s: {facts.max_duration_s:g} s have passed")
+    return None

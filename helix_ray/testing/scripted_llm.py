@@ -1,0 +1,111 @@
+"""A chat backend that answers from a script, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from helix_ray.backends.chat import ChatReply, TransportFailure
+
+Reply = ChatReply | TransportFailure
+Answer = Callable[[dict[str, Any]], Reply]
+Call = tuple[int, str, str]
+
+LATENCY_S = 0.1
+
+
+class ScriptedLLM:
+    """Gives the scripted replies in order, then ``otherwise`` for every request; records what it was asked.
+
+    While `hold` is called and until `release`, requests hang: they can be observed in flight, run into their deadline, or be
+    cancelled.
+    """
+
+    def __init__(self, script: Iterable[Reply | Answer] = (), otherwise: Answer | None = None) -> None:
+        self._script = list(script)
+        self._otherwise = otherwise or completion
+        self._open = asyncio.Event()
+        self._open.set()
+        self._asked = asyncio.Event()
+        self.payloads: list[dict[str, Any]] = []
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self.closed = False
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    async def until_asked(self, times: int) -> None:
+        """Returns when this many requests have come in, in all."""
+        while len(self.payloads) < times:
+            self._asked.clear()
+            await self._asked.wait()
+
+    async def complete(self, payload: dict[str, Any], timeout_s: float) -> Reply:
+        self.payloads.append(payload)
+        self._asked.set()
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._open.wait()
+        except TimeoutError:
+            return TransportFailure("unknown", "deadline", f"no whole answer within {timeout_s:g} s", timeout_s)
+        finally:
+            self.in_flight -= 1
+        step = self._script.pop(0) if self._script else self._otherwise
+        return step(payload) if callable(step) else step
+
+    async def models(self) -> Reply:
+        return ChatReply(200, {"content-type": "application/json"}, b'{"object":"list","data":[]}', LATENCY_S)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def prompted_id(payload: dict[str, Any]) -> str:
+    """The opaque id in a request's last user message."""
+    text: str = payload["messages"][-1]["content"]
+    return text.partition("\n")[0].removeprefix("id: ")
+
+
+def completion(
+    payload: dict[str, Any],
+    calls: Iterable[Call] = (),
+    *,
+    content: str | None = None,
+    finish_reason: str = "stop",
+    prompt_tokens: int = 700,
+    completion_tokens: int = 60,
+    headers: dict[str, str] | None = None,
+) -> ChatReply:
+    """A whole answer in the provider's form. ``content`` replaces the JSON that ``calls`` would make."""
+    if content is None:
+        items = [{"pos": pos, "ref": ref, "alt": alt, "confidence": 0.9} for pos, ref, alt in calls]
+        content = json.dumps({"id": prompted_id(payload), "calls": items})
+    body = {
+        "id": "chatcmpl-scripted",
+        "object": "chat.completion",
+        "model": payload["model"],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        },
+        "system_fingerprint": "fp_scripted",
+        "service_tier": "on_demand",
+        "x_groq": {"id": "req_scripted"},
+    }
+    return ChatReply(200, {"content-type": "application/json", **(headers or {})}, json.dumps(body).encode(), LATENCY_S)
+
+
+def api_error(status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> ChatReply:
+    """An error in the provider's form."""
+    body = {"error": {"message": message, "type": "invalid_request_error", "code": code}}
+    return ChatReply(status, {"content-type": "application/json", **(headers or {})}, json.dumps(body).encode(), LATENCY_S)

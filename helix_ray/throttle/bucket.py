@@ -1,0 +1,231 @@
+"""One limit of the provider: a continuously refilling bucket, kept from the outside.
+
+The server's law (Groq's published messages follow it): ``used`` sinks by ``limit / window`` per second, a request is
+admitted iff ``used + requested <= limit``, and then charged. Rejected requests are charged nothing. We see that account
+only through headers that are a round trip old, so ours is built to be an **upper bound** of it at all times:
+
+    ours = kept(t) + reserved
+
+``reserved`` belongs to requests in flight and does not sink; ``kept`` does, and takes a request's charge when it is settled.
+Why that is a bound: let *V* be the server's account plus everything granted that has not arrived there. Granting raises *V*
+and ours alike; a settlement lowers the server's account first and ours later; *V* sinks whenever the server's account is
+above zero, ours only while ``kept`` is. And when the server's account is empty, *V* is nothing but requests under way, all
+of them in ``reserved``. (An account that lets a charge sink from the grant on is no bound: while a request travels, an
+empty server account has nothing to sink, and the difference comes back as a 429 as soon as the bucket is full.)
+
+Comparing with a header. The header of request *i* shows the server after it admitted *i* and before it settled *i*. At that
+moment it can hold what ours held right after granting *i*, plus what was granted until the answer came, and not more;
+refunds since then lower both sides. So each grant leaves a `Mark`, and
+
+    excess = (capacity - ours at the grant - granted since - already added since) - remaining
+
+is somebody else's use, or a start with a bucket that was not full: it is added to ours. A header never lowers ours, with one
+exception: when *i* was alone, nothing else in flight from its grant to its answer, the server's account is exactly what it
+says.
+
+Two accounts run side by side, one with unused reservations returned and one without; `RefundDetector` picks. Both are bounds
+under their own law, so picking the other one later needs no correction.
+
+A configured limit below the provider's is the user's, not the provider's: beside the provider's law it has an account of its
+own, which counts real usage and sinks at the configured rate.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from helix_ray.throttle.drain import Drain
+from helix_ray.throttle.messages import BucketStats
+from helix_ray.throttle.refund import RefundDetector, RefundMark
+
+
+class Mark(NamedTuple):
+    """One request's reservation, and our account right after it was made."""
+
+    number: int  # grants are numbered, so that old headers are recognised
+    amount: float
+    granted: float  # total ever granted, this one included
+    whole: tuple[float, float]  # (account, added from headers so far) where reservations are kept whole
+    returned: tuple[float, float]  # the same where unused parts are returned
+    refund: RefundMark
+
+
+class Bucket:
+    """``law``: the detector of another bucket, for limits that no header shows; by default the bucket's own."""
+
+    def __init__(
+        self, name: str, window_s: float, configured: float | None, safety_factor: float, law: RefundDetector | None = None
+    ) -> None:
+        self.name = name
+        self.window_s = window_s
+        self.limit = configured
+        self.reserved = 0.0
+        self.refunds = RefundDetector()
+        self._law = law or self.refunds
+        self._configured = configured
+        self._discovered: float | None = None
+        self._discovered_by = -1
+        self._safety = safety_factor
+        self._whole, self._returned, self._own = Drain(), Drain(), Drain()
+        self._whole_added = self._returned_added = 0.0
+        self._granted = 0.0
+        self._settled_whole = self._settled_returned = 0.0
+        self._started_at: float | None = None
+        self._initial_credit = self._accrued = 0.0
+        self._set_rates(0.0)
+
+    def used(self, now: float) -> float:
+        """Our upper bound of the server's account: 0 and up, rarely above the limit."""
+        return self._active.level(now) + self.reserved
+
+    def credit(self, now: float) -> float:
+        """What could be granted at once: 0 to the limit, infinite while that is unknown."""
+        provider = self._capacity() - self.used(now)
+        if self._configured_binds:
+            provider = min(provider, self._own_capacity() - self._own.level(now) - self.reserved)
+        return max(0.0, provider)
+
+    def wait_s(self, amount: float, now: float) -> float | None:
+        """Seconds until a request of ``amount`` fits; 0: now; None: not before a request in flight is settled.
+
+        What is larger than the whole bucket waits for an empty one; the provider's own 413 is the answer to it.
+        """
+        capacity = self._capacity()
+        wait_s = self._active.time_until(capacity - self.reserved - min(amount, capacity), now)
+        if wait_s is None or not self._configured_binds:
+            return wait_s
+        capacity = self._own_capacity()
+        own_s = self._own.time_until(capacity - self.reserved - min(amount, capacity), now)
+        return None if own_s is None else max(wait_s, own_s)
+
+    def reserve(self, amount: float, number: int, now: float) -> Mark:
+        self._start(now)
+        refund = self.refunds.granted(amount, self.reserved, now)
+        self.reserved += amount
+        self._granted += amount
+        return Mark(
+            number,
+            amount,
+            self._granted,
+            (self._whole.level(now) + self.reserved, self._whole_added),
+            (self._returned.level(now) + self.reserved, self._returned_added),
+            refund,
+        )
+
+    def settle(self, mark: Mark, whole: float, returned: float, now: float, lag_s: float = 0.0) -> None:
+        """The request ended: the server charged ``whole`` on admission and, if it refunds, keeps ``returned``. ``lag_s``:
+        from grant to socket.
+        """
+        self.reserved = max(0.0, self.reserved - mark.amount)
+        self.refunds.settled(mark.amount, whole, lag_s, now)
+        if self.limit is None:
+            return
+        self._whole.add(whole, now)
+        self._returned.add(returned, now)
+        self._own.add(returned, now)
+        self._settled_whole += whole
+        self._settled_returned += returned
+
+    def give_back(self, mark: Mark, now: float) -> None:
+        """The request was not sent, or rejected: the server charged nothing."""
+        self.reserved = max(0.0, self.reserved - mark.amount)
+        self.refunds.void(mark.amount, now)
+
+    def adopt(self, limit: float, number: int, now: float) -> bool:
+        """The provider names its limit. False: the limit of the past, named by an older request than the last one."""
+        if limit == self._discovered:
+            self._discovered_by = max(number, self._discovered_by)
+            return True
+        if number < self._discovered_by:
+            return False
+        self._discovered_by = number
+        before = self.limit
+        self._discovered = limit
+        self.limit = limit if self._configured is None else min(self._configured, limit)
+        if self._started_at is not None and before is not None and before != self.limit:
+            self._accrued += before * (now - self._started_at) / self.window_s
+            self._initial_credit += self.limit - before  # a raised limit is credit at once
+            self._started_at = now
+        self._set_rates(now)
+        return True
+
+    def read(self, mark: Mark, remaining: float, charged: float, now: float) -> None:
+        """A header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
+        `adopt` has been called with the limit of the same reading.
+        """
+        if self._discovered is None or self.limit is None:
+            return
+        if self._started_at is None:
+            self._begin(min(self.limit, max(0.0, remaining + charged)), now)
+        used = self._discovered - remaining
+        since = self._granted - mark.granted + max(0.0, charged - mark.amount)
+        most_whole = mark.whole[0] + since + self._whole_added - mark.whole[1]
+        most_returned = mark.returned[0] + since + self._returned_added - mark.returned[1]
+        self.refunds.judge(mark.refund, used=used, own=charged, most_with_refunds=most_returned, limit=self._discovered, now=now)
+        whole_excess = self._capacity() - most_whole - remaining
+        returned_excess = self._capacity() - most_returned - remaining
+        if whole_excess > 1.0:  # headers are rounded to whole tokens
+            self._whole.add(whole_excess, now)
+            self._whole_added += whole_excess
+        if returned_excess > 1.0:
+            self._returned.add(returned_excess, now)
+            self._returned_added += returned_excess
+        alone = self._granted == mark.granted and self.reserved == mark.amount and mark.refund.others == 0
+        if alone and self._safety == 1.0:
+            exact = max(0.0, used - charged) + 1.0
+            for account in (self._whole, self._returned):
+                account.set_level(min(account.level(now), exact), now)
+
+    def exhausted(self, used: float, reserved_before: float, now: float) -> None:
+        """A 429 named this bucket: the server's account was ``used``, of which ``reserved_before`` belongs to requests
+        that we granted earlier and that are still in flight. A rejected request is charged nothing.
+        """
+        if self._started_at is None and self.limit is not None:
+            self._begin(max(0.0, self.limit - used), now)
+        for account in (self._whole, self._returned):
+            account.set_level(used - reserved_before, now)
+
+    def stats(self, now: float, until: float) -> BucketStats | None:
+        """None while the limit is unknown. ``until``: the end of the time that counts for utilisation."""
+        if self.limit is None:
+            return None
+        source: Literal["configured", "discovered"] = "configured" if self.limit == self._configured else "discovered"
+        credit = min(self.limit, self.credit(now))
+        elapsed = 0.0 if self._started_at is None else max(0.0, until - self._started_at)
+        available = self._initial_credit + self._accrued + self.limit * elapsed / self.window_s
+        settled = self._settled_returned if self._law.verdict or self._configured_binds else self._settled_whole
+        utilisation = settled / available if available > 0 else 0.0
+        return BucketStats(self.limit, source, credit, settled, self.reserved, self._initial_credit, utilisation)
+
+    @property
+    def _configured_binds(self) -> bool:
+        return self._configured is not None and self._discovered is not None and self._configured < self._discovered
+
+    def _capacity(self) -> float:
+        """Of the provider's bucket; of the configured one as long as the provider's is not known."""
+        limit = self._configured if self._discovered is None else self._discovered
+        return float("inf") if limit is None else limit * self._safety
+
+    def _own_capacity(self) -> float:
+        return float("inf") if self._configured is None else self._configured * self._safety
+
+    @property
+    def _active(self) -> Drain:
+        return self._returned if self._law.verdict else self._whole
+
+    def _start(self, now: float) -> None:
+        if self._started_at is None and self.limit is not None:
+            self._begin(min(self.limit, self.credit(now) / self._safety), now)
+
+    def _begin(self, credit: float, now: float) -> None:
+        self._started_at = now
+        self._initial_credit = credit
+
+    def _set_rates(self, now: float) -> None:
+        if self.limit is not None:
+            for account in (self._whole, self._returned):
+                account.set_rate(self._capacity() / self.window_s, now)
+        if self._configured is not None:
+            self._own.set_rate(self._own_capacity() / self.window_s, now)
+        if self._discovered is not None:
+            self.refunds.start(self._discovered / self.window_s, now)

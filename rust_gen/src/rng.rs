@@ -1,0 +1,180 @@
+//! Small, portable random numbers: SplitMix64 to seed, xoshiro256++ to draw (Blackman and Vigna, prng.di.unimi.it).
+//!
+//! Every decision compares integers; no logarithm or other library function that may differ between machines is used, so
+//! the same seed gives the same bases everywhere.
+
+/// What a stream of random numbers decides. Each topic of a record has a stream of its own, so that a topic added later
+/// leaves the others' draws where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The bases of the reference window.
+    Reference,
+    /// How many variants, of which types and lengths.
+    Types,
+    /// Where the variants lie.
+    Positions,
+    /// Substituted and inserted bases.
+    Alleles,
+}
+
+impl Topic {
+    const fn key(self) -> u64 {
+        match self {
+            Self::Reference => u64::from_le_bytes(*b"hx.refer"),
+            Self::Types => u64::from_le_bytes(*b"hx.types"),
+            Self::Positions => u64::from_le_bytes(*b"hx.posit"),
+            Self::Alleles => u64::from_le_bytes(*b"hx.allel"),
+        }
+    }
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A probability as the integer below which 53 random bits must fall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probability(u64);
+
+impl Probability {
+    /// From a fraction in 0..=1; values outside are clamped.
+    #[must_use]
+    pub fn new(fraction: f64) -> Self {
+        Self((fraction.clamp(0.0, 1.0) * (1u64 << 53) as f64).round() as u64)
+    }
+}
+
+/// Choice among outcomes by weight, as cumulative integer thresholds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weighted(Vec<u64>);
+
+impl Weighted {
+    /// From weights that are finite, not negative and not all zero; anything else is None.
+    #[must_use]
+    pub fn new(weights: &[f64]) -> Option<Self> {
+        let total: f64 = weights.iter().sum();
+        if !total.is_finite() || total <= 0.0 || weights.iter().any(|w| *w < 0.0) {
+            return None;
+        }
+        let last = weights.iter().rposition(|w| *w > 0.0)?;
+        let mut sum = 0.0;
+        let limits = weights.iter().enumerate().map(|(i, w)| {
+            sum += w;
+            if i >= last { 1 << 53 } else { Probability::new(sum / total).0 }
+        });
+        Some(Self(limits.collect()))
+    }
+}
+
+/// One topic's stream of random numbers for one record.
+///
+/// ```
+/// use _rust_gen::rng::{Stream, Topic};
+/// let mut first = Stream::new(42, 7, Topic::Types);
+/// let mut again = Stream::new(42, 7, Topic::Types);
+/// assert_eq!(first.next_u64(), again.next_u64());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stream([u64; 4]);
+
+impl Stream {
+    /// The stream of `topic` for record `index` of a run with `seed`.
+    #[must_use]
+    pub fn new(seed: u64, index: u64, topic: Topic) -> Self {
+        let mut z = mix(mix(seed.wrapping_add(topic.key())) ^ mix(index.wrapping_add(GOLDEN)));
+        Self(std::array::from_fn(|_| {
+            z = z.wrapping_add(GOLDEN);
+            mix(z)
+        }))
+    }
+
+    /// 64 random bits.
+    #[inline]
+    pub fn next_u64(&mut self) -> u64 {
+        let s = &mut self.0;
+        let out = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
+        let t = s[1] << 17;
+        s[2] ^= s[0];
+        s[3] ^= s[1];
+        s[1] ^= s[2];
+        s[0] ^= s[3];
+        s[2] ^= t;
+        s[3] = s[3].rotate_left(45);
+        out
+    }
+
+    /// True with the given probability.
+    #[inline]
+    pub fn chance(&mut self, p: Probability) -> bool {
+        (self.next_u64() >> 11) < p.0
+    }
+
+    /// Uniform in `0..n`, without bias (Lemire 2019); `n` must be above 0.
+    pub fn below(&mut self, n: u64) -> u64 {
+        loop {
+            let wide = u128::from(self.next_u64()) * u128::from(n);
+            if (wide as u64) >= n.wrapping_neg() % n {
+                return (wide >> 64) as u64;
+            }
+        }
+    }
+
+    /// Index of an outcome, by weight.
+    pub fn choose(&mut self, weights: &Weighted) -> usize {
+        let draw = self.next_u64() >> 11;
+        weights.0.partition_point(|limit| *limit <= draw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xoshiro_follows_its_published_recurrence() {
+        let mut stream = Stream([1, 2, 3, 4]);
+        // First outputs of xoshiro256++ from the state 1, 2, 3, 4, as in the reference implementation.
+        let expected = [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386];
+        assert_eq!(expected.map(|_| stream.next_u64()), expected);
+    }
+
+    #[test]
+    fn topics_indices_and_seeds_differ() {
+        let first = |seed, index, topic| Stream::new(seed, index, topic).next_u64();
+        let base = first(1, 1, Topic::Types);
+        assert_ne!(base, first(1, 1, Topic::Alleles));
+        assert_ne!(base, first(1, 2, Topic::Types));
+        assert_ne!(base, first(2, 1, Topic::Types));
+    }
+
+    #[test]
+    fn weights_of_zero_are_never_chosen() {
+        let weights = Weighted::new(&[0.0, 1.0, 0.0, 3.0, 0.0]).expect("valid weights");
+        let mut stream = Stream::new(3, 0, Topic::Types);
+        let mut seen = [0; 5];
+        for _ in 0..40_000 {
+            seen[stream.choose(&weights)] += 1;
+        }
+        assert_eq!((seen[0], seen[2], seen[4]), (0, 0, 0));
+        assert!((f64::from(seen[1]) / 40_000.0 - 0.25).abs() < 0.01, "{seen:?}");
+    }
+
+    #[test]
+    fn bad_weights_are_refused() {
+        assert_eq!(Weighted::new(&[]), None);
+        assert_eq!(Weighted::new(&[0.0]), None);
+        assert_eq!(Weighted::new(&[-1.0, 2.0]), None);
+        assert_eq!(Weighted::new(&[f64::NAN]), None);
+    }
+
+    #[test]
+    fn certainty_and_impossibility_are_exact() {
+        let mut stream = Stream::new(9, 9, Topic::Alleles);
+        assert!((0..1000).all(|_| stream.chance(Probability::new(1.0))));
+        assert!((0..1000).all(|_| !stream.chance(Probability::new(0.0))));
+    }
+}

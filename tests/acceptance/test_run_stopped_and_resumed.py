@@ -1,0 +1,47 @@
+"""Ctrl-C, commands and resumption: nothing lost, nothing stored twice."""
+
+from fix_run import StartRun
+
+PACED = ("source.count=600", "emulator.requests_per_minute=300", "emulator.latency_scale=0", "ray.dashboard=false")
+
+
+def test_first_ctrl_c_drains_and_resume_completes(start_run: StartRun) -> None:
+    first = start_run(*PACED)
+    first.wait_for_output("running: stored ", timeout_s=90)
+    first.interrupt()
+    code, report = first.finish(60)
+    assert code == 130, first.output
+    assert report["status"] == "stopped"
+    assert report["lost"] == 0
+    assert report["reads_handed_back"] > 0
+    assert report["resume_command"] in first.output
+
+    second = start_run("emulator.requests_per_minute=100000", args=["--resume", report["run_id"]])
+    code, resumed = second.finish()
+    assert code == 0, second.output
+    assert resumed["run_id"] == report["run_id"]
+    assert (resumed["reads_requested"], resumed["reads_stored"]) == (600, 600)
+    assert (resumed["lost"], resumed["duplicates"]) == (0, 0)
+    assert resumed["requests"] == 600
+    assert resumed["cost_usd"] > report["cost_usd"]
+
+
+def test_second_ctrl_c_stops_at_once_and_the_report_is_still_written(start_run: StartRun) -> None:
+    run = start_run("source.count=5000", "emulator.latency_scale=50", "ray.dashboard=false")
+    run.wait_for_output("running: ", timeout_s=90)
+    run.interrupt()
+    run.wait_for_output("Ending:", timeout_s=20)
+    run.interrupt()
+    code, report = run.finish(30)
+    assert code == 130, run.output
+    assert report["lost"] == 0
+
+
+def test_a_changed_result_definition_is_refused_on_resume(start_run: StartRun) -> None:
+    first = start_run("source.count=200", "run.max_duration_s=2", "emulator.requests_per_minute=60", "ray.dashboard=false")
+    code, report = first.finish()
+    assert code == 3, first.output
+    second = start_run("run.seed=7", args=["--resume", report["run_id"]])
+    code, _ = second.finish(60)
+    assert code == 2
+    assert "run.seed: was 42, is 7" in second.output

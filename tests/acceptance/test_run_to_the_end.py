@@ -1,0 +1,86 @@
+"""Whole runs that end by themselves."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from fix_run import StartRun
+
+FAST = ("emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")
+
+
+def test_every_read_is_stored_once_and_the_report_adds_up(start_run: StartRun) -> None:
+    run = start_run("source.count=300", *FAST)
+    code, report = run.finish()
+    assert code == 0, run.output
+    assert report["status"] == "complete"
+    assert (report["reads_requested"], report["reads_produced"], report["reads_stored"]) == (300, 300, 300)
+    assert (report["lost"], report["duplicates"], report["dead_letters"]) == (0, 0, 0)
+    assert report["requests"] == 300
+    assert report["simulated"] is True
+    assert report["cost_usd"] > 0
+    assert report["resume_command"] is None
+    assert "EMULATOR" in run.output
+    counts = report["accuracy"]
+    assert counts.keys() >= {"SNV", "INS", "DEL"}
+    assert all(0 < row["recall"] <= 1 and row["tp"] + row["fn"] > 0 for row in counts.values() if row["tp"])
+    stored = json.loads((run.home / "reports" / f"{report['run_id']}.json").read_text())
+    assert stored == report
+
+
+def test_the_aligner_needs_no_api_and_finds_lone_variants(start_run: StartRun) -> None:
+    run = start_run(
+        "analyzer.backend=aligner",
+        "source.count=2000",
+        "source.mutation.variants_per_read=[0, 1]",
+        "ray.dashboard=false",
+    )
+    code, report = run.finish()
+    assert code == 0, run.output
+    assert (report["reads_stored"], report["lost"], report["duplicates"]) == (2000, 0, 0)
+    assert (report["requests"], report["cost_usd"], report["simulated"]) == (0, 0, False)
+    total_tp = sum(row["tp"] for row in report["accuracy"].values())
+    assert total_tp == 2000
+
+
+def test_a_spent_budget_stops_the_run_below_the_cap(start_run: StartRun) -> None:
+    run = start_run("source.count=2000", "throttle.max_cost_usd=0.01", *FAST)
+    code, report = run.finish()
+    assert code == 3, run.output
+    assert report["status"] == "limited"
+    assert "budget" in report["reason"]
+    assert 0.008 < report["cost_usd"] <= 0.01
+    assert report["lost"] == 0
+    assert report["resume_command"]
+    assert report["resume_command"] in run.output
+
+
+def test_a_limited_run_fills_the_queue_to_its_bound_and_blocks(start_run: StartRun) -> None:
+    run = start_run(
+        "source.count=50000",
+        "run.max_duration_s=6",
+        "emulator.requests_per_minute=600",
+        "emulator.latency_scale=0",
+        "ray.dashboard=false",
+    )
+    code, report = run.finish()
+    assert code == 3, run.output
+    assert "max_duration_s" in report["reason"]
+    assert report["max_queue_depth"] == 500
+    assert report["blocked_seconds"] > 0
+    assert report["lost"] == 0
+    assert report["reads_handed_back"] > 0
+
+
+def test_installed_command_and_module_are_the_same(tmp_path: Path) -> None:
+    outputs = [
+        subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=120).stdout
+        for command in (
+            [sys.executable, "-m", "helix_ray.run", "--help"],
+            [sys.executable, "-c", "from helix_ray.cli import main; main()", "run", "--help"],
+        )
+    ]
+    for text in outputs:
+        for word in ("--resume", "--set", "--report", "--hold", "--accept-changes", "Exit codes"):
+            assert word in text

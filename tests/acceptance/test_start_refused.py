@@ -1,0 +1,68 @@
+"""Exit 2: one clear error, nothing started, nothing sent, nothing stored."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from fix_run import Run, StartRun
+
+BAD = {
+    "unknown key": ("source: {cuont: 5}", "did you mean 'count'"),
+    "wrong type": ("queue: {capacity: lots}", "queue.capacity"),
+    "above the bound": ("queue: {capacity: 501}", "queue.capacity"),
+    "duplicate key": ("run: {seed: 1}\nrun: {seed: 2}", "second time"),
+    "not built yet": ("throttle: {tokens_per_day: 1000}", "throttle.tokens_per_day"),
+    "missing file": ("source: {kind: pairs, path: /nowhere/pairs.tsv}", "/nowhere/pairs.tsv"),
+    "reads would leave": (
+        "source: {kind: pairs, path: /nowhere/pairs.tsv}\nanalyzer: {backend: groq}",
+        "source.allow_external",
+    ),
+    "unknown model": ("analyzer: {model: llama3-8b-8192}", "llama3-8b-8192"),
+    "missing key": ("analyzer: {backend: groq}", "GROQ_API_KEY"),
+    "missing database": ("sink: {database: external}", "DATABASE_URL"),
+}
+
+
+def assert_nothing_started(run: Run) -> None:
+    assert not (run.home / "run.json").exists()
+    assert not (run.home / "reports").exists()
+    assert "Starting Ray" not in run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_configuration_starts_nothing(case: str, start_run: StartRun, tmp_path: Path) -> None:
+    text, expected = BAD[case]
+    config = tmp_path / "bad.yaml"
+    config.write_text(text)
+    run = start_run(config=config)
+    code, report = run.finish(60)
+    assert code == 2, run.output
+    assert expected in run.output
+    assert report == {}
+    assert_nothing_started(run)
+
+
+def test_an_unreachable_database_is_refused_within_ten_seconds(start_run: StartRun) -> None:
+    url = "postgresql://someone:verysecret@127.0.0.1:1/none"
+    began = time.monotonic()
+    run = start_run("sink.database=external", env={"DATABASE_URL": url})
+    code, _ = run.finish(60)
+    assert code == 2, run.output
+    assert time.monotonic() - began < 30  # the promise is 10 s; a loaded machine starts Python slowly
+    assert "verysecret" not in run.output
+    assert_nothing_started(run)
+
+
+def test_a_second_run_in_the_same_home_is_refused(start_run: StartRun) -> None:
+    first = start_run("source.count=null", "emulator.requests_per_minute=60", "ray.dashboard=false")
+    first.wait_for_output("running: ", timeout_s=90)
+    second = start_run("source.count=10")
+    code, _ = second.finish(60)
+    assert code == 2, second.output
+    assert "live" in second.output
+    first.interrupt()
+    code, report = first.finish(60)
+    assert (code, report["lost"]) == (130, 0)

@@ -1,0 +1,111 @@
+"""One local Ray for the whole session, and actors that are fresh for every test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helix_ray.actors import names
+
+# Ray reads these once, when it is imported, which collecting the tests does.
+os.environ.update({"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
+os.environ.pop("RAY_ADDRESS", None)
+
+ROOT = Path(__file__).parents[1]
+NAME_TIMEOUT_S = 30.0
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """The module ``ray``, connected to a cluster of this session's own with a token of its own."""
+    temp = Path(tempfile.mkdtemp(prefix="hxt", dir="/tmp"))  # short: a UNIX socket's path has at most 107 bytes
+    token = temp / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    changed = {
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        # workers import the package from where it is tested
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, on import and on start
+        import ray
+
+        ray.init(
+            address="local",
+            namespace=names.NAMESPACE,
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100_000_000,
+            log_to_driver=False,
+            configure_logging=False,
+            _temp_dir=str(temp),
+        )
+    yield ray
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.shutdown()
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    shutil.rmtree(temp, ignore_errors=True)
+
+
+StartActor = Callable[..., Any]
+
+
+@pytest.fixture
+def start_actor(ray_cluster: Any) -> Iterator[StartActor]:
+    """``start_actor(SomeClass, name, *arguments, max_concurrency=1000)``: an actor made as the pipeline makes it.
+
+    All of a test's actors are killed after it, and their names are free again before the next.
+    """
+    from helix_ray.actors import peers
+
+    handles: dict[str, Any] = {}
+
+    def start(plain: type, name: str, *arguments: Any, max_concurrency: int = 1000) -> Any:
+        handles[name] = (
+            ray_cluster.remote(plain)
+            .options(
+                name=name,
+                namespace=names.NAMESPACE,
+                num_cpus=0,
+                max_restarts=-1,
+                max_task_retries=0,
+                max_concurrency=max_concurrency,
+                enable_task_events=False,
+            )
+            .remote(*arguments)
+        )
+        return handles[name]
+
+    peers.forget()
+    yield start
+    started = list(handles)
+    for handle in handles.values():
+        ray_cluster.kill(handle, no_restart=True)
+    handles.clear()
+    peers.forget()
+    for name in started:
+        _wait_until_free(ray_cluster, name)
+
+
+def _wait_until_free(ray: Any, name: str) -> None:
+    deadline = time.monotonic() + NAME_TIMEOUT_S
+    while any(actor["name"] == name for actor in ray.util.list_named_actors(all_namespaces=True)):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{name} is still registered {NAME_TIMEOUT_S} s after it was killed")

@@ -1,0 +1,128 @@
+"""The analyzer in a real Ray actor, with the real queue and throttle, and the real SDK over HTTP."""
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+from helix_ray.actors import names, peers
+from helix_ray.actors.analyzer import AnalyzerActor
+from helix_ray.actors.queue import QueueActor
+from helix_ray.actors.throttle import ThrottleActor
+from helix_ray.config import Config
+from helix_ray.records import ApiCall, CallState, Disposition, ReadBatch, ReadResult
+from helix_ray.secrets import Secret
+from helix_ray.testing.fault_server import Exchange, FaultServer
+from helix_ray.testing.list_source import sample_reads
+from helix_ray.testing.scripted_llm import completion
+
+COUNT = 60
+
+
+class RecordingSink:
+    """Keeps what it is given and tells the queue, as the sink does after its commit."""
+
+    def __init__(self) -> None:
+        self.results: list[ReadResult] = []
+        self.calls: list[ApiCall] = []
+
+    async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
+        self.results += results
+        self.calls += calls
+        await peers.call(names.QUEUE, "ack", [result.read.read_index for result in results])
+
+    async def written(self) -> tuple[list[ReadResult], list[ApiCall]]:
+        return self.results, self.calls
+
+
+async def answer(exchange: Exchange) -> None:
+    reply = completion(exchange.json(), [])
+    exchange.send(reply.status, reply.body, reply.headers)
+
+
+async def pipeline(start_actor: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
+    queue = start_actor(QueueActor, names.QUEUE, config.queue.model_dump(mode="json"), max_concurrency=10_000)
+    throttle = start_actor(ThrottleActor, names.THROTTLE, config.throttle.model_dump(mode="json"))
+    sink = start_actor(RecordingSink, names.SINK)
+    analyzer = start_actor(AnalyzerActor, names.analyzer(0), 0, config.to_json(), Secret("key"), url, "run")
+    await queue.open.remote([], 1)
+    await throttle.restore.remote(Decimal(0))
+    await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
+    await queue.finish_input.remote(0, COUNT)
+    return queue, sink, analyzer
+
+
+async def test_every_read_is_answered_stored_and_acknowledged(start_actor: Any) -> None:
+    failed: set[str] = set()
+
+    async def fail_each_first_time(exchange: Exchange) -> None:
+        text = json.dumps(exchange.json()["messages"])
+        if len(failed) < 5 and text not in failed:
+            failed.add(text)
+            exchange.send(500, b"<html>oops</html>", {"content-type": "text/html"})
+        else:
+            await answer(exchange)
+
+    config = Config.model_validate({"retry": {"base_delay_s": 0.01}})
+    async with FaultServer(fail_each_first_time) as server:
+        queue, sink, analyzer = await pipeline(start_actor, config, server.url)
+        assert await analyzer.run.remote() == "closed"
+        results, calls = await sink.written.remote()
+        stats = await queue.stats.remote()
+        counters = await analyzer.stats.remote()
+        throttle = await peers.call(names.THROTTLE, "stats")
+    assert sorted(result.read.read_index for result in results) == list(range(COUNT))
+    assert {result.disposition for result in results} == {Disposition.STORED}
+    assert sorted(call.state for call in calls) == [CallState.ANSWERED] * COUNT + [CallState.FAILED] * 5
+    assert (stats.acked, stats.leased, stats.nacked) == (COUNT, 0, 0)
+    assert throttle.spent_usd == sum(call.cost_usd for call in calls)
+    assert (throttle.in_flight, throttle.reserved_usd) == (0, 0)
+    assert (counters["analysed"], counters["held"], counters["unsaved"]) == (COUNT, 0, 0)
+
+
+async def test_the_budget_holds_and_what_it_forbids_goes_back(start_actor: Any) -> None:
+    config = Config.model_validate({"throttle": {"max_cost_usd": 0.002}})
+    async with FaultServer(answer) as server:
+        queue, sink, analyzer = await pipeline(start_actor, config, server.url)
+        assert await analyzer.run.remote() == "budget"
+        results, calls = await sink.written.remote()
+        stats = await queue.stats.remote()
+    assert 0 < len(results) < COUNT
+    assert sum(call.cost_usd for call in calls) <= Decimal("0.002")
+    assert stats.waiting + stats.redelivered == COUNT - len(results)
+    assert stats.leased == 0
+
+
+async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        arrived.set()
+        await release.wait()
+        await answer(exchange)
+
+    config = Config.model_validate({"analyzer": {"requests_in_flight": 3}})
+    async with FaultServer(wait) as server:
+        queue, sink, analyzer = await pipeline(start_actor, config, server.url)
+        run = analyzer.run.remote()
+        while len(server.exchanges) < 3:
+            await arrived.wait()
+            await asyncio.sleep(0.01)
+        await queue.close_leases.remote()
+        drain = analyzer.drain.remote(30.0)
+        release.set()
+        reply = await drain
+        assert await run == "drained"
+        results, _ = await sink.written.remote()
+        stats = await queue.stats.remote()
+    assert len(results) == 3
+    assert (reply.unsaved, stats.waiting + stats.redelivered, stats.leased) == (0, COUNT - 3, 0)
+
+
+async def test_the_aligner_needs_neither_key_nor_permit(start_actor: Any) -> None:
+    config = Config.model_validate({"analyzer": {"backend": "aligner"}})
+    queue, sink, analyzer = await pipeline(start_actor, config, None)
+    assert await analyzer.run.remote() == "closed"
+    results, calls = await sink.written.remote()
+    assert (len(results), calls) == (COUNT, [])
+    assert (await queue.stats.remote()).acked == COUNT

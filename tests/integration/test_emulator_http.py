@@ -1,0 +1,145 @@
+"""The emulator as a child process, seen by the real Groq SDK over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import groq
+import pytest
+from groq import AsyncGroq
+
+from helix_ray.config import EmulatorConfig, EmulatorErrorRates
+from helix_ray.emulator.process import EmulatorProcess
+
+MODEL = "openai/gpt-oss-20b"
+SYSTEM = "Report the differences between the read and its reference window as JSON."
+EXACT = EmulatorErrorRates(drop=0.0, shift=0.0, hallucinate=0.0)
+
+
+def prompt(opaque_id: str, ref: str, read: str) -> str:
+    def indexed(bases: str) -> str:
+        return " ".join(f"{i + 1}:{bases[i : i + 10]}" for i in range(0, len(bases), 10))
+
+    return f"id: {opaque_id}\nreference ({len(ref)} bases):\n{indexed(ref)}\nread ({len(read)} bases):\n{indexed(read)}"
+
+
+def messages(opaque_id: str = "a1") -> list[Any]:
+    return [
+        {"role": "system", "content": SYSTEM},
+        {"role": "user", "content": prompt(opaque_id, "ACGTTGCAAGCTTACGGATC", "ACGTTGCATGCTTACGGATC")},
+    ]
+
+
+async def control(url: str, what: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/_ctl/{what}") as response:
+        assert response.status == 200
+        return await response.json()
+
+
+@pytest.fixture(scope="module")
+def fast() -> Any:
+    with EmulatorProcess.start(EmulatorConfig(tier="unlimited", latency_scale=0.0, error_rates=EXACT), MODEL) as process:
+        yield process
+
+
+@pytest.fixture
+async def client(fast: EmulatorProcess) -> AsyncIterator[AsyncGroq]:
+    async with AsyncGroq(api_key="gsk_any", base_url=fast.url, max_retries=0) as made:
+        yield made
+
+
+async def test_sdk_parses_a_completion_and_its_headers(client: AsyncGroq):
+    raw = await client.chat.completions.with_raw_response.create(
+        model=MODEL, messages=messages(), max_completion_tokens=512, reasoning_effort="low", seed=3, temperature=0
+    )
+    completion = await raw.parse()
+    assert completion.usage is not None
+    assert completion.x_groq is not None
+    content = completion.choices[0].message.content
+    assert content is not None
+    assert [(call["pos"], call["ref"], call["alt"]) for call in json.loads(content)["calls"]] == [(9, "A", "T")]
+    assert completion.choices[0].message.reasoning
+    assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
+    shown = [name for name in raw.headers if name.startswith("x-ratelimit-")]
+    assert len(shown) == 6
+    assert raw.headers["content-type"] == "application/json"
+
+
+async def test_sdk_lists_models_with_prices(client: AsyncGroq):
+    listed = await client.models.list()
+    assert MODEL in [model.id for model in listed.data]
+    model = await client.models.retrieve(MODEL)
+    assert model.model_extra is not None
+    assert model.model_extra["pricing"]["prompt"] == "0.000000075"
+    assert model.model_extra["context_window"] == 131072
+    with pytest.raises(groq.NotFoundError):
+        await client.models.retrieve("nobody/knows")
+
+
+async def test_sdk_raises_its_own_errors(client: AsyncGroq, fast: EmulatorProcess):
+    with pytest.raises(groq.BadRequestError) as gone:
+        await client.chat.completions.create(model="llama-3.1-8b-instant", messages=messages())
+    assert isinstance(gone.value.body, dict)
+    assert gone.value.body["error"]["code"] == "model_decommissioned"
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{fast.url}/openai/v1/chat/completions", json={}) as response:
+            assert response.status == 401
+        async with session.get(f"{fast.url}/openai/v1/models") as response:
+            assert response.status == 401
+        async with session.get(f"{fast.url}/elsewhere") as response:
+            assert response.status == 404
+
+
+async def test_a_prefix_before_the_path_is_accepted(fast: EmulatorProcess):
+    async with AsyncGroq(api_key="k", base_url=f"{fast.url}/any/prefix", max_retries=0) as client:
+        assert (await client.models.list()).data
+
+
+async def test_limits_reach_the_sdk_as_429_and_413():
+    config = EmulatorConfig(tier="free", latency_scale=0.0, requests_per_minute=2)
+    with EmulatorProcess.start(config, MODEL) as process:
+        async with AsyncGroq(api_key="k", base_url=process.url, max_retries=0) as client:
+            for number in range(2):
+                await client.chat.completions.create(model=MODEL, messages=messages(f"r{number}"), max_completion_tokens=64)
+            with pytest.raises(groq.RateLimitError) as limited:
+                await client.chat.completions.create(model=MODEL, messages=messages("r2"), max_completion_tokens=64)
+            assert 1 <= int(limited.value.response.headers["retry-after"]) <= 30
+            with pytest.raises(groq.APIStatusError) as too_large:
+                await client.chat.completions.create(model=MODEL, messages=messages("r3"), max_completion_tokens=8000)
+            assert too_large.value.status_code == 413
+        summary = await control(process.url, "summary")
+        assert summary["requests"]["by_status"] == {"200": 2, "413": 1, "429": 1}
+        assert summary["http_429"]["RPM"] == 1
+        page = await control(process.url, "ledger?offset=1")
+        assert [entry["status"] for entry in page["entries"]] == [200, 429, 413]
+        assert [entry["retry_count"] for entry in page["entries"]] == [0, 0, 0]
+        assert sum(Decimal(entry["billed_usd"]) for entry in page["entries"]) < Decimal(summary["bill_usd"])
+
+
+async def test_a_client_that_hangs_up_is_in_the_ledger():
+    with EmulatorProcess.start(EmulatorConfig(tier="unlimited", latency_scale=100.0), MODEL) as process:
+        async with AsyncGroq(api_key="k", base_url=process.url, max_retries=0, timeout=0.5) as client:
+            with pytest.raises(groq.APITimeoutError):
+                await client.chat.completions.create(model=MODEL, messages=messages("left"), max_completion_tokens=512)
+        async with asyncio.timeout(30):
+            while (page := await control(process.url, "ledger"))["total"] == 0:  # noqa: ASYNC110  it is another process
+                await asyncio.sleep(0.02)
+        (entry,) = page["entries"]
+        assert (entry["status"], entry["client_saw_it"], entry["read_id"]) == (499, False, "left")
+        assert Decimal(entry["billed_usd"]) > 0
+
+
+async def test_concurrent_requests_all_fit_and_no_bound_breaks(client: AsyncGroq, fast: EmulatorProcess):
+    before = await control(fast.url, "summary")
+    await asyncio.gather(
+        *(client.chat.completions.create(model=MODEL, messages=messages(f"c{n}"), max_completion_tokens=128) for n in range(40))
+    )
+    after = await control(fast.url, "summary")
+    assert after["answers"]["reads"] - before["answers"]["reads"] == 40
+    assert after["in_flight"] == 0
+    assert after["invariants_broken"] == []

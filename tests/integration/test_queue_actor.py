@@ -1,0 +1,85 @@
+"""The queue in a real Ray actor, flooded, killed and restarted."""
+
+import asyncio
+from typing import Any
+
+from helix_ray.actors import names, peers
+from helix_ray.actors.queue import QueueActor
+from helix_ray.config import QueueConfig
+from helix_ray.queueing.messages import QueueStats
+from helix_ray.records import ReadBatch
+from helix_ray.testing.list_source import sample_reads
+
+CONFIG = QueueConfig().model_dump(mode="json")
+BLOCKED = 1500
+
+
+def batch(start: int, count: int) -> ReadBatch:
+    return ReadBatch.from_rows(sample_reads(count, start))
+
+
+async def stats_when(condition: Any) -> QueueStats:
+    """The first statistics that meet the condition; the test's own timeout is the limit."""
+    while True:
+        stats: QueueStats = await peers.call(names.QUEUE, "stats", timeout_s=20.0)
+        if condition(stats):
+            return stats
+        await asyncio.sleep(0.05)
+
+
+async def test_1500_blocked_puts_starve_neither_leases_nor_acks_nor_statistics(start_actor: Any) -> None:
+    """Ray's own queue stops serving at 1,001 (reference: its actor runs 1,000 calls at once, and no get gets in)."""
+    queue = start_actor(QueueActor, names.QUEUE, CONFIG, max_concurrency=10_000)
+    await queue.open.remote([], 1)
+    await queue.put.remote(0, batch(0, 500))
+    puts = [asyncio.ensure_future(queue.put.remote(0, batch(1000 + number, 1), 30.0).as_future()) for number in range(BLOCKED)]
+    await stats_when(lambda stats: stats.blocked_now == BLOCKED)
+
+    lease = (await peers.call(names.QUEUE, "lease", "test", 100, timeout_s=20.0)).lease
+    assert lease.batch.size == 100
+    assert await peers.call(names.QUEUE, "ack", lease.batch.read_index, timeout_s=20.0) == 100
+    assert await peers.call(names.QUEUE, "extend", "test", [lease.lease_id], timeout_s=20.0) == [lease.lease_id]
+    stats = await peers.call(names.QUEUE, "stats", timeout_s=20.0)
+    assert (stats.waiting, stats.blocked_now, stats.acked) == (400, BLOCKED, 100)
+
+    await peers.call(names.QUEUE, "lease", "test", 300, timeout_s=20.0)  # down to the low watermark: 400 come in, in order
+    first = await asyncio.gather(*puts[:400])
+    assert {(reply.status, reply.admitted) for reply in first} == {("admitted", 1)}
+    assert not any(put.done() for put in puts[400:])
+    stats = await peers.call(names.QUEUE, "stats", timeout_s=20.0)
+    assert (stats.waiting, stats.max_queue_depth, stats.blocked_now) == (500, 500, BLOCKED - 400)
+
+    await peers.call(names.QUEUE, "close_input", timeout_s=20.0)
+    assert {reply.status for reply in await asyncio.gather(*puts[400:])} == {"closed"}
+
+
+async def test_a_consumer_killed_while_it_waits_loses_nothing_once_it_is_released(start_actor: Any, ray_cluster: Any) -> None:
+    class Consumer:
+        async def take(self, queue: Any) -> Any:
+            return await queue.lease.remote("consumer", 10, 30.0)
+
+    queue = start_actor(QueueActor, names.QUEUE, CONFIG, max_concurrency=10_000)
+    await queue.open.remote([], 1)
+    consumer = start_actor(Consumer, "consumer")
+    taking = consumer.take.remote(queue)
+    await consumer.__ray_ready__.remote()
+    ray_cluster.kill(consumer, no_restart=True)
+    await asyncio.gather(taking.as_future(), return_exceptions=True)
+
+    await queue.put.remote(0, batch(0, 10))
+    await queue.release.remote("consumer")  # whether its call still waited, or was granted to the dead
+    reply = await queue.lease.remote("other", 10)
+    assert reply.lease.batch.read_index == list(range(10))
+
+
+async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_epoch(start_actor: Any, ray_cluster: Any) -> None:
+    queue = start_actor(QueueActor, names.QUEUE, CONFIG, max_concurrency=10_000)
+    before = await queue.open.remote([(0, 5)], 1)
+    await peers.call(names.QUEUE, "put", 0, batch(0, 10))
+    ray_cluster.kill(queue, no_restart=False)
+
+    reply = await peers.call(names.QUEUE, "put", 0, batch(0, 10), 0.01)
+    assert reply.epoch != before
+    assert reply.status == "full"  # not opened yet: who holds what is not known
+    assert (await peers.call(names.QUEUE, "open", [(0, 5)], 1)) == reply.epoch
+    assert (await peers.call(names.QUEUE, "put", 0, batch(0, 10))).admitted == 5

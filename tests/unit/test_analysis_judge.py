@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from helix_ray.analysis.answers import RawCall
+from helix_ray.analysis.judge import judge_calls
+
+WINDOW = "CCGAAAAAGT"
+
+
+def judge(*calls: tuple[int, str, str]) -> list[tuple[int, str, str, str, str | None]]:
+    judged = judge_calls([RawCall(*call, 0.5) for call in calls], WINDOW)
+    return [(call.pos, call.ref, call.alt, call.outcome, call.type) for call in judged]
+
+
+@pytest.mark.parametrize(
+    ("call", "outcome", "kind"),
+    [
+        ((3, "G", "T"), "ok", "SNV"),
+        ((3, "T", "G"), "ref_mismatch", "SNV"),
+        ((0, "C", "T"), "out_of_range", "SNV"),
+        ((-5, "C", "T"), "out_of_range", "SNV"),
+        ((11, "T", "C"), "out_of_range", "SNV"),
+        ((10, "TA", "T"), "out_of_range", "DEL"),
+        ((3, "G", ""), "bad_base", None),
+        ((3, "", "G"), "bad_base", None),
+        ((3, "g", "t"), "bad_base", None),
+        ((3, "G", "-"), "bad_base", None),
+        ((3, "G", "U"), "bad_base", None),
+        ((3, "G", "G"), "ref_equals_alt", None),
+        ((3, "G", "N"), "ok", "SNV"),
+    ],
+)
+def test_each_call_is_checked_against_the_window(call: tuple[int, str, str], outcome: str, kind: str | None) -> None:
+    assert judge(call) == [(*call, outcome, kind)]
+
+
+def test_valid_calls_come_back_in_normal_form() -> None:
+    assert judge((7, "AA", "A")) == [(3, "GA", "G", "ok", "DEL")]
+    assert judge((2, "CG", "CT")) == [(3, "G", "T", "ok", "SNV")]
+
+
+def test_the_first_of_equal_calls_stands() -> None:
+    assert [call[3] for call in judge((7, "AA", "A"), (5, "AA", "A"), (3, "GA", "G"))] == ["ok", "duplicate", "duplicate"]
+
+
+def test_calls_that_cannot_be_applied_together_overlap() -> None:
+    assert [call[3] for call in judge((3, "G", "T"), (3, "G", "C"))] == ["ok", "overlap"]
+    assert [call[3] for call in judge((2, "CGA", "C"), (3, "G", "T"))] == ["ok", "overlap"]
+    assert [call[3] for call in judge((9, "G", "GC"), (9, "G", "GTT"))] == ["ok", "overlap"]
+    assert [call[3] for call in judge((3, "G", "T"), (3, "G", "GC"), (9, "G", "T"))] == ["ok", "ok", "ok"]
+
+
+def test_an_invalid_call_blocks_no_valid_one() -> None:
+    assert [call[3] for call in judge((3, "A", "T"), (3, "G", "T"))] == ["ref_mismatch", "ok"]
+
+
+def test_alleles_that_no_database_would_take_are_made_storable() -> None:
+    (call,) = judge((3, "G\0", "\ud800" + "A" * 500))
+    assert call[1] == "G\\u0000"
+    call[2].encode()
+    assert len(call[2]) <= 120
+
+
+def test_each_fault_is_explained() -> None:
+    (call,) = judge_calls([RawCall(3, "AA", "A", None)], WINDOW)
+    assert call.reason == "the window has GA there"

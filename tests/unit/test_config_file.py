@@ -1,0 +1,221 @@
+"""Bad configurations: each gives one clear error naming the file, the key and its line, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helix_ray.config import Config
+from helix_ray.config_file import MAX_BYTES, load_config, parse_config
+from helix_ray.errors import ConfigError
+
+Load = Callable[..., Config]
+
+FILE = "source: {kind: fastq, path: reads.fq, reference: ref.fa}"
+
+# (the file, what the error must say after its name)
+BAD_FILES = {
+    "unknown section": ("soruce: {}", "line 1: soruce: unknown key; did you mean 'source'?"),
+    "unknown key": ("run:\n  sed: 1", "line 2: run.sed: unknown key; did you mean 'seed'?"),
+    "unknown key unlike any": ("run: {zzz: 1}", "run.zzz: unknown key; known keys here: name, seed"),
+    "unknown nested key": ("source: {mutation: {gc: 0.5}}", "source.mutation.gc: unknown key"),
+    "unknown mapping key": (
+        "source: {mutation: {type_weights: {mnv: 1}}}",
+        "source.mutation.type_weights.mnv: unknown key; should be 'snv'",
+    ),
+    "secret in the file": ("analyzer: {groq_api_key: gsk_1}", "analyzer.groq_api_key: unknown key"),
+    "list at the top": ("[1, 2]", "expected sections such as 'run:' and 'source:', found a list"),
+    "word at the top": ("hello", "expected sections such as 'run:' and 'source:', found text"),
+    "section is a number": ("run: 5", "line 1: run: expected a section with keys name, seed"),
+    "nested section is a list": ("emulator: {error_rates: [1]}", "emulator.error_rates: expected a section with keys drop, shift"),
+    "mapping is text": (
+        "source: {mutation: {type_weights: x}}",
+        "source.mutation.type_weights: expected a section with keys snv, ins, del",
+    ),
+    "duplicate key": ("run:\n  seed: 1\n  seed: 2", "line 3: key 'run.seed' stands here a second time; keep one"),
+    "duplicate section": ("run: {}\nrun: {}", "line 2: key 'run' stands here a second time"),
+    "alias": ("run: &a {}\nsink: *a", "line 2: aliases (*a) are not allowed; write the value out"),
+    "merge key": ("run:\n  <<: {seed: 1}", "line 2: merge keys (<<) are not allowed"),
+    "tag on a section": ("run: !!omap {}", "line 1: tags (tag:yaml.org,2002:omap) are not allowed"),
+    "tag on a value": ("run:\n  name: !!str 5", "line 2: tags (tag:yaml.org,2002:str) are not allowed"),
+    "python tag": ("run: !!python/object/apply:os.system [ls]", "tags (tag:yaml.org,2002:python/object/apply:os.system) are not allowed"),
+    "list as a key": ("? [a]\n: 1", "line 1: a key must be one plain word"),
+    "broken YAML": ("run: {seed: 1", "line 1, column 14: not valid YAML: expected ',' or '}'"),
+    "tab": ("run:\n\tseed: 1", "line 2, column 1: not valid YAML"),
+    "two documents": ("run: {}\n---\nrun: {}", "line 2, column 1: not valid YAML"),
+    "control character": ("run: {name: \x00}", "not valid YAML: unacceptable character #x0000"),
+    "nested too deep": ("run: " + "[" * 30, "line 1: nested deeper than 20 levels"),
+    "nested to exhaustion": ("[" * 100_000, "line 1: nested deeper than 20 levels"),
+    "too large": ("#" * (MAX_BYTES + 1), f"larger than {MAX_BYTES} bytes"),
+    "yes": ("source: {allow_external: yes}", "line 1: source.allow_external: 'yes' would be read as a yes or no; write true, false"),
+    "on": ("run:\n  name: on", "line 2: run.name: 'on' would be read as a yes or no"),
+    "octal": ("run: {seed: 010}", "line 1: run.seed: '010' would be read in another base than ten"),
+    "hexadecimal": ("run: {seed: 0x10}", "run.seed: '0x10' would be read in another base than ten"),
+    "sexagesimal": ("run: {max_duration_s: 10:30}", "run.max_duration_s: '10:30' would be read in another base than ten"),
+    "date": ("run: {name: 2026-01-02}", "run.name: '2026-01-02' is read by YAML as timestamp; put quotes around it"),
+    "endless number": ("run: {seed: " + "1" * 5000 + "}", "line 1: run.seed: a number of 5000 characters is too long"),
+    "infinity": ("source: {rate_per_s: .inf}", "source.rate_per_s: input should be a finite number; found number inf"),
+    "not a number": ("throttle: {max_cost_usd: .nan}", "throttle.max_cost_usd: input should be a finite number; found number nan"),
+    "bool for a number": ("run: {seed: true}", "run.seed: input should be a valid integer; found yes/no true"),
+    "text for a number": ("queue: {capacity: many}", "queue.capacity: input should be a valid integer; found text 'many'"),
+    "number for text": ("run: {name: 7}", "run.name: input should be a valid string; found number 7"),
+    "fraction for a whole number": ("source: {count: 1.5}", "source.count: input should be a valid integer"),
+    "nothing for a number": ("queue: {capacity: null}", "queue.capacity: input should be a valid integer; found nothing"),
+    "above the range": ("queue: {capacity: 501}", "queue.capacity: input should be less than or equal to 500; found number 501"),
+    "unknown choice": ("source: {kind: bam}", "source.kind: input should be 'synthetic', 'fastq', 'fasta' or 'pairs'; found text 'bam'"),
+    "watermark above capacity": ("queue: {capacity: 50}", "line 1: queue.low_watermark: must be below capacity 50, found 100"),
+    "batch above capacity": (
+        "source: {batch_size: 60}\nqueue: {capacity: 50, low_watermark: 9}",
+        "line 1: source.batch_size: a batch of 60 reads",
+    ),
+    "delays the wrong way round": (
+        "retry:\n  base_delay_s: 60",
+        "line 1: retry.max_delay_s: must be at least base_delay_s 60.0, found 30.0",
+    ),
+    "file source without a path": ("source: {kind: fastq}", "line 1: source.path: source.kind fastq needs the file to read"),
+    "reads without a reference": ("source: {kind: fastq, path: a}", "source.reference: fastq reads must be placed on a reference"),
+    "pairs with a reference": ("source: {kind: pairs, path: a, reference: b}", "source.reference: pairs carry their own window"),
+    "synthetic with a path": ("source: {path: a}", "line 1: source.path: a synthetic source reads no file"),
+    "two producers of a file": (FILE[:-1] + ", producers: 2}", "source.producers: a file has one producer, found 2"),
+    "empty path": ("source: {kind: pairs, path: ''}", "source.path: string should have at least 1 character"),
+    "reads that would leave": (
+        FILE + "\nanalyzer: {backend: groq}",
+        "line 1: source.allow_external: reads from a file would leave this machine",
+    ),
+    "address without an API": (
+        "analyzer: {base_url: 'http://h'}",
+        "analyzer.base_url: only backend groq talks to an address; backend is emulator",
+    ),
+    "address that is none": ("analyzer: {backend: groq, base_url: h}", "analyzer.base_url: string should match pattern"),
+    "secret in an address": (
+        "analyzer: {backend: groq, base_url: 'https://u:p@h'}",
+        "analyzer.base_url: must be only scheme, host, port and path",
+    ),
+    "odds that do not add up": ("source: {mutation: {variants_per_read: [0.5]}}", "source.mutation.variants_per_read: the probabilities"),
+    "no weight at all": ("source: {mutation: {type_weights: {snv: 0.0}}}", "source.mutation.type_weights: at least one weight"),
+    "no room for variants": ("source: {mutation: {read_length: 60}}", "source.mutation.read_length: 60 bases have no room for 3 variants"),
+    "bad item of a list": (
+        "source: {mutation: {variants_per_read: [1, x]}}",
+        "source.mutation.variants_per_read.1: input should be a valid number",
+    ),
+    "daily limit": ("throttle:\n  tokens_per_day: 5", "line 2: throttle.tokens_per_day: this limit is not enforced by this version yet"),
+    "input tokens": ("throttle: {input_tokens_per_minute: 5}", "throttle.input_tokens_per_minute: this limit is not enforced"),
+    "other tier": ("analyzer: {service_tier: flex}", "analyzer.service_tier: only 'on_demand' is built yet"),
+    "packing": ("analyzer: {reads_per_request: 4}", "analyzer.reads_per_request: only 1 read a request is built yet"),
+    "unknown prompt": ("analyzer: {prompt: best}", "analyzer.prompt: unknown template 'best'; built: indexed10"),
+    "faults": ("emulator: {faults: {http_503: 0.1}}", "emulator.faults: injected faults are not built yet"),
+    "cluster": ("ray: {address: auto}", "ray.address: running on an existing cluster is not built yet"),
+    "stop at the daily limit": ("throttle: {on_daily_limit: stop}", "throttle.on_daily_limit: only 'park' is built yet"),
+}
+
+BAD_OVERRIDES = {
+    "no value": ("source.count", "--set source.count: expected KEY=VALUE, for instance"),
+    "empty part": ("source..count=1", "--set source..count=1: expected KEY=VALUE"),
+    "broken value": ("source.count=[", "--set source.count=[: line 1, column 2: not valid YAML"),
+    "surprise": ("run.name=no", "--set run.name=no: line 1: run.name: 'no' would be read as a yes or no"),
+    "below a value": ("run.name.x=1", "--set run.name.x=1: 'name' is not a section"),
+    "unknown": ("source.cuont=1", "run.yaml: --set source.cuont=1: source.cuont: unknown key; did you mean 'count'?"),
+    "out of range": (
+        "source.count=0",
+        "run.yaml: --set source.count=0: source.count: input should be greater than or equal to 1; found number 0",
+    ),
+    "section": ("source=1", "run.yaml: --set source=1: source: expected a section"),
+    "not built": ("ray.address=auto", "run.yaml: --set ray.address=auto: ray.address: running on an existing cluster"),
+}
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load_text(text: str, *overrides: str) -> Config:
+        path = tmp_path / "run.yaml"
+        path.write_text(text)
+        return load_config(path, overrides)
+
+    return load_text
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_bad_file_is_one_clear_error(load: Load, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert len(caught.value.problems) == 1
+    assert re.match(rf".*/run\.yaml: .*{re.escape(message)}", str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("override", "message"), BAD_OVERRIDES.values(), ids=BAD_OVERRIDES)
+def test_bad_override_is_named_even_where_the_file_has_the_key(load: Load, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load("run:\n  name: x\nsource:\n  count: 5\nray:\n  address: null", override)
+
+
+def test_file_that_is_missing_a_folder_or_not_text(tmp_path: Path) -> None:
+    (tmp_path / "latin1.yaml").write_bytes(b"run: {name: \xe9}")
+    for name, message in {"none.yaml": "no such file; configs/", ".": "Is a directory", "latin1.yaml": "byte 12 is not UTF-8"}.items():
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            load_config(tmp_path / name)
+
+
+def test_device_without_an_end_is_not_read_to_the_end() -> None:
+    with pytest.raises(ConfigError, match="larger than"):
+        load_config(Path("/dev/zero"))
+
+
+def test_every_problem_is_reported_at_once(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("run:\n  seed: -1\nsource:\n  kind: bam\nzzz: 1\nqueue:\n  capacity: 0")
+    assert [problem.split(": ")[:2] for problem in caught.value.problems] == [
+        ["line 2", "run.seed"],
+        ["line 4", "source.kind"],
+        ["line 7", "queue.capacity"],
+        ["line 5", "zzz"],
+    ]
+
+
+def test_every_unbuilt_key_is_reported_at_once(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("throttle: {tokens_per_day: 5, requests_per_day: 5}\nray: {address: auto}")
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "run:\nsource:\n", "source:\n  mutation:\n", "\ufeffrun: {}", "run: {}\r\nsink: {}\r\n"]
+)
+def test_what_is_left_out_is_the_default(load: Load, text: str) -> None:
+    assert load(text) == Config()
+
+
+@pytest.mark.parametrize(("value", "count"), [("1e3", 1000), ("1E+3", 1000), ("2.0", 2), ("null", None), ("~", None), ("", None), ("7", 7)])
+def test_numbers_are_what_they_look_like(load: Load, value: str, count: int | None) -> None:
+    assert load("", f"source.count={value}").source.count == count
+    assert load(f"source:\n  count: {value}").source.count == count
+
+
+def test_overrides_apply_in_order_and_create_sections(load: Load) -> None:
+    config = load("run: {name: a}", "source.mutation.read_length=200", "run.name=b", "run.name='c: d'")
+    assert (config.run.name, config.source.mutation.read_length) == ("c: d", 200)
+
+
+def test_a_stored_configuration_reads_back_with_overrides_and_leaves_its_source_alone(load: Load) -> None:
+    for text in ("", FILE, "analyzer: {backend: groq, base_url: 'http://127.0.0.1:8080'}"):
+        config = load(text)
+        stored = json.loads(config.to_json())
+        assert parse_config(stored, "run 1") == config
+        assert parse_config(stored, "run 1", ["throttle.max_cost_usd=2"]).throttle.max_cost_usd == 2
+        assert stored == json.loads(config.to_json())
+        with pytest.raises(ConfigError, match=r"^run 1: --set run\.seed=x: run\.seed: input"):
+            parse_config(stored, "run 1", ["run.seed=x"])
+
+
+def test_text_that_python_would_take_for_a_number_stays_text(load: Load) -> None:
+    assert [load(f"run: {{name: {name}}}").run.name for name in ("inf", "nan", "infinity")] == ["inf", "nan", "infinity"]
+
+
+def test_safe_loader_agrees_where_the_rules_allow_both(load: Load) -> None:
+    text = "run: {name: 'on', seed: 5}\nsource: {count: null, rate_per_s: 2.5}\nsink: {database: external}\n"
+    assert load(text) == parse_config(yaml.safe_load(text), "plain")

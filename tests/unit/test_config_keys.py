@@ -1,0 +1,88 @@
+"""Every key of the configuration, broken in three ways: each error names exactly that key and its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from helix_ray.config import Config
+from helix_ray.config_file import load_config
+from helix_ray.errors import ConfigError
+
+# Every key with a value of the right kind that is out of its range; None where every value of the kind is allowed.
+OUT_OF_RANGE: dict[str, Any] = {
+    "run.name": "a/b", "run.seed": -1, "run.max_duration_s": 0, "run.drain_timeout_s": 601,
+    "source.kind": "bam", "source.count": 0, "source.rate_per_s": 0.0, "source.producers": 65, "source.batch_size": 1001,
+    "source.on_error": "ignore", "source.allow_external": None, "source.path": "", "source.reference": "",
+    "source.min_mapping_quality": 61, "source.max_read_length": 29,
+    "source.mutation.read_length": 29, "source.mutation.gc_content": 1.0, "source.mutation.variants_per_read": [],
+    "source.mutation.type_weights": None, "source.mutation.indel_extend_prob": 1, "source.mutation.max_indel_length": 50,
+    "source.mutation.titv_ratio": 0, "source.mutation.min_gap": 0, "source.mutation.flank": 101,
+    "queue.capacity": 501, "queue.low_watermark": -1, "queue.lease_timeout_s": 0.5,
+    "analyzer.backend": "openai", "analyzer.workers": 0, "analyzer.requests_in_flight": 1025, "analyzer.reads_per_request": 0,
+    "analyzer.model": "two words", "analyzer.prompt": "", "analyzer.reasoning_effort": "extreme",
+    "analyzer.max_completion_tokens": 15, "analyzer.service_tier": "best", "analyzer.base_url": "ftp://host",
+    "analyzer.request_timeout_s": 0,
+    "throttle.requests_per_minute": 0, "throttle.requests_per_day": 0, "throttle.tokens_per_minute": -5,
+    "throttle.tokens_per_day": 0, "throttle.input_tokens_per_minute": 0, "throttle.output_tokens_per_minute": 0,
+    "throttle.safety_factor": 1.1, "throttle.on_daily_limit": "wait", "throttle.max_cost_usd": 0,
+    "retry.max_attempts": 21, "retry.base_delay_s": 0, "retry.max_delay_s": -1,
+    "sink.database": "sqlite", "sink.batch_size": 0, "sink.flush_interval_s": 61, "sink.statement_timeout_s": 0,
+    "sink.outage_timeout_s": 86_401,
+    "emulator.tier": "gold", "emulator.requests_per_minute": 0, "emulator.requests_per_day": 0, "emulator.tokens_per_minute": 0,
+    "emulator.tokens_per_day": 0, "emulator.seed": 2**63, "emulator.latency_scale": 101, "emulator.refund": None,
+    "emulator.error_rates.drop": 1.5, "emulator.error_rates.shift": -0.1, "emulator.error_rates.hallucinate": 2,
+    "emulator.faults": None,
+    "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
+}  # fmt: skip
+FREE_FORM = {"source.mutation.type_weights", "emulator.faults"}  # mappings: they have no key of their own beside them
+
+
+def leaves(model: type[Any], path: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation if hasattr(field.annotation, "model_fields") else None
+        found += leaves(inner, f"{path}{name}.") if inner else [f"{path}{name}"]
+    return found
+
+
+def problems_of(key: str, value: Any, directory: Path) -> list[str]:
+    tree: Any = value
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    path = directory / "bad.yaml"
+    path.write_text("# first line\n" + yaml.safe_dump(tree))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert caught.value.source == str(path)
+    return caught.value.problems
+
+
+def test_the_table_holds_every_key() -> None:
+    assert list(OUT_OF_RANGE) == leaves(Config)
+
+
+@pytest.mark.parametrize("key", OUT_OF_RANGE)
+def test_unknown_key_beside_it(key: str, tmp_path: Path) -> None:
+    (problem,) = problems_of(f"{key}x", 1, tmp_path)
+    depth = key.count(".") + 1
+    assert problem.startswith(f"line {depth + 1}: {key}x: unknown key; ")
+    assert f"'{key.rpartition('.')[2]}'" in problem or "known keys here:" in problem
+
+
+@pytest.mark.parametrize("key", OUT_OF_RANGE)
+def test_wrong_type(key: str, tmp_path: Path) -> None:
+    (problem,) = problems_of(key, "text" if key in FREE_FORM else {"a": 1}, tmp_path)
+    assert problem.startswith(f"line {key.count('.') + 2}: {key}: ")
+    assert "found" in problem
+
+
+@pytest.mark.parametrize("key", [key for key, value in OUT_OF_RANGE.items() if value is not None])
+def test_out_of_range(key: str, tmp_path: Path) -> None:
+    (problem,) = problems_of(key, OUT_OF_RANGE[key], tmp_path)
+    assert problem.startswith(f"line {key.count('.') + 2}: {key}: ")
+    assert "should" in problem
+    assert "found" in problem

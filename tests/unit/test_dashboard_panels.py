@@ -1,0 +1,114 @@
+"""What is drawn, for every kind of number."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from dashboard import panels
+from dashboard.gate import PER_SECONDS, TRIES, Gate
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import (
+    BucketView,
+    HistoryPoint,
+    MetricsSnapshot,
+    Money,
+    QueueView,
+    Rates,
+    RunInfo,
+    ThrottleView,
+    Totals,
+    TypeAccuracy,
+)
+from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
+
+LIVE = MetricsSnapshot(
+    as_of=1_700_000_000.0,
+    run=RunInfo("run-1", "demo", "emulator", True, "m", 0.1, 1_699_999_000.0, "demo", 2000, max_cost_usd=1.0),
+    state="RUNNING",
+    reason="reads flow",
+    rates=Rates(1234.5, 20, 19.9),
+    totals=Totals(stored=1500, failures=2, http_429=3),
+    queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
+    money=Money(0.0123, 0.001, 1.0),
+    throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
+    accuracy=(TypeAccuracy("SNV", 8, 1, 2),),
+)
+STRANGE = replace(
+    LIVE,
+    rates=Rates(math.nan, math.inf, None),
+    money=Money(math.nan, 0.0, None),
+    queue=QueueView(waiting=10**12),
+    run=replace(LIVE.run, simulated=False, reads_requested=None, started_at=math.nan),
+    accuracy=(),
+)
+
+
+def test_cards_show_what_is_asked_of_them() -> None:
+    shown = {card.label: card.value for card in panels.cards(LIVE)}
+    assert shown == {
+        "Ingestion rate": "1,234.5 reads/s",
+        "Processed": "1,500",
+        "Waiting reads": "492 / 500",
+        "Cost of cap": "0.0123 / 1.00 USD",
+        "Errors / 429": "2 / 3",
+    }
+
+
+@pytest.mark.parametrize("snapshot", [LIVE, STRANGE, MetricsSnapshot(as_of=0.0)])
+def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
+    words = [card.value + card.note for card in panels.cards(snapshot)]
+    words += [panels.state_line(snapshot), panels.run_lines(snapshot, 7.0), panels.accuracy_text(snapshot)]
+    assert not [text for text in words if "nan" in text or "inf" in text or "None" in text]
+
+
+def test_simulated_results_are_called_that() -> None:
+    assert "EMULATOR" in (panels.emulator_text(LIVE) or "")
+    assert "scaled by 0.1" in (panels.emulator_text(LIVE) or "")
+    assert panels.emulator_text(STRANGE) is None
+
+
+def point(t: float, waiting: int = 5, offered: float | None = 1.0) -> HistoryPoint:
+    return HistoryPoint(t, waiting, 1, 2, offered, None, math.nan, 0, 0.0, blocked=False, paused=False)
+
+
+def test_charts_break_the_line_where_nothing_was_heard() -> None:
+    spec, words = panels.queue_chart([point(1), point(2), point(9, 499)], 500)
+    assert spec["series"][0]["data"] == [[1000, 6], [2000, 6], [2001, None], [9000, 500]]
+    assert spec["series"][0]["connectNulls"] is False
+    assert spec["series"][0]["markLine"]["data"] == [{"yAxis": 500}]
+    assert "500 of 500" in words
+
+
+@pytest.mark.parametrize("points", [[], [point(1)], [point(1, offered=None), point(2, offered=math.inf)]])
+def test_charts_are_valid_json_whatever_the_numbers(points: list[HistoryPoint]) -> None:
+    for spec, words in (panels.queue_chart(points, 500), panels.rates_chart(points)):
+        json.dumps(spec, allow_nan=False)
+        assert spec["animation"] is False
+        assert "nan" not in words
+
+
+def test_a_recent_read_is_short_and_says_what_differs() -> None:
+    read = Read(7, "hx7", "chr1", 0, "+", "ACGT", "ACGA", None, (), True, None, None, None)
+    calls = [ScoredVariant("call", index, "A" * 30, "C", "SNV", None, 0.9, "ok", "FP", None) for index in range(1, 8)]
+    truth = [ScoredVariant("truth", 4, "T", "A", "SNV", "snv", None, None, "FN", None)]
+    recent = RecentRead.from_result(ReadResult(read, Disposition.STORED, [*calls, *truth], mutation_detected=True))
+    assert recent.calls[0] == "1 AAAAAAAAAAA…>C SNV"
+    assert recent.calls[-1] == "and 2 more"
+    assert recent.verdict == "7 FP, 1 FN"
+    columns = panels.read_columns([recent])
+    assert {len(column) for column in columns.values()} == {1}
+
+
+def test_the_gate_opens_for_the_token_and_counts_wrong_tries() -> None:
+    gate = Gate("secret")
+    assert gate.open(" secret ", 0.0) is None
+    for _ in range(TRIES):
+        assert gate.open("guess", 1.0) == "that is not the code"
+    assert "too many" in (gate.open("secret", 2.0) or "")
+    assert gate.open("secret", 1.0 + PER_SECONDS) is None
+    assert not Gate(None).exists
+    assert Gate(None).open("", 0.0) is not None

@@ -1,0 +1,122 @@
+"""The emulator's caller against brute force: its calls, applied to the window, rebuild the read, at the least cost."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import pytest
+
+from helix_ray.emulator.caller import Call, call_variants
+from helix_ray.emulator.wavefront import align
+
+
+def apply(ref: str, calls: list[Call]) -> str:
+    """Independent of the caller: strips anchors, then edits from right to left."""
+    edits = []
+    for pos, gone, new in calls:
+        assert ref[pos - 1 : pos - 1 + len(gone)] == gone
+        start, end, new_end = pos - 1, pos - 1 + len(gone), len(new)
+        skip = 0
+        while start < end and skip < new_end and ref[start] == new[skip]:
+            start, skip = start + 1, skip + 1
+        while start < end and skip < new_end and ref[end - 1] == new[new_end - 1]:
+            end, new_end = end - 1, new_end - 1
+        edits.append((start, end, new[skip:new_end]))
+    for start, end, new in sorted(edits, reverse=True):
+        ref = ref[:start] + new + ref[end:]
+    return ref
+
+
+def mutated(rng: random.Random, ref: str, variants: int, alphabet: str) -> str:
+    bases = list(ref)
+    for place in sorted(rng.sample(range(len(ref)), variants), reverse=True):
+        size = 1 + min(int(rng.expovariate(0.8)), 12)
+        match rng.choice("SSID"):
+            case "S":
+                bases[place] = rng.choice(alphabet)
+            case "I":
+                bases[place:place] = rng.choices(alphabet, k=size)
+            case _:
+                del bases[place : place + size]
+    return "".join(bases) or "A"
+
+
+@pytest.mark.parametrize("alphabet", ["ACGT", "AC", "A"])
+@pytest.mark.parametrize("size", [1, 3, 8, 40, 150])
+def test_applying_the_calls_rebuilds_the_read(alphabet: str, size: int):
+    rng = random.Random(f"{alphabet}{size}")
+    for _ in range(150):
+        ref = "".join(rng.choices(alphabet, k=size))
+        read = mutated(rng, ref, rng.randint(0, min(size, 8)), alphabet)
+        assert apply(ref, call_variants(ref, read)) == read
+
+
+def test_unrelated_sequences_are_rebuilt_too():
+    rng = random.Random(2)
+    for _ in range(300):
+        ref = "".join(rng.choices("ACGT", k=rng.randint(1, 30)))
+        read = "".join(rng.choices("ACGT", k=rng.randint(1, 30)))
+        assert apply(ref, call_variants(ref, read)) == read
+    ref, read = "A" * 1500, "C" * 1200  # too far apart to align: one replacement
+    assert call_variants(ref, read) == [Call(1, ref, read)]
+
+
+def gotoh(ref: str, read: str) -> int:
+    """The least gap-affine cost by plain dynamic programming: mismatch 4, gap 6 + 2 a base."""
+
+    @cache
+    def cost(i: int, j: int, state: str) -> int:
+        if i < 0 or j < 0:
+            return 10**6
+        if i == j == 0:
+            return 0 if state == "M" else 10**6
+        if state == "M":
+            diagonal = cost(i - 1, j - 1, "M") + (0 if i and j and ref[i - 1] == read[j - 1] else 4)
+            return min(diagonal, cost(i, j, "I"), cost(i, j, "D"))
+        at = (i, j - 1) if state == "I" else (i - 1, j)
+        return min(cost(*at, "M") + 8, cost(*at, state) + 2)
+
+    return cost(len(ref), len(read), "M")
+
+
+def test_alignments_cost_no_more_than_the_optimum():
+    rng = random.Random(4)
+    for _ in range(200):
+        ref = "".join(rng.choices("ACG", k=rng.randint(1, 14)))
+        read = mutated(rng, ref, rng.randint(0, min(4, len(ref))), "ACG")
+        operations = align(ref, read)
+        assert operations is not None
+        cost, last = 0, ("", -1, -1)
+        for kind, r, q in operations:
+            extends = kind == last[0] and (r, q) == (last[1] + (kind == "D"), last[2] + (kind == "I"))
+            cost += 4 if kind == "X" else 2 if extends else 8
+            last = (kind, r, q)
+        assert cost == gotoh(ref, read)
+
+
+@pytest.mark.parametrize(
+    ("ref", "read", "calls"),
+    [
+        ("ACGTACGT", "ACGTACGT", []),
+        ("ACGTACGT", "ACGAACGT", [Call(4, "T", "A")]),
+        ("ACGTACGT", "ACTTTCGT", [Call(3, "G", "T"), Call(5, "A", "T")]),
+        ("ACGTACGT", "ACAAACGT", [Call(3, "G", "A"), Call(4, "T", "A")]),  # neighbours stay apart
+        ("GCAAAAT", "GCAAAAAT", [Call(2, "C", "CA")]),  # left-aligned in the run
+        ("GCAAAAT", "GCAAT", [Call(2, "CAA", "C")]),
+        ("GACACACT", "GACACT", [Call(1, "GAC", "G")]),
+        ("ACGT", "TTACGT", [Call(1, "A", "TTA")]),  # nothing stands before it: anchored behind
+        ("TTACGT", "ACGT", [Call(1, "TTA", "A")]),
+        ("ACGT", "ACGTGG", [Call(4, "T", "TGG")]),
+    ],
+)
+def test_calls_are_one_based_anchored_and_left_aligned(ref: str, read: str, calls: list[Call]):
+    assert call_variants(ref, read) == calls
+
+
+def test_three_distant_variants_are_found_exactly():
+    rng = random.Random(9)
+    ref = "".join(rng.choices("ACGT", k=150))
+    ref = ref[:40] + "GCT" + ref[43:80] + "GATC" + ref[84:]
+    read = ref[:20] + ("A" if ref[20] != "A" else "C") + ref[21:42] + "AA" + ref[42:82] + ref[83:]
+    assert call_variants(ref, read) == [Call(21, ref[20], read[20]), Call(42, "C", "CAA"), Call(82, "AT", "A")]

@@ -1,0 +1,57 @@
+"""The once-a-second loop of every actor, with its peers up and down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.exceptions import ActorDiedError
+
+from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.errors import DatabaseLostError
+from helix_ray.records import DesiredState
+
+
+class Peers:
+    def __init__(self, state: DesiredState) -> None:
+        self.state = state
+        self.failures: dict[str, Exception | None] = {}
+        self.reports: list[tuple[Any, ...]] = []
+
+    async def __call__(self, name: str, method: str, *args: object, timeout_s: float) -> object:
+        failure = self.failures.get(method)
+        if failure is not None:
+            raise failure
+        if method == "report":
+            self.reports.append(args)
+        return self.state if method == "state" else None
+
+
+async def test_a_new_state_is_adopted_once_and_reported() -> None:
+    peers, adopted = Peers(DesiredState(version=3, paused=True)), []
+    heart = Heartbeat(call=peers, mirror=False)
+    for _ in range(2):
+        await heart.once("helix-producer-0", lambda: {"produced": 5.0}, adopted.append, lambda: {"word": "text"})
+    assert adopted == [peers.state]
+    source, counters, version, text = peers.reports[-1]
+    assert (source, counters["produced"], version, text) == ("helix-producer-0", 5.0, 3, {"word": "text"})
+    assert counters["pss_mb"] > 0
+    assert counters["started_at"] > 0
+
+
+async def test_adopting_may_take_a_while() -> None:
+    peers, adopted = Peers(DesiredState(version=1)), []
+
+    async def adopt(state: DesiredState) -> None:
+        adopted.append(state.version)
+
+    await Heartbeat(call=peers, mirror=False).once("helix-analyzer-0", dict, adopt)
+    assert adopted == [1]
+
+
+async def test_a_beat_goes_on_without_its_peers() -> None:
+    peers, adopted = Peers(DesiredState(version=2)), []
+    heart = Heartbeat(call=peers, mirror=False)
+    await heart.once("helix-sink", dict, adopted.append)
+    peers.failures = {"state": DatabaseLostError("away"), "report": ActorDiedError()}
+    await heart.once("helix-sink", dict, adopted.append)
+    assert (len(adopted), heart.version, len(peers.reports)) == (1, 2, 1)

@@ -1,0 +1,127 @@
+"""From reports to one snapshot and its history."""
+
+from __future__ import annotations
+
+from helix_ray.metrics.board import HISTORY_SECONDS, RECENT, Board
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import MetricsSnapshot
+
+UNIX = 1_700_000_000.0
+
+
+class Rig:
+    """A board and a clock that one hand moves."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+        self.now = 0.0
+
+    def second(self, **sources: dict[str, float]) -> None:
+        self.now += 1.0
+        for source, counters in sources.items():
+            self.say(f"helix-{source.replace('_', '-')}", **counters)
+
+    def say(self, source: str, version: int = 0, text: dict[str, str] | None = None, **counters: float) -> int:
+        return self.board.report(source, counters, version, text or {}, self.now, unix_now=UNIX + self.now)
+
+    @property
+    def snapshot(self) -> MetricsSnapshot:
+        return self.board.snapshot(self.now, UNIX + self.now)
+
+
+def test_before_the_first_report_nothing_is_known_and_nothing_is_invented() -> None:
+    snapshot = Rig().snapshot
+    assert snapshot.state == "STARTING"
+    assert (snapshot.rates.offered, snapshot.rates.stored, snapshot.money.max_cost_usd, snapshot.latency.p95) == (None,) * 4
+    assert snapshot.accuracy == ()
+
+
+def test_rates_are_over_the_last_ten_seconds() -> None:
+    rig = Rig()
+    for second in range(30):
+        fast = 100 * second if second < 15 else 1500 + 10 * (second - 15)
+        rig.second(queue={"admitted": 1_000_000 + fast}, sink={"committed_reads": 5 * second})
+    assert rig.snapshot.rates.offered == 10
+    assert rig.snapshot.rates.stored == 5
+    assert rig.snapshot.totals.produced == 1_000_000 + 1500 + 140
+
+
+def test_a_rate_that_nobody_reports_any_more_is_unknown() -> None:
+    rig = Rig()
+    for second in range(5):
+        rig.second(queue={"admitted": second})
+    assert rig.snapshot.rates.offered == 1
+    rig.now += 60
+    assert rig.snapshot.rates.offered is None
+
+
+def test_history_has_a_point_a_second_gaps_where_nothing_was_heard_and_a_bound() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.second(queue={"waiting": 4}, sink={"committed_reads": 0})
+    rig.now += 10
+    rig.second(queue={"waiting": 5})
+    assert [point.t - UNIX for point in rig.board.history(0)] == [1, 2, 3, 14]
+    assert [point.t - UNIX for point in rig.board.history(UNIX + 2)] == [3, 14]
+    for _ in range(HISTORY_SECONDS):
+        rig.second(queue={"waiting": 4})
+    assert len(rig.board.history(0)) == HISTORY_SECONDS
+
+
+def test_the_newest_reads_come_first_and_alerts_are_those_with_a_mutation() -> None:
+    board = Board()
+    board.add_recent(RecentRead(index, f"hx{index}", "stored", mutation_detected=index % 2 == 0) for index in range(200))
+    snapshot = board.snapshot(0, UNIX)
+    assert [read.read_index for read in snapshot.recent_reads] == list(range(199, 199 - RECENT, -1))
+    assert [read.read_index for read in snapshot.recent_alerts] == list(range(198, 198 - 2 * RECENT, -2))
+
+
+def test_the_adopted_version_is_the_lowest_of_producers_and_analyzers() -> None:
+    rig = Rig()
+    rig.say("helix-control", 4, {"ending": ""}, paused=1.0)
+    rig.say("helix-producer-0", 4)
+    assert rig.say("helix-analyzer-0", 3) == 3
+    control = rig.snapshot.control
+    assert (control.version, control.adopted, control.paused, control.rate_per_s) == (4, 3, True, None)
+
+
+def test_buckets_money_and_accuracy_are_put_together() -> None:
+    rig = Rig()
+    rig.board.set_run({"max_cost_usd": 1.0, "requested": 2000, "started_at": "2026-01-01T00:00:00+00:00", "unknown": 1})
+    rig.say("helix-throttle", 0, {"bucket.RPM.source": "discovered", "binding": "RPM"}, **{
+        "bucket.RPM.limit": 1000, "bucket.RPM.credit": 20, "spent_usd": 0.25, "reserved_usd": 0.05,
+    })  # fmt: skip
+    rig.say("helix-analyzer-0", **{"tp.SNV": 8, "fn.SNV": 2, "cost_usd": 0.2})
+    rig.say("helix-analyzer-1", **{"tp.SNV": 1, "fp.SNV": 1})
+    snapshot = rig.snapshot
+    (bucket,) = snapshot.throttle.buckets
+    assert (bucket.name, bucket.headroom, bucket.source) == ("RPM", 0.02, "discovered")
+    assert (snapshot.money.spent_usd, snapshot.money.max_cost_usd, snapshot.money.share) == (0.25, 1.0, 0.3)
+    (snv,) = snapshot.accuracy
+    assert (snv.type, snv.precision, snv.recall) == ("SNV", 0.9, 9 / 11)
+    assert (snapshot.run.reads_requested, snapshot.run.started_at) == (2000, 1767225600.0)
+
+
+def test_states() -> None:
+    rig = Rig()
+    rig.second(queue={"waiting": 1, "capacity": 500}, producer_0={}, analyzer_0={})
+    assert rig.snapshot.state == "RUNNING"
+    rig.say("helix-control", paused=1.0)
+    assert rig.snapshot.state == "PAUSED"
+    rig.say("helix-control", 1, {"ending": "drain"})
+    assert rig.snapshot.state == "DRAINING"
+    rig.board.set_run({"status": "limited", "reason": "the budget is used up"})
+    assert (rig.snapshot.state, rig.snapshot.reason) == ("LIMITED", "the budget is used up")
+
+
+def test_a_silent_actor_degrades_the_run_unless_its_work_is_done() -> None:
+    rig = Rig()
+    rig.second(queue={"waiting": 1}, producer_0={}, sink={})
+    rig.now += 6
+    rig.say("helix-queue", waiting=1, producers_finished=1)
+    rig.say("helix-sink")
+    assert rig.snapshot.state == "RUNNING"
+    rig.now += 6
+    rig.say("helix-queue", waiting=1, producers_finished=1)
+    assert rig.snapshot.state == "DEGRADED"
+    assert "helix-sink" in rig.snapshot.reason

@@ -1,0 +1,95 @@
+import io
+from decimal import Decimal
+
+from rich.console import Console
+
+from helix_ray.records import RunStatus
+from helix_ray.results.report import Admission, Session, Stored, build_report
+from helix_ray.results.table import EMULATOR_NOTICE, render_report
+
+
+def session(**changes: object) -> Session:
+    values: dict[str, object] = {
+        "run_id": "r1",
+        "status": RunStatus.COMPLETE,
+        "reason": "every read has its row",
+        "backend": "emulator",
+        "simulated": True,
+        "requested": 100,
+        "rows_before": 0,
+        "rows_at_open": 0,
+        "duration_s": 10.0,
+        "peak_pss_mb": 512.3,
+        "queue_capacity": 500,
+        "conflicts_suppressed": 0,
+    }
+    return Session(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def admission(admitted: int = 100, handed_back: int = 0) -> Admission:
+    return Admission(admitted, handed_back, 100, 0, 64, 100, 1.5)
+
+
+def stored(rows: int = 100, **disposition: int) -> Stored:
+    return Stored(
+        rows=rows,
+        by_disposition=disposition or {"stored": rows},
+        duplicates=0,
+        reads_repaid=0,
+        possibly_billed=0,
+        requests=rows,
+        http_429=2,
+        prompt_tokens=1000,
+        cached_tokens=0,
+        completion_tokens=200,
+        cost_usd=Decimal("0.0125"),
+        latency_ms={"p50": 10.0, "p95": 20.0, "p99": None},
+    )
+
+
+def text(report: dict[str, object]) -> str:
+    out = io.StringIO()
+    Console(width=120, file=out).print(render_report(report))
+    return out.getvalue()
+
+
+def test_a_complete_run_loses_what_was_requested_and_has_no_row() -> None:
+    assert build_report(session(), admission(), stored(100))["lost"] == 0
+    assert build_report(session(), admission(), stored(97))["lost"] == 3
+
+
+def test_a_stopped_run_loses_what_was_admitted_and_neither_stored_nor_handed_back() -> None:
+    stopped = session(status=RunStatus.STOPPED, rows_before=40, rows_at_open=40)
+    assert build_report(stopped, admission(50, handed_back=20), stored(70))["lost"] == 0
+    assert build_report(stopped, admission(50, handed_back=20), stored(69))["lost"] == 1
+
+
+def test_every_key_of_the_contract_is_there() -> None:
+    contract = (
+        "run_id status backend simulated reads_requested reads_produced reads_stored dead_letters reads_unplaced reads_filtered "
+        "reads_malformed lost duplicates conflicts_suppressed reads_repaid possibly_billed duration_s reads_per_s requests http_429 "
+        "utilisation bottleneck tokens cost_usd cost_per_1000_reads max_queue_depth max_redelivered max_leased max_held blocked_seconds "
+        "peak_pss_mb latency_ms accuracy agreement resume_command"
+    ).split()
+    assert set(contract) <= build_report(session(), admission(), stored()).keys()
+
+
+def test_without_the_database_its_terms_are_null_and_the_table_says_so() -> None:
+    report = build_report(session(status=RunStatus.FAILED), admission(), None)
+    for key in ("reads_stored", "dead_letters", "lost", "duplicates", "requests", "cost_usd", "tokens"):
+        assert report[key] is None, key
+    assert "the database could not be asked" in text(report)
+
+
+def test_cost_is_per_thousand_stored_reads() -> None:
+    assert build_report(session(), admission(), stored(50, stored=25, filtered=25))["cost_per_1000_reads"] == 0.5
+    assert build_report(session(), admission(), stored(5, dead_letter=5))["cost_per_1000_reads"] is None
+
+
+def test_the_table_names_the_emulator_and_every_other_ending() -> None:
+    accuracy = {"SNV": {"tp": 1, "fp": 0, "fn": 1, "precision": 1.0, "recall": 0.5, "f1": 0.667, "ci": None}}
+    shown = text(build_report(session(accuracy=accuracy), admission(), stored(50, stored=25, filtered=25)))
+    assert EMULATOR_NOTICE in shown
+    assert "[EMULATOR]" in shown
+    assert "unplaced / filtered / malformed" in shown
+    assert "0.500" in shown

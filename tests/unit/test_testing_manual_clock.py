@@ -1,0 +1,46 @@
+"""The manual clock wakes its sleepers in order, each at its own time."""
+
+import asyncio
+
+from helix_ray.testing.manual_clock import ManualClock
+
+
+async def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:
+    clock, woken = ManualClock(), []
+
+    async def sleeper(seconds: float) -> None:
+        await clock.sleep(seconds)
+        woken.append((seconds, clock.monotonic() - 1000.0))
+
+    tasks = [asyncio.create_task(sleeper(seconds)) for seconds in (3.0, 1.0, 2.0)]
+    await clock.until_sleeping(3)
+    await clock.advance(2.5)
+    assert woken == [(1.0, 1.0), (2.0, 2.0)]
+    await clock.advance(1.0)
+    assert woken[-1] == (3.0, 3.0)
+    await asyncio.gather(*tasks)
+
+
+async def test_a_task_that_sleeps_again_is_woken_again_within_one_advance() -> None:
+    clock, ticks = ManualClock(), []
+
+    async def ticker() -> None:
+        while len(ticks) < 5:
+            await clock.sleep(1.0)
+            ticks.append(clock.now())
+
+    task = asyncio.create_task(ticker())
+    await clock.advance(5.0)
+    await task
+    assert (ticks[-1] - ticks[0]).total_seconds() == 4.0
+
+
+async def test_a_cancelled_sleeper_is_not_counted() -> None:
+    clock = ManualClock()
+    task = asyncio.create_task(clock.sleep(1.0))
+    await clock.until_sleeping()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert clock.sleepers == 0
+    clock.tick(2.0)
+    assert clock.monotonic() == 1002.0

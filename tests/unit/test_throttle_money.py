@@ -1,0 +1,101 @@
+"""The dollar cap in every interleaving of grants, endings, deaths and late answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from helix_ray.config import ThrottleConfig
+from helix_ray.records import TokenUsage
+from helix_ray.throttle.governor import Governor
+from helix_ray.throttle.messages import RateLimitDetail, Settlement, Want
+
+OUTCOMES = st.sampled_from(["answered", "rejected", "not_sent", "unknown", "limited"])
+
+
+class Money(RuleBasedStateMachine):
+    """Amounts are in thousandths of a dollar. ``real`` is what the provider would have billed for each permit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.governor = Governor(ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=1.0), 60.0, "e")
+        self.governor.restore(Decimal("0.1"))
+        self.cap = Decimal(1)
+        self.now = 0.0
+        self.number = 0
+        self.waiting: dict[str, Decimal] = {}
+        self.open: dict[str, Decimal] = {}
+        self.closed: list[str] = []
+        self.billed = Decimal("0.1")
+
+    @rule(millis=st.integers(1, 400), holder=st.sampled_from("ab"))
+    def ask(self, millis: int, holder: str) -> None:
+        self.number += 1
+        name = f"{holder}{self.number}"
+        self.waiting[name] = Decimal(millis) / 1000
+        self.governor.ask(holder, [Want(name, 10, 10, self.waiting[name])], self.now)
+
+    @rule(seconds=st.floats(0, 40))
+    def decide(self, seconds: float) -> None:
+        self.now += seconds
+        for name in self.governor.advance(self.now):
+            reply = self.governor.collect([name], self.now)
+            worst = self.waiting.pop(name)
+            for grant in reply.grants:
+                self.open[grant.permit_id] = worst
+            if reply.refusal is not None:
+                assert self.governor.stats(self.now).spent_usd + worst > self.cap
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), outcome=OUTCOMES, share=st.integers(0, 100))
+    def settle(self, data: st.DataObject, outcome: str, share: int) -> None:
+        permit_id = data.draw(st.sampled_from(sorted(self.open)))
+        worst = self.open.pop(permit_id)
+        self.closed.append(permit_id)
+        match outcome:
+            case "answered":
+                cost = worst * share / 100
+                self.billed += cost
+                settlement = Settlement(permit_id, "answered", TokenUsage(10, 0, 5), cost)
+            case "limited":
+                settlement = Settlement(permit_id, "rejected", limited=RateLimitDetail(retry_after_s=1.0))
+            case "unknown":
+                self.billed += worst * share / 100
+                settlement = Settlement(permit_id, "unknown")
+            case _:
+                settlement = Settlement(permit_id, outcome)  # type: ignore[arg-type]
+        self.governor.settle(settlement, self.now)
+
+    @precondition(lambda self: self.closed)
+    @rule(data=st.data(), outcome=st.sampled_from(["rejected", "not_sent", "unknown"]))
+    def settle_again(self, data: st.DataObject, outcome: str) -> None:
+        permit_id = data.draw(st.sampled_from(self.closed))
+        before = self.governor.stats(self.now)
+        self.governor.settle(Settlement(permit_id, "unknown"), self.now)
+        assert self.governor.stats(self.now).spent_usd == before.spent_usd
+
+    @rule(holder=st.sampled_from("ab"))
+    def die(self, holder: str) -> None:
+        self.governor.release(holder, self.now)
+        self.waiting = {name: worst for name, worst in self.waiting.items() if not name.startswith(holder)}
+
+    @rule(millis=st.integers(0, 500))
+    def raise_the_cap(self, millis: int) -> None:
+        self.cap += Decimal(millis) / 1000
+        self.governor.set_budget(self.cap)
+
+    @invariant()
+    def never_above_the_cap(self) -> None:
+        stats = self.governor.stats(self.now)
+        assert stats.spent_usd + stats.reserved_usd <= self.cap
+        assert stats.reserved_usd >= 0
+        assert (stats.reserved_usd == 0) or stats.in_flight > 0
+        in_open = sum(self.open.values(), Decimal(0))
+        assert self.billed <= stats.spent_usd + stats.reserved_usd <= self.billed + in_open + self.cap
+
+
+Money.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMoney = Money.TestCase

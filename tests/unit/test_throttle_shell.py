@@ -1,0 +1,88 @@
+"""The actor's shell without Ray: who waits is woken at the right moment, and nothing is granted to nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from helix_ray.actors.throttle import ThrottleActor
+from helix_ray.config import ThrottleConfig
+from helix_ray.records import TokenUsage
+from helix_ray.throttle.messages import Settlement, Want
+
+
+def want(name: str, tokens: int = 100) -> Want:
+    return Want(name, tokens, tokens, Decimal("0.01"))
+
+
+@pytest.fixture
+async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleActor]:
+    async def silent(self: ThrottleActor) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ThrottleActor, "_beat", silent)
+    actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0).model_dump(mode="json"))
+    await actor.restore(Decimal(0))
+    yield actor
+    assert actor._beat_task is not None
+    actor._beat_task.cancel()
+    if actor._timer is not None:
+        actor._timer.cancel()
+
+
+async def test_a_chunk_of_wants_is_granted_in_one_reply(throttle: ThrottleActor) -> None:
+    reply = await throttle.acquire("a", [want(f"w{n}") for n in range(16)])
+    assert [grant.want_id for grant in reply.grants] == [f"w{n}" for n in range(16)]
+
+
+async def test_time_alone_wakes_the_head_of_the_line(throttle: ThrottleActor) -> None:
+    [full] = (await throttle.acquire("a", [want("full", 30_000)])).grants
+    await throttle.settle("a", [Settlement(full.permit_id, "answered", TokenUsage(30_000, 0, 29_950), Decimal(0))])
+    reply = await throttle.acquire("a", [want("next", 100)], 5.0)  # 200 tokens: a fifth of a second
+    assert len(reply.grants) == 1
+
+
+async def test_a_settlement_wakes_whoever_it_makes_room_for(throttle: ThrottleActor) -> None:
+    [full] = (await throttle.acquire("a", [want("full", 30_000)])).grants
+    waiting = asyncio.create_task(throttle.acquire("b", [want("next", 30_000)], 5.0))
+    await asyncio.sleep(0)
+    await throttle.settle("a", [Settlement(full.permit_id, "not_sent")])
+    assert len((await waiting).grants) == 1
+
+
+async def test_a_call_that_ends_empty_keeps_its_place(throttle: ThrottleActor) -> None:
+    [full] = (await throttle.acquire("a", [want("full", 30_000)])).grants
+    empty = await throttle.acquire("b", [want("first", 30_000)], 0.0)
+    assert (empty.grants, empty.refusal) == ([], None)
+    late = asyncio.create_task(throttle.acquire("c", [want("second", 30_000)], 5.0))
+    again = asyncio.create_task(throttle.acquire("b", [want("first", 30_000)], 5.0))
+    await asyncio.sleep(0)
+    await throttle.settle("a", [Settlement(full.permit_id, "not_sent")])
+    assert len((await again).grants) == 1
+    assert not late.done()
+    late.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    assert not throttle._calls
+
+
+async def test_stop_wakes_and_refuses_everybody(throttle: ThrottleActor) -> None:
+    await throttle.acquire("a", [want("full", 30_000)])
+    waiting = [asyncio.create_task(throttle.acquire("b", [want(f"w{n}")], 5.0)) for n in range(3)]
+    await asyncio.sleep(0)
+    await throttle.stop("model gone")
+    for reply in await asyncio.gather(*waiting):
+        assert reply.refusal is not None
+        assert reply.refusal.reason == "refused"
+
+
+async def test_release_and_withdraw_leave_nothing_behind(throttle: ThrottleActor) -> None:
+    await throttle.acquire("a", [want("w0")])
+    await throttle.acquire("b", [want("w1")])
+    await throttle.withdraw("a", ["w0"])
+    await throttle.release("b")
+    stats = await throttle.stats()
+    assert (stats.in_flight, stats.waiting, stats.spent_usd) == (0, 0, Decimal("0.01"))

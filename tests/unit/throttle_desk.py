@@ -1,0 +1,61 @@
+"""A governor with time in the test's hand, shared by the tests of its decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from helix_ray.config import ThrottleConfig
+from helix_ray.records import TokenUsage
+from helix_ray.throttle.governor import Governor
+from helix_ray.throttle.messages import AcquireReply, Grant, LimitReading, RateLimitDetail, Settlement, Want
+
+CENT = Decimal("0.01")
+
+
+def want(want_id: str, prompt: int = 100, completion: int = 100, usd: Decimal = CENT) -> Want:
+    return Want(want_id, prompt, completion, usd)
+
+
+class Desk:
+    """A governor, the time, and one caller who keeps waiting for everything it ever asked for."""
+
+    def __init__(self, **config: object) -> None:
+        settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, **config}
+        self.governor = Governor(ThrottleConfig.model_validate(settings), 60.0, "e")
+        self.governor.restore(Decimal(0))
+        self.now = 100.0
+
+    def ask(self, *wants: Want, holder: str = "a") -> AcquireReply:
+        self.governor.ask(holder, wants, self.now)
+        self.governor.advance(self.now)
+        return self.governor.collect([each.want_id for each in wants], self.now)
+
+    def grant(self, name: str, *, holder: str = "a", prompt: int = 100, completion: int = 100, usd: Decimal = CENT) -> Grant:
+        [grant] = self.ask(want(name, prompt, completion, usd), holder=holder).grants
+        return grant
+
+    def granted(self, seconds: float, want_ids: Iterable[str]) -> list[str]:
+        """What is granted by then, in order, with the clock stopping whenever the governor asks for it."""
+        ids, end, order = list(want_ids), self.now + seconds, []
+        while True:
+            order += [want_id for want_id in self.governor.advance(self.now) if want_id in ids]
+            ready = self.governor.next_ready_in_s(self.now)
+            if ready is None or self.now + ready > end:
+                self.now = end
+                self.governor.advance(end)
+                return order
+            self.now += max(ready, 1e-9)
+
+    def settle(self, grant: Grant, outcome: str, **details: object) -> None:
+        self.governor.settle(Settlement(grant.permit_id, outcome, **details), self.now)  # type: ignore[arg-type]
+
+    def answer(self, grant: Grant, prompt: int = 100, completion: int = 100, reading: LimitReading | None = None) -> None:
+        self.settle(grant, "answered", usage=TokenUsage(prompt, 0, completion), cost_usd=Decimal("0.001"), reading=reading)
+
+    def refuse(self, grant: Grant, **detail: object) -> None:
+        self.settle(grant, "rejected", limited=RateLimitDetail(**detail))  # type: ignore[arg-type]
+
+
+def ids(reply: AcquireReply) -> list[str]:
+    return [grant.want_id for grant in reply.grants]
