@@ -18,7 +18,7 @@ MAX_SPIKE_S = 300
 
 @st.fragment
 def controls() -> None:
-    st.subheader("Control")
+    st.subheader("Control", anchor=False)
     view = shared.feed().latest()
     unlocked = bool(st.session_state.get("unlocked"))
     if not unlocked:

@@ -15,6 +15,7 @@ The driver below moves no read. It makes the actors, watches them, and asks them
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class _Watch:
     queue: QueueHistory = field(default_factory=QueueHistory)
     source_error: str | None = None
     snapshot: MetricsSnapshot | None = None
+    bottlenecks: Counter[str] = field(default_factory=Counter)  # looks at which each was the bottleneck
 
 
 class Pipeline:
@@ -179,6 +181,7 @@ class Pipeline:
             if ending is not None:
                 return ending
             if watch.snapshot is not None:
+                watch.bottlenecks.update({watch.snapshot.bottleneck.name} - {"none"})
                 self._listener.progress(watch.snapshot)
             self._footprint.sample(time.monotonic())
             signals.wait(TICK_S)
@@ -273,7 +276,6 @@ class Pipeline:
         self._footprint.sample(float("inf"))
         throttle = crew.ask(names.THROTTLE, "stats", timeout_s=HURRY_S)
         sink = crew.ask(names.SINK, "stats", timeout_s=HURRY_S)
-        snapshot = crew.ask(names.METRICS, "snapshot", timeout_s=HURRY_S)
         books = read_books(self._plan)
         if not isinstance(books, Books):
             ending = Ending(RunStatus.FAILED, f"{ending.reason}; then the database could not be asked: {books}")
@@ -285,7 +287,7 @@ class Pipeline:
             rows_at_open=watch.rows_at_open,
             throttle=None if isinstance(throttle, Failure) else throttle,
             sink=None if isinstance(sink, Failure) else sink,
-            snapshot=watch.snapshot if isinstance(snapshot, Failure) else snapshot,
+            bottleneck=watch.bottlenecks.most_common(1)[0][0] if watch.bottlenecks else None,
         )
         return Outcome(ending, write_report(self._plan, end, books if isinstance(books, Books) else None))
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from helix_ray.actors.sink_stats import SinkStats
 from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
-from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import JsonObject, RunStatus
 from helix_ray.results.report import Admission, Session, Stored, build_report
-from helix_ray.scoring.summary import TypeCounts, summarise
+from helix_ray.scoring.summary import summarise
 from helix_ray.storage.ledger import Agreement, RunCounts, TypeTally
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
@@ -34,7 +33,7 @@ class SessionEnd:
     rows_at_open: int  # rows that the run had when the newest queue began to count
     throttle: ThrottleStats | None
     sink: SinkStats | None
-    snapshot: MetricsSnapshot | None
+    bottleneck: str | None  # what the run waited for most of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,8 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         queue_capacity=plan.config.queue.capacity,
         conflicts_suppressed=0 if end.sink is None else end.sink.suppressed,
         utilisation=utilisation,
-        bottleneck=None if end.snapshot is None else end.snapshot.bottleneck.name,
-        accuracy=summarise({kind: TypeCounts(*row) for kind, row in books.accuracy.items()}) if synthetic and books else None,
+        bottleneck=end.bottleneck,
+        accuracy=summarise(books.accuracy) if synthetic and books else None,
         agreement=books.agreement._asdict() if books and not synthetic else None,
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
     )

@@ -25,7 +25,7 @@ class ControlLedger(Protocol):
 
     async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None: ...
 
-    async def control_events(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
+    async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         """Every command of the run, in the order in which they were asked."""
 
     async def aclose(self) -> None: ...
@@ -158,7 +158,7 @@ class ControlDesk:
             return
         try:
             ledger = await self._open()
-            rows = await asyncio.wait_for(ledger.control_events(self._run_id), LEDGER_DEADLINE_S)
+            rows = await asyncio.wait_for(ledger.controls(self._run_id), LEDGER_DEADLINE_S)
         except LEDGER_DOWN as error:
             await self._drop()
             raise DatabaseLostError("the log of commands cannot be read: the database does not answer") from error

@@ -35,8 +35,8 @@ class _NamedQueue:
         reply: DoneReply = await peers.call(names.QUEUE, "done_ranges", timeout_s=ANSWER_MARGIN_S)
         return reply
 
-    async def finish_input(self, total_reads: int | None) -> None:
-        await peers.call(names.QUEUE, "finish_input", self._index, total_reads, timeout_s=ANSWER_MARGIN_S)
+    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
+        return str(await peers.call(names.QUEUE, "finish_input", self._index, total_reads, epoch, timeout_s=ANSWER_MARGIN_S))
 
 
 class ProducerActor:
@@ -48,6 +48,7 @@ class ProducerActor:
         self._incarnation = uuid.uuid4().hex[:12]
         self._state = DesiredState()
         self._engine: ProducerEngine | None = None
+        self._making = asyncio.Lock()
         self._beating: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
@@ -63,9 +64,10 @@ class ProducerActor:
         """
         if self._beating is None:
             self._beating = asyncio.create_task(self._beat())
-        if self._engine is None:
-            self._engine = await self._make_engine()
-        self._engine.adopt(self._state)
+        async with self._making:  # a call that comes meanwhile shares the engine
+            if self._engine is None:
+                self._engine = await self._make_engine()
+                self._engine.adopt(self._state)
         return (await self._engine.run()).value
 
     def adopt(self, state: DesiredState) -> None:

@@ -40,7 +40,9 @@ class QueuePort(Protocol):
 
     async def done_ranges(self) -> DoneReply: ...
 
-    async def finish_input(self, total_reads: int | None) -> None: ...
+    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
+        """Holds only in this epoch; returns the queue's."""
+        ...
 
 
 class Ending(StrEnum):
@@ -116,18 +118,25 @@ class ProducerEngine:
         self._clock = clock
         self._state = DesiredState()
         self._pacer = Pacer(share.producers, share.batch_size)
+        self._running = asyncio.Lock()
+        self._finished_in: str | None = None  # the epoch to which everything was offered
 
     def adopt(self, state: DesiredState) -> None:
         """From now on this is wanted: a pause, a rate, a spike, an end."""
         self._state = state
 
     async def run(self) -> Ending:
-        """Offers every own read that is not done. Raises what the source raises (InputError)."""
-        while True:
-            self.stats.passes += 1
-            step = await self._offer_all(await self._opened_queue())
-            if isinstance(step, Ending):
-                return step
+        """Offers every own read that is not done. Raises what the source raises (InputError).
+
+        May be called again at any time: calls take turns, and one that finds all offered to this queue ends at once.
+        """
+        async with self._running:
+            while (reply := await self._opened_queue()).epoch != self._finished_in:
+                self.stats.passes += 1
+                step = await self._offer_all(reply)
+                if step in (Ending.CLOSED, Ending.STOPPED):
+                    return Ending(step)
+            return Ending.FINISHED
 
     async def _opened_queue(self) -> DoneReply:
         while not (reply := await self._queue.done_ranges()).opened:
@@ -150,7 +159,9 @@ class ProducerEngine:
             if batch is None:
                 # a file knows its size only now; it has one producer, so its last read is also the last of all
                 total = self._source.total if self._source.total is not None else end
-                await self._queue.finish_input(self._share.reads_of(total))
+                if await self._queue.finish_input(self._share.reads_of(total), reply.epoch) != reply.epoch:
+                    return _Step.START_OVER
+                self._finished_in = reply.epoch
                 return Ending.FINISHED
             end = batch.read_index[-1] + 1
             for part in self._split(_without(batch, done)):

@@ -33,8 +33,7 @@ class QueueActor:
 
     async def ping(self) -> str:
         """The epoch: another one means that this queue started again, empty. Raises what ended a background task."""
-        for task in filter(asyncio.Task.done, self._tasks):
-            task.result()
+        _ = [task.result() for task in self._tasks if task.done()]
         return self._queue.epoch
 
     async def open(self, done: list[tuple[int, int]], producers: int) -> str:
@@ -67,9 +66,12 @@ class QueueActor:
     async def done_ranges(self) -> DoneReply:
         return DoneReply(self._queue.epoch, self._queue.done_ranges(), self._queue.opened)
 
-    async def finish_input(self, producer: int, total_reads: int | None) -> None:
-        self._queue.finish_input(producer, total_reads)
-        self._wake()
+    async def finish_input(self, producer: int, total_reads: int | None, epoch: str | None = None) -> str:
+        """The producer has offered all its reads to the queue of this epoch; another one has not seen them. Its epoch."""
+        if epoch in (None, self._queue.epoch):
+            self._queue.finish_input(producer, total_reads)
+            self._wake()
+        return self._queue.epoch
 
     async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
         """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it."""
@@ -100,7 +102,7 @@ class QueueActor:
     async def release(self, holder: str) -> int:
         """For the supervisor: this holder died. Its calls that still wait here get nothing either."""
         for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
-            del self._idle[future]
+            self._idle.pop(future)
             resolve(future, LeaseReply("empty", self._queue.epoch, None))
         released = self._queue.release(holder)
         self._wake()
@@ -129,18 +131,14 @@ class QueueActor:
     def _wake(self) -> None:
         """Serves who waits, first come first: room lets puts in, their reads serve leases, and those make room again."""
         queue, now = self._queue, self._clock.monotonic()
-        moved = True
-        while moved:
-            moved = False
-            for put in queue.serve_line(now):
+        while (served := queue.serve_line(now)) or (self._idle and (queue.servable or queue.exhausted)):
+            for put in served:
                 resolve(self._blocked[put], PutReply("admitted", queue.epoch, put.admitted))
-                moved = True
-            while self._idle and (queue.servable or queue.exhausted):
+            if not served:
                 future, (holder, max_reads) = next(iter(self._idle.items()))
                 del self._idle[future]
                 lease = queue.lease(holder, max(1, max_reads), now)
                 resolve(future, LeaseReply("granted" if lease else "closed", queue.epoch, lease))
-                moved = True
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -150,7 +148,4 @@ class QueueActor:
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)
 
-        await Heartbeat().beat(names.QUEUE, self._counters, lambda state: None)
-
-    def _counters(self) -> dict[str, float]:
-        return self._queue.stats(self._clock.monotonic()).counters()
+        await Heartbeat().beat(names.QUEUE, lambda: self._queue.stats(self._clock.monotonic()).counters(), lambda state: None)

@@ -21,8 +21,8 @@ def limits_of(config: EmulatorConfig, model: Model, service_tier: str) -> list[L
 
     ``free`` is the published table (30 / 1K / 8K / 200K). ``developer`` has the published 1K RPM and the model's TPM; its
     RPD is not published, 500,000 is this emulator's choice, and it has no TPD. ``unlimited`` enforces nothing, but since
-    Groq always sends the six headers, it shows large figures for RPD and TPM. A configured limit replaces the tier's and
-    is enforced in every tier.
+    Groq always sends the six headers, it shows large figures for RPD and TPM. A configured limit replaces the tier's;
+    ``unlimited`` lifts configured limits too.
     """
     tiers: dict[str, dict[str, int]] = {
         "free": {"RPM": 30, "RPD": 1_000, "TPM": 8_000, "TPD": 200_000},
@@ -36,9 +36,10 @@ def limits_of(config: EmulatorConfig, model: Model, service_tier: str) -> list[L
         "TPD": config.tokens_per_day,
     }
     factor = FLEX_FACTOR if service_tier == "flex" else 1
+    unlimited = config.tier == "unlimited"
     limits = []
     for kind, own in configured.items():
-        amount = own or tiers[config.tier].get(kind)
+        amount = tiers[config.tier].get(kind) if unlimited or own is None else own
         if amount is not None:
-            limits.append(Limit(kind, amount * factor, own is not None or config.tier != "unlimited"))
+            limits.append(Limit(kind, amount * factor, not unlimited))
     return limits

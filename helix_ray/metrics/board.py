@@ -14,7 +14,7 @@ from helix_ray.metrics.crew_view import CrewView
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reporter import Reporter
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, Rates, RunInfo
-from helix_ray.metrics.state import state_of
+from helix_ray.metrics.state import Parts, state_of
 from helix_ray.metrics.window import POINT_SECONDS, RateWindow
 
 HISTORY_SECONDS = 15 * 60
@@ -80,7 +80,7 @@ class Board:
         actors = crew.actors(now)
         queue = crew.queue(self._is_blocked(now))
         throttle, control = crew.throttle(), crew.control()
-        state, reason = state_of(self._run, actors, queue, throttle, control, unix_now=unix_now)
+        state, reason = state_of(self._run, Parts(actors, queue, crew.sink(), throttle, control), unix_now)
         snapshot = MetricsSnapshot(
             as_of=unix_now,
             run=self._run,
@@ -89,6 +89,7 @@ class Board:
             rates=Rates(*(self._window.rate(name, now) for name in ("offered", "analysed", "stored"))),
             totals=crew.totals(),
             queue=queue,
+            sink=crew.sink(),
             throttle=throttle,
             money=crew.money(self._run.max_cost_usd),
             latency=crew.latency(),

@@ -18,7 +18,11 @@ def find_bottleneck(snapshot: MetricsSnapshot) -> Bottleneck:
     if throttle.budget_exhausted:
         return Bottleneck("budget", "the next request could pass the cost cap")
     backlog = queue.waiting + queue.redelivered
-    if rates.analysed is not None and rates.stored is not None and rates.analysed > 1.2 * rates.stored and queue.in_sink >= queue.capacity:
+    sink = snapshot.sink
+    if sink.outage_s > 0:
+        return Bottleneck("sink", f"the database has not answered for {sink.outage_s:.0f} s")
+    falls_behind = rates.analysed is not None and rates.stored is not None and rates.analysed > 1.2 * rates.stored
+    if falls_behind and queue.in_sink >= queue.capacity // 2:
         return Bottleneck("sink", f"{queue.in_sink} analysed reads wait for the database")
     if throttle.gate_closed_for_s > 0:
         return Bottleneck(_limit_name(throttle.binding), f"the API refuses requests for another {throttle.gate_closed_for_s:.0f} s")

@@ -12,6 +12,7 @@ from helix_ray.metrics.snapshot import (
     Latency,
     Money,
     QueueView,
+    SinkView,
     ThrottleView,
     Totals,
     TypeAccuracy,
@@ -64,7 +65,7 @@ class CrewView:
             waiting=count("waiting"),
             redelivered=count("redelivered"),
             leased=count("leased"),
-            in_sink=count("in_sink"),
+            in_sink=self.sink().buffered + self.sink().unacked,
             capacity=count("capacity") or 500,
             max_queue_depth=count("max_queue_depth") or count("max_waiting"),
             max_redelivered=count("max_redelivered"),
@@ -73,6 +74,15 @@ class CrewView:
             blocked_seconds=self.total("queue", "blocked_seconds"),
             blocked=blocked,
             input_finished=self._input_finished(),
+        )
+
+    def sink(self) -> SinkView:
+        return SinkView(
+            buffered=round(self.highest("sink", "buffered") or 0),
+            unacked=round(self.highest("sink", "unacked") or 0),
+            outage_s=self.highest("sink", "outage_s") or 0.0,
+            commit_ms_p50=self.highest("sink", "commit_ms_p50"),
+            commit_ms_p95=self.highest("sink", "commit_ms_p95"),
         )
 
     def throttle(self) -> ThrottleView:

@@ -70,6 +70,15 @@ class QueueView:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkView:
+    buffered: int = 0  # reads written to the sink and not committed
+    unacked: int = 0  # committed, and the queue does not know yet
+    outage_s: float = 0.0  # how long the database has not answered; 0: it does
+    commit_ms_p50: float | None = None
+    commit_ms_p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BucketView:
     """One limit of the provider. ``credit`` may be below 0 when an answer was dearer than reserved."""
 
@@ -170,6 +179,7 @@ class MetricsSnapshot:
     rates: Rates = Rates()
     totals: Totals = Totals()
     queue: QueueView = QueueView()
+    sink: SinkView = SinkView()
     throttle: ThrottleView = ThrottleView()
     money: Money = Money()
     latency: Latency = Latency()

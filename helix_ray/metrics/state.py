@@ -7,15 +7,28 @@ STARTING → RUNNING ⇄ PAUSED
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from helix_ray.metrics.kinds import role_of
-from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, QueueView, RunInfo, ThrottleView
+from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, QueueView, RunInfo, SinkView, ThrottleView
 
 SILENT_AFTER_S = 5.0  # five missed reports: a fault shows within six seconds
 
 
-def state_of(
-    run: RunInfo, actors: tuple[ActorView, ...], queue: QueueView, throttle: ThrottleView, control: ControlView, *, unix_now: float
-) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the state is read off."""
+
+    actors: tuple[ActorView, ...]
+    queue: QueueView
+    sink: SinkView
+    throttle: ThrottleView
+    control: ControlView
+
+
+def state_of(run: RunInfo, parts: Parts, unix_now: float) -> tuple[str, str]:
+    """The word and its reason, the gravest first."""
+    actors, queue, control = parts.actors, parts.queue, parts.control
     if run.status.upper() in FINAL_STATES:
         return run.status.upper(), run.reason or "the run has ended"
     if control.ending == "stop":
@@ -29,9 +42,11 @@ def state_of(
         worst = max(silent, key=lambda actor: actor.last_seen_s)
         others = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
         return "DEGRADED", f"{worst.name}{others} not heard for {worst.last_seen_s:.0f} s"
+    if parts.sink.outage_s > 0:
+        return "DEGRADED", f"the database has not answered for {parts.sink.outage_s:.0f} s; answers wait in the sink"
     if control.paused:
-        return "PAUSED", f"paused; {throttle.in_flight} requests still in flight"
-    return "RUNNING", _running(throttle, queue, control, unix_now)
+        return "PAUSED", f"paused; {parts.throttle.in_flight} requests still in flight"
+    return "RUNNING", _running(parts.throttle, queue, control, unix_now)
 
 
 def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, unix_now: float) -> str:

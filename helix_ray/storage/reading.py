@@ -84,7 +84,7 @@ async def accuracy(session: Session, run_id: str) -> dict[str, TypeTally]:
 
 async def agreement(session: Session, run_id: str) -> Agreement:
     row = (await _ask(session, "agreement", {"run_id": run_id}))[0]
-    return Agreement(*(int(row[name]) for name in Agreement._fields))
+    return Agreement(*(int(row[name]) for name in ("reads", "reads_equal", "named_by_both", "only_call", "only_baseline")))
 
 
 async def recent(session: Session, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:

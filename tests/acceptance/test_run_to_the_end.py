@@ -40,8 +40,8 @@ def test_the_aligner_needs_no_api_and_finds_lone_variants(start_run: StartRun) -
     assert code == 0, run.output
     assert (report["reads_stored"], report["lost"], report["duplicates"]) == (2000, 0, 0)
     assert (report["requests"], report["cost_usd"], report["simulated"]) == (0, 0, False)
-    total_tp = sum(row["tp"] for row in report["accuracy"].values())
-    assert total_tp == 2000
+    assert report["accuracy"]["ALL"]["tp"] == 2000
+    assert report["accuracy"]["ALL"]["recall"] == 1.0
 
 
 def test_a_spent_budget_stops_the_run_below_the_cap(start_run: StartRun) -> None:

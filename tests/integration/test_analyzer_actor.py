@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import sys
 from decimal import Decimal
 from typing import Any
+
+from ray import cloudpickle
 
 from helix_ray.actors import names, peers
 from helix_ray.actors.analyzer import AnalyzerActor
@@ -17,6 +20,8 @@ from helix_ray.testing.list_source import sample_reads
 from helix_ray.testing.scripted_llm import completion
 
 COUNT = 60
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import a test file
 
 
 class RecordingSink:
@@ -94,20 +99,22 @@ async def test_the_budget_holds_and_what_it_forbids_goes_back(start_actor: Any) 
 
 
 async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
-    arrived, release = asyncio.Event(), asyncio.Event()
+    release, all_there = asyncio.Event(), asyncio.Event()
 
-    async def wait(exchange: Exchange) -> None:
-        arrived.set()
-        await release.wait()
-        await answer(exchange)
+    async with FaultServer(answer) as server:
 
-    config = Config.model_validate({"analyzer": {"requests_in_flight": 3}})
-    async with FaultServer(wait) as server:
+        async def wait_after_the_first(exchange: Exchange) -> None:
+            if len(server.exchanges) == 4:
+                all_there.set()
+            if len(server.exchanges) > 1:  # the throttle sends one alone, to learn the limits
+                await release.wait()
+            await answer(exchange)
+
+        server.behaviour = wait_after_the_first
+        config = Config.model_validate({"analyzer": {"requests_in_flight": 3}})
         queue, sink, analyzer = await pipeline(start_actor, config, server.url)
         run = analyzer.run.remote()
-        while len(server.exchanges) < 3:
-            await arrived.wait()
-            await asyncio.sleep(0.01)
+        await all_there.wait()
         await queue.close_leases.remote()
         drain = analyzer.drain.remote(30.0)
         release.set()
@@ -115,8 +122,8 @@ async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
         assert await run == "drained"
         results, _ = await sink.written.remote()
         stats = await queue.stats.remote()
-    assert len(results) == 3
-    assert (reply.unsaved, stats.waiting + stats.redelivered, stats.leased) == (0, COUNT - 3, 0)
+    assert len(results) == 4
+    assert (reply.unsaved, stats.waiting + stats.redelivered, stats.leased) == (0, COUNT - 4, 0)
 
 
 async def test_the_aligner_needs_neither_key_nor_permit(start_actor: Any) -> None:

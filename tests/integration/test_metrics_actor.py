@@ -1,23 +1,16 @@
-"""The metrics and control actors in a real Ray: found by name, restarted, attached to from outside."""
+"""A run seen from outside: attached to by another process, commanded, followed through a restart, survived."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from helix_ray.client import HelixClient, command
-from helix_ray.errors import AttachError
-from helix_ray.home import RunFile
-from helix_ray.records import Action
-
-# A driver of its own, as a run is: this process then is what the page and the terminal are.
+# A driver of its own, as a run is: the viewer below is what the page and the terminal are.
 DRIVER = """
 import json, os, sys
 from pathlib import Path
@@ -58,6 +51,70 @@ sys.stdin.read()
 ray.shutdown()
 """
 
+# In a process of its own: the test session's may be attached to the session's own cluster.
+VIEWER = """
+import sys
+from pathlib import Path
+import psutil
+import ray  # before the client: it must not matter who was first
+from helix_ray.client import HelixClient, command
+from helix_ray.errors import AttachError
+from helix_ray.home import RunFile
+from helix_ray.records import Action
+
+home = Path(sys.argv[1])
+client = HelixClient(home)
+
+def wait_for_reads(at_least):
+    for _ in range(5000):  # each turn waits for the actor's answer; the worker reports once a second
+        snapshot = client.snapshot(timeout_s=20)
+        if snapshot.totals.produced >= at_least:
+            return snapshot
+    raise AssertionError(f"no report of {at_least} reads")
+
+snapshot = wait_for_reads(20)
+assert (snapshot.run.run_id, snapshot.run.name) == ("run-1", "demo")
+worker = next(actor for actor in snapshot.actors if actor.name == "helix-producer-0")
+assert worker.pss_mb > 1
+assert client.history(0.0)[0].offered is None
+
+refused = client.send(command(Action.PAUSE, actor="test"))
+assert not refused.accepted and "recorded" in refused.message, refused
+stop = command(Action.STOP, actor="test")
+ack = client.send(stop)
+assert ack.accepted, "an end is obeyed without the database"
+assert client.send(stop) == ack
+
+driver = psutil.Process(RunFile.read(home).pid)
+victim = next(child for child in driver.children(recursive=True) if "MetricsActor" in " ".join(child.cmdline()))
+before = client.snapshot(timeout_s=20).totals.produced
+victim.kill()
+for _ in range(200):
+    try:
+        wait_for_reads(before + 1)  # absolute counters refill the new actor
+        break
+    except AttachError:
+        continue  # the client let go, and attaches anew at the next call
+else:
+    raise AssertionError("the client did not find the restarted actor")
+
+print("end the run", flush=True)
+sys.stdin.readline()
+try:
+    client.snapshot()
+except AttachError as error:
+    assert "no live run" in str(error)
+else:
+    raise AssertionError("the run is over and still answers")
+assert not ray.is_initialized()
+print("well", flush=True)
+"""
+
+
+def without_ray() -> dict[str, str]:
+    """The environment without what the session set for a Ray of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
@@ -65,6 +122,7 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", DRIVER, str(tmp_path), f"/tmp/hxmet{os.getpid()}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env=without_ray(),
         text=True,
     )
     assert process.stdout is not None
@@ -76,54 +134,17 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
-def wait_for_report(client: HelixClient, at_least: int) -> None:
-    """Each poll waits for the actor's own answer; the worker reports once a second."""
-    for _ in range(3000):
-        if client.snapshot(timeout_s=20).totals.produced >= at_least:
-            return
-    pytest.fail(f"no report of {at_least} reads")
-
-
 def test_a_second_process_sees_commands_and_survives_the_end_of_the_run(driver: subprocess.Popen[str], tmp_path: Path) -> None:
-    client = HelixClient(tmp_path)
-    wait_for_report(client, 10)
-    snapshot = client.snapshot(timeout_s=20)
-    assert snapshot.run.name == "demo"
-    worker = next(actor for actor in snapshot.actors if actor.name == "helix-producer-0")
-    assert worker.pss_mb is not None
-    assert worker.pss_mb > 1
-    assert client.history(0.0)[0].offered is None
-
-    refused = client.send(command(Action.PAUSE, actor="test"))
-    assert (refused.accepted, "recorded" in refused.message) == (False, True)
-    stop = command(Action.STOP, actor="test")
-    ack = client.send(stop)
-    assert ack.accepted, "an end is obeyed without the database"
-    assert client.send(stop) == ack
-
-    run_file = RunFile.read(tmp_path)
-    assert run_file is not None
-    assert json.loads((tmp_path / "run.json").read_text())["pid"] == driver.pid
-
-    victim = next(child for child in psutil.Process(driver.pid).children(recursive=True) if "MetricsActor" in " ".join(child.cmdline()))
-    before = client.snapshot(timeout_s=20).totals.produced
-    victim.kill()
-    victim.wait(20)
-    for _ in range(100):
-        try:
-            wait_for_report(client, before)  # absolute counters refill the new actor
-            break
-        except AttachError:
-            continue  # the client let go, and attaches anew at the next call
-    else:
-        pytest.fail("the client did not find the restarted actor")
-
-    assert driver.stdin is not None
-    driver.stdin.close()
-    driver.wait(60)
-    with pytest.raises(AttachError, match="no live run"):
-        client.snapshot()
-    client.close()
-    import ray
-
-    assert not ray.is_initialized()
+    with subprocess.Popen(
+        [sys.executable, "-c", VIEWER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=without_ray(), text=True
+    ) as viewer:
+        assert viewer.stdin is not None
+        assert viewer.stdout is not None
+        assert driver.stdin is not None
+        assert viewer.stdout.readline() == "end the run\n"
+        driver.stdin.close()
+        driver.wait(60)
+        viewer.stdin.write("\n")
+        viewer.stdin.close()
+        assert viewer.stdout.readline() == "well\n"
+    assert viewer.returncode == 0

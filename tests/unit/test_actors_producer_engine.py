@@ -24,6 +24,7 @@ class LocalQueue:
         self.totals: list[int | None] = []
         self.puts: list[list[int]] = []
         self.on_put: Callable[[], None] = lambda: None
+        self.on_finish: Callable[[], None] = lambda: None
         self.answered = asyncio.Event()
         self.restart("epoch-1", done or [])
 
@@ -44,8 +45,11 @@ class LocalQueue:
     async def done_ranges(self) -> DoneReply:
         return DoneReply(self.policy.epoch, self.policy.done_ranges(), self.policy.opened)
 
-    async def finish_input(self, total_reads: int | None) -> None:
-        self.totals.append(total_reads)
+    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
+        self.on_finish()
+        if epoch == self.policy.epoch:
+            self.totals.append(total_reads)
+        return self.policy.epoch
 
     def take(self) -> list[int]:
         """Everything that waits, leased away."""
@@ -153,6 +157,31 @@ async def test_a_new_epoch_makes_it_offer_again_from_the_first_read_that_is_not_
     assert sorted(queue.take()) == list(range(20, 60))
     assert source.asked == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
     assert engine.stats.passes == 2
+
+
+async def test_a_queue_that_dies_before_it_hears_of_the_end_is_offered_everything_again() -> None:
+    queue = LocalQueue()
+
+    def restart_once() -> None:
+        if queue.policy.epoch == "epoch-1":
+            queue.restart("epoch-2", [(0, 5)])
+
+    queue.on_finish = restart_once
+    assert await engine_of(ListSource(sample_reads(30), 10), queue).run() is Ending.FINISHED
+    assert queue.take() == list(range(5, 30))
+    assert queue.totals == [30]
+
+
+async def test_running_again_is_free_until_there_is_a_new_queue() -> None:
+    queue = LocalQueue()
+    source = ListSource(sample_reads(30), 10)
+    engine = engine_of(source, queue)
+    assert await asyncio.gather(engine.run(), engine.run()) == [Ending.FINISHED, Ending.FINISHED]
+    assert source.asked == [0, 1, 2, 3]
+    queue.restart("epoch-2", [(0, 10)])
+    assert await engine.run() is Ending.FINISHED
+    assert source.asked == [0, 1, 2, 3, 1, 2, 3]
+    assert queue.totals == [30, 30]
 
 
 async def test_it_waits_until_the_queue_is_opened() -> None:

@@ -186,12 +186,14 @@ def rig(
     backend: bool = True,
     **settings: Any,
 ) -> Rig:
-    config = Config.model_validate({
-        "analyzer": {"backend": "emulator" if backend else "aligner", "requests_in_flight": settings.get("requests_in_flight", 4)},
-        "source": {"batch_size": settings.get("batch_size", 4)},
-        "retry": {"max_attempts": settings.get("max_attempts", 3)},
-        "queue": {"lease_timeout_s": 30.0},
-    })
+    config = Config.model_validate(
+        {
+            "analyzer": {"backend": "emulator" if backend else "aligner", "requests_in_flight": settings.get("requests_in_flight", 4)},
+            "source": {"batch_size": settings.get("batch_size", 4)},
+            "retry": {"max_attempts": settings.get("max_attempts", 3)},
+            "queue": {"lease_timeout_s": 30.0},
+        }
+    )
     llm, clock = ScriptedLLM(script, otherwise or (lambda payload: completion(payload, RIGHT))), ManualClock()
     queue, throttle, sink = FakeQueue(reads, closed, clock), FakeThrottle(), FakeSink()
     parts = make_parts(
@@ -294,7 +296,9 @@ async def test_a_request_of_unknown_outcome_counts_at_its_worst_case() -> None:
 
 
 async def test_a_request_that_will_never_be_served_is_a_dead_letter_at_once() -> None:
-    too_large = api_error(413, "Request too large on tokens per minute (TPM): Limit 8000, Requested 10092, please reduce", "rate_limit_exceeded")
+    too_large = api_error(
+        413, "Request too large on tokens per minute (TPM): Limit 8000, Requested 10092, please reduce", "rate_limit_exceeded"
+    )
     it = rig([read(0), read(1)], [too_large, api_error(422, "no")])
     await it.finish()
     assert [result.error_kind for result in it.sink.results] == ["api_failed", "api_failed"]
@@ -494,8 +498,13 @@ async def test_out_of_budget_hands_everything_back_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     "refusal",
-    [api_error(401, "Invalid API Key", "invalid_api_key"), api_error(403, "no"), api_error(404, "no such model", "model_not_found"),
-     api_error(400, "spend limit", "blocked_api_access"), api_error(400, "gone", "model_decommissioned")],
+    [
+        api_error(401, "Invalid API Key", "invalid_api_key"),
+        api_error(403, "no"),
+        api_error(404, "no such model", "model_not_found"),
+        api_error(400, "spend limit", "blocked_api_access"),
+        api_error(400, "gone", "model_decommissioned"),
+    ],
 )
 async def test_a_refusal_for_good_stops_everyone(refusal: ChatReply) -> None:
     it = rig([read(index) for index in range(8)], [refusal], closed=False, requests_in_flight=1)

@@ -51,7 +51,7 @@ class Log:
         given = {name: getattr(outcome, name) for name in outcome.__slots__ if getattr(outcome, name) is not None}
         self.rows[request_id] = event, replace(before, **given)
 
-    async def control_events(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
+    async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         self._check()
         return list(self.rows.values())
 

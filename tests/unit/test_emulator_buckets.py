@@ -97,7 +97,7 @@ def test_tiers_have_the_published_limits_and_configured_ones_win():
     flex = limits_of(EmulatorConfig(tier="developer"), model, "flex")
     assert [limit.amount for limit in flex] == [10_000, 5_000_000, 2_500_000]
     unlimited = limits_of(EmulatorConfig(tier="unlimited", requests_per_minute=7), model, "on_demand")
-    assert [(limit.kind, limit.enforced) for limit in unlimited] == [("RPM", True), ("RPD", False), ("TPM", False)]
+    assert [(limit.kind, limit.enforced) for limit in unlimited] == [("RPD", False), ("TPM", False)]
 
 
 def test_unlimited_refuses_nothing_and_still_shows_large_figures():

@@ -108,6 +108,9 @@ def test_states() -> None:
     assert rig.snapshot.state == "RUNNING"
     rig.say("helix-control", paused=1.0)
     assert rig.snapshot.state == "PAUSED"
+    rig.say("helix-sink", outage_s=3.0, buffered=7, unacked=1)
+    assert (rig.snapshot.state, rig.snapshot.queue.in_sink) == ("DEGRADED", 8)
+    rig.say("helix-sink", outage_s=0.0)
     rig.say("helix-control", 1, {"ending": "drain"})
     assert rig.snapshot.state == "DRAINING"
     rig.board.set_run({"status": "limited", "reason": "the budget is used up"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helix_ray.metrics.bottleneck import find_bottleneck
-from helix_ray.metrics.snapshot import BucketView, ControlView, MetricsSnapshot, QueueView, Rates, ThrottleView
+from helix_ray.metrics.snapshot import BucketView, ControlView, MetricsSnapshot, QueueView, Rates, SinkView, ThrottleView
 
 IDLE = ThrottleView()
 FULL = QueueView(waiting=480, blocked=True)
@@ -24,6 +24,7 @@ def snapshot(queue: QueueView = FULL, throttle: ThrottleView = IDLE, **more: obj
         (snapshot(control=ControlView(paused=True)), "paused"),
         (snapshot(throttle=ThrottleView(budget_exhausted=True)), "budget"),
         (snapshot(QueueView(in_sink=600), rates=Rates(100, 100, 10)), "sink"),
+        (snapshot(sink=SinkView(outage_s=3)), "sink"),
         (snapshot(throttle=ThrottleView(gate_closed_for_s=3, binding="tokens_per_minute")), "tokens limit"),
         (snapshot(throttle=ThrottleView((RPM, TPM), waiting=5, binding="tokens_per_minute")), "tokens limit"),
         (snapshot(throttle=ThrottleView((RPM,), waiting=5)), "requests limit"),

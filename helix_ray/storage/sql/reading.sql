@@ -66,14 +66,14 @@ with compared as (
     group by read.read_index, variant.pos, variant.ref, variant.alt
 ), by_read as (
     select read_index,
-           count(*) filter (where called and based) as both,
+           count(*) filter (where called and based) as named_by_both,
            count(*) filter (where called and not based) as only_call,
            count(*) filter (where based and not called) as only_baseline
     from compared group by read_index
 )
 select count(*) as reads,
        count(*) filter (where only_call + only_baseline = 0) as reads_equal,
-       coalesce(sum(both), 0)::bigint as both,
+       coalesce(sum(named_by_both), 0)::bigint as named_by_both,
        coalesce(sum(only_call), 0)::bigint as only_call,
        coalesce(sum(only_baseline), 0)::bigint as only_baseline
 from by_read

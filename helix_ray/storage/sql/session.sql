@@ -12,7 +12,10 @@ select current_setting('server_version') as version,
        has_database_privilege(current_database(), 'CREATE') as may_create,
        has_database_privilege(current_database(), 'TEMPORARY') as may_use_temporary,
        to_regnamespace('helix') is not null as schema_exists,
-       to_regclass('helix.schema_version') is not null as migrated,
+       exists (
+           select from pg_catalog.pg_class  -- to_regclass raises where the role may not use the schema
+           where relnamespace = to_regnamespace('helix') and relname = 'schema_version'
+       ) as migrated,
        current_setting('server_encoding') as encoding
 
 -- name: schema_rights

@@ -1,0 +1,60 @@
+"""Where reads come from: the generator, sequence files, pairs. Reads by index, the same on every ask."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from helix_ray.config import Config, SourceConfig, SourceKind
+from helix_ray.errors import InputError
+from helix_ray.sources import extension
+from helix_ray.sources.extension import version as generator_version
+from helix_ray.sources.fastx import FastxCursor, check_fastx
+from helix_ray.sources.files import facts_of, regular_file
+from helix_ray.sources.forward import ForwardSource
+from helix_ray.sources.pairs import PairsCursor, check_pairs
+from helix_ray.sources.source import Source, SourceFacts
+from helix_ray.sources.splitting import split
+from helix_ray.sources.synthetic import SyntheticSource
+
+__all__ = ["Source", "SourceFacts", "check_source", "generator_version", "make_source", "split"]
+
+
+def make_source(config: Config) -> Source:
+    """The source that the configuration names. InputError: a file or the reference cannot be used."""
+    source = config.source
+    if source.kind is SourceKind.SYNTHETIC:
+        return SyntheticSource(config)
+    path, reference = _files(source)
+    if reference is None:
+        return ForwardSource(path, None, source.batch_size, source.count, partial(PairsCursor, source, path))
+    regular_file(path)
+    placer = extension.open_placer(reference)
+    return ForwardSource(path, reference, source.batch_size, source.count, partial(FastxCursor, source, path, placer))
+
+
+def check_source(config: Config) -> SourceFacts:
+    """Proves, before anything is started, that reads will come; and what they come from.
+
+    Opens every file, reads the first record and a reference of up to 64 MiB whole, and takes the checksums: some seconds for
+    a large file. InputError says what cannot be used, StartError that the extension is missing.
+    """
+    source = config.source
+    if source.kind is SourceKind.SYNTHETIC:
+        first = SyntheticSource(config).block(0)
+        assert first is not None, "count is at least 1"
+        return SourceFacts(None)
+    path, reference = _files(source)
+    if reference is None:
+        check_pairs(source, path)
+    else:
+        check_fastx(source, path, reference)
+    return facts_of(path, reference)
+
+
+def _files(source: SourceConfig) -> tuple[Path, Path | None]:
+    """The reads' file and, for the kinds that need one, the reference."""
+    if source.path is None:
+        raise InputError(f"source.path: source.kind {source.kind.value} needs the file to read")
+    path = Path(source.path).expanduser()
+    return path, None if source.reference is None else Path(source.reference).expanduser()

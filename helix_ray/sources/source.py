@@ -1,0 +1,36 @@
+"""What every source offers: reads by index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from helix_ray.records import ReadBatch
+
+
+class Source(Protocol):
+    """Reads, addressed by index: the same index is the same read, on every ask and in every process.
+
+    Block b holds the reads b*batch_size up to (b+1)*batch_size; the last block may hold fewer.
+    """
+
+    total: int | None
+    """Number of reads, once it is known. A file's is not known before its end was reached; endless: None."""
+
+    @property
+    def checksum(self) -> str | None:
+        """Of the input files (as `SourceFacts.checksum`); None for synthetic reads. Reads the files when first asked."""
+
+    def block(self, index: int) -> ReadBatch | None:
+        """Block ``index``; None past the end. InputError when the file cannot be read on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What identifies the input of a run. Hexadecimal SHA-256; all None for synthetic reads."""
+
+    checksum: str | None
+    """Of everything that decides the reads: the file's own, or, with a reference, that of both."""
+    path_checksum: str | None = None
+    """Of ``source.path`` alone, as sha256sum prints it."""
+    reference_checksum: str | None = None

@@ -1,0 +1,261 @@
+"""What every `Ledger` promises, asked of the fake and of the real one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from helix_ray.errors import InvariantError, StartError
+from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, RunStatus, ScoredVariant, Variant
+from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, Ledger, RunRow, TypeTally
+from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.testing.memory_ledger import MemoryLedger
+
+RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c11"
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SNV = Variant(12, "A", "T", "SNV", "snv")
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    made: Ledger = MemoryLedger() if request.param == "memory" else PostgresLedger(request.getfixturevalue("database_url"))
+    await made.migrate()
+    await made.start_run(run_row())
+    yield made
+    await made.aclose()
+
+
+def run_row(**changes: object) -> RunRow:
+    row = RunRow(RUN_ID, "demo", '{"run":{"seed":42}}', "c0ffee", 42, {"generator": "1"}, None, START)
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def result(index: int, **changes: object) -> ReadResult:
+    read = Read(index, f"hx{index}", "chr1", 100, "+", "ACGT" * 30, "ACGA" * 30, None, (SNV,), True, {"gc": 0.5}, None, None)
+    made = ReadResult(
+        read,
+        Disposition.STORED,
+        [
+            ScoredVariant("truth", *SNV, None, None, "TP", None),
+            ScoredVariant("call", 12, "A", "T", "SNV", None, 0.9, "ok", "TP", None),
+        ],
+        mutation_detected=True,
+        raw_answer='{"id":"x","calls":[]}',
+        model="m",
+        call_id=str(uuid.UUID(int=index)),
+        cost_usd=Decimal("0.000012345678"),
+        latency_ms=100.0 + index,
+        queue_ms=5.0,
+        attempts=1,
+        finished_at=START + timedelta(seconds=index),
+    )
+    read_changes = {key: changes.pop(key) for key in list(changes) if key in Read._fields and key != "disposition"}
+    return replace(made, read=read._replace(**read_changes), **changes)  # type: ignore[arg-type]
+
+
+def call(number: int, indices: list[int], state: CallState = CallState.ANSWERED, **changes: object) -> ApiCall:
+    made = ApiCall(
+        str(uuid.UUID(int=number)), "analysis", 1, indices, state, 200, "m", 10, 2, 5, Decimal("0.01"), Decimal("0.001"), 90.0, "req"
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def test_a_batch_is_stored_once(ledger: Ledger) -> None:
+    batch = [result(index) for index in (3, 4, 5, 9)]
+    assert await ledger.write_batch(RUN_ID, batch, [call(1, [3, 4, 5, 9])]) == ([3, 4, 5, 9], [], [])
+    again = await ledger.write_batch(RUN_ID, [*batch, result(10)], [call(1, [3, 4, 5, 9])])
+    assert again == ([10], [3, 4, 5, 9], [])
+    assert again.committed == [3, 4, 5, 9, 10]
+    counts = await ledger.counts(RUN_ID)
+    assert (counts.rows, counts.duplicates, counts.requests, counts.cost_usd) == (5, 0, 1, Decimal("0.001"))
+    assert (counts.prompt_tokens, counts.cached_tokens, counts.completion_tokens) == (10, 2, 5)
+    assert await ledger.accuracy(RUN_ID) == {"SNV": TypeTally(5, 0, 0)}
+
+
+async def test_the_first_answer_wins(ledger: Ledger) -> None:
+    await ledger.write_batch(RUN_ID, [result(1)], [])
+    miss = result(1, variants=[ScoredVariant("truth", *SNV, None, None, "FN", None)], mutation_detected=False)
+    assert (await ledger.write_batch(RUN_ID, [miss], [])).suppressed == [1]
+    assert await ledger.accuracy(RUN_ID) == {"SNV": TypeTally(1, 0, 0)}
+    assert [row.mutation_detected for row in await ledger.recent_reads(RUN_ID, 5)] == [True]
+
+
+async def test_the_first_of_a_batch_wins_too(ledger: Ledger) -> None:
+    twice = [result(1), result(1, mutation_detected=False)]
+    assert (await ledger.write_batch(RUN_ID, twice, [])).inserted == [1]
+    assert [row.mutation_detected for row in await ledger.recent_reads(RUN_ID, 5)] == [True]
+
+
+async def test_an_empty_batch_is_nothing(ledger: Ledger) -> None:
+    assert await ledger.write_batch(RUN_ID, [], []) == ([], [], [])
+    assert await ledger.done_ranges(RUN_ID) == []
+
+
+async def test_done_ranges_are_sorted_disjoint_and_half_open(ledger: Ledger) -> None:
+    for indices in ((7, 8), (0, 1, 2), (3,), (12,)):
+        await ledger.write_batch(RUN_ID, [result(index) for index in indices], [])
+    assert await ledger.done_ranges(RUN_ID) == [(0, 4), (7, 9), (12, 13)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"seq": "AC\x00GT"}, "AC\\x00GT"),
+        ({"read_id": "r\ud800"}, None),
+        ({"raw_answer": "\udfff"}, None),
+        ({"error": "x" * 4_000_001}, None),
+        ({"reason": "a\x00b"}, None),
+    ],
+)
+async def test_an_unstorable_read_becomes_a_dead_letter_and_its_neighbours_are_stored(
+    ledger: Ledger, changes: dict[str, object], kept: str | None
+) -> None:
+    batch = [result(index, **(changes if index == 5 else {})) for index in range(8)]
+    outcome = await ledger.write_batch(RUN_ID, batch, [call(1, list(range(8)))])
+    assert sorted(outcome.inserted) == [0, 1, 2, 3, 4, 6, 7]
+    assert [index for index, _ in outcome.poisoned] == [5]
+    assert outcome.committed == list(range(8))
+    counts = await ledger.counts(RUN_ID)
+    assert counts.by_disposition == {"stored": 7, "dead_letter": 1}
+    assert counts.cost_usd == Decimal("0.001")
+    assert await ledger.accuracy(RUN_ID) == {"SNV": TypeTally(7, 0, 1)}, "its truth counts as missed"
+    if kept is not None:
+        assert next(row.seq for row in await ledger.recent_reads(RUN_ID, 9) if row.read_index == 5) == kept
+    assert (await ledger.write_batch(RUN_ID, batch, [])).suppressed == list(range(8))
+
+
+async def test_all_of_a_batch_may_be_unstorable(ledger: Ledger) -> None:
+    outcome = await ledger.write_batch(RUN_ID, [result(index, seq="\x00") for index in range(5)], [])
+    assert (outcome.inserted, [index for index, _ in outcome.poisoned]) == ([], [0, 1, 2, 3, 4])
+
+
+async def test_texts_of_calls_are_escaped_and_their_cost_kept(ledger: Ledger) -> None:
+    await ledger.write_batch(RUN_ID, [], [call(1, [], CallState.FAILED, error="\x00\ud800", status=500, latency_ms=float("nan"))])
+    assert await ledger.spent_usd(RUN_ID) == Decimal("0.001")
+
+
+async def test_a_call_moves_forward_only(ledger: Ledger) -> None:
+    free = {"cost_usd": Decimal(0), "prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}
+    await ledger.write_batch(RUN_ID, [], [call(1, [1], CallState.SENT, **free)])
+    await ledger.write_batch(RUN_ID, [], [call(1, [1])])
+    await ledger.write_batch(RUN_ID, [], [call(1, [1], CallState.POSSIBLY_BILLED, **free)])
+    counts = await ledger.counts(RUN_ID)
+    assert (counts.calls_by_state, counts.cost_usd, counts.prompt_tokens) == ({"answered": 1}, Decimal("0.001"), 10)
+
+
+async def test_counts_by_state_of_calls_and_disposition_of_reads(ledger: Ledger) -> None:
+    endings = [Disposition.UNPLACED, Disposition.FILTERED, Disposition.MALFORMED, Disposition.STORED]
+    blank = {"contig": "", "ref_start": -1, "strand": "", "ref_seq": "", "truth": None, "variants": [], "latency_ms": None}
+    batch = [result(index, disposition=ending, reason="why", **blank) for index, ending in enumerate(endings)]
+    batch.append(result(4, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no"))
+    calls = [
+        call(1, [0, 1]),
+        call(2, [1, 2]),
+        call(3, [2, 3], CallState.FAILED, status=429),
+        call(4, [3], CallState.POSSIBLY_BILLED, status=None),
+        call(5, [3], CallState.INTENDED, status=None),
+    ]
+    await ledger.write_batch(RUN_ID, batch, calls)
+    counts = await ledger.counts(RUN_ID)
+    assert counts.by_disposition == {"unplaced": 1, "filtered": 1, "malformed": 1, "stored": 1, "dead_letter": 1}
+    assert (counts.requests, counts.http_429, counts.possibly_billed, counts.reads_repaid) == (4, 1, 1, 1)
+    assert counts.calls_by_state == {"answered": 2, "failed": 1, "possibly_billed": 1, "intended": 1}
+    assert counts.latency_ms == {"p50": None, "p95": None, "p99": None}
+
+
+async def test_latency_percentiles_interpolate(ledger: Ledger) -> None:
+    await ledger.write_batch(RUN_ID, [result(index) for index in range(5)], [])
+    latency = (await ledger.counts(RUN_ID)).latency_ms
+    assert latency == {"p50": pytest.approx(102.0), "p95": pytest.approx(103.8), "p99": pytest.approx(103.96)}
+
+
+async def test_accuracy_by_type(ledger: Ledger) -> None:
+    variants = [
+        ScoredVariant("truth", 5, "A", "AT", "INS", "ins", None, None, "FN", None),
+        ScoredVariant("call", 7, "G", "C", "SNV", None, 0.5, "ok", "FP", None),
+        ScoredVariant("call", 8, "?", "C", None, None, 0.5, "bad_base", "FP", "alleles are bases"),
+        ScoredVariant("call", 7, "G", "C", "SNV", None, 0.5, "duplicate", None, None),
+    ]
+    await ledger.write_batch(RUN_ID, [result(0), result(1, variants=variants)], [])
+    assert await ledger.accuracy(RUN_ID) == {"INS": TypeTally(0, 0, 1), "INVALID": TypeTally(0, 1, 0), "SNV": TypeTally(1, 1, 0)}
+
+
+async def test_agreement_with_the_baseline_where_no_truth_is_known(ledger: Ledger) -> None:
+    def both(called: list[int], based: list[int]) -> list[ScoredVariant]:
+        return [
+            *(ScoredVariant("call", pos, "A", "T", "SNV", None, None, "ok", None, None) for pos in called),
+            *(ScoredVariant("baseline", pos, "A", "T", "SNV", None, None, "ok", None, None) for pos in based),
+        ]
+
+    batch = [
+        result(0, truth=None, variants=both([1, 2], [2, 3])),
+        result(1, truth=None, variants=both([4], [4])),
+        result(2, truth=None, variants=[]),
+        result(3, variants=both([9], [])),
+    ]
+    await ledger.write_batch(RUN_ID, batch, [])
+    assert await ledger.agreement(RUN_ID) == Agreement(reads=3, reads_equal=2, both=2, only_call=1, only_baseline=1)
+
+
+async def test_recent_reads_and_alerts_are_the_last_finished_first(ledger: Ledger) -> None:
+    await ledger.write_batch(RUN_ID, [result(index, mutation_detected=index % 2 == 0) for index in range(6)], [])
+    recent = await ledger.recent_reads(RUN_ID, 3)
+    assert [row.read_index for row in recent] == [5, 4, 3]
+    assert [row.read_index for row in await ledger.recent_alerts(RUN_ID, 10)] == [4, 2, 0]
+    top = recent[0]
+    assert (top.contig, top.ref_start, top.seq, top.calls) == ("chr1", 100, ("ACGA" * 30)[:60], ("12A>T",))
+    assert (top.disposition, top.latency_ms, top.finished_at) == ("stored", 105.0, START + timedelta(seconds=5))
+
+
+async def test_a_run_is_started_finished_and_resumed(ledger: Ledger) -> None:
+    await ledger.start_run(run_row())
+    await ledger.write_batch(RUN_ID, [result(0)], [call(1, [0])])
+    await ledger.finish_run(RUN_ID, RunStatus.LIMITED, {"lost": 0})
+    stored = await ledger.load_run(RUN_ID)
+    assert stored is not None
+    assert (stored.status, stored.totals, stored.rows, stored.cost_usd, stored.resumes) == ("limited", {"lost": 0}, 1, Decimal("0.001"), 0)
+    assert (stored.config_json, stored.config, stored.versions, stored.seed) == (
+        '{"run":{"seed":42}}',
+        {"run": {"seed": 42}},
+        {"generator": "1"},
+        42,
+    )
+    assert (stored.started_at, stored.finished_at is not None) == (START, True)
+    await ledger.resume_run(RUN_ID)
+    again = await ledger.load_run(RUN_ID)
+    assert again is not None
+    assert (again.status, again.finished_at, again.resumes) == (RunStatus.RUNNING, None, 1)
+
+
+async def test_runs_that_are_not_there(ledger: Ledger) -> None:
+    unknown = str(uuid.UUID(int=99))
+    assert await ledger.load_run(unknown) is None
+    assert await ledger.done_ranges(unknown) == []
+    with pytest.raises(StartError, match="is not in this"):
+        await ledger.resume_run(unknown)
+    with pytest.raises(InvariantError, match="never started"):
+        await ledger.write_batch(unknown, [result(0)], [])
+    with pytest.raises(InvariantError, match="another configuration"):
+        await ledger.start_run(run_row(config_hash="other"))
+
+
+async def test_commands_are_recorded_once_and_marked(ledger: Ledger) -> None:
+    event = ControlEvent("req-1", "rate", "cli:alice", START, "too fast", value_to="5")
+    assert await ledger.record_control(RUN_ID, event)
+    assert not await ledger.record_control(RUN_ID, event)
+    await ledger.mark_control("req-1", ControlOutcome(accepted=True, message="done", value_from="9", acknowledged_at=START))
+    await ledger.mark_control("req-1", ControlOutcome(acknowledged_at=START + timedelta(1), in_effect_at=START))
+    await ledger.mark_control("req-2", ControlOutcome(accepted=False))
+    [(stored, outcome)] = await ledger.controls(RUN_ID)
+    assert stored == replace(event, value_from="9")
+    assert outcome == ControlOutcome(True, "done", "9", "5", START, START)
+
+
+async def test_closing_twice_is_safe(ledger: Ledger) -> None:
+    await ledger.aclose()
+    await ledger.aclose()

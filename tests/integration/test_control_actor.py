@@ -1,0 +1,69 @@
+"""The control actor in a real Ray with a real ledger: recorded, adopted, in effect, and rebuilt after its death."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from fix_ray import StartActor
+
+from helix_ray.actors import names, peers
+from helix_ray.actors.control import ControlActor
+from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.metrics import MetricsActor
+from helix_ray.client import command
+from helix_ray.records import Action, DesiredState
+from helix_ray.secrets import Secret
+from helix_ray.storage.ledger import ControlEvent, ControlOutcome, RunRow
+from helix_ray.storage.postgres import PostgresLedger
+
+RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c77"
+
+
+async def until(what: Callable[[], Any]) -> Any:
+    """The first answer that is true; asks again, for ever: the test's own timeout ends it."""
+    while True:
+        answer = await what()
+        if answer:
+            return answer
+
+
+async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url: str, ray_cluster: Any) -> None:
+    ledger = await PostgresLedger.connect(database_url)
+    await ledger.start_run(RunRow(RUN_ID, "demo", "{}", "c0ffee", 1, {}, None, datetime.now(UTC)))
+    start_actor(MetricsActor, names.METRICS)
+    control = start_actor(ControlActor, names.CONTROL, RUN_ID, Secret(database_url), time.time())
+
+    adopted: list[DesiredState] = []
+    beat = asyncio.create_task(Heartbeat(mirror=False).beat(names.producer(0), lambda: {"produced": 1.0}, adopted.append))
+    pause = command(Action.PAUSE, actor="test", reason="a test")
+    ack = await peers.call(names.CONTROL, "send", pause)
+    assert ack.accepted
+    assert await peers.call(names.CONTROL, "send", pause) == ack
+
+    async def marked() -> tuple[ControlEvent, ControlOutcome] | None:
+        ((event, outcome),) = await ledger.controls(RUN_ID)
+        return (event, outcome) if outcome.in_effect_at is not None else None
+
+    event, outcome = await until(marked)
+    assert (event.action, event.reason, outcome.accepted) == ("pause", "a test", True)
+    assert adopted[-1].paused
+    snapshot = await peers.call(names.METRICS, "snapshot")
+    assert snapshot.control.adopted >= 1
+
+    before = await peers.call(names.CONTROL, "ping")
+    ray_cluster.kill(control, no_restart=False)
+
+    async def is_back() -> bool:
+        return bool(await peers.call(names.CONTROL, "ping", timeout_s=5.0) != before)
+
+    assert await until(is_back)
+    state = await peers.call(names.CONTROL, "state")
+    assert (state.paused, state.version) == (True, 1)
+    assert (await peers.call(names.CONTROL, "send", pause)).version == 1
+    assert len(await ledger.controls(RUN_ID)) == 1
+    beat.cancel()
+    await ledger.aclose()
