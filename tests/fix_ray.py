@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def ray_cluster() -> Iterator[Any]:
         else:
             os.environ[name] = value
     shutil.rmtree(temp, ignore_errors=True)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], pause_s: float = 0.01) -> None:
+    """Returns when ``holds`` does; the test's own timeout is the limit."""
+    while True:
+        if await holds():
+            return
+        await asyncio.sleep(pause_s)
 
 
 StartActor = Callable[..., Any]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +48,10 @@ class Run:
     def wait_for_output(self, text: str, timeout_s: float = DEADLINE_S) -> None:
         self.wait_until(f"output {text!r}", lambda run: text in run.output, timeout_s)
 
+    def wait_for_stored_reads(self, timeout_s: float = DEADLINE_S) -> None:
+        """Until a progress line shows that the run is well under way."""
+        self.wait_until("storing reads", lambda run: re.search(r"RUNNING: stored [1-9]", run.output) is not None, timeout_s)
+
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
@@ -63,8 +70,13 @@ StartRun = Callable[..., Run]
 
 @pytest.fixture
 def start_run(tmp_path: Path) -> Iterator[StartRun]:
-    """``start_run("source.count=100", ..., config=PATH, args=[...])`` starts a run; all runs of a test share one home."""
-    home = tmp_path / "home"
+    """``start_run("source.count=100", ..., config=PATH, args=[...])`` starts a run; all runs of a test share one home.
+
+    The home is not below ``tmp_path``: pytest closes that folder to others, and as root PostgreSQL runs as another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="helix-run-"))
+    folder.chmod(0o755)
+    home = folder / "home"
     runs: list[Run] = []
 
     def start(*overrides: str, config: Path | None = None, args: list[str] | None = None, env: dict[str, str] | None = None) -> Run:
@@ -95,3 +107,4 @@ def start_run(tmp_path: Path) -> Iterator[StartRun]:
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.wait(10)
+    shutil.rmtree(folder, ignore_errors=True)

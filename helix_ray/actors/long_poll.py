@@ -7,7 +7,10 @@ behind that still takes what it asked for. So the waiting ends here.
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Never, TypeVar
+
+from helix_ray.clock import Clock
 
 Reply = TypeVar("Reply")
 
@@ -26,3 +29,10 @@ def resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
     """Wakes the caller; nothing happens when it was cancelled."""
     if not future.done():
         future.set_result(reply)
+
+
+async def every(clock: Clock, interval_s: float, action: Callable[[], None]) -> Never:
+    """Does ``action`` after every interval until cancelled."""
+    while True:
+        await clock.sleep(interval_s)
+        action()

@@ -232,4 +232,4 @@ def _without(batch: ReadBatch, done: IndexRanges) -> ReadBatch:
 
 
 def _rows(batch: ReadBatch, start: int, stop: int) -> ReadBatch:
-    return ReadBatch(*(column[start:stop] for column in batch))
+    return ReadBatch._make(column[start:stop] for column in batch)

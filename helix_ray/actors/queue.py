@@ -11,7 +11,7 @@ import uuid
 from typing import Any
 
 from helix_ray.actors import names
-from helix_ray.actors.long_poll import resolve, within
+from helix_ray.actors.long_poll import every, resolve, within
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
@@ -33,14 +33,15 @@ class QueueActor:
 
     async def ping(self) -> str:
         """The epoch: another one means that this queue started again, empty. Raises what ended a background task."""
-        _ = [task.result() for task in self._tasks if task.done()]
+        for task in filter(asyncio.Task.done, self._tasks):
+            task.result()
         return self._queue.epoch
 
     async def open(self, done: list[tuple[int, int]], producers: int) -> str:
         """Starts the flow. ``done``: ranges in the ledger; ``producers``: how many will call `finish_input`. The epoch."""
         self._queue.open(done, producers)
         if not self._tasks:
-            self._tasks = [asyncio.create_task(work) for work in (self._sweep_forever(), self._beat())]
+            self._tasks = [asyncio.create_task(work) for work in (every(self._clock, SWEEP_INTERVAL_S, self._sweep), self._beat())]
         self._wake()
         return self._queue.epoch
 
@@ -139,11 +140,6 @@ class QueueActor:
                 del self._idle[future]
                 lease = queue.lease(holder, max(1, max_reads), now)
                 resolve(future, LeaseReply("granted" if lease else "closed", queue.epoch, lease))
-
-    async def _sweep_forever(self) -> None:
-        while True:
-            await self._clock.sleep(SWEEP_INTERVAL_S)
-            self._sweep()
 
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)

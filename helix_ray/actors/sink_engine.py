@@ -211,8 +211,9 @@ class SinkEngine:
         self._unstorable += len(outcome.poisoned)
         if attempts == 1:
             self._suppressed += len(outcome.suppressed)
-        else:
-            self._replayed += len(outcome.suppressed)  # most likely our own rows, committed by an attempt that was cut off
+        else:  # most likely our own rows, committed by an attempt that was cut off
+            self._reads += len(outcome.suppressed)
+            self._replayed += len(outcome.suppressed)
         self._unacked.extend(outcome.committed)
         self._ack_due.set()
         for entry in batch:

@@ -11,7 +11,7 @@ class SinkStats:
     """Counts are since the actor's start."""
 
     buffered: int  # reads written to the sink and not committed
-    committed_reads: int  # rows inserted, dead letters for unstorable reads included
+    committed_reads: int  # rows inserted or replayed, dead letters for unstorable reads included
     committed_calls: int
     suppressed: int  # reads whose row existed: another answer was first
     replayed: int  # reads whose row existed when a batch was sent again after a lost connection

@@ -61,7 +61,7 @@ def _table(snapshot: MetricsSnapshot) -> Table:
     table.add_row(
         "cost",
         _bar(share, 1.0, alarm=share > 1 - LOW),
-        f"${money.spent_usd:.4f} + ${money.reserved_usd:.4f} reserved of ${_number(money.max_cost_usd, 2)}",
+        f"${_number(money.spent_usd, 4)} + ${_number(money.reserved_usd, 4)} reserved of ${_number(money.max_cost_usd, 2)}",
     )
     waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
     table.add_row(

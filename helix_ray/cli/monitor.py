@@ -53,7 +53,7 @@ def settings(port: int, address: str, allowed_hosts: list[str]) -> dict[str, str
         "server.address": address,
         "server.port": port,
         "server.headless": True,
-        "server.allowedHosts": ",".join(hosts),
+        "server.allowedHosts": " ".join(hosts),  # lists are separated by blanks in the environment
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
         "server.xsrfCookieSameSite": "strict",

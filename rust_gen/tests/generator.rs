@@ -136,8 +136,8 @@ fn the_default_model_is_realised() {
     for (i, p) in [0.6, 0.2, 0.2].iter().enumerate() {
         close("type_weights", types[i], variants, *p);
     }
-    for length in 1..6 {
-        close("indel length", lengths[length], indels, 0.7 * 0.3f64.powi(length as i32 - 1));
+    for (longer, found) in lengths[1..6].iter().enumerate() {
+        close("indel length", *found, indels, 0.7 * 0.3f64.powi(longer as i32));
     }
     close("transitions", transitions, types[0], 2.1 / 3.1);
     assert!((gc - 0.41).abs() < 4.0 * (0.41f64 * 0.59 / (n as f64 * 150.0)).sqrt(), "gc {gc}");

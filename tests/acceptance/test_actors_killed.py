@@ -28,7 +28,7 @@ def actor_pids(run: Run, kind: str) -> list[int]:
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_killed_actor_costs_no_read(kind: str, start_run: StartRun) -> None:
     run = start_run("source.count=900", "emulator.requests_per_minute=600", "emulator.latency_scale=0.2", "ray.dashboard=false")
-    run.wait_for_output("running: stored ", timeout_s=90)
+    run.wait_for_stored_reads()
     run.wait_until(f"{kind} runs", lambda live: bool(actor_pids(live, kind)))
     victim = actor_pids(run, kind)[0]
     os.kill(victim, signal.SIGKILL)
@@ -41,7 +41,7 @@ def test_a_killed_actor_costs_no_read(kind: str, start_run: StartRun) -> None:
 @pytest.mark.slow
 def test_a_hung_actor_is_restarted(start_run: StartRun) -> None:
     run = start_run("source.count=900", "emulator.requests_per_minute=600", "emulator.latency_scale=0.2", "ray.dashboard=false")
-    run.wait_for_output("running: stored ", timeout_s=90)
+    run.wait_for_stored_reads()
     victim = actor_pids(run, "AnalyzerActor")[0]
     os.kill(victim, signal.SIGSTOP)
     try:

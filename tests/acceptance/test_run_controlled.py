@@ -29,7 +29,7 @@ def status(run: Run) -> dict[str, object]:
 
 def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> None:
     run = start_run("source.count=null", "source.rate_per_s=50", "emulator.latency_scale=0", "ray.dashboard=false")
-    run.wait_for_output("running: stored ", timeout_s=90)
+    run.wait_for_stored_reads()
     seen = status(run)
     assert seen["state"] == "RUNNING"
     assert seen["run"]["simulated"] is True  # type: ignore[index]

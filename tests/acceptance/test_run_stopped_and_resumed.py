@@ -7,7 +7,7 @@ PACED = ("source.count=600", "emulator.requests_per_minute=300", "emulator.laten
 
 def test_first_ctrl_c_drains_and_resume_completes(start_run: StartRun) -> None:
     first = start_run(*PACED)
-    first.wait_for_output("running: stored ", timeout_s=90)
+    first.wait_for_stored_reads()
     first.interrupt()
     code, report = first.finish(60)
     assert code == 130, first.output
@@ -28,7 +28,7 @@ def test_first_ctrl_c_drains_and_resume_completes(start_run: StartRun) -> None:
 
 def test_second_ctrl_c_stops_at_once_and_the_report_is_still_written(start_run: StartRun) -> None:
     run = start_run("source.count=5000", "emulator.latency_scale=50", "ray.dashboard=false")
-    run.wait_for_output("running: ", timeout_s=90)
+    run.wait_for_output("RUNNING: ", timeout_s=90)
     run.interrupt()
     run.wait_for_output("Ending:", timeout_s=20)
     run.interrupt()

@@ -58,7 +58,7 @@ def test_an_unreachable_database_is_refused_within_ten_seconds(start_run: StartR
 
 def test_a_second_run_in_the_same_home_is_refused(start_run: StartRun) -> None:
     first = start_run("source.count=null", "emulator.requests_per_minute=60", "ray.dashboard=false")
-    first.wait_for_output("running: ", timeout_s=90)
+    first.wait_for_output("RUNNING: ", timeout_s=90)
     second = start_run("source.count=10")
     code, _ = second.finish(60)
     assert code == 2, second.output

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,8 +120,9 @@ def without_ray() -> dict[str, str]:
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    temp = tempfile.mkdtemp(prefix="hxm", dir="/tmp")  # short: a UNIX socket's path has at most 107 bytes
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path), f"/tmp/hxmet{os.getpid()}"],
+        [sys.executable, "-c", DRIVER, str(tmp_path), temp],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=without_ray(),
@@ -132,6 +135,7 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdin.close()
     process.wait(60)
     process.stdout.close()
+    shutil.rmtree(temp, ignore_errors=True)
 
 
 def test_a_second_process_sees_commands_and_survives_the_end_of_the_run(driver: subprocess.Popen[str], tmp_path: Path) -> None:

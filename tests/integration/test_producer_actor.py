@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from fix_ray import until
 from ray.exceptions import RayTaskError
 
 from helix_ray.actors import names, peers
@@ -67,8 +68,10 @@ async def open_queue(start_actor: Any, producers: int = 2) -> Any:
 
 
 async def until_blocked(producers: int) -> None:
-    while (await peers.call(names.QUEUE, "stats")).blocked_now < producers:
-        await asyncio.sleep(0.01)
+    async def holds() -> bool:
+        return bool((await peers.call(names.QUEUE, "stats")).blocked_now >= producers)
+
+    await until(holds)
 
 
 async def test_two_producers_offer_each_read_once_and_block_in_between(start_actor: Any) -> None:
@@ -102,8 +105,11 @@ async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any
     await until_blocked(2)
     epoch = await queue.ping.remote()
     ray_cluster.kill(queue, no_restart=False)
-    while await peers.call(names.QUEUE, "ping") == epoch:
-        await asyncio.sleep(0.01)
+
+    async def restarted() -> bool:
+        return bool(await peers.call(names.QUEUE, "ping") != epoch)
+
+    await until(restarted)
     await peers.call(names.QUEUE, "open", [(index, index + 1) for index in stored], 2)
     assert sorted(stored + await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]

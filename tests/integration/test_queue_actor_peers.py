@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import pytest
+from fix_ray import until
 from ray.exceptions import RayActorError, RayTaskError
 
 from helix_ray.actors import peers
@@ -62,8 +63,7 @@ async def test_a_call_in_flight_survives_the_death_of_the_callee(start_actor: An
     handle = start_actor(make_peer(), "peer")
     first = await peers.call("peer", "process")
     calling = asyncio.create_task(peers.call("peer", "process", first))
-    while not await peers.call("peer", "hanging_calls"):
-        await asyncio.sleep(0)
+    await until(lambda: peers.call("peer", "hanging_calls"))
     ray_cluster.kill(handle, no_restart=False)
     assert await calling != first
 
@@ -74,8 +74,11 @@ async def test_a_call_finds_the_successor_of_the_same_name(start_actor: Any, ray
     ray_cluster.kill(first, no_restart=True)
     del first
     calling = asyncio.create_task(peers.call("peer", "count"))
-    while "peer" in ray_cluster.util.list_named_actors():
-        await asyncio.sleep(0.01)
+
+    async def name_is_free() -> bool:
+        return "peer" not in ray_cluster.util.list_named_actors()
+
+    await until(name_is_free)
     start_actor(make_peer(), "peer")
     assert await calling == 1
 

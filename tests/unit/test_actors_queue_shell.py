@@ -40,7 +40,9 @@ async def queue(clock: ManualClock) -> AsyncIterator[QuietQueue]:
 
 
 async def blocked(queue: QueueActor, count: int) -> None:
-    while (await queue.stats()).blocked_now < count:
+    while True:
+        if (await queue.stats()).blocked_now >= count:
+            return
         await asyncio.sleep(0)
 
 

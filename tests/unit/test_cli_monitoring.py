@@ -59,4 +59,4 @@ def test_the_page_is_closed_to_other_sites_and_cheap_per_viewer() -> None:
     assert not set(wanted) - known, "an option that Streamlit does not know is silently without effect"
     assert wanted["STREAMLIT_RUNNER_POST_SCRIPT_GC"] == "false"
     assert wanted["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
-    assert wanted["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "localhost,127.0.0.1,lab.example"
+    assert wanted["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "localhost 127.0.0.1 lab.example"

@@ -1,6 +1,7 @@
 """The pacer keeps the rate, never lets more than one batch ahead of it pass, and follows changes at once."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -73,7 +74,7 @@ def test_a_slow_rate_is_a_trickle_of_small_pieces() -> None:
     pacer.set_rate(8.0, 0.0)
     assert pacer.piece() == 2
     times = [at for at, _ in run(pacer, 0.0, 60.0)][30:]
-    assert max(after - before for before, after in zip(times, times[1:], strict=False)) == pytest.approx(0.25)
+    assert max(after - before for before, after in pairwise(times)) == pytest.approx(0.25)
 
 
 def test_a_new_rate_counts_from_now_on_for_waiting_that_is_left_too() -> None:

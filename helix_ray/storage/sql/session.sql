@@ -42,7 +42,13 @@ select coalesce(max(version), 0) as version from helix.schema_version
 select pg_advisory_xact_lock(7237113840148)
 
 -- name: schema_exists
-select to_regnamespace('helix') is not null as schema_exists, to_regclass('helix.schema_version') is not null as migrated
+-- From the catalog's tables: to_regnamespace may answer from a cache that is older than the lock just taken.
+select exists (select from pg_catalog.pg_namespace where nspname = 'helix') as schema_exists,
+       exists (
+           select from pg_catalog.pg_class as relation
+           join pg_catalog.pg_namespace as namespace on namespace.oid = relation.relnamespace
+           where namespace.nspname = 'helix' and relation.relname = 'schema_version'
+       ) as migrated
 
 -- name: create_schema
 create schema helix

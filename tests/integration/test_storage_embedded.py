@@ -1,0 +1,207 @@
+"""The server of a HELIX_HOME: created, joined, left, and cleared up after those who were killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from helix_ray.errors import DatabaseUnavailableError
+from helix_ray.storage import bundle, embedded
+from helix_ray.storage.embedded import EmbeddedServer, embedded_url, stop
+
+FAST = {"fsync": "off"}
+HOLD = """
+import sys
+from pathlib import Path
+from helix_ray.storage.embedded import embedded_url
+print(embedded_url(Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+as_root = os.geteuid() == 0
+
+
+@pytest.fixture
+def home(passable_home: Path) -> Iterator[Path]:
+    yield passable_home
+    stop(passable_home)
+    server = EmbeddedServer(passable_home)
+    if (server.data / "PG_VERSION").exists():  # whoever was to stop it was killed by the test
+        server.join()
+        server.leave()
+
+
+def holder(home: Path) -> subprocess.Popen[str]:
+    """Another process that holds the server until its stdin is closed."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", HOLD, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("postgresql://")
+    return process
+
+
+def release(process: subprocess.Popen[str]) -> None:
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def ask(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select 1").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_last_to_leave_stops_the_server(home: Path) -> None:
+    url = embedded_url(home)
+    assert embedded_url(home) == url
+    server = EmbeddedServer(home)
+    other = holder(home)
+    stop(home)
+    assert ask(url) == 1, "the other process still holds it"
+    release(other)
+    assert not_running(server)
+    assert embedded_url(home) == url
+    assert ask(url) == 1
+    stop(home)
+    stop(home)
+    assert not_running(server)
+
+
+def not_running(server: EmbeddedServer) -> bool:
+    return not (server.data / "postmaster.pid").exists()
+
+
+def test_holders_that_were_killed_are_no_holders(home: Path) -> None:
+    dead = holder(home)
+    dead.send_signal(signal.SIGKILL)
+    dead.communicate(timeout=60)
+    url = embedded_url(home)
+    assert ask(url) == 1
+    stop(home)
+    assert not_running(EmbeddedServer(home))
+    assert list((home / "postgres-holders").iterdir()) == []
+
+
+def test_a_server_that_was_killed_comes_back(home: Path) -> None:
+    url = embedded_url(home)
+    pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGQUIT)  # as an immediate shutdown: its own processes end with it
+    server = embedded._held[home]
+    while server.is_running():
+        continue
+    assert embedded_url(home) == url
+    assert ask(url) == 1
+
+
+def test_a_creation_that_was_interrupted_leaves_nothing_behind(home: Path) -> None:
+    partial = home / "postgres.partial"
+    partial.mkdir()
+    (partial / "half").write_text("of a database")
+    assert ask(embedded_url(home)) == 1
+    assert not partial.exists()
+
+
+def test_odd_and_long_paths() -> None:
+    parent = Path(tempfile.mkdtemp(prefix='it\'s a "home", ', dir="/tmp"))
+    parent.chmod(0o711)
+    deep = parent / ("d" * 90)
+    deep.mkdir(mode=0o711)
+    try:
+        for home in (parent / "h", deep / "h"):
+            server = EmbeddedServer(home, FAST)
+            server.join()
+            assert ask(server.url) == 1
+            server.leave()
+            shutil.rmtree(server._socket_folder(), ignore_errors=True)
+    finally:
+        shutil.rmtree(parent)
+
+
+def test_a_folder_that_is_no_database_is_left_alone(home: Path) -> None:
+    (home / "postgres").mkdir()
+    (home / "postgres" / "notes.txt").write_text("mine")
+    with pytest.raises(DatabaseUnavailableError, match="is not a database of PostgreSQL"):
+        embedded_url(home)
+    assert (home / "postgres" / "notes.txt").read_text() == "mine"
+
+
+def test_a_database_of_another_version_is_left_alone(home: Path) -> None:
+    (home / "postgres").mkdir()
+    (home / "postgres" / "PG_VERSION").write_text("12\n")
+    with pytest.raises(DatabaseUnavailableError, match="made by PostgreSQL 12"):
+        embedded_url(home)
+    shutil.rmtree(home / "postgres")
+
+
+def test_a_home_that_cannot_be_written(home: Path) -> None:
+    (home / "file").write_text("")
+    with pytest.raises(DatabaseUnavailableError, match="set HELIX_HOME"):
+        embedded_url(home / "file" / "home")
+
+
+def test_folders_closed_to_the_server_are_told_and_never_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root starts the server as another user. Elsewhere the rule is asked as root would ask it."""
+    closed = home / "private"
+    closed.mkdir(mode=0o700)
+    assert bundle.closed_folder(closed / "..") is not None
+    monkeypatch.setattr(bundle, "server_user", lambda: bundle.SYSTEM_USER)
+    with pytest.raises(DatabaseUnavailableError, match="set HELIX_HOME to a folder outside it"):
+        EmbeddedServer(closed / "home").join()
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_programs_that_the_server_cannot_reach_are_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when root installed the package below /root."""
+    closed = home / "private"
+    closed.mkdir(mode=0o700)
+    package = bundle.package_folder()
+    hidden = closed / bundle.PACKAGE
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(package / bundle.INSTALLATION / part, hidden / bundle.INSTALLATION / part, symlinks=True)
+    shutil.copytree(package.parent / bundle.LIBRARIES, closed / bundle.LIBRARIES, symlinks=True)
+    monkeypatch.setattr(bundle, "package_folder", lambda: hidden)
+    programs = bundle.programs(home)
+    assert (programs == hidden / bundle.INSTALLATION / "bin") is not as_root
+    server = EmbeddedServer(home, FAST)
+    server.join()
+    assert ask(server.url) == 1
+    server.leave()
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_command_line(home: Path) -> None:
+    environment = {**os.environ, "HELIX_HOME": str(home)}
+
+    def helix_db(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from helix_ray.cli.db import app; app()", *arguments]
+        return subprocess.run(
+            command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False
+        )
+
+    printed = helix_db("url", "--database-url-only")
+    assert printed.returncode == 0, printed.stderr
+    assert ask(printed.stdout.strip()) == 1, "it goes on after the command"
+    explained = helix_db("url")
+    assert explained.stdout == printed.stdout
+    assert "schema helix" in explained.stderr
+    shell = helix_db("shell", "--", "-XAtc", "select 6 * 7")
+    assert (shell.returncode, shell.stdout.strip()) == (0, "42"), shell.stderr
+    assert helix_db("url").returncode == 0
+    assert helix_db("stop").returncode == 0
+    assert not_running(EmbeddedServer(home))
+    assert helix_db("stop").returncode == 0

@@ -1,0 +1,235 @@
+"""FASTA and FASTQ files, placed on a reference."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helix_ray import _rust_gen
+from helix_ray.config import Config, MutationConfig
+from helix_ray.errors import InputError
+from helix_ray.records import Disposition, Read
+from helix_ray.sources import check_source, make_source
+
+MODEL = MutationConfig(read_length=2000, variants_per_read=[1.0]).model_dump_json()
+CONTIGS = _rust_gen.generate(5, MODEL, 0, 2)[0]
+STRANGER = _rust_gen.generate(6, MODEL, 0, 1)[0][0][:150]
+COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+
+
+def reverse_complement(seq: str) -> str:
+    return seq.translate(COMPLEMENT)[::-1]
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    path = tmp_path / "ref.fa"
+    path.write_text(f">c0 first\n{CONTIGS[0]}\n>c1\n{CONTIGS[1].lower()}\n")
+    return path
+
+
+@pytest.fixture
+def configure(tmp_path: Path, reference: Path) -> Callable[..., Config]:
+    def build(name: str, content: str | bytes, **source: object) -> Config:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        kind = "fasta" if ".fa" in name and ".fastq" not in name else "fastq"
+        return Config.model_validate(
+            {"source": {"kind": kind, "path": str(path), "reference": str(reference), "count": None, "batch_size": 3, **source}}
+        )
+
+    return build
+
+
+def record(name: str, seq: str, qual: str | None = None) -> str:
+    return f"@{name}\n{seq}\n+\n{qual or 'I' * len(seq)}\n"
+
+
+def read_all(config: Config) -> list[Read]:
+    source = make_source(config)
+    rows: list[Read] = []
+    while (block := source.block(len(rows) // config.source.batch_size)) is not None:
+        rows += block.rows()
+        if block.size < config.source.batch_size:
+            break
+    assert source.block(10**6) is None
+    assert source.total == len(rows)
+    assert [row.read_index for row in rows] == list(range(len(rows)))
+    return rows
+
+
+def endings(rows: list[Read]) -> list[tuple[Disposition | None, str | None]]:
+    return [(row.disposition, row.reason) for row in rows]
+
+
+def test_the_window_is_what_the_read_covers(configure: Callable[..., Config]) -> None:
+    window = CONTIGS[1][500:650]
+    seq = window[:70] + ("A" if window[70] != "A" else "C") + window[71:100] + "N" + window[101:]
+    (read,) = read_all(configure("r.fastq", record("r1 a comment", seq.lower())))
+    assert (read.read_id, read.contig, read.ref_start, read.strand) == ("r1", "c1", 500, "+")
+    assert (read.ref_seq, read.seq, read.qual) == (window, seq, "I" * 150)
+    assert (read.truth, read.identifiable, read.disposition, read.reason) == (None, None, None, None)
+    assert read.strata is not None
+    assert {key: read.strata[key] for key in ("length", "clipped", "mapq", "n_bases")} == {
+        "length": 150,
+        "clipped": 0,
+        "mapq": 60,
+        "n_bases": 1,
+    }
+
+
+def test_reverse_reads_are_turned_and_soft_clips_cut(configure: Callable[..., Config]) -> None:
+    window = CONTIGS[0][300:450]
+    seq = STRANGER[:30] + reverse_complement(window)
+    qual = "#" * 30 + "".join(chr(33 + place % 40) for place in range(150))
+    (read,) = read_all(configure("r.fastq.gz", gzip.compress(record("r", seq, qual).encode())))
+    assert (read.contig, read.strand) == ("c0", "-")
+    assert read.strata is not None
+    clipped = int(read.strata["clipped"])
+    assert 28 <= clipped <= 32
+    assert read.seq == reverse_complement(seq[clipped:])
+    assert read.qual == qual[clipped:][::-1]
+    assert CONTIGS[0][read.ref_start : read.ref_start + len(read.ref_seq)] == read.ref_seq
+
+
+def test_fasta_has_no_qualities(configure: Callable[..., Config]) -> None:
+    window = CONTIGS[0][0:120]
+    (read,) = read_all(configure("r.fa", f">x\n{window[:60]}\n{window[60:]}\n"))
+    assert (read.seq, read.ref_seq, read.qual) == (window, window, None)
+
+
+def test_every_ending_has_its_row(configure: Callable[..., Config]) -> None:
+    records = [
+        record("fine", CONTIGS[0][100:250]),
+        record("stranger", STRANGER),
+        record("empty", ""),
+        record("codes", CONTIGS[0][100:200] + "RYK"),
+        record("long", CONTIGS[0][:1200]),
+        record("broken", "ACGT", "II"),
+        record("", CONTIGS[1][100:250]),
+    ]
+    rows = read_all(configure("r.fastq", "".join(records), on_error="skip"))
+    assert endings(rows) == [
+        (None, None),
+        (Disposition.UNPLACED, "no_hit"),
+        (Disposition.UNPLACED, "empty_read"),
+        (Disposition.FILTERED, "iupac"),
+        (Disposition.FILTERED, "too_long"),
+        (Disposition.MALFORMED, "line 21: Sequence length is 4 but quality length is 2"),
+        (None, None),
+    ]
+    assert [row.read_id for row in rows] == ["fine", "stranger", "empty", "codes", "long", "broken", "record7"]
+    assert (rows[1].seq, rows[4].seq, rows[4].strata) == (STRANGER, "", {"length": 1200.0})
+
+
+def test_limits_are_inclusive(configure: Callable[..., Config]) -> None:
+    (read,) = read_all(configure("r.fastq", record("r", CONTIGS[0][100:250]), min_mapping_quality=60, max_read_length=150))
+    assert read.disposition is None
+
+
+def test_low_mapping_quality_keeps_its_place(tmp_path: Path, configure: Callable[..., Config]) -> None:
+    twice = tmp_path / "twice.fa"
+    twice.write_text(f">a\n{CONTIGS[0]}\n>b\n{CONTIGS[0]}\n")
+    (read,) = read_all(configure("r.fastq", record("r", CONTIGS[0][100:250]), reference=str(twice)))
+    assert endings([read]) == [(Disposition.FILTERED, "low_mapping_quality")]
+    assert (read.ref_start, read.ref_seq) == (100, CONTIGS[0][100:250])
+
+
+def test_a_malformed_record_stops_with_file_record_and_line(configure: Callable[..., Config]) -> None:
+    config = configure("r.fastq", record("a", CONTIGS[0][:100]) * 4 + record("b", "ACGT", "I"))
+    source = make_source(config)
+    assert source.block(0) is not None
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"r\.fastq: record 5 \(line 17\): Sequence length is 4 but quality length is 1; mend"):
+            source.block(1)
+
+
+def test_blocks_may_be_asked_again_and_in_any_order(configure: Callable[..., Config]) -> None:
+    config = configure("r.fastq", "".join(record(f"r{i}", CONTIGS[0][i * 100 : i * 100 + 100]) for i in range(10)))
+    source = make_source(config)
+    forward = [source.block(index) for index in range(4)]
+    assert [block.read_id if block else None for block in forward] == [["r0", "r1", "r2"], ["r3", "r4", "r5"], ["r6", "r7", "r8"], ["r9"]]
+    assert [source.block(index) for index in (3, 1, 0, 2)] == [forward[index] for index in (3, 1, 0, 2)]
+    fresh = make_source(config)
+    assert fresh.total is None
+    assert fresh.block(9) is None
+    assert fresh.total == 10
+
+
+@pytest.mark.parametrize(("count", "total"), [(4, 4), (3, 3), (10, 5)])
+def test_count_ends_a_file_early(configure: Callable[..., Config], count: int, total: int) -> None:
+    rows = read_all(configure("r.fastq", record("r", CONTIGS[0][:100]) * 5, count=count))
+    assert len(rows) == total
+
+
+def test_a_file_that_changes_meanwhile_is_refused(configure: Callable[..., Config], tmp_path: Path) -> None:
+    source = make_source(configure("r.fastq", record("r", CONTIGS[0][:100]) * 9))
+    assert source.block(2) is not None
+    with (tmp_path / "r.fastq").open("a") as file:
+        file.write(record("more", "ACGT"))
+    with pytest.raises(InputError, match="changed while the run was reading it"):
+        source.block(0)
+
+
+def test_truncated_gzip_is_an_error_and_no_end(configure: Callable[..., Config]) -> None:
+    whole = gzip.compress("".join(record(f"r{i}", CONTIGS[0][i : i + 100]) for i in range(50)).encode())
+    with pytest.raises(InputError, match="end early"):
+        read_all(configure("r.fastq.gz", whole[:-9], on_error="skip"))
+
+
+def test_checksums(configure: Callable[..., Config], reference: Path) -> None:
+    content = record("r", CONTIGS[0][:100])
+    config = configure("r.fastq", content)
+    facts = check_source(config)
+    assert facts.path_checksum == hashlib.sha256(content.encode()).hexdigest()
+    assert facts.reference_checksum == hashlib.sha256(reference.read_bytes()).hexdigest()
+    assert make_source(config).checksum == facts.checksum
+    reference.write_text(reference.read_text() + ">c2\nACGT\n")
+    changed = check_source(config)
+    assert changed.checksum != facts.checksum
+    assert changed.path_checksum == facts.path_checksum
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("r.fastq", "", "is empty"),
+        ("r.fastq", ">a\nACGT\n", "set source.kind: fasta"),
+        ("r.fa", "@a\nACGT\n+\nIIII\n", "set source.kind: fastq"),
+        ("r.fastq", "BZh9", "bzip2"),
+        ("r.fastq", "@a\nACGT\n+\nIII\n", r"record 1 \(line 1\)"),
+        ("r.fastq.gz", gzip.compress(b"")[:12], "end early"),
+    ],
+)
+def test_files_that_cannot_start(configure: Callable[..., Config], name: str, content: str | bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        check_source(configure(name, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "is empty"), (">a\nAC?T\n", "base 3 is"), ("ACGT\n", "begins with 'A'"), (">a\nAC\n>a\nAC\n", "appears twice")],
+)
+def test_references_that_cannot_be_used(configure: Callable[..., Config], tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "bad.fa").write_text(content)
+    config = configure("r.fastq", record("r", CONTIGS[0][:100]), reference=str(tmp_path / "bad.fa"))
+    for call in (check_source, make_source):
+        with pytest.raises(InputError, match=words):
+            call(config)
+
+
+@pytest.mark.parametrize("kind", ["fastq", "pairs"])
+def test_pipes_directories_and_missing_files_do_not_block(tmp_path: Path, reference: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe.tsv")
+    (tmp_path / "folder.tsv").mkdir()
+    for name, words in [("pipe.tsv", "pipe or a device"), ("folder.tsv", "is a directory"), ("none.tsv", "no such file")]:
+        source = {"kind": kind, "path": str(tmp_path / name)} | ({"reference": str(reference)} if kind == "fastq" else {})
+        config = Config.model_validate({"source": source})
+        for call in (check_source, make_source):
+            with pytest.raises(InputError, match=words):
+                call(config)
