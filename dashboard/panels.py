@@ -173,7 +173,7 @@ def bucket_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
     buckets = snapshot.throttle.buckets
     return {
         "limit": [bucket.name for bucket in buckets],
-        "per minute": [number(bucket.limit) for bucket in buckets],
+        "amount": [f"{number(bucket.limit)} a {bucket.window}" for bucket in buckets],
         "left": [number(bucket.credit) for bucket in buckets],
         "headroom": [percent(bucket.headroom) for bucket in buckets],
         "used": [percent(bucket.utilisation) for bucket in buckets],

@@ -107,6 +107,7 @@ class Pipeline:
             self._listener.ending(ending)
             self._drain(crew, watch, ending, signals)
             outcome = self._conclude(crew, watch, ending)
+            crew.ask(names.METRICS, "set_run", {"status": outcome.ending.status.value, "reason": outcome.ending.reason}, timeout_s=HURRY_S)
             self._listener.ended(outcome)
             if self._hold and signals.count < 2:
                 crew.dismiss(keep=(names.METRICS,))

@@ -22,7 +22,7 @@ from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.postgres import PostgresLedger
 
 TEMPLATE = "helix_template"
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 def with_database(url: str, name: str) -> str:

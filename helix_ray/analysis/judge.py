@@ -8,7 +8,7 @@ from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.completion import printable
 from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise, variant_type
 
-_BASES = frozenset("ACGTN")
+_BASES = frozenset("ACGT")
 _SHOWN = 120
 
 
@@ -44,7 +44,7 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
 
 def _fault(pos: int, ref: str, alt: str, window: str) -> tuple[str | None, str | None]:
     if not ref or not alt or not _BASES.issuperset(ref) or not _BASES.issuperset(alt):
-        return "bad_base", "alleles are one or more of A, C, G, T, N"
+        return "bad_base", "alleles are one or more of A, C, G, T"
     end = pos - 1 + len(ref)
     if pos < 1 or end > len(window):
         return "out_of_range", f"the window has positions 1 to {len(window)}"

@@ -13,7 +13,7 @@ from rich.text import Text
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.results.table import EMULATOR_NOTICE
 
-BAR_WIDTH = 36
+BAR_WIDTH = 24
 LOW, FULL = 0.2, 0.98
 STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "bold cyan", "DEGRADED": "bold red", "FAILED": "bold red"}
 
@@ -55,7 +55,7 @@ def _table(snapshot: MetricsSnapshot) -> Table:
         table.add_row(
             Text(bucket.name),
             _bar(headroom, 1.0, alarm=headroom < LOW),
-            Text(f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a minute left ({bucket.source or 'configured'})"),
+            Text(f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"),
         )
     share = money.share or 0.0
     table.add_row(

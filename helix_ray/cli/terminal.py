@@ -95,9 +95,10 @@ class Terminal:
 
 def plain_line(snapshot: MetricsSnapshot) -> str:
     """One line of progress for a log."""
-    queue = snapshot.queue
+    queue, money = snapshot.queue, snapshot.money
+    rate = "-" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
+    cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
     return (
-        f"{snapshot.state}: stored {snapshot.totals.stored:,}, {snapshot.rates.stored:.1f} reads/s, "
-        f"queue {queue.waiting}/{queue.capacity}, 429s {snapshot.totals.http_429:,}, "
-        f"cost ${snapshot.money.spent_usd:.4f} of ${snapshot.money.max_cost_usd:.2f}"
+        f"{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
+        f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}"
     )

@@ -58,7 +58,8 @@ class ScriptedModel:
     def answer(self, ref: str, read: str) -> ScriptedAnswer:
         draws = Draws(self._seed, ref, read)
         effort = draws.uniform()
-        truth = call_variants(ref, read)
+        # an N was not read: it is nothing to report
+        truth = [call for call in call_variants(ref, read) if "N" not in call.ref + call.alt]
         calls: list[tuple[Call, float]] = []
         dropped = shifted = 0
         for call in truth:

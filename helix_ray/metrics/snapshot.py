@@ -91,6 +91,11 @@ class BucketView:
     source: str = ""  # configured | discovered
 
     @property
+    def window(self) -> str:
+        """The time over which ``limit`` counts: day for RPD and TPD, else minute."""
+        return "day" if self.name.upper().endswith(("PD", "DAY")) else "minute"
+
+    @property
     def headroom(self) -> float | None:
         """Share of the limit that may be spent at once, 0..1."""
         return min(1.0, max(0.0, self.credit / self.limit)) if self.limit > 0 else None

@@ -29,6 +29,9 @@ STOP_TIMEOUT_S = 30
 SOCKET_PATH_BYTES = 100
 """Of a UNIX socket's path; the kernels' limits are 103 to 107."""
 
+SHELL_CHARACTERS = '"$`\\\n'
+"""pg_ctl hands its paths to a shell in double quotes, where these mean something."""
+
 SOCKET_NAME = ".s.PGSQL.5432"
 
 _held: dict[Path, EmbeddedServer] = {}
@@ -89,6 +92,8 @@ class EmbeddedServer:
             ) from None
 
     def _join(self) -> None:
+        if set(str(self.home)) & set(SHELL_CHARACTERS):
+            raise DatabaseUnavailableError(f"PostgreSQL's pg_ctl cannot handle any of {SHELL_CHARACTERS!r} in {self.home}; set HELIX_HOME")
         self.home.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._user = bundle.server_user()
         if self._user is not None:
@@ -186,8 +191,8 @@ class EmbeddedServer:
             raise DatabaseUnavailableError(f"the embedded PostgreSQL in {self.data} did not start; its log ends with:\n{words}")
 
     def _socket_folder(self) -> Path:
-        """The data folder itself, or a short folder of its own where that path is too long for a socket."""
-        if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_PATH_BYTES:
+        """The data folder itself, or one of its own where that path is too long for a socket, or would part a list of hosts."""
+        if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(self.data):
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"helix-postgres-{digest}"

@@ -38,12 +38,12 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def monitor(tmp_path: Path) -> Iterator[Monitor]:
+def monitor(passable_home: Path) -> Iterator[Monitor]:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", "from helix_ray.cli import main; main()", "monitor", "--port", str(port)],
         cwd=ROOT,
-        env={**{name: value for name, value in os.environ.items() if name != "HELIX_CONTROL_TOKEN"}, "HELIX_HOME": str(tmp_path / "home")},
+        env={**{name: value for name, value in os.environ.items() if name != "HELIX_CONTROL_TOKEN"}, "HELIX_HOME": str(passable_home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -31,7 +31,7 @@ async def stats_when(condition: Any) -> QueueStats:
 
 
 async def test_1500_blocked_puts_starve_neither_leases_nor_acks_nor_statistics(start_actor: Any) -> None:
-    """Ray's own queue stops serving at 1,001 (reference: its actor runs 1,000 calls at once, and no get gets in)."""
+    """Ray's own queue stops serving at 1,001: its actor runs 1,000 calls at once, all of them puts, and no get gets in."""
     queue = start_actor(QueueActor, names.QUEUE, CONFIG, max_concurrency=10_000)
     await queue.open.remote([], 1)
     await queue.put.remote(0, batch(0, 500))

@@ -168,7 +168,7 @@ async def test_a_cancelled_call_leaves_the_ledger_usable(database_url: str) -> N
 
 async def until_blocked(url: str) -> None:
     query = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    while not rows(url, query):
+    while not rows(url, query):  # noqa: ASYNC110  (the state of another process)
         await asyncio.sleep(0.01)
 
 
@@ -222,7 +222,9 @@ async def test_a_server_that_accepts_and_says_nothing() -> None:
         assert "no answer" in await refused(f"postgresql://u:{SECRET}@127.0.0.1:{deaf.getsockname()[1]}/d")
 
 
-@pytest.mark.parametrize("url", [f"postgres//u:{SECRET}@h", f"postgresql://u:{SECRET}@h:port/d", f"password={SECRET} nonsense", f"x={SECRET}"])
+@pytest.mark.parametrize(
+    "url", [f"postgres//u:{SECRET}@h", f"postgresql://u:{SECRET}@h:port/d", f"password={SECRET} nonsense", f"x={SECRET}"]
+)
 async def test_a_text_that_is_no_address(url: str) -> None:
     await refused(url)
 
@@ -268,7 +270,7 @@ async def check(url: str) -> str:
 
 
 async def test_missing_rights_are_named(database_url: str, limited_url: str) -> None:
-    role = limited_url.split("//")[1].split("@")[0]
+    role = limited_url.removeprefix("postgresql://").partition("@")[0]
     assert "GRANT USAGE" in await check(limited_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("grant usage on schema helix to {}").format(sql.Identifier(role)))

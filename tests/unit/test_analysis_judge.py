@@ -28,7 +28,7 @@ def judge(*calls: tuple[int, str, str]) -> list[tuple[int, str, str, str, str | 
         ((3, "G", "-"), "bad_base", None),
         ((3, "G", "U"), "bad_base", None),
         ((3, "G", "G"), "ref_equals_alt", None),
-        ((3, "G", "N"), "ok", "SNV"),
+        ((3, "G", "N"), "bad_base", None),
     ],
 )
 def test_each_call_is_checked_against_the_window(call: tuple[int, str, str], outcome: str, kind: str | None) -> None:

@@ -35,3 +35,9 @@ def test_the_calls_rebuild_the_read(ref_seq: str, seq: str) -> None:
         assert rebuilt[pos - 1 : pos - 1 + len(ref)] == ref
         rebuilt = rebuilt[: pos - 1] + alt + rebuilt[pos - 1 + len(ref) :]
     assert rebuilt == seq
+
+
+def test_an_n_differs_from_nothing() -> None:
+    assert align_calls("ACGTACGT", "ACNTACGA") == [(8, "T", "A")]
+    assert align_calls("ACNTACGT", "ACGTACGT") == []
+    assert align_calls("ACGTTGCATT", "ANGTTATN") == [(5, "TGC", "T")]

@@ -42,7 +42,7 @@ def shown(snapshot: MetricsSnapshot) -> str:
 
 def test_the_terminal_shows_what_is_asked_of_it() -> None:
     text = shown(LIVE)
-    wanted = ["RUNNING", "EMULATOR", "scaled by 0.1", "demo [red]x", "1,500 of 2,000", "492 / 500", "12 of 1,000"]
+    wanted = ["RUNNING", "EMULATOR", "scaled by 0.1", "demo [red]x", "1,500 of 2,000", "492 / 500", "12 of 1,000 a minute"]
     assert not [words for words in [*wanted, "$0.0123", "3 429s", "SNV P 89 %"] if words not in text]
 
 

@@ -1,6 +1,9 @@
 -- name: settings
 -- Of every connection. An idle transaction is ended by the server, so that a client that was stopped holds no lock for long.
-select set_config('statement_timeout', %(timeout_ms)s, false),
+-- A server that answers a commit before it is on disk would lose, in a crash, what the queue was told is stored.
+select set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'local'
+                                        else current_setting('synchronous_commit') end, false),
+       set_config('statement_timeout', %(timeout_ms)s, false),
        set_config('lock_timeout', %(timeout_ms)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle_ms)s, false),
        set_config('timezone', 'UTC', false)

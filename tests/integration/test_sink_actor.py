@@ -1,0 +1,82 @@
+"""The sink's shell on a real PostgreSQL; its peers are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import uuid
+from typing import Any
+
+import pytest
+import ray
+
+from helix_ray.actors import names, peers
+from helix_ray.actors.sink import SinkActor
+from helix_ray.config import SinkConfig
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.records import Disposition, ReadResult
+from helix_ray.secrets import Secret
+from helix_ray.storage.ledger import RunRow
+from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.storage.rows import utc_now
+from helix_ray.testing.list_source import sample_read
+
+RUN_ID = str(uuid.UUID(int=21))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the queue and metrics were told."""
+    heard: dict[str, Any] = {"acked": [], "recent": asyncio.Queue()}
+
+    async def call(name: str, method: str, *args: Any, **_: Any) -> int:
+        assert (name, method) == (names.QUEUE, "ack")
+        heard["acked"].extend(args[0])
+        return len(args[0])
+
+    async def call_or_none(name: str, method: str, *args: Any, **_: Any) -> None:
+        assert (name, method) == (names.METRICS, "add_recent")
+        heard["recent"].put_nowait(args[0])
+
+    def no_actor(*_: Any, **__: Any) -> None:
+        raise ValueError("no actor of this name")
+
+    monkeypatch.setattr(peers, "call", call)
+    monkeypatch.setattr(peers, "call_or_none", call_or_none)
+    monkeypatch.setattr(ray, "get_actor", no_actor)
+    return heard
+
+
+async def started(url: str) -> SinkActor:
+    ledger = await PostgresLedger.connect(url)
+    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now()))
+    await ledger.aclose()
+    return SinkActor(RUN_ID, Secret(url), SinkConfig().model_dump(mode="json"))
+
+
+async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[str, Any]) -> None:
+    sink = await started(database_url)
+    epoch = await sink.ping()
+    results = [ReadResult(sample_read(index), Disposition.STORED, mutation_detected=False) for index in range(60)]
+    assert (await sink.write("helix-analyzer-0", results, [])).committed == list(range(60))
+    await sink.flush()
+    assert sorted(told["acked"]) == list(range(60))
+    recent = await asyncio.wait_for(told["recent"].get(), 30)
+    assert len(recent) == 20, "a sample, not the flood"
+    assert all(isinstance(read, RecentRead) for read in recent)
+    stats = pickle.loads(pickle.dumps(await sink.stats()))
+    assert (stats.committed_reads, stats.buffered, stats.unacked, stats.fatal_error) == (60, 0, 0, None)
+    assert await sink.ping() == epoch
+    await sink.stop()
+    await sink.stop()
+
+
+async def test_a_wrong_address_does_not_fail_the_constructor(told: dict[str, Any]) -> None:
+    config = {**SinkConfig().model_dump(mode="json"), "outage_timeout_s": 0.5}
+    sink = SinkActor(RUN_ID, "postgresql://u@/d?host=/nonexistent", config)
+    write = asyncio.create_task(sink.write("helix-analyzer-0", [ReadResult(sample_read(0), Disposition.STORED)], []))
+    await asyncio.wait([write], timeout=30)
+    assert "did not come back within 0.5 s" in str(write.exception())
+    assert "no socket there" in str((await sink.stats()).last_error)
+    assert told["acked"] == []
+    await sink.stop()
