@@ -50,7 +50,9 @@ def main() -> None:
         def sample(live: Run) -> None:
             if not sampler:
                 with samples.open("w") as out:
-                    sampler.append(subprocess.Popen([sys.executable, "-c", SAMPLER, str(live.home)], stdout=out, env=os.environ.copy(), text=True))
+                    sampler.append(
+                        subprocess.Popen([sys.executable, "-c", SAMPLER, str(live.home)], stdout=out, env=os.environ.copy(), text=True)
+                    )
             if time.monotonic() - began >= 60 * (len(minutes) + 1):
                 minutes.append(actor_memory(live))
 
@@ -60,7 +62,8 @@ def main() -> None:
             process.wait(30)
         seen = [int(line.split()[0]) for line in Path(samples).read_text().splitlines()]
     print(f"max_queue_depth {report['max_queue_depth']} (report), {max(seen)} (outside sampler, {len(seen)} samples)")
-    print(f"blocked_seconds {report['blocked_seconds']}, lost {report['lost']}, held at most {report['max_held']}, status {report['status']}\n")
+    print(f"blocked_seconds {report['blocked_seconds']}, lost {report['lost']}")
+    print(f"held at most {report['max_held']}, status {report['status']}\n")
     if len(minutes) > 1:
         names = sorted(minutes[-1])
         rows = [[name, *(minute.get(name, 0.0) for minute in minutes)] for name in names]

@@ -22,7 +22,8 @@ def main() -> None:
         for buckets in ledger["buckets"].values()
         for name, bucket in buckets.items()
     ]
-    print(f"{report['requests']:,} requests in {report['duration_s']:.0f} s; our own account: {report['utilisation']}; lost {report['lost']}\n")
+    print(f"{report['requests']:,} requests in {report['duration_s']:.0f} s, lost {report['lost']}")
+    print(f"our own account: {report['utilisation']}\n")
     print_table(["limit", "value", "settled", "utilisation (ledger)", "429s"], rows)
     print(f"\nbill: emulator ${ledger['bill_usd']}, report ${report['cost_usd']}")
 

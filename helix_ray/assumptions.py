@@ -56,9 +56,15 @@ class _Asker:
         self.estimator = TokenEstimator(self._template)
 
     async def ask(self, max_completion_tokens: int) -> ChatReply:
-        payload, text = PayloadBuilder(self._template, self._model, 1, max_completion_tokens, "low", "on_demand").build(
-            f"check{self._result.requests:011d}", WINDOW, READ
+        builder = PayloadBuilder(
+            self._template,
+            model=self._model,
+            seed=1,
+            max_completion_tokens=max_completion_tokens,
+            reasoning_effort="low",
+            service_tier="on_demand",
         )
+        payload, text = builder.build(f"check{self._result.requests:011d}", WINDOW, READ)
         worst = worst_case_usd(self._price, self.estimator.ceiling(text), max_completion_tokens)
         if self._result.requests >= MAX_REQUESTS or self._result.cost_usd + worst > MAX_COST_USD:
             raise StartError(f"the next request could pass {MAX_REQUESTS} requests or ${MAX_COST_USD}; stopped")

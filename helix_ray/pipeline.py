@@ -192,7 +192,8 @@ class Pipeline:
         now = time.monotonic()
         calls = {names.QUEUE: "stats", names.THROTTLE: "stats", names.SINK: "stats", names.CONTROL: "state", names.METRICS: "snapshot"}
         answers = {name: value for name, value in crew.ask_all(calls, timeout_s=2.0).items() if not isinstance(value, Failure)}
-        queue, throttle, sink = (answers.get(name) for name in (names.QUEUE, names.THROTTLE, names.SINK))
+        throttle, sink = answers.get(names.THROTTLE), answers.get(names.SINK)
+        queue: QueueStats | None = answers.get(names.QUEUE)
         desired = answers.get(names.CONTROL)
         watch.snapshot = answers.get(names.METRICS, watch.snapshot)
         if queue is not None:
@@ -201,13 +202,12 @@ class Pipeline:
             watch.breaker.progress(sink.committed_reads)
         self._keep_alive(crew, watch, now)
         self._note_producers(crew, watch)
-        everyone_offered = queue is not None and queue.producers_finished == len(crew.producers)
         return Facts(
             elapsed_s=now - watch.started_at,
             max_duration_s=self._plan.config.run.max_duration_s,
             signals=signals.count,
             asked_to=desired.ending if desired else None,
-            all_stored=everyone_offered and queue.waiting + queue.redelivered + queue.leased == 0,
+            all_stored=queue is not None and _is_through(queue, len(crew.producers)),
             budget_exhausted=_budget_message(throttle) if throttle and throttle.budget_exhausted else None,
             refused=throttle.refused if throttle else None,
             source_error=watch.source_error,
@@ -291,6 +291,11 @@ class Pipeline:
             bottleneck=watch.bottlenecks.most_common(1)[0][0] if watch.bottlenecks else None,
         )
         return Outcome(ending, write_report(self._plan, end, books if isinstance(books, Books) else None))
+
+
+def _is_through(queue: QueueStats, producers: int) -> bool:
+    """Every producer has offered all it has, and what was offered is committed: only that takes a read off the queue."""
+    return queue.producers_finished == producers and queue.waiting + queue.redelivered + queue.leased == 0
 
 
 def _budget_message(throttle: ThrottleStats) -> str:

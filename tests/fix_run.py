@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -69,14 +67,11 @@ StartRun = Callable[..., Run]
 
 
 @pytest.fixture
-def start_run(tmp_path: Path) -> Iterator[StartRun]:
+def start_run(tmp_path: Path, passable_home: Path) -> Iterator[StartRun]:
     """``start_run("source.count=100", ..., config=PATH, args=[...])`` starts a run; all runs of a test share one home.
 
     The home is not below ``tmp_path``: pytest closes that folder to others, and as root PostgreSQL runs as another user.
     """
-    folder = Path(tempfile.mkdtemp(prefix="helix-run-"))
-    folder.chmod(0o755)
-    home = folder / "home"
     runs: list[Run] = []
 
     def start(*overrides: str, config: Path | None = None, args: list[str] | None = None, env: dict[str, str] | None = None) -> Run:
@@ -95,10 +90,10 @@ def start_run(tmp_path: Path) -> Iterator[StartRun]:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=tmp_path,
-                env={**clean, "HELIX_HOME": str(home), **(env or {})},
+                env={**clean, "HELIX_HOME": str(passable_home), **(env or {})},
                 start_new_session=True,
             )
-        run = Run(process, home, log, report)
+        run = Run(process, passable_home, log, report)
         runs.append(run)
         return run
 
@@ -107,4 +102,3 @@ def start_run(tmp_path: Path) -> Iterator[StartRun]:
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.wait(10)
-    shutil.rmtree(folder, ignore_errors=True)

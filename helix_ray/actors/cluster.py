@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from helix_ray.actors import names
 from helix_ray.config import RayConfig
@@ -67,15 +68,16 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
         _temp_dir=str(temp),
     )
     try:
+        info: dict[str, Any] = vars(context)["address_info"]  # only a local cluster has it, which mypy cannot know
         url = context.dashboard_url if config.dashboard else None
         yield Cluster(
-            address=str(context.address_info["gcs_address"]),
+            address=str(info["gcs_address"]),
             dashboard_url=f"http://{url}" if url else None,
             token_path=token_path,
-            logs=Path(str(context.address_info["session_dir"])) / "logs",
+            logs=Path(str(info["session_dir"])) / "logs",
         )
     finally:
-        ray.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
 
 
 def _temp_dir(home: Path) -> Path:

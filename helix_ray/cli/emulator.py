@@ -19,7 +19,7 @@ _RATES = _DEFAULTS.error_rates
 _LIMIT_HELP = "Replaces the tier's limit. Default: the tier's."
 
 
-def emulator(  # noqa: PLR0917  every option is one argument
+def emulator(
     host: Annotated[str, typer.Option(help="Address to listen on. It takes any key, so keep it on loopback.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8877,
     tier: Annotated[

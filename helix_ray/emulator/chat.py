@@ -45,6 +45,7 @@ class Admitted:
     answer: ScriptedAnswer | None
     text: Text
     timing: Timing
+    limits: messages.Headers  # as they stood right after the admission: the headers of the answer
 
 
 class Chat:
@@ -102,7 +103,7 @@ class Chat:
         content = answer_json("" if pair is None else pair.opaque_id, answer)
         text = write_text(request, content, answer)
         timing = self._latency.draw(request.model, request.prompt_tokens, text.completion_tokens, self.in_flight)
-        return Admitted(arrival, request, buckets, pair, answer, text, timing)
+        return Admitted(arrival, request, buckets, pair, answer, text, timing, messages.limit_headers(buckets))
 
     def finish(self, admitted: Admitted, client_gone: bool) -> Reply:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
@@ -130,7 +131,7 @@ class Chat:
             )
         )
         body = self._writer.success(request, admitted.arrival.request_id, text, admitted.timing, self._unix())
-        return Reply(200, self._headers(admitted.arrival.request_id, admitted.buckets), body)
+        return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
 
     def _reject(
         self,
@@ -148,11 +149,8 @@ class Chat:
         self.ledger.append(Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, read_id, 0, 0, 0, 0))
         if buckets is not None:
             buckets.touch(self._monotonic())
-        return Reply(status, self._headers(arrival.request_id, buckets), body)
-
-    def _headers(self, request_id: str, buckets: BucketSet | None) -> messages.Headers:
         limits = [] if buckets is None else messages.limit_headers(buckets)
-        return [*limits, (b"x-request-id", request_id.encode())]
+        return Reply(status, [*limits, _request_id(arrival)], body)
 
     def _buckets(self, model: Model, service_tier: str) -> BucketSet:
         key = (model.id, service_tier)
@@ -188,3 +186,7 @@ def is_bearer(authorization: str | None) -> bool:
     """Whether the header carries any token at all; the emulator accepts every key."""
     scheme, _, token = (authorization or "").partition(" ")
     return scheme.lower() == "bearer" and bool(token.strip())
+
+
+def _request_id(arrival: Arrival) -> tuple[bytes, bytes]:
+    return b"x-request-id", arrival.request_id.encode()

@@ -27,6 +27,7 @@ _ADVICE = {
     "28000": "the role was refused (pg_hba.conf or the role's name); correct DATABASE_URL or ask the server's administrator",
     "53300": "the server has no free connection; raise max_connections or close other clients",
     "53100": "the server's disk is full; free space there",
+    "08P01": "the server, or a pooler before it, broke the protocol; a pooler must be in session mode",
     "57P03": "the server is starting up or shutting down",
 }
 

@@ -223,12 +223,17 @@ class PostgresLedger:
         second = PostgresSession(self._url, self._statement_timeout_s)
         try:
             await preflight.refuse_transaction_pooler(self._session, second)
+            return await preflight.inspect(self._session)
+        except DatabaseLostError as error:  # before the start there is nothing to lose yet
+            raise DatabaseUnavailableError(str(error)) from None
         finally:
             await second.aclose()
-        return await preflight.inspect(self._session)
 
     async def migrate(self) -> int:
-        return await migrating.migrate(self._session)
+        try:
+            return await migrating.migrate(self._session)
+        except DatabaseLostError as error:
+            raise DatabaseUnavailableError(str(error)) from None
 
     async def start_run(self, run: RunRow) -> None:
         await writing.start_run(self._session, run)

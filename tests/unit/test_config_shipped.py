@@ -75,7 +75,7 @@ def test_demo_differs_from_the_defaults_only_where_it_says_so() -> None:
     assert demo == Config().model_copy(
         update={
             "emulator": Config().emulator.model_copy(
-                update={"requests_per_minute": 1400, "tokens_per_minute": 1_250_000, "latency_scale": 0.5},
+                update={"requests_per_minute": 6000, "tokens_per_minute": 1_250_000, "latency_scale": 0.5},
             )
         }
     )

@@ -1,0 +1,59 @@
+"""The commands that look before anything is paid for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from helix_ray.config import EmulatorConfig
+from helix_ray.emulator.process import EmulatorProcess
+
+MODEL = "openai/gpt-oss-20b"
+
+
+def helix(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("GROQ_API_KEY", "DATABASE_URL")}
+    return subprocess.run(
+        [sys.executable, "-c", "from helix_ray.cli import main; main()", *arguments],
+        env={**kept, "HELIX_HOME": str(home), "COLUMNS": "200", **environment},
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+def test_the_demo_is_ready_to_run(passable_home: Path) -> None:
+    result = helix(passable_home, "doctor", "--set", "ray.dashboard=false")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for part in ("configuration", "key", "price", "model", "input", "database", "ray"):
+        assert part in result.stdout
+    assert "FAIL" not in result.stdout
+
+
+def test_doctor_names_every_part_that_is_not_ready(passable_home: Path) -> None:
+    result = helix(passable_home, "doctor", "--set", "sink.database=external", "--set", "analyzer.backend=groq", "--set", "ray.dashboard=false")
+    assert result.returncode == 2
+    assert "DATABASE_URL is not set" in result.stdout
+    assert "GROQ_API_KEY is not set" in result.stdout
+
+
+def test_live_check_finds_every_assumption_of_the_emulator_held_by_the_emulator(passable_home: Path) -> None:
+    emulator = EmulatorProcess.start(EmulatorConfig(latency_scale=0), MODEL)
+    try:
+        result = helix(passable_home, "live-check", "--yes", "--base-url", emulator.url, GROQ_API_KEY="gsk_a_key_of_the_emulator")
+    finally:
+        emulator.stop()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "NO" not in result.stdout.replace("NOT", "")
+    assert "max_completion_tokens is reserved at admission" in result.stdout
+    assert "5 paid requests" in result.stdout
+
+
+def test_live_check_without_a_key_asks_nothing(passable_home: Path) -> None:
+    result = helix(passable_home, "live-check", "--yes")
+    assert result.returncode == 2
+    assert "GROQ_API_KEY" in result.stderr
