@@ -41,6 +41,10 @@ def passable_home() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="helix-home-", dir="/tmp"))
     home.chmod(0o711)
     yield home
+    server = EmbeddedServer(home)
+    if (server.data / "postmaster.pid").exists():  # whoever was to stop it was killed by the test
+        server.join()
+        server.leave()
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from helix_ray.errors import DatabaseUnavailableError
 from helix_ray.storage import bundle
+from helix_ray.storage.shelter import shelter_of
 
 START_TIMEOUT_S = 120
 """Recovery after a crash may take a while; without one a start takes a fraction of a second."""
@@ -68,12 +69,16 @@ class EmbeddedServer:
 
     def __init__(self, home: Path, settings: dict[str, str] | None = None) -> None:
         self.home = home
-        self.data = home / "postgres"
+        self._place = home  # or a shelter, when root's server may not enter the home
         self._holders = home / "postgres-holders"
         self._settings = settings or {}
         self._hold: int | None = None
         self._user: str | None = None
         self._programs = Path()
+
+    @property
+    def data(self) -> Path:
+        return self._place / "postgres"
 
     @property
     def url(self) -> str:
@@ -99,7 +104,7 @@ class EmbeddedServer:
         if self._user is not None:
             self._let_pass()
         with self._turn():
-            self._programs = bundle.programs(self.home)
+            self._programs = bundle.programs(self._place)
             if not (self.data / "PG_VERSION").exists():
                 self._create()
             self._check_version()
@@ -138,13 +143,9 @@ class EmbeddedServer:
 
     def _let_pass(self) -> None:
         """As root the server runs as another user, who must be able to pass every folder above its data."""
-        closed = bundle.closed_folder(self.home.parent)
-        if closed is not None:
-            raise DatabaseUnavailableError(
-                f"as root, PostgreSQL runs as user '{self._user}', who may not enter {closed}, so it cannot keep its data in "
-                f"{self.home}; set HELIX_HOME to a folder outside it (for instance /var/lib/helix), start as another user, "
-                "or use a server of yours: sink.database=external and DATABASE_URL"
-            )
+        if bundle.closed_folder(self.home.parent) is not None:
+            self._place = shelter_of(self.home)
+            return
         mode = stat.S_IMODE(self.home.stat().st_mode)
         if not mode & bundle.OTHERS_MAY_PASS:
             self.home.chmod(mode | bundle.OTHERS_MAY_PASS)  # the home is ours; to pass is not to list
@@ -153,7 +154,7 @@ class EmbeddedServer:
         """Made beside the final place: a creation that was interrupted leaves no half of a database behind."""
         if self.data.exists() and any(self.data.iterdir()):
             raise DatabaseUnavailableError(f"{self.data} is not a database of PostgreSQL; move it away, or set another HELIX_HOME")
-        partial = self.home / "postgres.partial"
+        partial = self._place / "postgres.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         if self._user is not None:

@@ -35,7 +35,9 @@ def test_the_demo_is_ready_to_run(passable_home: Path) -> None:
 
 
 def test_doctor_names_every_part_that_is_not_ready(passable_home: Path) -> None:
-    result = helix(passable_home, "doctor", "--set", "sink.database=external", "--set", "analyzer.backend=groq", "--set", "ray.dashboard=false")
+    result = helix(
+        passable_home, "doctor", "--set", "sink.database=external", "--set", "analyzer.backend=groq", "--set", "ray.dashboard=false"
+    )
     assert result.returncode == 2
     assert "DATABASE_URL is not set" in result.stdout
     assert "GROQ_API_KEY is not set" in result.stdout

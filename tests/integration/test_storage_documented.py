@@ -11,7 +11,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "output.md"
 
 
 def words() -> set[str]:
-    spans = re.findall(r"`([^`]+)`", DOCUMENT.read_text())
+    """Of the document's code: between backticks, and in blocks."""
+    blocks = DOCUMENT.read_text().split("```")
+    spans = [*blocks[1::2], *(span for prose in blocks[::2] for span in re.findall(r"`([^`]+)`", prose))]
     return {word for span in spans for word in re.findall(r"[A-Za-z_0-9]+", span)}
 
 

@@ -1,0 +1,1 @@
+"""Ray shells around Ray-free engines, and the crew that makes them."""
