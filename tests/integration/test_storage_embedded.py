@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage import bundle, embedded
+from helix_ray.storage import bundle, embedded, shelter
 from helix_ray.storage.embedded import EmbeddedServer, embedded_url, stop
 
 FAST = {"fsync": "off"}
