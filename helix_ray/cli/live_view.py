@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.results.table import EMULATOR_NOTICE
+from helix_ray.results.table import SIMULATED
 
 BAR_WIDTH = 24
 LOW, FULL = 0.2, 0.98
@@ -27,7 +27,7 @@ def render(snapshot: MetricsSnapshot) -> RenderableType:
     parts: list[RenderableType] = [head]
     if run.simulated:
         scale = "real time" if run.latency_scale == 1 else f"latencies scaled by {run.latency_scale:g}"
-        parts.append(Text(f"EMULATOR ({scale}). {EMULATOR_NOTICE}", style="bold yellow"))
+        parts.append(Text(f"EMULATOR ({scale}): {SIMULATED}", style="bold yellow"))
     parts.append(_table(snapshot))
     title = Text(f"{run.name or 'run'}  {run.run_id}  {run.backend} {run.model}")
     return Panel(Group(*parts), title=title, title_align="left")

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from helix_ray.records import JsonObject
 
-EMULATOR_NOTICE = "EMULATOR RESULTS: scripted error rates; says nothing about any LLM"
+SIMULATED = "scripted error rates; says nothing about any LLM"
+EMULATOR_NOTICE = f"EMULATOR RESULTS: {SIMULATED}"
 
 
 def render_report(report: JsonObject) -> RenderableType:

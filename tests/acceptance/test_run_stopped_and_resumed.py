@@ -22,7 +22,8 @@ def test_first_ctrl_c_drains_and_resume_completes(start_run: StartRun) -> None:
     assert resumed["run_id"] == report["run_id"]
     assert (resumed["reads_requested"], resumed["reads_stored"]) == (600, 600)
     assert (resumed["lost"], resumed["duplicates"]) == (0, 0)
-    assert resumed["requests"] == 600
+    assert resumed["requests"] - resumed["http_429"] == 600
+    assert resumed["reads_repaid"] == 0
     assert resumed["cost_usd"] > report["cost_usd"]
 
 
