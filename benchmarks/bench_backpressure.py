@@ -1,9 +1,11 @@
 """A source far faster than the analyzers, watched from outside: how deep does the queue get, and does memory stay flat?
 
     .venv/bin/python benchmarks/bench_backpressure.py [SECONDS]
+    .venv/bin/python benchmarks/bench_backpressure.py 600      the ten-minute memory figure
 
-50,000 reads are requested, the API takes a few a second. A second process samples the queue ten times a second through the
-client, as the page does. With 600 seconds or more it also shows the proportional set size of every actor minute by minute.
+Default: 30 seconds. 50,000 reads are requested, the API takes ten a second. A process of its own asks the queue actor itself,
+ten times a second. From 120 seconds on there is also the proportional set size of every actor, minute by minute, and the
+last minute's as a ratio to the second's: flat is 1.
 """
 
 from __future__ import annotations
@@ -14,60 +16,97 @@ import sys
 import time
 from pathlib import Path
 
-from harness import Run, print_table, started_run
+import psutil
+from harness import Run, argument, print_table, started_run
 
 SAMPLER = """
-import sys
+import sys, time
 from pathlib import Path
+from helix_ray.actors import names
 from helix_ray.client import attach
-client = attach(Path(sys.argv[1]))
-while True:
-    view = client.snapshot().queue
-    print(view.waiting, view.redelivered, flush=True)
-    import time; time.sleep(0.1)
+attach(Path(sys.argv[1]))  # sets Ray up for this process
+import ray
+from ray.exceptions import RayError
+queue = ray.get_actor(names.QUEUE, namespace=names.NAMESPACE)
+try:
+    while True:
+        stats = ray.get(queue.stats.remote(), timeout=10)
+        print(stats.waiting, stats.redelivered, flush=True)
+        time.sleep(0.1)
+except RayError:
+    pass  # the run has ended
+ray.shutdown()
 """
+STEADY_MINUTE = 2
+
+
+class Sampler:
+    """The outside observer, started once the run is live."""
+
+    def __init__(self, samples: Path) -> None:
+        self._samples = samples
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, run: Run) -> None:
+        if self._process is None:
+            with self._samples.open("w") as out:
+                command = [sys.executable, "-c", SAMPLER, str(run.home)]
+                self._process = subprocess.Popen(command, stdout=out, env=os.environ.copy(), text=True)
+
+    def stop(self) -> list[int]:
+        """Waiting reads at each look."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+        return [int(line.split()[0]) for line in self._samples.read_text().splitlines()]
 
 
 def actor_memory(run: Run) -> dict[str, float]:
+    """Megabytes by actor."""
     sizes: dict[str, float] = {}
     for process in run.process.children(recursive=True):
-        line = process.cmdline()
-        if line and line[0].startswith("ray::") and "IDLE" not in line[0]:
-            name = f"{line[0].removeprefix('ray::').split('.')[0]} ({process.pid})"
-            sizes[name] = process.memory_full_info().pss / 1e6
+        try:
+            line = process.cmdline()
+            if line and line[0].startswith("ray::") and "IDLE" not in line[0]:
+                name = f"{line[0].removeprefix('ray::').split('.')[0]} ({process.pid})"
+                sizes[name] = process.memory_full_info().pss / 1e6
+        except psutil.Error:
+            continue  # it ended while being looked at
     return sizes
 
 
+def print_memory(minutes: list[dict[str, float]]) -> None:
+    steady, last = minutes[STEADY_MINUTE - 1], minutes[-1]
+    rows = [
+        [name, *(minute.get(name, 0.0) for minute in minutes), f"{last[name] / steady[name]:.3f}" if name in steady else "new"]
+        for name in sorted(last)
+    ]
+    header = ["actor, MB after minute", *(str(number) for number in range(1, len(minutes) + 1)), f"last / minute {STEADY_MINUTE}"]
+    print_table(header, rows)
+
+
 def main() -> None:
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    seconds = argument(__doc__, "SECONDS", 30, least=5)
     settings = ("source.count=50000", f"run.max_duration_s={seconds}", "emulator.requests_per_minute=600", "emulator.latency_scale=0.2")
     minutes: list[dict[str, float]] = []
-    began = time.monotonic()
+    began: list[float] = []
     with started_run(*settings, "ray.dashboard=false") as run:
-        sampler: list[subprocess.Popen[str]] = []
-        samples = run.home.parent / "samples.txt"
+        sampler = Sampler(run.home.parent / "samples.txt")
 
-        def sample(live: Run) -> None:
-            if not sampler:
-                with samples.open("w") as out:
-                    sampler.append(
-                        subprocess.Popen([sys.executable, "-c", SAMPLER, str(live.home)], stdout=out, env=os.environ.copy(), text=True)
-                    )
-            if time.monotonic() - began >= 60 * (len(minutes) + 1):
+        def look(live: Run) -> None:
+            sampler.start(live)
+            began[:] = began or [time.monotonic()]
+            # the last look is a little early: the actors must still be there
+            if time.monotonic() - began[0] >= min(60 * (len(minutes) + 1), seconds - 3) and len(minutes) < seconds // 60:
                 minutes.append(actor_memory(live))
 
-        report = run.watch(sample, timeout_s=seconds + 300)
-        for process in sampler:
-            process.terminate()
-            process.wait(30)
-        seen = [int(line.split()[0]) for line in Path(samples).read_text().splitlines()]
+        report = run.watch(look, timeout_s=seconds + 300)
+        seen = sampler.stop()
     print(f"max_queue_depth {report['max_queue_depth']} (report), {max(seen)} (outside sampler, {len(seen)} samples)")
-    print(f"blocked_seconds {report['blocked_seconds']}, lost {report['lost']}")
-    print(f"held at most {report['max_held']}, status {report['status']}\n")
-    if len(minutes) > 1:
-        names = sorted(minutes[-1])
-        rows = [[name, *(minute.get(name, 0.0) for minute in minutes)] for name in names]
-        print_table(["actor, MB after minute", *(str(index + 1) for index in range(len(minutes)))], rows)
+    print(f"blocked_seconds {report['blocked_seconds']}, held at most {report['max_held']}")
+    print(f"status {report['status']}, stored {report['reads_stored']:,}, lost {report['lost']}, duplicates {report['duplicates']}\n")
+    if len(minutes) >= STEADY_MINUTE:
+        print_memory(minutes)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Why not ``ray.util.queue.Queue``: three experiments, side by side with ours. About a minute on two cores.
 
-    python benchmarks/bench_queue_vs_ray_queue.py [--seconds 3]
+    .venv/bin/python benchmarks/bench_queue_vs_ray_queue.py [--seconds 3]
 
 1. Throughput: one producer and one consumer process, 500 reads of room, reads of 150 bases. Ray's queue blocks per item only
    (its batch calls do not wait), ours takes batches; a row with batches of one read shows the cost of a call alone.
@@ -178,7 +178,7 @@ def starvation_of_theirs() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Ray's queue beside ours: throughput, a killed consumer, 1,001 blocked puts.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each throughput measurement")
     seconds = parser.parse_args().seconds
     temp = tempfile.mkdtemp(prefix="hxq", dir="/tmp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ class Run:
     home: Path
     log: Path
     report_file: Path
-    samples: list[dict[str, Any]] = field(default_factory=list)
 
     def report(self) -> dict[str, Any] | None:
         """None until the run has ended."""
@@ -110,16 +110,43 @@ def role(process: psutil.Process) -> str:
     return "other"
 
 
-def cpu_seconds(run: Run) -> dict[str, float]:
-    """User and system seconds so far, by role."""
-    total: dict[str, float] = {}
-    for process in [run.process, *run.process.children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-            total[role(process)] = total.get(role(process), 0.0) + times.user + times.system
-        except psutil.Error:
-            continue
-    return total
+class CpuMeter:
+    """User and system seconds of each process while the run is live: the last look less the first one.
+
+    To be sampled during the run; by the time there is a report, actors are being dismissed and take their figures along.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, int], float] = {}
+        self._last: dict[tuple[str, int], float] = {}
+
+    def sample(self, run: Run) -> None:
+        starting = not self._first
+        for process in [run.process, *run.process.children(recursive=True)]:
+            try:
+                times = process.cpu_times()
+                key = (role(process), process.pid)
+            except psutil.Error:
+                continue  # it ended while being looked at
+            self._last[key] = times.user + times.system
+            self._first.setdefault(key, self._last[key] if starting else 0.0)
+
+    def spent(self) -> dict[str, float]:
+        """Seconds by role, the dearest first."""
+        total: dict[str, float] = {}
+        for key, seconds in self._last.items():
+            total[key[0]] = total.get(key[0], 0.0) + seconds - self._first[key]
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def argument(doc: str, name: str, default: int, least: int = 1) -> int:
+    """The script's one argument, a whole number; ``--help`` shows the script's docstring."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(name.lower(), metavar=name, type=int, nargs="?", default=default, help=f"at least {least}; default {default}")
+    value = int(getattr(parser.parse_args(), name.lower()))
+    if value < least:
+        parser.error(f"{name} must be at least {least}, found {value}")
+    return value
 
 
 def print_table(header: list[str], rows: list[list[Any]]) -> None:

@@ -222,6 +222,10 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _across_sections(self) -> Config:
+        if self.analyzer.model.startswith("openai/gpt-oss") and self.analyzer.reasoning_effort in ("none", "default"):
+            raise ValueError(
+                f"analyzer.reasoning_effort: {self.analyzer.model} takes low, medium or high, found {self.analyzer.reasoning_effort}"
+            )
         if self.source.batch_size > self.queue.capacity:
             raise ValueError(f"source.batch_size: a batch of {self.source.batch_size} reads never fits a queue of {self.queue.capacity}")
         if self.analyzer.base_url is not None and self.analyzer.backend is not Backend.GROQ:

@@ -6,6 +6,7 @@
     │   ├── InputError          a reads, reference or pairs file
     │   ├── MissingSecretError  a key that the configuration needs is not set
     │   ├── HomeBusyError       another run is live in this HELIX_HOME
+    │   ├── RunBusyError        this run is written by another process
     │   └── DatabaseUnavailableError
     ├── AttachError             no live run to talk to
     ├── RefusedError            exit 4: the provider refuses for good (401, 403, model gone, spend limit)
@@ -54,6 +55,10 @@ class MissingSecretError(StartError):
 
 class HomeBusyError(StartError):
     """Another run is live in this HELIX_HOME."""
+
+
+class RunBusyError(StartError):
+    """Another process, perhaps of another home or machine, writes this run."""
 
 
 class DatabaseUnavailableError(StartError):

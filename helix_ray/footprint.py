@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -11,8 +12,12 @@ SAMPLE_INTERVAL_S = 5.0
 
 @dataclass(slots=True)
 class Footprint:
-    """The peak over all processes of this run: the driver, Ray, the actors, the emulator."""
+    """The peak over all processes of this run: the driver, Ray, the actors, the emulator, and the embedded PostgreSQL.
 
+    The database is no child of ours; ``postmaster_pid_file`` says where its process is found.
+    """
+
+    postmaster_pid_file: Path
     peak_mb: float = 0.0
     _next_at: float = 0.0
     _me: psutil.Process = field(default_factory=psutil.Process)
@@ -23,9 +28,17 @@ class Footprint:
             return
         self._next_at = now + SAMPLE_INTERVAL_S
         total = 0
-        for process in [self._me, *self._me.children(recursive=True)]:
-            try:
-                total += process.memory_full_info().pss
-            except psutil.Error:
-                continue  # it ended while being measured
+        for root in (self._me, self._postmaster()):
+            for process in [] if root is None else [root, *root.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except psutil.Error:
+                    continue  # it ended while being measured
         self.peak_mb = max(self.peak_mb, total / 1e6)
+
+    def _postmaster(self) -> psutil.Process | None:
+        """None when the run uses another database."""
+        try:
+            return psutil.Process(int(self.postmaster_pid_file.read_text().split()[0]))
+        except (OSError, ValueError, IndexError, psutil.Error):
+            return None

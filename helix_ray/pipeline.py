@@ -15,6 +15,7 @@ The driver below moves no read. It makes the actors, watches them, and asks them
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,13 +28,14 @@ from helix_ray.actors.crew import Crew, Failure
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.footprint import Footprint
 from helix_ray.home import RunFile
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.records import JsonObject, RunStatus
+from helix_ray.records import DesiredState, JsonObject, RunStatus
 from helix_ray.reporting import Books, SessionEnd, read_books, write_report
 from helix_ray.signals import Signals
 from helix_ray.supervision.breaker import RestartBreaker
@@ -42,8 +44,10 @@ from helix_ray.supervision.liveness import Liveness
 from helix_ray.throttle.messages import ThrottleStats
 
 TICK_S = 0.5
-HURRY_S = 1.5
-"""What each step of the end may take once the user has asked twice."""
+HURRY_S = 0.8
+"""What each step of the end may take once the user has asked twice: together with Ray's own end that is below 5 s."""
+
+DATABASE_AWAY = (DatabaseLostError, DatabaseUnavailableError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +62,30 @@ class Outcome:
 
 @dataclass(slots=True)
 class Listener:
-    """What the terminal wants to hear. Both are called from the driver's loop."""
+    """What the terminal wants to hear. All are called from the driver's loop."""
 
     started: Callable[[Cluster], None] = lambda _: None
     progress: Callable[[MetricsSnapshot], None] = lambda _: None
     ending: Callable[[Ending], None] = lambda _: None
     ended: Callable[[Outcome], None] = lambda _: None
+    held: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
 class _Watch:
     """What the driver remembers between two looks."""
 
-    started_at: float
+    run_info: JsonObject
+    started_at: float = field(default_factory=time.monotonic)
     liveness: Liveness = field(default_factory=Liveness)
     breaker: RestartBreaker = field(default_factory=RestartBreaker)
     pings: dict[str, Any] = field(default_factory=dict)
-    epoch: str | None = None
-    rows_at_open: int = 0  # reads that the newest queue was told are done
+    epoch: str | None = None  # of the queue that was told what is done
+    rows_at_open: int = 0  # reads that this queue was told are done
+    throttle_restored: bool = False  # the throttle was told what is spent, so it grants
     queue: QueueHistory = field(default_factory=QueueHistory)
-    source_error: str | None = None
+    desired: DesiredState = field(default_factory=DesiredState)
+    loop_error: str | None = None
     snapshot: MetricsSnapshot | None = None
     bottlenecks: Counter[str] = field(default_factory=Counter)  # looks at which each was the bottleneck
 
@@ -89,30 +97,30 @@ class Pipeline:
         self._plan = plan
         self._listener = listener or Listener()
         self._hold = hold
-        self._footprint = Footprint()
+        self._footprint = Footprint(plan.home / "postgres" / "postmaster.pid")
 
     def run(self) -> Outcome:
-        """Runs to an ending. Raises what kept it from starting; after that every ending is an `Outcome`."""
+        """Runs to an ending. Raises what kept it from starting; once the run has its row, every ending is an `Outcome`."""
         plan = self._plan
         with ExitStack() as stack:
+            signals = stack.enter_context(Signals())
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
-            signals = stack.enter_context(Signals())  # after ray.init, which installs handlers of its own
+            signals.install()  # once more: ray.init has handlers of its own
             base_url = self._base_url(stack)
             crew = Crew(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url)
-            watch = self._start(crew, cluster)
+            watch = _Watch(self._run_info(cluster))
+            self._create(crew, watch)
+            signals.arm()
+            self._record_start()
             self._run_file(cluster, base_url).write(plan.home)
             stack.callback(RunFile.remove, plan.home)
-            self._listener.started(cluster)
-            ending = self._watch(crew, watch, signals)
+            ending = self._go(crew, cluster, watch, signals)
             self._listener.ending(ending)
-            self._drain(crew, watch, ending, signals)
-            outcome = self._conclude(crew, watch, ending)
-            crew.ask(names.METRICS, "set_run", {"status": outcome.ending.status.value, "reason": outcome.ending.reason}, timeout_s=HURRY_S)
+            outcome = self._end(crew, watch, ending, signals)
             self._listener.ended(outcome)
-            if self._hold and signals.count < 2:
-                crew.dismiss(keep=(names.METRICS,))
+            if self._hold and not signals.hurry:
+                self._listener.held()
                 signals.wait_for_one_more()
-            crew.dismiss()
         return outcome
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,36 +133,53 @@ class Pipeline:
         stack.callback(emulator.stop)
         return emulator.url
 
-    def _start(self, crew: Crew, cluster: Cluster) -> _Watch:
-        """Services first, then those who use them; producers last, when everything behind them is there."""
-        plan = self._plan
-        record = (lambda ledger: ledger.resume_run(plan.run_id)) if plan.resumed else (lambda ledger: ledger.start_run(plan.row))
-        with_ledger(plan.database_url, record)
-        crew.create([names.METRICS, names.CONTROL, names.QUEUE, names.THROTTLE, names.SINK])
-        _must(crew.ask(names.METRICS, "set_run", self._run_info(cluster)))
-        _must(crew.ask(names.THROTTLE, "restore", plan.spent_before))
-        watch = _Watch(started_at=time.monotonic())
-        _must(self._open_queue(crew, watch))
-        crew.create(crew.analyzers)
-        crew.create(crew.producers)
-        crew.start_loops(crew.analyzers)
-        crew.start_loops(crew.producers)
-        for name in [*crew.services, *crew.analyzers, *crew.producers]:
-            watch.liveness.watch(name, time.monotonic())
-        return watch
+    @staticmethod
+    def _create(crew: Crew, watch: _Watch) -> None:
+        """Every actor answers; nothing flows, since the queue is not opened and the throttle grants nothing yet."""
+        for group in (crew.services, crew.analyzers, crew.producers):
+            for name, incarnation in crew.create(group).items():
+                watch.liveness.watch(name, time.monotonic())
+                watch.liveness.answered(name, incarnation, time.monotonic())
 
-    def _open_queue(self, crew: Crew, watch: _Watch) -> Any:
+    def _record_start(self) -> None:
+        plan = self._plan
+        with_ledger(plan.database_url, lambda ledger: ledger.resume_run(plan.run_id) if plan.resumed else ledger.start_run(plan.row))
+
+    def _go(self, crew: Crew, cluster: Cluster, watch: _Watch, signals: Signals) -> Ending:
+        """Lets reads flow, consumers first, and watches until there is a reason to end. A defect of ours is a reason, too."""
+        try:
+            crew.ask(names.METRICS, "set_run", watch.run_info)
+            self._restore_throttle(crew, watch)
+            self._open_queue(crew, watch)
+            crew.start_loops(crew.analyzers)
+            crew.start_loops(crew.producers)
+            self._listener.started(cluster)
+            return self._watch(crew, watch, signals)
+        except Exception as error:  # noqa: BLE001  (becomes the ending: reads are in flight and must be stored)
+            traceback.print_exc()
+            return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
+
+    def _open_queue(self, crew: Crew, watch: _Watch) -> None:
         """Tells a new queue what is done; only then does it take reads."""
         done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(self._plan.run_id))
         epoch = crew.ask(names.QUEUE, "open", done, len(crew.producers))
         if not isinstance(epoch, Failure):
             watch.epoch, watch.rows_at_open = epoch, sum(stop - start for start, stop in done)
-        return epoch
+
+    def _restore_throttle(self, crew: Crew, watch: _Watch) -> None:
+        """Tells a new throttle what the run has spent; only then does it grant."""
+        spent = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id))
+        watch.throttle_restored = not isinstance(crew.ask(names.THROTTLE, "restore", spent), Failure)
 
     def _run_file(self, cluster: Cluster, base_url: str | None) -> RunFile:
-        plan, emulator_url = self._plan, base_url if self._plan.simulated else None
+        plan, own_emulator = self._plan, self._plan.config.analyzer.backend is Backend.EMULATOR
         return RunFile.for_this_process(
-            plan.run_id, cluster.address, names.NAMESPACE, cluster.dashboard_url, cluster.token_path, emulator_url=emulator_url
+            plan.run_id,
+            cluster.address,
+            names.NAMESPACE,
+            cluster.dashboard_url,
+            cluster.token_path,
+            emulator_url=base_url if own_emulator else None,
         )
 
     def _run_info(self, cluster: Cluster) -> JsonObject:
@@ -165,7 +190,7 @@ class Pipeline:
             "backend": config.analyzer.backend.value,
             "simulated": self._plan.simulated,
             "model": config.analyzer.model,
-            "latency_scale": config.emulator.latency_scale if self._plan.simulated else 1.0,
+            "latency_scale": config.emulator.latency_scale if config.analyzer.backend is Backend.EMULATOR else 1.0,
             "requested": config.source.count,
             "rows_before": self._plan.rows_before,
             "max_cost_usd": config.throttle.max_cost_usd,
@@ -177,8 +202,7 @@ class Pipeline:
 
     def _watch(self, crew: Crew, watch: _Watch, signals: Signals) -> Ending:
         while True:
-            facts = self._look(crew, watch, signals)
-            ending = decide(facts)
+            ending = decide(self._look(crew, watch, signals))
             if ending is not None:
                 return ending
             if watch.snapshot is not None:
@@ -194,32 +218,37 @@ class Pipeline:
         answers = {name: value for name, value in crew.ask_all(calls, timeout_s=2.0).items() if not isinstance(value, Failure)}
         throttle, sink = answers.get(names.THROTTLE), answers.get(names.SINK)
         queue: QueueStats | None = answers.get(names.QUEUE)
-        desired = answers.get(names.CONTROL)
-        watch.snapshot = answers.get(names.METRICS, watch.snapshot)
+        watch.desired = answers.get(names.CONTROL, watch.desired)
         if queue is not None:
-            self._note_queue(crew, watch, queue)
+            watch.queue.note(queue)
         if sink is not None:
             watch.breaker.progress(sink.committed_reads)
+        self._note_snapshot(crew, watch, answers.get(names.METRICS))
         self._keep_alive(crew, watch, now)
-        self._note_producers(crew, watch)
+        self._refill(crew, watch, queue)
+        self._note_loops(crew, watch)
         return Facts(
             elapsed_s=now - watch.started_at,
             max_duration_s=self._plan.config.run.max_duration_s,
             signals=signals.count,
-            asked_to=desired.ending if desired else None,
+            asked_to=watch.desired.ending,
             all_stored=queue is not None and _is_through(queue, len(crew.producers)),
             budget_exhausted=_budget_message(throttle) if throttle and throttle.budget_exhausted else None,
             refused=throttle.refused if throttle else None,
-            source_error=watch.source_error,
+            source_error=watch.loop_error,
             sink_error=sink.fatal_error if sink else None,
             storm="actors keep dying and nothing is stored; see the logs of Ray" if watch.breaker.is_open else None,
         )
 
-    def _note_queue(self, crew: Crew, watch: _Watch, queue: QueueStats) -> None:
-        if queue.epoch != watch.epoch:  # a new queue knows nothing until it is told what is done
-            self._open_queue(crew, watch)
-            crew.start_loops(crew.producers)  # whoever had offered everything offers again what has no row
-        watch.queue.note(queue)
+    @staticmethod
+    def _note_snapshot(crew: Crew, watch: _Watch, snapshot: MetricsSnapshot | None) -> None:
+        """A metrics actor that has just restarted does not know the run; until it does, nobody may take it for another."""
+        if snapshot is None:
+            return
+        if snapshot.run.run_id:
+            watch.snapshot = snapshot
+        else:
+            crew.send(names.METRICS, "set_run", watch.run_info)
 
     def _keep_alive(self, crew: Crew, watch: _Watch, now: float) -> None:
         """Pings those who are due, and restarts those who hang. Who died is restarted by Ray."""
@@ -231,53 +260,78 @@ class Pipeline:
             del watch.pings[name]
             if isinstance(answer, Failure):
                 watch.liveness.failed(name, now)
+                if answer.kind == "raised":
+                    watch.loop_error = f"{name}: {answer.error}"
             elif watch.liveness.answered(name, str(answer), now):
                 watch.breaker.restarted(now)
-                if name == names.THROTTLE:
-                    crew.ask(name, "restore", with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id)))
-                if name == names.METRICS and watch.snapshot is not None:
-                    crew.ask(name, "set_run", watch.snapshot.run)
+                watch.throttle_restored &= name != names.THROTTLE
         for name in watch.liveness.overdue(now):
             watch.pings.pop(name, None)
         for name in watch.liveness.hung():
             crew.restart(name)
 
+    def _refill(self, crew: Crew, watch: _Watch, queue: QueueStats | None) -> None:
+        """A queue or a throttle that started again is empty and waits to be told; without the database it waits longer."""
+        try:
+            if queue is not None and queue.epoch != watch.epoch:
+                self._open_queue(crew, watch)
+                crew.start_loops(crew.producers)  # whoever had offered everything offers again what has no row
+            if not watch.throttle_restored:
+                self._restore_throttle(crew, watch)
+        except DATABASE_AWAY:
+            return  # the next look tries again; the sink says when the database is lost for good
+
     @staticmethod
-    def _note_producers(crew: Crew, watch: _Watch) -> None:
+    def _note_loops(crew: Crew, watch: _Watch) -> None:
+        """A loop may end well, never with an error: bad input, or a defect."""
         for name, result in crew.ended_loops().items():
             if isinstance(result, Failure) and result.kind == "raised":
-                watch.source_error = f"{name}: {result.error}"
+                watch.loop_error = f"{name}: {result.error}"
 
     # ── drain and stop ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _drain(self, crew: Crew, watch: _Watch, ending: Ending, signals: Signals) -> None:
-        """Input first, then the requests in flight, then what they brought: each step leaves nothing for the one before."""
-        patience = HURRY_S if ending.hurry else self._plan.config.run.drain_timeout_s
-        self._patiently(crew, {names.QUEUE: ("close_input",)}, 5.0, signals)
-        self._patiently(crew, {names.QUEUE: ("close_leases",)}, 5.0, signals)
-        self._patiently(crew, dict.fromkeys(crew.analyzers, ("drain", patience)), patience + 10.0, signals)
-        self._patiently(crew, {names.SINK: ("flush",)}, self._plan.config.sink.statement_timeout_s + 5.0, signals)
-        last = crew.ask(names.QUEUE, "stats", timeout_s=HURRY_S)
-        if not isinstance(last, Failure) and last.epoch == watch.epoch:
-            watch.queue.note(last)
+    def _end(self, crew: Crew, watch: _Watch, ending: Ending, signals: Signals) -> Outcome:
+        """Input first, then the requests in flight, then what they brought: each step leaves nothing for the one before.
+
+        The counts are taken when nobody is left who could change them.
+        """
+        hurried = ending.hurry or signals.hurry
+        patience = HURRY_S / 2 if hurried else self._plan.config.run.drain_timeout_s
+        crew.send(names.CONTROL, "in_effect", watch.desired.version)
+        self._step(crew, [names.QUEUE], ("close_input",), 5.0, signals)
+        self._step(crew, [names.QUEUE], ("close_leases",), 5.0, signals)
+        drained = self._step(crew, crew.analyzers, ("drain", patience), 2 * HURRY_S if hurried else patience + 10.0, signals)
+        if not drained:  # requests in flight are given up now, and put on record as possibly billed
+            self._step(crew, crew.analyzers, ("drain", HURRY_S / 2), 2 * HURRY_S, signals)
+        self._step(crew, [names.SINK], ("flush",), HURRY_S if hurried else self._plan.config.sink.statement_timeout_s + 5.0, signals)
+        crew.dismiss([*crew.producers, *crew.analyzers])
+        self._step(crew, [names.SINK], ("stop",), HURRY_S, signals)
+        outcome = self._conclude(crew, watch, ending, hurried or signals.hurry)
+        crew.ask(names.METRICS, "set_run", {"status": outcome.ending.status.value, "reason": outcome.ending.reason}, timeout_s=HURRY_S)
+        crew.dismiss([name for name in crew.services if name != names.METRICS])
+        return outcome
 
     @staticmethod
-    def _patiently(crew: Crew, calls: dict[str, tuple[Any, ...]], timeout_s: float, signals: Signals) -> None:
-        """Waits for these calls, but not much longer once a second signal says: now."""
-        references = {name: crew.send(name, *call) for name, call in calls.items()}
+    def _step(crew: Crew, actor_names: list[str], call: tuple[Any, ...], timeout_s: float, signals: Signals) -> bool:
+        """Whether these calls ended in time; there is little time left once a second signal says: now."""
+        references = {name: crew.send(name, *call) for name in actor_names}
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            answers = crew.collect(references, timeout_s=0.3)
+        while True:
+            answers = crew.collect(references, timeout_s=min(0.2, timeout_s))
             if not any(isinstance(answer, Failure) and answer.kind == "timeout" for answer in answers.values()):
-                return
-            if signals.count > 1:
-                deadline = min(deadline, time.monotonic() + HURRY_S)
+                return True
+            if signals.hurry:
+                deadline = min(deadline, time.monotonic() + HURRY_S / 2)
+            if time.monotonic() >= deadline:
+                return False
 
-    def _conclude(self, crew: Crew, watch: _Watch, ending: Ending) -> Outcome:
+    def _conclude(self, crew: Crew, watch: _Watch, ending: Ending, hurried: bool) -> Outcome:
         self._footprint.sample(float("inf"))
-        throttle = crew.ask(names.THROTTLE, "stats", timeout_s=HURRY_S)
-        sink = crew.ask(names.SINK, "stats", timeout_s=HURRY_S)
-        books = read_books(self._plan)
+        answers = crew.ask_all(dict.fromkeys((names.QUEUE, names.THROTTLE, names.SINK), "stats"), timeout_s=HURRY_S)
+        queue, throttle, sink = (None if isinstance(answer, Failure) else answer for answer in answers.values())
+        if queue is not None and queue.epoch == watch.epoch:
+            watch.queue.note(queue)
+        books = read_books(self._plan, timeout_s=2 * HURRY_S if hurried else 30.0)
         if not isinstance(books, Books):
             ending = Ending(RunStatus.FAILED, f"{ending.reason}; then the database could not be asked: {books}")
         end = SessionEnd(
@@ -286,8 +340,8 @@ class Pipeline:
             peak_pss_mb=self._footprint.peak_mb,
             queue=watch.queue.stats,
             rows_at_open=watch.rows_at_open,
-            throttle=None if isinstance(throttle, Failure) else throttle,
-            sink=None if isinstance(sink, Failure) else sink,
+            throttle=throttle,
+            sink=sink,
             bottleneck=watch.bottlenecks.most_common(1)[0][0] if watch.bottlenecks else None,
         )
         return Outcome(ending, write_report(self._plan, end, books if isinstance(books, Books) else None))
@@ -303,9 +357,3 @@ def _budget_message(throttle: ThrottleStats) -> str:
         f"budget: ${throttle.spent_usd:.6f} of throttle.max_cost_usd ${throttle.max_cost_usd:.2f} is spent, "
         "and the worst case of one more request would pass it"
     )
-
-
-def _must(answer: Any) -> Any:
-    if isinstance(answer, Failure):
-        raise answer.error
-    return answer

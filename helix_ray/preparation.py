@@ -10,12 +10,13 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 from helix_ray import __version__
 from helix_ray.analysis.prices import price_of
+from helix_ray.backends.chat import TransportFailure
+from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.config_file import parse_config
@@ -42,13 +43,9 @@ class Plan:
     api_key: Secret | None
     source: SourceFacts
     row: RunRow
+    simulated: bool  # the answers are an emulator's: ours, or one behind analyzer.base_url
     resumed: bool = False
     rows_before: int = 0
-    spent_before: Decimal = Decimal(0)
-
-    @property
-    def simulated(self) -> bool:
-        return self.config.analyzer.backend is Backend.EMULATOR
 
     @property
     def sends_files_outside(self) -> bool:
@@ -102,15 +99,37 @@ def check_key(config: Config, secrets: Secrets) -> Secret | None:
             return None
 
 
+def check_backend(config: Config, secrets: Secrets) -> tuple[Secret | None, bool]:
+    """The API key, and whether an emulator answers. Price, key and address are known to be usable; no completion is sent."""
+    key = check_key(config, secrets)
+    if key is None:
+        return None, False
+    price_of(config.analyzer.model)
+    if config.analyzer.base_url is None:
+        asyncio.run(GroqChat(key.reveal(), None, connections=1).aclose())  # refuses what is no key
+        return key, config.analyzer.backend is Backend.EMULATOR
+    return key, asyncio.run(_is_emulator(key, config.analyzer.base_url))
+
+
+async def _is_emulator(key: Secret, base_url: str) -> bool:
+    """Asks who is behind an address of the user's own, by GET /models: an emulator says so in each answer."""
+    chat = GroqChat(key.reveal(), base_url, connections=1)
+    try:
+        reply = await chat.models(timeout_s=START_DEADLINE_S / 2)
+    finally:
+        await chat.aclose()
+    if isinstance(reply, TransportFailure):
+        raise ConfigError("analyzer.base_url", [f"{base_url} does not answer ({reply.error_kind}: {reply.message}); is the server up?"])
+    return reply.headers.get("server", "").startswith("helix-emulator")
+
+
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     """A new run."""
-    api_key = check_key(config, secrets)
-    if config.analyzer.backend is not Backend.ALIGNER:
-        price_of(config.analyzer.model)
+    api_key, simulated = check_backend(config, secrets)
     source = check_source(config)
     url = open_database(config, home, secrets)
     run_id = str(uuid.uuid4())
-    return Plan(config, run_id, home, url, api_key, source, _row(config, run_id, source))
+    return Plan(config, run_id, home, url, api_key, source, _row(config, run_id, source), simulated)
 
 
 def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
@@ -150,9 +169,9 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         )
     if changed and not accept_changes:
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
-    api_key = check_key(config, secrets)
+    api_key, simulated = check_backend(config, secrets)
     url = open_database(config, home, secrets)
-    return Plan(config, stored.run_id, home, url, api_key, source, row, True, stored.rows, stored.cost_usd)
+    return Plan(config, stored.run_id, home, url, api_key, source, row, simulated, resumed=True, rows_before=stored.rows)
 
 
 def _differences(before: Config, after: Config) -> list[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.actors.sink_stats import SinkStats
-from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.messages import QueueStats
@@ -50,12 +53,21 @@ def report_path(home: Path, run_id: str) -> Path:
 
 
 def resume_command(home: Path, run_id: str) -> str:
-    """What to type to go on with the run; HELIX_HOME is named where it is not the default of the working directory."""
-    prefix = "" if home.resolve() == (Path.cwd() / ".helix").resolve() else f"HELIX_HOME={home} "
-    return f"{prefix}python -m helix_ray.run --resume {run_id}"
+    """What to type in this directory to go on with the run: this interpreter, and HELIX_HOME where it is not the default."""
+    prefix = "" if home.resolve() == (Path.cwd() / ".helix").resolve() else f"HELIX_HOME={shlex.quote(str(home))} "
+    return f"{prefix}{shlex.quote(_interpreter())} -m helix_ray.run --resume {run_id}"
 
 
-def read_books(plan: Plan) -> Books | DatabaseLostError | DatabaseUnavailableError:
+def _interpreter() -> str:
+    """As short as it works: ``python`` when that is this one, else a path, relative below the working directory."""
+    here = Path(sys.executable)
+    found = shutil.which("python")
+    if found is not None and Path(found) == here:
+        return "python"
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
+
+
+def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | DatabaseUnavailableError:
     """What the database says of the whole run, or why it says nothing."""
 
     async def read(ledger: PostgresLedger) -> Books:
@@ -63,7 +75,7 @@ def read_books(plan: Plan) -> Books | DatabaseLostError | DatabaseUnavailableErr
         return Books(await ledger.counts(run_id), await ledger.accuracy(run_id), await ledger.agreement(run_id))
 
     try:
-        return with_ledger(plan.database_url, read)
+        return with_ledger(plan.database_url, read, timeout_s)
     except (DatabaseLostError, DatabaseUnavailableError) as error:
         return error
 
@@ -73,7 +85,8 @@ def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject
     report = build_report(_session(plan, end, books), _admission(end.queue), _stored(books))
     save_report(report, report_path(plan.home, plan.run_id))
     if books is not None:
-        with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, report))
+        with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the books were read: the file has it all
+            with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, report))
     return report
 
 
@@ -94,7 +107,7 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         status=end.ending.status,
         reason=end.ending.reason,
         backend=plan.config.analyzer.backend.value,
-        simulated=plan.config.analyzer.backend is Backend.EMULATOR,
+        simulated=plan.simulated,
         requested=plan.config.source.count if synthetic else total,
         rows_before=plan.rows_before,
         rows_at_open=end.rows_at_open,

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a count that the driver looks at: the first asks for a drain, the second for the end."""
+"""Ctrl-C and SIGTERM: an interruption while a run starts, a count once it is under way (the first drains, the second ends)."""
 
 from __future__ import annotations
 
@@ -11,25 +11,39 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Installed on entering, the earlier handlers restored on leaving. Main thread only."""
+    """Installed on entering, the earlier handlers restored on leaving. Main thread only.
+
+    Until `arm`, a signal raises KeyboardInterrupt: nothing flows yet, so there is nothing to drain.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self._armed = False
         self._event = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in HANDLED:
-            self._before[number] = signal.signal(number, self._note)
+        self._before = {number: signal.getsignal(number) for number in HANDLED}
+        self.install()
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        self._event.set()
+    def install(self) -> None:
+        """Once more after ``ray.init``, which sets a handler of its own."""
+        for number in HANDLED:
+            signal.signal(number, self._note)
+
+    def arm(self) -> None:
+        """From now on signals are counted."""
+        self._armed = True
+
+    @property
+    def hurry(self) -> bool:
+        """Asked twice: stop now."""
+        return self.count > 1
 
     def wait(self, seconds: float) -> None:
         """Sleeps, but not through a signal."""
@@ -41,3 +55,9 @@ class Signals:
         seen = self.count
         while self.count == seen:
             self.wait(1.0)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._armed:
+            raise KeyboardInterrupt
+        self.count += 1
+        self._event.set()

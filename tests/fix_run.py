@@ -14,9 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 DEADLINE_S = 150.0
+SECRETS = ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")
+
+
+def helix(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command ``helix`` in a second terminal, without the secrets of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return subprocess.run(
+        [sys.executable, "-c", "from helix_ray.cli import main; main()", *arguments],
+        env={**kept, "HELIX_HOME": str(home), "COLUMNS": "200", **environment},
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
 
 
 @dataclass
@@ -46,12 +62,53 @@ class Run:
     def wait_for_output(self, text: str, timeout_s: float = DEADLINE_S) -> None:
         self.wait_until(f"output {text!r}", lambda run: text in run.output, timeout_s)
 
-    def wait_for_stored_reads(self, timeout_s: float = DEADLINE_S) -> None:
+    def wait_for_stored_reads(self, more_than: int = 0, timeout_s: float = DEADLINE_S) -> None:
         """Until a progress line shows that the run is well under way."""
-        self.wait_until("storing reads", lambda run: re.search(r"RUNNING: stored [1-9]", run.output) is not None, timeout_s)
+        self.wait_until(f"storing more than {more_than} reads", lambda run: run.stored > more_than, timeout_s)
+
+    def wait_for_report(self, timeout_s: float = DEADLINE_S) -> dict[str, Any]:
+        """The report of a held run, which goes on living."""
+        self.wait_until("the report", lambda run: run.report_file.exists(), timeout_s)
+        return self._report()
+
+    @property
+    def stored(self) -> int:
+        """Rows, by the last progress line."""
+        lines = re.findall(r"^[A-Z]+: stored ([\d,]+)", self.output, re.MULTILINE)
+        return int(lines[-1].replace(",", "")) if lines else 0
+
+    def actor_pids(self, kind: str) -> set[int]:
+        """The processes of this actor class, by their titles."""
+        found = set()
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                line = process.cmdline()
+            except psutil.Error:
+                continue  # it ended while being looked at
+            if line and line[0].startswith(f"ray::{kind}"):
+                found.add(process.pid)
+        return found
+
+    def kill_one(self, kind: str) -> None:
+        """SIGKILL to one actor of this class; returns when its successor runs."""
+        self.wait_until(f"{kind} runs", lambda run: bool(run.actor_pids(kind)))
+        before = self.actor_pids(kind)
+        os.kill(min(before), signal.SIGKILL)
+        self.wait_until(f"a successor of {kind}", lambda run: bool(run.actor_pids(kind) - before), timeout_s=60)
+
+    def status(self) -> dict[str, Any]:
+        """``helix status --json``, as another process sees the live run."""
+        result = helix(self.home, "status", "--json")
+        assert result.returncode == 0, result.stdout + result.stderr
+        return dict(json.loads(result.stdout))
 
     def interrupt(self) -> None:
+        """Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
+
+    def terminate(self) -> None:
+        """What `docker stop` and systemd send."""
+        self.process.send_signal(signal.SIGTERM)
 
     def finish(self, timeout_s: float = DEADLINE_S) -> tuple[int, dict[str, Any]]:
         """The exit code and the report (empty when there is none)."""
@@ -59,8 +116,10 @@ class Run:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             pytest.fail(f"the run did not end within {timeout_s} s; output:\n{self.output}")
-        report = json.loads(self.report_file.read_text()) if self.report_file.exists() else {}
-        return code, report
+        return code, self._report()
+
+    def _report(self) -> dict[str, Any]:
+        return dict(json.loads(self.report_file.read_text())) if self.report_file.exists() else {}
 
 
 StartRun = Callable[..., Run]
@@ -70,19 +129,33 @@ StartRun = Callable[..., Run]
 def start_run(tmp_path: Path, passable_home: Path) -> Iterator[StartRun]:
     """``start_run("source.count=100", ..., config=PATH, args=[...])`` starts a run; all runs of a test share one home.
 
+    ``start_run(pasted="...")`` hands a whole command line to a shell in the same working directory, as a user pastes it, with
+    no HELIX_HOME of its own; the report is then the one in the home.
     The home is not below ``tmp_path``: pytest closes that folder to others, and as root PostgreSQL runs as another user.
     """
     runs: list[Run] = []
+    clean = {name: value for name, value in os.environ.items() if name not in SECRETS}
 
-    def start(*overrides: str, config: Path | None = None, args: list[str] | None = None, env: dict[str, str] | None = None) -> Run:
+    def start(
+        *overrides: str,
+        config: Path | None = None,
+        args: list[str] | None = None,
+        env: dict[str, str] | None = None,
+        pasted: str | None = None,
+    ) -> Run:
         number = len(runs)
         report = tmp_path / f"report-{number}.json"
         log = tmp_path / f"run-{number}.log"
-        command = [sys.executable, "-m", "helix_ray.run"]
-        command += [str(config)] if config else []
-        command += [part for override in overrides for part in ("--set", override)]
-        command += [*(args or []), "--report", str(report)]
-        clean = {name: value for name, value in os.environ.items() if name not in ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")}
+        environment = {**clean, "HELIX_HOME": str(passable_home), **(env or {})}
+        if pasted is None:
+            command = [sys.executable, "-m", "helix_ray.run"]
+            command += [str(config)] if config else []
+            command += [part for override in overrides for part in ("--set", override)]
+            command += [*(args or []), "--report", str(report)]
+        else:
+            command = ["/bin/sh", "-c", pasted]
+            del environment["HELIX_HOME"]
+            report = passable_home / "reports" / f"{pasted.split()[-1]}.json"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,
@@ -90,7 +163,7 @@ def start_run(tmp_path: Path, passable_home: Path) -> Iterator[StartRun]:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=tmp_path,
-                env={**clean, "HELIX_HOME": str(passable_home), **(env or {})},
+                env=environment,
                 start_new_session=True,
             )
         run = Run(process, passable_home, log, report)

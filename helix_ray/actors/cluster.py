@@ -9,6 +9,8 @@ import hashlib
 import os
 import secrets
 import shutil
+import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,7 @@ from typing import Any
 
 from helix_ray.actors import names
 from helix_ray.config import RayConfig
+from helix_ray.errors import ConfigError, StartError
 
 KEPT_SESSIONS = 2
 """Log folders of earlier runs that are kept; Ray itself never deletes any."""
@@ -53,6 +56,8 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     """Ray for this process and its actors; shut down on leaving."""
     token_path = prepare_environment(home)
     temp = _temp_dir(home)
+    if config.dashboard and config.dashboard_port is not None:
+        _check_free(config.dashboard_port)
     import ray  # noqa: PLC0415  (after the environment is set)
 
     context = ray.init(
@@ -80,11 +85,25 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
         ray.shutdown()
 
 
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError("ray.dashboard_port", [f"port {port} cannot be used: {error.strerror}; set another, or null"]) from None
+
+
 def _temp_dir(home: Path) -> Path:
     """A short path of this home's own (a UNIX socket's path has at most 107 bytes), cleared of old sessions."""
     digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:10]
-    temp = Path(tempfile.gettempdir()) / f"helix-ray-{os.getuid()}-{digest}"
-    temp.mkdir(mode=0o700, exist_ok=True)
+    private = Path(tempfile.gettempdir()) / f"helix-{os.getuid()}-{digest}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    status = private.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise StartError(f"{private} must be a folder of yours that nobody else may enter; remove it, or set TMPDIR to another folder")
+    temp = private / "ray"  # Ray opens its own folder to everybody
+    temp.mkdir(exist_ok=True)
     sessions = sorted((path for path in temp.glob("session_20*") if not path.is_symlink()), key=lambda path: path.name)
     for old in sessions[: -KEPT_SESSIONS or None]:
         with suppress(OSError):

@@ -23,9 +23,11 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
+from helix_ray.errors import StartError
 from helix_ray.secrets import Secret
 
 CALL_TIMEOUT_S = 10.0
+CREATION_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Crew:
             # above any size to which requests_in_flight can be raised live
             self._plan[name] = (AnalyzerActor, (index, text, api_key, base_url, run_id), 2048)
 
-    def create(self, actor_names: list[str]) -> None:
-        """Creates these actors and waits until each answers."""
+    def create(self, actor_names: list[str]) -> dict[str, str]:
+        """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actor_names:
             plain, arguments, concurrency = self._plan[name]
             self._handles[name] = (
@@ -77,7 +79,13 @@ class Crew:
                 )
                 .remote(*arguments)
             )
-        ray.get([self._handles[name].ping.remote() for name in actor_names], timeout=120)
+        answers = self.collect({name: self.send(name, "ping") for name in actor_names}, CREATION_TIMEOUT_S)
+        for name, answer in answers.items():
+            if isinstance(answer, Failure):
+                raise StartError(
+                    f"{name} did not come up: {answer.kind} after {CREATION_TIMEOUT_S:g} s at most; is the machine overloaded?"
+                )
+        return answers
 
     def start_loops(self, actor_names: list[str]) -> None:
         """Starts ``run`` of these actors, where it does not run; Ray runs it again by itself in a restarted actor."""
@@ -114,11 +122,12 @@ class Crew:
         """Kills a hung actor; Ray brings it back empty."""
         ray.kill(self._handles[name], no_restart=False)
 
-    def dismiss(self, keep: tuple[str, ...] = ()) -> None:
-        """Ends every actor but ``keep``. By now nothing of value is left in them."""
-        for name in [name for name in self._handles if name not in keep]:
-            ray.kill(self._handles.pop(name), no_restart=True)
-            self._loops.pop(name, None)
+    def dismiss(self, actor_names: list[str]) -> None:
+        """Ends these actors. By now nothing of value is left in them."""
+        for name in actor_names:
+            if name in self._handles:
+                ray.kill(self._handles.pop(name), no_restart=True)
+                self._loops.pop(name, None)
 
 
 def _result(reference: Any) -> Any:

@@ -29,10 +29,11 @@ class ResultMaker:
         self._schema_hash = schema_hash
 
     def preset(self, job: Job, now: datetime) -> ReadResult:
-        """A read whose source already named its ending: unplaced, filtered or malformed."""
+        """A read whose source already named its ending: unplaced, filtered or malformed. Only dead letters have an error kind."""
         read = job.read
         assert read.disposition is not None
-        return ReadResult(read, read.disposition, score(read.truth, ()), queue_ms=job.queue_ms, error_kind=read.reason, finished_at=now)
+        error = None if read.reason is None else printable(read.reason, MAX_ERROR)
+        return ReadResult(read, read.disposition, score(read.truth, ()), queue_ms=job.queue_ms, error=error, finished_at=now)
 
     def aligned(self, job: Job, now: datetime) -> ReadResult:
         """The aligner's own answer."""

@@ -41,7 +41,7 @@ class GroqChat:
             raise MissingSecretError("GROQ_API_KEY is not a key: it must be printable ASCII without blanks; copy it again from the console")
         self._key = api_key
         self._key_bytes = api_key.encode()
-        self._base_url = _checked_base_url(base_url or DEFAULT_BASE_URL)
+        self._base_url = checked_base_url(base_url or DEFAULT_BASE_URL)
         self._client = AsyncGroq(
             api_key=api_key,
             base_url=self._base_url,
@@ -89,7 +89,7 @@ class GroqChat:
         return TransportFailure(kind, error_kind, message, latency_s)
 
 
-def _checked_base_url(text: str) -> str:
+def checked_base_url(text: str) -> str:
     """Scheme and host, without the path that the SDK appends itself."""
     try:
         url = httpx.URL(text)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.results.table import SIMULATED
+from helix_ray.results.report import SIMULATED
 
 BAR_WIDTH = 24
 LOW, FULL = 0.2, 0.98

@@ -65,6 +65,8 @@ def run(
         raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
     path = config or config_option
     given = load_config(path or shipped_configs() / "demo.yaml", list(overrides or ())) if path or resume is None else None
+    if report is not None:
+        _check_writable(report)
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()  # so that no child process and no Ray worker inherits them
     home = helix_home()
@@ -80,6 +82,13 @@ def run(
         finally:
             terminal.close()
     sys.exit(outcome.exit_code)
+
+
+def _check_writable(report: Path) -> None:
+    """A report that cannot be written should be known before the run, not after it."""
+    folder = report.absolute().parent
+    if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"--report {report}", ["not a file in a folder that exists and may be written to"])
 
 
 def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str | None, accept_changes: bool) -> Plan:

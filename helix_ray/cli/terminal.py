@@ -14,7 +14,8 @@ from helix_ray.cli.live_view import render
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.preparation import Plan
 from helix_ray.reporting import report_path, save_report
-from helix_ray.results.table import EMULATOR_NOTICE, render_report
+from helix_ray.results.report import NOTICE
+from helix_ray.results.table import render_report
 from helix_ray.supervision.endings import Ending
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Terminal:
     def listener(self) -> Listener:
         from helix_ray.pipeline import Listener  # noqa: PLC0415  (as above)
 
-        return Listener(started=self.started, progress=self.progress, ending=self.ending, ended=self.ended)
+        return Listener(started=self.started, progress=self.progress, ending=self.ending, ended=self.ended, held=self.held)
 
     def announce(self) -> None:
         """Before anything starts: what will run, and where its reads will go."""
@@ -45,7 +46,7 @@ class Terminal:
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
         self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}, model {config.analyzer.model}")
         if plan.simulated:
-            self._console.print(EMULATOR_NOTICE, style="bold yellow")
+            self._console.print(NOTICE, style="bold yellow")
             if config.emulator.latency_scale != 1:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.sends_files_outside:
@@ -84,6 +85,9 @@ class Terminal:
         if report["resume_command"]:
             self._say(f"Resume with: {report['resume_command']}")
 
+    def held(self) -> None:
+        self._say("Held: Ray, its dashboard and the metrics stay up. Ctrl-C ends them.")
+
     def close(self) -> None:
         """Gives the terminal back, whatever happened."""
         if self._live:
@@ -98,7 +102,8 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     queue, money = snapshot.queue, snapshot.money
     rate = "-" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
     cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
+    label = "EMULATOR " if snapshot.run.simulated else ""
     return (
-        f"{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
+        f"{label}{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
         f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}"
     )

@@ -15,6 +15,9 @@ from helix_ray.emulator.tokens import ANSWER_CHARS_PER_TOKEN, answer_tokens
 _REASONING = {"none": (0, 0), "low": (24, 24), "medium": (100, 64), "default": (100, 64), "high": (300, 200)}
 _REASONING_TOKENS_PER_CALL = 6
 _REASONING_TEXT = "Emulated reasoning: the pair is compared base by base and scripted errors are applied. " * 60
+SYSTEM_FINGERPRINT = "fp_emulator00"
+"""As long as a real one, and stored with every row: a scripted answer stays recognisable wherever it is copied."""
+
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
@@ -59,7 +62,6 @@ class BodyWriter:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311  ids, not secrets
-        self._fingerprints: dict[str, str] = {}
 
     def request_id(self, unix_s: float) -> str:
         """``req_`` and a ULID: 48 bits of milliseconds, 80 random bits, in Crockford's base 32."""
@@ -72,9 +74,6 @@ class BodyWriter:
         uuid4 = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
         seed = self._random.getrandbits(31) if request.seed is None else request.seed
         reasoning = f',"reasoning":{json.dumps(text.reasoning)}' if request.show_reasoning else ""
-        fingerprint = self._fingerprints.get(model)
-        if fingerprint is None:
-            fingerprint = self._fingerprints[model] = f"fp_{random.Random(model).getrandbits(40):010x}"  # noqa: S311
         return (
             f'{{"id":"chatcmpl-{uuid4}","object":"chat.completion","created":{int(unix_s)},"model":"{model}",'
             f'"choices":[{{"index":0,"message":{{"role":"assistant","content":{json.dumps(text.content)}{reasoning}}},'
@@ -83,6 +82,6 @@ class BodyWriter:
             f'"completion_tokens":{text.completion_tokens},"completion_time":{timing.completion_s:.9f},'
             f'"total_tokens":{request.prompt_tokens + text.completion_tokens},"total_time":{timing.total_s:.9f},'
             f'"completion_tokens_details":{{"reasoning_tokens":{text.reasoning_tokens}}}}},'
-            f'"usage_breakdown":null,"system_fingerprint":"{fingerprint}",'
+            f'"usage_breakdown":null,"system_fingerprint":"{SYSTEM_FINGERPRINT}",'
             f'"x_groq":{{"id":"{request_id}","seed":{seed}}},"service_tier":"{request.service_tier}"}}'
         ).encode()

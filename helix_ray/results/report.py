@@ -13,6 +13,9 @@ from typing import Any
 
 from helix_ray.records import Disposition, JsonObject, RunStatus
 
+SIMULATED = "scripted error rates; says nothing about any LLM"
+NOTICE = f"EMULATOR RESULTS: {SIMULATED}"
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -88,6 +91,7 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "reason": session.reason,
         "backend": session.backend,
         "simulated": session.simulated,
+        "notice": NOTICE if session.simulated else None,
         "reads_requested": session.requested,
         "reads_produced": session.rows_at_open + admission.admitted,
         **_dispositions(stored),

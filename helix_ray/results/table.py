@@ -7,19 +7,19 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_ray.records import JsonObject
-
-SIMULATED = "scripted error rates; says nothing about any LLM"
-EMULATOR_NOTICE = f"EMULATOR RESULTS: {SIMULATED}"
+from helix_ray.results.report import NOTICE
 
 
 def render_report(report: JsonObject) -> RenderableType:
     """A summary table, and the accuracy table when there is truth."""
     parts: list[RenderableType] = []
     if report["simulated"]:
-        parts.append(Text(EMULATOR_NOTICE, style="bold yellow"))
+        parts.append(Text(NOTICE, style="bold yellow"))
     parts.append(_summary(report))
     if report["accuracy"]:
         parts.append(_accuracy(report))
+    if report["agreement"]:
+        parts.append(_agreement(report))
     return Group(*parts)
 
 
@@ -62,17 +62,32 @@ def _paid(report: JsonObject) -> list[tuple[str, str]]:
     tokens, latency = report["tokens"], report["latency_ms"]
     if tokens is None:
         return [("requests, tokens, cost, latency", "unknown: the database could not be asked")]
-    per_1000 = report["cost_per_1000_reads"]
+    per_1000, again = report["cost_per_1000_reads"], report["reads_repaid"] or report["possibly_billed"]
     return [
         ("requests / HTTP 429", f"{report['requests']:,} / {report['http_429']:,}"),
         ("tokens prompt / cached / completion", " / ".join(f"{tokens[kind]:,}" for kind in ("prompt", "cached", "completion"))),
         ("cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")),
+        *([("reads paid for twice / possibly billed", f"{report['reads_repaid']:,} / {report['possibly_billed']:,}")] if again else []),
         ("latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())),
     ]
 
 
 def _count(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,}"
+
+
+def _agreement(report: JsonObject) -> Table:
+    """There is no truth here, so this is not precision or recall: two opinions, side by side."""
+    found = report["agreement"]
+    title = "Agreement with the deterministic comparison (no truth is known)"
+    table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", show_header=False, min_width=64)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    share = f" ({found['reads_equal'] / found['reads']:.1%})" if found["reads"] else ""
+    table.add_row("reads with the same differences", f"{found['reads_equal']:,} of {found['reads']:,}{share}")
+    both, calls, baseline = (f"{found[key]:,}" for key in ("both", "only_call", "only_baseline"))
+    table.add_row("differences named by both / only the model / only the comparison", f"{both} / {calls} / {baseline}")
+    return table
 
 
 def _accuracy(report: JsonObject) -> Table:

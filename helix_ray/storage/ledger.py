@@ -28,6 +28,8 @@ class RunRow:
     versions: Mapping[str, str]
     source_checksum: str | None  # sha256 of the input files
     started_at: datetime  # UTC
+    backend: str  # groq | emulator | aligner
+    simulated: bool  # the answers are scripted: true for the emulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,11 @@ class StoredRun:
     status: RunStatus
     resumes: int
     rows: int  # final rows, of any disposition
-    cost_usd: Decimal  # spent so far, over all resumes
+    cost_usd: Decimal  # at most what was billed so far, over all resumes: as `Ledger.spent_usd`
     totals: JsonObject | None  # the report of the last session
+    backend: str  # of the last session
+    simulated: bool  # some of its answers are scripted
+    earlier_configs: tuple[JsonObject, ...]  # config, config_hash, versions, until: what the run was told before, oldest first
 
     @property
     def config(self) -> JsonObject:
@@ -109,12 +114,14 @@ class RecentRow:
     """One read for people to look at."""
 
     read_index: int
+    read_id: str
     contig: str
     ref_start: int | None  # 0-based
     seq: str  # its first 60 bases
     mutation_detected: bool | None
     calls: tuple[str, ...]  # "123A>T", 1-based in the window
     disposition: str
+    error_kind: str | None  # of a dead letter
     latency_ms: float | None
     finished_at: datetime
 
@@ -168,8 +175,19 @@ class Ledger(Protocol):
 
     async def load_run(self, run_id: str) -> StoredRun | None: ...
 
-    async def resume_run(self, run_id: str) -> None:
-        """Status running again. StartError if the run is not here."""
+    async def resume_run(self, run_id: str, row: RunRow) -> None:
+        """Status running again, with ``row``'s configuration and versions; where they differ, the former ones are kept.
+
+        The run's start and its input stay what they were. StartError if the run is not here, RunBusyError while another
+        process holds its claim.
+        """
+
+    async def claim(self, run_id: str) -> None:
+        """From now until `aclose`, or the end of this process, no other process can claim or resume the run.
+
+        Waits some seconds for a predecessor that is just ending, then RunBusyError. A connection that was lost is claimed again
+        with the next one; while that is refused, calls raise DatabaseLostError.
+        """
 
     async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None: ...
 
@@ -182,7 +200,7 @@ class Ledger(Protocol):
     async def counts(self, run_id: str) -> RunCounts: ...
 
     async def spent_usd(self, run_id: str) -> Decimal:
-        """What the run's requests cost so far, over all resumes."""
+        """At most what the run's requests were billed so far, over all resumes: those of unknown end at their worst case."""
 
     async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
         """By variant type, over every read whose truth is known, dead letters included."""

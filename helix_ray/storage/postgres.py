@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, JsonObject, ReadResult, RunStatus
 from helix_ray.storage import batches, failures, migrating, preflight, reading, writing
+from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.failures import Failure
 from helix_ray.storage.ledger import (
     Agreement,
@@ -74,11 +75,20 @@ class PostgresSession:
         self._deadline_s = statement_timeout_s
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._claim: str | None = None  # the run that every connection of this session claims
 
     async def open(self) -> None:
         """Connects now rather than at the first call."""
         async with self._turn:
             await self._open()
+
+    async def claim(self, run_id: str) -> None:
+        """As `Ledger.claim`."""
+        async with self._turn:
+            connection = await self._open()
+            if not await self._take_claim(connection, run_id):
+                raise RunBusyError(busy_message(run_id))
+            self._claim = run_id
 
     async def attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T | Rejected:
         async with self._turn:
@@ -120,7 +130,23 @@ class PostgresSession:
             # Not chained: libpq's message may repeat the connection string.
             reason = failures.connect_advice(error.sqlstate, str(error))
             raise DatabaseUnavailableError(f"PostgreSQL cannot be used: {reason}") from None
-        return self._connection
+        connection = self._connection
+        if self._claim is not None and not await self._take_claim(connection, self._claim):
+            # Most likely it is our own last connection, whose end the server has not noticed yet.
+            self._connection = None
+            await connection.close()
+            raise DatabaseLostError(busy_message(self._claim))
+        return connection
+
+    async def _take_claim(self, connection: Connection, run_id: str) -> bool:
+        async def attempt() -> bool:
+            cursor = await connection.execute(statements("session")["claim_run"], {"run_id": run_id})
+            return bool((await cursor.fetchall())[0]["claimed"])
+
+        async def claim() -> bool:
+            return await self._bounded(connection, attempt()) is True
+
+        return await patiently(claim)
 
     async def _bounded(self, connection: Connection, call: Awaitable[T]) -> T | Rejected:
         task = asyncio.ensure_future(call)
@@ -241,8 +267,11 @@ class PostgresLedger:
     async def load_run(self, run_id: str) -> StoredRun | None:
         return await reading.load_run(self._session, run_id)
 
-    async def resume_run(self, run_id: str) -> None:
-        await writing.resume_run(self._session, run_id)
+    async def resume_run(self, run_id: str, row: RunRow) -> None:
+        await writing.resume_run(self._session, run_id, row)
+
+    async def claim(self, run_id: str) -> None:
+        await self._session.claim(run_id)
 
     async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None:
         await writing.finish_run(self._session, run_id, status, totals)

@@ -21,8 +21,17 @@ async def _ask(session: Session, name: str, params: Mapping[str, Any]) -> Rows:
 
 
 async def load_run(session: Session, run_id: str) -> StoredRun | None:
-    rows = await _ask(session, "load_run", {"run_id": run_id})
-    return StoredRun(**{**rows[0], "status": RunStatus(rows[0]["status"])}) if rows else None
+    sql, key = statements("reading"), {"run_id": run_id}
+
+    async def work(transaction: Transaction) -> tuple[Rows, Rows]:
+        return await transaction.rows(sql["load_run"], key), await transaction.rows(sql["spent_usd"], key)
+
+    rows, spent = await session.run(work)
+    if not rows:
+        return None
+    row = rows[0]
+    told = {"status": RunStatus(row["status"]), "earlier_configs": tuple(row["earlier_configs"]), "cost_usd": spent[0]["spent_usd"]}
+    return StoredRun(**{**row, **told})
 
 
 async def done_ranges(session: Session, run_id: str) -> list[tuple[int, int]]:
@@ -63,7 +72,7 @@ async def counts(session: Session, run_id: str) -> RunCounts:
 
 
 async def spent_usd(session: Session, run_id: str) -> Decimal:
-    return Decimal((await _ask(session, "spent_usd", {"run_id": run_id}))[0]["cost_usd"])
+    return Decimal((await _ask(session, "spent_usd", {"run_id": run_id}))[0]["spent_usd"])
 
 
 async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from helix_ray.errors import InvariantError, StartError
+from helix_ray.errors import InvariantError, RunBusyError, StartError
 from helix_ray.records import JsonObject, RunStatus
+from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.escaping import storable, storable_or_none
 from helix_ray.storage.ledger import ControlEvent, ControlOutcome, RunRow
 from helix_ray.storage.session import Session, Transaction
@@ -13,17 +15,7 @@ from helix_ray.storage.statements import statements
 
 
 async def start_run(session: Session, run: RunRow) -> None:
-    sql = statements("writing")
-    params = {
-        "run_id": run.run_id,
-        "name": run.name,
-        "config_json": run.config_json,
-        "config_hash": run.config_hash,
-        "seed": run.seed,
-        "versions": json.dumps(dict(run.versions)),
-        "source_checksum": run.source_checksum,
-        "started_at": run.started_at,
-    }
+    sql, params = statements("writing"), _run_params(run)
 
     async def work(transaction: Transaction) -> str:
         await transaction.execute(sql["start_run"], params)
@@ -33,10 +25,33 @@ async def start_run(session: Session, run: RunRow) -> None:
         raise InvariantError(f"run {run.run_id} exists already, with another configuration")
 
 
-async def resume_run(session: Session, run_id: str) -> None:
-    query = statements("writing")["resume_run"]
-    if not await session.run(lambda transaction: transaction.execute(query, {"run_id": run_id})):
-        raise StartError(f"run {run_id} is not in this database; check the run id, HELIX_HOME and DATABASE_URL")
+async def resume_run(session: Session, run_id: str, run: RunRow) -> None:
+    sql, params = statements("writing"), {**_run_params(run), "run_id": run_id}
+
+    async def work(transaction: Transaction) -> bool:
+        if not (await transaction.rows(sql["run_is_free"], {"run_id": run_id}))[0]["free"]:
+            return False
+        if not await transaction.execute(sql["resume_run"], params):
+            raise StartError(f"run {run_id} is not in this database; check the run id, HELIX_HOME and DATABASE_URL")
+        return True
+
+    if not await patiently(lambda: session.run(work)):
+        raise RunBusyError(busy_message(run_id))
+
+
+def _run_params(run: RunRow) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "config_json": run.config_json,
+        "config_hash": run.config_hash,
+        "seed": run.seed,
+        "versions": json.dumps(dict(run.versions)),
+        "backend": run.backend,
+        "simulated": run.simulated,
+        "source_checksum": run.source_checksum,
+        "started_at": run.started_at,
+    }
 
 
 async def finish_run(session: Session, run_id: str, status: RunStatus, totals: JsonObject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ class _Run:
     def __init__(self, row: RunRow) -> None:
         self.row = row
         self.status = RunStatus.RUNNING
+        self.simulated = row.simulated
+        self.earlier_configs: list[JsonObject] = []
         self.finished_at: datetime | None = None
         self.resumes = 0
         self.totals: JsonObject | None = None
@@ -78,15 +81,27 @@ class MemoryLedger:
             status=run.status,
             resumes=run.resumes,
             rows=len(run.reads),
-            cost_usd=_cost(run),
+            cost_usd=_spent(run),
             totals=run.totals,
+            backend=row.backend,
+            simulated=run.simulated,
+            earlier_configs=tuple(run.earlier_configs),
         )
 
-    async def resume_run(self, run_id: str) -> None:
+    async def resume_run(self, run_id: str, row: RunRow) -> None:
         if run_id not in self._runs:
             raise StartError(f"run {run_id} is not in this ledger")
         run = self._runs[run_id]
+        before = run.row
+        if (before.config_json, dict(before.versions)) != (row.config_json, dict(row.versions)):
+            told = {"config": json.loads(before.config_json), "config_hash": before.config_hash, "versions": dict(before.versions)}
+            run.earlier_configs.append({**told, "until": datetime.now(UTC).isoformat()})
+        run.row = replace(row, run_id=run_id, source_checksum=before.source_checksum, started_at=before.started_at)
+        run.simulated = run.simulated or row.simulated
         run.status, run.finished_at, run.resumes = RunStatus.RUNNING, None, run.resumes + 1
+
+    async def claim(self, run_id: str) -> None:
+        """This memory is in one process: there is nobody to claim it from."""
 
     async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None:
         run = self._run(run_id)
@@ -148,7 +163,7 @@ class MemoryLedger:
         )
 
     async def spent_usd(self, run_id: str) -> Decimal:
-        return _cost(self._run(run_id))
+        return _spent(self._run(run_id))
 
     async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
         tally: dict[str, list[int]] = {}
@@ -227,12 +242,14 @@ def _row(result: ReadResult) -> RecentRow:
     calls = tuple(f"{variant.pos}{variant.ref}>{variant.alt}" for variant in result.variants if variant.side == "call")
     return RecentRow(
         read.read_index,
+        read.read_id,
         read.contig,
-        read.ref_start if read.ref_start >= 0 else None,
+        read.ref_start if read.contig and read.ref_start >= 0 else None,
         read.seq[:60],
         result.mutation_detected,
         calls,
         result.disposition.value,
+        result.error_kind,
         result.latency_ms,
         result.finished_at,
     )
@@ -240,6 +257,16 @@ def _row(result: ReadResult) -> RecentRow:
 
 def _cost(run: _Run) -> Decimal:
     return sum((call.cost_usd for call in run.calls.values()), Decimal(0))
+
+
+def _spent(run: _Run) -> Decimal:
+    return sum((_at_most(call) for call in run.calls.values()), Decimal(0))
+
+
+def _at_most(call: ApiCall) -> Decimal:
+    open_end = call.state in (CallState.SENT, CallState.POSSIBLY_BILLED)
+    never_ended = call.state is CallState.INTENDED and call.finished_at is None
+    return max(call.worst_case_usd, call.cost_usd) if open_end or never_ended else call.cost_usd
 
 
 def _percentiles(values: list[float]) -> dict[str, float | None]:

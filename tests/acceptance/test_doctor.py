@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from fix_run import helix
 
 from helix_ray.config import EmulatorConfig
 from helix_ray.emulator.process import EmulatorProcess
 
 MODEL = "openai/gpt-oss-20b"
-
-
-def helix(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("GROQ_API_KEY", "DATABASE_URL")}
-    return subprocess.run(
-        [sys.executable, "-c", "from helix_ray.cli import main; main()", *arguments],
-        env={**kept, "HELIX_HOME": str(home), "COLUMNS": "200", **environment},
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
 
 
 def test_the_demo_is_ready_to_run(passable_home: Path) -> None:

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
-from fix_run import Run, StartRun
-
-
-def helix(run: Run, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from helix_ray.cli import main; main()", *arguments],
-        env={**os.environ, "HELIX_HOME": str(run.home)},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-
-
-def status(run: Run) -> dict[str, object]:
-    result = helix(run, "status", "--json")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return dict(json.loads(result.stdout))
+from fix_run import StartRun, helix
 
 
 def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> None:
     run = start_run("source.count=null", "source.rate_per_s=50", "emulator.latency_scale=0", "ray.dashboard=false")
     run.wait_for_stored_reads()
-    seen = status(run)
+    seen = run.status()
     assert seen["state"] == "RUNNING"
-    assert seen["run"]["simulated"] is True  # type: ignore[index]
+    assert seen["run"]["simulated"] is True
 
     for action, state in (("pause", "PAUSED"), ("resume", "RUNNING")):
-        result = helix(run, "control", action)
+        result = helix(run.home, "control", action)
         assert result.returncode == 0, result.stdout + result.stderr
-        run.wait_until(f"state {state}", lambda live, state=state: status(live)["state"] == state, timeout_s=30)
+        run.wait_until(f"state {state}", lambda live, state=state: live.status()["state"] == state, timeout_s=30)
 
-    assert helix(run, "control", "rate", "200").returncode == 0
-    assert helix(run, "control", "spike", "--rate", "500", "--seconds", "1").returncode == 0
-    assert helix(run, "control", "drain").returncode == 0
+    assert helix(run.home, "control", "rate", "200").returncode == 0
+    assert helix(run.home, "control", "spike", "--rate", "500", "--seconds", "1").returncode == 0
+    assert helix(run.home, "control", "drain").returncode == 0
     code, report = run.finish(60)
     assert code == 130, run.output
     assert report["lost"] == 0
@@ -51,6 +29,6 @@ def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> N
 def test_without_a_run_status_says_so(start_run: StartRun) -> None:
     run = start_run(args=["--dry-run"])
     assert run.finish(60)[0] == 2
-    result = helix(run, "status")
+    result = helix(run.home, "status")
     assert result.returncode != 0
     assert "no live run" in (result.stdout + result.stderr).lower()

@@ -56,13 +56,16 @@ def test_an_unreachable_database_is_refused_within_ten_seconds(start_run: StartR
     assert_nothing_started(run)
 
 
-def test_a_second_run_in_the_same_home_is_refused(start_run: StartRun) -> None:
+def test_a_second_run_in_the_same_home_is_refused_and_sigterm_drains_the_first(start_run: StartRun) -> None:
     first = start_run("source.count=null", "emulator.requests_per_minute=60", "ray.dashboard=false")
     first.wait_for_output("RUNNING: ", timeout_s=90)
     second = start_run("source.count=10")
     code, _ = second.finish(60)
     assert code == 2, second.output
     assert "live" in second.output
-    first.interrupt()
+    first.terminate()  # drains like Ctrl-C
     code, report = first.finish(60)
-    assert (code, report["lost"]) == (130, 0)
+    assert code == 130, first.output
+    assert (report["status"], report["lost"]) == ("stopped", 0)
+    assert report["reads_handed_back"] > 0
+    assert report["resume_command"] in first.output

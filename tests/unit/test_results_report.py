@@ -4,8 +4,8 @@ from decimal import Decimal
 from rich.console import Console
 
 from helix_ray.records import RunStatus
-from helix_ray.results.report import Admission, Session, Stored, build_report
-from helix_ray.results.table import EMULATOR_NOTICE, render_report
+from helix_ray.results.report import NOTICE, Admission, Session, Stored, build_report
+from helix_ray.results.table import render_report
 
 
 def session(**changes: object) -> Session:
@@ -88,7 +88,7 @@ def test_cost_is_per_thousand_stored_reads() -> None:
 def test_the_table_names_the_emulator_and_every_other_ending() -> None:
     accuracy = {"SNV": {"tp": 1, "fp": 0, "fn": 1, "precision": 1.0, "recall": 0.5, "f1": 0.667, "ci": None}}
     shown = text(build_report(session(accuracy=accuracy), admission(), stored(50, stored=25, filtered=25)))
-    assert EMULATOR_NOTICE in shown
+    assert NOTICE in shown
     assert "[EMULATOR]" in shown
     assert "unplaced / filtered / malformed" in shown
     assert "0.500" in shown

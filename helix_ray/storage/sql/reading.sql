@@ -1,8 +1,8 @@
 -- name: load_run
 select run.run_id::text as run_id, run.name, run.config::text as config_json, run.config_hash, run.seed, run.versions,
-       run.source_checksum, run.started_at, run.finished_at, run.status, run.resumes, run.totals,
-       (select count(*) from helix.reads where reads.run_id = run.run_id) as rows,
-       (select coalesce(sum(cost_usd), 0) from helix.api_calls where api_calls.run_id = run.run_id) as cost_usd
+       run.backend, run.simulated, run.earlier_configs, run.source_checksum, run.started_at, run.finished_at, run.status,
+       run.resumes, run.totals,
+       (select count(*) from helix.reads where reads.run_id = run.run_id) as rows
 from helix.runs as run
 where run.run_id = %(run_id)s
 
@@ -44,7 +44,13 @@ select percentile_cont(array[0.5, 0.95, 0.99]) within group (order by latency_ms
 from helix.reads where run_id = %(run_id)s and disposition = 'stored' and latency_ms is not null
 
 -- name: spent_usd
-select coalesce(sum(cost_usd), 0) as cost_usd from helix.api_calls where run_id = %(run_id)s
+-- At most what was billed: a request whose end is not known counts at its worst case. One that ended as 'intended' never left.
+select coalesce(sum(case
+           when state in ('sent', 'possibly_billed') or (state = 'intended' and finished_at is null)
+               then greatest(worst_case_usd, cost_usd)
+           else cost_usd
+       end), 0) as spent_usd
+from helix.api_calls where run_id = %(run_id)s
 
 -- name: controls
 select request_id, action, actor, reason, value_from, value_to, accepted, message, asked_at, acknowledged_at, in_effect_at
@@ -79,14 +85,14 @@ select count(*) as reads,
 from by_read
 
 -- name: recent
-select read.read_index, coalesce(read.contig, '') as contig, read.ref_start, left(read.seq, 60) as seq, read.mutation_detected,
+select read.read_index, read.read_id, coalesce(read.contig, '') as contig, read.ref_start, left(read.seq, 60) as seq, read.mutation_detected,
        array(
            select variant.pos || variant.ref || '>' || variant.alt
            from helix.variant_calls as variant
            where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side = 'call'
            order by variant.ordinal
        ) as calls,
-       read.disposition, read.latency_ms, read.finished_at
+       read.disposition, read.error_kind, read.latency_ms, read.finished_at
 from helix.reads as read
 where read.run_id = %(run_id)s and (not %(alerts_only)s or read.mutation_detected)
 order by read.finished_at desc, read.read_index desc

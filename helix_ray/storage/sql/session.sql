@@ -6,7 +6,14 @@ select set_config('synchronous_commit', case current_setting('synchronous_commit
        set_config('statement_timeout', %(timeout_ms)s, false),
        set_config('lock_timeout', %(timeout_ms)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle_ms)s, false),
+       set_config('tcp_keepalives_idle', '10', false),  -- a client that vanished must not hold its run for hours
+       set_config('tcp_keepalives_interval', '5', false),
+       set_config('tcp_keepalives_count', '3', false),
        set_config('timezone', 'UTC', false)
+
+-- name: claim_run
+-- Held until the connection ends, however it ends.
+select pg_try_advisory_lock(hashtextextended(%(run_id)s, 0)) as claimed
 
 -- name: facts
 select current_setting('server_version') as version,

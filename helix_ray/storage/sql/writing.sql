@@ -1,13 +1,39 @@
 -- name: start_run
-insert into helix.runs (run_id, name, config, config_hash, seed, versions, source_checksum, started_at)
-values (%(run_id)s, %(name)s, %(config_json)s, %(config_hash)s, %(seed)s, %(versions)s, %(source_checksum)s, %(started_at)s)
+insert into helix.runs (
+    run_id, name, config, config_hash, seed, versions, backend, simulated, source_checksum, started_at
+) values (
+    %(run_id)s, %(name)s, %(config_json)s, %(config_hash)s, %(seed)s, %(versions)s, %(backend)s, %(simulated)s, %(source_checksum)s,
+    %(started_at)s
+)
 on conflict (run_id) do nothing
 
 -- name: config_hash
 select config_hash from helix.runs where run_id = %(run_id)s
 
+-- name: run_is_free
+-- Until this transaction ends, nobody else can begin to write the run.
+select pg_try_advisory_xact_lock(hashtextextended(%(run_id)s, 0)) as free
+
 -- name: resume_run
-update helix.runs set status = 'running', finished_at = null, resumes = resumes + 1 where run_id = %(run_id)s
+-- What the run was told before is kept, so that every row can be traced to the configuration that made it.
+update helix.runs
+set status = 'running',
+    finished_at = null,
+    resumes = resumes + 1,
+    earlier_configs = case
+        when config::text = %(config_json)s::text and versions = %(versions)s::jsonb then earlier_configs
+        else earlier_configs || jsonb_build_array(jsonb_build_object(
+            'config', config, 'config_hash', config_hash, 'versions', versions, 'until', now()
+        ))
+    end,
+    name = %(name)s,
+    config = %(config_json)s,
+    config_hash = %(config_hash)s,
+    seed = %(seed)s,
+    versions = %(versions)s,
+    backend = %(backend)s,
+    simulated = simulated or %(simulated)s
+where run_id = %(run_id)s
 
 -- name: finish_run
 update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = now() where run_id = %(run_id)s

@@ -8,6 +8,9 @@ create table helix.runs (
     config_hash       text not null,
     seed              bigint not null check (seed >= 0),
     versions          jsonb not null default '{}',
+    backend           text not null check (backend in ('groq', 'emulator', 'aligner')),
+    simulated         boolean not null,     -- stays true when a run is resumed with another backend: its first rows stay
+    earlier_configs   jsonb not null default '[]',
     source_checksum   text,
     started_at        timestamptz not null,
     finished_at       timestamptz,
@@ -25,7 +28,8 @@ create table helix.runs (
     prompt_tokens     bigint not null default 0,
     cached_tokens     bigint not null default 0,
     completion_tokens bigint not null default 0,
-    cost_usd          numeric(18, 12) not null default 0
+    cost_usd          numeric(18, 12) not null default 0,
+    constraint emulator_is_simulated check (simulated or backend <> 'emulator')
 );
 
 create table helix.reads (
@@ -126,20 +130,23 @@ create table helix.control_events (
 create index control_events_run on helix.control_events (run_id, asked_at);
 
 create view helix.analyses as
-select run_id, read_index, read_id, contig, ref_start, strand, ref_seq, seq, qual, truth_known, identifiable, strata,
-       mutation_detected, raw_answer, model, prompt, prompt_hash, schema_hash, system_fingerprint, service_tier,
-       call_id, cost_share_usd, latency_ms, queue_ms, attempts, finished_at
-from helix.reads
-where disposition = 'stored';
+select read.run_id, run.backend, run.simulated, read.read_index, read.read_id, read.contig, read.ref_start, read.strand,
+       read.ref_seq, read.seq, read.qual, read.truth_known, read.identifiable, read.strata,
+       read.mutation_detected, read.raw_answer, read.model, read.prompt, read.prompt_hash, read.schema_hash,
+       read.system_fingerprint, read.service_tier, read.call_id, read.cost_share_usd, read.latency_ms, read.queue_ms,
+       read.attempts, read.finished_at
+from helix.reads as read join helix.runs as run using (run_id)
+where read.disposition = 'stored';
 
 create view helix.dead_letters as
-select run_id, read_index, read_id, error_kind, error, attempts, raw_answer, model, call_id, contig, ref_start, strand,
-       ref_seq, seq, qual, truth_known, finished_at
-from helix.reads
-where disposition = 'dead_letter';
+select read.run_id, run.backend, run.simulated, read.read_index, read.read_id, read.error_kind, read.error, read.attempts,
+       read.raw_answer, read.model, read.call_id, read.contig, read.ref_start, read.strand, read.ref_seq, read.seq, read.qual,
+       read.truth_known, read.finished_at
+from helix.reads as read join helix.runs as run using (run_id)
+where read.disposition = 'dead_letter';
 
 create view helix.accuracy_by_type as
-select scored.run_id, scored.type, scored.tp, scored.fp, scored.fn,
+select scored.run_id, run.backend, run.simulated, scored.type, scored.tp, scored.fp, scored.fn,
        scored.tp::double precision / nullif(scored.tp + scored.fp, 0) as precision,
        scored.tp::double precision / nullif(scored.tp + scored.fn, 0) as recall,
        2.0::double precision * scored.tp / nullif(2 * scored.tp + scored.fp + scored.fn, 0) as f1
@@ -152,11 +159,11 @@ from (
     from helix.variant_calls
     where match is not null
     group by run_id, coalesce(type, 'INVALID')
-) as scored
+) as scored join helix.runs as run using (run_id)
 where scored.tp + scored.fp + scored.fn > 0;
 
 create view helix.run_summary as
-select run.run_id, run.name, run.status, run.started_at, run.finished_at, run.resumes,
+select run.run_id, run.name, run.backend, run.simulated, run.status, run.started_at, run.finished_at, run.resumes,
        rows.rows, rows.reads_stored, rows.dead_letters, rows.reads_unplaced, rows.reads_filtered, rows.reads_malformed,
        rows.reads_mutated,
        calls.requests, calls.http_429, calls.possibly_billed,
