@@ -11,6 +11,9 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --co
 CARGO := cargo
 CRATE := --manifest-path rust_gen/Cargo.toml
 RUST_AT_LEAST := 1.88
+TESTED := pyproject.toml constraints.txt Makefile README.md $(shell find helix_ray dashboard configs docs deploy tests \
+	benchmarks rust_gen/src rust_gen/tests \
+	-type f -not -name '*.py[co]' -not -name '*.so')
 RUST_SOURCES := rust_gen/Cargo.toml rust_gen/Cargo.lock $(shell find rust_gen/src -name '*.rs')
 
 # What pyproject.toml requires, one requirement a line: the runtime's, or those of the extra that is named.
@@ -36,12 +39,16 @@ test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need
 	@$(CARGO) test --quiet $(CRATE)
 	$(PHASE) 'Python tests: about 4 minutes'
 	@$(BIN)/python -m pytest -q
+	@touch $(VENV)/.tested
 
 test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need Chromium, a Debian package or minutes (.ci/run installs those)
 	$(PHASE) 'Python tests marked browser, debian or slow: about 5 minutes'
 	@$(BIN)/python -m pytest -q -m 'browser or debian or slow'
 
-test-all: test test-extra ## Run every test
+test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` only if something changed since they passed
+
+$(VENV)/.tested: $(TESTED)
+	@$(MAKE) test
 
 lint: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/.lint ## Check style, types and formatting of Python and Rust (about 2 minutes)
 	$(PHASE) 'ruff, mypy, cargo fmt, clippy: about 2 minutes'
@@ -76,7 +83,7 @@ tools: # Says everything that is missing at once
 	command -v cc >/dev/null || missing="$$missing\n  a C compiler named cc; Debian: gcc libc6-dev"; \
 	found="$$(rustc --version 2>/dev/null | cut -d' ' -f2)"; command -v $(CARGO) >/dev/null && \
 		[ "$$(printf '%s\n' $(RUST_AT_LEAST) "$$found" | sort -V | head -1)" = $(RUST_AT_LEAST) ] || \
-		missing="$$missing\n  Rust $(RUST_AT_LEAST) or newer, cargo and rustc (found: $${found:-none}); see https://rustup.rs"; \
+		missing="$$missing\n  Rust $(RUST_AT_LEAST) or newer, cargo and rustc (found: $${found:-none}); rustup installs both"; \
 	if [ -n "$$missing" ]; then printf "Missing on this machine:$$missing\n" >&2; exit 1; fi
 
 $(VENV)/.python: constraints.txt | tools

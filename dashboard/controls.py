@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import shared
 from dashboard.feed import View
+from dashboard.gate import USED
 from helix_ray.client import command, shipped_configs
 from helix_ray.errors import HelixError
 from helix_ray.metrics.snapshot import FINAL_STATES
@@ -25,7 +26,7 @@ def controls() -> None:
         unlocked = _unlock()
     snapshot = view.snapshot
     if view.live and snapshot is not None and snapshot.state not in FINAL_STATES:
-        _commands(view, snapshot.run.name, unlocked and not view.stale)
+        _commands(view, snapshot.run.name, unlocked and not view.stale and snapshot.run.known)
     else:
         _start(unlocked)
     for line in st.session_state.get("answers", []):
@@ -36,6 +37,9 @@ def _unlock() -> bool:
     gate = shared.gate()
     if not gate.exists:
         st.info("View only: start the page with `helix monitor`, which prints a control code, or set HELIX_CONTROL_TOKEN.")
+        return False
+    if gate.used_up:
+        st.info(f"View only: {USED}.")
         return False
     with st.form("unlock", clear_on_submit=True):
         attempt = st.text_input("Control code", type="password", key="code", help="helix monitor printed it, or HELIX_CONTROL_TOKEN")
@@ -77,6 +81,8 @@ def _commands(view: View, run_name: str, enabled: bool) -> None:
             _send(Action.SPIKE, spike or None, float(seconds))
     if view.stale:
         st.text("Disabled while the run does not answer.")
+    elif not run_name:
+        st.text("Disabled until it is known which run this is.")
 
 
 def _start(unlocked: bool) -> None:
@@ -89,8 +95,10 @@ def _start(unlocked: bool) -> None:
     names = list(configs)
     chosen = st.selectbox("Configuration", names, index=names.index("demo") if "demo" in names else 0, key="config")
     if st.button("Start", key="start", type="primary", disabled=not unlocked or starting):
-        pid = client.start_run(configs[chosen])
-        _answer(f"start {chosen}: process {pid}")
+        try:
+            _answer(f"start {chosen}: process {client.start_run(configs[chosen])}")
+        except HelixError as error:
+            _answer(f"start {chosen}: not started: {error}")
         st.rerun()
 
 

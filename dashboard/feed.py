@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from helix_ray.client import HelixClient
-from helix_ray.errors import AttachError, HelixError
+from helix_ray.errors import AttachError, HelixError, MissingSecretError
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 
 WAIT_S = 0.25
@@ -50,6 +50,7 @@ class Feed:
         self._past_at = float("-inf")
         self._view = View()
         self._points: deque[HistoryPoint] = deque(maxlen=POINTS)
+        self._points_of = ""  # the run whose points these are
 
     def latest(self) -> View:
         """The newest picture that is to be had within a quarter of a second."""
@@ -77,9 +78,11 @@ class Feed:
         except AttachError as error:
             self._lost(str(error))
             return
-        if self._view.snapshot is not None and self._view.snapshot.run.run_id != snapshot.run.run_id:
-            self._points.clear()
-            fresh = self.client.history(0.0)
+        if snapshot.run.known and self._points_of != snapshot.run.run_id:
+            if self._points_of:
+                self._points.clear()
+                fresh = self.client.history(0.0)
+            self._points_of = snapshot.run.run_id
         self._points.extend(fresh)
         self._got_at = self._clock()
         self._view = View(snapshot, tuple(self._points), live=True)
@@ -94,8 +97,11 @@ class Feed:
         self._past_at = self._clock()
         try:
             past = self.client.past()
+        except MissingSecretError as error:
+            self._view = View(self._view.snapshot, self._view.history, problem=str(error))
+            return
         except (HelixError, OSError, TimeoutError) as error:
             self._view = View(self._view.snapshot, self._view.history, problem=f"the database does not answer ({type(error).__name__})")
             return
-        ended = past is not None and self._view.snapshot is not None and past.run.run_id == self._view.snapshot.run.run_id
+        ended = past is not None and past.run.run_id == self._points_of
         self._view = View(past, self._view.history if ended else (), problem=problem)

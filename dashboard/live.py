@@ -24,6 +24,9 @@ def live() -> None:
         if view.problem:
             st.text(view.problem)
         return
+    if not view.snapshot.run.known:
+        st.warning(panels.RUN_UNKNOWN)
+        return
     _strip(view, view.snapshot)
     _cards(view.snapshot)
     _charts(view, view.snapshot)

@@ -77,6 +77,10 @@ def emulator_text(snapshot: MetricsSnapshot) -> str | None:
     return f"EMULATOR: scripted error rates; says nothing about any LLM ({scaling})"
 
 
+RUN_UNKNOWN = "Run unknown yet: the metrics have just restarted and were not told which run this is. Its numbers follow when they were."
+"""Stands in place of them: unlabelled, scripted results could pass for a model's."""
+
+
 def cards(snapshot: MetricsSnapshot) -> list[Card]:
     rates, totals, queue, money = snapshot.rates, snapshot.totals, snapshot.queue, snapshot.money
     requested = snapshot.run.reads_requested

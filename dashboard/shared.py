@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import threading
+from functools import cache
 
 import streamlit as st
 
 from dashboard.feed import Feed
 from dashboard.gate import Gate
-from helix_ray.client import HelixClient, control_token
+from helix_ray.client import HelixClient, control_token, take_control_code
+
+_gate_lock = threading.Lock()
 
 
 @st.cache_resource
@@ -20,6 +24,14 @@ def feed() -> Feed:
     return made
 
 
-@st.cache_resource
 def gate() -> Gate:
-    return Gate(control_token())
+    """Not one of Streamlit's resources: those every viewer can clear, and with them the count of wrong codes."""
+    with _gate_lock:
+        return _the_gate()
+
+
+@cache
+def _the_gate() -> Gate:
+    code = take_control_code()
+    token = control_token()
+    return Gate(token) if token is not None else Gate(code, once=True)

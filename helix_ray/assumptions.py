@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
+from helix_ray.analysis.completion import AnswerError, Completion, parse_completion, strict_json
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import ModelPrice, cost_usd, price_of, worst_case_usd
+from helix_ray.analysis.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
@@ -27,6 +27,10 @@ TIMEOUT_S = 60.0
 WINDOW = "ACGTTGCATGCCATGGTACCTAGGATCCAAGCTTGCATGCCTGCAGGTCGACTCTAGAGGATCCCC"
 READ = WINDOW[:30] + "T" + WINDOW[31:]
 HEADERS = tuple(f"x-ratelimit-{part}-{what}" for part in ("limit", "remaining", "reset") for what in ("requests", "tokens"))
+
+
+PRICING = {"prompt": "prompt", "completion": "completion", "input_cache_read": "cached"}
+"""What ``pricing`` of GET /models calls the prices of prices.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,45 @@ class Examination:
 
     def note(self, assumption: str, held: bool | None, seen: str) -> None:
         self.checks.append(Check(assumption, held, seen))
+
+
+def offered_models(body: bytes) -> dict[str, dict[str, Any]]:
+    """What GET /models lists, by id; StartError when the body is no such list."""
+    try:
+        data = strict_json(body)
+        return {str(entry["id"]): entry for entry in data["data"]}
+    except (ValueError, LookupError, TypeError):
+        raise StartError(f"GET /models was answered with something else than a list of models: {body[:120]!r}") from None
+
+
+def per_million(usd_per_token: Decimal) -> str:
+    return f"${(usd_per_token * 1_000_000).normalize():f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """The prices that GET /models names beside those of prices.json, in dollars per million tokens."""
+
+    seen: str  # "" when it names none
+    differences: tuple[str, ...]
+
+
+def compare_prices(model: str, offered: dict[str, Any]) -> Pricing:
+    """``offered`` is the model's entry in GET /models. A price that it does not name is not compared."""
+    pricing, price = offered.get("pricing"), price_of(model)._asdict()
+    named = [name for name in PRICING if isinstance(pricing, dict) and pricing.get(name) is not None]
+    seen, differences = [], []
+    for name in named:
+        ours = price[PRICING[name]]
+        try:
+            theirs = Decimal(str(pricing[name]))
+        except InvalidOperation:
+            theirs = Decimal("NaN")
+        shown = per_million(theirs) if theirs.is_finite() else repr(str(pricing[name])[:20])
+        seen.append(f"{name} {shown}")
+        if theirs != ours:
+            differences.append(f"{name}: {shown} at the provider, {per_million(ours)} in prices.json of {price_version()}")
+    return Pricing(f"{', '.join(seen)} per million tokens" if seen else "", tuple(differences))
 
 
 class _Asker:
@@ -69,20 +112,23 @@ class _Asker:
         if self._result.requests >= MAX_REQUESTS or self._result.cost_usd + worst > MAX_COST_USD:
             raise StartError(f"the next request could pass {MAX_REQUESTS} requests or ${MAX_COST_USD}; stopped")
         self._result.requests += 1
+        self._result.cost_usd += worst  # until it is known better: whatever happens now, it may have been billed
         reply = await self._chat.complete(payload, TIMEOUT_S)
         if not isinstance(reply, ChatReply):
-            self._result.cost_usd += worst  # it may have been billed
+            if reply.kind == "not_sent":
+                self._result.requests -= 1
+                self._result.cost_usd -= worst
             raise StartError(f"no answer ({reply.error_kind}): {reply.message}")
-        if reply.status == 200:
-            completion = parse_completion(reply.body)
-            usage = completion.usage if isinstance(completion, Completion) else None
-            self._result.cost_usd += worst if usage is None else cost_usd(self._price, usage)
+        completion = parse_completion(reply.body) if reply.status == 200 else None
+        if isinstance(completion, Completion) and completion.usage is not None:
+            self._result.cost_usd += cost_usd(self._price, completion.usage) - worst
+        elif 400 <= reply.status < 500:
+            self._result.cost_usd -= worst  # refused, so not billed
         return reply
 
 
-async def examine(api_key: Secret, base_url: str | None, model: str) -> Examination:
-    """Every check, in order of price: what is free first."""
-    result = Examination()
+async def examine(result: Examination, api_key: Secret, base_url: str | None, model: str) -> None:
+    """Every check, in order of price: what is free first. ``result`` holds what is known, also when this ends with an error."""
     await _check_wrong_key(result, base_url)
     chat = GroqChat(api_key.reveal(), base_url, connections=2)
     try:
@@ -97,7 +143,6 @@ async def examine(api_key: Secret, base_url: str | None, model: str) -> Examinat
         await _check_short_budget(result, asker)
     finally:
         await chat.aclose()
-    return result
 
 
 async def _check_wrong_key(result: Examination, base_url: str | None) -> None:
@@ -114,15 +159,13 @@ async def _check_models(result: Examination, chat: GroqChat, model: str) -> None
     reply = await chat.models()
     if not isinstance(reply, ChatReply) or reply.status != 200:
         raise StartError("GET /models was not answered 200; is the key right?")
-    offered = {str(entry.get("id")): entry for entry in json.loads(reply.body).get("data", [])}
+    offered = offered_models(reply.body)
     result.note(f"{model} is offered", model in offered, ", ".join(sorted(offered))[:200])
-    pricing = offered.get(model, {}).get("pricing")
-    if not isinstance(pricing, dict):
+    pricing = compare_prices(model, offered.get(model, {}))
+    if not pricing.seen:
         result.note("GET /models carries prices", None, "no pricing field")
         return
-    price = price_of(model)
-    seen = Decimal(str(pricing.get("prompt", "NaN"))), Decimal(str(pricing.get("completion", "NaN")))
-    result.note("prices are those of prices.json", seen == (price.prompt, price.completion), f"{seen[0]} in, {seen[1]} out, per token")
+    result.note("prices are those of prices.json", not pricing.differences, "; ".join(pricing.differences) or pricing.seen)
 
 
 def _check_headers(result: Examination, reply: ChatReply) -> None:
@@ -135,14 +178,14 @@ def _check_headers(result: Examination, reply: ChatReply) -> None:
 
 
 def _check_body(result: Examination, reply: ChatReply, asker: _Asker) -> None:
-    body: dict[str, Any] = json.loads(reply.body)
+    completion = parse_completion(reply.body)
+    if isinstance(completion, AnswerError):
+        result.note("an answer has the emulator's fields", False, completion.message)
+        return
+    body: dict[str, Any] = json.loads(reply.body)  # parse_completion has seen that it is an object
     expected = ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "x_groq")
     missing = [name for name in expected if name not in body]
     result.note("an answer has the emulator's fields", not missing, f"missing: {', '.join(missing)}" if missing else "all")
-    completion = parse_completion(reply.body)
-    if isinstance(completion, AnswerError):
-        result.note("a strict schema is kept", False, completion.message)
-        return
     try:
         held = json.loads(completion.content).keys() == {"id", "calls"}
     except (ValueError, AttributeError):

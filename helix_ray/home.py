@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -18,6 +18,8 @@ from helix_ray.errors import HomeBusyError, StartError
 RUN_FILE = "run.json"
 LAST_RUN_FILE = "last_run.json"
 LOCK_FILE = "lock"
+
+Database = Literal["embedded", "external"]
 
 
 def helix_home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -51,6 +53,7 @@ class RunFile:
     started_at: float  # Unix seconds
     page_url: str | None = None
     emulator_url: str | None = None  # of the run's own emulator, whose ledger is at /_ctl/summary
+    database: Database = "embedded"  # where its rows are; its address is not noted, since it holds a password
 
     @classmethod
     def for_this_process(
@@ -63,10 +66,11 @@ class RunFile:
         *,
         page_url: str | None = None,
         emulator_url: str | None = None,
+        database: Database = "embedded",
     ) -> RunFile:
         started_at = psutil.Process().create_time()
         token = str(token_path) if token_path else None
-        return cls(ray_address, namespace, run_id, dashboard_url, token, os.getpid(), started_at, page_url, emulator_url)
+        return cls(ray_address, namespace, run_id, dashboard_url, token, os.getpid(), started_at, page_url, emulator_url, database)
 
     def write(self, home: Path) -> None:
         """Whole or not at all, mode 0600."""

@@ -36,7 +36,7 @@ from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
-from helix_ray.reporting import Books, SessionEnd, read_books, write_report
+from helix_ray.reporting import Books, SessionEnd, missing_rows, read_books, write_report
 from helix_ray.signals import Signals
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
@@ -46,6 +46,12 @@ from helix_ray.throttle.messages import ThrottleStats
 TICK_S = 0.5
 HURRY_S = 0.8
 """What each step of the end may take once the user has asked twice: together with Ray's own end that is below 5 s."""
+
+BOOKS_TIMEOUT_S = 600.0
+"""Counting the rows of a long run takes a while; it is done once."""
+
+SILENCE_S = 60.0
+"""An actor that does not come back within this time never will."""
 
 DATABASE_AWAY = (DatabaseLostError, DatabaseUnavailableError)
 
@@ -82,10 +88,12 @@ class _Watch:
     pings: dict[str, Any] = field(default_factory=dict)
     epoch: str | None = None  # of the queue that was told what is done
     rows_at_open: int = 0  # reads that this queue was told are done
+    queue_informed: bool = True  # the queue knows what every sink so far has committed
     throttle_restored: bool = False  # the throttle was told what is spent, so it grants
     queue: QueueHistory = field(default_factory=QueueHistory)
     desired: DesiredState = field(default_factory=DesiredState)
     loop_error: str | None = None
+    budget_used_up: bool = False
     snapshot: MetricsSnapshot | None = None
     bottlenecks: Counter[str] = field(default_factory=Counter)  # looks at which each was the bottleneck
 
@@ -97,6 +105,7 @@ class Pipeline:
         self._plan = plan
         self._listener = listener or Listener()
         self._hold = hold
+        self._emulator: EmulatorProcess | None = None
         self._footprint = Footprint(plan.home / "postgres" / "postmaster.pid")
 
     def run(self) -> Outcome:
@@ -118,6 +127,7 @@ class Pipeline:
             self._listener.ending(ending)
             outcome = self._end(crew, watch, ending, signals)
             self._listener.ended(outcome)
+            signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.hurry:
                 self._listener.held()
                 signals.wait_for_one_more()
@@ -129,9 +139,9 @@ class Pipeline:
         config = self._plan.config
         if config.analyzer.backend is not Backend.EMULATOR:
             return config.analyzer.base_url
-        emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
-        stack.callback(emulator.stop)
-        return emulator.url
+        self._emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
+        stack.callback(self._emulator.stop)
+        return self._emulator.url
 
     @staticmethod
     def _create(crew: Crew, watch: _Watch) -> None:
@@ -143,7 +153,9 @@ class Pipeline:
 
     def _record_start(self) -> None:
         plan = self._plan
-        with_ledger(plan.database_url, lambda ledger: ledger.resume_run(plan.run_id) if plan.resumed else ledger.start_run(plan.row))
+        with_ledger(
+            plan.database_url, lambda ledger: ledger.resume_run(plan.run_id, plan.row) if plan.resumed else ledger.start_run(plan.row)
+        )
 
     def _go(self, crew: Crew, cluster: Cluster, watch: _Watch, signals: Signals) -> Ending:
         """Lets reads flow, consumers first, and watches until there is a reason to end. A defect of ours is a reason, too."""
@@ -161,10 +173,13 @@ class Pipeline:
 
     def _open_queue(self, crew: Crew, watch: _Watch) -> None:
         """Tells a new queue what is done; only then does it take reads."""
-        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(self._plan.run_id))
+        done = self._done_ranges()
         epoch = crew.ask(names.QUEUE, "open", done, len(crew.producers))
         if not isinstance(epoch, Failure):
             watch.epoch, watch.rows_at_open = epoch, sum(stop - start for start, stop in done)
+
+    def _done_ranges(self) -> list[tuple[int, int]]:
+        return with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(self._plan.run_id))
 
     def _restore_throttle(self, crew: Crew, watch: _Watch) -> None:
         """Tells a new throttle what the run has spent; only then does it grant."""
@@ -180,6 +195,7 @@ class Pipeline:
             cluster.dashboard_url,
             cluster.token_path,
             emulator_url=base_url if own_emulator else None,
+            database=plan.config.sink.database,
         )
 
     def _run_info(self, cluster: Cluster) -> JsonObject:
@@ -233,11 +249,11 @@ class Pipeline:
             signals=signals.count,
             asked_to=watch.desired.ending,
             all_stored=queue is not None and _is_through(queue, len(crew.producers)),
-            budget_exhausted=_budget_message(throttle) if throttle and throttle.budget_exhausted else None,
+            budget_exhausted=_budget_message(throttle) if throttle and (throttle.budget_exhausted or watch.budget_used_up) else None,
             refused=throttle.refused if throttle else None,
-            source_error=watch.loop_error,
+            source_error=watch.loop_error or self._emulator_error(),
             sink_error=sink.fatal_error if sink else None,
-            storm="actors keep dying and nothing is stored; see the logs of Ray" if watch.breaker.is_open else None,
+            storm=_storm(watch, now),
         )
 
     @staticmethod
@@ -265,6 +281,7 @@ class Pipeline:
             elif watch.liveness.answered(name, str(answer), now):
                 watch.breaker.restarted(now)
                 watch.throttle_restored &= name != names.THROTTLE
+                watch.queue_informed &= name != names.SINK  # what the old sink committed may not have reached the queue
         for name in watch.liveness.overdue(now):
             watch.pings.pop(name, None)
         for name in watch.liveness.hung():
@@ -276,6 +293,8 @@ class Pipeline:
             if queue is not None and queue.epoch != watch.epoch:
                 self._open_queue(crew, watch)
                 crew.start_loops(crew.producers)  # whoever had offered everything offers again what has no row
+            elif not watch.queue_informed:
+                watch.queue_informed = not isinstance(crew.ask(names.QUEUE, "open", self._done_ranges(), len(crew.producers)), Failure)
             if not watch.throttle_restored:
                 self._restore_throttle(crew, watch)
         except DATABASE_AWAY:
@@ -284,9 +303,18 @@ class Pipeline:
     @staticmethod
     def _note_loops(crew: Crew, watch: _Watch) -> None:
         """A loop may end well, never with an error: bad input, or a defect."""
-        for name, result in crew.ended_loops().items():
+        ended = crew.ended_loops()
+        for name, result in ended.items():
             if isinstance(result, Failure) and result.kind == "raised":
                 watch.loop_error = f"{name}: {result.error}"
+        reasons = {str(ended[name]) for name in crew.analyzers if name in ended and not isinstance(ended[name], Failure)}
+        if "budget" in reasons and all(name in ended for name in crew.analyzers):
+            watch.budget_used_up = True  # the throttle says so too, unless it was restarted since
+
+    def _emulator_error(self) -> str | None:
+        if self._emulator is None or self._emulator.running:
+            return None
+        return "the emulator's process has ended"
 
     # ── drain and stop ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -331,9 +359,11 @@ class Pipeline:
         queue, throttle, sink = (None if isinstance(answer, Failure) else answer for answer in answers.values())
         if queue is not None and queue.epoch == watch.epoch:
             watch.queue.note(queue)
-        books = read_books(self._plan, timeout_s=2 * HURRY_S if hurried else 30.0)
+        books = read_books(self._plan, timeout_s=2 * HURRY_S if hurried else BOOKS_TIMEOUT_S)
         if not isinstance(books, Books):
             ending = Ending(RunStatus.FAILED, f"{ending.reason}; then the database could not be asked: {books}")
+        elif ending.status is RunStatus.COMPLETE and (missing := missing_rows(watch.queue.stats, books)):
+            ending = Ending(RunStatus.FAILED, f"{missing} reads have no row, a defect of helix_ray; please report it")
         end = SessionEnd(
             ending=ending,
             duration_s=time.monotonic() - watch.started_at,
@@ -350,6 +380,13 @@ class Pipeline:
 def _is_through(queue: QueueStats, producers: int) -> bool:
     """Every producer has offered all it has, and what was offered is committed: only that takes a read off the queue."""
     return queue.producers_finished == producers and queue.waiting + queue.redelivered + queue.leased == 0
+
+
+def _storm(watch: _Watch, now: float) -> str | None:
+    if watch.breaker.is_open:
+        return "actors keep dying and nothing is stored; see the logs of Ray"
+    silent = watch.liveness.silent(now, SILENCE_S)
+    return f"{', '.join(silent)} did not come back within {SILENCE_S:g} s; see the logs of Ray" if silent else None
 
 
 def _budget_message(throttle: ThrottleStats) -> str:

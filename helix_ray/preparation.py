@@ -129,7 +129,7 @@ def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     source = check_source(config)
     url = open_database(config, home, secrets)
     run_id = str(uuid.uuid4())
-    return Plan(config, run_id, home, url, api_key, source, _row(config, run_id, source), simulated)
+    return Plan(config, run_id, home, url, api_key, source, _row(config, run_id, source, simulated), simulated)
 
 
 def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
@@ -158,10 +158,9 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
     """The rest of a run. What defines its results may not have changed, unless the user accepts it."""
     before = parse_config(stored.config, "stored configuration")
     source = check_source(config)
-    row = _row(config, stored.run_id, source)
     changed = _differences(before, config)
-    if stored.versions.get("generator") != row.versions["generator"] and config.source.path is None:
-        changed.append(f"generator version: was {stored.versions.get('generator')}, is {row.versions['generator']}")
+    if stored.versions.get("generator") != generator_version() and config.source.path is None:
+        changed.append(f"generator version: was {stored.versions.get('generator')}, is {generator_version()}")
     if stored.source_checksum != source.checksum:
         raise InputError(
             f"{config.source.path}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
@@ -171,6 +170,7 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
     api_key, simulated = check_backend(config, secrets)
     url = open_database(config, home, secrets)
+    row = _row(config, stored.run_id, source, simulated)
     return Plan(config, stored.run_id, home, url, api_key, source, row, simulated, resumed=True, rows_before=stored.rows)
 
 
@@ -179,13 +179,15 @@ def _differences(before: Config, after: Config) -> list[str]:
     return [f"{key}: was {old.get(key)!r}, is {new.get(key)!r}" for key in sorted(old | new) if old.get(key) != new.get(key)]
 
 
-def _row(config: Config, run_id: str, source: SourceFacts) -> RunRow:
+def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool) -> RunRow:
     return RunRow(
         run_id=run_id,
         name=config.run.name,
         config_json=config.to_json(),
         config_hash=config.sha256(),
         seed=config.run.seed,
+        backend=config.analyzer.backend.value,
+        simulated=simulated,
         versions={"helix_ray": __version__, "generator": generator_version()},
         source_checksum=source.checksum,
         started_at=SystemClock().now(),

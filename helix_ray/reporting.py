@@ -80,6 +80,11 @@ def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | Data
         return error
 
 
+def missing_rows(queue: QueueStats | None, books: Books) -> int:
+    """Of a run that looks complete: reads of the source that have no row. 0, or there is a defect."""
+    return 0 if queue is None or queue.total_reads is None else queue.total_reads - books.counts.rows
+
+
 def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject:
     """The report, also stored in HELIX_HOME/reports and in the run's row. Without books the database's terms are null."""
     report = build_report(_session(plan, end, books), _admission(end.queue), _stored(books))

@@ -71,6 +71,12 @@ class Secrets:
             raise MissingSecretError(f"{name} is missing: {reason}. Set it in the environment or in .env (see .env.example){also}")
         return found
 
+    def hide(self, text: str) -> str:
+        """``text`` without these secrets, should something have printed one."""
+        for secret in (self.groq_api_key, self.database_url, self.control_token):
+            text = text if secret is None else text.replace(secret.reveal(), "[hidden]")
+        return text
+
 
 def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
     """The secrets in ``env``, else in the file ``dotenv_path`` (which need not exist; None: look at no file).
@@ -117,6 +123,8 @@ def _checked(value: str, name: str, where: str) -> Secret:
         raise MissingSecretError(
             f"{name} in {where} holds a blank, a quote in front or a control character; write the bare value on one line"
         )
+    if name == GROQ_API_KEY and not value.isascii():
+        raise MissingSecretError(f"{name} in {where} holds a character that is not ASCII; copy the key again from the provider's console")
     return Secret(value)
 
 

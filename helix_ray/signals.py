@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any, Self
+
+LEAVE_WITHIN_S = 4.7
+"""From the second signal to the end of the process: the promise is 5 s."""
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,6 +24,7 @@ class Signals:
     def __init__(self) -> None:
         self.count = 0
         self._armed = False
+        self._hurry_since = 0.0
         self._event = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
 
@@ -60,4 +66,14 @@ class Signals:
         if not self._armed:
             raise KeyboardInterrupt
         self.count += 1
+        if self.count == 2:
+            self._hurry_since = time.monotonic()
         self._event.set()
+
+    def leave_in_time(self, exit_code: int) -> None:
+        """After a second signal: whatever still shuts down by then is cut off. Call it when everything is stored and said."""
+        if self.hurry:
+            left_s = max(0.0, LEAVE_WITHIN_S - (time.monotonic() - self._hurry_since))
+            timer = threading.Timer(left_s, os._exit, (exit_code,))
+            timer.daemon = True
+            timer.start()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from helix_ray.actors import names
 from helix_ray.actors.analyzer import AnalyzerActor
@@ -136,6 +136,13 @@ def _result(reference: Any) -> Any:
     except GetTimeoutError as error:
         return Failure("timeout", error)
     except RayTaskError as error:
-        return Failure("raised", error.cause if isinstance(error.cause, BaseException) else error)
-    except RayActorError as error:
+        return Failure("raised", _innermost(error.cause if isinstance(error.cause, BaseException) else error))
+    except RayError as error:
         return Failure("unavailable", error)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What really happened: a group of tasks reports only that some of them failed."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from helix_ray.actors import names
 from helix_ray.errors import HelixError
@@ -72,7 +72,7 @@ async def _attempt(name: str, method: str, args: tuple[Any, ...], timeout_s: flo
         if isinstance(cause, HelixError):
             raise cause from None
         raise
-    except (RayActorError, TimeoutError) as error:
+    except (RayError, TimeoutError) as error:  # dead, restarting, out of memory, or too slow
         forget(name)
         raise _GoneError(f"{name} does not answer") from error
 

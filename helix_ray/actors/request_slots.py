@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from helix_ray.actors.analyst import Analyst, Step
+from helix_ray.actors.analyst import Analyst, Next, Step
 from helix_ray.actors.held_reads import HeldReads, Job
 from helix_ray.clock import Clock
 
@@ -67,7 +67,7 @@ class RequestSlots:
         while self._ready and len(self._running) < self.limit:
             job = self._ready.popleft()
             if job.lost:
-                self._held.drop(job)
+                self._follow(job, Step(Next.DROP))
                 continue
             task = self._group.create_task(self._work(job))
             self._running[task] = job

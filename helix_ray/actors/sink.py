@@ -27,7 +27,7 @@ class SinkActor:
         self._epoch = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._engine = SinkEngine(
             run_id,
-            PostgresLedger(url, config["statement_timeout_s"]),  # connects at its first write
+            PostgresLedger(url, config["statement_timeout_s"]),  # connects when the engine starts
             SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
             SystemClock(),
             ack=self._tell_queue,
@@ -65,7 +65,7 @@ class SinkActor:
 
     def _begin(self) -> None:
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._show_forever())]
+            self._tasks = [asyncio.create_task(work) for work in (self._engine.start(), self._beat(), self._show_forever())]
 
     async def _tell_queue(self, read_indices: list[int]) -> object:
         return await peers.call(names.QUEUE, "ack", read_indices, timeout_s=ACK_TIMEOUT_S)

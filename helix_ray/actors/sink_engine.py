@@ -11,16 +11,18 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from helix_ray.actors.sink_buffer import Entry, SinkBuffer
 from helix_ray.actors.sink_stats import CommitTimes, SinkStats
 from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, HelixError, InvariantError
 from helix_ray.records import ApiCall, ReadResult
-from helix_ray.storage.ledger import Ledger, WriteOutcome
+from helix_ray.storage.ledger import Ledger
 
 __all__ = ["SinkEngine", "SinkPolicy", "SinkStats", "WriteReply"]
+
+Answer = TypeVar("Answer")
 
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
@@ -77,7 +79,7 @@ class SinkEngine:
         self._fatal: HelixError | None = None
 
     async def start(self) -> None:
-        """Safe twice."""
+        """Claims the run, whose only writer this is, then commits what is written. Safe twice."""
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._commit_forever()), asyncio.create_task(self._ack_forever())]
 
@@ -168,6 +170,10 @@ class SinkEngine:
             turn.set_result(None)
 
     async def _commit_forever(self) -> None:
+        try:
+            await self._through_outages(lambda: self._ledger.claim(self._run_id))
+        except HelixError as error:
+            self._give_up(error, [])
         while self._fatal is None:
             await self._ripen()
             batch = self._buffer.take()
@@ -203,7 +209,7 @@ class SinkEngine:
         results = [result for entry in batch for result in entry.results]
         calls = [call for entry in batch for call in entry.calls]
         began = self._clock.monotonic()
-        outcome, attempts = await self._persist(results, calls)
+        outcome, attempts = await self._through_outages(lambda: self._ledger.write_batch(self._run_id, results, calls))
         self._times.add((self._clock.monotonic() - began) * 1000)
         self._batches += 1
         self._reads += len(outcome.inserted) + len(outcome.poisoned)
@@ -222,13 +228,13 @@ class SinkEngine:
         fresh = set(outcome.inserted)
         self._announce([result for result in results if result.read.read_index in fresh])
 
-    async def _persist(self, results: list[ReadResult], calls: list[ApiCall]) -> tuple[WriteOutcome, int]:
-        """Through outages, with full jitter between the attempts; DatabaseLostError after ``outage_timeout_s`` of them."""
+    async def _through_outages(self, ask: Callable[[], Awaitable[Answer]]) -> tuple[Answer, int]:
+        """The database's answer and the number of attempts, full jitter between them; DatabaseLostError after ``outage_timeout_s``."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                outcome = await self._ledger.write_batch(self._run_id, results, calls)
+                answer = await ask()
             except (DatabaseLostError, DatabaseUnavailableError) as error:
                 now = self._clock.monotonic()
                 self._down_since = self._down_since if self._down_since is not None else now
@@ -240,7 +246,7 @@ class SinkEngine:
                 await self._clock.sleep(self._random.uniform(FIRST_RETRY_S / 4, ceiling))
             else:
                 self._down_since = None
-                return outcome, attempt
+                return answer, attempt
 
     async def _ack_forever(self) -> None:
         while True:

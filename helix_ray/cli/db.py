@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from helix_ray.errors import AttachError
 from helix_ray.home import helix_home
-from helix_ray.secrets import DATABASE_URL, load_secrets
+from helix_ray.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
 from helix_ray.storage import bundle
 from helix_ray.storage.embedded import EmbeddedServer, embedded_url
 from helix_ray.storage.postgres import libpq_environment
@@ -56,18 +57,25 @@ def shell(context: typer.Context, external: External = False) -> None:
     """Opens psql; further arguments are passed on to it, as in: helix db shell -- -c "select * from helix.run_summary"."""
     address = _address(external, keep_running=False)
     psql = _psql()
-    environment = {name: value for name, value in os.environ.items() if name not in (DATABASE_URL, "PSQLRC")}
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's, to cancel a statement
     try:
         ended = subprocess.run(  # noqa: S603
             [str(psql), *context.args],
-            env={**environment, **libpq_environment(address)},
+            env=psql_environment(os.environ, address),
             preexec_fn=_default_interrupt,  # no threads here
             check=False,
         )
     finally:
         signal.signal(signal.SIGINT, previous)
     sys.exit(ended.returncode)
+
+
+def psql_environment(environ: Mapping[str, str], address: str) -> dict[str, str]:
+    """psql's environment: the address as libpq's variables, and none of our secrets, which what runs in it could read."""
+    environment = dict(environ)
+    withdraw_from_environment(environment)
+    environment.pop("PSQLRC", None)
+    return {**environment, **libpq_environment(address)}
 
 
 def _default_interrupt() -> None:

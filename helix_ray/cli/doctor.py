@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from helix_ray.actors.cluster import local_cluster
 from helix_ray.analysis.prices import price_of
+from helix_ray.assumptions import compare_prices, offered_models, per_million
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.cli.run import shipped_configs
@@ -71,7 +71,13 @@ def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
         "ray": lambda: _ray(config, home),
     }
     if config.analyzer.backend is not Backend.ALIGNER:
-        checks = {"key": lambda: _key(config, secrets), "price": lambda: _price(config), "model": lambda: _model(config, secrets), **checks}
+        offered: dict[str, dict[str, Any]] = {}  # what the provider lists, once "model" has asked it
+        api = {
+            "key": lambda: _key(config, secrets),
+            "model": lambda: _model(config, secrets, offered),
+            "price": lambda: _price(config, offered),
+        }
+        checks = {**api, **checks}
     return [_try(part, check) for part, check in checks.items()]
 
 
@@ -87,24 +93,34 @@ def _key(config: Config, secrets: Secrets) -> str:
     return "GROQ_API_KEY is set" if config.analyzer.backend is Backend.GROQ else "the emulator needs none"
 
 
-def _price(config: Config) -> str:
-    price = price_of(config.analyzer.model)
-    return f"{config.analyzer.model}: ${price.prompt * 1_000_000:f} in, ${price.completion * 1_000_000:f} out, per million tokens"
+def _price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
+    model = config.analyzer.model
+    price = price_of(model)
+    words = f"{model}: {per_million(price.prompt)} in, {per_million(price.completion)} out, per million tokens"
+    if model not in offered:
+        return f"{words}; not compared with the provider's, which could not be asked"
+    pricing = compare_prices(model, offered[model])
+    if pricing.differences:
+        raise StartError(
+            f"{model} has another price now, so the budget would not hold: {'; '.join(pricing.differences)} (per million tokens)"
+        )
+    return f"{words}; {'GET /models says the same' if pricing.seen else 'GET /models names no price to compare with'}"
 
 
-def _model(config: Config, secrets: Secrets) -> str:
+def _model(config: Config, secrets: Secrets, offered: dict[str, dict[str, Any]]) -> str:
+    """Leaves in ``offered`` what the provider lists."""
     key = check_key(config, secrets)
     assert key is not None
     if config.analyzer.backend is Backend.GROQ:
-        return asyncio.run(_ask_models(config, key, config.analyzer.base_url))
+        return asyncio.run(_ask_models(config, key, config.analyzer.base_url, offered))
     emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
     try:
-        return "emulator: " + asyncio.run(_ask_models(config, key, emulator.url))
+        return "emulator: " + asyncio.run(_ask_models(config, key, emulator.url, offered))
     finally:
         emulator.stop()
 
 
-async def _ask_models(config: Config, key: Secret, base_url: str | None) -> str:
+async def _ask_models(config: Config, key: Secret, base_url: str | None, offered: dict[str, dict[str, Any]]) -> str:
     chat = GroqChat(key.reveal(), base_url, connections=1)
     try:
         reply = await chat.models()
@@ -116,9 +132,9 @@ async def _ask_models(config: Config, key: Secret, base_url: str | None) -> str:
         raise StartError(f"GET /models answered {reply.status}: the provider does not accept the key; check GROQ_API_KEY")
     if reply.status != 200:
         raise StartError(f"GET /models answered {reply.status}; try again later")
-    names = sorted(str(model.get("id")) for model in json.loads(reply.body).get("data", []))
-    if config.analyzer.model not in names:
-        raise StartError(f"model '{config.analyzer.model}' is not offered; offered: {', '.join(names)}")
+    offered.update(offered_models(reply.body))
+    if config.analyzer.model not in offered:
+        raise StartError(f"model '{config.analyzer.model}' is not offered; offered: {', '.join(sorted(offered))}")
     return f"{config.analyzer.model} is offered"
 
 

@@ -13,9 +13,13 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from helix_ray.assumptions import MAX_COST_USD, MAX_REQUESTS, examine
-from helix_ray.errors import MissingSecretError
+from helix_ray.assumptions import MAX_COST_USD, MAX_REQUESTS, Examination, examine
+from helix_ray.errors import HelixError, MissingSecretError
 from helix_ray.secrets import load_secrets, withdraw_from_environment
+
+
+class UnfinishedCheckError(HelixError):
+    """The checks ended early, and requests had been sent by then."""
 
 
 def live_check(
@@ -27,7 +31,8 @@ def live_check(
 
     It sends at most 10 paid requests and stops before their worst case could pass $0.01. It needs GROQ_API_KEY.
 
-    Exit codes: 0 every assumption that was checked held · 1 one did not · 2 it could not start.
+    Exit codes: 0 every assumption that was checked held · 1 one did not, or the checks ended early · 2 it could not start, nothing
+    was sent.
     """
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()
@@ -38,12 +43,24 @@ def live_check(
     question = f"Send at most {MAX_REQUESTS} paid requests (at most ${MAX_COST_USD}) to {target}?"
     if not yes and not Confirm.ask(question, console=console, default=False):
         raise typer.Exit(2)
-    result = asyncio.run(examine(secrets.groq_api_key, base_url, model))
+    result = Examination()
+    try:
+        asyncio.run(examine(result, secrets.groq_api_key, base_url, model))
+    except HelixError as error:
+        if result.requests == 0:
+            raise
+        raise UnfinishedCheckError(f"the checks ended early: {error}") from error
+    finally:
+        if result.requests > 0:  # what was paid for is shown, whatever ended it
+            _print(console, target, result)
+    sys.exit(1 if any(check.held is False for check in result.checks) else 0)
+
+
+def _print(console: Console, target: str, result: Examination) -> None:
     table = Table(title=f"Assumptions of the emulator, checked against {target}", title_justify="left")
     for name in ("assumption", "held", "seen"):
         table.add_column(name, overflow="fold")
     for check in result.checks:
         table.add_row(check.assumption, {True: "yes", False: "NO", None: "not seen"}[check.held], check.seen)
     console.print(table)
-    console.print(f"{result.requests} paid requests, ${result.cost_usd:.6f}", highlight=False)
-    sys.exit(1 if any(check.held is False for check in result.checks) else 0)
+    console.print(f"{result.requests} paid requests, ${result.cost_usd:.6f} at most", highlight=False)

@@ -1,4 +1,11 @@
-"""``helix monitor``: serves the live page on this machine and prints the code that unlocks its controls."""
+"""``helix monitor``: serves the live page on this machine and prints the code that unlocks its controls.
+
+The page's process keeps GROQ_API_KEY and DATABASE_URL in its environment, unlike a run's: a run that is started on the page
+inherits them from there (it also reads ``.env`` of the working directory, as any run does), and the page itself needs
+DATABASE_URL to show a run that was stored in an external database. It shows neither to anyone: viewers get snapshots, error
+pages carry no details, and both are taken out of the last lines of a run that could not start. The control code and
+HELIX_CONTROL_TOKEN are handed on to nobody.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +18,7 @@ from typing import Annotated
 import typer
 
 import dashboard
-from helix_ray.client import control_token, helix_home
+from helix_ray.client import CONTROL_CODE, control_token, helix_home
 from helix_ray.errors import MissingSecretError
 from helix_ray.secrets import HELIX_CONTROL_TOKEN
 
@@ -23,7 +30,10 @@ def monitor(
     address: Annotated[str, typer.Option(help="Address to listen on. Anything but loopback needs HELIX_CONTROL_TOKEN.")] = "127.0.0.1",
     allowed_host: Annotated[list[str] | None, typer.Option(help="A further host name under which the page may be asked for.")] = None,
 ) -> None:
-    """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN."""
+    """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.
+
+    The code unlocks one browser session, once. HELIX_CONTROL_TOKEN unlocks as many as one likes.
+    """
     token = control_token()
     environment = {**os.environ, **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
     print(f"Page: http://{'localhost' if address in LOOPBACK else address}:{port}")
@@ -33,12 +43,12 @@ def monitor(
                 f"the page would listen on {address}, but {HELIX_CONTROL_TOKEN} is not set; set it in the environment or in .env, "
                 "or listen on 127.0.0.1"
             )
-        token = secrets.token_urlsafe(9)
-        print(f"Control code (for this page, until it ends): {token}")
+        environment[CONTROL_CODE] = code = secrets.token_urlsafe(9)
+        print(f"Control code (works once, in one browser tab): {code}")
     else:
+        environment[HELIX_CONTROL_TOKEN] = token
         print(f"Controls are unlocked by {HELIX_CONTROL_TOKEN}.")
     print(f"Runs of: {helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
-    environment[HELIX_CONTROL_TOKEN] = token
     script = Path(dashboard.__file__).with_name("server.py")
     # exec: signals reach the page directly, and no second process waits beside it
     os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(script)], environment)  # noqa: S606

@@ -16,7 +16,7 @@ from typing import Any
 
 from helix_ray.actors.names import CONTROL, METRICS
 from helix_ray.client.attach import Link
-from helix_ray.client.launch import Launch, launch
+from helix_ray.client.launch import CONTROL_CODE, Launch, launch
 from helix_ray.client.past_run import past_snapshot
 from helix_ray.errors import AttachError
 from helix_ray.home import RunFile, helix_home
@@ -24,7 +24,7 @@ from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.records import Ack, Action, Command
 from helix_ray.secrets import load_secrets
 
-__all__ = ["HelixClient", "Launch", "attach", "command", "control_token", "helix_home", "shipped_configs"]
+__all__ = ["CONTROL_CODE", "HelixClient", "Launch", "attach", "command", "control_token", "helix_home", "shipped_configs", "take_control_code"]
 
 POLL_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 15.0  # above what the control actor spends on a database that does not answer
@@ -79,7 +79,7 @@ class HelixClient:
     def past(self) -> MetricsSnapshot | None:
         """The last run of this home, from the database; None when there is none. May start the embedded server: seconds."""
         run_file = RunFile.read_last(self.home)
-        return past_snapshot(self.home, run_file.run_id) if run_file is not None else None
+        return past_snapshot(self.home, run_file) if run_file is not None else None
 
     def start_run(self, config_path: Path, overrides: Sequence[str] = ()) -> int:
         """Starts a run as a process of its own and returns its pid. How it goes shows in `snapshot` and `launched`."""
@@ -121,6 +121,11 @@ def control_token() -> str | None:
     """What a viewer must know to give commands on the page: HELIX_CONTROL_TOKEN; None when it is not set."""
     secret = load_secrets(os.environ, Path(".env")).control_token
     return secret.reveal() if secret is not None else None
+
+
+def take_control_code() -> str | None:
+    """The code that `helix monitor` printed, which works once; taken out of the environment, so that nobody finds it again."""
+    return os.environ.pop(CONTROL_CODE, None)
 
 
 def shipped_configs() -> dict[str, Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
 from typing import Any
 
@@ -73,22 +74,28 @@ class Link:
 
 
 def _import_ray(run_file: RunFile) -> Any:
-    """Ray reads its settings and the token once, when it is imported; where another module was first, it is told to look again."""
-    import ray  # noqa: PLC0415
-
-    if ray.is_initialized():
-        return ray
+    """Ray reads its settings and the token once, when it is imported: so they are set before that, if it is still to come."""
     wanted = {"RAY_AUTH_MODE": "token", RECONNECT: PATIENCE_S, "RAY_USAGE_STATS_ENABLED": "0"}
     if run_file.token_path is not None:
         wanted["RAY_AUTH_TOKEN_PATH"] = run_file.token_path
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
+    if "ray" not in sys.modules:
+        os.environ.update(wanted)
+        import ray  # noqa: PLC0415
+
+        return ray
+    import ray  # noqa: PLC0415
+
+    if not ray.is_initialized() and any(os.environ.get(name) != value for name, value in wanted.items()):
         os.environ.update(wanted)
         _look_again()
     return ray
 
 
 def _look_again() -> None:
-    """What Ray itself does when it turns authentication on by default (its authentication_token_setup.py)."""
+    """For a Ray that was imported under other settings: by another module, or by us for a run of another home.
+
+    It is what Ray itself does when it turns authentication on by default (its authentication_token_setup.py).
+    """
     raylet = importlib.import_module("ray._raylet")  # compiled, without type stubs
     raylet.Config.initialize("")
     raylet.AuthenticationTokenLoader.instance().reset_cache()

@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from helix_ray.client.attach import RECONNECT
 from helix_ray.home import make_home
+from helix_ray.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
 
 TAIL_LINES = 12
-_OF_THIS_PROCESS_ONLY = (RECONNECT, "RAY_ADDRESS", "RAY_AUTH_TOKEN", "HELIX_CONTROL_TOKEN")
+CONTROL_CODE = "HELIX_CONTROL_CODE"
+"""How `helix monitor` tells its page the code that works once."""
+
+_OF_THIS_PROCESS_ONLY = (RECONNECT, "RAY_ADDRESS", "RAY_AUTH_TOKEN", HELIX_CONTROL_TOKEN, CONTROL_CODE)
 """What the page's process has in its environment and a run must not inherit: with the page's patience, a run's workers would
 wait for days for a control service that is gone; and a run needs no control token."""
 
@@ -25,6 +29,7 @@ class Launch:
 
     process: subprocess.Popen[bytes]
     log: Path
+    secrets: Secrets = field(default_factory=Secrets)  # never shown
 
     @property
     def pid(self) -> int:
@@ -35,14 +40,16 @@ class Launch:
         return self.process.poll()
 
     def tail(self, lines: int = TAIL_LINES) -> str:
-        """The last lines of what it printed; outside text, to be shown as text only."""
+        """The last lines of what it printed; outside text, to be shown as text only, and without any secret."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
-            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+            text = self.secrets.hide(file.read().decode("utf-8", "replace"))
+        return "\n".join(text.splitlines()[-lines:])
 
 
 def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Launch:
-    """``python -m helix_ray.run`` in a new session, printing into ``HELIX_HOME/logs/``."""
+    """``python -m helix_ray.run`` in a new session, printing into ``HELIX_HOME/logs/``. StartError when it cannot be started."""
+    secrets = load_secrets(os.environ, Path(".env"))
     make_home(home)
     logs = home / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
@@ -59,4 +66,4 @@ def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Laun
             start_new_session=True,  # Ctrl-C at the page must not reach the run
             env=environment,
         )
-    return Launch(process, log)
+    return Launch(process, log, secrets)

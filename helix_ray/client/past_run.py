@@ -8,10 +8,11 @@ import os
 import time
 from pathlib import Path
 
+from helix_ray.home import RunFile
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals, TypeAccuracy
 from helix_ray.records import RunStatus
-from helix_ray.secrets import load_secrets
+from helix_ray.secrets import DATABASE_URL, load_secrets
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
@@ -20,18 +21,21 @@ DEADLINE_S = 10.0
 RECENT = 50
 
 
-def past_snapshot(home: Path, run_id: str) -> MetricsSnapshot | None:
-    """None when no database of this home knows the run. Raises the ledger's errors when a database cannot be asked."""
-    url = database_url(home)
-    return asyncio.run(asyncio.wait_for(_ask(url, run_id), DEADLINE_S)) if url is not None else None
+def past_snapshot(home: Path, run_file: RunFile) -> MetricsSnapshot | None:
+    """None when the database of that run does not know it. Raises the ledger's errors when the database cannot be asked."""
+    url = database_url(home, run_file)
+    return asyncio.run(asyncio.wait_for(_ask(url, run_file.run_id), DEADLINE_S)) if url is not None else None
 
 
-def database_url(home: Path) -> str | None:
-    """The embedded server of this home when it has one, else DATABASE_URL."""
-    if (home / "postgres").is_dir():
-        return embedded_url(home)
-    secret = load_secrets(os.environ, Path(".env")).database_url
-    return secret.reveal() if secret is not None else None
+def database_url(home: Path, run_file: RunFile) -> str | None:
+    """The database that the run was stored in; None when it was the embedded one and that is gone.
+
+    MissingSecretError when it was an external one and DATABASE_URL is not set here.
+    """
+    if run_file.database == "external":
+        reason = f"the last run, {run_file.run_id}, is stored in an external database"
+        return load_secrets(os.environ, Path(".env")).require(DATABASE_URL, reason).reveal()
+    return embedded_url(home) if (home / "postgres").is_dir() else None
 
 
 async def _ask(url: str, run_id: str) -> MetricsSnapshot | None:
@@ -81,15 +85,13 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
 
 def _run_info(stored: StoredRun) -> RunInfo:
     config = json.loads(stored.config_json)
-    backend = config["analyzer"]["backend"]
-    simulated = backend == "emulator"
     return RunInfo(
         run_id=stored.run_id,
         name=stored.name,
-        backend=backend,
-        simulated=simulated,
+        backend=stored.backend,
+        simulated=stored.simulated,
         model=config["analyzer"]["model"],
-        latency_scale=config["emulator"]["latency_scale"] if simulated else 1.0,
+        latency_scale=config["emulator"]["latency_scale"] if stored.simulated else 1.0,
         started_at=stored.started_at.timestamp(),
         reads_requested=config["source"]["count"],
         max_cost_usd=config["throttle"]["max_cost_usd"],
@@ -100,10 +102,11 @@ def _run_info(stored: StoredRun) -> RunInfo:
 def _recent(row: RecentRow) -> RecentRead:
     return RecentRead(
         read_index=row.read_index,
-        read_id=row.contig,
+        read_id=row.read_id,
         disposition=row.disposition,
         mutation_detected=row.mutation_detected,
         calls=row.calls,
         latency_ms=row.latency_ms,
+        error_kind=row.error_kind,
         finished_at=row.finished_at.timestamp(),
     )

@@ -15,6 +15,7 @@ from helix_ray.emulator.tokens import ANSWER_CHARS_PER_TOKEN, answer_tokens
 _REASONING = {"none": (0, 0), "low": (24, 24), "medium": (100, 64), "default": (100, 64), "high": (300, 200)}
 _REASONING_TOKENS_PER_CALL = 6
 _REASONING_TEXT = "Emulated reasoning: the pair is compared base by base and scripted errors are applied. " * 60
+
 SYSTEM_FINGERPRINT = "fp_emulator00"
 """As long as a real one, and stored with every row: a scripted answer stays recognisable wherever it is copied."""
 

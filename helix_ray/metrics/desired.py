@@ -69,9 +69,12 @@ def _spike(state: DesiredState, next_state: DesiredState, command: Command, unix
 
 def source_rate(state: DesiredState, configured: float | None, unix_now: float) -> float | None:
     """Reads per second that the whole source may offer now; None: as fast as it can. A pause is told separately."""
-    if state.spike_until is not None and unix_now < state.spike_until:
-        return state.spike_rate_per_s
-    return state.rate_per_s if state.rate_per_s is not None else configured
+    rate = state.rate_per_s if state.rate_per_s is not None else configured
+    if state.spike_until is None or unix_now >= state.spike_until:
+        return rate
+    if rate is None or state.spike_rate_per_s is None:
+        return None
+    return max(rate, state.spike_rate_per_s)  # a spike lifts; a lower one changes nothing
 
 
 def rate_text(rate: float | None) -> str:

@@ -29,6 +29,11 @@ class RunInfo:
     status: str = "running"
     reason: str | None = None  # why it ended
 
+    @property
+    def known(self) -> bool:
+        """False while a metrics actor that has just restarted has not been told which run it counts, nor whether that is simulated."""
+        return self.run_id != ""
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:

@@ -86,9 +86,11 @@ class PostgresSession:
         """As `Ledger.claim`."""
         async with self._turn:
             connection = await self._open()
-            if not await self._take_claim(connection, run_id):
-                raise RunBusyError(busy_message(run_id))
             self._claim = run_id
+            if not await self._take_claim(connection, run_id):
+                self._connection = None
+                await connection.close()
+                raise RunBusyError(busy_message(run_id))
 
     async def attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T | Rejected:
         async with self._turn:
@@ -121,7 +123,7 @@ class PostgresSession:
         self._connection = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                self._connection = await _connect(self._url, self._deadline_s)
+                connection = await _connect(self._url, self._deadline_s)
         except TimeoutError:
             raise DatabaseUnavailableError(
                 f"PostgreSQL did not answer within {CONNECT_TIMEOUT_S:g} s; check host, port and firewall"
@@ -130,18 +132,23 @@ class PostgresSession:
             # Not chained: libpq's message may repeat the connection string.
             reason = failures.connect_advice(error.sqlstate, str(error))
             raise DatabaseUnavailableError(f"PostgreSQL cannot be used: {reason}") from None
-        connection = self._connection
-        if self._claim is not None and not await self._take_claim(connection, self._claim):
-            # Most likely it is our own last connection, whose end the server has not noticed yet.
-            self._connection = None
-            await connection.close()
-            raise DatabaseLostError(busy_message(self._claim))
+        if self._claim is not None:
+            try:
+                claimed = await self._take_claim(connection, self._claim)
+            except BaseException:
+                await connection.close()
+                raise
+            if not claimed:  # most likely by our own last connection, whose end the server has not noticed yet
+                await connection.close()
+                raise DatabaseLostError(busy_message(self._claim))
+        self._connection = connection
         return connection
 
     async def _take_claim(self, connection: Connection, run_id: str) -> bool:
+        transaction = PostgresTransaction(connection)
+
         async def attempt() -> bool:
-            cursor = await connection.execute(statements("session")["claim_run"], {"run_id": run_id})
-            return bool((await cursor.fetchall())[0]["claimed"])
+            return bool((await transaction.rows(statements("session")["claim_run"], {"run_id": run_id}))[0]["claimed"])
 
         async def claim() -> bool:
             return await self._bounded(connection, attempt()) is True

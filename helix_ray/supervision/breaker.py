@@ -16,10 +16,10 @@ class RestartBreaker:
     _stored: int = -1
 
     def progress(self, stored: int) -> None:
-        """``stored``: rows committed so far. Progress forgives every restart before it."""
-        if stored > self._stored:
-            self._stored = stored
+        """``stored``: rows committed since the sink started. More of them forgive every restart before; fewer mean a new sink."""
+        if stored > self._stored >= 0:
             self._restarts.clear()
+        self._stored = stored
 
     def restarted(self, now: float) -> None:
         self._restarts.append(now)

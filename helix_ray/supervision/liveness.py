@@ -18,6 +18,7 @@ class _Actor:
     incarnation: str | None = None
     next_ping_at: float = 0.0
     asked_at: float | None = None
+    last_answer_at: float = 0.0
     misses: int = 0
     restarts: int = 0
 
@@ -29,7 +30,7 @@ class Liveness:
     _actors: dict[str, _Actor] = field(default_factory=dict)
 
     def watch(self, name: str, now: float) -> None:
-        self._actors[name] = _Actor(next_ping_at=now + PING_INTERVAL_S)
+        self._actors[name] = _Actor(next_ping_at=now + PING_INTERVAL_S, last_answer_at=now)
 
     def forget(self, name: str) -> None:
         """The actor is done; its silence means nothing any more."""
@@ -50,6 +51,7 @@ class Liveness:
         restarted = actor.incarnation is not None and actor.incarnation != incarnation
         actor.restarts += restarted
         actor.incarnation = incarnation
+        actor.last_answer_at = now
         actor.misses = 0
         self._ask_again(actor, now)
         return restarted
@@ -75,6 +77,10 @@ class Liveness:
         for name in names:
             self._actors[name].misses = 0
         return names
+
+    def silent(self, now: float, for_s: float) -> list[str]:
+        """Actors that have not answered for so long that nobody can expect them back."""
+        return [name for name, actor in self._actors.items() if now - actor.last_answer_at >= for_s]
 
     def restarts(self) -> dict[str, int]:
         return {name: actor.restarts for name, actor in self._actors.items()}

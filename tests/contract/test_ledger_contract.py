@@ -31,7 +31,7 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
 
 
 def run_row(**changes: object) -> RunRow:
-    row = RunRow(RUN_ID, "demo", '{"run":{"seed":42}}', "c0ffee", 42, {"generator": "1"}, None, START)
+    row = RunRow(RUN_ID, "demo", '{"run":{"seed":42}}', "c0ffee", 42, {"generator": "1"}, None, START, "emulator", True)
     return replace(row, **changes)  # type: ignore[arg-type]
 
 
@@ -148,6 +148,27 @@ async def test_a_call_moves_forward_only(ledger: Ledger) -> None:
     assert (counts.calls_by_state, counts.cost_usd, counts.prompt_tokens) == ({"answered": 1}, Decimal("0.001"), 10)
 
 
+@pytest.mark.parametrize(
+    ("state", "changes", "spent"),
+    [
+        (CallState.ANSWERED, {}, "0.001"),
+        (CallState.FAILED, {"cost_usd": Decimal(0), "status": 500}, "0"),
+        (CallState.POSSIBLY_BILLED, {"status": None}, "0.01"),
+        (CallState.SENT, {"cost_usd": Decimal(0), "status": None}, "0.01"),
+        (CallState.INTENDED, {"cost_usd": Decimal(0), "status": None}, "0.01"),
+        (CallState.INTENDED, {"cost_usd": Decimal(0), "status": None, "finished_at": START}, "0"),
+    ],
+)
+async def test_spent_is_the_most_that_can_have_been_billed(
+    ledger: Ledger, state: CallState, changes: dict[str, object], spent: str
+) -> None:
+    await ledger.write_batch(RUN_ID, [], [call(1, [1], state, **changes)])
+    assert await ledger.spent_usd(RUN_ID) == Decimal(spent)
+    stored = await ledger.load_run(RUN_ID)
+    assert stored is not None
+    assert stored.cost_usd == Decimal(spent)
+
+
 async def test_counts_by_state_of_calls_and_disposition_of_reads(ledger: Ledger) -> None:
     endings = [Disposition.UNPLACED, Disposition.FILTERED, Disposition.MALFORMED, Disposition.STORED]
     blank = {"contig": "", "ref_start": -1, "strand": "", "ref_seq": "", "truth": None, "variants": [], "latency_ms": None}
@@ -210,6 +231,17 @@ async def test_recent_reads_and_alerts_are_the_last_finished_first(ledger: Ledge
     top = recent[0]
     assert (top.contig, top.ref_start, top.seq, top.calls) == ("chr1", 100, ("ACGA" * 30)[:60], ("12A>T",))
     assert (top.disposition, top.latency_ms, top.finished_at) == ("stored", 105.0, START + timedelta(seconds=5))
+    assert (top.read_id, top.error_kind) == ("hx5", None)
+    buried = result(6, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no", mutation_detected=None)
+    await ledger.write_batch(RUN_ID, [buried], [])
+    assert (await ledger.recent_reads(RUN_ID, 1))[0].error_kind == "refusal"
+
+
+async def test_a_read_without_a_contig_has_no_place(ledger: Ledger) -> None:
+    unplaced = result(0, disposition=Disposition.UNPLACED, contig="", ref_start=0, ref_seq="", truth=None, variants=[])
+    await ledger.write_batch(RUN_ID, [unplaced], [])
+    [row] = await ledger.recent_reads(RUN_ID, 1)
+    assert (row.contig, row.ref_start) == ("", None)
 
 
 async def test_a_run_is_started_finished_and_resumed(ledger: Ledger) -> None:
@@ -226,10 +258,43 @@ async def test_a_run_is_started_finished_and_resumed(ledger: Ledger) -> None:
         42,
     )
     assert (stored.started_at, stored.finished_at is not None) == (START, True)
-    await ledger.resume_run(RUN_ID)
+    assert (stored.backend, stored.simulated, stored.earlier_configs) == ("emulator", True, ())
+    await ledger.resume_run(RUN_ID, run_row())
     again = await ledger.load_run(RUN_ID)
     assert again is not None
     assert (again.status, again.finished_at, again.resumes) == (RunStatus.RUNNING, None, 1)
+    assert again.earlier_configs == (), "nothing was changed"
+
+
+async def test_a_resume_records_what_was_changed_and_keeps_what_was_said_before(ledger: Ledger) -> None:
+    later = {"started_at": START + timedelta(days=1), "source_checksum": "5ec0"}
+    await ledger.resume_run(RUN_ID, run_row(**later, name="again", config_json='{"b":1,  "a":2}', config_hash="beef", seed=43))
+    await ledger.resume_run(RUN_ID, run_row(**later, config_json='{"b":1,  "a":2}', config_hash="beef", versions={"generator": "2"}))
+    await ledger.resume_run(RUN_ID, run_row(**later, config_json='{"b":1,  "a":2}', config_hash="beef", versions={"generator": "2"}))
+    stored = await ledger.load_run(RUN_ID)
+    assert stored is not None
+    assert (stored.config_json, stored.config_hash, stored.versions) == ('{"b":1,  "a":2}', "beef", {"generator": "2"})
+    assert (stored.name, stored.seed, stored.resumes) == ("demo", 42, 3)
+    assert (stored.started_at, stored.source_checksum) == (START, None)
+    assert [(told["config"], told["config_hash"], told["versions"]) for told in stored.earlier_configs] == [
+        ({"run": {"seed": 42}}, "c0ffee", {"generator": "1"}),
+        ({"b": 1, "a": 2}, "beef", {"generator": "1"}),
+    ]
+    assert [datetime.fromisoformat(told["until"]) > START for told in stored.earlier_configs] == [True, True]
+
+
+async def test_a_run_with_scripted_answers_stays_simulated(ledger: Ledger) -> None:
+    await ledger.resume_run(RUN_ID, run_row(backend="groq", simulated=False))
+    stored = await ledger.load_run(RUN_ID)
+    assert stored is not None
+    assert (stored.backend, stored.simulated) == ("groq", True)
+
+
+async def test_the_claim_of_ones_own_run_is_in_nobodys_way(ledger: Ledger) -> None:
+    await ledger.claim(RUN_ID)
+    await ledger.claim(RUN_ID)
+    await ledger.resume_run(RUN_ID, run_row())
+    assert (await ledger.write_batch(RUN_ID, [result(0)], [])).inserted == [0]
 
 
 async def test_runs_that_are_not_there(ledger: Ledger) -> None:
@@ -237,7 +302,7 @@ async def test_runs_that_are_not_there(ledger: Ledger) -> None:
     assert await ledger.load_run(unknown) is None
     assert await ledger.done_ranges(unknown) == []
     with pytest.raises(StartError, match="is not in this"):
-        await ledger.resume_run(unknown)
+        await ledger.resume_run(unknown, run_row())
     with pytest.raises(InvariantError, match="never started"):
         await ledger.write_batch(unknown, [result(0)], [])
     with pytest.raises(InvariantError, match="another configuration"):

@@ -33,7 +33,7 @@ async def until(what: Callable[[], Any]) -> Any:
 
 async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url: str, ray_cluster: Any) -> None:
     ledger = await PostgresLedger.connect(database_url)
-    await ledger.start_run(RunRow(RUN_ID, "demo", "{}", "c0ffee", 1, {}, None, datetime.now(UTC)))
+    await ledger.start_run(RunRow(RUN_ID, "demo", "{}", "c0ffee", 1, {}, None, datetime.now(UTC), "emulator", True))
     start_actor(MetricsActor, names.METRICS)
     control = start_actor(ControlActor, names.CONTROL, RUN_ID, Secret(database_url), time.time())
 

@@ -46,7 +46,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 async def started(url: str) -> SinkActor:
     ledger = await PostgresLedger.connect(url)
-    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now()))
+    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
     await ledger.aclose()
     return SinkActor(RUN_ID, Secret(url), SinkConfig().model_dump(mode="json"))
 

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
-from helix_ray.storage import preflight
+from helix_ray.storage import claims, preflight
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.migrating import latest_version
@@ -36,7 +36,7 @@ def result(index: int, seq: str | None = None, **changes: object) -> ReadResult:
 
 async def started(url: str, statement_timeout_s: float = 30.0) -> PostgresLedger:
     ledger = await PostgresLedger.connect(url, statement_timeout_s)
-    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now()))
+    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
     return ledger
 
 
@@ -84,6 +84,24 @@ async def test_totals_of_the_run_follow_what_was_inserted(database_url: str) -> 
     assert rows(database_url, f"select {summary} from helix.run_summary") == [(3, 2, 1, 1, 0, Decimal("0.02"), Decimal("10.000"))]
     assert rows(database_url, "select read_index, error_kind from helix.dead_letters") == [(2, "unstorable")]
     assert rows(database_url, "select read_index from helix.analyses order by 1") == [(0,), (1,)]
+
+
+async def test_every_view_says_which_backend_answered(database_url: str) -> None:
+    ledger = await started(database_url)
+    truth = ScoredVariant("truth", 3, "A", "T", "SNV", "snv", None, None, "FN", None)
+    await ledger.write_batch(RUN_ID, [result(0, variants=[truth]), result(1, seq="\x00")], [])
+    await ledger.aclose()
+    for view in ("analyses", "dead_letters", "run_summary", "accuracy_by_type"):
+        assert rows(database_url, f"select backend, simulated from helix.{view}") == [("emulator", True)], view
+
+
+async def test_the_emulator_is_always_simulated(database_url: str) -> None:
+    ledger = await PostgresLedger.connect(database_url)
+    with pytest.raises(InvariantError, match="emulator_is_simulated"):
+        await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", False))
+    with pytest.raises(InvariantError, match="runs_backend_check"):
+        await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "other", False))
+    await ledger.aclose()
 
 
 async def test_a_value_that_breaks_a_constraint_is_a_dead_letter(database_url: str) -> None:
@@ -188,6 +206,53 @@ def terminate_all(url: str) -> None:
         "where application_name = 'helix-throttle' and datname = current_database()"
     )
     assert rows(url, query)
+
+
+# ── the claim ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_run_has_one_writer(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
+    first, second = await started(database_url), PostgresLedger(database_url)
+    await first.claim(RUN_ID)
+    row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
+    with pytest.raises(RunBusyError, match=f"run {RUN_ID} is written by another process"):
+        await second.resume_run(RUN_ID, row)
+    with pytest.raises(RunBusyError, match="is written by another process"):
+        await second.claim(RUN_ID)
+    with pytest.raises(DatabaseLostError, match="is written by another process"):
+        await second.write_batch(RUN_ID, [result(0)], [])
+    third = PostgresLedger(database_url)
+    await third.claim(str(uuid.UUID(int=8)))  # another run is free
+    await first.write_batch(RUN_ID, [result(0)], [])
+    for ledger in (first, second, third):
+        await ledger.aclose()
+    assert rows(database_url, "select resumes, (select count(*) from helix.reads) from helix.runs") == [(0, 1)]
+
+
+async def test_who_comes_next_waits_for_the_end_of_its_predecessor(database_url: str) -> None:
+    first, second = await started(database_url), PostgresLedger(database_url)
+    await first.claim(RUN_ID)
+    claim = asyncio.create_task(second.claim(RUN_ID))
+    done, _ = await asyncio.wait({claim}, timeout=0.5)
+    assert not done
+    await first.aclose()
+    await asyncio.wait_for(claim, claims.PATIENCE_S + 5)
+    await second.aclose()
+
+
+async def test_a_connection_that_was_lost_is_claimed_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
+    ledger, other = await started(database_url), PostgresLedger(database_url)
+    await ledger.claim(RUN_ID)
+    terminate_all(database_url)
+    with pytest.raises(DatabaseLostError):
+        await ledger.write_batch(RUN_ID, [result(0)], [])
+    assert (await ledger.write_batch(RUN_ID, [result(0)], [])).inserted == [0]
+    with pytest.raises(RunBusyError):
+        await other.claim(RUN_ID)
+    await ledger.aclose()
+    await other.aclose()
 
 
 # ── addresses and rights ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ import pytest
 from helix_ray.actors.sink_buffer import Entry, SinkBuffer
 from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy
 from helix_ray.actors.sink_stats import CommitTimes
-from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.rows import utc_now
@@ -62,7 +62,7 @@ class Bench:
 @asynccontextmanager
 async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.0) -> AsyncIterator[Bench]:
     ledger, clock = GatedLedger(), ManualClock()
-    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now()))
+    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
     made: Bench
 
     async def ack(indices: list[int]) -> None:
@@ -287,3 +287,34 @@ def test_commit_times_by_nearest_rank() -> None:
     for value in (100.0, 1.0, 3.0, 2.0):
         times.add(value)
     assert (times.percentile(0.5), times.percentile(0.99)) == (2.0, 3.0)
+
+
+async def test_the_run_is_claimed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed: list[str] = []
+    away = [DatabaseUnavailableError("away")]
+
+    async def claim(self: MemoryLedger, run_id: str) -> None:
+        if away:
+            raise away.pop()
+        claimed.append(run_id)
+
+    monkeypatch.setattr(MemoryLedger, "claim", claim)
+    async with bench() as it:
+        await it.engine.start()
+        while not claimed:
+            await it.clock.advance(1.0)
+        assert claimed == [RUN_ID]
+        assert it.ledger.batches == []
+        assert it.engine.stats().retries == 1
+
+
+async def test_a_run_that_another_process_writes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def claim(self: MemoryLedger, run_id: str) -> None:
+        raise RunBusyError("written by another process")
+
+    monkeypatch.setattr(MemoryLedger, "claim", claim)
+    async with bench() as it:
+        with pytest.raises(RunBusyError):
+            await it.write(0)
+        assert it.engine.stats().fatal_error == "written by another process"
+        assert it.ledger.batches == []

@@ -50,8 +50,31 @@ def test_an_answer_forgives_misses_and_a_dead_process_is_no_miss() -> None:
     assert live.hung() == []
 
 
+def test_a_new_sink_that_counts_from_zero_is_no_progress_but_its_rows_are() -> None:
+    breaker = RestartBreaker(most=2, window_s=60)
+    breaker.progress(5000)
+    breaker.restarted(0.0)
+    breaker.progress(0)
+    assert not breaker.is_open
+    breaker.progress(10)
+    breaker.restarted(1.0)
+    assert not breaker.is_open
+    breaker.restarted(2.0)
+    assert breaker.is_open
+
+
+def test_an_actor_that_never_answers_again_is_noticed() -> None:
+    live = Liveness()
+    live.watch("a", 0.0)
+    live.answered("a", "one", 1.0)
+    live.failed("a", 30.0)
+    assert live.silent(60.0, for_s=60.0) == []
+    assert live.silent(61.0, for_s=60.0) == ["a"]
+
+
 def test_the_breaker_opens_only_without_progress() -> None:
     breaker = RestartBreaker(most=3, window_s=60)
+    breaker.progress(5)
     for now in (0.0, 1.0):
         breaker.restarted(now)
     breaker.progress(10)

@@ -27,10 +27,10 @@ set status = 'running',
         ))
     end,
     name = %(name)s,
-    config = %(config_json)s,
+    config = %(config_json)s::text::json,
     config_hash = %(config_hash)s,
     seed = %(seed)s,
-    versions = %(versions)s,
+    versions = %(versions)s::jsonb,
     backend = %(backend)s,
     simulated = simulated or %(simulated)s
 where run_id = %(run_id)s
