@@ -66,6 +66,8 @@ def _strip(view: View, snapshot: MetricsSnapshot) -> None:
         st.error(f"The run has not answered for {view.age_s:.0f} seconds; what you see is old.")
     elif not view.live:
         st.info("No live run: this is the last one, as the database has it.")
+        if view.problem:
+            st.text(view.problem)
     control = snapshot.control
     if view.live and control.adopted < control.version:
         st.text("A command is acknowledged and not yet in effect everywhere.")

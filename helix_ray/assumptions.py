@@ -74,17 +74,19 @@ class Pricing:
 def compare_prices(model: str, offered: dict[str, Any]) -> Pricing:
     """``offered`` is the model's entry in GET /models. A price that it does not name is not compared."""
     pricing, price = offered.get("pricing"), price_of(model)._asdict()
-    named = [name for name in PRICING if isinstance(pricing, dict) and pricing.get(name) is not None]
+    named = pricing if isinstance(pricing, dict) else {}
     seen, differences = [], []
-    for name in named:
-        ours = price[PRICING[name]]
+    for name, part in PRICING.items():
+        if named.get(name) is None:
+            continue
+        ours = price[part]
         try:
-            theirs = Decimal(str(pricing[name]))
+            theirs = Decimal(str(named[name]))
         except InvalidOperation:
             theirs = Decimal("NaN")
-        shown = per_million(theirs) if theirs.is_finite() else repr(str(pricing[name])[:20])
+        shown = per_million(theirs) if theirs.is_finite() else repr(str(named[name])[:20])
         seen.append(f"{name} {shown}")
-        if theirs != ours:
+        if not theirs.is_finite() or theirs != ours:
             differences.append(f"{name}: {shown} at the provider, {per_million(ours)} in prices.json of {price_version()}")
     return Pricing(f"{', '.join(seen)} per million tokens" if seen else "", tuple(differences))
 

@@ -74,7 +74,7 @@ class Run:
     @property
     def stored(self) -> int:
         """Rows, by the last progress line."""
-        lines = re.findall(r"^[A-Z]+: stored ([\d,]+)", self.output, re.MULTILINE)
+        lines = re.findall(r"[A-Z]: stored ([\d,]+)", self.output)
         return int(lines[-1].replace(",", "")) if lines else 0
 
     def actor_pids(self, kind: str) -> set[int]:

@@ -27,7 +27,7 @@ class SinkActor:
         self._epoch = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._engine = SinkEngine(
             run_id,
-            PostgresLedger(url, config["statement_timeout_s"]),  # connects when the engine starts
+            PostgresLedger(url, config["statement_timeout_s"]),  # connects at its start
             SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
             SystemClock(),
             ack=self._tell_queue,
@@ -35,6 +35,14 @@ class SinkActor:
         )
         self._recent: list[ReadResult] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Connects and claims the run now rather than at the first write; to be called once the run's start is recorded.
+
+        Returns at once. A refusal is the `stats`' ``fatal_error``. Safe twice.
+        """
+        self._begin()
+        await self._engine.start()
 
     async def ping(self) -> str:
         """Another value means that this sink started again. Raises what ended a background task."""
@@ -65,7 +73,7 @@ class SinkActor:
 
     def _begin(self) -> None:
         if not self._tasks:
-            self._tasks = [asyncio.create_task(work) for work in (self._engine.start(), self._beat(), self._show_forever())]
+            self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._show_forever())]
 
     async def _tell_queue(self, read_indices: list[int]) -> object:
         return await peers.call(names.QUEUE, "ack", read_indices, timeout_s=ACK_TIMEOUT_S)

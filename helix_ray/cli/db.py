@@ -71,7 +71,7 @@ def shell(context: typer.Context, external: External = False) -> None:
 
 
 def psql_environment(environ: Mapping[str, str], address: str) -> dict[str, str]:
-    """psql's environment: the address as libpq's variables, and none of our secrets, which what runs in it could read."""
+    """The environment of psql: the address as libpq's variables, and none of our secrets, which what runs in it could read."""
     environment = dict(environ)
     withdraw_from_environment(environment)
     environment.pop("PSQLRC", None)

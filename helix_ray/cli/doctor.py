@@ -75,7 +75,7 @@ def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
         api = {
             "key": lambda: _key(config, secrets),
             "model": lambda: _model(config, secrets, offered),
-            "price": lambda: _price(config, offered),
+            "price": lambda: check_price(config, offered),
         }
         checks = {**api, **checks}
     return [_try(part, check) for part, check in checks.items()]
@@ -93,7 +93,7 @@ def _key(config: Config, secrets: Secrets) -> str:
     return "GROQ_API_KEY is set" if config.analyzer.backend is Backend.GROQ else "the emulator needs none"
 
 
-def _price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
+def check_price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
     model = config.analyzer.model
     price = price_of(model)
     words = f"{model}: {per_million(price.prompt)} in, {per_million(price.completion)} out, per million tokens"

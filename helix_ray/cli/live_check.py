@@ -63,4 +63,4 @@ def _print(console: Console, target: str, result: Examination) -> None:
     for check in result.checks:
         table.add_row(check.assumption, {True: "yes", False: "NO", None: "not seen"}[check.held], check.seen)
     console.print(table)
-    console.print(f"{result.requests} paid requests, ${result.cost_usd:.6f} at most", highlight=False)
+    console.print(f"{result.requests} paid request{'' if result.requests == 1 else 's'}, ${result.cost_usd:.6f} at most", highlight=False)

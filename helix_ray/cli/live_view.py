@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -13,79 +13,106 @@ from rich.text import Text
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.results.report import SIMULATED
 
-BAR_WIDTH = 24
+WIDE = 100  # columns from which on there is room for long bars
+BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12
 LOW, FULL = 0.2, 0.98
 STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "bold cyan", "DEGRADED": "bold red", "FAILED": "bold red"}
 
 
 def render(snapshot: MetricsSnapshot) -> RenderableType:
     """State, rates, queue gauge, throttle headroom, cost, errors and accuracy. Outside text is shown as text, never as markup."""
+    return _View(snapshot)
+
+
+class _View:
+    """As wide as the terminal is at the time; made for 80 columns and more."""
+
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        yield _panel(self._snapshot, BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH)
+
+
+def _panel(snapshot: MetricsSnapshot, bar_width: int) -> Panel:
     run = snapshot.run
+    if not run.known:
+        return Panel(Text("run unknown yet: the metrics have just restarted and were not told which run this is", style="bold yellow"))
     head = Text()
     head.append(snapshot.state, style=STATE_STYLES.get(snapshot.state, "bold yellow"))
     head.append(f"  {snapshot.reason}")
     parts: list[RenderableType] = [head]
     if run.simulated:
-        scale = "real time" if run.latency_scale == 1 else f"latencies scaled by {run.latency_scale:g}"
-        parts.append(Text(f"EMULATOR ({scale}): {SIMULATED}", style="bold yellow"))
-    parts.append(_table(snapshot))
-    title = Text(f"{run.name or 'run'}  {run.run_id}  {run.backend} {run.model}")
-    return Panel(Group(*parts), title=title, title_align="left")
+        parts.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
+    scale = f", latencies scaled by {run.latency_scale:g}" if run.simulated and run.latency_scale != 1 else ""
+    parts.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
+    parts.append(_table(snapshot, bar_width))
+    return Panel(Group(*parts), title=_cut(f"run {run.run_id}  {run.name}"), title_align="left")
 
 
-def _table(snapshot: MetricsSnapshot) -> Table:
+def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
     rates, totals, queue, money, throttle = snapshot.rates, snapshot.totals, snapshot.queue, snapshot.money, snapshot.throttle
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
-    table.add_column(width=BAR_WIDTH)
-    table.add_column()
+    table.add_column(width=bar_width)
+    table.add_column(overflow="fold")
     of = f" of {snapshot.run.reads_requested:,}" if snapshot.run.reads_requested else ""
     stored = totals.stored + snapshot.run.rows_before
-    table.add_row("stored", _bar(stored, snapshot.run.reads_requested), f"{stored:,}{of} reads, {totals.dead_letters:,} dead letters")
+    table.add_row(
+        "stored", _bar(stored, snapshot.run.reads_requested, bar_width), f"{stored:,}{of} reads, {totals.dead_letters:,} dead letters"
+    )
     table.add_row("reads/s", "", f"offered {_number(rates.offered)}  analysed {_number(rates.analysed)}  stored {_number(rates.stored)}")
     depth = queue.waiting + queue.redelivered
     table.add_row(
         "queue",
-        _bar(depth, queue.capacity, alarm=depth >= FULL * queue.capacity),
-        f"{depth} / {queue.capacity} waiting{' (producers blocked)' if queue.blocked else ''}, {queue.leased} leased, "
-        f"highest {queue.max_queue_depth}, blocked {queue.blocked_seconds:.0f} s",
+        _bar(depth, queue.capacity, bar_width, alarm=depth >= FULL * queue.capacity),
+        f"{depth} / {queue.capacity} waiting{' (producers blocked)' if queue.blocked else ''}",
     )
+    table.add_row("", "", f"highest {queue.max_queue_depth}, {queue.leased} leased, blocked {queue.blocked_seconds:,.0f} s in all")
     for bucket in throttle.buckets:
         headroom = bucket.headroom or 0.0
         table.add_row(
-            Text(bucket.name),
-            _bar(headroom, 1.0, alarm=headroom < LOW),
+            _cut(bucket.name),
+            _bar(headroom, 1.0, bar_width, alarm=headroom < LOW),
             Text(f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"),
         )
     share = money.share or 0.0
     table.add_row(
         "cost",
-        _bar(share, 1.0, alarm=share > 1 - LOW),
+        _bar(share, 1.0, bar_width, alarm=share > 1 - LOW),
         f"${_number(money.spent_usd, 4)} + ${_number(money.reserved_usd, 4)} reserved of ${_number(money.max_cost_usd, 2)}",
     )
     waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
     table.add_row(
         "API",
         "",
-        f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms, "
-        f"{totals.failures:,} errors, {totals.http_429:,} 429s{waiting}",
+        f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}",
     )
+    table.add_row("", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s")
     table.add_row("accuracy", "", Text(_accuracy(snapshot)))
     table.add_row("waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}"))
     return table
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> str:
+    """One type a line."""
     if not snapshot.accuracy:
         return "no truth known"
-    return "  ".join(f"{item.type} P {_percent(item.precision)} R {_percent(item.recall)}" for item in snapshot.accuracy)
+    return "\n".join(
+        f"{item.type:<7}precision {_percent(item.precision):>5}  recall {_percent(item.recall):>5}" for item in snapshot.accuracy
+    )
 
 
-def _bar(value: float, total: float | None, alarm: bool = False) -> RenderableType:
+def _cut(text: str) -> Text:
+    """One line, however long the names in it are; what is cut off is marked."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _bar(value: float, total: float | None, width: int, alarm: bool = False) -> RenderableType:
     if not total or not math.isfinite(value):
         return ""
     style = "red" if alarm else "green"
-    return ProgressBar(total=total, completed=min(max(value, 0), total), width=BAR_WIDTH, complete_style=style, finished_style=style)
+    return ProgressBar(total=total, completed=min(max(value, 0), total), width=width, complete_style=style, finished_style=style)
 
 
 def _number(value: float | None, digits: int = 1) -> str:

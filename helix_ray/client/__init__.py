@@ -24,7 +24,17 @@ from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.records import Ack, Action, Command
 from helix_ray.secrets import load_secrets
 
-__all__ = ["CONTROL_CODE", "HelixClient", "Launch", "attach", "command", "control_token", "helix_home", "shipped_configs", "take_control_code"]
+__all__ = [
+    "CONTROL_CODE",
+    "HelixClient",
+    "Launch",
+    "attach",
+    "command",
+    "control_token",
+    "helix_home",
+    "shipped_configs",
+    "take_control_code",
+]
 
 POLL_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 15.0  # above what the control actor spends on a database that does not answer

@@ -101,7 +101,7 @@ class MemoryLedger:
         run.status, run.finished_at, run.resumes = RunStatus.RUNNING, None, run.resumes + 1
 
     async def claim(self, run_id: str) -> None:
-        """This memory is in one process: there is nobody to claim it from."""
+        """Nothing: a memory is in one process, and there is nobody to claim it from."""
 
     async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None:
         run = self._run(run_id)

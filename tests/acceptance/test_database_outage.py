@@ -28,10 +28,10 @@ def own_server() -> Iterator[EmbeddedServer]:
 def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: EmbeddedServer, start_run: StartRun) -> None:
     env = {"DATABASE_URL": own_server.url}
     lost = start_run(
-        "source.count=1200",
+        "source.count=900",
         "source.rate_per_s=60",
         "sink.database=external",
-        "sink.outage_timeout_s=5",
+        "sink.outage_timeout_s=2",
         "sink.statement_timeout_s=5",
         "emulator.tier=unlimited",
         "emulator.latency_scale=0.2",
@@ -57,5 +57,5 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
     own_server.join()
     code, report = resumed.finish()
     assert code == 0, resumed.output
-    assert (report["reads_requested"], report["reads_stored"]) == (1200, 1200)
+    assert (report["reads_requested"], report["reads_stored"]) == (900, 900)
     assert (report["lost"], report["duplicates"]) == (0, 0)

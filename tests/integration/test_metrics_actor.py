@@ -58,7 +58,8 @@ VIEWER = """
 import sys
 from pathlib import Path
 import psutil
-import ray  # before the client: it must not matter who was first
+if sys.argv[2] == "ray first":  # it must not matter who was first
+    import ray
 from helix_ray.client import HelixClient, command
 from helix_ray.errors import AttachError
 from helix_ray.home import RunFile
@@ -108,6 +109,7 @@ except AttachError as error:
     assert "no live run" in str(error)
 else:
     raise AssertionError("the run is over and still answers")
+import ray
 assert not ray.is_initialized()
 print("well", flush=True)
 """
@@ -138,9 +140,10 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     shutil.rmtree(temp, ignore_errors=True)
 
 
-def test_a_second_process_sees_commands_and_survives_the_end_of_the_run(driver: subprocess.Popen[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["ray first", "client first"])
+def test_a_second_process_sees_commands_and_survives_the_end_of_the_run(driver: subprocess.Popen[str], tmp_path: Path, first: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", VIEWER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=without_ray(), text=True
+        [sys.executable, "-c", VIEWER, str(tmp_path), first], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=without_ray(), text=True
     ) as viewer:
         assert viewer.stdin is not None
         assert viewer.stdout is not None

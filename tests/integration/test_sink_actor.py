@@ -13,9 +13,11 @@ from helix_ray.actors import names, peers
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.sink import SinkActor
 from helix_ray.config import SinkConfig
+from helix_ray.errors import RunBusyError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.secrets import Secret
+from helix_ray.storage import claims
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.rows import utc_now
@@ -66,6 +68,25 @@ async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[st
     assert await sink.ping() == epoch
     await sink.stop()
     await sink.stop()
+
+
+async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
+    row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
+    sink, driver, other = await started(database_url), PostgresLedger(database_url), await started(database_url)
+    await sink.ping()
+    await driver.resume_run(RUN_ID, row)  # a sink that is only there claims nothing
+    await sink.start()
+    assert (await sink.write("helix-analyzer-0", [ReadResult(sample_read(0), Disposition.STORED)], [])).committed == [0]
+    with pytest.raises(RunBusyError):
+        await driver.resume_run(RUN_ID, row)
+    with pytest.raises(RunBusyError, match="written by another process"):
+        await other.write("helix-analyzer-0", [ReadResult(sample_read(1), Disposition.STORED)], [])
+    assert "written by another process" in str((await other.stats()).fatal_error)
+    await sink.stop()
+    await driver.resume_run(RUN_ID, row)
+    await other.stop()
+    await driver.aclose()
 
 
 async def test_a_wrong_address_does_not_fail_the_constructor(told: dict[str, Any]) -> None:

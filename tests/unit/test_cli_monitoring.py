@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
+import uuid
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
 from streamlit import config
 
+from helix_ray.cli.db import psql_environment
 from helix_ray.cli.live_view import render
 from helix_ray.cli.monitor import settings
-from helix_ray.metrics.snapshot import BucketView, MetricsSnapshot, Money, QueueView, Rates, RunInfo, ThrottleView, Totals, TypeAccuracy
+from helix_ray.client import Launch
+from helix_ray.metrics.snapshot import (
+    Bottleneck,
+    BucketView,
+    Latency,
+    MetricsSnapshot,
+    Money,
+    QueueView,
+    Rates,
+    RunInfo,
+    ThrottleView,
+    Totals,
+    TypeAccuracy,
+)
+from helix_ray.secrets import NAMES, Secret, Secrets
 
 LIVE = MetricsSnapshot(
     as_of=1_700_000_000.0,
@@ -34,8 +53,8 @@ STRANGE = replace(
 )
 
 
-def shown(snapshot: MetricsSnapshot) -> str:
-    console = Console(width=160, record=True, file=io.StringIO())
+def shown(snapshot: MetricsSnapshot, width: int = 160) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(render(snapshot))
     return console.export_text()
 
@@ -43,7 +62,47 @@ def shown(snapshot: MetricsSnapshot) -> str:
 def test_the_terminal_shows_what_is_asked_of_it() -> None:
     text = shown(LIVE)
     wanted = ["RUNNING", "EMULATOR", "scaled by 0.1", "demo [red]x", "1,500 of 2,000", "492 / 500", "12 of 1,000 a minute"]
-    assert not [words for words in [*wanted, "$0.0123", "3 429s", "SNV P 89 %"] if words not in text]
+    assert not [words for words in [*wanted, "$0.0123", "3 429s", "precision  89 %"] if words not in text]
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-oss-20b", "m" * 300])
+def test_80_columns_are_enough(model: str) -> None:
+    busy = replace(
+        LIVE,
+        run=replace(LIVE.run, run_id=str(uuid.UUID(int=1)), name="a name of some length " * 5, model=model, reads_requested=1_000_000),
+        reason="the queue is full: producers wait",
+        totals=Totals(stored=999_999, failures=1234, http_429=1234, dead_letters=1234),
+        queue=QueueView(waiting=480, redelivered=20, leased=64, max_queue_depth=500, blocked=True, blocked_seconds=123_456),
+        throttle=ThrottleView(tuple(BucketView(name, 250_000, 123_456, source="discovered") for name in ("RPM", "ITPM")), in_flight=256),
+        latency=Latency(100, 1000, 12345),
+        bottleneck=Bottleneck("requests limit", "RPM: 12 of 1000 left, requests wait"),
+    )
+    narrow, wide = shown(busy, 80).splitlines(), shown(busy, 160).splitlines()
+    assert max(map(len, narrow)) == 80
+    assert len(narrow) == len(wide), "nothing had to be broken"
+    assert model[:20] in "\n".join(narrow)
+
+
+def test_a_run_that_is_not_known_yet_is_not_shown_as_if_it_were() -> None:
+    text = shown(replace(LIVE, run=RunInfo()), 80)
+    assert "run unknown yet" in text
+    assert "1,500" not in text
+
+
+def test_psql_gets_the_address_and_no_secret_of_ours() -> None:
+    ours = dict.fromkeys(NAMES, "a-secret") | {"PSQLRC": "/rc", "PATH": "/bin", "HOME": "/home/me"}
+    environment = psql_environment(ours, "postgresql://me:word@db:5433/helix")
+    assert not [name for name, value in environment.items() if "a-secret" in value or name in (*NAMES, "PSQLRC")]
+    assert {name: environment[name] for name in ("PATH", "HOME", "PGHOST", "PGPORT", "PGPASSWORD", "PGDATABASE")} == {
+        "PATH": "/bin", "HOME": "/home/me", "PGHOST": "db", "PGPORT": "5433", "PGPASSWORD": "word", "PGDATABASE": "helix",
+    }  # fmt: skip
+
+
+def test_what_a_run_printed_is_shown_without_secrets(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("one\ntwo\nrefused gsk_key\n")
+    launch = Launch(cast("subprocess.Popen[bytes]", None), log, Secrets(Secret("gsk_key")))
+    assert launch.tail(2) == "two\nrefused [hidden]"
 
 
 @pytest.mark.parametrize("snapshot", [STRANGE, MetricsSnapshot(as_of=0.0)])

@@ -31,7 +31,7 @@ class Client:
         self.may_answer.wait(30)
         if not self.run_id:
             raise AttachError("gone")
-        return MetricsSnapshot(as_of=1.0, run=RunInfo(self.run_id))
+        return MetricsSnapshot(as_of=1.0, run=RunInfo(self.run_id.strip()))
 
     def history(self, since: float) -> list[HistoryPoint]:
         self.asked_since.append(since)
@@ -83,6 +83,17 @@ def test_history_is_asked_for_piece_by_piece_and_begins_anew_with_another_run(ri
     rig.now += 1
     assert len(rig.feed.latest().history) == 2
     assert rig.client.asked_since == [0.0, 2.0, 2.0, 0.0]
+
+
+def test_metrics_that_do_not_know_their_run_yet_cost_no_history(rig: Rig) -> None:
+    rig.feed.latest()
+    rig.client.run_id = " "
+    rig.now += 1
+    assert len(rig.feed.latest().history) == 2
+    rig.client.run_id = "a"
+    rig.now += 1
+    assert len(rig.feed.latest().history) == 2
+    assert rig.client.asked_since == [0.0, 2.0, 2.0]
 
 
 def test_a_run_that_does_not_answer_is_not_taken_for_ended_while_its_driver_lives(rig: Rig) -> None:

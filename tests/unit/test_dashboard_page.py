@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from streamlit.testing.v1 import AppTest
 import dashboard
 from dashboard import shared
 from dashboard.feed import Feed
-from dashboard.gate import Gate
-from helix_ray.errors import AttachError, DatabaseLostError
+from dashboard.gate import USED, Gate
+from helix_ray.client import CONTROL_CODE
+from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
@@ -249,6 +251,72 @@ def test_a_run_is_started_from_a_configuration(page: Page, monkeypatch: pytest.M
     app.button(key="start").click().run()
     assert page.client.started == [configs["demo"]]
     assert "process 4711" in page.words
+
+
+def test_a_code_unlocks_one_browser_session(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate("code", once=True)
+    monkeypatch.setattr(shared, "gate", lambda: gate)
+    page.client.now = LIVE
+    first, second = page.draw(), Page(page.client, page.clock)
+    late = second.draw()
+    first.text_input(key="code").set_value("code")
+    first.button(key="unlock_button").click().run()
+    assert not first.button(key="pause").disabled
+    late.text_input(key="code").set_value("code")
+    late.button(key="unlock_button").click().run()
+    assert "the code was used; start helix monitor again or set HELIX_CONTROL_TOKEN" in second.words
+    assert late.button(key="pause").disabled
+    page.draw()
+    assert not first.button(key="pause").disabled, "who came in stays in"
+
+
+def test_the_gate_is_made_once_and_leaves_no_code_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HELIX_CONTROL_TOKEN", raising=False)
+    monkeypatch.setenv(CONTROL_CODE, "code")
+    shared._the_gate.cache_clear()
+    try:
+        assert shared.gate().open("code", 0.0) is None
+        assert CONTROL_CODE not in os.environ
+        assert shared.gate().open("code", 0.0) == USED
+        shared._the_gate.cache_clear()
+        monkeypatch.setenv("HELIX_CONTROL_TOKEN", "token")
+        assert [shared.gate().open("token", 0.0), shared.gate().open("token", 0.0)] == [None, None]
+    finally:
+        shared._the_gate.cache_clear()
+
+
+@pytest.mark.parametrize("unlocked", [True, False])
+def test_a_run_that_is_not_known_yet_is_not_drawn_as_if_it_were(page: Page, unlocked: bool) -> None:
+    page.client.now = replace(LIVE, run=RunInfo())
+    app = page.unlocked() if unlocked else page.draw()
+    assert "Run unknown yet" in page.words
+    assert not app.metric
+    assert not app.dataframe
+    assert app.button(key="pause").disabled
+    assert app.button(key="stop").disabled
+    page.client.now = LIVE
+    app = page.draw()
+    assert "Run unknown yet" not in page.words
+    assert "EMULATOR" in page.words
+
+
+def test_a_run_that_cannot_be_started_is_said(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, overrides: tuple[str, ...] = ()) -> int:
+        raise MissingSecretError("GROQ_API_KEY in .env holds a blank")
+
+    monkeypatch.setattr(page.client, "start_run", refuse)
+    app = page.unlocked()
+    app.button(key="start").click().run()
+    assert "not started: GROQ_API_KEY in .env holds a blank" in page.words
+
+
+def test_an_external_database_without_its_address_is_named(page: Page) -> None:
+    page.client.now = LIVE
+    page.draw()
+    page.client.now, page.client.before = AttachError("no live run"), MissingSecretError("DATABASE_URL is missing")
+    page.draw()
+    assert "DATABASE_URL is missing" in page.words
 
 
 def test_without_a_token_the_page_only_shows(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

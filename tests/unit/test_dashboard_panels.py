@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from dashboard import panels
-from dashboard.gate import PER_SECONDS, TRIES, Gate
+from dashboard.gate import PER_SECONDS, TRIES, USED, Gate
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     BucketView,
@@ -101,6 +101,15 @@ def test_a_recent_read_is_short_and_says_what_differs() -> None:
     assert recent.verdict == "7 FP, 1 FN"
     columns = panels.read_columns([recent])
     assert {len(column) for column in columns.values()} == {1}
+
+
+def test_a_code_lets_in_the_first_and_nobody_else() -> None:
+    gate = Gate("code", once=True)
+    answers = [(gate.open(attempt, 0.0), gate.used_up) for attempt in ("guess", "code", "code")]
+    assert answers == [("that is not the code", False), (None, True), (USED, True)]
+    assert gate.open("guess", 2.0) == USED, "it tells nobody whether a guess was right"
+    token = Gate("token")
+    assert [token.open("token", 0.0), token.open("token", 0.0), token.used_up] == [None, None, False]
 
 
 def test_the_gate_opens_for_the_token_and_counts_wrong_tries() -> None:

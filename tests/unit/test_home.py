@@ -16,6 +16,14 @@ def note() -> RunFile:
     return RunFile.for_this_process("run-1", "127.0.0.1:1", "helix", None, "/token")
 
 
+def test_the_note_says_where_the_rows_are_but_not_how_to_get_there(tmp_path: Path) -> None:
+    RunFile.for_this_process("run-1", "127.0.0.1:1", "helix", None, "/token", database="external").write(tmp_path)
+    found = RunFile.read(tmp_path)
+    assert found is not None
+    assert found.database == "external"
+    assert "postgresql" not in (tmp_path / "run.json").read_text()
+
+
 def test_the_home_is_named_by_the_environment_or_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert helix_home({}) == tmp_path / ".helix"

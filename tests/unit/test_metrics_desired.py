@@ -55,6 +55,17 @@ def test_a_spike_is_bounded_in_time_and_lifts_the_rate_while_it_lasts() -> None:
     assert source_rate(DesiredState(), 5, NOW) == 5
 
 
+def test_a_spike_never_slows_the_source() -> None:
+    def rate(now: float | None, spike: float | None, configured: float | None) -> float | None:
+        return source_rate(after((Action.RATE, now, None), (Action.SPIKE, spike, 30)), configured, NOW)
+
+    assert rate(200, 50, None) == 200
+    assert rate(None, 50, 100) == 100
+    assert rate(None, 50, 20) == 50
+    assert rate(None, 50, None) is None
+    assert rate(20, None, 5) is None
+
+
 def test_an_ending_run_takes_no_command_but_a_harder_end() -> None:
     draining = after((Action.PAUSE, None, None), (Action.DRAIN, None, None))
     assert (draining.ending, draining.paused) == ("drain", False)

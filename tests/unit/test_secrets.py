@@ -86,6 +86,22 @@ def test_value_that_cannot_be_a_secret_is_refused_without_showing_it(value: str)
     assert value not in str(caught.value)
 
 
+def test_a_key_is_ascii_and_a_password_need_not_be(key_file: Path) -> None:
+    with pytest.raises(MissingSecretError, match="GROQ_API_KEY in the environment holds a character that is not ASCII") as caught:
+        load_secrets({"GROQ_API_KEY": "gsk_\u0430bc"}, None)  # a Cyrillic letter that looks like an a
+    assert "\u0430" not in str(caught.value)
+    key_file.write_text("gsk_\u0430bc", encoding="utf-8")
+    with pytest.raises(MissingSecretError, match="not ASCII"):
+        load_secrets({KEY_FILE: str(key_file)}, None)
+    assert load_secrets({"DATABASE_URL": "postgresql://u:pässword@h/d"}, None).database_url is not None
+
+
+def test_secrets_are_taken_out_of_text() -> None:
+    secrets = Secrets(Secret(VALUE), None, Secret("token"))
+    assert secrets.hide(f"401 for {VALUE}, {VALUE}; token") == "401 for [hidden], [hidden]; [hidden]"
+    assert Secrets().hide("text") == "text"
+
+
 def test_required_secret_that_is_missing_says_what_needs_it_and_what_to_do() -> None:
     with pytest.raises(MissingSecretError, match=r"GROQ_API_KEY is missing: analyzer\.backend is groq\. Set it .*\.env"):
         Secrets().require("GROQ_API_KEY", "analyzer.backend is groq")
