@@ -82,7 +82,7 @@ class _Watch:
     """What the driver remembers between two looks."""
 
     run_info: JsonObject
-    started_at: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)  # when reads began to flow
     liveness: Liveness = field(default_factory=Liveness)
     breaker: RestartBreaker = field(default_factory=RestartBreaker)
     pings: dict[str, Any] = field(default_factory=dict)
@@ -160,6 +160,7 @@ class Pipeline:
     def _go(self, crew: Crew, cluster: Cluster, watch: _Watch, signals: Signals) -> Ending:
         """Lets reads flow, consumers first, and watches until there is a reason to end. A defect of ours is a reason, too."""
         try:
+            watch.started_at = time.monotonic()
             crew.ask(names.METRICS, "set_run", watch.run_info)
             self._restore_throttle(crew, watch)
             self._open_queue(crew, watch)

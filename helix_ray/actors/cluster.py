@@ -47,7 +47,8 @@ def prepare_environment(home: Path) -> Path:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_DEDUP_LOGS"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    os.environ.pop("RAY_ADDRESS", None)  # this run starts its own
+    for other in ("RAY_ADDRESS", "RAY_AUTH_TOKEN"):  # this run starts its own cluster, and Ray would prefer another's token
+        os.environ.pop(other, None)
     return token_path
 
 
