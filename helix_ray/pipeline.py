@@ -162,6 +162,7 @@ class Pipeline:
         try:
             watch.started_at = time.monotonic()
             crew.ask(names.METRICS, "set_run", watch.run_info)
+            crew.ask(names.SINK, "start")  # claims the run: no other process may write it
             self._restore_throttle(crew, watch)
             self._open_queue(crew, watch)
             crew.start_loops(crew.analyzers)

@@ -170,6 +170,7 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
     api_key, simulated = check_backend(config, secrets)
     url = open_database(config, home, secrets)
+    simulated = simulated or stored.simulated
     row = _row(config, stored.run_id, source, simulated)
     return Plan(config, stored.run_id, home, url, api_key, source, row, simulated, resumed=True, rows_before=stored.rows)
 

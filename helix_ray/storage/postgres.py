@@ -86,11 +86,10 @@ class PostgresSession:
         """As `Ledger.claim`."""
         async with self._turn:
             connection = await self._open()
-            self._claim = run_id
-            if not await self._take_claim(connection, run_id):
-                self._connection = None
-                await connection.close()
+            self._claim, self._connection = run_id, None  # whatever comes, nothing is written on a connection without its claim
+            if not await self._claim_or_close(connection, run_id):
                 raise RunBusyError(busy_message(run_id))
+            self._connection = connection
 
     async def attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T | Rejected:
         async with self._turn:
@@ -132,19 +131,13 @@ class PostgresSession:
             # Not chained: libpq's message may repeat the connection string.
             reason = failures.connect_advice(error.sqlstate, str(error))
             raise DatabaseUnavailableError(f"PostgreSQL cannot be used: {reason}") from None
-        if self._claim is not None:
-            try:
-                claimed = await self._take_claim(connection, self._claim)
-            except BaseException:
-                await connection.close()
-                raise
-            if not claimed:  # most likely by our own last connection, whose end the server has not noticed yet
-                await connection.close()
-                raise DatabaseLostError(busy_message(self._claim))
+        if self._claim is not None and not await self._claim_or_close(connection, self._claim):
+            # Most likely it is held by our own last connection, whose end the server has not noticed yet.
+            raise DatabaseLostError(busy_message(self._claim))
         self._connection = connection
         return connection
 
-    async def _take_claim(self, connection: Connection, run_id: str) -> bool:
+    async def _claim_or_close(self, connection: Connection, run_id: str) -> bool:
         transaction = PostgresTransaction(connection)
 
         async def attempt() -> bool:
@@ -153,7 +146,13 @@ class PostgresSession:
         async def claim() -> bool:
             return await self._bounded(connection, attempt()) is True
 
-        return await patiently(claim)
+        claimed = False
+        try:
+            claimed = await patiently(claim)
+        finally:
+            if not claimed:
+                await connection.close()
+        return claimed
 
     async def _bounded(self, connection: Connection, call: Awaitable[T]) -> T | Rejected:
         task = asyncio.ensure_future(call)
