@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/bench_backpressure.py 600      the ten-minute memory figure
 
 Default: 30 seconds. 50,000 reads are requested, the API takes 1,800 at once and then thirty a second. A process of its own
-asks the queue actor itself, twenty times a second. From 120 seconds on there is also the proportional set size of every actor, minute by minute, and the
-last minute's as a ratio to the second's: flat is 1.
+asks the queue actor itself, twenty times a second. From 120 seconds on there is also the proportional set size of every
+actor, minute by minute, and the last minute's as a ratio to the second's: flat is 1.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Pipeline:
             crew.start_loops(crew.producers)
             self._listener.started(cluster)
             return self._watch(crew, watch, signals)
-        except Exception as error:  # noqa: BLE001  (becomes the ending: reads are in flight and must be stored)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (becomes the ending; SystemExit: rich, when its pipe is gone)
             traceback.print_exc()
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
 
