@@ -34,10 +34,10 @@ demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000
 	$(PHASE) 'Demo: about 1 minute'
 	@$(BIN)/python -m helix_ray.run
 
-test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 5 minutes)
+test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 12 minutes)
 	$(PHASE) 'Rust tests: about 1 minute'
 	@$(CARGO) test --quiet $(CRATE)
-	$(PHASE) 'Python tests: about 4 minutes'
+	$(PHASE) 'Python tests: about 11 minutes'
 	@$(BIN)/python -m pytest -q
 	@touch $(VENV)/.tested
 

@@ -42,7 +42,7 @@ def test_each_actor_is_killed_once_and_no_read_is_lost(start_run: StartRun) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", ["QueueActor", "AnalyzerActor", "SinkActor"])  # those that hold reads
 def test_a_killed_actor_costs_no_read(kind: str, start_run: StartRun) -> None:
     run = start_run(
         "source.count=700", "source.rate_per_s=60", "emulator.tier=unlimited", "emulator.latency_scale=0.2", "ray.dashboard=false"
