@@ -11,6 +11,7 @@ from rich.live import Live
 
 from helix_ray.actors.cluster import Cluster
 from helix_ray.cli.live_view import render
+from helix_ray.config import Backend
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.preparation import Plan
 from helix_ray.reporting import report_path, save_report
@@ -47,7 +48,7 @@ class Terminal:
         self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}, model {config.analyzer.model}")
         if plan.simulated:
             self._console.print(NOTICE, style="bold yellow")
-            if config.emulator.latency_scale != 1:
+            if config.analyzer.backend is Backend.EMULATOR and config.emulator.latency_scale != 1:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.sends_files_outside:
             self._console.print(
