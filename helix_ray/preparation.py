@@ -134,16 +134,21 @@ def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
 
 def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
     """The run to resume. ``config`` says which database to ask; without it every one that is known is asked."""
+    return find_stored(home, secrets, run_id, config, "--resume")[0]
+
+
+def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None, option: str) -> tuple[StoredRun, Secret]:
+    """A run by its id, and the address of the database that holds it. ``option`` is named by the error when there is none."""
     try:
         uuid.UUID(run_id)
     except ValueError:
-        raise ConfigError("--resume", [f"'{run_id}' is not a run id; helix status and the report show it"]) from None
+        raise ConfigError(option, [f"'{run_id}' is not a run id; helix status and the report show it"]) from None
     for candidate in [config] if config is not None else _databases(home, secrets):
         url = open_database(candidate, home, secrets)
         stored = with_ledger(url, lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
         if stored is not None:
-            return stored
-    raise ConfigError("--resume", [f"run {run_id} is not in the database; HELIX_HOME is {home}"])
+            return stored, url
+    raise ConfigError(option, [f"run {run_id} is not in the database; HELIX_HOME is {home}"])
 
 
 def _databases(home: Path, secrets: Secrets) -> Iterator[Config]:

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from helix_ray.cli import control, db, doctor, emulator, live_check, monitor, run, status
+from helix_ray.cli import control, db, doctor, emulator, export, live_check, monitor, run, status
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("emulator")(emulator.emulator)
+app.command("export")(export.export)
 app.command("monitor")(monitor.monitor)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)

@@ -41,10 +41,10 @@ def generate(seed: int, config_json: str, start: int, count: int) -> Generated:
         raise InputError(f"source.mutation: {error}") from None
 
 
-def open_reader(path: Path, kind: str, keep_bases: int) -> _rust_gen.FastxReader:
+def open_reader(path: Path, kind: str, keep_bases: int, max_record_bytes: int = MAX_RECORD_BYTES) -> _rust_gen.FastxReader:
     require()
     with input_errors():
-        return _rust_gen.FastxReader(path, kind, MAX_RECORD_BYTES, keep_bases)
+        return _rust_gen.FastxReader(path, kind, max_record_bytes, keep_bases)
 
 
 def open_placer(reference: Path) -> _rust_gen.Placer:

@@ -1,0 +1,166 @@
+"""``helix export``: truth, reads and windows in the files that other tools read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from helix_ray.config import Config
+from helix_ray.config_file import load_config, parse_config
+from helix_ray.errors import ConfigError
+from helix_ray.home import RunFile, helix_home
+from helix_ray.preparation import find_stored
+from helix_ray.records import JsonObject, Read
+from helix_ray.results.export import Export, Format, Origin, new_folder
+from helix_ray.secrets import Secret, load_secrets, withdraw_from_environment
+from helix_ray.sources import check_source, generator_version, make_source
+from helix_ray.storage.ledger import StoredRun
+from helix_ray.storage.postgres import PostgresLedger
+
+PAGE = 5000
+"""Reads that are asked of the database at once: some 4 MB."""
+
+
+def export(
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Instead of a run: generate the reads of this configuration.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="With --config: overrides one key, e.g. --set source.count=100000. May be repeated."
+        ),
+    ] = None,
+    formats: Annotated[
+        list[Format] | None, typer.Option("--format", help="What to write. May be repeated. Default: all that the reads allow.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder that does not exist yet. Default: helix-export-NAME.")
+    ] = None,
+    coordinates: Annotated[
+        Literal["window", "reference"],
+        typer.Option(help="Contigs of the files: each window its own, or those of source.reference."),
+    ] = "window",
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it holds something.")] = False,
+) -> None:
+    """Writes truth, reads and windows as files for other tools.
+
+    truth-vcf: truth.vcf.gz and errors.vcf.gz (VCF 4.3, bgzip, tabix index; sequencing errors apart) · fastq: reads.fastq.gz, as
+    sequenced · reference: reference.fa with its index · bed: regions.bed, the windows without their flanks. manifest.json beside them
+    says what was counted, and holds the configuration and every file's sha256.
+
+    With --config nothing is run and nothing is sent: the reads are generated, as many as source.count says.
+    """
+    if run is not None and config is not None:
+        raise ConfigError("--config", ["give either --run or --config, not both"])
+    if overrides and config is None:
+        raise ConfigError("--set", ["only has a meaning with --config: a stored run keeps its configuration"])
+    if config is not None:
+        _from_config(load_config(config, list(overrides or ())), formats, output, coordinates == "reference", force)
+    else:
+        _from_run(run, formats, output, coordinates == "reference", force)
+
+
+def _from_config(config: Config, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
+    if config.source.count is None and config.source.path is None:
+        raise ConfigError("source.count", ["null would export for ever; add --set source.count=N"])
+    facts = check_source(config)
+    origin = Origin(config, generator_version(), source_checksum=facts.checksum)
+
+    def fill(target: Export, advance: Callable[[int], None]) -> None:
+        for reads in _blocks(config):
+            target.add(reads)
+            advance(len(reads))
+
+    _write(
+        origin, formats, output or Path(f"helix-export-{config.run.name}".replace(" ", "_")), on_reference, force, config.source.count, fill
+    )
+
+
+def _blocks(config: Config) -> Iterator[list[Read]]:
+    source = make_source(config)
+    index = 0
+    while (batch := source.block(index)) is not None:
+        yield batch.rows()
+        index += 1
+
+
+def _from_run(run: str | None, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
+    home = helix_home()
+    if run is None:
+        last = RunFile.read_last(home)
+        if last is None:
+            raise ConfigError("--run", [f"no run is known in HELIX_HOME {home}; name one with --run, or use --config"])
+        run = last.run_id
+    secrets = load_secrets(os.environ, Path(".env"))
+    withdraw_from_environment()
+    stored, url = find_stored(home, secrets, run, None, "--run")
+    config = parse_config(stored.config, f"stored configuration of run {run}")
+    origin = Origin(config, str(stored.versions.get("generator", "unknown")), run, stored.source_checksum)
+
+    def fill(target: Export, advance: Callable[[int], None]) -> None:
+        asyncio.run(_stored_reads(url, stored, target, advance))
+
+    _write(origin, formats, output or Path(f"helix-export-{run}"), on_reference, force, stored.rows, fill)
+
+
+async def _stored_reads(url: Secret, stored: StoredRun, target: Export, advance: Callable[[int], None]) -> None:
+    ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=60.0)
+    try:
+        last = -1
+        while reads := await ledger.read_reads(stored.run_id, last, PAGE):
+            target.add(reads)
+            advance(len(reads))
+            last = reads[-1].read_index
+    finally:
+        await ledger.aclose()
+
+
+def _write(
+    origin: Origin,
+    formats: list[Format] | None,
+    output: Path,
+    on_reference: bool,
+    force: bool,
+    total: int | None,
+    fill: Callable[[Export, Callable[[int], None]], None],
+) -> None:
+    console = Console(stderr=True)
+    with new_folder(output, force=force) as folder:
+        target = Export(folder, formats or Format.fitting(origin.config), origin, on_reference=on_reference)
+        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+            task = progress.add_task("Reads", total=total)
+            fill(target, lambda count: progress.advance(task, count))
+        manifest = target.finish()
+    Console().print(_summary(output, manifest))
+
+
+def _summary(output: Path, manifest: JsonObject) -> Table:
+    counts = manifest["counts"]
+    table = Table(title=f"{output}: {counts['reads']:,} reads", title_justify="left")
+    table.add_column("file")
+    table.add_column("bytes", justify="right")
+    for name, size in _files(output, manifest):
+        table.add_row(name, f"{size:,}")
+    if counts["with_known_truth"]:
+        share = counts["identifiable"] / counts["with_known_truth"]
+        table.caption = (
+            f"{counts['variants']:,} true variants, {counts['sequencing_errors']:,} sequencing errors, {share:.1%} of reads identifiable"
+        )
+    return table
+
+
+def _files(output: Path, manifest: JsonObject) -> Iterable[tuple[str, int]]:
+    yield from ((name, entry["bytes"]) for name, entry in manifest["files"].items())
+    yield "manifest.json", (output / "manifest.json").stat().st_size

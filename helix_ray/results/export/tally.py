@@ -1,0 +1,49 @@
+"""What an export holds, counted while it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from helix_ray.records import JsonObject, Read
+
+
+class Tally:
+    """Counts of reads and of their true variants."""
+
+    def __init__(self) -> None:
+        self._reads: Counter[str] = Counter()
+        self._per_read: Counter[int] = Counter()
+        self._types: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
+        self._titv: Counter[str] = Counter()
+
+    def add(self, read: Read) -> None:
+        reads = self._reads
+        reads["reads"] += 1
+        reads["bases"] += len(read.seq)
+        reads["sequencing_errors"] += len(read.errors or ())
+        if read.truth is None:
+            return
+        reads["with_known_truth"] += 1
+        reads["identifiable"] += bool(read.identifiable)
+        reads["variants"] += len(read.truth)
+        self._per_read[len(read.truth)] += 1
+        for variant in read.truth:
+            self._types[variant.type] += 1
+            self._events[variant.event] += 1
+            if variant.titv is not None:
+                self._titv[variant.titv] += 1
+
+    @property
+    def reads(self) -> int:
+        return self._reads["reads"]
+
+    def to_json(self) -> JsonObject:
+        names = ("reads", "bases", "with_known_truth", "identifiable", "variants", "sequencing_errors")
+        return {
+            **{name: self._reads[name] for name in names},
+            "variants_per_read": {str(count): self._per_read[count] for count in sorted(self._per_read)},
+            "by_type": dict(sorted(self._types.items())),
+            "by_event": dict(sorted(self._events.items())),
+            "titv": dict(sorted(self._titv.items())),
+        }

@@ -1,0 +1,70 @@
+"""One VCF 4.3 file: bgzip-compressed, sorted, with its tabix index.
+
+The contigs stand in the header, and with a contig per window they are known only when the last read was seen; so lines wait in
+plain files beside the target until then.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import pysam
+
+from helix_ray.results.export.coordinates import Contig, Coordinates, Place
+
+FIXED = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
+_COPY_BYTES = 1 << 20
+
+
+class VcfFile:
+    """Lines of one file. Memory is bounded with a contig per window; otherwise every line is kept, to be sorted."""
+
+    def __init__(self, path: Path, header: Sequence[str], sample: str, coordinates: Coordinates) -> None:
+        self.path = path
+        self._header = header
+        self._sample = sample
+        self._coordinates = coordinates
+        self._contigs = _spool(path, "contigs")
+        self._body = _spool(path, "body")
+        self._unsorted: list[tuple[int, int, str]] = []
+        for contig in coordinates.known_contigs():
+            self.declare(contig)
+
+    def declare(self, contig: Contig) -> None:
+        self._contigs.write(f"##contig=<ID={contig.name},length={contig.length}>\n")
+
+    def write(self, place: Place, pos: int, ref: str, alt: str, info: str) -> None:
+        """A haploid record. ``pos`` is 1-based in the window. Within a window they come sorted."""
+        at = place.start + pos
+        line = f"{place.contig}\t{at}\t.\t{ref}\t{alt}\t.\tPASS\t{info}\tGT\t1\n"
+        if self._coordinates.sorted_input:
+            self._body.write(line)
+        else:
+            self._unsorted.append((place.rank, at, line))
+
+    def close(self) -> list[Path]:
+        """Puts the file together and indexes it."""
+        self._unsorted.sort()
+        self._body.writelines(line for *_, line in self._unsorted)
+        with pysam.BGZFile(str(self.path), "wb", None) as out:
+            out.write("".join(f"{line}\n" for line in ("##fileformat=VCFv4.3", *self._header)).encode())
+            _pour(self._contigs, out)
+            out.write(f"{FIXED}\t{self._sample}\n".encode())
+            _pour(self._body, out)
+        pysam.tabix_index(str(self.path), preset="vcf", force=True)
+        return [self.path, self.path.with_name(f"{self.path.name}.tbi")]
+
+
+def _spool(path: Path, name: str) -> IO[str]:
+    return path.with_name(f"{path.name}.{name}").open("w+", encoding="ascii")
+
+
+def _pour(spool: IO[str], out: pysam.BGZFile) -> None:
+    spool.flush()
+    with Path(spool.name).open("rb") as source:
+        shutil.copyfileobj(source, out, _COPY_BYTES)
+    spool.close()
+    Path(spool.name).unlink()
