@@ -137,8 +137,8 @@ def _write(
     fill: Callable[[Export, Callable[[int], None]], None],
 ) -> None:
     console = Console(stderr=True)
-    with new_folder(output, force=force) as folder:
-        target = Export(folder, formats or Format.fitting(origin.config), origin, on_reference=on_reference)
+    formats = formats or Format.fitting(origin.config)
+    with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
         with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
             task = progress.add_task("Reads", total=total)
             fill(target, lambda count: progress.advance(task, count))

@@ -107,7 +107,7 @@ READS = 3000
 
 
 def synthetic(**mutation: object) -> Config:
-    return parse_config({"source": {"count": READS, "batch_size": 1000, "mutation": mutation}}, "test")
+    return parse_config({"source": {"count": READS, "batch_size": 500, "mutation": mutation}}, "test")
 
 
 def reads_of(config: Config) -> Iterator[Read]:
@@ -119,10 +119,10 @@ def reads_of(config: Config) -> Iterator[Read]:
 
 
 def exported(config: Config, folder: Path, *formats: Format) -> list[Read]:
-    export = Export(folder, formats or tuple(Format), Origin(config, generator_version()))
     reads = list(reads_of(config))
-    export.add(reads)
-    export.finish()
+    with Export(folder, formats or tuple(Format), Origin(config, generator_version())) as export:
+        export.add(reads)
+        export.finish()
     return reads
 
 
@@ -219,7 +219,7 @@ def calls_of(bases: str, start: int, cs: str) -> list[Allele]:
 def test_minimap2_calls_what_was_injected(options: list[str], least: float, tmp_path: Path) -> None:
     """Inversions are left out: an alignment cannot name one."""
     weights = {"snv": 0.5, "ins": 0.2, "del": 0.2, "mnv": 0.05, "dup": 0.05, "inv": 0.0}
-    config = synthetic(variants_per_read=[0.0, 0.0, 0.0, 1.0], type_weights=weights, flank=20, low_complexity_fraction=0.0)
+    config = synthetic(variants_per_read=[0.0, 0.0, 0.0, 1.0], type_weights=weights, flank=20, max_indel_length=15, low_complexity_fraction=0.0)
     reads = {read.read_id: read for read in exported(config, tmp_path, Format.FASTQ, Format.REFERENCE)}
     found: dict[str, set[Allele]] = {name: set() for name in reads}
     paf = tool("minimap2", "-c", "--cs", *options, tmp_path / "reference.fa", tmp_path / "reads.fastq.gz")

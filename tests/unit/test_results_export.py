@@ -38,10 +38,10 @@ def config(**source: object) -> Config:
 
 
 def export(folder: Path, *formats: Format, of: Config | None = None, on_reference: bool = False) -> dict[str, object]:
-    target = Export(folder, formats or tuple(Format), Origin(of or config(), "2", "run-1"), on_reference=on_reference)
-    target.add(READS[:2])
-    target.add(READS[2:])
-    return target.finish()
+    with Export(folder, formats or tuple(Format), Origin(of or config(), "2", "run-1"), on_reference=on_reference) as target:
+        target.add(READS[:2])
+        target.add(READS[2:])
+        return target.finish()
 
 
 def records(path: Path) -> Iterator[pysam.VariantRecord]:
@@ -110,9 +110,9 @@ def test_on_a_reference_variants_are_sorted_by_its_contigs(tmp_path: Path) -> No
     folder = tmp_path / "out"
     folder.mkdir()
     formats = (Format.TRUTH_VCF, Format.REFERENCE, Format.BED)
-    target = Export(folder, formats, Origin(config(reference=str(fasta)), "2"), on_reference=True)
-    target.add(moved)
-    target.finish()
+    with Export(folder, formats, Origin(config(reference=str(fasta)), "2"), on_reference=True) as target:
+        target.add(moved)
+        target.finish()
     assert [(r.chrom, r.pos) for r in records(folder / "truth.vcf.gz")] == [("chrB", 13), ("chrB", 25), ("chrA", 3)]
     assert (folder / "reference.fa").read_text() == fasta.read_text()
     assert (folder / "regions.bed").read_text().splitlines() == ["chrB\t12\t18\thx0", "chrB\t22\t28\thx1", "chrA\t2\t8\thx0"]
@@ -128,8 +128,8 @@ def test_reads_of_a_file_have_no_truth_to_export(tmp_path: Path) -> None:
 
 
 def test_an_empty_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing to export"):
-        Export(tmp_path, [Format.FASTQ], Origin(config(), "2")).finish()
+    with Export(tmp_path, [Format.FASTQ], Origin(config(), "2")) as target, pytest.raises(InputError, match="nothing to export"):
+        target.finish()
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from helix_ray.records import Read
@@ -11,9 +12,9 @@ from helix_ray.results.export.coordinates import Coordinates
 class RegionsBed:
     """The interior of each window with a known truth, without ``flank`` bases at either end; 0-based, half-open."""
 
-    def __init__(self, folder: Path, coordinates: Coordinates, flank: int) -> None:
+    def __init__(self, folder: Path, files: ExitStack, coordinates: Coordinates, flank: int) -> None:
         self._path = folder / "regions.bed"
-        self._out = self._path.open("w", encoding="ascii")
+        self._out = files.enter_context(self._path.open("w", encoding="ascii"))
         self._coordinates = coordinates
         self._flank = flank
         self._unsorted: list[tuple[int, int, str]] = []

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from helix_ray import __version__
 from helix_ray.config import Config
 from helix_ray.errors import InputError
 from helix_ray.records import JsonObject, Read
 from helix_ray.results.export.coordinates import ReferenceCoordinates, WindowCoordinates
-from helix_ray.results.export.formats import WRITERS, Context, Format
+from helix_ray.results.export.formats import WRITERS, Context, Format, Writer
 from helix_ray.results.export.tally import Tally
 
 MANIFEST = "manifest.json"
@@ -30,7 +32,7 @@ class Origin:
 
 
 class Export:
-    """Fills ``folder``. InputError: a format asks for what these reads do not have."""
+    """Fills ``folder``; a context manager. InputError: a format asks for what these reads do not have."""
 
     def __init__(self, folder: Path, formats: Iterable[Format], origin: Origin, *, on_reference: bool = False) -> None:
         self._folder = folder
@@ -43,13 +45,23 @@ class Export:
             raise InputError(f"--format {asked}: the true variants of reads from a file are not known; these can be had: {possible}")
         if on_reference and source.reference is None:
             raise InputError("--coordinates reference: the windows were not cut from a reference (source.reference); use window")
-        coordinates = (
-            ReferenceCoordinates(Path(source.reference).expanduser()) if on_reference and source.reference else WindowCoordinates()
-        )
         self._on_reference = on_reference
-        context = Context(folder, coordinates, self._header(), source.mutation.flank)
-        self._writers = [WRITERS[kind](context) for kind in self._formats]
         self._tally = Tally()
+        self._files = ExitStack()
+        self._writers: list[Writer] = []
+
+    def __enter__(self) -> Self:
+        source = self._origin.config.source
+        on_reference = self._on_reference and source.reference is not None
+        coordinates = ReferenceCoordinates(Path(str(source.reference)).expanduser()) if on_reference else WindowCoordinates()
+        with ExitStack() as files:  # closes what was opened when a writer cannot be made
+            context = Context(self._folder, files, coordinates, self._header(), source.mutation.flank)
+            self._writers = [WRITERS[kind](context) for kind in self._formats]
+            self._files = files.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
 
     def add(self, reads: Iterable[Read]) -> None:
         """Reads in the order of their index."""

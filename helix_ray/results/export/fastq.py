@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pysam
@@ -20,9 +21,9 @@ class FastqFile:
     A read that was placed on a reference is written without what its alignment clipped.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: ExitStack) -> None:
         self._path = folder / "reads.fastq.gz"
-        self._out = pysam.BGZFile(str(self._path), "wb", None)
+        self._out = files.enter_context(pysam.BGZFile(str(self._path), "wb", None))
         self._lines: list[str] = []
         self._size = 0
 

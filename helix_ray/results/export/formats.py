@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,7 @@ class Context:
     """What the writers of one export share."""
 
     folder: Path
+    files: ExitStack  # closes what writers opened, however the export ends
     coordinates: WindowCoordinates | ReferenceCoordinates
     header: list[str]  # VCF header lines that say where it comes from
     flank: int  # bases
@@ -52,8 +54,8 @@ class Writer(Protocol):
 
 
 WRITERS: dict[Format, Callable[[Context], Writer]] = {
-    Format.TRUTH_VCF: lambda c: TruthVcf(c.folder, c.coordinates, c.header),
-    Format.FASTQ: lambda c: FastqFile(c.folder),
-    Format.REFERENCE: lambda c: ReferenceFasta(c.folder, c.coordinates),
-    Format.BED: lambda c: RegionsBed(c.folder, c.coordinates, c.flank),
+    Format.TRUTH_VCF: lambda c: TruthVcf(c.folder, c.files, c.coordinates, c.header),
+    Format.FASTQ: lambda c: FastqFile(c.folder, c.files),
+    Format.REFERENCE: lambda c: ReferenceFasta(c.folder, c.files, c.coordinates),
+    Format.BED: lambda c: RegionsBed(c.folder, c.files, c.coordinates, c.flank),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pysam
@@ -15,9 +16,9 @@ LINE_BASES = 80
 class ReferenceFasta:
     """Each window as a contig, or a copy of the reference in upper case."""
 
-    def __init__(self, folder: Path, coordinates: WindowCoordinates | ReferenceCoordinates) -> None:
+    def __init__(self, folder: Path, files: ExitStack, coordinates: WindowCoordinates | ReferenceCoordinates) -> None:
         self._path = folder / "reference.fa"
-        self._out = self._path.open("w", encoding="ascii")
+        self._out = files.enter_context(self._path.open("w", encoding="ascii"))
         self._windows = isinstance(coordinates, WindowCoordinates)
         if isinstance(coordinates, ReferenceCoordinates):
             for name, _, bases in read_contigs(coordinates.reference):

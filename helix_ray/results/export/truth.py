@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from helix_ray.records import Read, Variant
@@ -22,10 +23,10 @@ INFO = (
 class TruthVcf:
     """Writes the truth, and the sequencing errors apart from it."""
 
-    def __init__(self, folder: Path, coordinates: Coordinates, header: list[str]) -> None:
+    def __init__(self, folder: Path, files: ExitStack, coordinates: Coordinates, header: list[str]) -> None:
         self._coordinates = coordinates
-        self._truth = VcfFile(folder / "truth.vcf.gz", [*header, *INFO], "TRUTH", coordinates)
-        self._errors = VcfFile(folder / "errors.vcf.gz", [*header, *INFO], "ERRORS", coordinates)
+        self._truth = VcfFile(folder / "truth.vcf.gz", files, [*header, *INFO], "TRUTH", coordinates)
+        self._errors = VcfFile(folder / "errors.vcf.gz", files, [*header, *INFO], "ERRORS", coordinates)
 
     def add(self, read: Read) -> None:
         if read.truth is None:

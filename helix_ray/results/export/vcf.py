@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -22,13 +23,13 @@ _COPY_BYTES = 1 << 20
 class VcfFile:
     """Lines of one file. Memory is bounded with a contig per window; otherwise every line is kept, to be sorted."""
 
-    def __init__(self, path: Path, header: Sequence[str], sample: str, coordinates: Coordinates) -> None:
+    def __init__(self, path: Path, files: ExitStack, header: Sequence[str], sample: str, coordinates: Coordinates) -> None:
         self.path = path
         self._header = header
         self._sample = sample
         self._coordinates = coordinates
-        self._contigs = _spool(path, "contigs")
-        self._body = _spool(path, "body")
+        self._contigs = _spool(path, files, "contigs")
+        self._body = _spool(path, files, "body")
         self._unsorted: list[tuple[int, int, str]] = []
         for contig in coordinates.known_contigs():
             self.declare(contig)
@@ -58,8 +59,8 @@ class VcfFile:
         return [self.path, self.path.with_name(f"{self.path.name}.tbi")]
 
 
-def _spool(path: Path, name: str) -> IO[str]:
-    return path.with_name(f"{path.name}.{name}").open("w+", encoding="ascii")
+def _spool(path: Path, files: ExitStack, name: str) -> IO[str]:
+    return files.enter_context(path.with_name(f"{path.name}.{name}").open("w+", encoding="ascii"))
 
 
 def _pour(spool: IO[str], out: pysam.BGZFile) -> None:
