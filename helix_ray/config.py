@@ -181,7 +181,7 @@ class EmulatorConfig(Section):
     latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
     refund: bool = True
     error_rates: EmulatorErrorRates = EmulatorErrorRates()
-    faults: dict[str, float] = {}
+    faults: dict[str, float] = Field(default={})
 
 
 class RayConfig(Section):

@@ -91,23 +91,26 @@ Lengths = Annotated[list[Annotated[int, Field(ge=1, le=49)]], Field(min_length=2
 """Least and most bases, both included; below 50, where structural variants begin."""
 
 
+_BENCH_WEIGHTS: dict[VariantKind, float] = {"snv": 0.50, "ins": 0.15, "del": 0.15, "mnv": 0.08, "dup": 0.08, "inv": 0.04}
+
+
 class MutationConfig(Section):
     """How a reference window becomes a read. What is not given comes from the preset."""
 
     preset: Preset = "bench"
     read_length: Annotated[int, Field(ge=30, le=2000)] = 150
     gc_content: Annotated[float, Field(gt=0, lt=1)] | None = 0.41
-    variants_per_read: Annotated[list[Fraction], Field(min_length=1, max_length=9)] | None = [0.25, 0.35, 0.20, 0.20]
-    mutation_rate: Fraction | None = None
-    type_weights: dict[VariantKind, Fraction] | None = {"snv": 0.50, "ins": 0.15, "del": 0.15, "mnv": 0.08, "dup": 0.08, "inv": 0.04}
+    variants_per_read: Annotated[list[Fraction], Field(min_length=1, max_length=9)] | None = Field(default=[0.25, 0.35, 0.20, 0.20])
+    mutation_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    type_weights: dict[VariantKind, Fraction] | None = Field(default=_BENCH_WEIGHTS)
     indel_fraction: Fraction | None = None
     ins_del_ratio: PositiveFloat = 1.0
     indel_extend_prob: Annotated[float, Field(ge=0, lt=1)] = 0.3
     max_indel_length: Annotated[int, Field(ge=1, le=49)] = 20
     titv_ratio: PositiveFloat = 2.1
-    mnv_length: Lengths = [2, 3]
-    dup_length: Lengths = [2, 12]
-    inv_length: Lengths = [4, 12]
+    mnv_length: Lengths = Field(default=[2, 3])
+    dup_length: Lengths = Field(default=[2, 12])
+    inv_length: Lengths = Field(default=[4, 12])
     min_gap: Annotated[int, Field(ge=1, le=100)] = 10
     flank: Annotated[int, Field(ge=1, le=100)] = 10
     base_error_rate: Annotated[float | Literal["from_quality"], PlainValidator(_error_rate)] = 0.0
@@ -153,9 +156,7 @@ class MutationConfig(Section):
     @property
     def most_variants(self) -> int:
         """The most variants that a read must have room for; at a rate, those that do not fit are left out."""
-        if self.variants_per_read is None:
-            return 1 if self.mutation_rate else 0
-        return max(count for count, chance in enumerate(self.variants_per_read) if chance > 0)
+        return 1 if self.variants_per_read is None else len(self.variants_per_read) - 1
 
     @property
     def longest_variant(self) -> int:

@@ -75,9 +75,11 @@ def _events(ref: str, edits: list[Edit]) -> list[Edit]:
 def _inversion(ref: str, edits: list[Edit]) -> Edit | None:
     """The edits as one, if together they turn a stretch of the window into its reverse complement."""
     start, end = edits[0][0], edits[-1][0] + len(edits[-1][1])
-    if end - start > _LONGEST_INVERSION or sum(len(added) - len(removed) for _, removed, added in edits):
+    grown = [len(added) - len(removed) for _, removed, added in edits]
+    if end - start > _LONGEST_INVERSION or sum(grown) != 0:
         return None
-    pieces, done = [], start
+    pieces: list[str] = []
+    done = start
     for at, removed, added in edits:
         pieces += [ref[done:at], added]
         done = at + len(removed)

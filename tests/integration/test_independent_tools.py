@@ -13,9 +13,9 @@ import pytest
 from bioutils.normalize import NormalizationMode
 from bioutils.normalize import normalize as bioutils_normalize
 
-from helix_ray import _rust_gen
 from helix_ray.config import Config
 from helix_ray.config_file import parse_config
+from helix_ray.native import rust
 from helix_ray.records import Read
 from helix_ray.results.export import Export, Format, Origin
 from helix_ray.sources import generator_version, make_source
@@ -89,7 +89,7 @@ def test_the_normaliser_agrees_with(program: str, cases: Sequence[tuple[str, All
         theirs = alleles(tool("bcftools", "norm", "-f", fasta, "-c", "e", vcf))
     else:
         theirs = alleles(tool("vt", "normalize", "-r", fasta, vcf))
-    ours = {f"w{i}": _rust_gen.normalize(bases, *allele)[:3] for i, (bases, allele) in enumerate(cases)}
+    ours = {f"w{i}": rust.normalize(bases, *allele)[:3] for i, (bases, allele) in enumerate(cases)}
     different = [(name, cases[int(name[1:])], ours[name], theirs.get(name)) for name in ours if ours[name] != theirs.get(name)]
     assert len(theirs) == VARIANTS
     assert not different, different[:5]
@@ -98,7 +98,7 @@ def test_the_normaliser_agrees_with(program: str, cases: Sequence[tuple[str, All
 def test_the_fully_justified_interval_agrees_with_bioutils(cases: Sequence[tuple[str, Allele]]) -> None:
     for bases, (pos, ref, alt) in cases:
         interval, expanded = bioutils_normalize(bases, (pos - 1, pos - 1 + len(ref)), (None, alt), mode=NormalizationMode.EXPAND)
-        start, deleted, inserted = _rust_gen.justify(bases, pos, ref, alt)
+        start, deleted, inserted = rust.justify(bases, pos, ref, alt)
         assert (start, start + len(deleted)) == interval, (bases, pos, ref, alt)
         assert (deleted, inserted) == expanded, (bases, pos, ref, alt)
 
@@ -185,7 +185,7 @@ def calls_of(bases: str, start: int, cs: str) -> list[Allele]:
 
     def flush() -> None:
         if pending[1]:
-            found.append(_rust_gen.normalize(bases, pending[0], pending[1], pending[2])[:3])
+            found.append(rust.normalize(bases, pending[0], pending[1], pending[2])[:3])
         pending[:] = [0, "", ""]
 
     for same, ref, alt, inserted, deleted in CS.findall(cs):
@@ -201,10 +201,10 @@ def calls_of(bases: str, start: int, cs: str) -> list[Allele]:
             at += int(same)
         elif inserted:
             anchor = bases[at - 1]
-            found.append(_rust_gen.normalize(bases, at, anchor, anchor + inserted.upper())[:3])
+            found.append(rust.normalize(bases, at, anchor, anchor + inserted.upper())[:3])
         else:
             anchor = bases[at - 1]
-            found.append(_rust_gen.normalize(bases, at, anchor + deleted.upper(), anchor)[:3])
+            found.append(rust.normalize(bases, at, anchor + deleted.upper(), anchor)[:3])
             at += len(deleted)
     flush()
     return found

@@ -39,8 +39,14 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "neither weights nor a fraction": ({"preset": "wgsim", "indel_fraction": None}, "type_weights: neither it nor indel_fraction is set"),
     "no weight at all": ({"type_weights": {"snv": 0}}, "type_weights: all are 0; at least one weight of snv, ins, del, mnv, dup, inv"),
     "an empty mapping": ({"type_weights": {}}, "type_weights: all are 0"),
-    "an unknown kind": ({"type_weights": {"cnv": 1}}, "type_weights.cnv: unknown key; should be 'snv', 'ins', 'del', 'mnv', 'dup' or 'inv'"),
-    "a ratio beside weights": ({"ins_del_ratio": 2}, "ins_del_ratio: found 2.0 beside type_weights, whose ins and del say it already; remove it"),
+    "an unknown kind": (
+        {"type_weights": {"cnv": 1}},
+        "type_weights.cnv: unknown key; should be 'snv', 'ins', 'del', 'mnv', 'dup' or 'inv'",
+    ),
+    "a ratio beside weights": (
+        {"ins_del_ratio": 2},
+        "ins_del_ratio: found 2.0 beside type_weights, whose ins and del say it already; remove it",
+    ),
     "lengths turned round": ({"dup_length": [9, 3]}, "dup_length: the shortest comes first, then the longest; found [9, 3]; write [3, 9]"),
     "an MNV of one base": ({"mnv_length": [1, 3]}, "mnv_length: must begin at 2 or more, found [1, 3]; an MNV of one base is an SNV"),
     "an inversion of one base": ({"inv_length": [1, 1]}, "inv_length: must begin at 2 or more, found [1, 1]; one base turned round"),
@@ -55,7 +61,10 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
         {"preset": "human", "quality_model": "none"},
         "base_error_rate: from_quality needs qualities, but quality_model is none",
     ),
-    "errors from elsewhere": ({"base_error_rate": "by_cycle"}, "base_error_rate: input should be a probability from 0 to 1, or from_quality;"),
+    "errors from elsewhere": (
+        {"base_error_rate": "by_cycle"},
+        "base_error_rate: input should be a probability from 0 to 1, or from_quality;",
+    ),
     "errors yes": ({"base_error_rate": True}, "base_error_rate: input should be a probability from 0 to 1, or from_quality; found yes/no"),
     "weights of no bins": ({"quality_weights": [1]}, "quality_weights: only a binned quality_model has weights, found none; set"),
     "weights of one quality": (
@@ -75,9 +84,12 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
         "read_length: 60 bases have no room for 3 variants of up to 20 bases with min_gap 10 and flank 10; lengthen the read, or lower one",
     ),
     "no room for one at a rate": ({"preset": "human", "read_length": 30, "flank": 15}, "read_length: 30 bases have no room for 1 variants"),
-}  # fmt: skip
-BAD_QUALITIES = ["", "illumina", "fixed", "fixed:", "fixed:0", "fixed:94", "fixed:-3", "fixed:2.5", "binned:[]", "binned:[2,2]", "binned:[9,2]",
-                 "binned:[2,12", "binned:[2;12]", "binned:[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]", "binned:[94]", "NONE"]  # fmt: skip
+}
+BAD_QUALITIES = [
+    *("", "NONE", "illumina", "fixed", "fixed:", "fixed:0", "fixed:94", "fixed:-3", "fixed:2.5"),
+    *("binned:[]", "binned:[2,2]", "binned:[9,2]", "binned:[2,12", "binned:[2;12]", "binned:[94]"),
+    f"binned:{[*range(1, 18)]}",
+]
 
 
 def problems_of(mutation: dict[str, Any], **source: Any) -> list[str]:
@@ -96,8 +108,8 @@ def test_an_impossible_combination_is_one_clear_error(keys: dict[str, Any], mess
 def test_a_bad_quality_model(text: str) -> None:
     (problem,) = problems_of({"quality_model": text})
     assert problem == (
-        "source.mutation.quality_model: input should be none, fixed:Q or binned:[Q,…], with up to 16 rising Phred qualities from 1 to 93; "
-        f"found text {text!r}"
+        "source.mutation.quality_model: input should be none, fixed:Q or binned:[Q,…], with up to 16 rising Phred qualities "
+        f"from 1 to 93; found text {text!r}"
     )
 
 
@@ -105,7 +117,8 @@ def test_a_bad_quality_model(text: str) -> None:
 def test_windows_of_a_reference_are_taken_as_they_are(keys: dict[str, Any]) -> None:
     (problem,) = problems_of(keys, reference="ref.fa")
     assert problem.startswith(
-        "source.mutation: windows of a reference are taken as they are; set mutation.gc_content to null and mutation.low_complexity_fraction to 0"
+        "source.mutation: windows of a reference are taken as they are; set mutation.gc_content to null "
+        "and mutation.low_complexity_fraction to 0"
     )
     mutation = parse_config({"source": {"reference": "ref.fa"}}, "run").source.mutation
     assert (mutation.gc_content, mutation.low_complexity_fraction, mutation.preset) == (None, 0.0, "bench")
