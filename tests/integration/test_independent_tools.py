@@ -210,30 +210,49 @@ def calls_of(bases: str, start: int, cs: str) -> list[Allele]:
     return found
 
 
-@pytest.mark.debian
-@pytest.mark.parametrize(
-    ("options", "least"),
-    [(["-k", "11", "-w", "3", "-s", "20", "-x", "asm5", "-k15", "-w5"], 0.999), (["-x", "sr"], 0.99)],
-    ids=["asm5", "sr"],
-)
-def test_minimap2_calls_what_was_injected(options: list[str], least: float, tmp_path: Path) -> None:
-    """Inversions are left out: an alignment cannot name one."""
-    weights = {"snv": 0.5, "ins": 0.2, "del": 0.2, "mnv": 0.05, "dup": 0.05, "inv": 0.0}
-    config = synthetic(variants_per_read=[0.0, 0.0, 0.0, 1.0], type_weights=weights, flank=20, max_indel_length=15, low_complexity_fraction=0.0)
-    reads = {read.read_id: read for read in exported(config, tmp_path, Format.FASTQ, Format.REFERENCE)}
+def minimap2_calls(reads: dict[str, Read], folder: Path, *options: str) -> dict[str, set[Allele]]:
+    """The calls of every read that was aligned to its own window."""
     found: dict[str, set[Allele]] = {name: set() for name in reads}
-    paf = tool("minimap2", "-c", "--cs", *options, tmp_path / "reference.fa", tmp_path / "reads.fastq.gz")
-    for line in paf.splitlines():
-        fields = line.split("\t")
+    paf = tool("minimap2", "-c", "--cs", *options, folder / "reference.fa", folder / "reads.fastq.gz")
+    for fields in (line.split("\t") for line in paf.splitlines()):
         if fields[0] == fields[5]:
             cs = next(field[5:] for field in fields[12:] if field.startswith("cs:Z:"))
             found[fields[0]] |= set(calls_of(reads[fields[0]].ref_seq, int(fields[7]), cs))
-    truths = {name: {variant[:3] for variant in read.truth or ()} for name, read in reads.items() if read.identifiable}
+    return found
+
+
+def applied(read: Read, calls: set[Allele]) -> str:
+    """The window with the calls put in; they do not overlap."""
+    bases = read.ref_seq
+    for pos, ref, alt in sorted(calls, reverse=True):
+        bases = bases[: pos - 1] + alt + bases[pos - 1 + len(ref) :]
+    return bases
+
+
+@pytest.mark.debian
+def test_minimap2_calls_what_was_injected(tmp_path: Path) -> None:
+    """With three variants a read, 20 bases from the ends. Inversions are left out, since an alignment cannot name one.
+
+    The preset sr opens gaps so reluctantly that it writes some insertions with a deletion near by as a row of substitutions:
+    another description of the same read, so its precision is that of reads rebuilt, as benchmarks match haplotypes.
+    """
+    weights = {"snv": 0.55, "ins": 0.2, "del": 0.2, "mnv": 0.0, "dup": 0.05, "inv": 0.0}
+    config = synthetic(
+        variants_per_read=[0.0, 0.0, 0.0, 1.0], type_weights=weights, flank=20, max_indel_length=15, low_complexity_fraction=0.0
+    )
+    reads = {read.read_id: read for read in exported(config, tmp_path, Format.FASTQ, Format.REFERENCE) if read.identifiable}
+    truths = {name: {variant[:3] for variant in read.truth or ()} for name, read in reads.items()}
+    injected = sum(map(len, truths.values()))
+    assert injected > 2 * READS
+
+    found = minimap2_calls(reads, tmp_path, "-k", "11", "-w", "3", "-s", "20", "-x", "asm5", "-k15", "-w5")
     both = sum(len(truth & found[name]) for name, truth in truths.items())
-    total, called = sum(map(len, truths.values())), sum(len(found[name]) for name in truths)
-    assert total > READS
-    assert both / total >= least, f"recall {both / total:.4f}"
-    assert both / called >= least, f"precision {both / called:.4f}"
+    called = sum(map(len, found.values()))
+    assert min(both / injected, both / called) >= 0.999, (both, injected, called)
+
+    found = minimap2_calls(reads, tmp_path, "-x", "sr")
+    assert sum(len(truth & found[name]) for name, truth in truths.items()) / injected >= 0.99
+    assert sum(applied(read, found[name]) == read.seq for name, read in reads.items()) / len(reads) >= 0.99
 
 
 @pytest.mark.debian
@@ -245,5 +264,5 @@ def test_every_file_of_an_export_is_accepted(tmp_path: Path) -> None:
     assert first.truth is not None
     assert f"RID={first.read_id};" in tool("tabix", tmp_path / "truth.vcf.gz", f"{first.read_id}:1-{len(first.ref_seq)}")
     assert len(tool("bcftools", "view", "-H", tmp_path / "errors.vcf.gz").splitlines()) == sum(len(read.errors or ()) for read in reads)
-    assert tool("samtools", "faidx", tmp_path / "reference.fa", first.read_id).split()[1] == first.ref_seq
+    assert tool("samtools", "faidx", tmp_path / "reference.fa", first.read_id).split("\n", 1)[1].replace("\n", "") == first.ref_seq
     assert tool("samtools", "import", "-0", tmp_path / "reads.fastq.gz", "-O", "sam").count("\nhx") >= READS - 1
