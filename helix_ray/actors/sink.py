@@ -7,6 +7,7 @@ import os
 import uuid
 from typing import Any
 
+from helix_ray import _rust_gen
 from helix_ray.actors import names, peers
 from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy, SinkStats, WriteReply
 from helix_ray.clock import SystemClock
@@ -30,6 +31,7 @@ class SinkActor:
             PostgresLedger(url, config["statement_timeout_s"]),  # connects at its start
             SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
             SystemClock(),
+            checksum=_rust_gen.checksum,
             ack=self._tell_queue,
             announce=self._show,
         )
