@@ -75,6 +75,11 @@ class Read(NamedTuple):
     checksum: int | None = None  # 64 bits over ref_seq, seq and truth, taken where the read was made; None: not taken
 
 
+def record_id(run_id: str, read: Read) -> str:
+    """A read's name among all reads of all runs, stable across restarts and resumes: ``{run}/{source}/{index, 12 digits}``."""
+    return f"{run_id}/{read.source}/{read.read_index:012d}"
+
+
 class ReadBatch(NamedTuple):
     """Reads as columns of equal length, in the order of `Read`'s fields: what crosses actor boundaries."""
 

@@ -15,7 +15,7 @@ CORRUPTED = "corrupted"
 """The error_kind of a read that is not what its source made."""
 
 Checksum = Callable[[str, str, list[tuple[int, str, str]] | None], int]
-"""Of ref_seq, seq and truth (pos, ref, alt; None: unknown): `helix_ray._rust_gen.checksum`."""
+"""Of ref_seq, seq and truth (pos, ref, alt; None: unknown): `helix_ray.native.rust.checksum`."""
 
 
 def verified(results: Sequence[ReadResult], checksum: Checksum) -> list[ReadResult]:

@@ -101,7 +101,11 @@ def test_alignments_cost_no_more_than_the_optimum():
         ("ACGTACGT", "ACGTACGT", []),
         ("ACGTACGT", "ACGAACGT", [Call(4, "T", "A")]),
         ("ACGTACGT", "ACTTTCGT", [Call(3, "G", "T"), Call(5, "A", "T")]),
-        ("ACGTACGT", "ACAAACGT", [Call(3, "G", "A"), Call(4, "T", "A")]),  # neighbours stay apart
+        ("ACGTACGT", "ACAAACGT", [Call(3, "GT", "AA")]),  # neighbours are one call
+        ("ACGTACGT", "ACAAGCGT", [Call(3, "GTA", "AAG")]),
+        ("ACGTACGT", "ACATCCGT", [Call(3, "G", "A"), Call(5, "A", "C")]),  # with an equal base between them they are two
+        ("ACAACGCTGG", "ACGCGTTTGG", [Call(3, "AACGC", "GCGTT")]),  # an inversion is one, whatever agrees inside
+        ("ACAAGGGAAAACGG", "ACTTTTCCCTTCGG", [Call(3, "AAGGGAAAA", "TTTTCCCTT")]),  # cheaper as two gaps, and yet one
         ("GCAAAAT", "GCAAAAAT", [Call(2, "C", "CA")]),  # left-aligned in the run
         ("GCAAAAT", "GCAAT", [Call(2, "CAA", "C")]),
         ("GACACACT", "GACACT", [Call(1, "GAC", "G")]),
