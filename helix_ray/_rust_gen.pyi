@@ -1,4 +1,4 @@
-"""The compiled part: rust_gen/. Private; `helix_ray.sources` is its one user. A test compares this stub with the binary.
+"""The compiled part: rust_gen/. Private; `helix_ray.native` is its one importer. A test compares this stub with the binary.
 
 Columns have equal lengths. The GIL is released while a call works. Indices and ordinals count from 0.
 """
