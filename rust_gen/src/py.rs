@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 
+use crate::align::{Aligner, Call, calls, first_other_letter};
 use crate::error::InputError;
 use crate::fastx::{Kind, Limits, Reader};
 use crate::generate::{GENERATOR_VERSION, Generator};
@@ -37,6 +39,9 @@ type PlacedColumns = (
     Vec<f64>,
     Vec<u32>,
 );
+
+/// A call as Python sees it: pos, ref, alt, type.
+type PyCall = (u32, String, String, &'static str);
 
 /// Most records of one call: 150 bases each, this is some 500 MB as Python objects.
 const MAX_COUNT: usize = 1_000_000;
@@ -74,6 +79,33 @@ fn generate(py: Python<'_>, seed: u64, config_json: &str, start: u64, count: usi
 
 fn py_variant(v: Variant) -> PyVariant {
     (v.pos.0, v.reference, v.alt, v.kind.name(), v.event.name())
+}
+
+/// Scores and calls of reads against their windows.
+#[pyfunction]
+fn align(py: Python<'_>, windows: Vec<PyBackedStr>, reads: Vec<PyBackedStr>) -> PyResult<(Vec<u32>, Vec<Vec<PyCall>>)> {
+    if windows.len() != reads.len() {
+        return Err(PyValueError::new_err(format!("as many reads as windows, found {} and {}", reads.len(), windows.len())));
+    }
+    let aligned = py.detach(|| {
+        let mut aligner = Aligner::default();
+        let of_pair = |(index, (window, read)): (usize, (&PyBackedStr, &PyBackedStr))| {
+            for (name, bases) in [("windows", window), ("reads", read)] {
+                if let Some(at) = first_other_letter(bases.as_bytes()) {
+                    return Err(format!("{name}[{index}]: base {}: not an upper-case IUPAC code", at + 1));
+                }
+            }
+            let alignment = aligner.align(window.as_bytes(), read.as_bytes());
+            let found = calls(window.as_bytes(), read.as_bytes(), &alignment);
+            Ok((alignment.score, found.into_iter().map(py_call).collect()))
+        };
+        windows.iter().zip(&reads).enumerate().map(of_pair).collect::<Result<_, String>>()
+    });
+    aligned.map_err(PyValueError::new_err)
+}
+
+fn py_call(call: Call) -> PyCall {
+    (call.pos.0, call.reference, call.alt, call.kind.name())
 }
 
 /// A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than keep_bases come without their sequence.
@@ -169,5 +201,6 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("InputFileError", module.py().get_type::<InputFileError>())?;
     module.add_class::<FastxReader>()?;
     module.add_class::<Placer>()?;
+    module.add_function(wrap_pyfunction!(align, module)?)?;
     module.add_function(wrap_pyfunction!(generate, module)?)
 }

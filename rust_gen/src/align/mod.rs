@@ -35,6 +35,22 @@ pub const GAP_OPEN: u32 = 6;
 /// Cost of each base of a gap.
 pub const GAP_EXTEND: u32 = 2;
 
+/// Index of the first byte that is no upper-case IUPAC code of a base.
+#[must_use]
+pub fn first_other_letter(bases: &[u8]) -> Option<usize> {
+    let known = |base: u8| IUPAC[base as usize];
+    if bases.iter().fold(true, |all, base| all & known(*base)) { None } else { bases.iter().position(|base| !known(*base)) }
+}
+
+const IUPAC: [bool; 256] = {
+    let (mut known, codes, mut i) = ([false; 256], b"ACGTUNRYSWKMBDHV", 0);
+    while i < codes.len() {
+        known[codes[i] as usize] = true;
+        i += 1;
+    }
+    known
+};
+
 /// A maximal stretch of differences: what it covers of the window and of the read, counted between bases from 0. One of
 /// the two may be empty. Between neighbouring blocks lies at least one matching base.
 #[derive(Clone, Debug, PartialEq, Eq)]
