@@ -4,7 +4,7 @@
 //! event is one variant, so differences that lie together are looked at as a whole.
 
 use super::Block;
-use crate::variant::Edit;
+use crate::variant::{Allele, Edit};
 
 /// Differences with fewer matching bases than this between them are looked at together.
 const CLUSTER_GAP: usize = 10;
@@ -37,7 +37,7 @@ pub fn inversion(window: &[u8], read: &[u8], cluster: &[Block]) -> Option<Edit> 
         }
     }
     let inverted = LENGTHS.contains(&old.len()) && old.iter().rev().zip(new).all(|(old, new)| complement(*old) == Some(*new));
-    inverted.then(|| Edit { start, deleted: old.len(), inserted: new.to_vec() })
+    inverted.then(|| Edit { start, deleted: old.len(), inserted: Allele::from(new) })
 }
 
 fn complement(base: u8) -> Option<u8> {
@@ -58,7 +58,7 @@ mod tests {
     fn found(window: &str, read: &str) -> Vec<Option<(usize, usize, String)>> {
         let (window, read) = (window.as_bytes(), read.as_bytes());
         let blocks = Aligner::default().align(window, read).blocks;
-        let text = |e: Edit| (e.start, e.deleted, e.inserted.iter().map(|b| char::from(*b)).collect());
+        let text = |e: Edit| (e.start, e.deleted, e.inserted.to_string());
         clusters(&blocks).map(|cluster| inversion(window, read, cluster).map(text)).collect()
     }
 

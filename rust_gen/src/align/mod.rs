@@ -15,6 +15,7 @@
 //! assert_eq!((found.score, found.blocks[0].window.clone()), (8, 1..2));
 //! ```
 
+pub mod batch;
 mod calls;
 mod inversion;
 mod pair;
@@ -23,7 +24,7 @@ mod wavefront;
 
 use std::ops::Range;
 
-pub use calls::{Call, calls};
+pub use calls::calls;
 use pair::Pair;
 use trace::Trace;
 use wavefront::Front;
@@ -34,22 +35,6 @@ pub const MISMATCH: u32 = 4;
 pub const GAP_OPEN: u32 = 6;
 /// Cost of each base of a gap.
 pub const GAP_EXTEND: u32 = 2;
-
-/// Index of the first byte that is no upper-case IUPAC code of a base.
-#[must_use]
-pub fn first_other_letter(bases: &[u8]) -> Option<usize> {
-    let known = |base: u8| IUPAC[base as usize];
-    if bases.iter().fold(true, |all, base| all & known(*base)) { None } else { bases.iter().position(|base| !known(*base)) }
-}
-
-const IUPAC: [bool; 256] = {
-    let (mut known, codes, mut i) = ([false; 256], b"ACGTUNRYSWKMBDHV", 0);
-    while i < codes.len() {
-        known[codes[i] as usize] = true;
-        i += 1;
-    }
-    known
-};
 
 /// A maximal stretch of differences: what it covers of the window and of the read, counted between bases from 0. One of
 /// the two may be empty. Between neighbouring blocks lies at least one matching base.
