@@ -78,6 +78,14 @@ def justify(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     Errors as ``describe``.
     """
 
+def align(windows: list[str], reads: list[str]) -> tuple[list[int], list[list[tuple[int, str, str, str]]]]:
+    """Aligns each read with its window end to end: scores, and calls (pos, ref, alt, type) sorted and without overlap.
+
+    The score is the least cost with match 0, mismatch 4, a gap of n bases 6 + 2n; an N costs nothing against any base, every
+    other code is a mismatch unless equal. The calls, applied to the window, give the read, but for its Ns. An empty window
+    or read has a score and no calls. ValueError: lists of different lengths, or anything but upper-case IUPAC codes.
+    """
+
 @final
 class FastxReader:
     """A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than ``keep_bases`` come without their sequence."""
