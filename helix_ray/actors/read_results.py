@@ -9,10 +9,10 @@ from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.answers import ParsedAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.backends.aligner import align_calls
+from helix_ray.backends.aligner import align
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
 from helix_ray.scoring.exact import judge, score
-from helix_ray.scoring.variants import JudgedCall, variant_type
+from helix_ray.scoring.variants import JudgedCall
 
 ALIGNER = "aligner"
 MAX_ANSWER = 100_000
@@ -112,8 +112,14 @@ def baseline(read: Read) -> list[ScoredVariant]:
 
 
 def aligner_calls(read: Read) -> list[JudgedCall]:
-    found = align_calls(read.ref_seq, read.seq)
-    return [JudgedCall(pos, ref, alt, None, "ok", variant_type(ref, alt)) for pos, ref, alt in found]
+    """None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say."""
+    if read.ref_seq == read.seq:
+        return []
+    try:
+        (found,) = align((read.ref_seq,), (read.seq,))
+    except ValueError:
+        return []
+    return [JudgedCall(*call[:3], None, "ok", call.type) for call in found.calls]
 
 
 def needs_analysis(read: Read) -> bool:

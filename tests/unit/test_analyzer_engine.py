@@ -168,6 +168,13 @@ async def test_a_call_of_a_sequencing_error_says_that_it_is_one() -> None:
     ]
 
 
+async def test_a_read_that_was_damaged_on_its_way_ends_as_any_other() -> None:
+    it = rig([read(0, seq="ACG?TCGTACGTACGTACGT")], backend=False)
+    await it.finish()
+    (result,) = it.sink.results
+    assert [(row.side, row.match) for row in result.variants] == [("truth", "FN")], "the sink finds out by its checksum"
+
+
 async def test_the_prompt_carries_an_opaque_id_only() -> None:
     it = rig([read(0, read_id="patient-17")])
     await it.finish()
