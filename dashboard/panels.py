@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, TypeAccuracy
 
 Spec = dict[str, Any]
 
@@ -114,11 +114,17 @@ def percent(share: float | None) -> str:
 
 
 def accuracy_text(snapshot: MetricsSnapshot) -> str:
-    """One line of words and numbers."""
+    """One line of words and numbers, and below it the same of the aligner on the same reads."""
     if not snapshot.accuracy:
         return "no truth known"
-    parts = [f"{item.type} precision {percent(item.precision)} recall {percent(item.recall)}" for item in snapshot.accuracy]
-    return " · ".join(parts)
+    lines = [_by_type(snapshot.accuracy)]
+    if snapshot.ceiling:
+        lines.append(f"Ceiling (aligner, on the same reads): {_by_type(snapshot.ceiling)}")
+    return "\n".join(lines)
+
+
+def _by_type(measures: Sequence[TypeAccuracy]) -> str:
+    return " · ".join(f"{item.type} precision {percent(item.precision)} recall {percent(item.recall)}" for item in measures)
 
 
 def queue_chart(points: Sequence[HistoryPoint], capacity: int) -> tuple[Spec, str]:

@@ -1,4 +1,4 @@
-"""The compiled part: rust_gen/. Private; `helix_ray.sources` is its one user. A test compares this stub with the binary.
+"""The compiled part: rust_gen/. Private; `helix_ray.native` is its one importer. A test compares this stub with the binary.
 
 Columns have equal lengths. The GIL is released while a call works. Indices and ordinals count from 0.
 """
@@ -76,6 +76,14 @@ def justify(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     """Fully justified (VOCA; Holmes et al. 2020, PMC7523648): start, deleted, inserted, counted from 0 between the window's bases.
 
     Errors as ``describe``.
+    """
+
+def align(windows: list[str], reads: list[str]) -> tuple[list[int], list[list[tuple[int, str, str, str]]]]:
+    """Aligns each read with its window end to end: scores, and calls (pos, ref, alt, type) sorted and without overlap.
+
+    The score is the least cost with match 0, mismatch 4, a gap of n bases 6 + 2n; an N costs nothing against any base, every
+    other code is a mismatch unless equal. The calls, applied to the window, give the read, but for its Ns. An empty window
+    or read has a score and no calls. ValueError: lists of different lengths, or anything but upper-case IUPAC codes.
     """
 
 @final

@@ -233,8 +233,10 @@ class Config(Section):
         source = self.source.model_dump(mode="json")
         for paced in ("rate_per_s", "producers", "batch_size", "allow_external"):
             source.pop(paced)  # how fast, not what
+        mutation = source.pop("mutation")
         return {
             **{f"source.{key}": value for key, value in source.items()},
+            **{f"source.mutation.{key}": value for key, value in mutation.items()},
             "run.seed": self.run.seed,
             "analyzer.backend": self.analyzer.backend.value,
             "analyzer.model": self.analyzer.model,

@@ -240,8 +240,9 @@ def _of_qualities(model: MutationConfig) -> Iterator[str]:
 
 def _of_room(model: MutationConfig) -> Iterator[str]:
     most, longest = model.most_variants, model.longest_variant
+    variants = "variant" if most == 1 else "variants"
     if 2 * model.flank + most * (longest + 2 * model.min_gap) > model.read_length:
         yield (
-            f"read_length: {model.read_length} bases have no room for {most} variants of up to {longest} bases "
+            f"read_length: {model.read_length} bases have no room for {most} {variants} of up to {longest} bases "
             f"with min_gap {model.min_gap} and flank {model.flank}; lengthen the read, or lower one of the others"
         )

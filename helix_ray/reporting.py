@@ -45,6 +45,7 @@ class Books:
 
     counts: RunCounts
     accuracy: Mapping[str, TypeTally]
+    ceiling: Mapping[str, TypeTally]
     agreement: Agreement
 
 
@@ -72,7 +73,9 @@ def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | Data
 
     async def read(ledger: PostgresLedger) -> Books:
         run_id = plan.run_id
-        return Books(await ledger.counts(run_id), await ledger.accuracy(run_id), await ledger.agreement(run_id))
+        return Books(
+            await ledger.counts(run_id), await ledger.accuracy(run_id), await ledger.ceiling(run_id), await ledger.agreement(run_id)
+        )
 
     try:
         return with_ledger(plan.database_url, read, timeout_s)
@@ -123,6 +126,7 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         utilisation=utilisation,
         bottleneck=end.bottleneck,
         accuracy=summarise(books.accuracy) if synthetic and books else None,
+        ceiling=summarise(books.ceiling) if synthetic and books else None,
         agreement=books.agreement._asdict() if books and not synthetic else None,
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
     )
@@ -159,4 +163,6 @@ def _stored(books: Books | None) -> Stored | None:
         completion_tokens=counts.completion_tokens,
         cost_usd=counts.cost_usd,
         latency_ms=counts.latency_ms,
+        truth_reads=counts.truth_reads,
+        identifiable_reads=counts.identifiable_reads,
     )

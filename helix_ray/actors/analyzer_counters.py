@@ -21,6 +21,7 @@ class AnalyzerCounters:
         self.tokens = [0, 0, 0]  # prompt, cached, completion
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
         self._matches = TypeCounts()
+        self._baseline = TypeCounts()
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
 
     def answered(self, usage: TokenUsage | None, cost: Decimal, latency_ms: float) -> None:
@@ -37,6 +38,8 @@ class AnalyzerCounters:
             self.dead_letters += 1
         if result.variants:
             self._matches.add(result.variants)
+            if result.read.disposition is None:  # else the aligner was not asked
+                self._baseline.add_baseline(result.variants)
 
     def as_dict(self) -> dict[str, float]:
         """Flat numbers for the metrics actor. Latencies are those of the last 1,024 answers, in milliseconds."""
@@ -53,6 +56,8 @@ class AnalyzerCounters:
         }
         for kind, (tp, fp, fn) in self._matches.as_dict().items():
             flat |= {f"tp.{kind}": tp, f"fp.{kind}": fp, f"fn.{kind}": fn}
+        for kind, (tp, fp, fn) in self._baseline.as_dict().items():
+            flat |= {f"baseline_tp.{kind}": tp, f"baseline_fp.{kind}": fp, f"baseline_fn.{kind}": fn}
         ordered = sorted(self._latencies_ms)
         if ordered:
             for percent in (50, 95, 99):

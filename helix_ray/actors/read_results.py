@@ -9,10 +9,10 @@ from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.answers import ParsedAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.backends.aligner import align_calls
+from helix_ray.backends.aligner import align
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
-from helix_ray.scoring.exact import score
-from helix_ray.scoring.variants import JudgedCall, variant_type
+from helix_ray.scoring.exact import judge, score
+from helix_ray.scoring.variants import JudgedCall
 
 ALIGNER = "aligner"
 MAX_ANSWER = 100_000
@@ -38,20 +38,15 @@ class ResultMaker:
     def aligned(self, job: Job, now: datetime) -> ReadResult:
         """The aligner's own answer."""
         read = job.read
-        found = align_calls(read.ref_seq, read.seq)
-        calls = [JudgedCall(pos, ref, alt, None, "ok", variant_type(ref, alt)) for pos, ref, alt in found]
-        variants = score(read.truth, calls)
-        if read.truth is None:
-            variants += baseline(found)
+        calls = aligner_calls(read)
+        variants = score(read.truth, calls, read.errors) + judge("baseline", read.truth, calls, read.errors)
         return ReadResult(read, Disposition.STORED, variants, bool(calls), model=ALIGNER, queue_ms=job.queue_ms, finished_at=now)
 
     def stored(self, job: Job, answer: ParsedAnswer, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
         read, completion = job.read, answer.completion
         calls = judge_calls(answer.calls, read.ref_seq)
-        variants = score(read.truth, calls)
-        if read.truth is None:
-            variants += baseline(align_calls(read.ref_seq, read.seq))
+        variants = score(read.truth, calls, read.errors) + baseline(read)
         return ReadResult(
             read,
             Disposition.STORED,
@@ -88,7 +83,7 @@ class ResultMaker:
         return ReadResult(
             job.read,
             Disposition.DEAD_LETTER,
-            score(job.read.truth, ()),
+            score(job.read.truth, ()) + baseline(job.read),
             raw_answer=printable(completion.content, MAX_ANSWER) if completion else None,
             model=(completion.model if completion else None) or self._model,
             prompt=self._prompt,
@@ -107,9 +102,24 @@ class ResultMaker:
         )
 
 
-def baseline(calls: list[tuple[int, str, str]]) -> list[ScoredVariant]:
-    """The aligner's calls beside an answer. They are stored only where no truth is known: there alone they say something new."""
-    return [ScoredVariant("baseline", *call, variant_type(call[1], call[2]), None, None, "ok", None, None) for call in calls]
+def baseline(read: Read) -> list[ScoredVariant]:
+    """The aligner's calls, scored as a model's are: beside every answer, and beside every failure to get one.
+
+    They cost microseconds, no request and no money. With truth they are the ceiling that any model is measured against, without it
+    the only other opinion. They are stored for backend aligner too, where they repeat its calls, so that every analysed read has them.
+    """
+    return judge("baseline", read.truth, aligner_calls(read), read.errors)
+
+
+def aligner_calls(read: Read) -> list[JudgedCall]:
+    """None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say."""
+    if read.ref_seq == read.seq:
+        return []
+    try:
+        (found,) = align((read.ref_seq,), (read.seq,))
+    except ValueError:
+        return []
+    return [JudgedCall(*call[:3], None, "ok", call.type) for call in found.calls]
 
 
 def needs_analysis(read: Read) -> bool:

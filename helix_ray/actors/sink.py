@@ -11,6 +11,7 @@ from helix_ray.actors import names, peers
 from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy, SinkStats, WriteReply
 from helix_ray.clock import SystemClock
 from helix_ray.metrics.recent import RecentRead
+from helix_ray.native import rust
 from helix_ray.records import ApiCall, DesiredState, ReadResult
 from helix_ray.secrets import Secret
 from helix_ray.storage.postgres import PostgresLedger
@@ -30,6 +31,7 @@ class SinkActor:
             PostgresLedger(url, config["statement_timeout_s"]),  # connects at its start
             SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
             SystemClock(),
+            checksum=rust.checksum,
             ack=self._tell_queue,
             announce=self._show,
         )

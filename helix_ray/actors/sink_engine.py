@@ -18,6 +18,7 @@ from helix_ray.actors.sink_stats import CommitTimes, SinkStats
 from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, HelixError, InvariantError
 from helix_ray.records import ApiCall, ReadResult
+from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
 
 __all__ = ["SinkEngine", "SinkPolicy", "SinkStats", "WriteReply"]
@@ -42,7 +43,10 @@ class SinkPolicy:
 
 
 class SinkEngine:
-    """``ack`` tells the queue what is committed; ``announce`` shows committed reads to people and may drop them."""
+    """``ack`` tells the queue what is committed; ``announce`` shows committed reads to people and may drop them.
+
+    ``checksum`` is taken of every read that has one, before its row is written; a damaged read becomes a dead letter.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class SinkEngine:
         policy: SinkPolicy,
         clock: Clock,
         *,
+        checksum: Checksum,
         ack: Callable[[list[int]], Awaitable[object]],
         announce: Callable[[list[ReadResult]], None] = lambda results: None,
     ) -> None:
@@ -58,6 +63,7 @@ class SinkEngine:
         self._ledger = ledger
         self._policy = policy
         self._clock = clock
+        self._checksum = checksum
         self._ack = ack
         self._announce = announce
         self._random = random.Random(run_id)  # noqa: S311 (jitter)
@@ -73,7 +79,8 @@ class SinkEngine:
         self._settled.set()
         self._tasks: list[asyncio.Task[None]] = []
         self._times = CommitTimes()
-        self._reads = self._calls = self._suppressed = self._replayed = self._unstorable = self._batches = self._retries = 0
+        self._reads = self._calls = self._suppressed = self._replayed = self._unstorable = self._corrupted = 0
+        self._batches = self._retries = 0
         self._down_since: float | None = None
         self._last_error: str | None = None
         self._fatal: HelixError | None = None
@@ -131,6 +138,7 @@ class SinkEngine:
             suppressed=self._suppressed,
             replayed=self._replayed,
             unstorable=self._unstorable,
+            corrupted=self._corrupted,
             batches=self._batches,
             retries=self._retries,
             unacked=len(self._unacked),
@@ -206,7 +214,7 @@ class SinkEngine:
                     timer.cancel()
 
     async def _commit(self, batch: list[Entry[asyncio.Future[None]]]) -> None:
-        results = [result for entry in batch for result in entry.results]
+        results = verified([result for entry in batch for result in entry.results], self._checksum)
         calls = [call for entry in batch for call in entry.calls]
         began = self._clock.monotonic()
         outcome, attempts = await self._through_outages(lambda: self._ledger.write_batch(self._run_id, results, calls))
@@ -226,6 +234,7 @@ class SinkEngine:
             if not entry.ticket.done():
                 entry.ticket.set_result(None)
         fresh = set(outcome.inserted)
+        self._corrupted += sum(result.error_kind == CORRUPTED for result in results if result.read.read_index in fresh)
         self._announce([result for result in results if result.read.read_index in fresh])
 
     async def _through_outages(self, ask: Callable[[], Awaitable[Answer]]) -> tuple[Answer, int]:

@@ -16,6 +16,7 @@ class SinkStats:
     suppressed: int  # reads whose row existed: another answer was first
     replayed: int  # reads whose row existed when a batch was sent again after a lost connection
     unstorable: int
+    corrupted: int  # reads whose checksum was no longer the source's
     batches: int
     retries: int
     unacked: int  # committed, and the queue does not know yet

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, TypeAccuracy
 from helix_ray.results.report import SIMULATED
 
 WIDE = 100  # columns from which on there is room for long bars
@@ -95,12 +95,20 @@ def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> str:
-    """One type a line."""
+    """One type a line: the model's precision and recall, then the aligner's on the same reads."""
     if not snapshot.accuracy:
         return "no truth known"
-    return "\n".join(
-        f"{item.type:<7}precision {_percent(item.precision):>5}  recall {_percent(item.recall):>5}" for item in snapshot.accuracy
-    )
+    ceiling = {item.type: item for item in snapshot.ceiling}
+    lines = [f"{'':<7} precision  recall    ceiling (aligner)"]
+    for item in snapshot.accuracy:
+        best = ceiling.get(item.type)
+        own, other = _measures(item), ("", "") if best is None else _measures(best)
+        lines.append(f"{item.type:<7} {own[0]:>9}  {own[1]:>6}   {other[0]:>8}  {other[1]:>6}".rstrip())
+    return "\n".join(lines)
+
+
+def _measures(item: TypeAccuracy) -> tuple[str, str]:
+    return _percent(item.precision), _percent(item.recall)
 
 
 def _cut(text: str) -> Text:

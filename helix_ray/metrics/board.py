@@ -94,6 +94,7 @@ class Board:
             money=crew.money(self._run.max_cost_usd),
             latency=crew.latency(),
             accuracy=crew.accuracy(),
+            ceiling=crew.ceiling(),
             actors=actors,
             recent_reads=tuple(islice(self._reads, RECENT)),
             recent_alerts=tuple(islice(self._alerts, RECENT)),

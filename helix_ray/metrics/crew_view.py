@@ -129,12 +129,16 @@ class CrewView:
         return Latency(*(self.highest("analyzer", f"latency_ms_{percentile}") for percentile in ("p50", "p95", "p99")))
 
     def accuracy(self) -> tuple[TypeAccuracy, ...]:
-        names = {
-            name.partition(".")[2] for reporter in self.role("analyzer") for name in reporter.names() if name[:3] in ("tp.", "fp.", "fn.")
-        }
+        return self._by_type("tp", "fp", "fn")
+
+    def ceiling(self) -> tuple[TypeAccuracy, ...]:
+        return self._by_type("baseline_tp", "baseline_fp", "baseline_fn")
+
+    def _by_type(self, *counters: str) -> tuple[TypeAccuracy, ...]:
+        names = (name.partition(".") for reporter in self.role("analyzer") for name in reporter.names())
+        kinds = {kind for counter, _, kind in names if kind and counter in counters}
         return tuple(
-            TypeAccuracy(kind, *(round(self.total("analyzer", f"{match}.{kind}")) for match in ("tp", "fp", "fn")))
-            for kind in sorted(names)
+            TypeAccuracy(kind, *(round(self.total("analyzer", f"{counter}.{kind}")) for counter in counters)) for kind in sorted(kinds)
         )
 
     def actors(self, now: float) -> tuple[ActorView, ...]:

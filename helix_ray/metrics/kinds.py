@@ -41,11 +41,12 @@ _COUNTERS = frozenset(
         "suppressed",
         "replayed",
         "unstorable",
+        "corrupted",
         "batches",
         "retries",
     }
 )
-_COUNTER_PREFIXES = ("tp.", "fp.", "fn.")
+_COUNTER_PREFIXES = ("tp.", "fp.", "fn.", "baseline_tp.", "baseline_fp.", "baseline_fn.")
 
 
 def kind_of(name: str) -> Kind:

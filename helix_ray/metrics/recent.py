@@ -9,6 +9,7 @@ from helix_ray.records import ReadResult
 
 SHOWN_CALLS = 5
 SHOWN_ALLELE = 12
+COUNTED = (("truth", "TP"), ("call", "FP"), ("truth", "FN"))  # a true positive has a row on both sides, the baseline its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RecentRead:
         shown = [f"{item.pos} {_short(item.ref)}>{_short(item.alt)} {item.type or 'invalid'}" for item in calls[:SHOWN_CALLS]]
         if len(calls) > SHOWN_CALLS:
             shown.append(f"and {len(calls) - SHOWN_CALLS} more")
-        matches = Counter(item.match for item in result.variants if item.match is not None)
+        matches = Counter(item.match for item in result.variants if (item.side, item.match) in COUNTED)
         return cls(
             read_index=result.read.read_index,
             read_id=result.read.read_id,

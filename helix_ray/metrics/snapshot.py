@@ -194,6 +194,7 @@ class MetricsSnapshot:
     money: Money = Money()
     latency: Latency = Latency()
     accuracy: tuple[TypeAccuracy, ...] = ()  # empty without truth
+    ceiling: tuple[TypeAccuracy, ...] = ()  # the aligner's accuracy on the same reads; empty without truth
     actors: tuple[ActorView, ...] = ()
     recent_reads: tuple[RecentRead, ...] = ()  # newest first
     recent_alerts: tuple[RecentRead, ...] = ()  # newest first

@@ -46,6 +46,8 @@ class Stored:
     completion_tokens: int
     cost_usd: Decimal
     latency_ms: Mapping[str, float | None]
+    truth_reads: int
+    identifiable_reads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Session:
     bottleneck: str | None = None
     accuracy: Mapping[str, Any] | None = None
     agreement: Mapping[str, Any] | None = None
+    ceiling: Mapping[str, Any] | None = None
     resume_command: str | None = None
 
 
@@ -119,7 +122,10 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "peak_pss_mb": round(session.peak_pss_mb, 1),
         "latency_ms": stored and {name: stored.latency_ms.get(name) for name in ("p50", "p95", "p99")},
         "accuracy": session.accuracy,
+        "ceiling": session.ceiling,
         "agreement": session.agreement,
+        "truth_reads": stored and stored.truth_reads,
+        "identifiable_reads": stored and stored.identifiable_reads,
         "resume_command": session.resume_command,
     }
 

@@ -8,6 +8,10 @@ from rich.text import Text
 
 from helix_ray.records import JsonObject
 from helix_ray.results.report import NOTICE
+from helix_ray.scoring.summary import ALL, summarise
+
+NOTHING = summarise({})[ALL]
+"""The measures of a type that one side alone has."""
 
 
 def render_report(report: JsonObject) -> RenderableType:
@@ -79,23 +83,36 @@ def _count(value: int | None) -> str:
 def _agreement(report: JsonObject) -> Table:
     """There is no truth here, so this is not precision or recall: two opinions, side by side."""
     found = report["agreement"]
-    title = "Agreement with the deterministic comparison (no truth is known)"
+    title = "Agreement with the aligner (no truth is known)"
     table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", show_header=False, min_width=64)
     table.add_column(style="dim")
     table.add_column(justify="right")
     share = f" ({found['reads_equal'] / found['reads']:.1%})" if found["reads"] else ""
     table.add_row("reads with the same differences", f"{found['reads_equal']:,} of {found['reads']:,}{share}")
     both, calls, baseline = (f"{found[key]:,}" for key in ("both", "only_call", "only_baseline"))
-    table.add_row("differences named by both / only the model / only the comparison", f"{both} / {calls} / {baseline}")
+    table.add_row("differences named by both / only the model / only the aligner", f"{both} / {calls} / {baseline}")
     return table
 
 
 def _accuracy(report: JsonObject) -> Table:
+    """The model's measures by type, and beside them the aligner's on the same reads."""
+    accuracy, ceiling = report["accuracy"], report.get("ceiling") or {}
     title = "Calls against the injected truth (exact allele match)"
-    table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", min_width=64)
+    table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", caption_justify="left", min_width=64)
     for name in ("type", "TP", "FP", "FN", "precision", "recall", "F1"):
         table.add_column(name, justify="left" if name == "type" else "right")
-    for kind, row in report["accuracy"].items():
-        shares = ("-" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
-        table.add_row(kind, f"{row['tp']:,}", f"{row['fp']:,}", f"{row['fn']:,}", *shares)
+    table.add_column("ceiling", justify="right", style="dim")
+    kinds = [*sorted({*accuracy, *ceiling} - {ALL}), ALL]
+    for kind in kinds:
+        row = accuracy.get(kind, NOTHING)
+        shares = (_share(row[key]) for key in ("precision", "recall", "f1"))
+        table.add_row(kind, *(f"{row[key]:,}" for key in ("tp", "fp", "fn")), *shares, _share(ceiling.get(kind, NOTHING)["f1"]))
+    table.caption = "ceiling: F1 of the aligner on the same reads, without any model"
+    if report["truth_reads"]:
+        share = report["identifiable_reads"] / report["truth_reads"]
+        table.caption += f"\nidentifiable reads: {report['identifiable_reads']:,} of {report['truth_reads']:,} ({share:.1%})"
     return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -20,6 +20,15 @@ ALL = "ALL"
 Counts = tuple[int, int, int]
 """(true positives, false positives, false negatives)."""
 
+# What a row of one side and match adds to them.
+_MODEL: Mapping[tuple[str, str | None], Counts] = {("truth", "TP"): (1, 0, 0), ("call", "FP"): (0, 1, 0), ("truth", "FN"): (0, 0, 1)}
+_BASELINE: Mapping[tuple[str, str | None], Counts] = {
+    ("truth", "TP"): (0, 0, 1),  # by the model; the baseline's own row takes it back
+    ("truth", "FN"): (0, 0, 1),
+    ("baseline", "TP"): (1, 0, -1),
+    ("baseline", "FP"): (0, 1, 0),
+}
+
 
 class TypeCounts:
     """TP, FP and FN per variant type."""
@@ -27,30 +36,31 @@ class TypeCounts:
     __slots__ = ("_counts",)
 
     def __init__(self, counts: Mapping[str, Counts] | None = None) -> None:
-        self._counts: dict[str, list[int]] = {kind: list(row) for kind, row in (counts or {}).items()}
+        self._counts: dict[str, Counts] = dict(counts or {})
 
     def add(self, rows: Iterable[ScoredVariant]) -> None:
-        """Counts the truths of these rows as TP or FN and their calls as FP; rows without a match count nothing."""
+        """Counts the truths of these rows as TP or FN and the model's calls as FP; rows without a match count nothing."""
+        self._add(rows, _MODEL)
+
+    def add_baseline(self, rows: Iterable[ScoredVariant]) -> None:
+        """Counts the aligner's calls as TP or FP, and as FN every truth that none of them equals, whatever the model made of it."""
+        self._add(rows, _BASELINE)
+
+    def _add(self, rows: Iterable[ScoredVariant], weights: Mapping[tuple[str, str | None], Counts]) -> None:
         for row in rows:
-            if row.match is None:
-                continue
-            column = 0 if row.match == "TP" else 1 if row.match == "FP" else 2
-            if column == 0 and row.side != "truth":
-                continue
-            kind = row.type or NOT_A_VARIANT
-            counts = self._counts.get(kind)
-            if counts is None:
-                counts = self._counts[kind] = [0, 0, 0]
-            counts[column] += 1
+            weight = weights.get((row.side, row.match))
+            if weight is not None:
+                kind = row.type or NOT_A_VARIANT
+                tp, fp, fn = self._counts.get(kind, (0, 0, 0))
+                self._counts[kind] = (tp + weight[0], fp + weight[1], fn + weight[2])
 
     def merge(self, other: TypeCounts) -> None:
         for kind, row in other._counts.items():
-            mine = self._counts.setdefault(kind, [0, 0, 0])
-            for column, count in enumerate(row):
-                mine[column] += count
+            tp, fp, fn = self._counts.get(kind, (0, 0, 0))
+            self._counts[kind] = (tp + row[0], fp + row[1], fn + row[2])
 
     def as_dict(self) -> dict[str, Counts]:
-        return {kind: (tp, fp, fn) for kind, (tp, fp, fn) in self._counts.items()}
+        return dict(self._counts)
 
 
 def summarise(counts: Mapping[str, Counts]) -> dict[str, dict[str, Any]]:

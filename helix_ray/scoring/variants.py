@@ -45,8 +45,7 @@ def normalise(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]
     ``ref`` must be what ``window`` holds at ``pos`` (else ValueError), and differ from ``alt``. An indel that reaches the window's
     first base is anchored on the base after it, as VCF asks. The generator's truth went through the same code.
     """
-    pos, ref, alt, _ = rust.normalize(window, pos, ref, alt)
-    return pos, ref, alt
+    return rust.normalize(window, pos, ref, alt)[:3]
 
 
 def footprint(pos: int, ref: str, alt: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from helix_ray.records import Disposition, ReadResult, ScoredVariant
+from helix_ray.records import Disposition, ReadResult, ScoredVariant, Variant
 
 MAX_TEXT_CHARS = 4_000_000
 """Of one field. The longest read allowed has 10,000 bases and the longest answer is bounded by its tokens."""
@@ -26,6 +26,7 @@ _BREAKS = re.compile("[\x00\ud800-\udfff]")
 _ALLELE = re.compile("[ACGTN]{1,1000}")
 _TYPES = ("SNV", "MNV", "INS", "DEL", "DELINS")
 _EVENTS = ("snv", "mnv", "ins", "del", "dup", "inv", "complex", None)
+_TITV = ("ti", "tv", None)
 
 
 def text_problem(text: str | None) -> str | None:
@@ -61,46 +62,68 @@ def _texts(result: ReadResult) -> list[tuple[Any, tuple[str, ...]]]:
         (result, ("raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier")),
         (result, ("error_kind", "error")),
         *((variant, ("ref", "alt", "reason")) for variant in result.variants),
+        *((variant, ("ref", "alt", "spdi")) for variant in (*(result.read.truth or ()), *(result.read.errors or ()))),
     ]
 
 
 def as_unstorable(result: ReadResult, reason: str) -> ReadResult:
     """A dead letter that can be stored in place of a result that cannot; its truth still counts, as missed."""
+    return buried(result, UNSTORABLE, reason)
+
+
+def buried(result: ReadResult, error_kind: str, reason: str, kept_chars: int = KEPT_CHARS) -> ReadResult:
+    """A dead letter in place of a result, with whatever of it can be stored, its answer included. Its truth counts as missed."""
+
+    def kept(text: str | None) -> str | None:
+        return storable_or_none(text, kept_chars)
+
     read = result.read
     sound = read._replace(
-        read_id=storable(read.read_id),
-        contig=storable(read.contig),
+        read_id=storable(read.read_id, kept_chars),
+        contig=storable(read.contig, kept_chars),
         ref_start=read.ref_start if 0 <= read.ref_start < 2**63 else -1,
-        ref_seq=storable(read.ref_seq),
-        seq=storable(read.seq),
-        qual=storable_or_none(read.qual),
-        strata=read.strata if all(math.isfinite(value) for value in (read.strata or {}).values()) else None,
-        reason=storable_or_none(read.reason),
+        ref_seq=storable(read.ref_seq, kept_chars),
+        seq=storable(read.seq, kept_chars),
+        qual=kept(read.qual),
+        truth=_sound(read.truth),
+        strata=read.strata if all(map(math.isfinite, (read.strata or {}).values())) else None,
+        reason=kept(read.reason),
+        errors=_sound(read.errors),
+        checksum=read.checksum if 0 <= (read.checksum or 0) < 2**64 else None,
     )
     return replace(
         result,
         read=sound,
         disposition=Disposition.DEAD_LETTER,
-        variants=[variant._replace(match="FN", reason=None) for variant in result.variants if _is_truth(variant)],
+        variants=[
+            variant._replace(match="FN", reason=None) for variant in result.variants if variant.side == "truth" and _is_sound(variant)
+        ],
         mutation_detected=None,
-        raw_answer=storable_or_none(result.raw_answer),
-        model=storable_or_none(result.model),
-        prompt=storable_or_none(result.prompt),
-        prompt_hash=storable_or_none(result.prompt_hash),
-        schema_hash=storable_or_none(result.schema_hash),
-        system_fingerprint=storable_or_none(result.system_fingerprint),
-        service_tier=storable_or_none(result.service_tier),
+        raw_answer=kept(result.raw_answer),
+        model=kept(result.model),
+        prompt=kept(result.prompt),
+        prompt_hash=kept(result.prompt_hash),
+        schema_hash=kept(result.schema_hash),
+        system_fingerprint=kept(result.system_fingerprint),
+        service_tier=kept(result.service_tier),
         latency_ms=_finite(result.latency_ms),
         queue_ms=_finite(result.queue_ms),
-        error_kind=UNSTORABLE,
+        error_kind=error_kind,
         error=storable(reason, 1000),
     )
 
 
-def _is_truth(variant: ScoredVariant) -> bool:
-    """A truth that its row's constraints accept."""
+def _sound(variants: tuple[Variant, ...] | None) -> tuple[Variant, ...] | None:
+    """Those that their rows' constraints accept."""
+    return None if variants is None else tuple(filter(_is_sound, variants))
+
+
+def _is_sound(variant: Variant | ScoredVariant) -> bool:
     sound = 1 <= variant.pos < 2**31 and bool(_ALLELE.fullmatch(variant.ref)) and bool(_ALLELE.fullmatch(variant.alt))
-    return variant.side == "truth" and sound and variant.type in _TYPES and variant.event in _EVENTS
+    if isinstance(variant, Variant):
+        counted = variant.length is None or 1 <= variant.length < 2**31
+        sound = sound and counted and text_problem(variant.spdi) is None and variant.titv in _TITV
+    return sound and variant.type in _TYPES and variant.event in _EVENTS
 
 
 def _finite(value: float | None) -> float | None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from helix_ray.records import ApiCall, JsonObject, ReadResult, RunStatus
+from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ class RunCounts:
     completion_tokens: int
     cost_usd: Decimal
     latency_ms: Mapping[str, float | None]  # p50, p95, p99 of the answering requests, as stored reads saw them
+    truth_reads: int  # rows whose true variants are known
+    identifiable_reads: int  # of these, rows whose truth can be told from window and read
 
 
 class TypeTally(NamedTuple):
@@ -205,7 +207,17 @@ class Ledger(Protocol):
     async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
         """By variant type, over every read whose truth is known, dead letters included."""
 
+    async def ceiling(self, run_id: str) -> dict[str, TypeTally]:
+        """As accuracy, of the baseline's calls, over every read with known truth for which the aligner was asked."""
+
     async def agreement(self, run_id: str) -> Agreement: ...
+
+    async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
+        """Up to ``limit`` finished reads above ``after_index`` (-1: from the first), by index, as their source made them.
+
+        What is not the source's own any more (a row that was `corrupted` or `unstorable`) comes as a dead letter that says
+        why, without truth and errors.
+        """
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         """Every command of a run, oldest first."""

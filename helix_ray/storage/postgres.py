@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
-from helix_ray.records import ApiCall, JsonObject, ReadResult, RunStatus
+from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus
 from helix_ray.storage import batches, failures, migrating, preflight, reading, writing
 from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.failures import Failure
@@ -297,8 +297,14 @@ class PostgresLedger:
     async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
         return await reading.accuracy(self._session, run_id)
 
+    async def ceiling(self, run_id: str) -> dict[str, TypeTally]:
+        return await reading.ceiling(self._session, run_id)
+
     async def agreement(self, run_id: str) -> Agreement:
         return await reading.agreement(self._session, run_id)
+
+    async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
+        return await reading.read_reads(self._session, run_id, after_index, limit)
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         return await reading.controls(self._session, run_id)

@@ -7,8 +7,9 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.records import RunStatus
+from helix_ray.records import Read, RunStatus, Variant
 from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun, TypeTally
+from helix_ray.storage.rows import read_from_row, variant_from_row
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements
 
@@ -68,6 +69,8 @@ async def counts(session: Session, run_id: str) -> RunCounts:
         completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
         cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
         latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
+        truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
+        identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
     )
 
 
@@ -87,7 +90,14 @@ async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, Co
 
 
 async def accuracy(session: Session, run_id: str) -> dict[str, TypeTally]:
-    rows = await _ask(session, "accuracy", {"run_id": run_id})
+    return _tallies(await _ask(session, "accuracy", {"run_id": run_id}))
+
+
+async def ceiling(session: Session, run_id: str) -> dict[str, TypeTally]:
+    return _tallies(await _ask(session, "ceiling", {"run_id": run_id}))
+
+
+def _tallies(rows: Rows) -> dict[str, TypeTally]:
     return {str(row["type"]): TypeTally(int(row["tp"]), int(row["fp"]), int(row["fn"])) for row in rows}
 
 
@@ -99,3 +109,22 @@ async def agreement(session: Session, run_id: str) -> Agreement:
 async def recent(session: Session, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
     rows = await _ask(session, "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
     return [RecentRow(**{**row, "calls": tuple(row["calls"])}) for row in rows]
+
+
+async def read_reads(session: Session, run_id: str, after_index: int, limit: int) -> list[Read]:
+    sql = statements("reading")
+
+    async def work(transaction: Transaction) -> tuple[Rows, Rows]:
+        page = await transaction.rows(sql["read_reads"], {"run_id": run_id, "after_index": after_index, "limit": limit})
+        if not page:
+            return [], []
+        span = {"run_id": run_id, "first": page[0]["read_index"], "last": page[-1]["read_index"]}
+        return page, await transaction.rows(sql["variants_of_reads"], span)
+
+    page, found = await session.run(work)
+    variants: dict[tuple[int, str], list[Variant]] = {}
+    for row in found:
+        variants.setdefault((row["read_index"], row["side"]), []).append(variant_from_row(row))
+    return [
+        read_from_row(row, variants.get((row["read_index"], "truth"), ()), variants.get((row["read_index"], "error"), ())) for row in page
+    ]

@@ -1,17 +1,23 @@
-"""Values of the pipeline as rows of the tables, in the column order of ``sql/writing.sql``."""
+"""Values of the pipeline as rows of the tables, in the column order of ``sql/writing.sql``, and rows as values again."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from helix_ray.records import ApiCall, ReadResult
-from helix_ray.storage.escaping import storable, storable_or_none
+from helix_ray.records import ApiCall, Disposition, Read, ReadResult, Variant
+from helix_ray.storage.escaping import UNSTORABLE, storable, storable_or_none
+from helix_ray.storage.integrity import CORRUPTED
 
 Row = tuple[Any, ...]
+
+_UNKNOWN = (None, None, None)  # length, spdi, titv
+
+NOT_THE_SOURCES = (UNSTORABLE, CORRUPTED)
+"""Error kinds of rows that do not hold what the source made."""
 
 
 def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
@@ -48,17 +54,32 @@ def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
         result.error_kind,
         result.error,
         result.finished_at or now,
+        read.source,
+        read.errors is not None,
+        read.checksum,
+        baseline_calls(result),
     )
 
 
+def baseline_calls(result: ReadResult) -> int | None:
+    """How many differences the aligner found; None: it was not asked, or what it was asked about does not count."""
+    asked = result.read.disposition is None and result.error_kind not in NOT_THE_SOURCES
+    return sum(variant.side == "baseline" for variant in result.variants) if asked else None
+
+
 def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
-    """The rows of ``variant_calls`` of one read; ordinals count from 0 within each side."""
-    ordinals: dict[str, int] = {}
+    """The rows of ``variant_calls`` of one read; ordinals count from 0 within each side.
+
+    Sequencing errors are rows of their own. What only the source knows of a truth (length, SPDI, Ti/Tv) comes from the read.
+    """
+    read_index, ordinals = result.read.read_index, dict[str, int]()
+    made = {variant[:3]: variant[5:] for variant in result.read.truth or ()}
     for variant in result.variants:
         ordinal = ordinals[variant.side] = ordinals.get(variant.side, -1) + 1
+        details = made.get(variant[1:4], _UNKNOWN) if variant.side == "truth" else _UNKNOWN
         yield (
             run_id,
-            result.read.read_index,
+            read_index,
             variant.side,
             ordinal,
             variant.pos,
@@ -70,7 +91,10 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
             variant.outcome,
             variant.match,
             variant.reason,
+            *details,
         )
+    for ordinal, error in enumerate(result.read.errors or ()):
+        yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:])
 
 
 def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
@@ -96,6 +120,34 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
         call.created_at or now,
         call.finished_at,
     )
+
+
+def read_from_row(row: Mapping[str, Any], truth: Sequence[Variant], errors: Sequence[Variant]) -> Read:
+    """As `Ledger.read_reads` promises. A place that is not known comes as sources spell it: no contig, 0, "+"."""
+    ending, sound = Disposition(row["disposition"]), row["error_kind"] not in NOT_THE_SOURCES
+    preset = ending not in (Disposition.STORED, Disposition.DEAD_LETTER)
+    return Read(
+        read_index=row["read_index"],
+        read_id=row["read_id"],
+        contig=row["contig"],
+        ref_start=row["ref_start"],
+        strand=row["strand"],
+        ref_seq=row["ref_seq"],
+        seq=row["seq"],
+        qual=row["qual"],
+        truth=tuple(truth) if row["truth_known"] and sound else None,
+        identifiable=row["identifiable"],
+        strata=row["strata"],
+        disposition=ending if preset or not sound else None,
+        reason=row["reason"] if sound else row["error"],
+        source=row["source"],
+        errors=tuple(errors) if row["errors_known"] and sound else None,
+        checksum=None if row["checksum"] is None else int(row["checksum"]),
+    )
+
+
+def variant_from_row(row: Mapping[str, Any]) -> Variant:
+    return Variant(*(row[name] for name in Variant._fields))
 
 
 def utc_now() -> datetime:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
-from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, ReadResult, RunStatus
+from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus
+from helix_ray.scoring.summary import TypeCounts
 from helix_ray.storage.escaping import as_unstorable, result_problem
 from helix_ray.storage.ledger import (
     Agreement,
@@ -25,6 +26,7 @@ from helix_ray.storage.ledger import (
     TypeTally,
     WriteOutcome,
 )
+from helix_ray.storage.rows import NOT_THE_SOURCES, baseline_calls
 
 _FORWARD = (CallState.INTENDED, CallState.SENT, CallState.POSSIBLY_BILLED, CallState.FAILED, CallState.ANSWERED)
 
@@ -160,19 +162,25 @@ class MemoryLedger:
             completion_tokens=sum(call.completion_tokens for call in run.calls.values()),
             cost_usd=_cost(run),
             latency_ms=_percentiles([result.latency_ms for result in stored if result.latency_ms is not None]),
+            truth_reads=sum(result.read.truth is not None for result in run.reads.values()),
+            identifiable_reads=sum(result.read.truth is not None and bool(result.read.identifiable) for result in run.reads.values()),
         )
 
     async def spent_usd(self, run_id: str) -> Decimal:
         return _spent(self._run(run_id))
 
     async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
-        tally: dict[str, list[int]] = {}
+        counts = TypeCounts()
         for result in self._run(run_id).reads.values():
-            for variant in result.variants:
-                column = {("truth", "TP"): 0, ("call", "FP"): 1, ("truth", "FN"): 2}.get((variant.side, variant.match or ""))
-                if column is not None:
-                    tally.setdefault(variant.type or "INVALID", [0, 0, 0])[column] += 1
-        return {kind: TypeTally(*counts) for kind, counts in sorted(tally.items())}
+            counts.add(result.variants)
+        return {kind: TypeTally(*row) for kind, row in sorted(counts.as_dict().items())}
+
+    async def ceiling(self, run_id: str) -> dict[str, TypeTally]:
+        counts = TypeCounts()
+        for result in self._run(run_id).reads.values():
+            if result.read.truth is not None and baseline_calls(result) is not None:
+                counts.add_baseline(result.variants)
+        return {kind: TypeTally(*row) for kind, row in sorted(counts.as_dict().items())}
 
     async def agreement(self, run_id: str) -> Agreement:
         reads = equal = both = only_call = only_baseline = 0
@@ -189,6 +197,10 @@ class MemoryLedger:
                 only_baseline + len(based - called),
             )
         return Agreement(reads, equal, both, only_call, only_baseline)
+
+    async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
+        chosen = sorted(index for index in self._run(run_id).reads if index > after_index)[:limit]
+        return [_as_made(self._run(run_id).reads[index]) for index in chosen]
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         own = [(event, outcome) for owner, event, outcome in self._controls.values() if owner == run_id]
@@ -234,6 +246,13 @@ class MemoryLedger:
         chosen = [result for result in self._run(run_id).reads.values() if result.mutation_detected or not alerts_only]
         chosen.sort(key=lambda result: (result.finished_at, result.read.read_index), reverse=True)
         return [_row(result) for result in chosen[:limit]]
+
+
+def _as_made(result: ReadResult) -> Read:
+    read = result.read
+    if result.error_kind in NOT_THE_SOURCES:
+        return read._replace(truth=None, errors=None, disposition=Disposition.DEAD_LETTER, reason=result.error)
+    return read
 
 
 def _row(result: ReadResult) -> RecentRow:

@@ -1,8 +1,11 @@
-//! The data source of Helix-Throttle: seeded synthetic reads with known variants, FASTA/FASTQ reading, placement.
+//! The data source of Helix-Throttle: seeded synthetic reads with known variants, FASTA/FASTQ reading, placement,
+//! and the exact alignment of a read to its window.
 //!
 //! The crate knows no Python except in `py`, which the feature `python` adds. No code of ours is unsafe; `py` may hold
 //! what PyO3's macros expand to.
 
+#[forbid(unsafe_code)]
+pub mod align;
 #[forbid(unsafe_code)]
 pub mod error;
 #[forbid(unsafe_code)]

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::align::batch::{self, CallRow};
 use crate::error::InputError;
 use crate::fastx::{Kind, Limits, Reader};
 use crate::place::{Outcome, Placer as CorePlacer};
@@ -159,6 +161,12 @@ fn equal_alleles() -> PyErr {
     PyValueError::new_err("ref and alt are equal: no variant")
 }
 
+/// Scores and calls (pos, ref, alt, type) of reads against their windows.
+#[pyfunction]
+fn align(py: Python<'_>, windows: Vec<PyBackedStr>, reads: Vec<PyBackedStr>) -> PyResult<(Vec<u32>, Vec<Vec<CallRow>>)> {
+    py.detach(|| batch::align(&windows, &reads)).map_err(PyValueError::new_err)
+}
+
 /// A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than keep_bases come without their sequence.
 #[pyclass(frozen)]
 struct FastxReader(Mutex<Reader>);
@@ -253,6 +261,7 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<FastxReader>()?;
     module.add_class::<Placer>()?;
     module.add_class::<Genome>()?;
+    module.add_function(wrap_pyfunction!(align, module)?)?;
     module.add_function(wrap_pyfunction!(generate, module)?)?;
     module.add_function(wrap_pyfunction!(generate_fastq, module)?)?;
     module.add_function(wrap_pyfunction!(checksum, module)?)?;

@@ -25,6 +25,10 @@ def test_every_read_is_stored_once_and_the_report_adds_up(start_run: StartRun) -
     counts = report["accuracy"]
     assert counts.keys() >= {"SNV", "INS", "DEL"}
     assert all(0 < row["recall"] <= 1 and row["tp"] + row["fn"] > 0 for row in counts.values() if row["tp"])
+    assert report["ceiling"]["ALL"]["f1"] > 0.99, "the generator's reads can be told from their windows, and the aligner tells them"
+    assert report["ceiling"]["ALL"]["tp"] + report["ceiling"]["ALL"]["fn"] == counts["ALL"]["tp"] + counts["ALL"]["fn"]
+    assert (report["truth_reads"], report["agreement"]) == (300, None)
+    assert 0.95 <= report["identifiable_reads"] / 300 <= 1
     stored = json.loads((run.home / "reports" / f"{report['run_id']}.json").read_text())
     assert stored == report
 
@@ -42,6 +46,7 @@ def test_the_aligner_needs_no_api_and_finds_lone_variants(start_run: StartRun) -
     assert (report["requests"], report["cost_usd"], report["simulated"]) == (0, 0, False)
     assert report["accuracy"]["ALL"]["tp"] == 2000
     assert report["accuracy"]["ALL"]["recall"] == 1.0
+    assert report["ceiling"] == report["accuracy"]
 
 
 def test_a_spent_budget_stops_the_run_below_the_cap(start_run: StartRun) -> None:

@@ -41,7 +41,7 @@ def result(index: int, **changes: object) -> ReadResult:
         read,
         Disposition.STORED,
         [
-            ScoredVariant("truth", *SNV, None, None, "TP", None),
+            ScoredVariant("truth", *SNV[:5], None, None, "TP", None),
             ScoredVariant("call", 12, "A", "T", "SNV", None, 0.9, "ok", "TP", None),
         ],
         mutation_detected=True,
@@ -79,7 +79,7 @@ async def test_a_batch_is_stored_once(ledger: Ledger) -> None:
 
 async def test_the_first_answer_wins(ledger: Ledger) -> None:
     await ledger.write_batch(RUN_ID, [result(1)], [])
-    miss = result(1, variants=[ScoredVariant("truth", *SNV, None, None, "FN", None)], mutation_detected=False)
+    miss = result(1, variants=[ScoredVariant("truth", *SNV[:5], None, None, "FN", None)], mutation_detected=False)
     assert (await ledger.write_batch(RUN_ID, [miss], [])).suppressed == [1]
     assert await ledger.accuracy(RUN_ID) == {"SNV": TypeTally(1, 0, 0)}
     assert [row.mutation_detected for row in await ledger.recent_reads(RUN_ID, 5)] == [True]
@@ -221,6 +221,60 @@ async def test_agreement_with_the_baseline_where_no_truth_is_known(ledger: Ledge
     ]
     await ledger.write_batch(RUN_ID, batch, [])
     assert await ledger.agreement(RUN_ID) == Agreement(reads=3, reads_equal=2, both=2, only_call=1, only_baseline=1)
+
+
+async def test_the_ceiling_is_the_baseline_against_the_truth_whatever_the_model_found(ledger: Ledger) -> None:
+    missed = ScoredVariant("truth", *SNV[:5], None, None, "FN", None)
+    deletion = ScoredVariant("truth", 30, "CA", "C", "DEL", "del", None, None, "TP", None)
+    found = ScoredVariant("baseline", *SNV[:4], None, None, "ok", "TP", None)
+    wrong = ScoredVariant("baseline", 40, "A", "AC", "INS", None, None, "ok", "FP", None)
+    batch = [
+        result(0, variants=[missed, found]),
+        result(1, variants=[missed, deletion, found, wrong]),
+        result(2, variants=[missed], disposition=Disposition.DEAD_LETTER, error_kind="refused"),
+        result(3, variants=[missed, found], seq="\x00"),
+        result(4, variants=[wrong._replace(match=None)], truth=None),
+    ]
+    await ledger.write_batch(RUN_ID, batch, [])
+    assert await ledger.ceiling(RUN_ID) == {"DEL": TypeTally(0, 0, 1), "INS": TypeTally(0, 1, 0), "SNV": TypeTally(2, 0, 1)}
+    assert await ledger.accuracy(RUN_ID) == {"DEL": TypeTally(1, 0, 0), "SNV": TypeTally(0, 0, 4)}, "the baseline is not the model"
+
+
+async def test_reads_with_truth_and_those_that_can_be_told_from_their_window(ledger: Ledger) -> None:
+    batch = [result(0), result(1, identifiable=False), result(2, truth=None, variants=[]), result(3, truth=(), variants=[])]
+    await ledger.write_batch(RUN_ID, batch, [])
+    counts = await ledger.counts(RUN_ID)
+    assert (counts.truth_reads, counts.identifiable_reads) == (3, 2)
+
+
+async def test_reads_come_back_as_their_source_made_them(ledger: Ledger) -> None:
+    full = Variant(30, "CA", "C", "DEL", "del", 1, "chr1:129:AA:A", None)
+    error = Variant(50, "C", "T", "SNV", "snv", 1, "chr1:149:C:T", "ti")
+    scored = [ScoredVariant("truth", *variant[:5], None, None, "FN", None) for variant in (SNV, full)]
+    batch = [
+        result(0, truth=(SNV, full), errors=(error,), checksum=2**64 - 1, variants=scored, qual="I" * 120),
+        result(1, truth=(), errors=(), variants=[], strata={"gc": 0.25, "max_homopolymer": 4.0}, identifiable=None),
+        result(2, truth=None, variants=[], source="fastq", strand="-", strata=None, checksum=0),
+        result(5, disposition=Disposition.DEAD_LETTER, error_kind="refused", error="no", variants=scored[:1]),
+    ]
+    unplaced = result(9, contig="", ref_start=0, ref_seq="", truth=None, variants=[], identifiable=None, reason="no_hit", source="fasta")
+    unplaced = replace(unplaced, disposition=Disposition.UNPLACED, read=unplaced.read._replace(disposition=Disposition.UNPLACED))
+    batch.append(unplaced)
+    await ledger.write_batch(RUN_ID, batch, [])
+    made = [item.read for item in batch]
+    assert await ledger.read_reads(RUN_ID, -1, 100) == made
+    assert await ledger.read_reads(RUN_ID, -1, 2) == made[:2]
+    assert await ledger.read_reads(RUN_ID, 1, 2) == made[2:4]
+    assert await ledger.read_reads(RUN_ID, 9, 5) == []
+
+
+async def test_a_read_that_is_not_what_its_source_made_comes_back_without_truth(ledger: Ledger) -> None:
+    corrupted = result(1, disposition=Disposition.DEAD_LETTER, error_kind="corrupted", error="two checksums", errors=(SNV,))
+    await ledger.write_batch(RUN_ID, [result(0, seq="\x00"), corrupted], [])
+    reads = await ledger.read_reads(RUN_ID, -1, 5)
+    assert [(read.disposition, read.truth, read.errors) for read in reads] == [(Disposition.DEAD_LETTER, None, None)] * 2
+    assert "U+0000" in (reads[0].reason or "")
+    assert reads[1].reason == "two checksums"
 
 
 async def test_recent_reads_and_alerts_are_the_last_finished_first(ledger: Ledger) -> None:

@@ -9,7 +9,8 @@ import pytest
 from fix_analyzer import read, rig
 
 from helix_ray.backends.chat import ChatReply, TransportFailure
-from helix_ray.records import CallState, Disposition
+from helix_ray.records import CallState, Disposition, Variant
+from helix_ray.scoring.exact import SEQUENCING_ERROR
 from helix_ray.testing.scripted_llm import api_error, completion, prompted_id
 
 LOST_REPLY = TransportFailure("unknown", "reset", "the connection broke", 0.2)
@@ -21,7 +22,7 @@ async def test_a_valid_answer_is_stored_scored_and_paid_for_once() -> None:
     assert await it.finish() == "closed"
     (result,) = it.sink.results
     assert result.disposition is Disposition.STORED
-    assert [(row.side, row.match) for row in result.variants] == [("truth", "TP"), ("call", "TP")]
+    assert [(row.side, row.match) for row in result.variants] == [("truth", "TP"), ("call", "TP"), ("baseline", "TP")]
     assert (result.mutation_detected, result.attempts, result.queue_ms, result.latency_ms) == (True, 1, 7.0, 100.0)
     assert result.raw_answer is not None
     assert (result.system_fingerprint, result.service_tier, result.prompt) == ("fp_scripted", "on_demand", "indexed10")
@@ -46,7 +47,9 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
     await it.finish()
     (result,) = it.sink.results
     assert (result.disposition, result.mutation_detected) == (Disposition.STORED, False)
-    assert [row.match for row in result.variants] == ["FN"]
+    assert [(row.side, row.match) for row in result.variants] == [("truth", "FN"), ("baseline", "TP")]
+    counters = it.engine.counters()
+    assert (counters["fn.SNV"], counters["baseline_tp.SNV"], counters["baseline_fn.SNV"]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ async def test_an_answer_that_cannot_be_used_is_paid_for_and_not_asked_again(ans
     await it.finish()
     (result,) = it.sink.results
     assert (result.disposition, result.error_kind, result.attempts) == (Disposition.DEAD_LETTER, kind, 1)
-    assert [row.match for row in result.variants] == ["FN"]
+    assert [(row.side, row.match) for row in result.variants] == [("truth", "FN"), ("baseline", "TP")]
     assert result.error
     assert result.cost_usd > 0
     assert it.sink.states() == [CallState.ANSWERED]
@@ -154,6 +157,24 @@ async def test_without_truth_the_baseline_stands_beside_the_calls() -> None:
     assert [(row.side, row.pos, row.match) for row in result.variants] == [("call", 5, None), ("baseline", 5, None)]
 
 
+async def test_a_call_of_a_sequencing_error_says_that_it_is_one() -> None:
+    misread = (Variant(5, "A", "T", "SNV", "snv"),)
+    it = rig([read(0, truth=(), errors=misread)])
+    await it.finish()
+    (result,) = it.sink.results
+    assert [(row.side, row.match, row.reason) for row in result.variants] == [
+        ("call", "FP", SEQUENCING_ERROR),
+        ("baseline", "FP", SEQUENCING_ERROR),
+    ]
+
+
+async def test_a_read_that_was_damaged_on_its_way_ends_as_any_other() -> None:
+    it = rig([read(0, seq="ACG?TCGTACGTACGTACGT")], backend=False)
+    await it.finish()
+    (result,) = it.sink.results
+    assert [(row.side, row.match) for row in result.variants] == [("truth", "FN")], "the sink finds out by its checksum"
+
+
 async def test_the_prompt_carries_an_opaque_id_only() -> None:
     it = rig([read(0, read_id="patient-17")])
     await it.finish()
@@ -166,7 +187,7 @@ async def test_the_aligner_answers_without_asking_anyone() -> None:
     await it.finish()
     assert len(it.sink.results) == 31
     assert {result.disposition for result in it.sink.results} == {Disposition.STORED}
-    assert [(row.side, row.match) for row in it.sink.results[0].variants] == [("truth", "TP"), ("call", "TP")]
+    assert [(row.side, row.match) for row in it.sink.results[0].variants] == [("truth", "TP"), ("call", "TP"), ("baseline", "TP")]
     assert [row.side for row in it.sink.results[-1].variants] == ["call", "baseline"]
     assert it.sink.results[0].model == "aligner"
     assert (it.throttle.wants, it.sink.calls) == ([], [])

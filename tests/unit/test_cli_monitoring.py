@@ -42,7 +42,8 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy=(TypeAccuracy("SNV", 8, 1, 2),),
+    accuracy=(TypeAccuracy("SNV", 8, 1, 2), TypeAccuracy("INVALID", 0, 100, 0)),
+    ceiling=(TypeAccuracy("SNV", 10, 0, 0),),
 )
 STRANGE = replace(
     LIVE,
@@ -62,7 +63,10 @@ def shown(snapshot: MetricsSnapshot, width: int = 160) -> str:
 def test_the_terminal_shows_what_is_asked_of_it() -> None:
     text = shown(LIVE)
     wanted = ["RUNNING", "EMULATOR", "scaled by 0.1", "demo [red]x", "1,500 of 2,000", "492 / 500", "12 of 1,000 a minute"]
-    assert not [words for words in [*wanted, "$0.0123", "3 429s", "precision  89 %"] if words not in text]
+    assert not [words for words in [*wanted, "$0.0123", "3 429s"] if words not in text]
+    (measures,) = [line.split() for line in text.splitlines() if "SNV" in line]
+    assert measures[1:-1] == ["SNV", "89", "%", "80", "%", "100", "%", "100", "%"], "the model's precision and recall, the aligner's"
+    assert "ceiling (aligner)" in text
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-oss-20b", "m" * 300])

@@ -36,6 +36,7 @@ LIVE = MetricsSnapshot(
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
     accuracy=(TypeAccuracy("SNV", 8, 1, 2),),
+    ceiling=(TypeAccuracy("SNV", 10, 0, 0),),
 )
 STRANGE = replace(
     LIVE,
@@ -63,6 +64,14 @@ def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
     words = [card.value + card.note for card in panels.cards(snapshot)]
     words += [panels.state_line(snapshot), panels.run_lines(snapshot, 7.0), panels.accuracy_text(snapshot)]
     assert not [text for text in words if "nan" in text or "inf" in text or "None" in text]
+
+
+def test_the_ceiling_stands_below_the_models_accuracy() -> None:
+    assert panels.accuracy_text(LIVE).splitlines() == [
+        "SNV precision 88.9 % recall 80.0 %",
+        "Ceiling (aligner, on the same reads): SNV precision 100.0 % recall 100.0 %",
+    ]
+    assert panels.accuracy_text(STRANGE) == "no truth known"
 
 
 def test_simulated_results_are_called_that() -> None:
@@ -94,7 +103,10 @@ def test_charts_are_valid_json_whatever_the_numbers(points: list[HistoryPoint]) 
 def test_a_recent_read_is_short_and_says_what_differs() -> None:
     read = Read(7, "hx7", "chr1", 0, "+", "ACGT", "ACGA", None, (), True, None, None, None)
     calls = [ScoredVariant("call", index, "A" * 30, "C", "SNV", None, 0.9, "ok", "FP", None) for index in range(1, 8)]
-    truth = [ScoredVariant("truth", 4, "T", "A", "SNV", "snv", None, None, "FN", None)]
+    truth = [
+        ScoredVariant("truth", 4, "T", "A", "SNV", "snv", None, None, "FN", None),
+        ScoredVariant("baseline", 4, "T", "A", "SNV", None, None, "ok", "TP", None),
+    ]
     recent = RecentRead.from_result(ReadResult(read, Disposition.STORED, [*calls, *truth], mutation_detected=True))
     assert recent.calls[0] == "1 AAAAAAAAAAA…>C SNV"
     assert recent.calls[-1] == "and 2 more"

@@ -92,13 +92,15 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
         "bucket.RPM.limit": 1000, "bucket.RPM.credit": 20, "spent_usd": 0.25, "reserved_usd": 0.05,
     })  # fmt: skip
     rig.say("helix-analyzer-0", **{"tp.SNV": 8, "fn.SNV": 2, "cost_usd": 0.2})
-    rig.say("helix-analyzer-1", **{"tp.SNV": 1, "fp.SNV": 1})
+    rig.say("helix-analyzer-1", **{"tp.SNV": 1, "fp.SNV": 1, "baseline_tp.SNV": 9, "baseline_fn.SNV": 2})
     snapshot = rig.snapshot
     (bucket,) = snapshot.throttle.buckets
     assert (bucket.name, bucket.headroom, bucket.source) == ("RPM", 0.02, "discovered")
     assert (snapshot.money.spent_usd, snapshot.money.max_cost_usd, snapshot.money.share) == (0.25, 1.0, 0.3)
     (snv,) = snapshot.accuracy
     assert (snv.type, snv.precision, snv.recall) == ("SNV", 0.9, 9 / 11)
+    (ceiling,) = snapshot.ceiling
+    assert (ceiling.type, ceiling.precision, ceiling.recall) == ("SNV", 1.0, 9 / 11)
     assert (snapshot.run.reads_requested, snapshot.run.started_at) == (2000, 1767225600.0)
 
 

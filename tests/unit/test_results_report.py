@@ -6,6 +6,7 @@ from rich.console import Console
 from helix_ray.records import RunStatus
 from helix_ray.results.report import NOTICE, Admission, Session, Stored, build_report
 from helix_ray.results.table import render_report
+from helix_ray.scoring.summary import summarise
 
 
 def session(**changes: object) -> Session:
@@ -44,6 +45,8 @@ def stored(rows: int = 100, **disposition: int) -> Stored:
         completion_tokens=200,
         cost_usd=Decimal("0.0125"),
         latency_ms={"p50": 10.0, "p95": 20.0, "p99": None},
+        truth_reads=rows,
+        identifiable_reads=rows * 9 // 10,
     )
 
 
@@ -69,13 +72,21 @@ def test_every_key_of_the_contract_is_there() -> None:
     sums = {"lost", "duplicates", "dead_letters", "conflicts_suppressed", "possibly_billed", "requests", "http_429", "utilisation"}
     peaks = {"max_queue_depth", "max_redelivered", "max_leased", "max_held", "blocked_seconds", "peak_pss_mb", "latency_ms"}
     rest = {"run_id", "status", "backend", "simulated", "duration_s", "bottleneck", "tokens", "cost_usd", "cost_per_1000_reads"}
-    contract = {f"reads_{count}" for count in counts} | sums | peaks | rest | {"accuracy", "agreement", "resume_command"}
+    contract = (
+        {f"reads_{count}" for count in counts}
+        | sums
+        | peaks
+        | rest
+        | {"accuracy", "agreement", "resume_command"}
+        | {"ceiling", "truth_reads", "identifiable_reads"}
+    )
     assert contract <= build_report(session(), admission(), stored()).keys()
 
 
 def test_without_the_database_its_terms_are_null_and_the_table_says_so() -> None:
     report = build_report(session(status=RunStatus.FAILED), admission(), None)
-    for key in ("reads_stored", "dead_letters", "lost", "duplicates", "requests", "cost_usd", "tokens"):
+    nulls = ("reads_stored", "dead_letters", "lost", "duplicates", "requests", "cost_usd", "tokens", "truth_reads", "identifiable_reads")
+    for key in nulls:
         assert report[key] is None, key
     assert "the database could not be asked" in text(report)
 
@@ -92,3 +103,23 @@ def test_the_table_names_the_emulator_and_every_other_ending() -> None:
     assert "[EMULATOR]" in shown
     assert "unplaced / filtered / malformed" in shown
     assert "0.500" in shown
+
+
+def test_the_ceiling_stands_beside_the_model_in_every_type_that_either_has() -> None:
+    accuracy, ceiling = summarise({"SNV": (1, 0, 1)}), summarise({"SNV": (2, 0, 0), "DELINS": (0, 1, 0)})
+    report = build_report(session(accuracy=accuracy, ceiling=ceiling), admission(), stored(50))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text(report).splitlines() if line.startswith("│")]
+    assert [row for row in rows if len(row) == 8] == [
+        ["DELINS", "0", "0", "0", "-", "-", "-", "0.000"],
+        ["SNV", "1", "0", "1", "1.000", "0.500", "0.667", "1.000"],
+        ["ALL", "1", "0", "1", "1.000", "0.500", "0.667", "0.800"],
+    ]
+    assert "identifiable reads: 45 of 50 (90.0%)" in text(report)
+    assert report["ceiling"]["ALL"]["tp"] == 2
+
+
+def test_without_truth_there_is_agreement_with_the_aligner() -> None:
+    agreement = {"reads": 4, "reads_equal": 3, "both": 5, "only_call": 1, "only_baseline": 0}
+    shown = text(build_report(session(agreement=agreement), admission(), stored(4)))
+    assert "Agreement with the aligner (no truth is known)" in shown
+    assert "3 of 4 (75.0%)" in shown

@@ -53,5 +53,5 @@ def test_the_same_classes(name: str) -> None:
 
 
 def test_everything_is_documented() -> None:
-    for name in ("generate", *classes()):
+    for name in ("align", "generate", *classes()):
         assert getattr(_rust_gen, name).__doc__

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from helix_ray.records import Variant
-from helix_ray.scoring.exact import score
+from helix_ray.scoring.exact import SEQUENCING_ERROR, judge, score
 from helix_ray.scoring.summary import ALL, NOT_A_VARIANT, TypeCounts, summarise
 from helix_ray.scoring.variants import JudgedCall
 
@@ -49,6 +49,27 @@ def test_without_truth_nothing_is_matched() -> None:
 def test_a_read_without_an_answer_misses_its_whole_truth() -> None:
     assert [row.match for row in score((SNV, DEL), ())] == ["FN", "FN"]
     assert score((), ()) == []
+
+
+def test_a_call_that_equals_a_sequencing_error_is_false_and_says_so() -> None:
+    error = Variant(7, "T", "C", "SNV", "snv", 1, "c:6:T:C", "ti")
+    calls = [call(7, "T", "C"), call(7, "T", "G"), call(7, "T", "C", "overlap")]
+    rows = score((SNV,), calls, (error,))
+    assert [(row.match, row.reason) for row in rows] == [("FN", None), ("FP", SEQUENCING_ERROR), ("FP", None), ("FP", "why")]
+    assert [row.reason for row in score(None, calls[:1], (error,))] == [None], "without truth nothing is false"
+    assert [row.match for row in score((error,), calls[:1], (error,))] == ["TP", "TP"], "a truth is no error"
+
+
+def test_the_baseline_is_judged_as_a_model_is_and_counted_apart() -> None:
+    calls = [call(5, "A", "G"), call(7, "T", "C")]
+    rows = score((SNV, DEL), [call(9, "CA", "C", kind="DEL"), call(1, "A", "C")]) + judge("baseline", (SNV, DEL), calls)
+    assert [(row.side, row.match) for row in rows[-2:]] == [("baseline", "TP"), ("baseline", "FP")]
+    model, baseline = TypeCounts(), TypeCounts()
+    model.add(rows)
+    baseline.add_baseline(rows)
+    assert model.as_dict() == {"SNV": (0, 1, 1), "DEL": (1, 0, 0)}
+    assert baseline.as_dict() == {"SNV": (1, 1, 0), "DEL": (0, 0, 1)}
+    assert [row.match for row in judge("baseline", None, calls)] == [None, None]
 
 
 def test_counts_add_up_across_workers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ from helix_ray.testing.manual_clock import ManualClock
 from helix_ray.testing.memory_ledger import MemoryLedger
 
 RUN_ID = str(uuid.UUID(int=3))
+
+
+def bases_and_alleles(ref_seq: str, seq: str, truth: list[tuple[int, str, str]] | None) -> int:
+    """A checksum that is good enough for a test."""
+    return zlib.crc32(repr((ref_seq, seq, truth)).encode())
 
 
 def result(index: int) -> ReadResult:
@@ -73,6 +79,7 @@ async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.
         ledger,
         SinkPolicy(batch_size, flush_s, outage_s),
         clock,
+        checksum=bases_and_alleles,
         ack=ack,
         announce=lambda shown: made.shown.extend(item.read.read_index for item in shown),
     )
@@ -259,6 +266,23 @@ async def test_an_unstorable_read_is_acked_too() -> None:
         await b.engine.write([bad], [])
         await b.engine.flush()
         assert (b.engine.stats().unstorable, b.acked) == (1, [1])
+
+
+async def test_a_read_that_was_damaged_on_its_way_is_a_dead_letter_and_its_neighbours_are_stored() -> None:
+    async with bench(batch_size=3) as b:
+        whole = sample_read(1)
+        whole = whole._replace(checksum=bases_and_alleles(whole.ref_seq, whole.seq, []))
+        damaged = whole._replace(read_index=2, seq="T" + whole.seq[1:])
+        paid = [
+            ReadResult(read, Disposition.STORED, raw_answer="{}", call_id=str(uuid.UUID(int=9)))
+            for read in (sample_read(0), whole, damaged)
+        ]
+        await b.engine.write(paid, [])
+        await b.engine.flush()
+        assert (await b.ledger.counts(RUN_ID)).by_disposition == {"stored": 2, "dead_letter": 1}
+        assert (b.engine.stats().corrupted, b.engine.stats().unstorable, sorted(b.acked)) == (1, 0, [0, 1, 2])
+        (row,) = [row for row in await b.ledger.recent_reads(RUN_ID, 3) if row.read_index == 2]
+        assert row.error_kind == "corrupted"
 
 
 async def test_stop_flushes_and_is_safe_twice_and_before_start() -> None:

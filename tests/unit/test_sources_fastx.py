@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray import _rust_gen
-from helix_ray.config import Config, MutationConfig
+from helix_ray.config import Config
 from helix_ray.errors import InputError
+from helix_ray.mutation import MutationConfig
 from helix_ray.records import Disposition, Read
-from helix_ray.sources import check_source, make_source
+from helix_ray.sources import check_source, extension, make_source
 
-MODEL = MutationConfig(read_length=2000, variants_per_read=[1.0]).model_dump_json()
-CONTIGS = _rust_gen.generate(5, MODEL, 0, 2)[0]
-STRANGER = _rust_gen.generate(6, MODEL, 0, 1)[0][0][:150]
+MODEL = MutationConfig(read_length=2000, variants_per_read=[1.0], low_complexity_fraction=0.0).to_generator_json()
+CONTIGS = extension.generate(5, MODEL, 0, 2).ref_seq
+STRANGER = extension.generate(6, MODEL, 0, 1).ref_seq[0][:150]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 

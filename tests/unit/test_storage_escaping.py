@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.records import Disposition, ReadResult, ScoredVariant
+from helix_ray.records import Disposition, ReadResult, ScoredVariant, Variant
 from helix_ray.storage.escaping import KEPT_CHARS, MAX_TEXT_CHARS, as_unstorable, result_problem, storable, text_problem
-from helix_ray.storage.rows import read_row, variant_rows
+from helix_ray.storage.rows import baseline_calls, read_row, variant_rows
 from helix_ray.storage.statements import migrations, statements
 from helix_ray.testing.list_source import sample_read
 
@@ -79,17 +79,46 @@ def test_ordinals_count_within_a_side() -> None:
     assert [(row[2], row[3]) for row in rows] == [("truth", 0), ("call", 0), ("truth", 1), ("call", 1), ("baseline", 0)]
 
 
+def test_errors_are_rows_of_their_own_and_a_truth_has_what_its_source_knows() -> None:
+    truth = Variant(3, "A", "AT", "INS", "dup", 1, "test:2::T", None)
+    error = Variant(9, "A", "G", "SNV", "snv", 1, "test:8:A:G", "ti")
+    read = sample_read(0)._replace(truth=(truth,), errors=(error, error))
+    scored = [ScoredVariant(side, 3, "A", "AT", "INS", None, None, None, "TP", None) for side in ("truth", "call", "baseline")]
+    result = ReadResult(read, Disposition.STORED, scored)
+    rows = [row[2:4] + row[-3:] for row in variant_rows("run", result)]
+    assert rows == [
+        ("truth", 0, 1, "test:2::T", None),
+        ("call", 0, None, None, None),
+        ("baseline", 0, None, None, None),
+        ("error", 0, 1, "test:8:A:G", "ti"),
+        ("error", 1, 1, "test:8:A:G", "ti"),
+    ]
+    assert baseline_calls(result) == 1
+    assert baseline_calls(as_unstorable(result, "why")) is None
+    assert baseline_calls(ReadResult(read._replace(disposition=Disposition.FILTERED), Disposition.FILTERED)) is None
+
+
+def test_what_the_source_says_of_a_variant_is_checked_too() -> None:
+    good = Variant(3, "A", "G", "SNV", "snv", 1, "c:2:A:G", "ti")
+    bad = [good._replace(spdi="\x00"), good._replace(length=0), good._replace(titv="x"), good._replace(alt="")]
+    read = sample_read(0)._replace(truth=(*bad, good), errors=(good, *bad), checksum=2**64)
+    result = ReadResult(read, Disposition.STORED)
+    assert "U+0000" in (result_problem(result) or "")
+    buried = as_unstorable(result, "why").read
+    assert (buried.truth, buried.errors, buried.checksum) == ((good,), (good,), None)
+
+
 @pytest.mark.parametrize("strand", ["", ".", "*"])
 def test_an_unknown_place_is_null_however_it_is_spelled(strand: str) -> None:
     read = sample_read(0)._replace(contig="", ref_start=-1, strand=strand)
     row = read_row("run", ReadResult(read, Disposition.UNPLACED), NOW)
-    assert (row[4], row[5], row[6], row[-1]) == (None, None, None, NOW)
+    assert (row[4], row[5], row[6], row[29]) == (None, None, None, NOW)
 
 
 def test_rows_have_the_columns_of_their_copy() -> None:
-    for name, width in (("copy_reads", 30), ("copy_variants", 13), ("copy_calls", 19)):
+    for name, width in (("copy_reads", 34), ("copy_variants", 16), ("copy_calls", 19)):
         assert statements("writing")[name].count(b",") + 1 == width
-    assert len(read_row("run", replace(ReadResult(sample_read(0), Disposition.STORED)), NOW)) == 30
+    assert len(read_row("run", replace(ReadResult(sample_read(0), Disposition.STORED)), NOW)) == 34
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

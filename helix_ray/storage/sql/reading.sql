@@ -17,7 +17,11 @@ group by island
 order by first
 
 -- name: rows_by_disposition
-select disposition, count(*) as rows from helix.reads where run_id = %(run_id)s group by disposition
+select disposition, count(*) as rows,
+       count(*) filter (where truth_known) as truth_reads,
+       count(*) filter (where truth_known and identifiable) as identifiable_reads
+from helix.reads where run_id = %(run_id)s
+group by disposition
 
 -- name: duplicates
 select count(*) - count(distinct read_index) as duplicates from helix.reads where run_id = %(run_id)s
@@ -60,13 +64,16 @@ order by asked_at, request_id
 -- name: accuracy
 select type, tp, fp, fn from helix.accuracy_by_type where run_id = %(run_id)s order by type
 
+-- name: ceiling
+select type, tp, fp, fn from helix.ceiling_by_type where run_id = %(run_id)s order by type
+
 -- name: agreement
 with compared as (
     select read.read_index, variant.pos, variant.ref, variant.alt,
            bool_or(variant.side = 'call') as called, bool_or(variant.side = 'baseline') as based
     from helix.reads as read
     left join helix.variant_calls as variant
-           on variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side <> 'truth'
+           on variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side in ('call', 'baseline')
           and coalesce(variant.outcome, 'ok') = 'ok'
     where read.run_id = %(run_id)s and read.disposition = 'stored' and not read.truth_known
     group by read.read_index, variant.pos, variant.ref, variant.alt
@@ -97,3 +104,19 @@ from helix.reads as read
 where read.run_id = %(run_id)s and (not %(alerts_only)s or read.mutation_detected)
 order by read.finished_at desc, read.read_index desc
 limit %(limit)s
+
+-- name: read_reads
+select read.read_index, read.read_id, coalesce(read.contig, '') as contig, coalesce(read.ref_start, 0) as ref_start,
+       coalesce(read.strand, '+') as strand, read.ref_seq, read.seq, read.qual, read.truth_known, read.identifiable, read.strata,
+       read.disposition, read.reason, coalesce(read.source, run.config #>> '{source,kind}') as source, read.errors_known,
+       read.checksum, read.error_kind, read.error
+from helix.reads as read join helix.runs as run using (run_id)
+where read.run_id = %(run_id)s and read.read_index > %(after_index)s
+order by read.read_index
+limit %(limit)s
+
+-- name: variants_of_reads
+select read_index, side, pos, ref, alt, type, event, length, spdi, titv
+from helix.variant_calls
+where run_id = %(run_id)s and side in ('truth', 'error') and read_index between %(first)s and %(last)s
+order by read_index, side, ordinal

@@ -1,0 +1,87 @@
+//! From the differences of an alignment to variants in VCF form.
+//!
+//! * A stretch without a gap becomes one variant: SNV or MNV. Adjacent differences are never split.
+//! * A stretch with a gap: the gap comes first, as an INS or DEL of its own, and the mismatches after it, as an MNV or SNV.
+//!   Where the gap lies in such a stretch is arbitrary (each place costs the same), the left end is what left alignment asks
+//!   for, and it alone keeps the two apart in a VCF, since an indel takes the base before it as its anchor. They stay two,
+//!   since matching across representations can join variants but cannot split them.
+//! * Differences that together are an inversion become one MNV (`inversion`).
+//! * Each variant is normalised by itself. Where that would make it overlap the one before it, or pass it, it stays where
+//!   the alignment put it, with its anchor; where it has no anchor of its own even there (both at the first base of the
+//!   window), the two become one.
+//!
+//! So the calls are sorted, no two overlap, and together they turn the window into the read. An N in the read that is
+//! aligned to a base of the window stands for that base.
+
+use super::inversion::{clusters, inversion};
+use super::pair::matching;
+use super::{Alignment, Block};
+use crate::variant::normalize::left_aligned;
+use crate::variant::{Allele, Edit, Event, Variant, normalize};
+
+/// An alignment does not tell what happened.
+const EVENT: Event = Event::Complex;
+
+/// The variants that an alignment of `read` with `window` shows. None for an empty window, or for a read that lacks all of
+/// it: no base is left to anchor a variant on.
+///
+/// ```
+/// use _rust_gen::align::{Aligner, calls};
+/// let (window, read) = (b"GAAATCCGTA", b"GAATCCATA");
+/// let found = calls(window, read, &Aligner::default().align(window, read));
+/// let text: Vec<_> = found.iter().map(|call| (call.pos.0, call.reference.as_str(), call.alt.as_str())).collect();
+/// assert_eq!(text, [(1, "GA", "G"), (8, "G", "A")]);
+/// ```
+#[must_use]
+pub fn calls(window: &[u8], read: &[u8], alignment: &Alignment) -> Vec<Variant> {
+    let mut edits = Vec::with_capacity(alignment.blocks.len());
+    for cluster in clusters(&alignment.blocks) {
+        match inversion(window, read, cluster) {
+            Some(edit) => edits.push(edit),
+            None => cluster.iter().for_each(|block| split(window, read, block, &mut edits)),
+        }
+    }
+    let mut calls: Vec<Variant> = Vec::with_capacity(edits.len());
+    let mut last: Option<Edit> = None;
+    for mut edit in edits {
+        let free_from = calls.last().map_or(0, |call| call.span().end);
+        let apart = |call: &Variant| call.span().start >= free_from;
+        let call = normalize(window, &edit, EVENT).filter(apart).or_else(|| left_aligned(window, &edit, 0, EVENT).filter(apart));
+        let call = match (call, last) {
+            (None, Some(before)) => {
+                calls.pop();
+                edit = joined(window, &before, &edit);
+                normalize(window, &edit, EVENT)
+            }
+            (call, _) => call,
+        };
+        calls.extend(call);
+        last = Some(edit);
+    }
+    calls
+}
+
+/// A block as a gap, if it has one, and the runs of mismatches after it.
+fn split(window: &[u8], read: &[u8], block: &Block, edits: &mut Vec<Edit>) {
+    let (deleted, inserted) = (block.window.len().saturating_sub(block.read.len()), block.read.len().saturating_sub(block.window.len()));
+    let (mut start, mut from) = (block.window.start, block.read.start);
+    if deleted + inserted > 0 {
+        edits.push(Edit { start, deleted, inserted: read[from..from + inserted].into() });
+    }
+    (start, from) = (start + deleted, from + inserted);
+    let (old, new) = (&window[start..block.window.end], &read[from..block.read.end]);
+    let mut i = 0;
+    while i < old.len() {
+        let run = old[i..].iter().zip(&new[i..]).take_while(|(a, b)| !matching(**a, **b)).count();
+        if run > 0 {
+            edits.push(Edit { start: start + i, deleted: run, inserted: new[i..i + run].into() });
+        }
+        i += run.max(1);
+    }
+}
+
+/// Two edits and what lies between them as one.
+fn joined(window: &[u8], a: &Edit, b: &Edit) -> Edit {
+    let inserted = Allele::join(&[&a.inserted, &window[a.start + a.deleted..b.start], &b.inserted]);
+    Edit { start: a.start, deleted: b.start + b.deleted - a.start, inserted }
+}

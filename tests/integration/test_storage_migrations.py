@@ -1,0 +1,142 @@
+"""A database of an earlier version keeps all it holds, and goes on."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, ScoredVariant, Variant
+from helix_ray.storage import migrating
+from helix_ray.storage.ledger import Agreement, RunRow, TypeTally
+from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.storage.rows import utc_now
+from helix_ray.storage.statements import migrations
+from helix_ray.testing.list_source import sample_read
+
+SYNTHETIC, FILE = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+TABLES = ("runs", "reads", "variant_calls", "api_calls", "control_events")
+AS_VERSION_1_WROTE = """
+insert into helix.runs (run_id, name, config, config_hash, seed, backend, simulated, started_at, reads_stored) values
+    ('{synthetic}', 'old', '{{"source":  {{"kind": "synthetic"}}}}', 'h', 1, 'emulator', true, now(), 2),
+    ('{file}', 'old', '{{"source": {{"kind": "fastq"}}}}', 'h', 1, 'groq', false, now(), 1);
+insert into helix.reads (run_id, read_index, disposition, read_id, contig, ref_start, strand, ref_seq, seq, truth_known, identifiable,
+                         strata, error_kind, error, cost_share_usd, attempts, finished_at) values
+    ('{synthetic}', 0, 'stored', 'hx0', 'hx0', 0, '+', 'ACGTACGT', 'ACTTACGT', true, true, '{{"gc": 0.5}}', null, null, 0.001, 1, now()),
+    ('{synthetic}', 1, 'stored', 'hx1', 'hx1', 0, '+', 'ACGTACGT', 'ACGTACGT', true, true, null, null, null, 0.001, 1, now()),
+    ('{synthetic}', 7, 'dead_letter', 'hx7', 'hx7', 0, '+', 'ACGTACGT', 'ACGTACGA', true, false, null, 'refused', 'no', 0, 1, now()),
+    ('{file}', 1234567890123, 'stored', 'r', 'chr1', 9, '-', 'ACGT', 'ACGT', false, null, null, null, null, 0.001, 1, now());
+insert into helix.variant_calls (run_id, read_index, side, ordinal, pos, ref, alt, type, event, match) values
+    ('{synthetic}', 0, 'truth', 0, 3, 'G', 'T', 'SNV', 'snv', 'TP'),
+    ('{synthetic}', 0, 'call', 0, 3, 'G', 'T', 'SNV', null, 'TP'),
+    ('{synthetic}', 7, 'truth', 0, 8, 'T', 'A', 'SNV', 'snv', 'FN'),
+    ('{file}', 1234567890123, 'baseline', 0, 2, 'C', 'A', 'SNV', null, null);
+insert into helix.api_calls (call_id, run_id, kind, attempt, read_indices, state, model, cost_usd)
+values ('{synthetic}', '{synthetic}', 'analysis', 1, '{{0}}', 'answered', 'm', 0.002);
+insert into helix.control_events (request_id, run_id, action, actor, asked_at) values ('r', '{synthetic}', 'pause', 'me', now());
+create view public.mine as select read_index, latency_ms from helix.analyses;
+"""
+
+
+@pytest.fixture
+async def migrated(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, dict[str, list[tuple[object, ...]]]]:
+    """A database that version 1 filled, after its migration; and the rows of each table as they were."""
+    ledger = PostgresLedger(empty_database_url)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrating, "migrations", lambda: migrations()[:1])
+        assert await ledger.migrate() == 1
+    script = AS_VERSION_1_WROTE.format(synthetic=SYNTHETIC, file=FILE)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(script.encode())
+        before = {
+            table: connection.execute(f"select to_jsonb(t) from helix.{table} as t order by 1".encode()).fetchall() for table in TABLES
+        }
+    assert await ledger.migrate() == len(migrations()) > 1
+    assert await ledger.migrate() == len(migrations())
+    await ledger.aclose()
+    return empty_database_url, before
+
+
+def ask(url: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+async def test_every_row_is_there_as_it_was(migrated: tuple[str, dict[str, list[tuple[object, ...]]]]) -> None:
+    url, before = migrated
+    for table, rows in before.items():
+        after = ask(url, f"select to_jsonb(t) from helix.{table} as t order by 1")
+        assert len(after) == len(rows) > 0, table
+        for (old,), (new,) in zip(rows, after, strict=True):
+            assert isinstance(old, dict)
+            assert isinstance(new, dict)
+            assert old.items() <= new.items(), table
+            assert {new[name] for name in new.keys() - old.keys()} <= {None, False}, "what was not known is not made up"
+    assert ask(url, "select count(*) from public.mine") == [(3,)], "a view of the user's own stays"
+
+
+async def test_old_rows_have_a_record_id_and_no_ceiling(migrated: tuple[str, dict[str, list[tuple[object, ...]]]]) -> None:
+    url, _ = migrated
+    assert ask(url, "select source, record_id from helix.analyses order by read_index") == [
+        ("synthetic", f"{SYNTHETIC}/synthetic/000000000000"),
+        ("synthetic", f"{SYNTHETIC}/synthetic/000000000001"),
+        ("fastq", f"{FILE}/fastq/1234567890123"),
+    ]
+    assert ask(url, "select record_id, error from helix.dead_letters") == [(f"{SYNTHETIC}/synthetic/000000000007", "no")]
+    ledger = PostgresLedger(url)
+    assert await ledger.accuracy(SYNTHETIC) == {"SNV": TypeTally(1, 0, 1)}
+    assert await ledger.ceiling(SYNTHETIC) == {}, "the aligner was not asked then"
+    assert await ledger.agreement(FILE) == Agreement(1, 0, 0, 0, 1)
+    counts = await ledger.counts(SYNTHETIC)
+    assert (counts.rows, counts.truth_reads, counts.identifiable_reads, counts.cost_usd) == (3, 3, 2, Decimal("0.002"))
+    reads = await ledger.read_reads(SYNTHETIC, -1, 10)
+    assert [(read.read_index, read.source, read.errors, read.checksum) for read in reads] == [
+        (index, "synthetic", None, None) for index in (0, 1, 7)
+    ]
+    assert reads[0].truth == (Variant(3, "G", "T", "SNV", "snv"),)
+    assert (await ledger.read_reads(FILE, -1, 10))[0].source == "fastq"
+    await ledger.aclose()
+
+
+async def test_the_run_goes_on(migrated: tuple[str, dict[str, list[tuple[object, ...]]]]) -> None:
+    url, _ = migrated
+    error = Variant(5, "A", "G", "SNV", "snv", 1, "test:4:A:G", "ti")
+    read: Read = sample_read(2)._replace(errors=(error,), checksum=2**64 - 1, truth=(error._replace(pos=9),))
+    scored = [
+        ScoredVariant("truth", 9, "A", "G", "SNV", "snv", None, None, "FN", None),
+        ScoredVariant("baseline", 9, "A", "G", "SNV", None, None, "ok", "TP", None),
+        ScoredVariant("baseline", 5, "A", "G", "SNV", None, None, "ok", "FP", "sequencing error"),
+    ]
+    ledger = PostgresLedger(url)
+    await ledger.resume_run(SYNTHETIC, RunRow(SYNTHETIC, "new", "{}", "h2", 1, {}, None, utc_now(), "emulator", True))
+    call = ApiCall(str(uuid.UUID(int=5)), "analysis", 1, [2], CallState.ANSWERED, 200, "m")
+    assert (await ledger.write_batch(SYNTHETIC, [ReadResult(read, Disposition.STORED, scored)], [call])).inserted == [2]
+    assert await ledger.ceiling(SYNTHETIC) == {"SNV": TypeTally(1, 1, 0)}, "of the reads that have a baseline alone"
+    assert (await ledger.read_reads(SYNTHETIC, 1, 1)) == [read]
+    await ledger.aclose()
+    assert ask(url, "select checksum, baseline_calls, errors_known from helix.reads where read_index = 2") == [(2**64 - 1, 2, True)]
+    query = "select pos, event, length, spdi, titv, match from helix.variant_calls where side = 'error'"
+    assert ask(url, query) == [(5, "snv", 1, "test:4:A:G", "ti", None)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "constraint"),
+    [
+        ("match", "'FP'", "error_has_no_match"),
+        ("alt", "'?'", "truth_is_a_variant"),
+        ("side", "'other'", "variant_calls_side_check"),
+        ("titv", "'x'", "variant_calls_titv_check"),
+        ("length", "0", "variant_calls_length_check"),
+    ],
+)
+async def test_the_new_constraints_hold(
+    migrated: tuple[str, dict[str, list[tuple[object, ...]]]], column: str, value: str, constraint: str
+) -> None:
+    url, _ = migrated
+    row = {"side": "'error'", "pos": "1", "ref": "'A'", "alt": "'T'", "type": "'SNV'", column: value}
+    columns, values = ", ".join(row), ", ".join(row.values())
+    query = f"insert into helix.variant_calls (run_id, read_index, ordinal, {columns}) values ('{SYNTHETIC}', 0, 0, {values})"
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.CheckViolation, match=constraint):
+        connection.execute(query.encode())
