@@ -143,22 +143,21 @@ def _write(
             task = progress.add_task("Reads", total=total)
             fill(target, lambda count: progress.advance(task, count))
         manifest = target.finish()
-    Console().print(_summary(output, manifest))
+    _print_summary(Console(highlight=False, soft_wrap=True), output, manifest)
 
 
-def _summary(output: Path, manifest: JsonObject) -> Table:
-    counts = manifest["counts"]
-    table = Table(title=f"{output}: {counts['reads']:,} reads", title_justify="left")
-    table.add_column("file")
+def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None:
+    table = Table("file")
     table.add_column("bytes", justify="right")
     for name, size in _files(output, manifest):
         table.add_row(name, f"{size:,}")
+    console.print(table)
+    counts = manifest["counts"]
+    console.print(f"{output}: {counts['reads']:,} reads", markup=False)
     if counts["with_known_truth"]:
         share = counts["identifiable"] / counts["with_known_truth"]
-        table.caption = (
-            f"{counts['variants']:,} true variants, {counts['sequencing_errors']:,} sequencing errors, {share:.1%} of reads identifiable"
-        )
-    return table
+        errors = counts["sequencing_errors"]
+        console.print(f"{counts['variants']:,} true variants, {errors:,} sequencing errors, {share:.1%} of the reads identifiable")
 
 
 def _files(output: Path, manifest: JsonObject) -> Iterable[tuple[str, int]]:

@@ -106,8 +106,9 @@ def test_the_fully_justified_interval_agrees_with_bioutils(cases: Sequence[tuple
 READS = 3000
 
 
-def synthetic(**mutation: object) -> Config:
-    return parse_config({"source": {"count": READS, "batch_size": 500, "mutation": mutation}}, "test")
+def synthetic(reference: Path | None = None, **mutation: object) -> Config:
+    source = {"count": READS, "batch_size": 500, "mutation": mutation, **({} if reference is None else {"reference": str(reference)})}
+    return parse_config({"source": source}, "test")
 
 
 def reads_of(config: Config) -> Iterator[Read]:
@@ -118,9 +119,9 @@ def reads_of(config: Config) -> Iterator[Read]:
         yield from batch.rows()
 
 
-def exported(config: Config, folder: Path, *formats: Format) -> list[Read]:
+def exported(config: Config, folder: Path, *formats: Format, on_reference: bool = False) -> list[Read]:
     reads = list(reads_of(config))
-    with Export(folder, formats or tuple(Format), Origin(config, generator_version())) as export:
+    with Export(folder, formats or tuple(Format), Origin(config, generator_version()), on_reference=on_reference) as export:
         export.add(reads)
         export.finish()
     return reads
@@ -173,6 +174,24 @@ def alleles_of(path: Path) -> list[tuple[str, Allele]]:
 def fasta_records(text: str) -> dict[str, str]:
     parts = (part.split("\n", 1) for part in text.split(">")[1:])
     return {header.split()[0]: bases.replace("\n", "") for header, bases in parts}
+
+
+@pytest.mark.debian
+def test_on_a_reference_the_truth_contradicts_it_nowhere(tmp_path: Path) -> None:
+    genome, folder, rng = tmp_path / "genome.fa", tmp_path / "out", random.Random(3)
+    contigs = {name: "".join(rng.choices("ACGT", k=length)) for name, length in (("b", 40_000), ("a", 9_000), ("short", 100))}
+    genome.write_text("".join(f">{name}\n{bases[:3000].lower()}{bases[3000:]}\n" for name, bases in contigs.items()))
+    folder.mkdir()
+    reads = exported(synthetic(genome, preset="human", mutation_rate=0.01), folder, on_reference=True)
+    assert {read.contig for read in reads} == {"a", "b"}
+    done = subprocess.run(
+        ["bcftools", "norm", "-c", "e", "-f", genome, folder / "truth.vcf.gz"], capture_output=True, text=True, check=True
+    )
+    assert len(alleles_of(folder / "truth.vcf.gz")) == sum(len(read.truth or ()) for read in reads) > READS / 2
+    realigned = re.search(r"total/split/realigned/skipped:\s*\d+/0/(\d+)/0", done.stderr)
+    assert realigned is not None, done.stderr
+    assert int(realigned[1]) < 5, "only what can slide out of its window"
+    assert fasta_records((folder / "reference.fa").read_text()) == contigs
 
 
 CS = re.compile(r":(\d+)|\*([acgtn])([acgtn])|\+([acgtn]+)|-([acgtn]+)")
