@@ -1,11 +1,12 @@
 """Whole runs that end by themselves."""
 
+import gzip
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from fix_run import StartRun
+from fix_run import StartRun, helix
 
 FAST = ("emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")
 
@@ -31,6 +32,20 @@ def test_every_read_is_stored_once_and_the_report_adds_up(start_run: StartRun) -
     assert 0.95 <= report["identifiable_reads"] / 300 <= 1
     stored = json.loads((run.home / "reports" / f"{report['run_id']}.json").read_text())
     assert stored == report
+    the_stored_reads_are_exported_as_they_were_generated(run.home, report["run_id"])
+
+
+def the_stored_reads_are_exported_as_they_were_generated(home: Path, run_id: str) -> None:
+    config = str(Path(__file__).parents[2] / "configs" / "demo.yaml")
+    for arguments in (["--output", "stored"], ["--output", "generated", "--config", config, "--set", "source.count=300"]):
+        done = helix(home, "export", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+    folder = home.parent
+    assert json.loads((folder / "stored" / "manifest.json").read_text())["run_id"] == run_id
+    for name in ("reads.fastq.gz", "reference.fa", "regions.bed"):
+        assert (folder / "stored" / name).read_bytes() == (folder / "generated" / name).read_bytes()
+    truths = [gzip.decompress((folder / name / "truth.vcf.gz").read_bytes()).splitlines()[2:] for name in ("stored", "generated")]
+    assert truths[0] == truths[1], "but for the line that names the run"
 
 
 def test_the_aligner_needs_no_api_and_finds_lone_variants(start_run: StartRun) -> None:
