@@ -1,4 +1,4 @@
-"""The compiled part: rust_gen/. Private; `helix_ray.native` is its one importer. A test compares this stub with the binary.
+"""The compiled part: rust_gen/. Private; `helix_ray.sources` is its one user. A test compares this stub with the binary.
 
 Columns have equal lengths. The GIL is released while a call works. Indices and ordinals count from 0.
 """
@@ -69,7 +69,9 @@ def normalize(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str,
     does not hold ``ref`` at ``pos``, is deleted whole, or something is not ASCII. OverflowError: pos is below 0.
     """
 
-def describe(window: str, pos: int, ref: str, alt: str, contig: str, ref_start: int) -> tuple[int, str, str, str, int, str, str | None]:
+def describe(
+    window: str, pos: int, ref: str, alt: str, contig: str, ref_start: int
+) -> tuple[int, str, str, str, int, str, str | None]:
     """A variant normalised: pos, ref, alt, type, length, spdi, titv. Errors as ``normalize``; ValueError for equal alleles, too."""
 
 def justify(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str]:

@@ -1,8 +1,8 @@
 """The compiled extension, or what stands in its place when it is not built: an object that says so at the first use.
 
-The one importer of `helix_ray._rust_gen`. It lies below every room, so that sources, scoring and backends share one generator,
-one normaliser and one aligner. Importing this module never fails: a missing extension is a StartError where a run begins, and
-not an ImportError wherever a module happens to be loaded first.
+The one importer of `helix_ray._rust_gen` at run time. It lies below every room, so that sources, scoring and backends share one
+generator, one normaliser and one aligner. Importing this module never fails: a missing extension is a StartError where a run
+begins, and not an ImportError wherever a module happens to be loaded first.
 """
 
 from __future__ import annotations

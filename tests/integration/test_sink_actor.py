@@ -11,12 +11,15 @@ import pytest
 
 from helix_ray.actors import names, peers
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.held_reads import Job
+from helix_ray.actors.read_results import ResultMaker
 from helix_ray.actors.sink import SinkActor
-from helix_ray.config import SinkConfig
+from helix_ray.config import Config, SinkConfig
 from helix_ray.errors import RunBusyError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.secrets import Secret
+from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage import claims
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
@@ -70,6 +73,30 @@ async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[st
     await sink.stop()
 
 
+async def test_generated_reads_come_back_as_they_were_made_and_a_damaged_one_is_found(database_url: str, told: dict[str, Any]) -> None:
+    model = {"base_error_rate": 0.01, "quality_model": "binned:[2,12,23,37]", "n_rate": 0.01, "strand_flip_prob": 0.5}
+    config = Config.model_validate({"source": {"count": 40, "batch_size": 40, "mutation": model}})
+    block = SyntheticSource(config).block(0)
+    assert block is not None
+    made = block.rows()
+    sent = [*made[:7], made[7]._replace(seq=made[7].ref_seq[::-1]), *made[8:]]
+    sink = await started(database_url)
+    maker = ResultMaker("aligner", None, None, None)
+    await sink.write("helix-analyzer-0", [maker.aligned(Job(read, "lease", 0.0), utc_now()) for read in sent], [])
+    await sink.flush()
+    assert ((await sink.stats()).corrupted, len(told["acked"])) == (1, 40)
+    await sink.stop()
+    ledger = PostgresLedger(database_url)
+    stored = await ledger.read_reads(RUN_ID, -1, 100)
+    counts, ceiling = await ledger.counts(RUN_ID), await ledger.ceiling(RUN_ID)
+    await ledger.aclose()
+    assert [read for read in stored if read.read_index != 7] == made[:7] + made[8:]
+    assert (stored[7].disposition, stored[7].truth) == (Disposition.DEAD_LETTER, None)
+    assert str(made[7].checksum) in (stored[7].reason or "")
+    assert counts.by_disposition == {"stored": 39, "dead_letter": 1}
+    assert sum(row.tp + row.fn for row in ceiling.values()) == sum(len(read.truth or ()) for read in made if read.read_index != 7)
+
+
 async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
     row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
@@ -84,6 +111,7 @@ async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[s
         await other.write("helix-analyzer-0", [ReadResult(sample_read(1), Disposition.STORED)], [])
     assert "written by another process" in str((await other.stats()).fatal_error)
     await sink.stop()
+    monkeypatch.setattr(claims, "PATIENCE_S", 15.0)  # the server may take a moment to notice
     await driver.resume_run(RUN_ID, row)
     await other.stop()
     await driver.aclose()

@@ -13,7 +13,7 @@
 //! So the calls are sorted, no two overlap, and together they turn the window into the read. An N in the read that is
 //! aligned to a base of the window stands for that base.
 
-use super::inversion::{clusters, inversion};
+use super::inversion::inversion;
 use super::pair::matching;
 use super::{Alignment, Block};
 use crate::variant::normalize::left_aligned;
@@ -35,11 +35,17 @@ const EVENT: Event = Event::Complex;
 #[must_use]
 pub fn calls(window: &[u8], read: &[u8], alignment: &Alignment) -> Vec<Variant> {
     let mut edits = Vec::with_capacity(alignment.blocks.len());
-    for cluster in clusters(&alignment.blocks) {
-        match inversion(window, read, cluster) {
-            Some(edit) => edits.push(edit),
-            None => cluster.iter().for_each(|block| split(window, read, block, &mut edits)),
+    let mut blocks = alignment.blocks.as_slice();
+    while let [block, ..] = blocks {
+        let mut taken = 1;
+        match inversion(window, read, blocks) {
+            Some((edit, count)) => {
+                edits.push(edit);
+                taken = count;
+            }
+            None => split(window, read, block, &mut edits),
         }
+        blocks = &blocks[taken..];
     }
     let mut calls: Vec<Variant> = Vec::with_capacity(edits.len());
     let mut last: Option<Edit> = None;
