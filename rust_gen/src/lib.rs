@@ -4,13 +4,9 @@
 //! what PyO3's macros expand to.
 
 #[forbid(unsafe_code)]
-pub mod error;
-#[forbid(unsafe_code)]
-pub mod fastx;
+pub mod files;
 #[forbid(unsafe_code)]
 pub mod generate;
-#[forbid(unsafe_code)]
-pub mod input;
 #[forbid(unsafe_code)]
 pub mod mutation;
 #[forbid(unsafe_code)]
@@ -18,15 +14,9 @@ pub mod normalize;
 #[forbid(unsafe_code)]
 pub mod place;
 #[forbid(unsafe_code)]
-pub mod record;
-#[forbid(unsafe_code)]
-pub mod reference;
-#[forbid(unsafe_code)]
 pub mod rng;
 #[forbid(unsafe_code)]
 pub mod strata;
-#[forbid(unsafe_code)]
-pub mod tap;
 #[forbid(unsafe_code)]
 pub mod variant;
 #[forbid(unsafe_code)]

@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use minimap2::{Aligner, Built, Mapping, Preset, Strand};
 
-use crate::error::{Fault, InputError};
-use crate::record::is_plain;
-use crate::reference::Reference;
+use crate::files::error::{Fault, InputError};
+use crate::files::record::is_plain;
+use crate::files::reference::Reference;
 
 /// Reads up to this length are placed with minimap2's preset `sr`, which its authors made for some 100 to 300 bases and which
 /// allows gaps of 100; longer ones with `map-ont`, which also finds them when they are noisy.

@@ -7,12 +7,12 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
-use crate::error::InputError;
-use crate::fastx::{Kind, Limits, Reader};
+use crate::files::error::InputError;
+use crate::files::fastx::{Kind, Limits, Reader};
+use crate::files::reference::Reference;
 use crate::generate::{GENERATOR_VERSION, Generator};
 use crate::mutation::Model;
 use crate::place::{Outcome, Placer as CorePlacer};
-use crate::reference::Reference;
 use crate::strata::{gc_fraction, max_homopolymer};
 use crate::variant::Variant;
 

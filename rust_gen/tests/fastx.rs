@@ -4,9 +4,9 @@ mod common;
 
 use std::io::Write;
 
-use _rust_gen::error::{Fault, InputError};
-use _rust_gen::fastx::{Kind, Limits, Reader};
-use _rust_gen::record::Record;
+use _rust_gen::files::error::{Fault, InputError};
+use _rust_gen::files::fastx::{Kind, Limits, Reader};
+use _rust_gen::files::record::Record;
 use common::{Dir, gzip};
 use proptest::prelude::*;
 

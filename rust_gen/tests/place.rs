@@ -2,10 +2,10 @@
 
 mod common;
 
+use _rust_gen::files::reference::Reference;
 use _rust_gen::generate::Generator;
 use _rust_gen::mutation::Model;
 use _rust_gen::place::{Outcome, Placement, Placer, SHORT_READ_BASES, reverse_complement};
-use _rust_gen::reference::Reference;
 use common::{Dir, gzip};
 
 const LONG_WINDOWS: &str = r#"{"read_length":2000,"gc_content":0.5,"variants_per_read":[1],"type_weights":{"snv":1},"indel_extend_prob":0.3,"max_indel_length":1,"titv_ratio":2,"min_gap":1,"flank":1}"#;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use needletail::errors::{ParseError, ParseErrorKind};
 use needletail::parser::{FastaReader, FastqReader, FastxReader};
 
-use crate::error::{Fault, InputError};
-use crate::input::{Bytes, explain, open};
-use crate::record::{Record, name};
-use crate::tap::{Failure, Tap};
+use crate::files::error::{Fault, InputError};
+use crate::files::input::{Bytes, explain, open};
+use crate::files::record::{Record, name};
+use crate::files::tap::{Failure, Tap};
 
 /// The two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

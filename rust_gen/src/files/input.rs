@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use crate::error::{Fault, InputError};
+use crate::files::error::{Fault, InputError};
 
 /// A stream of bytes that may change its thread.
 pub type Bytes = Box<dyn Read + Send>;

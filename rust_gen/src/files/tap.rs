@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::input::Bytes;
+use crate::files::input::Bytes;
 
 struct Shared {
     source: Bytes,

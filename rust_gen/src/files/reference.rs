@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Fault, InputError};
-use crate::fastx::{Kind, Limits, Reader};
+use crate::files::error::{Fault, InputError};
+use crate::files::fastx::{Kind, Limits, Reader};
 
 /// One sequence of the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
