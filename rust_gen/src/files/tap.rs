@@ -1,30 +1,37 @@
-//! A byte stream that remembers what it gave since the last good record, so that a parser which gave up on a malformed
-//! record can be started again behind it, and that refuses a record without end.
+//! The byte stream below a parser. It bounds what is read ahead, can go back to an earlier byte, so that a parser which gave
+//! up on a malformed record can be started again behind it, and hides a failure of the file until the parser has used up
+//! everything that came before it.
 
 use std::collections::VecDeque;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::files::input::Bytes;
+use super::input::Bytes;
+
+/// Why the stream stopped before its end.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// A record that fills the bound and does not end.
+    TooLong,
+    /// The file below failed.
+    Io(Arc<io::Error>),
+}
 
 struct Shared {
     source: Bytes,
-    /// Bytes given out, from `kept_from` on; empty when nothing is to be remembered.
+    /// Bytes taken from the source, from `kept_from` on. Empty when nothing is to be remembered.
     kept: VecDeque<u8>,
     kept_from: u64,
-    given: u64,
+    /// Bytes taken from the source in all.
+    taken: u64,
+    /// The next byte to give; below `taken` only after going back.
+    next: u64,
+    /// Everything before was parsed for good.
+    parsed: u64,
+    bound: u64,
     remember: bool,
-    record_start: u64,
-    max_record_bytes: u64,
     failed: Option<Failure>,
-}
-
-/// Why the stream stopped before its end.
-pub enum Failure {
-    /// More than `max_record_bytes` without the end of a record.
-    TooLong,
-    /// The file below failed.
-    Io(io::Error),
+    ended: bool,
 }
 
 /// A handle on the stream; clones share it.
@@ -32,18 +39,22 @@ pub enum Failure {
 pub struct Tap(Arc<Mutex<Shared>>);
 
 impl Tap {
-    /// A tap on `source`. Without `remember`, records are bounded but nothing can be replayed.
-    pub fn new(source: Bytes, max_record_bytes: u64, remember: bool) -> Self {
-        Self(Arc::new(Mutex::new(Shared {
+    /// A tap on `source` that never holds more than `bound` bytes that are not parsed. With `remember` it can go back;
+    /// without, it ends a file with a line end that the file may not have.
+    pub fn new(source: Bytes, bound: u64, remember: bool) -> Self {
+        let shared = Shared {
             source,
             kept: VecDeque::new(),
             kept_from: 0,
-            given: 0,
+            taken: 0,
+            next: 0,
+            parsed: 0,
+            bound,
             remember,
-            record_start: 0,
-            max_record_bytes,
             failed: None,
-        })))
+            ended: false,
+        };
+        Self(Arc::new(Mutex::new(shared)))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -52,50 +63,104 @@ impl Tap {
 
     /// Declares everything before this byte of the stream to be parsed for good.
     pub fn parsed_up_to(&self, byte: u64) {
-        self.shared().record_start = byte;
+        self.shared().parsed = byte;
     }
 
-    /// Why a read failed, once.
-    pub fn take_failure(&self) -> Option<Failure> {
-        self.shared().failed.take()
-    }
-
-    /// The stream from `byte` on, without its next `lines` lines, and where that begins. `byte` must not lie before what
-    /// was last declared parsed.
-    pub fn replay(&self, byte: u64, lines: usize) -> (impl Read + Send + use<>, u64) {
+    /// Why the stream stopped, and after how many bytes. The parser takes that for the end of the file.
+    pub fn failure(&self) -> Option<(Failure, u64)> {
         let shared = self.shared();
-        let from = (byte - shared.kept_from) as usize;
-        let mut rest = shared.kept.iter().skip(from).copied();
-        let skipped: usize = (0..lines).map(|_| rest.by_ref().take_while(|b| *b != b'\n').count() + 1).sum();
-        let rest: Vec<u8> = rest.collect();
-        let start = (byte + skipped as u64).min(shared.given);
-        drop(shared);
-        (Cursor::new(rest).chain(self.clone()), start)
+        shared.failed.clone().map(|failure| (failure, shared.taken))
+    }
+
+    /// Bytes taken from the source.
+    pub fn taken(&self) -> u64 {
+        self.shared().taken
+    }
+
+    /// Up to `count` lines from `byte` on, each with its line end if it has one. Fewer lines came, if fewer are given.
+    /// `byte` must not lie before what was last declared parsed.
+    pub fn lines(&self, byte: u64, count: usize) -> Vec<Vec<u8>> {
+        let shared = self.shared();
+        let mut rest = shared.kept.iter().skip((byte - shared.kept_from) as usize).copied().peekable();
+        let mut lines = Vec::new();
+        while lines.len() < count && rest.peek().is_some() {
+            let mut line = Vec::new();
+            for byte in rest.by_ref() {
+                line.push(byte);
+                if byte == b'\n' {
+                    break;
+                }
+            }
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// Gives the bytes from `byte` on once more; everything before counts as parsed.
+    pub fn go_back_to(&self, byte: u64) {
+        let mut shared = self.shared();
+        shared.next = byte;
+        shared.parsed = byte;
+        if matches!(shared.failed, Some(Failure::TooLong)) {
+            shared.failed = None; // there is room again
+        }
+    }
+}
+
+impl Shared {
+    fn give_again(&self, buffer: &mut [u8]) -> usize {
+        let from = (self.next - self.kept_from) as usize;
+        let (front, back) = self.kept.as_slices();
+        let part = if from < front.len() { &front[from..] } else { &back[from - front.len()..] };
+        let count = part.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&part[..count]);
+        count
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken.saturating_sub(self.parsed) >= self.bound {
+            self.failed = Some(Failure::TooLong);
+            return Ok(0);
+        }
+        match self.source.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.failed = Some(Failure::Io(Arc::new(error)));
+                Ok(0)
+            }
+            Ok(0) if self.ended || self.remember || buffer.is_empty() => Ok(0),
+            // needletail takes a FASTA header that ends the file for a cut one, with its line end or without.
+            Ok(0) => {
+                self.ended = true;
+                buffer[0] = b'\n';
+                self.taken += 1;
+                Ok(1)
+            }
+            Ok(count) => {
+                self.taken += count as u64;
+                if self.remember {
+                    self.kept.extend(&buffer[..count]);
+                }
+                Ok(count)
+            }
+        }
     }
 }
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut shared = self.shared();
-        if shared.given.saturating_sub(shared.record_start) > shared.max_record_bytes {
-            shared.failed = Some(Failure::TooLong);
-            return Err(io::ErrorKind::Other.into());
-        }
-        let count = match shared.source.read(buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                shared.failed = Some(Failure::Io(error));
-                return Err(io::ErrorKind::Other.into());
-            }
+        let done = (shared.parsed.saturating_sub(shared.kept_from) as usize).min(shared.kept.len());
+        shared.kept.drain(..done);
+        shared.kept_from += done as u64;
+        let count = if shared.next < shared.taken {
+            shared.give_again(buffer)
+        } else if shared.failed.is_some() {
+            0
+        } else {
+            shared.take(buffer)?
         };
-        if shared.remember {
-            let done = (shared.record_start.saturating_sub(shared.kept_from) as usize).min(shared.kept.len());
-            shared.kept.drain(..done);
-            shared.kept_from += done as u64;
-            shared.kept.extend(&buffer[..count]);
-        }
-        shared.given += count as u64;
+        shared.next += count as u64;
         Ok(count)
     }
 }
