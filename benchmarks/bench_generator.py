@@ -12,20 +12,20 @@ import time
 
 from harness import argument, print_table
 
-from helix_ray import _rust_gen
-from helix_ray.config import MutationConfig
+from helix_ray.mutation import MutationConfig
+from helix_ray.native import rust
 
 BATCH = 1000
 
 
 def reads_per_s(mutation: MutationConfig, batches: int) -> float:
     """Reads per second of CPU time."""
-    config = mutation.model_dump_json()
+    config = mutation.to_generator_json()
     best = 0.0
     for _ in range(5):
         began = time.process_time()
         for batch in range(batches):
-            _rust_gen.generate(42, config, batch * BATCH, BATCH)
+            rust.generate(42, config, batch * BATCH, BATCH)
         best = max(best, BATCH * batches / (time.process_time() - began))
     return best
 

@@ -15,13 +15,67 @@ class InputFileError(Exception):
     Faults: ``unusable empty truncated malformed too_long``. The message names file, record and line.
     """
 
-def generate(
-    seed: int, config_json: str, start: int, count: int
-) -> tuple[list[str], list[str], list[list[tuple[int, str, str, str, str]]], list[bool], list[float], list[int]]:
-    """Synthetic records start..start+count: ref_seq, seq, truth (pos, ref, alt, type, event), identifiable, gc, max_homopolymer.
+Variant8 = tuple[int, str, str, str, str, int, str, str | None]
+"""pos (from 1), ref, alt, type, event, length, spdi, titv: pos, ref and alt are VCF-normalised, spdi counts on the contig."""
 
-    ``config_json`` is a MutationConfig. ValueError: it cannot be used, or count is above 1,000,000. OverflowError: a
-    number below 0 or above 64 bits.
+def generate(
+    seed: int, config_json: str, start: int, count: int, genome: Genome | None = None
+) -> tuple[
+    list[str],
+    list[int],
+    list[str],
+    list[str],
+    list[str],
+    list[str | None],
+    list[list[Variant8]],
+    list[list[Variant8]],
+    list[bool],
+    list[int],
+    list[float],
+    list[int],
+    list[int],
+    list[int | None],
+]:
+    """Synthetic records start..start+count: contig, ref_start, strand, ref_seq, seq, qual, truth, errors, identifiable,
+    checksum, gc, max_homopolymer, max_str, min_gap.
+
+    ``config_json`` holds every key of the mutation model; ``genome`` is where windows come from, else they are random bases.
+    All is told on the reference's strand. max_str: bases of the longest tandem repeat with a unit of 2 to 6 bases that stands
+    there at least twice, a cut last copy included; a run of one base is none. min_gap: least number of bases between the
+    fully-justified intervals of neighbouring truths.
+
+    ValueError: the configuration cannot be used, or count is above 1,000,000. OverflowError: a number below 0 or above 64 bits.
+    """
+
+def generate_fastq(seed: int, config_json: str, start: int, count: int, genome: Genome | None = None) -> bytes:
+    """The same records as FASTQ text, as sequenced: strand ``-`` is reverse-complemented. Names are ``hx{index}``.
+
+    Without a quality model every base has Phred 40, since FASTQ cannot say that nothing is known. Errors as in ``generate``.
+    """
+
+@final
+class Genome:
+    """A reference genome in memory, one byte a base; windows are drawn uniformly over all those of pure A, C, G and T."""
+
+    def __new__(cls, reference_path: str | PathLike[str]) -> Genome: ...
+
+def checksum(ref_seq: str, seq: str, truth: list[tuple[int, str, str]] | None) -> int:
+    """64 bits of window, read and truth (pos, ref, alt). An unknown truth (None) and an empty one differ."""
+
+def normalize(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str, str | None]:
+    """Left-aligned and parsimonious (Tan, Abecasis & Kang 2015, doi:10.1093/bioinformatics/btv112): pos, ref, alt, type.
+
+    ``pos`` counts from 1. The type is None, and the alleles stand as they came, when they are equal. ValueError: the window
+    does not hold ``ref`` at ``pos``, is deleted whole, or something is not ASCII. OverflowError: pos is below 0.
+    """
+
+def describe(window: str, pos: int, ref: str, alt: str, contig: str, ref_start: int) -> tuple[int, str, str, str, int, str, str | None]:
+    """A variant normalised: pos, ref, alt, type, length, spdi, titv. Errors as ``normalize``; ValueError for equal alleles, too."""
+
+def justify(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str]:
+    """Fully justified (VOCA; Holmes et al. 2020, PMC7523648): start, deleted, inserted, counted from 0 between the window's bases.
+
+    Errors as ``describe``.
     """
 
 @final

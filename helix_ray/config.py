@@ -11,16 +11,10 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-PositiveInt = Annotated[int, Field(ge=1, le=10**12)]
-PositiveFloat = Annotated[float, Field(gt=0, le=1e12)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+from helix_ray.config_base import FilePath, Fraction, PositiveFloat, PositiveInt, Section
+from helix_ray.mutation import MutationConfig
 
 
 class SourceKind(StrEnum):
@@ -36,43 +30,14 @@ class Backend(StrEnum):
     ALIGNER = "aligner"
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w .:+-]+$")] = "demo"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     max_duration_s: PositiveFloat | None = None
     drain_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
 
 
-class MutationConfig(_Section):
-    """How the synthetic source mutates a window. The full model is a later version's; these keys stay."""
-
-    read_length: Annotated[int, Field(ge=30, le=2000)] = 150
-    gc_content: Annotated[float, Field(gt=0, lt=1)] = 0.41
-    variants_per_read: Annotated[list[Fraction], Field(min_length=1, max_length=9)] = [0.25, 0.35, 0.20, 0.20]
-    type_weights: dict[Literal["snv", "ins", "del"], Fraction] = {"snv": 0.6, "ins": 0.2, "del": 0.2}
-    indel_extend_prob: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    max_indel_length: Annotated[int, Field(ge=1, le=49)] = 20
-    titv_ratio: PositiveFloat = 2.1
-    min_gap: Annotated[int, Field(ge=1, le=100)] = 10
-    flank: Annotated[int, Field(ge=1, le=100)] = 10
-
-    @model_validator(mode="after")
-    def _distributions(self) -> MutationConfig:
-        if abs(sum(self.variants_per_read) - 1) > 1e-9:
-            raise ValueError("variants_per_read: the probabilities of 0, 1, 2, … variants must add up to 1")
-        if not self.type_weights or sum(self.type_weights.values()) <= 0:
-            raise ValueError("type_weights: at least one weight must be above 0")
-        most = len(self.variants_per_read) - 1
-        room = self.read_length - 2 * self.flank - most * (self.max_indel_length + 2 * self.min_gap)
-        if room < 0:
-            raise ValueError(
-                f"read_length: {self.read_length} bases have no room for {most} variants of up to {self.max_indel_length} bases "
-                f"with min_gap {self.min_gap} and flank {self.flank}"
-            )
-        return self
-
-
-class SourceConfig(_Section):
+class SourceConfig(Section):
     kind: Annotated[SourceKind, Field(strict=False)] = SourceKind.SYNTHETIC
     count: Annotated[int, Field(ge=1, le=10**12)] | None = 2000
     rate_per_s: PositiveFloat | None = None
@@ -88,10 +53,15 @@ class SourceConfig(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_producer_for_a_file(cls, data: object) -> object:
+    def _defaults_of_files(cls, data: object) -> object:
         """Written into the model, so that a stored configuration reads back as it was."""
-        if isinstance(data, dict) and data.get("kind", SourceKind.SYNTHETIC) != SourceKind.SYNTHETIC:
+        if not isinstance(data, dict):
+            return data
+        if data.get("kind", SourceKind.SYNTHETIC) != SourceKind.SYNTHETIC:
             return {"producers": 1, **data}
+        mutation = data.get("mutation", {})
+        if data.get("reference") is not None and isinstance(mutation, dict):
+            return {**data, "mutation": {"gc_content": None, "low_complexity_fraction": 0.0, **mutation}}
         return data
 
     @model_validator(mode="after")
@@ -99,8 +69,17 @@ class SourceConfig(_Section):
         needs_path = self.kind is not SourceKind.SYNTHETIC
         if needs_path and self.path is None:
             raise ValueError(f"path: source.kind {self.kind.value} needs the file to read")
-        if not needs_path and (self.path is not None or self.reference is not None):
-            raise ValueError("path: a synthetic source reads no file; remove path and reference, or set kind to fastq, fasta or pairs")
+        if not needs_path and self.path is not None:
+            raise ValueError(
+                "path: a synthetic source makes its reads, from windows of reference if that is set; "
+                "remove path, or set kind to fastq, fasta or pairs"
+            )
+        drawn = self.mutation.gc_content is not None or self.mutation.low_complexity_fraction > 0
+        if not needs_path and self.reference is not None and drawn:
+            raise ValueError(
+                "mutation: windows of a reference are taken as they are; set mutation.gc_content to null and "
+                f"mutation.low_complexity_fraction to 0, found {self.mutation.gc_content} and {self.mutation.low_complexity_fraction}"
+            )
         if self.kind in (SourceKind.FASTQ, SourceKind.FASTA) and self.reference is None:
             raise ValueError(f"reference: {self.kind.value} reads must be placed on a reference; name its FASTA file")
         if self.kind is SourceKind.PAIRS and self.reference is not None:
@@ -111,11 +90,16 @@ class SourceConfig(_Section):
 
     @property
     def producer_count(self) -> int:
-        """How many producer actors the run starts; always 1 for a file."""
+        """How many producer actors the run starts; always 1 for a file of reads."""
         return self.producers
 
+    @property
+    def input_file(self) -> str | None:
+        """The file whose content the reads carry: the reads' own, or the reference of synthetic windows."""
+        return self.path if self.path is not None else self.reference
 
-class QueueConfig(_Section):
+
+class QueueConfig(Section):
     capacity: Annotated[int, Field(ge=1, le=500)] = 500
     low_watermark: Annotated[int, Field(ge=0, le=499)] = 100
     lease_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 120.0
@@ -127,7 +111,7 @@ class QueueConfig(_Section):
         return self
 
 
-class AnalyzerConfig(_Section):
+class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     requests_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32  # per worker
@@ -147,7 +131,7 @@ class AnalyzerConfig(_Section):
         return self
 
 
-class ThrottleConfig(_Section):
+class ThrottleConfig(Section):
     requests_per_minute: PositiveInt | None = None
     requests_per_day: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
@@ -159,7 +143,7 @@ class ThrottleConfig(_Section):
     max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
 
 
-class RetryConfig(_Section):
+class RetryConfig(Section):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     base_delay_s: PositiveFloat = 0.5
     max_delay_s: PositiveFloat = 30.0
@@ -171,7 +155,7 @@ class RetryConfig(_Section):
         return self
 
 
-class SinkConfig(_Section):
+class SinkConfig(Section):
     database: Literal["embedded", "external"] = "embedded"
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 0.5
@@ -179,7 +163,7 @@ class SinkConfig(_Section):
     outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
 
 
-class EmulatorErrorRates(_Section):
+class EmulatorErrorRates(Section):
     """How often the emulator's scripted model is wrong. These say nothing about any LLM."""
 
     drop: Fraction = 0.10  # of true variants, left out
@@ -187,7 +171,7 @@ class EmulatorErrorRates(_Section):
     hallucinate: Fraction = 0.05  # of reads, one invented variant
 
 
-class EmulatorConfig(_Section):
+class EmulatorConfig(Section):
     tier: Literal["free", "developer", "unlimited"] = "developer"
     requests_per_minute: PositiveInt | None = None
     requests_per_day: PositiveInt | None = None
@@ -197,17 +181,17 @@ class EmulatorConfig(_Section):
     latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
     refund: bool = True
     error_rates: EmulatorErrorRates = EmulatorErrorRates()
-    faults: dict[str, float] = {}
+    faults: dict[str, float] = Field(default={})
 
 
-class RayConfig(_Section):
+class RayConfig(Section):
     address: str | None = None
     dashboard: bool = True
     dashboard_port: Annotated[int, Field(ge=1024, le=65535)] | None = None  # None: 8265, or the next free one
     object_store_mb: Annotated[int, Field(ge=80, le=100_000)] = 100
 
 
-class Config(_Section):
+class Config(Section):
     """One run, whole."""
 
     run: RunConfig = RunConfig()
@@ -230,8 +214,7 @@ class Config(_Section):
             raise ValueError(f"source.batch_size: a batch of {self.source.batch_size} reads never fits a queue of {self.queue.capacity}")
         if self.analyzer.base_url is not None and self.analyzer.backend is not Backend.GROQ:
             raise ValueError(f"analyzer.base_url: only backend groq talks to an address; backend is {self.analyzer.backend.value}")
-        from_file = self.source.kind is not SourceKind.SYNTHETIC
-        if from_file and self.analyzer.backend is Backend.GROQ and not self.source.allow_external:
+        if self.source.input_file is not None and self.analyzer.backend is Backend.GROQ and not self.source.allow_external:
             raise ValueError(
                 "source.allow_external: reads from a file would leave this machine for an outside API; "
                 "set it to true if you may send them, or use backend aligner or emulator"
@@ -250,8 +233,10 @@ class Config(_Section):
         source = self.source.model_dump(mode="json")
         for paced in ("rate_per_s", "producers", "batch_size", "allow_external"):
             source.pop(paced)  # how fast, not what
+        mutation = source.pop("mutation")
         return {
             **{f"source.{key}": value for key, value in source.items()},
+            **{f"source.mutation.{key}": value for key, value in mutation.items()},
             "run.seed": self.run.seed,
             "analyzer.backend": self.analyzer.backend.value,
             "analyzer.model": self.analyzer.model,

@@ -9,7 +9,7 @@ import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +18,8 @@ from helix_ray.config_yaml import KeyPath, Places, kind_of_value, read_yaml, sho
 from helix_ray.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
+PRESETS = {("source", "mutation", "preset")}
+"""Keys that give the keys beside them their defaults."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -83,6 +85,10 @@ def _apply(data: dict[str, Any], places: Places, override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(source, [f"'{parent}' is not a section"])
         target = child
+    if path in PRESETS:  # what the file says beside it was meant for the file's preset; other overrides stay
+        for beside in [key for key in target if not places.get((*path[:-1], key), "").startswith("--set ")]:
+            del target[beside]
+            places.pop((*path[:-1], beside), None)
     target[last] = value
     for stale in [known for known in places if known[: len(path)] == path]:
         del places[stale]
@@ -168,8 +174,9 @@ def _keys_of(path: KeyPath) -> str:
     if model := _model_at(path):
         return f" with keys {', '.join(model.model_fields)}"
     parent = _model_at(path[:-1])
-    arguments = get_args(parent.model_fields[path[-1]].annotation) if parent and path[-1] in parent.model_fields else ()
-    literal = get_args(arguments[0]) if arguments else ()
+    annotation = parent.model_fields[path[-1]].annotation if parent and path[-1] in parent.model_fields else None
+    mappings = [kind for kind in (annotation, *get_args(annotation)) if get_origin(kind) is dict]  # a mapping, or null
+    literal = get_args(get_args(mappings[0])[0]) if mappings else ()
     return f" with keys {', '.join(literal)}" if literal else ""
 
 

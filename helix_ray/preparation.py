@@ -50,7 +50,7 @@ class Plan:
     @property
     def sends_files_outside(self) -> bool:
         """Reads of a file go to an API that is not on this machine."""
-        return self.config.source.path is not None and self.config.analyzer.backend is Backend.GROQ
+        return self.config.source.input_file is not None and self.config.analyzer.backend is Backend.GROQ
 
 
 def with_ledger(url: Secret, use: Callable[[PostgresLedger], Awaitable[Value]], timeout_s: float = 30.0) -> Value:
@@ -163,7 +163,7 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         changed.append(f"generator version: was {stored.versions.get('generator')}, is {generator_version()}")
     if stored.source_checksum != source.checksum:
         raise InputError(
-            f"{config.source.path}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
+            f"{config.source.input_file}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
             "restore the file, or start a new run"
         )
     if changed and not accept_changes:

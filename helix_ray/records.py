@@ -41,6 +41,9 @@ class Variant(NamedTuple):
     alt: str
     type: str  # SNV | MNV | INS | DEL | DELINS: a function of the alleles
     event: str  # what the generator did: snv | mnv | ins | del | dup | inv | complex
+    length: int | None = None  # changed bases: of the MNV, inserted, deleted; of a DELINS the longer allele's. None: not counted
+    spdi: str | None = None  # contig:start:deleted:inserted, 0-based, over the whole ambiguous region (Holmes 2020, PMC7523648)
+    titv: str | None = None  # ti | tv of an SNV
 
 
 class Read(NamedTuple):
@@ -49,6 +52,9 @@ class Read(NamedTuple):
     ``truth`` is None when unknown (real data) and empty when the read is known to be clean. ``disposition`` is None for a
     read to analyse; otherwise it already names the ending (unplaced, filtered, malformed) that ``reason`` explains, and
     the read passes every stage untouched on its way to its row. ``read_id`` is for people and never reaches a prompt.
+
+    ``errors`` are sequencing errors: a layer of their own, never part of the truth. Truth and errors together, applied to
+    ``ref_seq``, give ``seq`` (N apart, which matches anything).
     """
 
     read_index: int
@@ -64,6 +70,14 @@ class Read(NamedTuple):
     strata: dict[str, float] | None
     disposition: Disposition | None
     reason: str | None
+    source: str = "synthetic"  # synthetic | fasta | fastq | pairs
+    errors: tuple[Variant, ...] | None = None  # None when unknown
+    checksum: int | None = None  # 64 bits over ref_seq, seq and truth, taken where the read was made; None: not taken
+
+
+def record_id(run_id: str, read: Read) -> str:
+    """A read's name among all reads of all runs, stable across restarts and resumes: ``{run}/{source}/{index, 12 digits}``."""
+    return f"{run_id}/{read.source}/{read.read_index:012d}"
 
 
 class ReadBatch(NamedTuple):
@@ -82,6 +96,9 @@ class ReadBatch(NamedTuple):
     strata: list[dict[str, float] | None]
     disposition: list[Disposition | None]
     reason: list[str | None]
+    source: list[str]
+    errors: list[tuple[Variant, ...] | None]
+    checksum: list[int | None]
 
     @classmethod
     def from_rows(cls, rows: list[Read]) -> ReadBatch:
@@ -99,7 +116,7 @@ class ReadBatch(NamedTuple):
 class ScoredVariant(NamedTuple):
     """One row of ``variant_calls``: a truth, a call of the model, or a call of the deterministic baseline."""
 
-    side: str  # truth | call | baseline
+    side: str  # truth | call | baseline | error (of sequencing)
     pos: int
     ref: str
     alt: str

@@ -14,7 +14,20 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports only rooms of lower layers; rooms of one layer do not know each other, except in
 # the first, the last and the driver's layer, which are one room in several files.
 LAYERS = (
-    {"config", "config_file", "config_yaml", "secrets", "records", "errors", "clock", "home", "_rust_gen"},
+    {
+        "config",
+        "config_base",
+        "config_file",
+        "config_yaml",
+        "mutation",
+        "secrets",
+        "records",
+        "errors",
+        "clock",
+        "home",
+        "native",
+        "_rust_gen",
+    },
     {"queueing", "throttle", "analysis", "scoring", "metrics", "supervision"},
     {"sources", "backends", "storage"},
     {"results"},

@@ -140,9 +140,9 @@ async def _ask_models(config: Config, key: Secret, base_url: str | None, offered
 
 def _input(config: Config) -> str:
     facts = check_source(config)
-    if config.source.path is None:
+    if config.source.input_file is None:
         return f"synthetic, seed {config.run.seed}"
-    return f"{config.source.path}: readable, sha256 {str(facts.checksum)[:12]}…"
+    return f"{config.source.input_file}: readable, sha256 {str(facts.checksum)[:12]}…"
 
 
 def _database(config: Config, home: Path, secrets: Secrets) -> str:

@@ -52,7 +52,7 @@ class Terminal:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.sends_files_outside:
             self._console.print(
-                f"Reads of {config.source.path} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
+                f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
                 style="bold red",
             )
         self._say("Starting Ray (5 to 20 s) ...")

@@ -1,8 +1,9 @@
 """What really differs between a read and its reference window: the emulator's own variant caller.
 
 Calls are VCF-like: 1-based positions in the window, an anchor base for insertions and deletions, indels left-aligned as
-far as the neighbouring call allows (Tan, Abecasis & Kang 2015, 10.1093/bioinformatics/btv112). Neighbouring substitutions
-stay single-base calls. Applying all calls to the window rebuilds the read.
+far as the neighbouring call allows (Tan, Abecasis & Kang 2015, 10.1093/bioinformatics/btv112). Adjacent substitutions are one
+call of several bases, and so is an inverted stretch, whose bases agree here and there by chance. Applying all calls to the
+window rebuilds the read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from helix_ray.emulator.wavefront import Operation, align
 
 # Up to this many substitutions never cost more than an insertion and a deletion (4 * 4 <= 2 * (6 + 2)).
 _PLAIN_SUBSTITUTIONS = 4
+_LONGEST_INVERSION = 49  # bases; from 50 on it is a structural variant
+_COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+Edit = tuple[int, str, str]  # 0-based ref index, removed, added
 
 
 class Call(NamedTuple):
@@ -28,7 +33,7 @@ def call_variants(ref: str, read: str) -> list[Call]:
     if len(ref) == len(read):
         places = [i for i, (a, b) in enumerate(zip(ref, read, strict=True)) if a != b]
         if len(places) <= _PLAIN_SUBSTITUTIONS:
-            return [Call(i + 1, ref[i], read[i]) for i in places]
+            return _anchored(ref, _events(ref, [(i, ref[i], read[i]) for i in places]))
     start = _common_prefix(ref, read)
     shorter = min(len(ref), len(read)) - start
     end = _common_prefix(ref[: -shorter - 1 : -1], read[: -shorter - 1 : -1]) if shorter else 0
@@ -42,7 +47,47 @@ def call_variants(ref: str, read: str) -> list[Call]:
             edits = [(start, ref_middle, read_middle)]
         else:
             edits = [(start + at, gone, new) for at, gone, new in _edits(operations, ref_middle, read_middle)]
-    return _anchored(ref, edits)
+    return _anchored(ref, _events(ref, edits))
+
+
+def _events(ref: str, edits: list[Edit]) -> list[Edit]:
+    """The edits with those joined that one event made: adjacent substitutions, and the pieces of an inversion."""
+    joined: list[Edit] = []
+    for edit in edits:
+        at, removed, added = edit
+        if joined and removed and added:
+            last, gone, new = joined[-1]
+            if gone and new and last + len(gone) == at:
+                joined[-1] = (last, gone + removed, new + added)
+                continue
+        joined.append(edit)
+    first = 0
+    while first < len(joined) - 1:
+        for last in range(len(joined) - 1, first, -1):
+            inversion = _inversion(ref, joined[first : last + 1])
+            if inversion is not None:
+                joined[first : last + 1] = [inversion]
+                break
+        first += 1
+    return joined
+
+
+def _inversion(ref: str, edits: list[Edit]) -> Edit | None:
+    """The edits as one, if together they turn a stretch of the window into its reverse complement."""
+    start, end = edits[0][0], edits[-1][0] + len(edits[-1][1])
+    grown = [len(added) - len(removed) for _, removed, added in edits]
+    if end - start > _LONGEST_INVERSION or sum(grown) != 0:
+        return None
+    pieces: list[str] = []
+    done = start
+    for at, removed, added in edits:
+        pieces += [ref[done:at], added]
+        done = at + len(removed)
+    old, new = ref[start:end], "".join(pieces)
+    shared = _common_prefix(old, new)
+    tail = _common_prefix(old[:shared:-1], new[:shared:-1])
+    old, new = old[shared : len(old) - tail], new[shared : len(new) - tail]
+    return (start + shared, old, new) if new == old.translate(_COMPLEMENT)[::-1] else None
 
 
 def _common_prefix(first: str, second: str) -> int:
@@ -52,9 +97,9 @@ def _common_prefix(first: str, second: str) -> int:
     return min(len(first), len(second))
 
 
-def _edits(operations: list[Operation], ref: str, read: str) -> list[tuple[int, str, str]]:
+def _edits(operations: list[Operation], ref: str, read: str) -> list[Edit]:
     """Single-base operations as (0-based ref index, removed, added); the bases of a gap, and gaps that touch, are one edit."""
-    edits: list[tuple[int, str, str]] = []
+    edits: list[Edit] = []
     gap_end: tuple[int, int] | None = None  # where the last gap ended, in both sequences
     for kind, r, q in operations:
         if kind == "X":
@@ -71,7 +116,7 @@ def _edits(operations: list[Operation], ref: str, read: str) -> list[tuple[int, 
     return edits
 
 
-def _anchored(ref: str, edits: list[tuple[int, str, str]]) -> list[Call]:
+def _anchored(ref: str, edits: list[Edit]) -> list[Call]:
     calls: list[Call] = []
     floor = 0  # ref index that the next edit must not be moved across
     if len(edits) > 1:

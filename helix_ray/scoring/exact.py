@@ -24,7 +24,7 @@ def score(truth: Sequence[Variant] | None, calls: Iterable[JudgedCall]) -> list[
     found = {call[:3] for call in calls if call.outcome == "ok"}
     rows = [
         ScoredVariant("truth", pos, ref, alt, kind, event, None, None, "TP" if (pos, ref, alt) in found else "FN", None)
-        for pos, ref, alt, kind, event in truth
+        for pos, ref, alt, kind, event, *_ in truth
     ]
     for call in calls:
         if call.outcome == "ok":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from helix_ray.native import rust
+
 
 class JudgedCall(NamedTuple):
     """A call that was checked against the reference window.
@@ -22,16 +24,7 @@ class JudgedCall(NamedTuple):
 
 def variant_type(ref: str, alt: str) -> str | None:
     """The type as a function of the alleles alone, whatever event made them; None when they are equal."""
-    if len(ref) == 1 == len(alt):
-        return "SNV" if ref != alt else None
-    _, ref, alt = trim(0, ref, alt)
-    if not ref:
-        return "INS" if alt else None
-    if not alt:
-        return "DEL"
-    if len(ref) == len(alt):
-        return "SNV" if len(ref) == 1 else "MNV"
-    return "DELINS"
+    return rust.normalize(ref, 1, ref, alt)[3]
 
 
 def trim(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
@@ -49,24 +42,10 @@ def trim(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
 def normalise(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
     """Left-aligned and parsimonious (Tan, Abecasis & Kang 2015, doi:10.1093/bioinformatics/btv112).
 
-    ``ref`` must be what ``window`` holds at ``pos``, and differ from ``alt``. An indel that reaches the window's first base is
-    anchored on the base after it, as VCF asks.
+    ``ref`` must be what ``window`` holds at ``pos`` (else ValueError), and differ from ``alt``. An indel that reaches the window's
+    first base is anchored on the base after it, as VCF asks. The generator's truth went through the same code.
     """
-    if len(ref) == 1 == len(alt):
-        return pos, ref, alt
-    pos, ref, alt = trim(pos, ref, alt)
-    if ref and alt:
-        return pos, ref, alt
-    gap = ref or alt
-    while pos > 1 and window[pos - 2] == gap[-1]:  # the base before the gap ends it too: the gap can slide one base left
-        gap = gap[-1] + gap[:-1]
-        pos -= 1
-    if pos > 1:
-        anchor = window[pos - 2]
-        pos -= 1
-        return (pos, anchor + gap, anchor) if ref else (pos, anchor, anchor + gap)
-    anchor = window[len(gap) if ref else 0]
-    return (1, gap + anchor, anchor) if ref else (1, anchor, gap + anchor)
+    return rust.normalize(window, pos, ref, alt)[:3]
 
 
 def footprint(pos: int, ref: str, alt: str) -> tuple[int, int]:

@@ -36,14 +36,17 @@ def make_source(config: Config) -> Source:
 def check_source(config: Config) -> SourceFacts:
     """Proves, before anything is started, that reads will come; and what they come from.
 
-    Opens every file, reads the first record and a reference of up to 64 MiB whole, and takes the checksums: some seconds for
-    a large file. InputError says what cannot be used, StartError that the extension is missing.
+    Opens every file, reads the first record and a reference of up to 64 MiB whole (one for synthetic windows of any size), and
+    takes the checksums: some seconds for a large file. InputError says what cannot be used, StartError that the extension is
+    missing.
     """
+    extension.require()
     source = config.source
     if source.kind is SourceKind.SYNTHETIC:
-        first = SyntheticSource(config).block(0)
+        synthetic = SyntheticSource(config)
+        first = synthetic.block(0)
         assert first is not None, "count is at least 1"
-        return SourceFacts(None)
+        return SourceFacts(synthetic.checksum, reference_checksum=synthetic.checksum)
     path, reference = _files(source)
     if reference is None:
         check_pairs(source, path)

@@ -1,64 +1,88 @@
-"""The border to the compiled extension: the one place that imports it and that translates its errors."""
+"""The sources' border to the compiled extension: names for its columns, our errors for its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from helix_ray.errors import InputError, StartError
-
-try:
-    from helix_ray import _rust_gen
-except ImportError as error:
-    _missing: ImportError | None = error
-else:
-    _missing = None
+from helix_ray.errors import InputError
+from helix_ray.native import rust
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """Of one record of a reads file: no read is longer, and a file without line ends must not fill the memory."""
 
-Generated = tuple[list[str], list[str], list[list[tuple[int, str, str, str, str]]], list[bool], list[float], list[int]]
+NativeVariant = tuple[int, str, str, str, str, int, str, str | None]
+"""The fields of `records.Variant`, in its order."""
+
+
+class Generated(NamedTuple):
+    """The columns of `rust.generate`."""
+
+    contig: list[str]
+    ref_start: list[int]
+    strand: list[str]
+    ref_seq: list[str]
+    seq: list[str]
+    qual: list[str | None]
+    truth: list[list[NativeVariant]]
+    errors: list[list[NativeVariant]]
+    identifiable: list[bool]
+    checksum: list[int]
+    gc: list[float]
+    max_homopolymer: list[int]
+    max_str: list[int]
+    min_gap: list[int | None]
 
 
 def require() -> None:
     """StartError when the extension is not there. Nothing ever takes its place."""
-    if _missing is not None:
-        raise StartError(f"the Rust extension is not built: run `make demo` or `pip install .` ({_missing})")
+    version()
 
 
 def version() -> str:
-    require()
-    return str(_rust_gen.GENERATOR_VERSION)
+    return str(rust.GENERATOR_VERSION)
 
 
-def generate(seed: int, config_json: str, start: int, count: int) -> Generated:
-    """Synthetic records as columns; InputError when the mutation model cannot be used."""
-    require()
+def generate(seed: int, config_json: str, start: int, count: int, genome: rust.Genome | None = None) -> Generated:
+    """Synthetic records as columns; InputError when the mutation model, or the genome with it, cannot be used."""
     try:
-        return _rust_gen.generate(seed, config_json, start, count)
+        return Generated._make(rust.generate(seed, config_json, start, count, genome))
     except ValueError as error:
         raise InputError(f"source.mutation: {error}") from None
 
 
-def open_reader(path: Path, kind: str, keep_bases: int) -> _rust_gen.FastxReader:
+def checksum(ref_seq: str, seq: str) -> int:
+    """Of a read whose truth is unknown; 64 bits."""
+    return rust.checksum(ref_seq, seq, None)
+
+
+def open_reader(path: Path, kind: str, keep_bases: int) -> rust.FastxReader:
     require()
     with input_errors():
-        return _rust_gen.FastxReader(path, kind, MAX_RECORD_BYTES, keep_bases)
+        return rust.FastxReader(path, kind, MAX_RECORD_BYTES, keep_bases)
 
 
-def open_placer(reference: Path) -> _rust_gen.Placer:
+def open_placer(reference: Path) -> rust.Placer:
     """Loads a reference and indexes it: takes some 10 bytes of memory and 0.1 microseconds a base."""
     require()
     with input_errors():
-        return _rust_gen.Placer(reference)
+        return rust.Placer(reference)
+
+
+def open_genome(reference: Path) -> rust.Genome:
+    """Loads a reference from which windows are drawn: takes its size in memory, in every process that draws."""
+    require()
+    with input_errors():
+        return rust.Genome(reference)
 
 
 def first_contig(reference: Path) -> None:
     """Reads as much of a reference as shows that it is one."""
     require()
     with input_errors():
-        *_, problems = _rust_gen.FastxReader(reference, "fasta", 2**63, 0).read(1)
+        *_, problems = rust.FastxReader(reference, "fasta", 2**63, 0).read(1)
     if problems[0] is not None:
         raise InputError(f"{reference}: record 1: {problems[0]}")
 
@@ -68,5 +92,5 @@ def input_errors() -> Iterator[None]:
     """Turns the extension's error into ours; its message is whole already."""
     try:
         yield
-    except _rust_gen.InputFileError as error:
+    except rust.InputFileError as error:
         raise InputError(error.args[0]) from None

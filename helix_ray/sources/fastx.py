@@ -83,17 +83,18 @@ class FastxCursor:
         return [self._row(record, _Placed(*place)) for record, place in zip(records, zip(*placed, strict=True), strict=True)]
 
     def _row(self, record: _Record, place: _Placed) -> Read:
+        kind = self._config.kind.value
         read_id = record.name or f"record{record.ordinal + 1}"
         if record.problem is not None:
-            return unanalysed(record.ordinal, read_id, Disposition.MALFORMED, f"line {record.line}: {record.problem}")
+            return unanalysed(record.ordinal, read_id, Disposition.MALFORMED, f"line {record.line}: {record.problem}", source=kind)
         strata = {"length": float(record.length)}
         if record.length > self._config.max_read_length:
-            return unanalysed(record.ordinal, read_id, Disposition.FILTERED, "too_long", strata=strata)
+            return unanalysed(record.ordinal, read_id, Disposition.FILTERED, "too_long", source=kind, strata=strata)
         if place.status != "placed":
             filtered = place.status == "iupac"
             disposition = Disposition.FILTERED if filtered else Disposition.UNPLACED
             reason = "iupac" if filtered else "no_hit" if record.seq else "empty_read"
-            return unanalysed(record.ordinal, read_id, disposition, reason, seq=record.seq, qual=record.qual, strata=strata)
+            return unanalysed(record.ordinal, read_id, disposition, reason, source=kind, seq=record.seq, qual=record.qual, strata=strata)
         low = place.mapping_quality < self._config.min_mapping_quality
         return Read(
             read_index=record.ordinal,
@@ -116,6 +117,8 @@ class FastxCursor:
             },
             disposition=Disposition.FILTERED if low else None,
             reason="low_mapping_quality" if low else None,
+            source=kind,
+            checksum=extension.checksum(place.ref_seq, place.seq),
         )
 
 

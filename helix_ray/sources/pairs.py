@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from itertools import groupby, islice
 from pathlib import Path
 
-from helix_ray.config import SourceConfig
+from helix_ray.config import SourceConfig, SourceKind
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read
+from helix_ray.sources.extension import checksum
 from helix_ray.sources.fastx import malformed
 from helix_ray.sources.files import regular_file
 from helix_ray.sources.rows import unanalysed
@@ -25,6 +26,7 @@ MAX_LINE_BYTES = 1024 * 1024
 SUFFIXES = (".tsv", ".txt", ".jsonl")
 PLAIN = frozenset("ACGTN")
 IUPAC = frozenset("ACGTNURYSWKMBDHV")
+PAIRS = SourceKind.PAIRS.value
 FIELDS = ("id", "window", "read")
 
 
@@ -66,10 +68,10 @@ class PairsCursor:
         except _ProblemError as error:
             if self._config.on_error == "stop":
                 raise malformed(self._path, ordinal, line, str(error)) from None
-            return unanalysed(ordinal, f"record{ordinal + 1}", Disposition.MALFORMED, f"line {line}: {error}")
+            return unanalysed(ordinal, f"record{ordinal + 1}", Disposition.MALFORMED, f"line {line}: {error}", source=PAIRS)
         strata = {"length": float(len(seq))}
         if max(len(window), len(seq)) > self._config.max_read_length:
-            return unanalysed(ordinal, read_id, Disposition.FILTERED, "too_long", strata=strata)
+            return unanalysed(ordinal, read_id, Disposition.FILTERED, "too_long", source=PAIRS, strata=strata)
         strata |= {
             "n_bases": float(seq.count("N")),
             "gc": (window.count("G") + window.count("C")) / len(window),
@@ -77,7 +79,8 @@ class PairsCursor:
         }
         plain = PLAIN.issuperset(window) and PLAIN.issuperset(seq)
         disposition, reason = (None, None) if plain else (Disposition.FILTERED, "iupac")
-        return Read(ordinal, read_id, read_id, 0, "+", window, seq, None, None, None, strata, disposition, reason)
+        row = (ordinal, read_id, read_id, 0, "+", window, seq, None, None, None, strata, disposition, reason)
+        return Read(*row, source=PAIRS, checksum=checksum(window, seq))
 
 
 def _lines(path: Path, header: bool) -> Iterator[tuple[int, bytes]]:

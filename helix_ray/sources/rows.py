@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helix_ray.records import Disposition, Read
+from helix_ray.sources.extension import checksum
 
 
 def unanalysed(
@@ -11,9 +12,11 @@ def unanalysed(
     disposition: Disposition,
     reason: str,
     *,
+    source: str,
     seq: str = "",
     qual: str | None = None,
     strata: dict[str, float] | None = None,
 ) -> Read:
-    """A read without a window."""
-    return Read(read_index, read_id, "", 0, "+", "", seq, qual, None, None, strata, disposition, reason)
+    """A read without a window. ``source`` is the kind of its file."""
+    row = (read_index, read_id, "", 0, "+", "", seq, qual, None, None, strata, disposition, reason)
+    return Read(*row, source=source, checksum=checksum("", seq))

@@ -19,7 +19,7 @@ class Source(Protocol):
 
     @property
     def checksum(self) -> str | None:
-        """Of the input files (as `SourceFacts.checksum`); None for synthetic reads. Reads the files when first asked."""
+        """Of the input files (as `SourceFacts.checksum`); None where there are none. Reads the files when first asked."""
 
     def block(self, index: int) -> ReadBatch | None:
         """Block ``index``; None past the end. InputError when the file cannot be read on."""
@@ -27,10 +27,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What identifies the input of a run. Hexadecimal SHA-256; all None for synthetic reads."""
+    """What identifies the input of a run. Hexadecimal SHA-256; all None for synthetic reads without a reference."""
 
     checksum: str | None
-    """Of everything that decides the reads: the file's own, or, with a reference, that of both."""
+    """Of every file that decides the reads: the one that there is, or that of reads and reference together."""
     path_checksum: str | None = None
     """Of ``source.path`` alone, as sha256sum prints it."""
     reference_checksum: str | None = None

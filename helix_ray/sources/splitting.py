@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from helix_ray.records import ReadBatch
+from helix_ray.records import ReadBatch, Variant
 
 MAX_BYTES = 64 * 1024
 """Ray sends an argument inline, without the object store, below 100 KiB; see `split`."""
 _BATCH_BYTES = 1024  # class names and list frames of a pickled batch
-_ROW_BYTES = 96  # numbers, references and string frames of a row
-_VARIANT_BYTES = 40
+_ROW_BYTES = 128  # numbers, references and string frames of a row
+_VARIANT_BYTES = 64
 
 
 def split(batch: ReadBatch, max_bytes: int = MAX_BYTES) -> list[ReadBatch]:
@@ -34,7 +34,16 @@ def _rows(batch: ReadBatch, start: int, stop: int) -> ReadBatch:
 def _row_bytes(batch: ReadBatch, row: int) -> int:
     """An upper bound on what the row adds to the pickle."""
     sequences = len(batch.ref_seq[row]) + len(batch.seq[row]) + len(batch.qual[row] or "")
-    names = sum(len(text.encode("utf-8", "surrogatepass")) for text in (batch.read_id[row], batch.contig[row], batch.reason[row] or ""))
-    variants = sum(_VARIANT_BYTES + len(v.ref) + len(v.alt) + len(v.type) + len(v.event) for v in batch.truth[row] or ())
+    names = sum(_utf8(text) for text in (batch.read_id[row], batch.contig[row], batch.reason[row] or "", batch.source[row]))
+    variants = sum(map(_variant_bytes, (*(batch.truth[row] or ()), *(batch.errors[row] or ()))))
     strata = sum(len(name) + 16 for name in batch.strata[row] or ())
     return _ROW_BYTES + sequences + names + variants + strata
+
+
+def _variant_bytes(variant: Variant) -> int:
+    alleles = len(variant.ref) + len(variant.alt) + _utf8(variant.spdi or "")
+    return _VARIANT_BYTES + alleles + len(variant.type) + len(variant.event) + len(variant.titv or "")
+
+
+def _utf8(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

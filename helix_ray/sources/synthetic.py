@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from pathlib import Path
+
 from helix_ray.config import Config
 from helix_ray.records import ReadBatch, Variant
 from helix_ray.sources import extension
+from helix_ray.sources.files import regular_file, sha256_of
 
 
 class SyntheticSource:
-    """Read i is a pure function of the seed, ``source.mutation``, the generator's version and i."""
+    """Read i is a pure function of the seed, ``source.mutation``, the generator's version, i and, if set, the reference.
+
+    Its window is made up and a contig of its own, ``hx{i}``; with ``source.reference`` it is drawn from that file, uniformly over
+    all stretches of A, C, G and T.
+    """
 
     def __init__(self, config: Config) -> None:
+        """InputError: the reference is no FASTA file, or holds no window of ``read_length`` bases."""
         extension.require()
-        self.total = config.source.count
-        self._batch_size = config.source.batch_size
+        source = config.source
+        self.total = source.count
+        self._batch_size = source.batch_size
         self._seed = config.run.seed
-        self._mutation = config.source.mutation.model_dump_json()
+        self._mutation = source.mutation.to_generator_json()
+        self._reference = None if source.reference is None else regular_file(Path(source.reference).expanduser())
+        self._genome = None if self._reference is None else extension.open_genome(self._reference)
 
-    @property
-    def checksum(self) -> None:
-        """There is no file."""
-        return
+    @cached_property
+    def checksum(self) -> str | None:
+        """Of the reference; None without one."""
+        return None if self._reference is None else sha256_of(self._reference)
 
     def block(self, index: int) -> ReadBatch | None:
         """Block ``index``, whatever was asked before."""
@@ -30,21 +42,41 @@ class SyntheticSource:
             end = min(end, self.total)
         if start >= end:
             return None
-        windows, seqs, truths, identifiable, gc, homopolymers = extension.generate(self._seed, self._mutation, start, end - start)
         size = end - start
-        names = [f"hx{i}" for i in range(start, end)]
+        made = extension.generate(self._seed, self._mutation, start, size, self._genome)
         return ReadBatch(
             read_index=list(range(start, end)),
-            read_id=names,
-            contig=list(names),  # each window is a contig of its own
-            ref_start=[0] * size,
-            strand=["+"] * size,
-            ref_seq=windows,
-            seq=seqs,
-            qual=[None] * size,
-            truth=[tuple(map(Variant._make, variants)) for variants in truths],
-            identifiable=list(identifiable),
-            strata=[{"gc": g, "max_homopolymer": float(h)} for g, h in zip(gc, homopolymers, strict=True)],
+            read_id=[f"hx{i}" for i in range(start, end)],
+            contig=made.contig,
+            ref_start=made.ref_start,
+            strand=made.strand,
+            ref_seq=made.ref_seq,
+            seq=made.seq,
+            qual=made.qual,
+            truth=[tuple(map(Variant._make, variants)) for variants in made.truth],
+            identifiable=list(made.identifiable),
+            strata=_strata(made),
             disposition=[None] * size,
             reason=[None] * size,
+            source=["synthetic"] * size,
+            errors=[tuple(map(Variant._make, variants)) for variants in made.errors],
+            checksum=list(made.checksum),
         )
+
+
+def _strata(made: extension.Generated) -> list[dict[str, float] | None]:
+    """What results are broken down by; ``min_gap`` only where there are two variants to lie apart."""
+    strata: list[dict[str, float] | None] = []
+    columns = zip(made.gc, made.max_homopolymer, made.max_str, made.truth, made.seq, made.min_gap, strict=True)
+    for gc, homopolymer, repeat, truth, seq, min_gap in columns:
+        row = {
+            "gc": gc,
+            "max_homopolymer": float(homopolymer),
+            "max_str": float(repeat),
+            "n_truth": float(len(truth)),
+            "length": float(len(seq)),
+        }
+        if min_gap is not None:
+            row["min_gap"] = float(min_gap)
+        strata.append(row)
+    return strata

@@ -1,29 +1,32 @@
 //! The Python module `helix_ray._rust_gen`: the one file that knows Python. Its stub is `helix_ray/_rust_gen.pyi`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::files::error::InputError;
 use crate::files::fastx::{Kind, Reader, Rules};
 use crate::files::lines::Lines;
 use crate::files::reference::Reference;
-use crate::generate::{GENERATOR_VERSION, Generator};
-use crate::mutation::Model;
 use crate::place::{Outcome, Placer as CorePlacer};
-use crate::strata::{gc_fraction, max_homopolymer};
-use crate::variant::Variant;
+use crate::simulate::checksum::checksum_of;
+use crate::simulate::columns::{Columns, row};
+use crate::simulate::strata::{gc_fraction, max_homopolymer};
+use crate::simulate::text::fastq;
+use crate::simulate::{GENERATOR_VERSION, Generator, Genome as CoreGenome};
+use crate::variant::normalize::trimmed_edit;
+use crate::variant::{justify, normalize_alleles};
 
 create_exception!(_rust_gen, InputFileError, PyException, "An input file cannot be used: message, fault, record, line.");
 
-/// A variant as Python sees it: pos, ref, alt, type, event.
-type PyVariant = (u32, String, String, &'static str, &'static str);
-/// ref_seq, seq, truth, identifiable, gc, max_homopolymer.
-type SyntheticColumns = (Vec<String>, Vec<String>, Vec<Vec<PyVariant>>, Vec<bool>, Vec<f64>, Vec<u32>);
+/// pos, ref, alt, type, length, spdi, titv.
+type Described = (u32, String, String, &'static str, usize, String, Option<&'static str>);
 /// ordinal, line, name, seq, qual, length, problem.
 type FileColumns = (Vec<u64>, Vec<u64>, Vec<String>, Vec<String>, Vec<Option<String>>, Vec<usize>, Vec<Option<String>>);
 /// status, contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
@@ -51,31 +54,111 @@ fn text(bases: Vec<u8>) -> String {
     String::from_utf8(bases).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
-/// Records start..start+count as columns: ref_seq, seq, truth, identifiable, gc, max_homopolymer.
-#[pyfunction]
-fn generate(py: Python<'_>, seed: u64, config_json: &str, start: u64, count: usize) -> PyResult<SyntheticColumns> {
-    let model = Model::from_json(config_json).map_err(|e| PyValueError::new_err(e.to_string()))?;
+/// The generator that the arguments describe, and the indices of the records asked for.
+fn asked(seed: u64, config_json: &str, start: u64, count: usize, genome: Option<&Genome>) -> PyResult<(Generator, Range<u64>)> {
+    let value_error = |message: String| PyValueError::new_err(message);
+    let generator = Generator::from_json(seed, config_json, genome.map(|g| Arc::clone(&g.0))).map_err(|e| value_error(e.to_string()))?;
     if count > MAX_COUNT {
-        return Err(PyValueError::new_err(format!("count: at most {MAX_COUNT} records a call, found {count}")));
+        return Err(value_error(format!("count: at most {MAX_COUNT} records a call, found {count}")));
     }
-    let end = start.checked_add(count as u64).ok_or_else(|| PyValueError::new_err("start: beyond the last 64-bit index"))?;
-    Ok(py.detach(|| {
-        let generator = Generator::new(seed, model);
-        let mut columns = SyntheticColumns::default();
-        for record in (start..end).map(|index| generator.record(index)) {
-            columns.0.push(text(record.ref_seq));
-            columns.1.push(text(record.seq));
-            columns.2.push(record.truth.into_iter().map(py_variant).collect());
-            columns.3.push(record.identifiable);
-            columns.4.push(record.gc);
-            columns.5.push(record.max_homopolymer);
-        }
-        columns
-    }))
+    let end = start.checked_add(count as u64).ok_or_else(|| value_error("start: beyond the last 64-bit index".into()))?;
+    Ok((generator, start..end))
 }
 
-fn py_variant(v: Variant) -> PyVariant {
-    (v.pos.0, v.reference, v.alt, v.kind.name(), v.event.name())
+/// Records start..start+count as 14 columns.
+#[pyfunction]
+#[pyo3(signature = (seed, config_json, start, count, genome=None))]
+fn generate<'py>(
+    py: Python<'py>,
+    seed: u64,
+    config_json: &str,
+    start: u64,
+    count: usize,
+    genome: Option<&Genome>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let (generator, indices) = asked(seed, config_json, start, count, genome)?;
+    let c = py.detach(|| Columns::of(&generator, indices));
+    let first = (c.contig, c.ref_start, c.strand, c.ref_seq, c.seq, c.qual, c.truth).into_pyobject(py)?;
+    let rest = (c.errors, c.identifiable, c.checksum, c.gc, c.max_homopolymer, c.max_str, c.min_gap).into_pyobject(py)?;
+    PyTuple::new(py, first.iter().chain(rest.iter()).collect::<Vec<_>>())
+}
+
+/// Records start..start+count as FASTQ text.
+#[pyfunction]
+#[pyo3(signature = (seed, config_json, start, count, genome=None))]
+fn generate_fastq<'py>(
+    py: Python<'py>,
+    seed: u64,
+    config_json: &str,
+    start: u64,
+    count: usize,
+    genome: Option<&Genome>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (generator, indices) = asked(seed, config_json, start, count, genome)?;
+    Ok(PyBytes::new(py, &py.detach(|| fastq(&generator, indices))))
+}
+
+/// A reference genome in memory, from which windows are drawn.
+#[pyclass(frozen)]
+struct Genome(Arc<CoreGenome>);
+
+#[pymethods]
+impl Genome {
+    #[new]
+    fn new(py: Python<'_>, reference_path: PathBuf) -> PyResult<Self> {
+        let load = || Reference::load(&reference_path).map(CoreGenome::new);
+        py.detach(load).map(|genome| Self(Arc::new(genome))).map_err(input_error)
+    }
+}
+
+/// 64 bits of window, read and truth (pos, ref, alt).
+#[pyfunction]
+fn checksum(ref_seq: &str, seq: &str, truth: Option<Vec<(u64, String, String)>>) -> u64 {
+    let truth = truth.as_ref().map(|truth| truth.iter().map(|(pos, r, a)| (*pos, r.as_bytes(), a.as_bytes())));
+    checksum_of(ref_seq.as_bytes(), seq.as_bytes(), truth)
+}
+
+/// ValueError unless all are ASCII: positions count bytes, and alleles are cut between them.
+fn ascii(texts: [&str; 3]) -> PyResult<()> {
+    let bad = texts.iter().find(|text| !text.is_ascii());
+    bad.map_or(Ok(()), |text| Err(PyValueError::new_err(format!("not bases: '{text}'"))))
+}
+
+/// The VCF form of alleles: pos, ref, alt, type.
+#[pyfunction]
+#[pyo3(name = "normalize")]
+fn normalize_py<'a>(window: &'a str, pos: u64, r#ref: &'a str, alt: &'a str) -> PyResult<(u64, String, String, Option<&'static str>)> {
+    ascii([window, r#ref, alt])?;
+    let found = normalize_alleles(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes());
+    Ok(match found.map_err(|e| PyValueError::new_err(e.to_string()))? {
+        Some(v) => (v.pos.0.into(), v.reference.to_string(), v.alt.to_string(), Some(v.kind.name())),
+        None => (pos, r#ref.into(), alt.into(), None),
+    })
+}
+
+/// A variant's normal form and what follows from it: pos, ref, alt, type, length, spdi, titv.
+#[pyfunction]
+fn describe(window: &str, pos: u64, r#ref: &str, alt: &str, contig: &str, ref_start: u64) -> PyResult<Described> {
+    ascii([window, r#ref, alt])?;
+    let found = normalize_alleles(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes());
+    let found = found.map_err(|e| PyValueError::new_err(e.to_string()))?.ok_or_else(equal_alleles)?;
+    let (pos, r#ref, alt, kind, _, length, spdi, titv) = row(&found, contig, ref_start, window.as_bytes());
+    Ok((pos, r#ref, alt, kind, length, spdi, titv))
+}
+
+/// The fully-justified form of alleles: start (from 0), deleted, inserted.
+#[pyfunction]
+#[pyo3(name = "justify")]
+fn justify_py(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<(usize, String, String)> {
+    ascii([window, r#ref, alt])?;
+    let edit = trimmed_edit(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes());
+    let edit = edit.map_err(|e| PyValueError::new_err(e.to_string()))?.ok_or_else(equal_alleles)?;
+    let found = justify(window.as_bytes(), &edit);
+    Ok((found.start, found.deleted.to_string(), found.inserted.to_string()))
+}
+
+fn equal_alleles() -> PyErr {
+    PyValueError::new_err("ref and alt are equal: no variant")
 }
 
 /// A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than keep_bases come without their sequence.
@@ -193,5 +276,11 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<FastxReader>()?;
     module.add_class::<LineReader>()?;
     module.add_class::<Placer>()?;
-    module.add_function(wrap_pyfunction!(generate, module)?)
+    module.add_class::<Genome>()?;
+    module.add_function(wrap_pyfunction!(generate, module)?)?;
+    module.add_function(wrap_pyfunction!(generate_fastq, module)?)?;
+    module.add_function(wrap_pyfunction!(checksum, module)?)?;
+    module.add_function(wrap_pyfunction!(normalize_py, module)?)?;
+    module.add_function(wrap_pyfunction!(describe, module)?)?;
+    module.add_function(wrap_pyfunction!(justify_py, module)?)
 }

@@ -31,7 +31,7 @@ def pairs(count: int, seed: int = 1) -> list[tuple[str, str]]:
     for _ in range(count):
         ref = "".join(rng.choices("ACGT", k=100))
         read = list(ref)
-        for place in rng.sample(range(10, 90), 2):
+        for place in rng.sample(range(10, 90, 2), 2):  # neither adjacent nor inverted: two variants
             read[place] = rng.choice("ACGT".replace(read[place], ""))
         made.append((ref, "".join(read)))
     return made

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_ray.config import Config
 from helix_ray.scoring.variants import collide, footprint, normalise, trim, variant_type
+from helix_ray.sources import make_source
 
 
 def apply(window: str, pos: int, ref: str, alt: str) -> str:
@@ -86,3 +88,17 @@ def test_footprints() -> None:
     assert not collide((5, 6), (6, 6))
     assert not collide((6, 6), (6, 8))
     assert not collide((5, 6), (6, 7))
+
+
+def test_alleles_that_the_window_does_not_hold_have_no_normal_form() -> None:
+    with pytest.raises(ValueError, match=r"the window holds 'C' at 2"):
+        normalise(2, "A", "T", "ACGT")
+
+
+def test_truth_is_in_normal_form() -> None:
+    """The generator and the judge of calls normalise by the same code."""
+    block = make_source(Config()).block(0)
+    assert block is not None
+    for read in block.rows():
+        for variant in read.truth or ():
+            assert (*normalise(*variant[:3], read.ref_seq), variant_type(variant.ref, variant.alt)) == variant[:4]

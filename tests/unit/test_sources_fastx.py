@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray import _rust_gen
-from helix_ray.config import Config, MutationConfig
+from helix_ray.config import Config
 from helix_ray.errors import InputError
+from helix_ray.mutation import MutationConfig
+from helix_ray.native import rust
 from helix_ray.records import Disposition, Read
-from helix_ray.sources import check_source, make_source
+from helix_ray.sources import check_source, extension, make_source
 
-MODEL = MutationConfig(read_length=2000, variants_per_read=[1.0]).model_dump_json()
-CONTIGS = _rust_gen.generate(5, MODEL, 0, 2)[0]
-STRANGER = _rust_gen.generate(6, MODEL, 0, 1)[0][0][:150]
+MODEL = MutationConfig(read_length=2000, variants_per_read=[1.0], low_complexity_fraction=0.0).to_generator_json()
+CONTIGS = extension.generate(5, MODEL, 0, 2).ref_seq
+STRANGER = extension.generate(6, MODEL, 0, 1).ref_seq[0][:150]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 
@@ -74,6 +75,7 @@ def test_the_window_is_what_the_read_covers(configure: Callable[..., Config]) ->
     assert (read.read_id, read.contig, read.ref_start, read.strand) == ("r1", "c1", 500, "+")
     assert (read.ref_seq, read.seq, read.qual) == (window, seq, "I" * 150)
     assert (read.truth, read.identifiable, read.disposition, read.reason) == (None, None, None, None)
+    assert (read.source, read.errors, read.checksum) == ("fastq", None, rust.checksum(window, seq, None))
     assert read.strata is not None
     assert {key: read.strata[key] for key in ("length", "clipped", "mapq", "n_bases")} == {
         "length": 150,
@@ -100,7 +102,7 @@ def test_reverse_reads_are_turned_and_soft_clips_cut(configure: Callable[..., Co
 def test_fasta_has_no_qualities(configure: Callable[..., Config]) -> None:
     window = CONTIGS[0][0:120]
     (read,) = read_all(configure("r.fa", f">x\n{window[:60]}\n{window[60:]}\n"))
-    assert (read.seq, read.ref_seq, read.qual) == (window, window, None)
+    assert (read.seq, read.ref_seq, read.qual, read.source) == (window, window, None, "fasta")
 
 
 def test_every_ending_has_its_row(configure: Callable[..., Config]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from helix_ray.config import Config
 from helix_ray.errors import InputError
+from helix_ray.native import rust
 from helix_ray.records import Disposition, Read
 from helix_ray.sources import check_source, make_source
 
@@ -31,6 +32,7 @@ def test_tsv_with_and_without_header(tmp_path: Path, header: str) -> None:
     assert [(row.read_index, row.read_id, row.ref_seq, row.seq) for row in rows] == [(0, "a", "ACGT", "ACGA"), (1, "b", "GGNN", "GG")]
     first = rows[0]
     assert (first.contig, first.ref_start, first.strand, first.qual, first.truth) == ("a", 0, "+", None, None)
+    assert (first.source, first.errors, first.checksum) == ("pairs", None, rust.checksum("ACGT", "ACGA", None))
     assert (first.disposition, first.strata) == (None, {"length": 4.0, "n_bases": 0.0, "gc": 0.5, "max_homopolymer": 1.0})
 
 

@@ -15,6 +15,16 @@ pub enum Topic {
     Positions,
     /// Substituted and inserted bases.
     Alleles,
+    /// Whether the window gets repeats, and which.
+    Complexity,
+    /// The quality of each base.
+    Qualities,
+    /// Which bases are read wrong, and as what.
+    Errors,
+    /// Which bases are not read at all.
+    Unread,
+    /// From which strand the read comes.
+    Strand,
 }
 
 impl Topic {
@@ -24,6 +34,11 @@ impl Topic {
             Self::Types => u64::from_le_bytes(*b"hx.types"),
             Self::Positions => u64::from_le_bytes(*b"hx.posit"),
             Self::Alleles => u64::from_le_bytes(*b"hx.allel"),
+            Self::Complexity => u64::from_le_bytes(*b"hx.compl"),
+            Self::Qualities => u64::from_le_bytes(*b"hx.quali"),
+            Self::Errors => u64::from_le_bytes(*b"hx.error"),
+            Self::Unread => u64::from_le_bytes(*b"hx.unrea"),
+            Self::Strand => u64::from_le_bytes(*b"hx.stran"),
         }
     }
 }
@@ -45,6 +60,12 @@ impl Probability {
     #[must_use]
     pub fn new(fraction: f64) -> Self {
         Self((fraction.clamp(0.0, 1.0) * (1u64 << 53) as f64).round() as u64)
+    }
+
+    /// The threshold, in 0..=2^53.
+    #[must_use]
+    pub const fn threshold(self) -> u64 {
+        self.0
     }
 }
 
@@ -68,12 +89,18 @@ impl Weighted {
         });
         Some(Self(limits.collect()))
     }
+
+    /// The probability of each outcome, in 2^53.
+    pub fn shares(&self) -> impl Iterator<Item = u64> + '_ {
+        let before = std::iter::once(0).chain(self.0.iter().copied());
+        self.0.iter().zip(before).map(|(limit, before)| limit - before)
+    }
 }
 
 /// One topic's stream of random numbers for one record.
 ///
 /// ```
-/// use _rust_gen::rng::{Stream, Topic};
+/// use _rust_gen::simulate::rng::{Stream, Topic};
 /// let mut first = Stream::new(42, 7, Topic::Types);
 /// let mut again = Stream::new(42, 7, Topic::Types);
 /// assert_eq!(first.next_u64(), again.next_u64());
@@ -105,6 +132,26 @@ impl Stream {
         s[2] ^= t;
         s[3] = s[3].rotate_left(45);
         out
+    }
+
+    /// 64 independent bits, each 1 with the given probability.
+    ///
+    /// Compares 64 random fractions with the probability at once, bit by bit from the highest: a lane is decided where its
+    /// bit differs from the probability's, so some seven words decide all 64.
+    #[inline]
+    pub fn mask(&mut self, p: Probability) -> u64 {
+        if p.0 >> 53 != 0 {
+            return u64::MAX;
+        }
+        let (mut ones, mut undecided, mut rest) = (0, u64::MAX, p.0 << 11);
+        while undecided != 0 && rest != 0 {
+            let word = self.next_u64();
+            let bit = ((rest as i64) >> 63) as u64; // all ones or all zeros
+            ones |= undecided & !word & bit;
+            undecided &= !(word ^ bit);
+            rest <<= 1;
+        }
+        ones
     }
 
     /// True with the given probability.
@@ -140,6 +187,21 @@ mod tests {
         // First outputs of xoshiro256++ from the state 1, 2, 3, 4, as in the reference implementation.
         let expected = [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386];
         assert_eq!(expected.map(|_| stream.next_u64()), expected);
+    }
+
+    #[test]
+    fn masks_have_their_probability() {
+        let mut stream = Stream::new(4, 0, Topic::Errors);
+        for p in [0.0, 0.0002, 0.063, 0.41, 0.5, 0.9, 1.0] {
+            let words = 20_000;
+            let mut lanes = [0u32; 64];
+            for _ in 0..words {
+                let mask = stream.mask(Probability::new(p));
+                lanes.iter_mut().enumerate().for_each(|(i, n)| *n += u32::from(mask >> i & 1 == 1));
+            }
+            let sigma = (f64::from(words) * p * (1.0 - p)).sqrt();
+            assert!(lanes.iter().all(|n| (f64::from(*n) - f64::from(words) * p).abs() <= 4.5 * sigma), "{p}: {lanes:?}");
+        }
     }
 
     #[test]

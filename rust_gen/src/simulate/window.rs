@@ -1,0 +1,94 @@
+//! Random reference windows.
+
+use super::rng::{Probability, Stream};
+
+/// How often a base of a window is G or C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GcContent {
+    coarse: u32,
+    exact: Probability,
+}
+
+impl GcContent {
+    /// From a fraction in 0..=1; values outside are clamped.
+    #[must_use]
+    pub fn new(fraction: f64) -> Self {
+        Self { coarse: (fraction.clamp(0.0, 1.0) * f64::from(1u32 << 31)).round() as u32, exact: Probability::new(fraction) }
+    }
+}
+
+/// One base out of 32 random bits: one bit chooses within a pair of bases, the other 31 choose the pair.
+#[must_use]
+pub fn random_base(bits: u32, gc: GcContent) -> u8 {
+    let strong = usize::from(bits >> 1 < gc.coarse);
+    b"ATCG"[strong * 2 + (bits & 1) as usize]
+}
+
+/// Each bit of a byte as a byte of its own, 0 or 1, the lowest first.
+const SPREAD: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            table[byte] |= ((byte as u64 >> bit) & 1) << (8 * bit);
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Replaces the content of `out` by `length` independent bases; G and C are equally frequent, and so are A and T.
+///
+/// 64 bases at a time: one word says which are G or C, one tells the two of a pair apart. In ASCII, T, C and G differ from A
+/// by 0x15, 0x02 and 0x06, so that eight bases come out of three look-ups.
+pub fn random_window(stream: &mut Stream, length: usize, gc: GcContent, out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(length.next_multiple_of(64));
+    while out.len() < length {
+        let strong = stream.mask(gc.exact);
+        let second = stream.next_u64();
+        for byte in 0..8 {
+            let of = |word: u64| SPREAD[(word >> (8 * byte)) as u8 as usize];
+            let bases =
+                (b'A' as u64 * 0x0101_0101_0101_0101) ^ (of(second & !strong) * 0x15) ^ (of(strong) * 0x02) ^ (of(second & strong) * 0x04);
+            out.extend_from_slice(&bases.to_le_bytes());
+        }
+    }
+    out.truncate(length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::rng::Topic;
+
+    #[test]
+    fn gc_is_reached_within_three_sigma() {
+        for gc in [0.1, 0.41, 0.5, 0.9] {
+            let n = 200_000;
+            let mut window = Vec::new();
+            let mut stream = Stream::new(1, 0, Topic::Reference);
+            random_window(&mut stream, n, GcContent::new(gc), &mut window);
+            let inserted = (0..n).map(|_| random_base(stream.next_u64() as u32, GcContent::new(gc))).collect();
+            for bases in [window, inserted] {
+                let count = |base| bases.iter().filter(|b| **b == base).count() as f64;
+                let near = |found: f64, of: f64, p: f64| (found / of - p).abs() < 3.0 * (p * (1.0 - p) / of).sqrt();
+                let (strong, weak) = (count(b'G') + count(b'C'), count(b'A') + count(b'T'));
+                assert_eq!(strong + weak, n as f64);
+                assert!(near(strong, n as f64, gc), "asked {gc}, found {strong}");
+                assert!(near(count(b'G'), strong, 0.5) && near(count(b'A'), weak, 0.5));
+            }
+        }
+    }
+
+    #[test]
+    fn odd_and_zero_lengths_are_exact() {
+        let mut window = b"rest".to_vec();
+        for length in [0, 1, 2, 31, 64, 65] {
+            random_window(&mut Stream::new(1, 0, Topic::Reference), length, GcContent::new(0.5), &mut window);
+            assert_eq!(window.len(), length);
+        }
+    }
+}

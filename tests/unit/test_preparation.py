@@ -1,0 +1,52 @@
+"""What is refused before a run starts or goes on, as far as it needs no database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from helix_ray.config import Config
+from helix_ray.errors import ConfigError, InputError
+from helix_ray.preparation import Plan, prepare_resume
+from helix_ray.secrets import Secrets
+from helix_ray.sources import check_source, generator_version
+from helix_ray.storage.ledger import StoredRun
+
+
+def resume(config: Config, before: Config, checksum: str | None, generator: str) -> Plan:
+    stored = SimpleNamespace(
+        run_id="r1", config=before.model_dump(mode="json"), versions={"generator": generator}, source_checksum=checksum, simulated=False
+    )
+    return prepare_resume(config, Path("home"), Secrets(), cast("StoredRun", stored), accept_changes=False)
+
+
+@pytest.fixture
+def from_reference(tmp_path: Path) -> Config:
+    path = tmp_path / "ref.fa"
+    path.write_text(">chr1\n" + "ACGGTTAGCA" * 40)
+    return Config.model_validate({"source": {"reference": str(path)}})
+
+
+def test_a_reference_that_changed_is_refused(from_reference: Config) -> None:
+    checksum = check_source(from_reference).checksum
+    path = Path(str(from_reference.source.reference))
+    path.write_text(path.read_text().replace("GG", "GC", 1))
+    with pytest.raises(InputError) as caught:
+        resume(from_reference, from_reference, checksum, generator_version())
+    assert str(caught.value).startswith(f"{path}: the file is not the one that run r1 began with (its checksum differs); restore the file")
+
+
+@pytest.mark.parametrize("also_from_reference", [False, True])
+def test_another_generator_or_model_is_refused(from_reference: Config, also_from_reference: bool) -> None:
+    before = from_reference if also_from_reference else Config()
+    model = before.source.mutation.model_copy(update={"n_rate": 0.1})
+    after = before.model_copy(update={"source": before.source.model_copy(update={"mutation": model})})
+    with pytest.raises(ConfigError) as caught:
+        resume(after, before, check_source(before).checksum, "1")
+    changed_model, generator, advice = caught.value.problems
+    assert changed_model == "source.mutation.n_rate: was 0.0, is 0.1"
+    assert generator == "generator version: was 1, is 2"
+    assert advice.startswith("these define the results")
