@@ -7,21 +7,11 @@
 #[forbid(unsafe_code)]
 pub mod align;
 #[forbid(unsafe_code)]
-pub mod error;
-#[forbid(unsafe_code)]
-pub mod fastx;
-#[forbid(unsafe_code)]
-pub mod input;
+pub mod files;
 #[forbid(unsafe_code)]
 pub mod place;
 #[forbid(unsafe_code)]
-pub mod record;
-#[forbid(unsafe_code)]
-pub mod reference;
-#[forbid(unsafe_code)]
 pub mod simulate;
-#[forbid(unsafe_code)]
-pub mod tap;
 #[forbid(unsafe_code)]
 pub mod variant;
 

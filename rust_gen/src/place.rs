@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use minimap2::{Aligner, Built, Mapping, Preset, Strand};
 
-use crate::error::{Fault, InputError};
-use crate::record::is_plain;
-use crate::reference::Reference;
+use crate::files::error::{Fault, InputError};
+use crate::files::record::{ambiguities_to_n, is_plain};
+use crate::files::reference::Reference;
 
 /// Reads up to this length are placed with minimap2's preset `sr`, which its authors made for some 100 to 300 bases and which
 /// allows gaps of 100; longer ones with `map-ont`, which also finds them when they are noisy.
@@ -45,19 +45,24 @@ pub struct Placement {
 /// A reference ready to place reads on.
 pub struct Placer {
     reference: Reference,
+    ambiguous_as_n: bool,
     short: Aligner<Built>,
     /// Built when the first long read comes.
     long: OnceLock<Result<Aligner<Built>, InputError>>,
 }
 
 impl Placer {
-    /// Indexes a reference for short reads.
+    /// Indexes a reference for short reads. With `ambiguous_as_n` the ambiguity codes of reads and of the reference count as
+    /// N; without, a read that has or meets one is [`Outcome::Ambiguous`].
     ///
     /// # Errors
     /// minimap2 cannot index the file.
-    pub fn new(reference: Reference) -> Result<Self, InputError> {
+    pub fn new(mut reference: Reference, ambiguous_as_n: bool) -> Result<Self, InputError> {
         let short = index(&reference, Preset::Sr)?;
-        Ok(Self { reference, short, long: OnceLock::new() })
+        if ambiguous_as_n {
+            reference.contigs.iter_mut().for_each(|contig| ambiguities_to_n(&mut contig.bases));
+        }
+        Ok(Self { reference, ambiguous_as_n, short, long: OnceLock::new() })
     }
 
     /// The reference.
@@ -71,6 +76,12 @@ impl Placer {
     /// # Errors
     /// The reference file was changed while it was loaded.
     pub fn place(&self, read: &[u8]) -> Result<Outcome, InputError> {
+        let masked = self.ambiguous_as_n.then(|| {
+            let mut read = read.to_vec();
+            ambiguities_to_n(&mut read);
+            read
+        });
+        let read = masked.as_deref().unwrap_or(read);
         if !is_plain(read) {
             return Ok(Outcome::Ambiguous);
         }

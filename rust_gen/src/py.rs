@@ -1,5 +1,6 @@
 //! The Python module `helix_ray._rust_gen`: the one file that knows Python. Its stub is `helix_ray/_rust_gen.pyi`.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +12,11 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::align::batch::{self, CallRow};
-use crate::error::InputError;
-use crate::fastx::{Kind, Limits, Reader};
+use crate::files::error::InputError;
+use crate::files::fastx::{Kind, Reader, Rules};
+use crate::files::lines::Lines;
+use crate::files::reference::Reference;
 use crate::place::{Outcome, Placer as CorePlacer};
-use crate::reference::Reference;
 use crate::simulate::checksum::checksum_of;
 use crate::simulate::columns::{Columns, row};
 use crate::simulate::strata::{gc_fraction, max_homopolymer};
@@ -174,10 +176,10 @@ struct FastxReader(Mutex<Reader>);
 #[pymethods]
 impl FastxReader {
     #[new]
-    fn new(py: Python<'_>, path: PathBuf, kind: &str, max_record_bytes: u64, keep_bases: usize) -> PyResult<Self> {
+    fn new(py: Python<'_>, path: PathBuf, kind: &str, max_record_bytes: u64, keep_bases: usize, refuse_mates: bool) -> PyResult<Self> {
         let kind = Kind::from_name(kind).ok_or_else(|| PyValueError::new_err(format!("kind: fasta or fastq, found '{kind}'")))?;
-        let limits = Limits { max_record_bytes, keep_bases };
-        py.detach(|| Reader::open(&path, kind, limits)).map(|reader| Self(Mutex::new(reader))).map_err(input_error)
+        let rules = Rules { max_record_bytes, keep_bases, refuse_mates };
+        py.detach(|| Reader::open(&path, kind, rules)).map(|reader| Self(Mutex::new(reader))).map_err(input_error)
     }
 
     /// The next count records, fewer at the end: ordinal, line, name, seq, qual, length, problem.
@@ -214,6 +216,24 @@ impl FastxReader {
     }
 }
 
+/// A text file, plain or gzip, read line by line.
+#[pyclass(frozen)]
+struct LineReader(Mutex<Lines>);
+
+#[pymethods]
+impl LineReader {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf, max_line_bytes: usize) -> PyResult<Self> {
+        py.detach(|| Lines::open(&path, max_line_bytes)).map(|lines| Self(Mutex::new(lines))).map_err(input_error)
+    }
+
+    /// The next line that is not blank, without its end, and its number; None at the end.
+    fn read(&self, py: Python<'_>) -> PyResult<Option<(u64, Cow<'static, [u8]>)>> {
+        let line = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next_line()).map_err(input_error)?;
+        Ok(line.map(|(number, line)| (number, Cow::Owned(line))))
+    }
+}
+
 /// A reference genome, indexed by minimap2.
 #[pyclass(frozen)]
 struct Placer(CorePlacer);
@@ -221,8 +241,11 @@ struct Placer(CorePlacer);
 #[pymethods]
 impl Placer {
     #[new]
-    fn new(py: Python<'_>, reference_path: PathBuf) -> PyResult<Self> {
-        py.detach(|| Reference::load(&reference_path).and_then(CorePlacer::new)).map(Self).map_err(input_error)
+    #[pyo3(signature = (reference_path, ambiguous_as_n = false))]
+    fn new(py: Python<'_>, reference_path: PathBuf, ambiguous_as_n: bool) -> PyResult<Self> {
+        py.detach(|| Reference::load(&reference_path).and_then(|reference| CorePlacer::new(reference, ambiguous_as_n)))
+            .map(Self)
+            .map_err(input_error)
     }
 
     /// Places reads: status, contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
@@ -259,6 +282,7 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("GENERATOR_VERSION", GENERATOR_VERSION)?;
     module.add("InputFileError", module.py().get_type::<InputFileError>())?;
     module.add_class::<FastxReader>()?;
+    module.add_class::<LineReader>()?;
     module.add_class::<Placer>()?;
     module.add_class::<Genome>()?;
     module.add_function(wrap_pyfunction!(align, module)?)?;

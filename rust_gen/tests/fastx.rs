@@ -4,17 +4,17 @@ mod common;
 
 use std::io::Write;
 
-use _rust_gen::error::{Fault, InputError};
-use _rust_gen::fastx::{Kind, Limits, Reader};
-use _rust_gen::record::Record;
+use _rust_gen::files::error::{Fault, InputError};
+use _rust_gen::files::fastx::{Kind, Reader, Rules};
+use _rust_gen::files::record::Record;
 use common::{Dir, gzip};
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { max_record_bytes: 1 << 20, keep_bases: 1000 };
+const RULES: Rules = Rules { max_record_bytes: 1 << 20, keep_bases: 1000, refuse_mates: true };
 
 fn all(name: &str, content: &[u8], kind: Kind) -> Result<Vec<Record>, InputError> {
     let dir = Dir::new();
-    drain(Reader::open(&dir.file(name, content), kind, LIMITS)?)
+    drain(Reader::open(&dir.file(name, content), kind, RULES)?)
 }
 
 fn drain(mut reader: Reader) -> Result<Vec<Record>, InputError> {
@@ -98,7 +98,7 @@ fn damaged_gzip_is_an_error() {
 #[test]
 fn files_that_cannot_be_used() {
     let dir = Dir::new();
-    let open = |path: &std::path::Path, kind| Reader::open(path, kind, LIMITS).err().expect("an error");
+    let open = |path: &std::path::Path, kind| Reader::open(path, kind, RULES).err().expect("an error");
     assert!(open(&dir.path().join("none.fq"), Kind::Fastq).to_string().ends_with("none.fq: no such file"));
     assert!(open(dir.path(), Kind::Fastq).to_string().contains("is a directory"));
     assert_eq!(open(&dir.file("empty.fq", b""), Kind::Fastq).fault, Fault::Empty);
@@ -107,7 +107,7 @@ fn files_that_cannot_be_used() {
     assert!(open(&dir.file("x.fq", b"@a\nAC\n+\nII\n"), Kind::Fasta).to_string().contains("source.kind: fastq"));
     assert!(open(&dir.file("x.bz2", b"BZh91AY&SY"), Kind::Fastq).to_string().contains("bzip2"));
     assert!(open(&dir.file("x.txt", b"hello"), Kind::Fastq).to_string().contains("begins with 'h'"));
-    assert!(open(std::path::Path::new("/dev/null"), Kind::Fastq).to_string().contains("pipe or a device"));
+    assert!(open(std::path::Path::new("/dev/null"), Kind::Fastq).to_string().contains("is a device"));
 }
 
 #[test]
@@ -166,8 +166,10 @@ fn long_reads_are_counted_not_kept_and_endless_ones_refused() {
 fn errors_are_repeated_not_forgotten() {
     let dir = Dir::new();
     let whole = gzip("@r1\nACGT\n+\nIIII\n".as_bytes());
-    let mut reader = Reader::open(&dir.file("x.fq.gz", &whole[..whole.len() - 4]), Kind::Fastq, LIMITS).unwrap();
+    let mut reader = Reader::open(&dir.file("x.fq.gz", &whole[..whole.len() - 4]), Kind::Fastq, RULES).unwrap();
+    assert!(reader.next_record().unwrap().is_some(), "what came before the damage is read");
     let first = reader.next_record().unwrap_err();
+    assert_eq!((first.record, first.line), (Some(2), Some(5)));
     assert_eq!(reader.next_record().unwrap_err(), first);
 }
 

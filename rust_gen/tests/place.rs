@@ -2,10 +2,10 @@
 
 mod common;
 
+use _rust_gen::files::reference::Reference;
 use _rust_gen::generate::Generator;
 use _rust_gen::mutation::Model;
 use _rust_gen::place::{Outcome, Placement, Placer, SHORT_READ_BASES, reverse_complement};
-use _rust_gen::reference::Reference;
 use common::{Dir, gzip};
 
 const LONG_WINDOWS: &str = r#"{"read_length":2000,"gc_content":0.5,"variants_per_read":[1],"type_weights":{"snv":1},"indel_extend_prob":0.3,"max_indel_length":1,"titv_ratio":2,"min_gap":1,"flank":1}"#;
@@ -23,7 +23,7 @@ fn fasta(contigs: &[(String, Vec<u8>)]) -> String {
 fn placer(contigs: &[(String, Vec<u8>)]) -> Placer {
     let dir = Dir::new();
     let file = dir.file("ref.fa.gz", &gzip(fasta(contigs).as_bytes()));
-    let placer = Placer::new(Reference::load(&file).unwrap()).unwrap();
+    let placer = Placer::new(Reference::load(&file).unwrap(), false).unwrap();
     placer.place(&contigs[0].1[..SHORT_READ_BASES + 1]).unwrap(); // indexes for long reads while the file is there
     placer
 }
@@ -116,6 +116,6 @@ fn a_reference_that_changes_while_it_is_loaded_is_refused() {
     let file = dir.file("r.fa", fasta(&contigs).as_bytes());
     let reference = Reference::load(&file).unwrap();
     dir.file("r.fa", fasta(&contigs[1..]).as_bytes());
-    let error = Placer::new(reference).unwrap().place(&contigs[1].1[..150]).unwrap_err();
+    let error = Placer::new(reference, false).unwrap().place(&contigs[1].1[..150]).unwrap_err();
     assert!(error.to_string().contains("was the file changed meanwhile?"), "{error}");
 }

@@ -74,7 +74,8 @@ mod tests {
         let (window, seq) = (b"ACGTACGTACGTACGTACGT".as_slice(), b"ACGTACGTACGAACGTACGT".as_slice());
         let snv: (u64, &[u8], &[u8]) = (12, b"T", b"A");
         let mut seen = HashSet::new();
-        let truths: [Option<&[_]>; 6] = [None, Some(&[]), Some(&[snv]), Some(&[snv, snv]), Some(&[(13, b"T", b"A")]), Some(&[(12, b"TA", b"")])];
+        let truths: [Option<&[_]>; 6] =
+            [None, Some(&[]), Some(&[snv]), Some(&[snv, snv]), Some(&[(13, b"T", b"A")]), Some(&[(12, b"TA", b"")])];
         for truth in truths {
             assert!(seen.insert(checksum(window, seq, truth)));
             assert!(seen.insert(checksum(seq, window, truth)));

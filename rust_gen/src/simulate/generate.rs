@@ -145,8 +145,7 @@ impl Generator {
         self.model.quality.draw(&mut stream(Topic::Qualities), record.seq.len(), &mut record.qual);
         self.misread(&stream, scratch, record);
         record.reverse = self.model.flip.threshold() > 0 && stream(Topic::Strand).chance(self.model.flip);
-        record.identifiable =
-            spaced(scratch.differences.iter().copied(), record.ref_seq.len(), IDENTIFIABLE_GAP, IDENTIFIABLE_FLANK);
+        record.identifiable = spaced(scratch.differences.iter().copied(), record.ref_seq.len(), IDENTIFIABLE_GAP, IDENTIFIABLE_FLANK);
         record.strata = Strata::of(&record.ref_seq);
         let truth = record.truth.iter().map(|v| (u64::from(v.pos.0), &*v.reference, &*v.alt));
         record.checksum = checksum_of(&record.ref_seq, &record.seq, Some(truth));

@@ -2,7 +2,7 @@
 
 use super::rng::Stream;
 use super::{ConfigError, strata::gc_fraction};
-use crate::reference::{Contig, Reference};
+use crate::files::reference::{Contig, Reference};
 
 /// A reference genome in memory and its stretches of pure A, C, G and T.
 #[derive(Debug)]

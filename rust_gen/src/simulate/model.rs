@@ -150,9 +150,7 @@ impl Model {
                 bases.iter().for_each(|base| inserted.push(other_base(alleles, *base)));
                 Edit { start, deleted: plan.length, inserted }
             }
-            Event::Snv | Event::Complex => {
-                Edit { start, deleted: 1, inserted: [self.substitute(alleles, bases[0])].as_slice().into() }
-            }
+            Event::Snv | Event::Complex => Edit { start, deleted: 1, inserted: [self.substitute(alleles, bases[0])].as_slice().into() },
         }
     }
 

@@ -61,7 +61,12 @@ impl Model {
         let free = window.len() - 2 * self.flank - taken - self.min_gap * plans.len().saturating_sub(1);
         let mut offsets = [0; 8];
         let mut many = Vec::new();
-        let offsets = if plans.len() <= offsets.len() { &mut offsets[..plans.len()] } else { many.resize(plans.len(), 0); &mut many };
+        let offsets = if plans.len() <= offsets.len() {
+            &mut offsets[..plans.len()]
+        } else {
+            many.resize(plans.len(), 0);
+            &mut many
+        };
         (0..attempts).any(|_| {
             sorted_offsets(positions, free, offsets);
             placed.clear();

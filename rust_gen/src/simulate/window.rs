@@ -51,7 +51,8 @@ pub fn random_window(stream: &mut Stream, length: usize, gc: GcContent, out: &mu
         let second = stream.next_u64();
         for byte in 0..8 {
             let of = |word: u64| SPREAD[(word >> (8 * byte)) as u8 as usize];
-            let bases = (b'A' as u64 * 0x0101_0101_0101_0101) ^ (of(second & !strong) * 0x15) ^ (of(strong) * 0x02) ^ (of(second & strong) * 0x04);
+            let bases =
+                (b'A' as u64 * 0x0101_0101_0101_0101) ^ (of(second & !strong) * 0x15) ^ (of(strong) * 0x02) ^ (of(second & strong) * 0x04);
             out.extend_from_slice(&bases.to_le_bytes());
         }
     }

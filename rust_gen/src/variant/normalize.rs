@@ -77,9 +77,7 @@ pub fn trimmed_edit(window: &[u8], pos: u64, reference: &[u8], alt: &[u8]) -> Re
     let start = pos.checked_sub(1).and_then(|start| usize::try_from(start).ok());
     let held = start.and_then(|start| window.get(start..start.checked_add(reference.len())?));
     match (start, held) {
-        (Some(start), Some(held)) if held == reference => {
-            Ok(trim(window, &Edit { start, deleted: reference.len(), inserted: alt.into() }))
-        }
+        (Some(start), Some(held)) if held == reference => Ok(trim(window, &Edit { start, deleted: reference.len(), inserted: alt.into() })),
         (_, held) => Err(NormalizeError::Mismatch { pos, found: held.map(|h| String::from_utf8_lossy(h).into_owned()) }),
     }
 }

@@ -61,6 +61,13 @@ impl InputError {
         self.line = line;
         self
     }
+
+    /// The same error, on a line, counted from 1, of no known record.
+    #[must_use]
+    pub const fn on_line(mut self, line: u64) -> Self {
+        self.line = Some(line);
+        self
+    }
 }
 
 impl fmt::Display for InputError {
@@ -69,7 +76,8 @@ impl fmt::Display for InputError {
         match (self.record, self.line) {
             (Some(record), Some(line)) => write!(f, ": record {record} (line {line})")?,
             (Some(record), None) => write!(f, ": record {record}")?,
-            _ => {}
+            (None, Some(line)) => write!(f, ": line {line}")?,
+            (None, None) => {}
         }
         write!(f, ": {}", self.message)
     }

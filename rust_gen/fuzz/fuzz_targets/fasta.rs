@@ -1,0 +1,8 @@
+//! Any bytes, read as FASTA.
+
+#![no_main]
+
+use _rust_gen::files::fastx::Kind;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| rust_gen_fuzz::check::check(Kind::Fasta, bytes));
