@@ -63,7 +63,7 @@ lint-docker: $(VENV)/.python ## Check the Dockerfile with hadolint
 	@$(BIN)/hadolint Dockerfile
 	$(PHASE) 'hadolint: clean'
 
-bench: $(VENV)/.runtime $(VENV)/.package ## Measure requests and reads per second, and CPU by process (a few minutes)
+bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure requests and reads per second, and CPU by process (a few minutes)
 	@for script in benchmarks/bench_*.py; do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
 
 monitor: $(VENV)/.runtime $(VENV)/.package ## Serve the live page on http://127.0.0.1:8501
@@ -105,7 +105,7 @@ $(VENV)/.package: $(VENV)/.python pyproject.toml $(RUST_SOURCES)
 	@touch $@
 
 $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.python pyproject.toml
-	$(PHASE) 'Packages for make $*: about 20 seconds'
+	$(PHASE) 'Packages for make $*: about 1 minute, most of it compiling pywfa'
 	@$(REQUIREMENTS) $* > $(VENV)/$*.txt
 	@$(PIP) --requirement $(VENV)/$*.txt
 	@touch $@

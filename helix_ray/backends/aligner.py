@@ -1,6 +1,6 @@
 """The deterministic baseline: an exact alignment of a read with its window. No API, no cost.
 
-The costs are a match 0, a mismatch 4, a gap of n bases 6 + 2n (WFA2's defaults); the alignment is optimal under them and of
+The costs are a match 0, a mismatch 4, a gap of n bases 6 + 2n (WFA2's defaults); the alignment is optimal under them, and of
 several optimal ones it is always the same. An N is a base that was not read: it differs from nothing. How differences become
 calls is documented in ``rust_gen/src/align/calls.rs``.
 """
@@ -10,18 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from helix_ray.errors import StartError
-
-try:
-    from helix_ray import _rust_gen
-except ImportError as error:
-    _missing: ImportError | None = error
-else:
-    _missing = None
+from helix_ray.native import rust
 
 
 class Call(NamedTuple):
-    """A difference in VCF form: left-aligned, parsimonious. A NamedTuple of plain values."""
+    """A difference in VCF form: left-aligned and parsimonious wherever that leaves it apart from its neighbours."""
 
     pos: int  # 1-based in the window
     ref: str
@@ -32,17 +25,17 @@ class Call(NamedTuple):
 class Alignment(NamedTuple):
     """What the baseline says of a read."""
 
-    score: int  # cost of the optimal alignment; 0: nothing differs but Ns
+    score: int  # cost of the optimal alignment, at least 0; at 0 nothing differs but Ns
     calls: list[Call]  # sorted, without overlap; applied to the window they give the read, but for its Ns
 
 
 def align(ref_seqs: Sequence[str], seqs: Sequence[str]) -> list[Alignment]:
-    """Each read against its window. Microseconds a pair; other threads run meanwhile.
+    """Each read against its window: microseconds a pair, while other threads run.
 
-    An empty window or read has no calls: there is nothing to anchor a variant on. ValueError: sequences of different
-    lengths, or anything but upper-case IUPAC codes. StartError: the extension is not built.
+    An empty window or read has no calls: there is nothing to anchor a variant on. ValueError: columns of different lengths,
+    or anything but upper-case IUPAC codes. StartError: the extension is not built.
     """
-    scores, calls = _align(list(ref_seqs), list(seqs))
+    scores, calls = rust.align(list(ref_seqs), list(seqs))
     return [Alignment(score, [Call(*call) for call in found]) for score, found in zip(scores, calls, strict=True)]
 
 
@@ -50,11 +43,5 @@ def align_calls(ref_seq: str, seq: str) -> list[tuple[int, str, str]]:
     """(pos, ref, alt) of every difference of one read; as `align`."""
     if ref_seq == seq:
         return []
-    _, (calls,) = _align([ref_seq], [seq])
+    _, (calls,) = rust.align([ref_seq], [seq])
     return [(pos, ref, alt) for pos, ref, alt, _ in calls]
-
-
-def _align(ref_seqs: list[str], seqs: list[str]) -> tuple[list[int], list[list[tuple[int, str, str, str]]]]:
-    if _missing is not None:
-        raise StartError(f"the Rust extension is not built: run `make demo` or `pip install .` ({_missing})")
-    return _rust_gen.align(ref_seqs, seqs)

@@ -36,6 +36,16 @@ fn optimal_score(window: &[u8], read: &[u8]) -> u32 {
     best[n][m]
 }
 
+fn complement(base: u8) -> u8 {
+    match base {
+        b'A' => b'T',
+        b'C' => b'G',
+        b'G' => b'C',
+        b'T' => b'A',
+        other => other,
+    }
+}
+
 fn matches_all(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| matching(*a, *b))
 }
@@ -51,11 +61,17 @@ fn bases(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A window and a read made from it by a few cuts, insertions and substitutions, or one that has nothing to do with it.
+/// A window and a read made from it by a few cuts, insertions, substitutions and at times an inversion, or one that has
+/// nothing to do with it.
 fn pair() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), 0usize..5, bases(0..5)), 0..6);
-    let related = (bases(0..80), edits).prop_map(|(window, edits)| {
+    let inversion = (any::<prop::sample::Index>(), prop_oneof![Just(0usize), 4usize..13]);
+    let related = (bases(0..80), inversion, edits).prop_map(|(window, (at, inverted), edits)| {
         let mut read = window.clone();
+        let start = at.index(read.len() + 1);
+        let end = (start + inverted).min(read.len());
+        read[start..end].reverse();
+        read[start..end].iter_mut().for_each(|base| *base = complement(*base));
         for (at, deleted, inserted) in edits {
             let start = at.index(read.len() + 1);
             let end = (start + deleted).min(read.len());
@@ -67,7 +83,7 @@ fn pair() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_score_is_optimal_and_symmetric((window, read) in pair()) {

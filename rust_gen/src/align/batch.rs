@@ -24,7 +24,9 @@ pub fn align<T: AsRef<str>>(windows: &[T], reads: &[T]) -> Result<(Vec<u32>, Vec
         let window = bases(window, "windows", index)?;
         let read = bases(read, "reads", index)?;
         let alignment = aligner.align(window, read);
-        let row = |call: crate::variant::Variant| (call.pos.0, call.reference.to_string(), call.alt.to_string(), call.kind.name());
+        let row = |call: crate::variant::Variant| {
+            (call.pos.0, call.reference.as_str().to_owned(), call.alt.as_str().to_owned(), call.kind.name())
+        };
         Ok((alignment.score, calls(window, read, &alignment).into_iter().map(row).collect()))
     };
     windows.iter().zip(reads).enumerate().map(of_pair).collect()

@@ -73,7 +73,6 @@ mod tests {
 
     #[test]
     fn one_that_aligns_with_gaps_is_whole() {
-        // GAAAAAAAA -> TTTTTTTTC would be nine mismatches (36); beside T's that is an insertion and a deletion (48): no.
         // AACTTAAC -> GTTAAGTT: with gaps 20, without 24.
         let blocks = Aligner::default().align(b"CCATGCAGAACTTAACGCTGACCAGG", b"CCATGCAGGTTAAGTTGCTGACCAGG");
         assert!(blocks.blocks.iter().any(|block| block.window.len() != block.read.len()), "{blocks:?}");
@@ -95,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_longest_is_taken() {
-        // CATG within ACCATGGA would be one by itself.
+        // Whatever lies symmetrically within ACTAGTGA -> TCACTAGT is inverted as well.
         assert_eq!(found("GGTTCAACTAGTGATTCGAG", "GGTTCATCACTAGTTTCGAG"), Some((6, 8, "TCACTAGT".into())));
     }
 }

@@ -9,16 +9,20 @@ use super::pair::Pair;
 const MISMATCH: usize = super::MISMATCH as usize / 2;
 const OPEN: usize = (super::GAP_OPEN + super::GAP_EXTEND) as usize / 2;
 const RING: usize = OPEN + 1;
-/// Nothing reaches this diagonal. Far enough from the end of the type that steps from it stay below 0.
+/// Nothing reaches this diagonal; nor does anything below 0, which is what steps from here come to.
 const NOTHING: i32 = i32::MIN / 2;
 /// Diagonals of `NOTHING` on either side: wavefront s looks at s - `OPEN` at most one diagonal beyond its own range, which
 /// is at most `OPEN` wider on either side.
 const MARGIN: i32 = OPEN as i32 + 1;
 
-/// How the best alignment came to a cell, for each of the three states that it can be in there. The steps to choose from
-/// are those of the step in `of`; ties go to the first of: deletion, insertion, mismatch.
+/// How the best alignments that end in a cell came there, as bits. A step that is not set lost to another one.
 #[derive(Clone, Copy)]
 pub struct Steps(u8);
+
+const INSERTED: u8 = 1;
+const DELETED: u8 = 2;
+const LONGER_INSERTION: u8 = 4;
+const LONGER_DELETION: u8 = 8;
 
 /// The last step into a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,18 +33,20 @@ pub enum Step {
 }
 
 impl Steps {
-    /// The last step of the best alignment that ends here.
+    /// The last step of the best alignment that ends here; of equally good ones a deletion, then an insertion.
     pub fn last(self) -> Step {
-        match self.0 & 3 {
-            0 => Step::Mismatch,
-            1 => Step::Insertion,
-            _ => Step::Deletion,
+        if self.0 & DELETED != 0 {
+            Step::Deletion
+        } else if self.0 & INSERTED != 0 {
+            Step::Insertion
+        } else {
+            Step::Mismatch
         }
     }
 
-    /// Whether the gap that ends here is longer than one base.
+    /// Whether the best gap that ends here is longer than one base; so it is if that is equally good.
     pub fn continues(self, gap: Step) -> bool {
-        self.0 & if gap == Step::Insertion { 4 } else { 8 } != 0
+        self.0 & if gap == Step::Insertion { LONGER_INSERTION } else { LONGER_DELETION } != 0
     }
 }
 
@@ -115,6 +121,7 @@ impl Front {
     pub fn advance<const WILD: bool>(&mut self, pair: &Pair, steps: &mut Vec<Steps>) {
         let (lowest, highest) = self.next_range(pair);
         let (n, m) = pair.lengths();
+        let (n, m) = (n as i32, m as i32);
         self.half_score += 1;
         let score = self.half_score;
         let width = (highest - lowest + 1) as usize;
@@ -125,32 +132,32 @@ impl Front {
         for row in [&mut best, &mut insertion, &mut deletion] {
             row.clear(lowest, highest);
         }
-        {
-            let opened = &self.best[(score + RING - OPEN) % RING];
-            let (opened_insertion, opened_deletion) = (opened.from(lowest - 1, width), opened.from(lowest + 1, width));
-            let longer_insertion = self.insertion[(score + 1) % 2].from(lowest - 1, width);
-            let longer_deletion = self.deletion[(score + 1) % 2].from(lowest + 1, width);
-            let mismatched = self.best[(score + RING - MISMATCH) % RING].from(lowest, width);
-            let (best, insertion, deletion) = (best.own(width), insertion.own(width), deletion.own(width));
-            for i in 0..width {
-                let diagonal = lowest + i as i32;
-                let limit = (m as i32).min(n as i32 + diagonal);
-                let within = |reached: i32| if reached > limit { NOTHING } else { reached };
-                let inserted = within(opened_insertion[i].max(longer_insertion[i]) + 1);
-                let deleted = within(opened_deletion[i].max(longer_deletion[i]));
-                let replaced = within(mismatched[i] + 1);
-                let reached = replaced.max(inserted).max(deleted);
-                let last = if reached == deleted { 2 } else { u8::from(reached == inserted) };
-                let continues =
-                    u8::from(longer_insertion[i] >= opened_insertion[i]) << 2 | u8::from(longer_deletion[i] >= opened_deletion[i]) << 3;
-                steps.push(Steps(last | continues));
-                insertion[i] = inserted;
-                deletion[i] = deleted;
-                best[i] = if reached < 0 {
-                    NOTHING
-                } else {
-                    reached + pair.matches::<WILD>((reached - diagonal) as usize, reached as usize) as i32
-                };
+        let opened = &self.best[(score + RING - OPEN) % RING];
+        let (opened_insertion, opened_deletion) = (opened.from(lowest - 1, width), opened.from(lowest + 1, width));
+        let longer_insertion = self.insertion[(score + 1) % 2].from(lowest - 1, width);
+        let longer_deletion = self.deletion[(score + 1) % 2].from(lowest + 1, width);
+        let mismatched = self.best[(score + RING - MISMATCH) % RING].from(lowest, width);
+        let (best_own, insertion_own, deletion_own) = (best.own(width), insertion.own(width), deletion.own(width));
+        let done = steps.len();
+        steps.resize(done + width, Steps(0));
+        let steps = &mut steps[done..];
+        for i in 0..width {
+            let limit = m.min(n + lowest + i as i32);
+            let within = |reached: i32| if reached > limit { NOTHING } else { reached };
+            let inserted = within(opened_insertion[i].max(longer_insertion[i]) + 1);
+            let deleted = within(opened_deletion[i].max(longer_deletion[i]));
+            let reached = within(mismatched[i] + 1).max(inserted).max(deleted);
+            (best_own[i], insertion_own[i], deletion_own[i]) = (reached, inserted, deleted);
+            let bit = |bit: u8, set: bool| if set { bit } else { 0 };
+            let last = bit(INSERTED, reached == inserted) | bit(DELETED, reached == deleted);
+            let longer_i = bit(LONGER_INSERTION, longer_insertion[i] >= opened_insertion[i]);
+            let longer_d = bit(LONGER_DELETION, longer_deletion[i] >= opened_deletion[i]);
+            steps[i] = Steps(last | longer_i | longer_d);
+        }
+        // A loop of its own: the one above becomes vector instructions, this one cannot.
+        for (diagonal, reached) in (lowest..).zip(best_own) {
+            if *reached >= 0 {
+                *reached += pair.matches::<WILD>((*reached - diagonal) as usize, *reached as usize) as i32;
             }
         }
         self.best[score % RING] = best;

@@ -1,0 +1,12 @@
+"""The baseline's scores are those of WFA2 and of parasail; 20,000 pairs in benchmarks/check_aligner.py."""
+
+from __future__ import annotations
+
+import pytest
+from aligner_pairs import KINDS, of_kind
+from check_aligner import differing
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_score_differs(kind: str) -> None:
+    assert differing(of_kind(kind, 500, seed=2)) == {"WFA2": 0, "parasail": 0}
