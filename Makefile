@@ -25,7 +25,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra lint lint-docker bench monitor live-check clean tools
+.PHONY: help demo test test-all test-extra fuzz lint lint-docker bench monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,20 @@ test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` onl
 
 $(VENV)/.tested: $(TESTED)
 	@$(MAKE) test
+
+# What cargo-fuzz passes, without the address sanitizer: no code of ours is unsafe, so stable Rust will do. Needs a C++ compiler.
+COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+MINUTES := 10
+
+fuzz: ## Fuzz the FASTA and the FASTQ parser with libFuzzer, MINUTES=10 each; needs c++
+	@cd rust_gen/fuzz && RUSTFLAGS='$(COVERAGE)' $(CARGO) build --locked --release --target $(HOST)
+	@cd rust_gen/fuzz && for format in fasta fastq; do \
+		printf '==> %s: $(MINUTES) minutes\n' "$$format"; mkdir -p corpus/$$format artifacts/$$format; \
+		target/$(HOST)/release/$$format corpus/$$format ../tests/specimens/$$format -max_total_time=$$((60 * $(MINUTES))) \
+			-max_len=4096 -rss_limit_mb=512 -timeout=10 -artifact_prefix=artifacts/$$format/ -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
 
 lint: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/.lint ## Check style, types and formatting of Python and Rust (about 2 minutes)
 	$(PHASE) 'ruff, mypy, cargo fmt, clippy: about 2 minutes'

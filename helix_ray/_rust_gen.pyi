@@ -90,7 +90,9 @@ def align(windows: list[str], reads: list[str]) -> tuple[list[int], list[list[tu
 class FastxReader:
     """A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than ``keep_bases`` come without their sequence."""
 
-    def __new__(cls, path: str | PathLike[str], kind: str, max_record_bytes: int, keep_bases: int) -> FastxReader: ...
+    def __new__(cls, path: str | PathLike[str], kind: str, max_record_bytes: int, keep_bases: int, refuse_mates: bool) -> FastxReader:
+        """Opens it and looks at its beginning. ``refuse_mates``: mates of pairs that follow each other are an error."""
+
     def read(self, count: int) -> tuple[list[int], list[int], list[str], list[str], list[str | None], list[int], list[str | None]]:
         """The next ``count`` records, fewer at the end: ordinal, line, name, seq, qual, length, problem (None: well-formed)."""
 
@@ -98,10 +100,20 @@ class FastxReader:
         """Passes over the next ``count`` records; returns how many there were."""
 
 @final
+class LineReader:
+    """A text file, plain or gzip, read line by line."""
+
+    def __new__(cls, path: str | PathLike[str], max_line_bytes: int) -> LineReader: ...
+    def read(self) -> tuple[int, bytes] | None:
+        """The next line that is not blank, without its end, and its number from 1; None at the end."""
+
+@final
 class Placer:
     """A reference genome in memory, indexed by minimap2."""
 
-    def __new__(cls, reference_path: str | PathLike[str]) -> Placer: ...
+    def __new__(cls, reference_path: str | PathLike[str], ambiguous_as_n: bool) -> Placer:
+        """``ambiguous_as_n``: ambiguity codes of the reads and of the reference count as N; without, they give ``iupac``."""
+
     def place(
         self, seqs: list[str]
     ) -> tuple[

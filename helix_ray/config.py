@@ -16,6 +16,8 @@ from pydantic import Field, model_validator
 from helix_ray.config_base import FilePath, Fraction, PositiveFloat, PositiveInt, Section
 from helix_ray.mutation import MutationConfig
 
+ONE_FILE = "mates are not paired, each read is analysed by itself: run each file by itself"
+
 
 class SourceKind(StrEnum):
     SYNTHETIC = "synthetic"
@@ -49,6 +51,7 @@ class SourceConfig(Section):
     reference: FilePath | None = None
     min_mapping_quality: Annotated[int, Field(ge=0, le=60)] = 20
     max_read_length: Annotated[int, Field(ge=30, le=10000)] = 1000
+    iupac: Literal["filter", "n"] = "filter"
     mutation: MutationConfig = MutationConfig()
 
     @model_validator(mode="before")
@@ -57,6 +60,9 @@ class SourceConfig(Section):
         """Written into the model, so that a stored configuration reads back as it was."""
         if not isinstance(data, dict):
             return data
+        if isinstance(paths := data.get("path"), list | tuple):
+            # ValueError: of pydantic's own kind, so that it is told like every other wrong value.
+            raise ValueError(f"path: a run reads one file, found a list of {len(paths)}; {ONE_FILE}")  # noqa: TRY004
         if data.get("kind", SourceKind.SYNTHETIC) != SourceKind.SYNTHETIC:
             return {"producers": 1, **data}
         mutation = data.get("mutation", {})

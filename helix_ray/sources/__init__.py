@@ -29,7 +29,7 @@ def make_source(config: Config) -> Source:
     if reference is None:
         return ForwardSource(path, None, source.batch_size, source.count, partial(PairsCursor, source, path))
     regular_file(path)
-    placer = extension.open_placer(reference)
+    placer = extension.open_placer(reference, ambiguous_as_n=source.iupac == "n")
     return ForwardSource(path, reference, source.batch_size, source.count, partial(FastxCursor, source, path, placer))
 
 
@@ -48,6 +48,7 @@ def check_source(config: Config) -> SourceFacts:
         assert first is not None, "count is at least 1"
         return SourceFacts(synthetic.checksum, reference_checksum=synthetic.checksum)
     path, reference = _files(source)
+    regular_file(path)
     if reference is None:
         check_pairs(source, path)
     else:

@@ -10,8 +10,23 @@ from typing import NamedTuple
 from helix_ray.errors import InputError
 from helix_ray.native import rust
 
-MAX_RECORD_BYTES = 64 * 1024 * 1024
-"""Of one record of a reads file: no read is longer, and a file without line ends must not fill the memory."""
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""Of one record of a reads file: twice the longest nanopore reads, and little enough to be held in memory several times."""
+MAX_CONTIG_BYTES = 2**32
+"""Of one contig of a reference, as `files/reference.rs` has it."""
+
+
+class Record(NamedTuple):
+    """A row of `rust.FastxReader.read`."""
+
+    ordinal: int  # from 0
+    line: int  # of its header, from 1
+    name: str
+    seq: str
+    qual: str | None
+    length: int
+    problem: str | None
+
 
 NativeVariant = tuple[int, str, str, str, str, int, str, str | None]
 """The fields of `records.Variant`, in its order."""
@@ -58,17 +73,31 @@ def checksum(ref_seq: str, seq: str) -> int:
     return rust.checksum(ref_seq, seq, None)
 
 
-def open_reader(path: Path, kind: str, keep_bases: int, max_record_bytes: int = MAX_RECORD_BYTES) -> rust.FastxReader:
+def open_reader(path: Path, kind: str, keep_bases: int, *, refuse_mates: bool = True) -> rust.FastxReader:
     require()
     with input_errors():
-        return rust.FastxReader(path, kind, max_record_bytes, keep_bases)
+        return rust.FastxReader(path, kind, MAX_RECORD_BYTES, keep_bases, refuse_mates)
 
 
-def open_placer(reference: Path) -> rust.Placer:
+def open_contigs(reference: Path, keep_bases: int) -> rust.FastxReader:
+    """The contigs of a reference one by one, however long; only the lengths of those above ``keep_bases``."""
+    require()
+    with input_errors():
+        return rust.FastxReader(reference, "fasta", 2**63, keep_bases, False)
+
+
+def open_lines(path: Path, max_line_bytes: int) -> rust.LineReader:
+    """A text file, plain or gzip, line by line."""
+    require()
+    with input_errors():
+        return rust.LineReader(path, max_line_bytes)
+
+
+def open_placer(reference: Path, *, ambiguous_as_n: bool = False) -> rust.Placer:
     """Loads a reference and indexes it: takes some 10 bytes of memory and 0.1 microseconds a base."""
     require()
     with input_errors():
-        return rust.Placer(reference)
+        return rust.Placer(reference, ambiguous_as_n)
 
 
 def open_genome(reference: Path) -> rust.Genome:
@@ -82,7 +111,7 @@ def first_contig(reference: Path) -> None:
     """Reads as much of a reference as shows that it is one."""
     require()
     with input_errors():
-        *_, problems = rust.FastxReader(reference, "fasta", 2**63, 0).read(1)
+        *_, problems = rust.FastxReader(reference, "fasta", MAX_CONTIG_BYTES, 0, False).read(1)
     if problems[0] is not None:
         raise InputError(f"{reference}: record 1: {problems[0]}")
 

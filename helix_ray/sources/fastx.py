@@ -7,7 +7,8 @@ was not called is no difference. Every record has its row; the endings before an
     malformed   the parser's words       the record breaks the format (with ``source.on_error: skip``)
     unplaced    no_hit | empty_read      minimap2 finds no place
     filtered    too_long                 more than ``source.max_read_length`` bases; the sequence is not kept
-                iupac                    the read or its window holds a code other than A, C, G, T, N
+                iupac                    the read or its window holds a code other than A, C, G, T, N; with
+                                         ``source.iupac: n`` ambiguity codes become N, and only U is left to filter
                 low_mapping_quality      below ``source.min_mapping_quality``
 """
 
@@ -29,17 +30,8 @@ if TYPE_CHECKING:
 SMALL_REFERENCE_BYTES = 64 * 1024 * 1024
 """Up to this size the check before the start loads the reference whole; above it, the first contig."""
 
-
-class _Record(NamedTuple):
-    """A row of `FastxReader.read`."""
-
-    ordinal: int  # from 0
-    line: int
-    name: str
-    seq: str
-    qual: str | None
-    length: int
-    problem: str | None
+RECORDS_CHECKED = 5
+"""Before the start: two pairs of mates and the end behind them."""
 
 
 class _Placed(NamedTuple):
@@ -74,7 +66,7 @@ class FastxCursor:
     def read(self, count: int) -> list[Read]:
         """Reads and places. InputError: a damaged file, or with ``on_error: stop`` a malformed record."""
         with extension.input_errors():
-            records = [_Record(*row) for row in zip(*self._reader.read(count), strict=True)]
+            records = [extension.Record(*row) for row in zip(*self._reader.read(count), strict=True)]
         for record in records:
             if record.problem is not None and self._config.on_error == "stop":
                 raise malformed(self._path, record.ordinal, record.line, record.problem)
@@ -82,7 +74,7 @@ class FastxCursor:
             placed = self._placer.place([record.seq for record in records])
         return [self._row(record, _Placed(*place)) for record, place in zip(records, zip(*placed, strict=True), strict=True)]
 
-    def _row(self, record: _Record, place: _Placed) -> Read:
+    def _row(self, record: extension.Record, place: _Placed) -> Read:
         kind = self._config.kind.value
         read_id = record.name or f"record{record.ordinal + 1}"
         if record.problem is not None:
@@ -138,12 +130,12 @@ def malformed(path: Path, ordinal: int, line: int, problem: str) -> InputError:
 
 
 def check_fastx(config: SourceConfig, path: Path, reference: Path) -> None:
-    """What can be known cheaply: both files open, the first record is one, the reference is usable."""
+    """What can be known cheaply: both files open, the first records are single reads, the reference is usable."""
     reader = extension.open_reader(path, config.kind.value, config.max_read_length)
     with extension.input_errors():
-        first = next(_Record(*row) for row in zip(*reader.read(1), strict=True))  # the reader saw a header
-    if first.problem is not None and config.on_error == "stop":
-        raise malformed(path, first.ordinal, first.line, first.problem)
+        records = [extension.Record(*row) for row in zip(*reader.read(RECORDS_CHECKED), strict=True)]
+    if records and records[0].problem is not None and config.on_error == "stop":
+        raise malformed(path, records[0].ordinal, records[0].line, records[0].problem)
     if regular_file(reference).stat().st_size <= SMALL_REFERENCE_BYTES:
         extension.open_placer(reference)
     else:

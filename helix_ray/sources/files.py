@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import stat
 from pathlib import Path
 
+from helix_ray.config import ONE_FILE
 from helix_ray.errors import InputError
 from helix_ray.sources.source import SourceFacts
 
 
 def regular_file(path: Path) -> Path:
-    """``path``, if it is a readable file with something in it. Does not open pipes, which would wait for a writer."""
+    """``path``, if it is a file with something in it. Does not open it: to open a pipe is to wait for its writer."""
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a directory; name one file")
-        size = path.stat().st_size
-        if not path.is_file():
-            raise InputError(f"{path}: is a pipe or a device; reads are addressed by their number, so a regular file is needed")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        facts = path.stat()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if size == 0:
+        raise InputError(f"{path}: {_cannot_open(path, error)}") from None
+    if stat.S_ISDIR(facts.st_mode):
+        raise InputError(f"{path}: is a directory; name one file")
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a pipe" if stat.S_ISFIFO(facts.st_mode) else "a socket" if stat.S_ISSOCK(facts.st_mode) else "a device"
+        raise InputError(f"{path}: is {kind}; reads are addressed by their number, so a regular file is needed: write the data to one")
+    if facts.st_size == 0:
         raise InputError(f"{path}: is empty")
     return path
+
+
+def _cannot_open(path: Path, error: OSError) -> str:
+    """What `files/input.rs` says, and, where a path may have been meant to be several, what to do."""
+    if isinstance(error, PermissionError):
+        return "cannot be read: permission denied; chmod it, or run as its owner"
+    if not isinstance(error, FileNotFoundError):
+        return f"cannot be read: {error.strerror}"
+    if path.is_symlink():
+        return "is a symbolic link to a file that does not exist"
+    parts = [part for part in re.split(r"[,;:\s]+", str(path)) if part]
+    if len(parts) > 1 and all(Path(part).exists() for part in parts):
+        return f"names {len(parts)} files, but a run reads one; {ONE_FILE}"
+    if re.search(r"[*?\[]", str(path)):
+        return "no such file; patterns are not expanded: name one file"
+    return "no such file"
 
 
 def sha256_of(path: Path) -> str:
@@ -32,7 +50,7 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: {_cannot_open(path, error)}") from None
 
 
 def facts_of(path: Path, reference: Path | None) -> SourceFacts:

@@ -241,7 +241,6 @@ struct Placer(CorePlacer);
 #[pymethods]
 impl Placer {
     #[new]
-    #[pyo3(signature = (reference_path, ambiguous_as_n = false))]
     fn new(py: Python<'_>, reference_path: PathBuf, ambiguous_as_n: bool) -> PyResult<Self> {
         py.detach(|| Reference::load(&reference_path).and_then(|reference| CorePlacer::new(reference, ambiguous_as_n)))
             .map(Self)

@@ -7,6 +7,7 @@ use std::io::Write;
 use _rust_gen::files::error::{Fault, InputError};
 use _rust_gen::files::fastx::{Kind, Reader, Rules};
 use _rust_gen::files::record::Record;
+use _rust_gen::files::reference::Reference;
 use common::{Dir, gzip};
 use proptest::prelude::*;
 
@@ -173,6 +174,39 @@ fn errors_are_repeated_not_forgotten() {
     assert_eq!(reader.next_record().unwrap_err(), first);
 }
 
+#[test]
+fn every_truncation_of_many_members_is_an_error() {
+    let (one, two) = (gzip(b"@r1\nACGT\n+\nIIII\n"), gzip(b"@r2\nAC\n+\nII\n"));
+    let whole = [one.as_slice(), &two].concat();
+    for length in 2..whole.len() {
+        let read = all("x.fq.gz", &whole[..length], Kind::Fastq);
+        // Between two members a plain gzip file may end; nowhere else.
+        assert_eq!(read.is_ok(), length == one.len(), "cut at {length}");
+    }
+}
+
+#[test]
+fn every_damaged_byte_of_the_sums_is_an_error() {
+    let whole = gzip("@r1\nACGT\n+\nIIII\n".repeat(3).as_bytes());
+    for place in whole.len() - 8..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        assert_eq!(all("x.fq.gz", &damaged, Kind::Fastq).unwrap_err().fault, Fault::Truncated, "byte {place}");
+    }
+}
+
+#[test]
+fn references_are_bounded_by_the_size_of_their_file() {
+    let dir = Dir::new();
+    let dense = [gzip(b">c\n"), gzip(&vec![b'A'; 1 << 24]).repeat(5)].concat();
+    let error = Reference::load(&dir.file("dense.fa.gz", &dense)).unwrap_err();
+    assert!(error.to_string().contains("more than 64 times its size"), "{error}");
+    let error = Reference::load(&dir.file("hole.fa", b">c\nAC\0\0")).unwrap_err();
+    assert!(error.to_string().contains("NUL"), "{error}");
+    let mates = dir.file("mates.fa", b">a/1\nAC\n>a/2\nGT\n");
+    assert_eq!(Reference::load(&mates).unwrap().contigs.len(), 2, "contigs are no mates");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -197,6 +231,23 @@ proptest! {
             prop_assert_eq!(record.problem.is_some(), *shape < 2);
             prop_assert!(*shape < 2 || record.length == length / 4 * 4 + 4);
         }
+    }
+
+    /// Well-formed upper-case FASTQ, read and written, is the same bytes.
+    #[test]
+    fn fastq_comes_back_byte_for_byte(reads in prop::collection::vec(("[!-~]{1,30}", "([ACGTN][!-~]){0,200}"), 1..50)) {
+        let mut text = String::new();
+        for (name, mixed) in &reads {
+            let (seq, qual): (Vec<_>, Vec<_>) = mixed.chars().enumerate().partition(|(i, _)| i % 2 == 0);
+            let line = |part: Vec<(usize, char)>| part.into_iter().map(|(_, c)| c).collect::<String>();
+            text += &format!("@{name}x\n{}\n+\n{}\n", line(seq), line(qual));
+        }
+        let mut back = String::new();
+        for record in all("x.fq", text.as_bytes(), Kind::Fastq).unwrap() {
+            let line = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            back += &format!("@{}\n{}\n+\n{}\n", record.name, line(record.seq), line(record.qual.unwrap()));
+        }
+        prop_assert_eq!(back, text);
     }
 
     /// No bytes make the reader panic or loop.

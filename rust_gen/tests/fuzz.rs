@@ -39,10 +39,10 @@ fn run(kind: Kind, folder: &str, inputs: u64) {
 
 #[test]
 fn fasta() {
-    run(Kind::Fasta, "fasta", 600);
+    run(Kind::Fasta, "fasta", 300);
 }
 
 #[test]
 fn fastq() {
-    run(Kind::Fastq, "fastq", 600);
+    run(Kind::Fastq, "fastq", 300);
 }

@@ -3,17 +3,21 @@
 mod common;
 
 use _rust_gen::files::reference::Reference;
-use _rust_gen::generate::Generator;
-use _rust_gen::mutation::Model;
 use _rust_gen::place::{Outcome, Placement, Placer, SHORT_READ_BASES, reverse_complement};
 use common::{Dir, gzip};
 
-const LONG_WINDOWS: &str = r#"{"read_length":2000,"gc_content":0.5,"variants_per_read":[1],"type_weights":{"snv":1},"indel_extend_prob":0.3,"max_indel_length":1,"titv_ratio":2,"min_gap":1,"flank":1}"#;
-
 /// Three contigs of 4,000 random bases.
 fn contigs() -> Vec<(String, Vec<u8>)> {
-    let generator = Generator::new(11, Model::from_json(LONG_WINDOWS).unwrap());
-    (0..3).map(|i| (format!("c{i}"), [generator.record(2 * i).ref_seq, generator.record(2 * i + 1).ref_seq].concat())).collect()
+    (0..3).map(|i| (format!("c{i}"), random(11 + i, 4000))).collect()
+}
+
+fn random(seed: u64, bases: usize) -> Vec<u8> {
+    let mut state = seed << 32;
+    let mut base = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407); // Knuth, MMIX
+        b"ACGT"[(state >> 62) as usize]
+    };
+    (0..bases).map(|_| base()).collect()
 }
 
 fn fasta(contigs: &[(String, Vec<u8>)]) -> String {
@@ -87,7 +91,7 @@ fn strangers_repeats_and_ambiguity_codes() {
     contigs[1].1.splice(100..400, copy.clone());
     contigs[2].1[1000] = b'R';
     let placer = placer(&contigs);
-    let stranger = Generator::new(99, Model::from_json(LONG_WINDOWS).unwrap()).record(0).ref_seq;
+    let stranger = random(99, 2000);
     assert_eq!(placer.place(&stranger[..150]), Ok(Outcome::Unplaced));
     assert_eq!(placer.place(b""), Ok(Outcome::Unplaced));
     assert_eq!(placer.place(&[b'N'; 100]), Ok(Outcome::Unplaced));
@@ -118,4 +122,22 @@ fn a_reference_that_changes_while_it_is_loaded_is_refused() {
     dir.file("r.fa", fasta(&contigs[1..]).as_bytes());
     let error = Placer::new(reference, false).unwrap().place(&contigs[1].1[..150]).unwrap_err();
     assert!(error.to_string().contains("was the file changed meanwhile?"), "{error}");
+}
+
+#[test]
+fn ambiguity_codes_are_filtered_or_become_n() {
+    let mut contigs = contigs();
+    contigs[0].1[1050] = b'R';
+    let filtering = placer(&contigs);
+    let mut read = contigs[0].1[1000..1150].to_vec();
+    read[50] = b'A';
+    assert!(matches!(filtering.place(&read).unwrap(), Outcome::Ambiguous), "the window holds R");
+    let dir = Dir::new();
+    let file = dir.file("ref.fa", fasta(&contigs).as_bytes());
+    let masking = Placer::new(Reference::load(&file).unwrap(), true).unwrap();
+    read[100] = b'Y';
+    let found = placed(&masking, &read);
+    assert_eq!((found.window[50], found.seq[50], found.seq[100]), (b'N', b'A', b'N'));
+    read[20] = b'U';
+    assert!(matches!(masking.place(&read).unwrap(), Outcome::Ambiguous), "U is no ambiguity and no DNA");
 }

@@ -229,7 +229,7 @@ def test_references_that_cannot_be_used(configure: Callable[..., Config], tmp_pa
 def test_pipes_directories_and_missing_files_do_not_block(tmp_path: Path, reference: Path, kind: str) -> None:
     os.mkfifo(tmp_path / "pipe.tsv")
     (tmp_path / "folder.tsv").mkdir()
-    for name, words in [("pipe.tsv", "pipe or a device"), ("folder.tsv", "is a directory"), ("none.tsv", "no such file")]:
+    for name, words in [("pipe.tsv", "is a pipe"), ("folder.tsv", "is a directory"), ("none.tsv", "no such file")]:
         source = {"kind": kind, "path": str(tmp_path / name)} | ({"reference": str(reference)} if kind == "fastq" else {})
         config = Config.model_validate({"source": source})
         for call in (check_source, make_source):

@@ -86,7 +86,7 @@ def window_name(read: Read) -> str:
 
 def read_contigs(reference: Path, keep_bases: int = WHOLE_CONTIG) -> Iterator[tuple[str, int, str]]:
     """Name, length and bases (upper case; empty when longer than ``keep_bases``) of each contig."""
-    reader = extension.open_reader(reference, "fasta", keep_bases, max_record_bytes=WHOLE_CONTIG)
+    reader = extension.open_contigs(reference, keep_bases)
     while True:
         with extension.input_errors():
             _, _, names, bases, _, lengths, problems = reader.read(1)

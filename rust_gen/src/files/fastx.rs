@@ -201,8 +201,10 @@ impl Reader {
         let lines = if self.kind == Kind::Fastq { self.tap.lines(start, 4) } else { Vec::new() };
         let whole = error.is_some() && lines.len() == 4 && lines[3].ends_with(b"\n");
         match self.tap.failure() {
-            Some((Failure::TooLong, _)) if !whole => return Err(self.error(Fault::TooLong, self.too_long())),
-            Some((Failure::Io(io), _)) if !whole => return Err(explain(&self.path, &io).at(self.ordinal + 1, Some(self.line))),
+            Some((Failure::Io(io), cut)) if !whole && cut - start <= self.rules.max_record_bytes.saturating_add(1) => {
+                return Err(explain(&self.path, &io).at(self.ordinal + 1, Some(self.line)));
+            }
+            Some(_) if !whole => return Err(self.error(Fault::TooLong, self.too_long())),
             _ => {}
         }
         let Some(error) = error else { return Ok(None) };

@@ -1,0 +1,191 @@
+r"""What a file of pairs looks like: TSV, JSON lines or FASTA, plain or gzip, chosen by the file's ending.
+
+    .tsv .txt         id<TAB>window<TAB>read, with or without that header
+    .jsonl            {"id": "r1", "window": "ACGT", "read": "ACGA"}, each key once
+    .fa .fasta .fna   two records a pair, the window first; both begin with the same id, or with ID/window and ID/read
+
+TSV and JSON lines are UTF-8, their blank lines are passed over. Bases are read in any case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from helix_ray.errors import InputError
+from helix_ray.sources import extension
+
+MAX_LINE_BYTES = 1024 * 1024
+IUPAC = frozenset("ACGTNURYSWKMBDHV")
+FIELDS = ("id", "window", "read")
+
+
+class Pair(NamedTuple):
+    """Upper-case nucleotide codes; a sequence that is longer than asked for may be left out, its length not."""
+
+    read_id: str
+    window: str
+    read: str
+    window_bases: int
+    read_bases: int
+
+
+class Parsed(NamedTuple):
+    """One pair, or why it is none."""
+
+    line: int  # on which it begins, from 1
+    pair: Pair | None
+    problem: str | None
+
+
+class ProblemError(Exception):
+    """What is wrong with a pair; never leaves the parsing of one."""
+
+
+class StrangersError(ProblemError):
+    """Two records that should be a pair have different ids."""
+
+
+def pairs_of(path: Path, keep_bases: int) -> Iterator[Parsed]:
+    """Opens a file of pairs. InputError: it cannot be opened, or its ending names no format; later: it cannot be read on."""
+    ending = Path(path.stem).suffix if path.suffix in (".gz", ".bgz") else path.suffix
+    try:
+        return FORMATS[ending](path, keep_bases)
+    except KeyError:
+        allowed = ", ".join(FORMATS)
+        raise InputError(f"{path}: the file's ending says how pairs are read; allowed are {allowed}, each also with .gz") from None
+
+
+def _tsv(path: Path, _: int) -> Iterator[Parsed]:
+    return _of_lines(path, _parse_tsv, header=True)
+
+
+def _jsonl(path: Path, _: int) -> Iterator[Parsed]:
+    return _of_lines(path, _parse_json, header=False)
+
+
+def _of_lines(path: Path, parse: Callable[[str], Pair], *, header: bool) -> Iterator[Parsed]:
+    reader = extension.open_lines(path, MAX_LINE_BYTES)
+    return _each_line(reader.read, parse, header=header)
+
+
+def _each_line(read: Callable[[], tuple[int, bytes] | None], parse: Callable[[str], Pair], *, header: bool) -> Iterator[Parsed]:
+    first = header
+    while True:
+        with extension.input_errors():
+            found = read()
+        if found is None:
+            return
+        number, raw = found
+        if first and tuple(raw.decode("utf-8", "replace").lower().split("\t")) == FIELDS:
+            first = False
+            continue
+        first = False
+        try:
+            yield Parsed(number, parse(raw.decode("utf-8")), None)
+        except UnicodeDecodeError as error:
+            yield Parsed(number, None, f"byte {error.start + 1} of the line is not UTF-8")
+        except ProblemError as error:
+            yield Parsed(number, None, str(error))
+
+
+def _parse_tsv(line: str) -> Pair:
+    fields = line.split("\t")
+    if len(fields) != len(FIELDS):
+        raise ProblemError(f"{len(fields)} columns separated by tabs; expected 3: id, window, read")
+    return _pair(fields[0], fields[1].strip(" "), fields[2].strip(" "))
+
+
+def _parse_json(line: str) -> Pair:
+    try:
+        value = json.loads(line, object_pairs_hook=_each_key_once)
+    except ValueError as error:
+        raise ProblemError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise ProblemError("not a pair: nested too deeply") from None
+    if not isinstance(value, dict) or set(value) != set(FIELDS) or not all(isinstance(value[key], str) for key in FIELDS):
+        raise ProblemError('expected {"id": text, "window": bases, "read": bases} and no other key')
+    return _pair(*(value[key] for key in FIELDS))
+
+
+def _each_key_once(items: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(items)
+    if len(value) < len(items):
+        raise ProblemError("a key appears twice")
+    return value
+
+
+def _pair(read_id: str, window: str, read: str) -> Pair:
+    read_id = read_id.strip()
+    if not read_id or len(read_id) > 200 or not read_id.isprintable():
+        raise ProblemError("the id must be 1 to 200 printable characters")
+    window, read = _bases("window", window), _bases("read", read)
+    return Pair(read_id, window, read, len(window), len(read))
+
+
+def _bases(name: str, text: str) -> str:
+    """Upper-case nucleotide codes, at least one."""
+    if not text:
+        raise ProblemError(f"the {name} is empty")
+    for place, base in enumerate(text, 1):
+        # Letter by letter: str.upper() makes two letters of one, and bases of letters that are none.
+        if not base.isascii() or base.upper() not in IUPAC:
+            raise ProblemError(f"base {place} of the {name} is {base!r}, not a nucleotide code")
+    return text.upper()
+
+
+def _fasta(path: Path, keep_bases: int) -> Iterator[Parsed]:
+    reader = extension.open_reader(path, "fasta", keep_bases, refuse_mates=False)
+
+    def two() -> list[extension.Record]:
+        with extension.input_errors():
+            return [extension.Record(*row) for row in zip(*reader.read(2), strict=True)]
+
+    return _each_two(path, two)
+
+
+def _each_two(path: Path, two: Callable[[], list[extension.Record]]) -> Iterator[Parsed]:
+    """After two pairs in a row whose ids differ nobody knows which records belong together."""
+    strangers = 0
+    while records := two():
+        first = records[0]
+        try:
+            parsed = Parsed(first.line, _two_records(records), None)
+            strangers = 0
+        except ProblemError as error:
+            strangers = strangers + 1 if isinstance(error, StrangersError) else 0
+            if strangers > 1:
+                raise InputError(
+                    f"{path}: record {first.ordinal + 1} (line {first.line}): again the ids of a pair differ: "
+                    "which records are pairs is lost; mend the file"
+                ) from None
+            parsed = Parsed(first.line, None, str(error))
+        yield parsed
+
+
+def _two_records(records: list[extension.Record]) -> Pair:
+    if len(records) == 1:
+        raise ProblemError("the window has no read behind it: a pair is two records")
+    window, read = records
+    for name, record in (("window", window), ("read", read)):
+        if record.problem is not None:
+            raise ProblemError(f"the {name}: {record.problem}")
+    read_id = window.name.removesuffix("/window")
+    if read_id != read.name.removesuffix("/read"):
+        raise StrangersError(f"the ids of a pair must be the same, found '{window.name}' and '{read.name}'")
+    for name, value in (("id", read_id), ("window", window.length), ("read", read.length)):
+        if not value:
+            raise ProblemError(f"the {name} is empty")
+    return Pair(read_id, window.seq, read.seq, window.length, read.length)
+
+
+FORMATS: dict[str, Callable[[Path, int], Iterator[Parsed]]] = {
+    ".tsv": _tsv,
+    ".txt": _tsv,
+    ".jsonl": _jsonl,
+    ".fa": _fasta,
+    ".fasta": _fasta,
+    ".fna": _fasta,
+}
