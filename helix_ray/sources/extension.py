@@ -83,7 +83,7 @@ def open_contigs(reference: Path, keep_bases: int) -> rust.FastxReader:
     """The contigs of a reference one by one, however long; only the lengths of those above ``keep_bases``."""
     require()
     with input_errors():
-        return rust.FastxReader(reference, "fasta", 2**63, keep_bases, False)
+        return rust.FastxReader(reference, "fasta", MAX_CONTIG_BYTES, keep_bases, False)
 
 
 def open_lines(path: Path, max_line_bytes: int) -> rust.LineReader:
@@ -109,9 +109,9 @@ def open_genome(reference: Path) -> rust.Genome:
 
 def first_contig(reference: Path) -> None:
     """Reads as much of a reference as shows that it is one."""
-    require()
+    reader = open_contigs(reference, 0)
     with input_errors():
-        *_, problems = rust.FastxReader(reference, "fasta", MAX_CONTIG_BYTES, 0, False).read(1)
+        *_, problems = reader.read(1)
     if problems[0] is not None:
         raise InputError(f"{reference}: record 1: {problems[0]}")
 
