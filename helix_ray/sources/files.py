@@ -22,7 +22,7 @@ def regular_file(path: Path) -> Path:
         raise InputError(f"{path}: is a directory; name one file")
     if not stat.S_ISREG(facts.st_mode):
         kind = "a pipe" if stat.S_ISFIFO(facts.st_mode) else "a socket" if stat.S_ISSOCK(facts.st_mode) else "a device"
-        raise InputError(f"{path}: is {kind}; reads are addressed by their number, so a regular file is needed: write the data to one")
+        raise InputError(f"{path}: is {kind}; it is read more than once, so a regular file is needed: write the data to one")
     if facts.st_size == 0:
         raise InputError(f"{path}: is empty")
     return path
