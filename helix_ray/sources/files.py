@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from helix_ray.config import ONE_FILE
@@ -36,8 +37,11 @@ def _cannot_open(path: Path, error: OSError) -> str:
         return f"cannot be read: {error.strerror}"
     if path.is_symlink():
         return "is a symbolic link to a file that does not exist"
-    parts = [part for part in re.split(r"[,;:\s]+", str(path)) if part]
-    if len(parts) > 1 and all(Path(part).exists() for part in parts):
+    parts = [Path(part) for part in re.split(r"[,;:\s]+", str(path)) if part]
+    several = False
+    with suppress(OSError):  # a part that cannot be looked at names no file
+        several = len(parts) > 1 and all(part.exists() for part in parts)
+    if several:
         return f"names {len(parts)} files, but a run reads one; {ONE_FILE}"
     if re.search(r"[*?\[]", str(path)):
         return "no such file; patterns are not expanded: name one file"
