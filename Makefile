@@ -12,7 +12,7 @@ CARGO := cargo
 CRATE := --manifest-path rust_gen/Cargo.toml
 RUST_AT_LEAST := 1.88
 TESTED := pyproject.toml constraints.txt Makefile README.md $(shell find helix_ray dashboard configs docs deploy tests \
-	benchmarks rust_gen/src rust_gen/tests \
+	benchmarks rust_gen/src rust_gen/tests rust_gen/fuzz/src \
 	-type f -not -name '*.py[co]' -not -name '*.so')
 RUST_SOURCES := rust_gen/Cargo.toml rust_gen/Cargo.lock $(shell find rust_gen/src -name '*.rs')
 

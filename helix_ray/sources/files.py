@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from helix_ray.config import ONE_FILE
@@ -22,7 +23,7 @@ def regular_file(path: Path) -> Path:
         raise InputError(f"{path}: is a directory; name one file")
     if not stat.S_ISREG(facts.st_mode):
         kind = "a pipe" if stat.S_ISFIFO(facts.st_mode) else "a socket" if stat.S_ISSOCK(facts.st_mode) else "a device"
-        raise InputError(f"{path}: is {kind}; reads are addressed by their number, so a regular file is needed: write the data to one")
+        raise InputError(f"{path}: is {kind}; it is read more than once, so a regular file is needed: write the data to one")
     if facts.st_size == 0:
         raise InputError(f"{path}: is empty")
     return path
@@ -36,8 +37,11 @@ def _cannot_open(path: Path, error: OSError) -> str:
         return f"cannot be read: {error.strerror}"
     if path.is_symlink():
         return "is a symbolic link to a file that does not exist"
-    parts = [part for part in re.split(r"[,;:\s]+", str(path)) if part]
-    if len(parts) > 1 and all(Path(part).exists() for part in parts):
+    parts = [Path(part) for part in re.split(r"[,;:\s]+", str(path)) if part]
+    several = False
+    with suppress(OSError):  # a part that cannot be looked at names no file
+        several = len(parts) > 1 and all(part.exists() for part in parts)
+    if several:
         return f"names {len(parts)} files, but a run reads one; {ONE_FILE}"
     if re.search(r"[*?\[]", str(path)):
         return "no such file; patterns are not expanded: name one file"

@@ -85,7 +85,7 @@ WRAPPED = (
     "on one line each (seqtk seq -l0 wrapped.fastq > reads.fastq)"
 )
 TOO_LONG = "longer than 16777216 bytes, the most that a record may have; is this a file of reads?"
-NOT_REGULAR = "reads are addressed by their number, so a regular file is needed: write the data to one"
+NOT_REGULAR = "it is read more than once, so a regular file is needed: write the data to one"
 ONE_FILE = "mates are not paired, each read is analysed by itself: run each file by itself"
 GAP = "a gap or an unknown base; remove gaps, write unknown bases as N"
 CODE = "not a nucleotide code"

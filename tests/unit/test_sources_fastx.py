@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from helix_ray.config import Config
 from helix_ray.errors import InputError
@@ -132,6 +133,38 @@ def test_every_ending_has_its_row(configure: Callable[..., Config]) -> None:
 def test_limits_are_inclusive(configure: Callable[..., Config]) -> None:
     (read,) = read_all(configure("r.fastq", record("r", CONTIGS[0][100:250]), min_mapping_quality=60, max_read_length=150))
     assert read.disposition is None
+
+
+def test_ambiguity_codes_are_filtered_or_become_n(configure: Callable[..., Config]) -> None:
+    window = CONTIGS[0][100:250]
+    content = record("codes", window[:50] + "R" + window[51:]) + record("rna", window[:50] + "U" + window[51:])
+    assert endings(read_all(configure("r.fastq", content))) == [(Disposition.FILTERED, "iupac")] * 2
+    codes, rna = read_all(configure("r.fastq", content, iupac="n"))
+    assert (codes.disposition, codes.seq, codes.ref_seq) == (None, window[:50] + "N" + window[51:], window)
+    assert codes.strata is not None
+    assert codes.strata["n_bases"] == 1
+    assert endings([rna]) == [(Disposition.FILTERED, "iupac")]  # U is no ambiguity and no DNA
+
+
+def test_ambiguity_codes_of_the_reference(tmp_path: Path, configure: Callable[..., Config]) -> None:
+    reference = tmp_path / "codes.fa"
+    reference.write_text(f">c0\n{CONTIGS[0][:170]}K{CONTIGS[0][171:]}\n")
+    content = record("r", CONTIGS[0][100:250])
+    assert endings(read_all(configure("r.fastq", content, reference=str(reference)))) == [(Disposition.FILTERED, "iupac")]
+    (read,) = read_all(configure("r.fastq", content, reference=str(reference), iupac="n"))
+    assert (read.disposition, read.ref_seq[70], read.seq) == (None, "N", CONTIGS[0][100:250])
+
+
+def test_interleaved_mates_are_refused_before_the_start(configure: Callable[..., Config]) -> None:
+    mates = [record(f"{name}/{mate}", CONTIGS[0][:100]) for name in "ab" for mate in (1, 2)]
+    for content in ("".join(mates), "".join(mates[:2])):
+        with pytest.raises(InputError, match=r"interleaved.*seqtk seq -1"):
+            check_source(configure("r.fastq", content))
+
+
+def test_two_files_are_no_path(configure: Callable[..., Config]) -> None:
+    with pytest.raises(ValidationError, match="path: a run reads one file, found a list of 2; mates are not paired"):
+        configure("r.fastq", "", path=["r_1.fastq", "r_2.fastq"])
 
 
 def test_low_mapping_quality_keeps_its_place(tmp_path: Path, configure: Callable[..., Config]) -> None:

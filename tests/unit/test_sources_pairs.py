@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from helix_ray.config import Config
 from helix_ray.errors import InputError
@@ -78,6 +82,51 @@ def test_a_malformed_line_stops_or_becomes_a_row(tmp_path: Path, name: str, bad:
     assert words in rows[1].reason
 
 
+def test_ambiguity_codes_become_n_where_that_is_asked_for(tmp_path: Path) -> None:
+    rows = read_all(tmp_path / "p.tsv", "a\tACRT\tACYK\nb\tACGT\tACGU\n", iupac="n")
+    assert [(row.ref_seq, row.seq, row.reason) for row in rows] == [("ACNT", "ACNN", None), ("ACGT", "ACGU", "iupac")]
+    assert rows[0].strata is not None
+    assert rows[0].strata["n_bases"] == 2
+
+
+def test_fasta_ids_that_differ_twice_in_a_row_end_the_run(tmp_path: Path) -> None:
+    one_record_missing = ">p1\nAC\n>p1\nAC\n>p2\nAC\n>p3\nGT\n>p3\nGG\n>p4\nGG\n"
+    with pytest.raises(InputError, match=r"p\.fa: record 5 \(line 9\): again the ids of a pair differ: which records are pairs is lost"):
+        read_all(tmp_path / "p.fa", one_record_missing, on_error="skip")
+
+
+IDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=30)
+BASES = st.text("ACGTNacgtn", min_size=1, max_size=60)
+FORMATS: dict[str, Callable[[str, str, str], str]] = {
+    "p.tsv": "{}\t{}\t{}\n".format,
+    "p.jsonl": lambda name, window, read: json.dumps({"id": name, "window": window, "read": read}) + "\n",
+    "p.fa": lambda name, window, read: f">{name}/window\n{window}\n>{name}/read some words\n{read}\n",
+}
+
+
+@given(pairs=st.lists(st.tuples(IDS, BASES, BASES), min_size=1, max_size=20), name=st.sampled_from([*FORMATS]), zipped=st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pairs_come_back_as_they_were_written(tmp_path: Path, pairs: list[tuple[str, str, str]], name: str, zipped: bool) -> None:
+    content = "".join(FORMATS[name](*pair) for pair in pairs).encode()
+    rows = read_all(tmp_path / (name + ".gz" * zipped), gzip.compress(content, 1) if zipped else content)
+    assert [(row.read_id, row.ref_seq, row.seq) for row in rows] == [(i, window.upper(), read.upper()) for i, window, read in pairs]
+
+
+@given(
+    content=st.lists(st.sampled_from([b"a", b"\t", b"AC", b"\n", b"\r", b">", b'{"id":', b'"a",', b"}", b"\xff", b"\0", b"[", b"/read"]))
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("name", FORMATS)
+def test_any_bytes_end_in_rows_or_in_an_input_error(tmp_path: Path, content: list[bytes], name: str) -> None:
+    try:
+        rows = read_all(tmp_path / name, b"".join(content), on_error="skip")
+    except InputError as error:
+        assert str(error).startswith(str(tmp_path / name))
+    else:
+        assert [row.read_index for row in rows] == list(range(len(rows)))
+        assert all(row.reason for row in rows if row.disposition is Disposition.MALFORMED)
+
+
 def test_filtered_pairs(tmp_path: Path) -> None:
     rows = read_all(tmp_path / "p.tsv", f"a\tACGT\tACRT\nb\tACYT\tACGT\nc\tACGT\t{'A' * 1001}\n")
     assert [(row.disposition, row.reason) for row in rows] == [(Disposition.FILTERED, reason) for reason in ("iupac", "iupac", "too_long")]
@@ -87,7 +136,7 @@ def test_filtered_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("p.csv", "a,ACGT,ACGT\n", "allowed are .tsv, .txt, .jsonl"),
+        ("p.csv", "a,ACGT,ACGT\n", "allowed are .tsv, .txt, .jsonl, .fa"),
         ("p.tsv", "", "is empty"),
         ("p.tsv", "id\twindow\tread\n", "holds no pairs"),
         ("p.tsv", "nothing\n", "1 columns"),

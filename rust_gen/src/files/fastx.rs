@@ -16,7 +16,8 @@ use super::input::{Bytes, explain, open};
 use super::mates::Mates;
 use super::record::{Record, is_bases, name};
 use super::start::{blank_lines, start};
-use super::tap::{Failure, Tap};
+use super::tap::{Failure, Tap, bound};
+use super::words;
 
 /// The two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Kind {
         }
     }
 
-    const fn mark(self) -> u8 {
+    pub(super) const fn mark(self) -> u8 {
         match self {
             Self::Fasta => b'>',
             Self::Fastq => b'@',
@@ -104,7 +105,7 @@ impl Reader {
         let begun = start(path, source)?;
         let line = begun.blank_lines + 1;
         if begun.head[0] != kind.mark() || foreign::text(&begun.head).is_some() {
-            return Err(InputError::new(Fault::Unusable, path, unlike(kind, &begun.head)).at(1, Some(line)));
+            return Err(InputError::new(Fault::Unusable, path, words::unlike(kind, &begun.head)).at(1, Some(line)));
         }
         let tap = Tap::new(begun.bytes, bound(buffer_bytes, rules.max_record_bytes), kind == Kind::Fastq);
         let parser = parser(kind, &tap, buffer_bytes);
@@ -139,7 +140,7 @@ impl Reader {
                 Step::Stopped(error) => {
                     let record = self.stopped(error)?;
                     return if record.is_none() && self.rules.refuse_mates && self.mates.ended() {
-                        Err(self.interleaved())
+                        Err(InputError::new(Fault::Unusable, &self.path, words::INTERLEAVED).at(1, None))
                     } else {
                         Ok(record)
                     };
@@ -163,7 +164,7 @@ impl Reader {
             return Ok(Step::Stopped(None));
         }
         if text.len() as u64 > self.rules.max_record_bytes {
-            return Err(self.error(Fault::TooLong, self.too_long()));
+            return Err(self.error(Fault::TooLong, words::too_long(self.rules.max_record_bytes)));
         }
         let mut record = Record { ordinal: self.ordinal, line: self.origin.1 + found.start_line_number(), ..Record::default() };
         record.name = name(found.id());
@@ -175,7 +176,11 @@ impl Reader {
         let interleaved = self.rules.refuse_mates && record.problem.is_none() && self.mates.see(found.id());
         self.tap.parsed_up_to(end + 1);
         self.after_malformed = false;
-        if interleaved { Err(self.interleaved()) } else { Ok(Step::Found(record)) }
+        if interleaved {
+            Err(InputError::new(Fault::Unusable, &self.path, words::INTERLEAVED).at(1, None))
+        } else {
+            Ok(Step::Found(record))
+        }
     }
 
     /// Starts the parser again behind the blank lines at which it stopped, if there are any.
@@ -204,22 +209,21 @@ impl Reader {
             Some((Failure::Io(io), cut)) if !whole && cut - start <= self.rules.max_record_bytes.saturating_add(1) => {
                 return Err(explain(&self.path, &io).at(self.ordinal + 1, Some(self.line)));
             }
-            Some(_) if !whole => return Err(self.error(Fault::TooLong, self.too_long())),
+            Some(_) if !whole => return Err(self.error(Fault::TooLong, words::too_long(self.rules.max_record_bytes))),
             _ => {}
         }
         let Some(error) = error else { return Ok(None) };
         let length = if self.kind == Kind::Fastq { lines.iter().map(Vec::len).sum::<usize>() as u64 } else { self.tap.taken() - start };
         if length > self.rules.max_record_bytes.saturating_add(1) {
-            return Err(self.error(Fault::TooLong, self.too_long()));
+            return Err(self.error(Fault::TooLong, words::too_long(self.rules.max_record_bytes)));
         }
-        let problem = describe(&error);
+        let problem = words::describe(&error);
         if self.after_malformed && error.kind == ParseErrorKind::InvalidStart {
-            let message = format!("expected '@' after a malformed record: where records begin is lost ({problem}); mend the file");
-            return Err(self.error(Fault::Malformed, message));
+            return Err(self.error(Fault::Malformed, words::lost(&problem)));
         }
         let wrapped = lines.get(1..3).is_some_and(|lines| lines.iter().all(|line| is_bases(line)));
         if error.kind == ParseErrorKind::InvalidSeparator && wrapped {
-            return Err(self.error(Fault::Malformed, WRAPPED.into()));
+            return Err(self.error(Fault::Malformed, words::WRAPPED.into()));
         }
         let name = error.position.id.as_deref().map(|id| name(id.as_bytes())).unwrap_or_default();
         let record = Record { ordinal: self.ordinal, line: self.line, name, problem: Some(problem), ..Record::default() };
@@ -233,59 +237,11 @@ impl Reader {
     fn error(&self, fault: Fault, message: String) -> InputError {
         InputError::new(fault, &self.path, message).at(self.ordinal + 1, Some(self.line))
     }
-
-    fn too_long(&self) -> String {
-        format!("longer than {} bytes, the most that a record may have; is this a file of reads?", self.rules.max_record_bytes)
-    }
-
-    fn interleaved(&self) -> InputError {
-        let message = "the mates of pairs follow each other (interleaved), but each read is analysed by itself; \
-                       split the file (seqtk seq -1 reads > reads_1, seqtk seq -2 reads > reads_2) and give one of the two";
-        InputError::new(Fault::Unusable, &self.path, message).at(1, None)
-    }
 }
-
-const WRAPPED: &str = "the third line holds bases, not '+': the record is wrapped or its '+' line is missing; \
-                       write sequence and quality on one line each (seqtk seq -l0 wrapped.fastq > reads.fastq)";
 
 fn parser(kind: Kind, tap: &Tap, buffer_bytes: usize) -> Box<dyn FastxReader> {
     match kind {
         Kind::Fasta => Box::new(FastaReader::with_capacity(tap.clone(), buffer_bytes)),
         Kind::Fastq => Box::new(FastqReader::with_capacity(tap.clone(), buffer_bytes)),
-    }
-}
-
-/// The size to which needletail's buffer grows for the longest record allowed: doubling up to 8 MiB, then by 8 MiB. A record
-/// that fills it is longer than allowed; less would refuse to fill the buffer with records that are allowed.
-fn bound(buffer_bytes: usize, max_record_bytes: u64) -> u64 {
-    const STEP: u64 = 1 << 23;
-    let mut size = buffer_bytes as u64;
-    let need = max_record_bytes.saturating_add(16); // line ends and the next record's first byte
-    while size < need {
-        size = if size < STEP { size * 2 } else { size.saturating_add(need.saturating_sub(size).div_ceil(STEP).saturating_mul(STEP)) };
-    }
-    size
-}
-
-fn unlike(kind: Kind, head: &[u8]) -> String {
-    let expected = char::from(kind.mark());
-    if let Some(message) = foreign::text(head) {
-        return message;
-    }
-    let found = match head[0] {
-        b'>' => "is a FASTA file; set source.kind: fasta".into(),
-        b'@' => "is a FASTQ file; set source.kind: fastq".into(),
-        other => format!("begins with '{}'", other.escape_ascii()),
-    };
-    format!("expected '{expected}' as the first character: the file {found}")
-}
-
-fn describe(error: &ParseError) -> String {
-    match error.kind {
-        ParseErrorKind::UnexpectedEnd => "the file ends within the record".into(),
-        ParseErrorKind::InvalidStart => "the header does not begin with '@'".into(),
-        ParseErrorKind::InvalidSeparator => "the third line does not begin with '+'".into(),
-        ParseErrorKind::UnequalLengths => error.msg.clone(),
-        _ => error.to_string(),
     }
 }

@@ -66,7 +66,7 @@ fn not_a_file(kind: fs::FileType) -> Option<String> {
         () if kind.is_socket() => "a socket",
         () => "a device",
     };
-    Some(format!("is {name}; reads are addressed by their number, so a regular file is needed: write the data to one"))
+    Some(format!("is {name}; it is read more than once, so a regular file is needed: write the data to one"))
 }
 
 fn failed_to_open(path: &Path, error: &io::Error) -> String {

@@ -13,3 +13,4 @@ pub mod record;
 pub mod reference;
 mod start;
 mod tap;
+mod words;

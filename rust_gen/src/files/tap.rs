@@ -34,6 +34,18 @@ struct Shared {
     ended: bool,
 }
 
+/// The size to which needletail's buffer grows for the longest record allowed: doubling up to 8 MiB, then by 8 MiB. A record
+/// that fills it is longer than allowed; less would refuse to fill the buffer with records that are allowed.
+pub fn bound(buffer_bytes: usize, max_record_bytes: u64) -> u64 {
+    const STEP: u64 = 1 << 23;
+    let mut size = buffer_bytes as u64;
+    let need = max_record_bytes.saturating_add(16); // line ends and the next record's first byte
+    while size < need {
+        size = if size < STEP { size * 2 } else { size.saturating_add(need.saturating_sub(size).div_ceil(STEP).saturating_mul(STEP)) };
+    }
+    size
+}
+
 /// A handle on the stream; clones share it.
 #[derive(Clone)]
 pub struct Tap(Arc<Mutex<Shared>>);
