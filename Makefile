@@ -87,7 +87,7 @@ live-check: $(VENV)/.runtime $(VENV)/.package ## Ask the real Groq at most 10 pa
 	@$(BIN)/helix live-check
 
 clean: ## Remove .venv, build output and caches; .helix, which holds your results, stays
-	@rm -rf $(VENV) rust_gen/target helix_ray/_rust_gen*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) rust_gen/target rust_gen/fuzz/target helix_ray/_rust_gen*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find helix_ray dashboard tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 tools: # Says everything that is missing at once
