@@ -51,6 +51,9 @@ pub fn normalize(window: &[u8], edit: &Edit, event: Event) -> Option<Variant> {
 #[must_use]
 pub fn left_aligned(window: &[u8], edit: &Edit, left: usize, event: Event) -> Option<Variant> {
     let kind = VariantType::of(edit.deleted, edit.inserted.len())?;
+    if kind == VariantType::Snv {
+        return Some(Variant { event, ..Variant::substitution(edit.start, window[edit.start], edit.inserted[0]) });
+    }
     let start = edit.start - left;
     let end = start + edit.deleted;
     let (first, reference, alt) = if !matches!(kind, VariantType::Ins | VariantType::Del) {
