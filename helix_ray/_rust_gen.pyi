@@ -69,9 +69,7 @@ def normalize(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str,
     does not hold ``ref`` at ``pos``, is deleted whole, or something is not ASCII. OverflowError: pos is below 0.
     """
 
-def describe(
-    window: str, pos: int, ref: str, alt: str, contig: str, ref_start: int
-) -> tuple[int, str, str, str, int, str, str | None]:
+def describe(window: str, pos: int, ref: str, alt: str, contig: str, ref_start: int) -> tuple[int, str, str, str, int, str, str | None]:
     """A variant normalised: pos, ref, alt, type, length, spdi, titv. Errors as ``normalize``; ValueError for equal alleles, too."""
 
 def justify(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str]:

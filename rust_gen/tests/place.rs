@@ -2,17 +2,20 @@
 
 mod common;
 
-use _rust_gen::generate::Generator;
-use _rust_gen::mutation::Model;
 use _rust_gen::place::{Outcome, Placement, Placer, SHORT_READ_BASES, reverse_complement};
 use _rust_gen::reference::Reference;
+use _rust_gen::simulate::{Generator, MutationConfig};
 use common::{Dir, gzip};
 
-const LONG_WINDOWS: &str = r#"{"read_length":2000,"gc_content":0.5,"variants_per_read":[1],"type_weights":{"snv":1},"indel_extend_prob":0.3,"max_indel_length":1,"titv_ratio":2,"min_gap":1,"flank":1}"#;
+/// Windows of 2,000 random bases.
+fn long_windows(seed: u64) -> Generator {
+    let bench = MutationConfig::from_json(include_str!("presets/bench.json")).unwrap();
+    Generator::new(seed, &MutationConfig { read_length: 2000, low_complexity_fraction: 0.0, ..bench }, None).unwrap()
+}
 
 /// Three contigs of 4,000 random bases.
 fn contigs() -> Vec<(String, Vec<u8>)> {
-    let generator = Generator::new(11, Model::from_json(LONG_WINDOWS).unwrap());
+    let generator = long_windows(11);
     (0..3).map(|i| (format!("c{i}"), [generator.record(2 * i).ref_seq, generator.record(2 * i + 1).ref_seq].concat())).collect()
 }
 
@@ -87,7 +90,7 @@ fn strangers_repeats_and_ambiguity_codes() {
     contigs[1].1.splice(100..400, copy.clone());
     contigs[2].1[1000] = b'R';
     let placer = placer(&contigs);
-    let stranger = Generator::new(99, Model::from_json(LONG_WINDOWS).unwrap()).record(0).ref_seq;
+    let stranger = long_windows(99).record(0).ref_seq;
     assert_eq!(placer.place(&stranger[..150]), Ok(Outcome::Unplaced));
     assert_eq!(placer.place(b""), Ok(Outcome::Unplaced));
     assert_eq!(placer.place(&[b'N'; 100]), Ok(Outcome::Unplaced));

@@ -134,7 +134,8 @@ impl MutationConfig {
     #[must_use]
     pub fn longest_variant(&self) -> usize {
         let w = self.event_weights();
-        let lengths = [(w.ins + w.del, self.max_indel_length), (w.mnv, self.mnv_length[1]), (w.dup, self.dup_length[1]), (w.inv, self.inv_length[1])];
+        let lengths =
+            [(w.ins + w.del, self.max_indel_length), (w.mnv, self.mnv_length[1]), (w.dup, self.dup_length[1]), (w.inv, self.inv_length[1])];
         lengths.iter().filter(|(weight, _)| *weight > 0.0).map(|(_, length)| *length).fold(1, usize::max)
     }
 
@@ -165,7 +166,10 @@ impl MutationConfig {
             ((1..=100).contains(&self.min_gap), "min_gap: must be 1..=100"),
             ((1..=100).contains(&self.flank), "flank: must be 1..=100"),
             (needed <= self.read_length, "read_length: too short for that many variants of that length"),
-            (!matches!(self.base_error_rate, BaseErrorRate::Rate(rate) if !fraction(rate)), "base_error_rate: must be 0..=1 or from_quality"),
+            (
+                !matches!(self.base_error_rate, BaseErrorRate::Rate(rate) if !fraction(rate)),
+                "base_error_rate: must be 0..=1 or from_quality",
+            ),
             (fraction(self.low_complexity_fraction), "low_complexity_fraction: must be 0..=1"),
             (fraction(self.n_rate), "n_rate: must be 0..=1"),
             (fraction(self.strand_flip_prob), "strand_flip_prob: must be 0..=1"),

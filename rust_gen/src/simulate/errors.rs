@@ -9,11 +9,31 @@ use crate::variant::Variant;
 /// How often a base is read wrong, by its quality.
 #[derive(Clone, Debug)]
 pub struct ErrorModel {
-    /// Of each quality character the probability in 2^53; of none, when all bases have the same.
-    by_quality: Option<Box<[u64; 256]>>,
-    /// Its upper 8 bits.
-    coarse: Box<[u8; 256]>,
-    uniform: u64,
+    /// Quality characters and, of each, the probability in 2^53. Where all bases have the same, 0 stands for all characters.
+    classes: Vec<(u8, u64)>,
+    by_quality: bool,
+}
+
+/// Sets the limits of the bases that have this quality; plain and long, so that the compiler takes 16 at once.
+fn set_where(limits: &mut [u8], qual: &[u8], character: u8, limit: u8) {
+    for (slot, found) in limits.iter_mut().zip(qual) {
+        *slot |= if *found == character { limit } else { 0 };
+    }
+}
+
+/// Replaces each limit by 1 where the byte does not exceed it, else by 0.
+fn mark(limits: &mut [u8], bytes: &[u8]) {
+    for (limit, byte) in limits.iter_mut().zip(bytes) {
+        *limit = u8::from(byte <= limit);
+    }
+}
+
+/// Memory that is used again for the next read.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    /// Random bytes.
+    pub random: Vec<u8>,
+    limits: Vec<u8>,
 }
 
 /// Window positions of the read's bases, but for those that a truth allele spells or that lie in its reference span.
@@ -54,56 +74,65 @@ impl ErrorModel {
     /// # Errors
     /// `from_quality` without qualities.
     pub fn new(rate: BaseErrorRate, quality: &QualityModel) -> Result<Self, ConfigError> {
-        let split = |threshold: u64| (threshold >> 45).min(255) as u8;
         match rate {
-            BaseErrorRate::Rate(rate) => {
-                let uniform = Probability::new(rate).threshold();
-                Ok(Self { by_quality: None, coarse: Box::new([split(uniform); 256]), uniform })
+            BaseErrorRate::Rate(rate) => Ok(Self { classes: vec![(0, Probability::new(rate).threshold())], by_quality: false }),
+            BaseErrorRate::Named(Named::FromQuality) if matches!(quality, QualityModel::None) => {
+                Err(ConfigError("base_error_rate: from_quality needs a quality_model".into()))
             }
             BaseErrorRate::Named(Named::FromQuality) => {
-                if matches!(quality, QualityModel::None) {
-                    return Err(ConfigError("base_error_rate: from_quality needs a quality_model".into()));
-                }
-                let mut exact = Box::new([0; 256]);
-                for q in quality.scores() {
-                    exact[usize::from(q + PHRED_OFFSET)] = Probability::new(error_probability(q)).threshold();
-                }
-                Ok(Self { coarse: Box::new(exact.map(split)), by_quality: Some(exact), uniform: 0 })
+                let threshold = |q: u8| Probability::new(error_probability(q)).threshold();
+                Ok(Self { classes: quality.scores().iter().map(|q| (q + PHRED_OFFSET, threshold(*q))).collect(), by_quality: true })
             }
         }
     }
 
     /// Whether there are any.
     #[must_use]
-    pub const fn is_off(&self) -> bool {
-        self.by_quality.is_none() && self.uniform == 0
+    pub fn is_off(&self) -> bool {
+        self.classes.iter().all(|(_, threshold)| *threshold == 0)
     }
 
-    /// Read positions, in order, where a base of that quality is read wrong; `qual` is empty without qualities.
+    /// Read positions, in order, where a base of that quality is read wrong; `qual`, of whole blocks, is
+    /// empty without qualities.
     ///
-    /// A random byte a base is compared with the upper 8 bits of its probability; only where the two are equal, or the
-    /// byte is below, the decision needs another word, or none.
-    pub fn draw(&self, stream: &mut Stream, length: usize, qual: &[u8], found: &mut Vec<usize>) {
+    /// A random byte of each base is compared with the upper 8 bits of its probability, many bases at once; only where it does
+    /// not exceed them the decision needs another word.
+    pub fn draw(&self, stream: &mut Stream, length: usize, qual: &[u8], buffers: &mut Buffers, found: &mut Vec<usize>) {
         found.clear();
-        let mut start = 0;
-        while start < length {
-            let bytes = stream.next_u64().to_le_bytes();
-            let end = (start + 8).min(length);
-            for (at, byte) in (start..end).zip(bytes) {
-                let character = usize::from(qual.get(at).copied().unwrap_or_default());
-                if byte <= self.coarse[character] && self.exactly(stream, character, byte) {
+        let Buffers { random, limits } = buffers;
+        stream.fill(length, random);
+        limits.clear();
+        limits.resize(random.len(), 0);
+        for (character, threshold) in &self.classes {
+            let upper = (threshold >> 45).min(255) as u8;
+            if upper == 0 {
+                continue;
+            }
+            if self.by_quality {
+                set_where(limits, qual, *character, upper);
+            } else {
+                limits.fill(upper);
+            }
+        }
+        mark(limits, random);
+        for (block, hits) in limits.as_chunks::<8>().0.iter().enumerate() {
+            let mut hits = u64::from_le_bytes(*hits);
+            while hits != 0 {
+                let at = 8 * block + hits.trailing_zeros() as usize / 8;
+                hits &= hits - 1;
+                let character = if self.by_quality { qual.get(at).copied().unwrap_or_default() } else { 0 };
+                if at < length && self.exactly(stream, character, random[at]) {
                     found.push(at);
                 }
             }
-            start = end;
         }
     }
 
-    /// Decides for a base whose random byte does not exceed its probability's.
-    fn exactly(&self, stream: &mut Stream, character: usize, byte: u8) -> bool {
-        let threshold = self.by_quality.as_ref().map_or(self.uniform, |exact| exact[character]);
+    /// Decides for a base whose random byte does not exceed the upper bits of its probability.
+    fn exactly(&self, stream: &mut Stream, character: u8, byte: u8) -> bool {
+        let of = self.classes.iter().find(|(class, _)| *class == character);
         let draw = u64::from(byte) << 45 | stream.next_u64() >> 19;
-        draw < threshold
+        of.is_some_and(|(_, threshold)| draw < *threshold)
     }
 }
 
@@ -119,8 +148,8 @@ mod tests {
         let errors = ErrorModel::new(BaseErrorRate::Named(Named::FromQuality), &model).unwrap();
         let n = 1_000_000;
         let (mut qual, mut found) = (Vec::new(), Vec::new());
-        model.draw(&mut Stream::new(1, 0, Topic::Qualities), n, &mut qual);
-        errors.draw(&mut Stream::new(1, 0, Topic::Errors), n, &qual, &mut found);
+        model.draw(&mut Stream::new(1, 0, Topic::Qualities), n, &mut Vec::new(), &mut qual);
+        errors.draw(&mut Stream::new(1, 0, Topic::Errors), n, &qual, &mut Buffers::default(), &mut found);
         assert!(found.is_sorted());
         for q in model.scores() {
             let of = qual.iter().filter(|c| **c == q + PHRED_OFFSET).count() as f64;
@@ -135,7 +164,7 @@ mod tests {
         for rate in [0.0, 0.02, 0.5, 1.0] {
             let errors = ErrorModel::new(BaseErrorRate::Rate(rate), &QualityModel::None).unwrap();
             let mut found = Vec::new();
-            errors.draw(&mut Stream::new(1, 0, Topic::Errors), 100_000, &[], &mut found);
+            errors.draw(&mut Stream::new(1, 0, Topic::Errors), 100_000, &[], &mut Buffers::default(), &mut found);
             assert!((found.len() as f64 - 100_000.0 * rate).abs() <= 4.0 * (100_000.0 * rate * (1.0 - rate)).sqrt(), "{rate}");
             assert_eq!(errors.is_off(), rate == 0.0);
         }

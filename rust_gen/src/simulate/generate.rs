@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::checksum::checksum_of;
 use super::config::{ConfigError, MutationConfig};
-use super::errors::Outside;
+use super::errors::{Buffers, Outside};
 use super::genome::{Genome, Windows};
 use super::model::{Model, Plan, other_base};
+use super::planes::Planes;
 use super::quality::{PHRED_OFFSET, UNREAD};
-use super::rng::{Stream, Topic};
+use super::rng::{Stream, Streams, Topic};
 use super::spacing::{IDENTIFIABLE_FLANK, IDENTIFIABLE_GAP, Placed, min_gap, spaced};
 use super::strata::Strata;
 use super::tracts::write_tracts;
@@ -60,9 +61,12 @@ pub struct Record {
 /// Buffers that are used again for the next record.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    planes: Planes,
     plans: Vec<Plan>,
     placed: Vec<Placed>,
+    buffers: Buffers,
     wrong: Vec<usize>,
+    unread: Vec<usize>,
     differences: Vec<Interval>,
 }
 
@@ -81,7 +85,7 @@ pub struct Scratch {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Generator {
-    seed: u64,
+    streams: Streams,
     model: Model,
     genome: Option<(Arc<Genome>, Windows)>,
 }
@@ -94,7 +98,7 @@ impl Generator {
     pub fn new(seed: u64, config: &MutationConfig, genome: Option<Arc<Genome>>) -> Result<Self, ConfigError> {
         let model = Model::new(config, genome.as_ref().map(|g| g.gc_content()))?;
         let genome = genome.map(|g| g.windows(config.read_length).map(|windows| (g, windows))).transpose()?;
-        Ok(Self { seed, model, genome })
+        Ok(Self { streams: Streams::new(seed), model, genome })
     }
 
     /// As [`Generator::new`], from a configuration in JSON.
@@ -122,16 +126,30 @@ impl Generator {
 
     /// Makes `record` that of `index`, in the memory that it has.
     pub fn fill(&self, index: u64, scratch: &mut Scratch, record: &mut Record) {
-        let stream = |topic| Stream::new(self.seed, index, topic);
+        self.read(index, scratch, record);
+        record.min_gap = min_gap(scratch.placed.iter().map(|p| p.interval));
+        record.identifiable = self.identifiable(scratch, record);
+        record.strata = scratch.planes.strata();
+        let truth = record.truth.iter().map(|v| (u64::from(v.pos.0), &*v.reference, &*v.alt));
+        record.checksum = checksum_of(&record.ref_seq, &record.seq, Some(truth));
+    }
+
+    /// As [`Generator::fill`], without what is derived from the rest: `min_gap`, `identifiable`, `strata` and `checksum`
+    /// stay what they were.
+    pub fn read(&self, index: u64, scratch: &mut Scratch, record: &mut Record) {
+        let stream = |topic| self.streams.of(index, topic);
         record.index = index;
-        self.draw_window(&stream, record);
+        self.draw_window(&stream, record, &mut scratch.planes);
         let window = record.ref_seq.as_slice();
 
         self.model.plan(&mut stream(Topic::Types), &mut scratch.plans);
         let placed = &mut scratch.placed;
-        let streams = [&mut stream(Topic::Positions), &mut stream(Topic::Alleles)];
-        if !self.model.place(window, &scratch.plans, ATTEMPTS, streams, placed) {
-            self.model.thin(window, placed);
+        placed.clear();
+        if !scratch.plans.is_empty() {
+            let streams = [&mut stream(Topic::Positions), &mut stream(Topic::Alleles)];
+            if !self.model.place(window, &scratch.plans, ATTEMPTS, streams, placed) {
+                self.model.thin(window, placed);
+            }
         }
         record.truth.clear();
         record.truth.extend(placed.iter().filter_map(|p| left_aligned(window, &p.edit, p.left, p.event)));
@@ -139,20 +157,31 @@ impl Generator {
         let applied = apply_into(window, &record.truth, &mut record.seq);
         debug_assert_eq!(applied, Ok(()));
 
-        scratch.differences.clear();
-        scratch.differences.extend(placed.iter().map(|p| p.interval));
-        record.min_gap = min_gap(scratch.differences.iter().copied());
-        self.model.quality.draw(&mut stream(Topic::Qualities), record.seq.len(), &mut record.qual);
+        let random = &mut scratch.buffers.random;
+        self.model.quality.draw(&mut stream(Topic::Qualities), record.seq.len(), random, &mut record.qual);
         self.misread(&stream, scratch, record);
+        record.qual.truncate(record.seq.len());
         record.reverse = self.model.flip.threshold() > 0 && stream(Topic::Strand).chance(self.model.flip);
-        record.identifiable =
-            spaced(scratch.differences.iter().copied(), record.ref_seq.len(), IDENTIFIABLE_GAP, IDENTIFIABLE_FLANK);
-        record.strata = Strata::of(&record.ref_seq);
-        let truth = record.truth.iter().map(|v| (u64::from(v.pos.0), &*v.reference, &*v.alt));
-        record.checksum = checksum_of(&record.ref_seq, &record.seq, Some(truth));
     }
 
-    fn draw_window(&self, stream: &impl Fn(Topic) -> Stream, record: &mut Record) {
+    /// The fixed rule, whatever the configured gap and flank.
+    fn identifiable(&self, scratch: &mut Scratch, record: &Record) -> bool {
+        let Scratch { placed, unread, differences, .. } = scratch;
+        let window = record.ref_seq.len();
+        let truth = placed.iter().map(|p| p.interval);
+        if record.errors.is_empty() && unread.is_empty() {
+            return spaced(truth, window, IDENTIFIABLE_GAP, IDENTIFIABLE_FLANK);
+        }
+        let base = |start: usize| Interval { start, end: start + 1 };
+        differences.clear();
+        differences.extend(truth);
+        differences.extend(record.errors.iter().map(|e| base(e.span().start)));
+        differences.extend(unread.iter().copied().map(base));
+        differences.sort_unstable_by_key(|interval| (interval.start, interval.end));
+        spaced(differences.iter().copied(), window, IDENTIFIABLE_GAP, IDENTIFIABLE_FLANK)
+    }
+
+    fn draw_window(&self, stream: &impl Fn(Topic) -> Stream, record: &mut Record, planes: &mut Planes) {
         let model = &self.model;
         let mut reference = stream(Topic::Reference);
         if let Some((genome, windows)) = &self.genome {
@@ -160,25 +189,28 @@ impl Generator {
             (record.contig, record.ref_start) = (Some(contig), start as u64);
             record.ref_seq.clear();
             record.ref_seq.extend_from_slice(&genome.contigs()[contig].bases[start..start + model.read_length]);
+            planes.pack(&record.ref_seq);
             return;
         }
         (record.contig, record.ref_start) = (None, 0);
-        random_window(&mut reference, model.read_length, model.gc, &mut record.ref_seq);
+        random_window(&mut reference, model.read_length, model.gc, &mut record.ref_seq, planes);
         if model.low_complexity.threshold() > 0 {
             let mut complexity = stream(Topic::Complexity);
             if complexity.chance(model.low_complexity) {
                 write_tracts(&mut complexity, &mut record.ref_seq, model.gc);
+                planes.pack(&record.ref_seq);
             }
         }
     }
 
-    /// Sequencing errors and N, and what they add to the differences.
+    /// Sequencing errors and N.
     fn misread(&self, stream: &impl Fn(Topic) -> Stream, scratch: &mut Scratch, record: &mut Record) {
-        let Scratch { wrong, differences, .. } = scratch;
+        let Scratch { buffers, wrong, unread, .. } = scratch;
         record.errors.clear();
+        unread.clear();
         if !self.model.errors.is_off() {
             let mut errors = stream(Topic::Errors);
-            self.model.errors.draw(&mut errors, record.seq.len(), &record.qual, wrong);
+            self.model.errors.draw(&mut errors, record.seq.len(), &record.qual, buffers, wrong);
             let mut outside = Outside::new(&record.truth);
             for at in wrong.iter().copied() {
                 let base = other_base(&mut errors, record.seq[at]);
@@ -188,21 +220,19 @@ impl Generator {
                 }
             }
         }
-        if self.model.unread.threshold() > 0 {
-            let mut unread = stream(Topic::Unread);
-            let mut outside = Outside::new(&record.truth);
-            for at in 0..record.seq.len() {
-                let hit = unread.chance(self.model.unread);
-                let Some(start) = outside.window_position(at).filter(|_| hit) else { continue };
-                record.seq[at] = b'N';
-                record.qual.iter_mut().skip(at).take(1).for_each(|q| *q = UNREAD + PHRED_OFFSET);
-                record.errors.retain(|e| e.span().start != start); // nobody can tell what an N was read as
-                differences.push(Interval { start, end: start + 1 });
-            }
+        if self.model.unread.threshold() == 0 {
+            return;
         }
-        differences.extend(record.errors.iter().map(|e| Interval { start: e.span().start, end: e.span().end }));
-        if differences.len() > record.truth.len() {
-            differences.sort_unstable_by_key(|interval| (interval.start, interval.end));
+        let mut lost = stream(Topic::Unread);
+        let mut outside = Outside::new(&record.truth);
+        for at in 0..record.seq.len() {
+            let hit = lost.chance(self.model.unread);
+            let Some(start) = outside.window_position(at).filter(|_| hit) else { continue };
+            record.seq[at] = b'N';
+            record.qual.iter_mut().skip(at).take(1).for_each(|q| *q = UNREAD + PHRED_OFFSET);
+            unread.push(start);
         }
+        // Nobody can tell what an N was read as.
+        record.errors.retain(|e| unread.binary_search(&e.span().start).is_err());
     }
 }

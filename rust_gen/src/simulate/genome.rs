@@ -1,7 +1,7 @@
 //! Windows drawn from a reference genome.
 
+use super::ConfigError;
 use super::rng::Stream;
-use super::{ConfigError, strata::gc_fraction};
 use crate::reference::{Contig, Reference};
 
 /// A reference genome in memory and its stretches of pure A, C, G and T.
@@ -25,19 +25,19 @@ impl Genome {
     pub fn new(reference: Reference) -> Self {
         let contigs = reference.contigs;
         let mut stretches = Vec::new();
-        let (mut strong, mut bases) = (0.0, 0.0);
+        let (mut strong, mut bases) = (0, 0);
         for (contig, sequence) in contigs.iter().enumerate() {
             let mut start = 0;
             for part in sequence.bases.split(|base| !b"ACGT".contains(base)) {
                 if !part.is_empty() {
                     stretches.push(Stretch { contig, start, length: part.len() });
-                    strong += gc_fraction(part) * part.len() as f64;
-                    bases += part.len() as f64;
+                    strong += part.iter().filter(|base| matches!(base, b'G' | b'C')).count();
+                    bases += part.len();
                 }
                 start += part.len() + 1;
             }
         }
-        Self { contigs, stretches, gc: if bases > 0.0 { strong / bases } else { 0.0 } }
+        Self { contigs, stretches, gc: if bases > 0 { strong as f64 / bases as f64 } else { 0.0 } }
     }
 
     /// Its contigs, in the order of the file.

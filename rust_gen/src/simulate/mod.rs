@@ -24,6 +24,7 @@ pub mod generate;
 pub mod genome;
 pub mod lengths;
 pub mod model;
+pub mod planes;
 pub mod quality;
 pub mod rng;
 pub mod spacing;

@@ -1,7 +1,7 @@
 //! Base qualities: Phred scores, written as Phred+33.
 
 use super::ConfigError;
-use super::rng::{Stream, Weighted};
+use super::rng::{BLOCK, Stream, Weighted};
 
 /// Added to a Phred score to make it a printable character.
 pub const PHRED_OFFSET: u8 = 33;
@@ -42,12 +42,15 @@ pub enum QualityModel {
     Binned(Box<Bins>),
 }
 
-/// Scores by weight, looked up by random bytes: as many of the 256 entries as a score's share fills whole hold that score,
-/// and the few that are left over draw once more, exactly. Most bases so take one byte and one look-up.
+/// Scores by weight, told by random bytes: as many of the 256 values as a score's share fills whole mean that score, and the
+/// few that are left over draw once more, exactly. Most bases so take one byte and a few comparisons, many bases at once.
 #[derive(Clone, Debug)]
 pub struct Bins {
     characters: Vec<u8>,
-    table: [u8; 256],
+    /// What the byte 0 means.
+    lowest: u8,
+    /// From which byte on there is another character, and what it differs by; the last one may be 0: draw once more.
+    steps: Vec<(u8, u8)>,
     rest: Option<Weighted>,
 }
 
@@ -89,13 +92,14 @@ impl QualityModel {
         }
     }
 
-    /// Replaces the content of `out` by `length` qualities; it stays empty with the model `none`.
-    pub fn draw(&self, stream: &mut Stream, length: usize, out: &mut Vec<u8>) {
+    /// Replaces the content of `out` by `length` qualities and as many more as fill a block; it stays empty with the model
+    /// `none`. `random` is a buffer.
+    pub fn draw(&self, stream: &mut Stream, length: usize, random: &mut Vec<u8>, out: &mut Vec<u8>) {
         out.clear();
         match self {
             Self::None => {}
-            Self::Fixed(q) => out.resize(length, q + PHRED_OFFSET),
-            Self::Binned(bins) => bins.draw(stream, length, out),
+            Self::Fixed(q) => out.resize(length.next_multiple_of(BLOCK), q + PHRED_OFFSET),
+            Self::Binned(bins) => bins.draw(stream, length, random, out),
         }
     }
 }
@@ -105,31 +109,52 @@ impl Bins {
         let bad = || ConfigError("quality_weights: must not be negative, and one must be above 0".into());
         let all = Weighted::new(weights).ok_or_else(bad)?;
         let characters: Vec<u8> = scores.iter().map(|q| q + PHRED_OFFSET).collect();
-        let mut table = [0; 256];
-        let mut filled = 0;
-        let mut rest = Vec::new();
+        let (mut steps, mut rest) = (Vec::new(), Vec::new());
+        let (mut filled, mut last) = (0, 0);
         for (character, share) in characters.iter().zip(all.shares()) {
-            let whole = (share >> 45) as usize; // of 2^53 to 256 entries
-            table[filled..filled + whole].fill(*character);
+            let whole = (share >> 45) as usize; // of 2^53 to 256 values
+            if whole > 0 {
+                steps.push((filled as u8, character.wrapping_sub(last)));
+                last = *character;
+            }
             filled += whole;
             rest.push((share & ((1 << 45) - 1)) as f64); // below 2^45: exact
         }
-        Ok(Self { characters, table, rest: Weighted::new(&rest) })
+        if filled < 256 {
+            steps.push((filled as u8, 0u8.wrapping_sub(last)));
+        }
+        let (_, lowest) = steps.remove(0); // shares add up, so that there is one, and the first begins at 0
+        Ok(Self { characters, lowest, steps, rest: Weighted::new(&rest) })
     }
 
-    fn draw(&self, stream: &mut Stream, length: usize, out: &mut Vec<u8>) {
-        out.reserve(length.next_multiple_of(8));
-        while out.len() < length {
-            let mut eight = stream.next_u64().to_le_bytes().map(|byte| self.table[usize::from(byte)]);
-            if eight.contains(&0) {
+    fn draw(&self, stream: &mut Stream, length: usize, random: &mut Vec<u8>, out: &mut Vec<u8>) {
+        stream.fill(length, random);
+        out.clear();
+        out.resize(random.len(), self.lowest);
+        for (from, difference) in &self.steps {
+            add_from(out, random, *from, *difference);
+        }
+        for eight in out.as_chunks_mut::<8>().0 {
+            if has_zero(*eight) {
                 for slot in eight.iter_mut().filter(|slot| **slot == 0) {
                     *slot = self.rest.as_ref().map_or(self.characters[0], |rest| self.characters[stream.choose(rest)]);
                 }
             }
-            out.extend_from_slice(&eight);
         }
-        out.truncate(length);
     }
+}
+
+/// Adds `difference` to the characters whose byte is `from` or above; plain and long, so that the compiler takes 16 at once.
+fn add_from(characters: &mut [u8], bytes: &[u8], from: u8, difference: u8) {
+    for (character, byte) in characters.iter_mut().zip(bytes) {
+        *character = character.wrapping_add(if *byte >= from { difference } else { 0 });
+    }
+}
+
+/// Whether one of eight bytes is 0, the others being printable characters, that is 33..=126: these reach 128 when 95 are added.
+const fn has_zero(bytes: [u8; 8]) -> bool {
+    const HIGH: u64 = u64::from_le_bytes([128; 8]);
+    u64::from_le_bytes(bytes).wrapping_add(u64::from_le_bytes([95; 8])) & HIGH != HIGH
 }
 
 #[cfg(test)]
@@ -151,8 +176,8 @@ mod tests {
         for weights in [vec![0.002, 0.03, 0.068, 0.9], vec![1.0, 0.0, 1.0, 1.0], vec![0.0, 0.0, 0.0, 1.0]] {
             let model = QualityModel::new("binned:[2,12, 23,37]", Some(&weights)).unwrap();
             let mut out = Vec::new();
-            model.draw(&mut Stream::new(1, 0, Topic::Qualities), n, &mut out);
-            assert_eq!(out.len(), n);
+            model.draw(&mut Stream::new(1, 0, Topic::Qualities), n, &mut Vec::new(), &mut out);
+            out.truncate(n);
             let total: f64 = weights.iter().sum();
             for (q, weight) in [2, 12, 23, 37].iter().zip(&weights) {
                 let p = weight / total;
@@ -166,7 +191,8 @@ mod tests {
     fn fixed_and_none() {
         let drawn = |text: &str| {
             let mut out = b"rest".to_vec();
-            QualityModel::new(text, None).unwrap().draw(&mut Stream::new(1, 0, Topic::Qualities), 3, &mut out);
+            QualityModel::new(text, None).unwrap().draw(&mut Stream::new(1, 0, Topic::Qualities), 3, &mut Vec::new(), &mut out);
+            out.truncate(3);
             String::from_utf8(out).unwrap()
         };
         assert_eq!((drawn("none"), drawn("fixed:17")), (String::new(), "222".into()));

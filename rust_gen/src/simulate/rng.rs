@@ -27,7 +27,22 @@ pub enum Topic {
     Strand,
 }
 
+/// How many topics there are.
+const TOPICS: usize = Topic::Strand as usize + 1;
+
 impl Topic {
+    const ALL: [Self; TOPICS] = [
+        Self::Reference,
+        Self::Types,
+        Self::Positions,
+        Self::Alleles,
+        Self::Complexity,
+        Self::Qualities,
+        Self::Errors,
+        Self::Unread,
+        Self::Strand,
+    ];
+
     const fn key(self) -> u64 {
         match self {
             Self::Reference => u64::from_le_bytes(*b"hx.refer"),
@@ -42,6 +57,9 @@ impl Topic {
         }
     }
 }
+
+/// Bytes that loops over many of them take at once, so that no rest is left to be done one by one.
+pub const BLOCK: usize = 32;
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -97,26 +115,49 @@ impl Weighted {
     }
 }
 
-/// One topic's stream of random numbers for one record.
+/// The streams of one record, of a run with one seed.
 ///
 /// ```
-/// use _rust_gen::simulate::rng::{Stream, Topic};
-/// let mut first = Stream::new(42, 7, Topic::Types);
-/// let mut again = Stream::new(42, 7, Topic::Types);
-/// assert_eq!(first.next_u64(), again.next_u64());
+/// use _rust_gen::simulate::rng::{Streams, Topic};
+/// let streams = Streams::new(42);
+/// assert_eq!(streams.of(7, Topic::Types).next_u64(), streams.of(7, Topic::Types).next_u64());
+/// assert_ne!(streams.of(7, Topic::Types).next_u64(), streams.of(8, Topic::Types).next_u64());
 /// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Streams([u64; TOPICS]);
+
+impl Streams {
+    /// Of a run with `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Topic::ALL.map(|topic| mix(seed.wrapping_add(topic.key()))))
+    }
+
+    /// The stream of `topic` for record `index`.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, index: u64, topic: Topic) -> Stream {
+        let start = mix(self.0[topic as usize] ^ mix(index.wrapping_add(GOLDEN)));
+        let after = |n: u64| mix(start.wrapping_add(GOLDEN.wrapping_mul(n)));
+        Stream([start, after(1), after(2), after(3)])
+    }
+}
+
+/// Random numbers: xoshiro256++, its state four hashes of seed, index and topic as SplitMix64 makes them.
 #[derive(Clone, Debug)]
 pub struct Stream([u64; 4]);
 
 impl Stream {
-    /// The stream of `topic` for record `index` of a run with `seed`.
+    /// As [`Streams::of`], for one use.
     #[must_use]
     pub fn new(seed: u64, index: u64, topic: Topic) -> Self {
-        let mut z = mix(mix(seed.wrapping_add(topic.key())) ^ mix(index.wrapping_add(GOLDEN)));
-        Self(std::array::from_fn(|_| {
-            z = z.wrapping_add(GOLDEN);
-            mix(z)
-        }))
+        Streams::new(seed).of(index, topic)
+    }
+
+    /// Random bytes, at least `length`: whole blocks of [`BLOCK`].
+    pub fn fill(&mut self, length: usize, out: &mut Vec<u8>) {
+        out.resize(length.next_multiple_of(BLOCK), 0);
+        out.as_chunks_mut::<8>().0.iter_mut().for_each(|eight| *eight = self.next_u64().to_le_bytes());
     }
 
     /// 64 random bits.
@@ -160,11 +201,13 @@ impl Stream {
         (self.next_u64() >> 11) < p.0
     }
 
-    /// Uniform in `0..n`, without bias (Lemire 2019); `n` must be above 0.
+    /// Uniform in `0..n`, without bias (Lemire 2019, doi:10.1145/3230636); `n` must be above 0.
+    #[inline]
     pub fn below(&mut self, n: u64) -> u64 {
         loop {
             let wide = u128::from(self.next_u64()) * u128::from(n);
-            if (wide as u64) >= n.wrapping_neg() % n {
+            let low = wide as u64;
+            if low >= n || low >= n.wrapping_neg() % n {
                 return (wide >> 64) as u64;
             }
         }

@@ -61,7 +61,12 @@ impl Model {
         let free = window.len() - 2 * self.flank - taken - self.min_gap * plans.len().saturating_sub(1);
         let mut offsets = [0; 8];
         let mut many = Vec::new();
-        let offsets = if plans.len() <= offsets.len() { &mut offsets[..plans.len()] } else { many.resize(plans.len(), 0); &mut many };
+        let offsets = if plans.len() <= offsets.len() {
+            &mut offsets[..plans.len()]
+        } else {
+            many.resize(plans.len(), 0);
+            &mut many
+        };
         (0..attempts).any(|_| {
             sorted_offsets(positions, free, offsets);
             placed.clear();
@@ -69,7 +74,8 @@ impl Model {
             for (plan, offset) in plans.iter().zip(&*offsets) {
                 let edit = self.edit(window, *plan, cursor + offset, alleles);
                 cursor += plan.footprint() + self.min_gap;
-                let Some(edit) = trim(window, &edit) else { continue }; // a palindrome, inverted
+                // Only an inversion may share bases with what it replaces, all of them if that is its own reverse complement.
+                let Some(edit) = (if plan.event == Event::Inv { trim(window, &edit) } else { Some(edit) }) else { break };
                 let (left, right) = slack(window, &edit);
                 let interval = Interval { start: edit.start - left, end: edit.start + edit.deleted + right };
                 placed.push(Placed { edit, left, interval, event: plan.event });

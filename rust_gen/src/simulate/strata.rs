@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn tandem_repeats() {
-        let cases = [("", 0), ("AC", 0), ("ACAC", 4), ("GACACAT", 5), ("AAAAAAAA", 0), ("ACGACGAT", 7), ("TACGTATACGTAT", 13), ("GATTACAC", 4)];
+        let cases =
+            [("", 0), ("AC", 0), ("ACAC", 4), ("GACACAT", 5), ("AAAAAAAA", 0), ("ACGACGAT", 7), ("TACGTATACGTAT", 13), ("GATTACAC", 4)];
         for (bases, found) in cases {
             assert_eq!(max_str(bases.as_bytes()), found, "{bases}");
         }

@@ -1,7 +1,5 @@
 //! Records as FASTQ text, as they were sequenced.
 
-use std::io::Write;
-
 use super::model::complement;
 use super::{Generator, Record, Scratch};
 
@@ -10,7 +8,10 @@ pub const NO_QUALITY: u8 = b'I';
 
 /// Appends one record of four lines; its name is `hx{index}`. A read from the other strand is reverse-complemented.
 pub fn write_fastq(record: &Record, out: &mut Vec<u8>) {
-    let _ = writeln!(out, "@hx{}", record.index); // a Vec takes all that is written
+    out.reserve(2 * record.seq.len() + 32);
+    out.extend_from_slice(b"@hx");
+    write_number(record.index, out);
+    out.push(b'\n');
     if record.reverse {
         out.extend(record.seq.iter().rev().map(|base| complement(*base)));
     } else {
@@ -27,12 +28,27 @@ pub fn write_fastq(record: &Record, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// Decimal digits, without the formatting machinery, which takes as long as drawing the window.
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len() - 1;
+    loop {
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+        first -= 1;
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
 /// The records of `indices` as FASTQ.
 #[must_use]
 pub fn fastq(generator: &Generator, indices: std::ops::Range<u64>) -> Vec<u8> {
     let (mut scratch, mut record, mut out) = (Scratch::default(), Record::default(), Vec::new());
     for index in indices {
-        generator.fill(index, &mut scratch, &mut record);
+        generator.read(index, &mut scratch, &mut record);
         write_fastq(&record, &mut out);
     }
     out
@@ -46,6 +62,15 @@ mod tests {
         let mut out = Vec::new();
         write_fastq(record, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers() {
+        for number in [0, 7, 10, 1_000_000, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -29,6 +29,15 @@ impl Allele {
         Self(Bases::Inline(0, [0; INLINE]))
     }
 
+    /// One base.
+    #[inline]
+    #[must_use]
+    pub const fn single(base: u8) -> Self {
+        let mut bases = [0; INLINE];
+        bases[0] = base;
+        Self(Bases::Inline(1, bases))
+    }
+
     /// The parts, one after the other.
     #[must_use]
     pub fn join(parts: &[&[u8]]) -> Self {

@@ -21,10 +21,9 @@ pub struct Edit {
 pub fn trim(window: &[u8], edit: &Edit) -> Option<Edit> {
     let removed = &window[edit.start..edit.start + edit.deleted];
     let inserted = &*edit.inserted;
-    let shared = |pairs: &mut dyn Iterator<Item = (&u8, &u8)>| pairs.take_while(|(a, b)| a == b).count();
-    let end = shared(&mut removed.iter().rev().zip(inserted.iter().rev()));
+    let end = removed.iter().rev().zip(inserted.iter().rev()).take_while(|(a, b)| a == b).count();
     let (removed, inserted) = (&removed[..removed.len() - end], &inserted[..inserted.len() - end]);
-    let front = shared(&mut removed.iter().zip(inserted));
+    let front = removed.iter().zip(inserted).take_while(|(a, b)| a == b).count();
     if front == removed.len().max(inserted.len()) {
         return None;
     }

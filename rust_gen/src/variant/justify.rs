@@ -17,16 +17,24 @@ pub struct Interval {
 #[inline]
 #[must_use]
 pub fn slack(window: &[u8], edit: &Edit) -> (usize, usize) {
-    let allele = match (edit.deleted, edit.inserted.is_empty()) {
-        (0, _) => &*edit.inserted,
-        (deleted, true) => &window[edit.start..edit.start + deleted],
-        _ => return (0, 0), // a replacement has one place
-    };
-    let before = window[..edit.start].iter().rev().zip(allele.iter().rev().cycle());
-    let left = before.take_while(|(base, moved)| base == moved).count();
-    let after = window[edit.start + edit.deleted..].iter().zip(allele.iter().cycle());
-    let right = after.take_while(|(base, moved)| base == moved).count();
-    (left, right)
+    let end = edit.start + edit.deleted;
+    match (edit.deleted, edit.inserted.len()) {
+        (deleted, 0) if deleted > 0 => {
+            // A base enters the gap at one end where the one that leaves it at the other end is the same.
+            let left = (1..=edit.start).take_while(|i| window[edit.start - i] == window[end - i]).count();
+            let right = (end..window.len()).take_while(|i| window[*i] == window[i - deleted]).count();
+            (left, right)
+        }
+        (0, inserted) if inserted > 0 => {
+            let allele = &*edit.inserted;
+            let before = |i: usize| if i <= inserted { allele[inserted - i] } else { window[edit.start + inserted - i] };
+            let after = |i: usize| if i < inserted { allele[i] } else { window[end + i - inserted] };
+            let left = (1..=edit.start).take_while(|i| window[edit.start - i] == before(*i)).count();
+            let right = (0..window.len() - end).take_while(|i| window[end + i] == after(*i)).count();
+            (left, right)
+        }
+        _ => (0, 0), // a replacement has one place
+    }
 }
 
 /// The fully-justified interval of a trimmed edit.

@@ -51,6 +51,9 @@ pub fn normalize(window: &[u8], edit: &Edit, event: Event) -> Option<Variant> {
 #[must_use]
 pub fn left_aligned(window: &[u8], edit: &Edit, left: usize, event: Event) -> Option<Variant> {
     let kind = VariantType::of(edit.deleted, edit.inserted.len())?;
+    if kind == VariantType::Snv {
+        return Some(Variant { event, ..Variant::substitution(edit.start, window[edit.start], edit.inserted[0]) });
+    }
     let start = edit.start - left;
     let end = start + edit.deleted;
     let (first, reference, alt) = if !matches!(kind, VariantType::Ins | VariantType::Del) {
@@ -77,9 +80,7 @@ pub fn trimmed_edit(window: &[u8], pos: u64, reference: &[u8], alt: &[u8]) -> Re
     let start = pos.checked_sub(1).and_then(|start| usize::try_from(start).ok());
     let held = start.and_then(|start| window.get(start..start.checked_add(reference.len())?));
     match (start, held) {
-        (Some(start), Some(held)) if held == reference => {
-            Ok(trim(window, &Edit { start, deleted: reference.len(), inserted: alt.into() }))
-        }
+        (Some(start), Some(held)) if held == reference => Ok(trim(window, &Edit { start, deleted: reference.len(), inserted: alt.into() })),
         (_, held) => Err(NormalizeError::Mismatch { pos, found: held.map(|h| String::from_utf8_lossy(h).into_owned()) }),
     }
 }

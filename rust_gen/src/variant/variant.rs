@@ -25,12 +25,13 @@ pub struct Variant {
 
 impl Variant {
     /// One base substituted by another, at `start` bases from the window's begin.
+    #[inline]
     #[must_use]
     pub fn substitution(start: usize, from: u8, to: u8) -> Self {
         Self {
             pos: OneBased(start as u32 + 1),
-            reference: [from].as_slice().into(),
-            alt: [to].as_slice().into(),
+            reference: Allele::single(from),
+            alt: Allele::single(to),
             kind: VariantType::Snv,
             event: Event::Snv,
         }
@@ -110,6 +111,7 @@ pub fn apply(window: &[u8], variants: &[Variant]) -> Result<Vec<u8>, ApplyError>
 /// As [`apply`]; the buffer then holds a part.
 pub fn apply_into(window: &[u8], variants: &[Variant], out: &mut Vec<u8>) -> Result<(), ApplyError> {
     out.clear();
+    out.extend_from_slice(window);
     let mut done = 0;
     for variant in variants {
         let start = (variant.pos.0 as usize).checked_sub(1).ok_or(ApplyError::Mismatch(variant.pos))?;
@@ -120,11 +122,19 @@ pub fn apply_into(window: &[u8], variants: &[Variant], out: &mut Vec<u8>) -> Res
         if window.get(start..end) != Some(&*variant.reference) {
             return Err(ApplyError::Mismatch(variant.pos));
         }
-        out.extend_from_slice(&window[done..start]);
-        out.extend_from_slice(&variant.alt);
+        // What comes after the variant is the window's own, from `end` on.
+        let at = out.len() - (window.len() - start);
+        if let [base] = *variant.alt
+            && variant.reference.len() == 1
+        {
+            out[at] = base;
+        } else {
+            out.truncate(at);
+            out.extend_from_slice(&variant.alt);
+            out.extend_from_slice(&window[end..]);
+        }
         done = end;
     }
-    out.extend_from_slice(&window[done..]);
     Ok(())
 }
 
