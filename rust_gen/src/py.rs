@@ -23,7 +23,7 @@ use crate::simulate::strata::{gc_fraction, max_homopolymer};
 use crate::simulate::text::fastq;
 use crate::simulate::{GENERATOR_VERSION, Generator, Genome as CoreGenome};
 use crate::variant::normalize::trimmed_edit;
-use crate::variant::{justify, normalize_alleles};
+use crate::variant::{Edit, Event, NormalizeError, Variant, justify, normalize};
 
 create_exception!(_rust_gen, InputFileError, PyException, "An input file cannot be used: message, fault, record, line.");
 
@@ -52,18 +52,21 @@ fn input_error(e: InputError) -> PyErr {
     InputFileError::new_err((e.to_string(), e.fault.name(), e.record, e.line))
 }
 
+fn refused(reason: impl ToString) -> PyErr {
+    PyValueError::new_err(reason.to_string())
+}
+
 fn text(bases: Vec<u8>) -> String {
     String::from_utf8(bases).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// The generator that the arguments describe, and the indices of the records asked for.
 fn asked(seed: u64, config_json: &str, start: u64, count: usize, genome: Option<&Genome>) -> PyResult<(Generator, Range<u64>)> {
-    let value_error = |message: String| PyValueError::new_err(message);
-    let generator = Generator::from_json(seed, config_json, genome.map(|g| Arc::clone(&g.0))).map_err(|e| value_error(e.to_string()))?;
+    let generator = Generator::from_json(seed, config_json, genome.map(|g| Arc::clone(&g.0))).map_err(refused)?;
     if count > MAX_COUNT {
-        return Err(value_error(format!("count: at most {MAX_COUNT} records a call, found {count}")));
+        return Err(refused(format!("count: at most {MAX_COUNT} records a call, found {count}")));
     }
-    let end = start.checked_add(count as u64).ok_or_else(|| value_error("start: beyond the last 64-bit index".into()))?;
+    let end = start.checked_add(count as u64).ok_or_else(|| refused("start: beyond the last 64-bit index"))?;
     Ok((generator, start..end))
 }
 
@@ -120,30 +123,35 @@ fn checksum(ref_seq: &str, seq: &str, truth: Option<Vec<(u64, String, String)>>)
     checksum_of(ref_seq.as_bytes(), seq.as_bytes(), truth)
 }
 
-/// ValueError unless all are ASCII: positions count bytes, and alleles are cut between them.
-fn ascii(texts: [&str; 3]) -> PyResult<()> {
-    let bad = texts.iter().find(|text| !text.is_ascii());
-    bad.map_or(Ok(()), |text| Err(PyValueError::new_err(format!("not bases: '{text}'"))))
+/// The trimmed edit that alleles describe, None if they are equal. ASCII only: positions count bytes.
+fn edit_of(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<Option<Edit>> {
+    if let Some(text) = [window, r#ref, alt].into_iter().find(|text| !text.is_ascii()) {
+        return Err(refused(format!("not bases: '{text}'")));
+    }
+    trimmed_edit(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes()).map_err(refused)
+}
+
+fn known_edit(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<Edit> {
+    edit_of(window, pos, r#ref, alt)?.ok_or_else(|| refused("ref and alt are equal: no variant"))
+}
+
+fn vcf_form(window: &str, edit: &Edit) -> PyResult<Variant> {
+    normalize(window.as_bytes(), edit, Event::Complex).ok_or_else(|| refused(NormalizeError::NoAnchor))
 }
 
 /// The VCF form of alleles: pos, ref, alt, type.
 #[pyfunction]
 #[pyo3(name = "normalize")]
-fn normalize_py<'a>(window: &'a str, pos: u64, r#ref: &'a str, alt: &'a str) -> PyResult<(u64, String, String, Option<&'static str>)> {
-    ascii([window, r#ref, alt])?;
-    let found = normalize_alleles(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes());
-    Ok(match found.map_err(|e| PyValueError::new_err(e.to_string()))? {
-        Some(v) => (v.pos.0.into(), v.reference.to_string(), v.alt.to_string(), Some(v.kind.name())),
-        None => (pos, r#ref.into(), alt.into(), None),
-    })
+fn normalize_alleles(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<(u64, String, String, Option<&'static str>)> {
+    let Some(edit) = edit_of(window, pos, r#ref, alt)? else { return Ok((pos, r#ref.into(), alt.into(), None)) };
+    let v = vcf_form(window, &edit)?;
+    Ok((v.pos.0.into(), v.reference.to_string(), v.alt.to_string(), Some(v.kind.name())))
 }
 
 /// A variant's normal form and what follows from it: pos, ref, alt, type, length, spdi, titv.
 #[pyfunction]
 fn describe(window: &str, pos: u64, r#ref: &str, alt: &str, contig: &str, ref_start: u64) -> PyResult<Described> {
-    ascii([window, r#ref, alt])?;
-    let found = normalize_alleles(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes());
-    let found = found.map_err(|e| PyValueError::new_err(e.to_string()))?.ok_or_else(equal_alleles)?;
+    let found = vcf_form(window, &known_edit(window, pos, r#ref, alt)?)?;
     let (pos, r#ref, alt, kind, _, length, spdi, titv) = row(&found, contig, ref_start, window.as_bytes());
     Ok((pos, r#ref, alt, kind, length, spdi, titv))
 }
@@ -151,16 +159,9 @@ fn describe(window: &str, pos: u64, r#ref: &str, alt: &str, contig: &str, ref_st
 /// The fully-justified form of alleles: start (from 0), deleted, inserted.
 #[pyfunction]
 #[pyo3(name = "justify")]
-fn justify_py(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<(usize, String, String)> {
-    ascii([window, r#ref, alt])?;
-    let edit = trimmed_edit(window.as_bytes(), pos, r#ref.as_bytes(), alt.as_bytes());
-    let edit = edit.map_err(|e| PyValueError::new_err(e.to_string()))?.ok_or_else(equal_alleles)?;
-    let found = justify(window.as_bytes(), &edit);
+fn justify_alleles(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<(usize, String, String)> {
+    let found = justify(window.as_bytes(), &known_edit(window, pos, r#ref, alt)?);
     Ok((found.start, found.deleted.to_string(), found.inserted.to_string()))
-}
-
-fn equal_alleles() -> PyErr {
-    PyValueError::new_err("ref and alt are equal: no variant")
 }
 
 /// Scores and calls (pos, ref, alt, type) of reads against their windows.
@@ -288,7 +289,7 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(generate, module)?)?;
     module.add_function(wrap_pyfunction!(generate_fastq, module)?)?;
     module.add_function(wrap_pyfunction!(checksum, module)?)?;
-    module.add_function(wrap_pyfunction!(normalize_py, module)?)?;
+    module.add_function(wrap_pyfunction!(normalize_alleles, module)?)?;
     module.add_function(wrap_pyfunction!(describe, module)?)?;
-    module.add_function(wrap_pyfunction!(justify_py, module)?)
+    module.add_function(wrap_pyfunction!(justify_alleles, module)?)
 }

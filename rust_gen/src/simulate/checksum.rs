@@ -45,7 +45,10 @@ impl Hash {
     }
 }
 
-/// 64 bits of window, read and truth (position from 1, reference allele, alternative allele). A truth that is unknown and one
+/// A variant of the truth: position from 1, reference allele, alternative allele.
+pub type Alleles<'a> = (u64, &'a [u8], &'a [u8]);
+
+/// 64 bits of window, read and truth. A truth that is unknown and one
 /// that is known to be empty differ. Not cryptographic: it detects corruption, not forgery.
 ///
 /// ```
@@ -53,12 +56,12 @@ impl Hash {
 /// assert_ne!(checksum(b"ACGT", b"ACGT", None), checksum(b"ACGT", b"ACGT", Some(&[])));
 /// ```
 #[must_use]
-pub fn checksum(window: &[u8], seq: &[u8], truth: Option<&[(u64, &[u8], &[u8])]>) -> u64 {
+pub fn checksum(window: &[u8], seq: &[u8], truth: Option<&[Alleles<'_>]>) -> u64 {
     checksum_of(window, seq, truth.map(|variants| variants.iter().copied()))
 }
 
 /// As [`checksum`], of a truth that lies elsewhere in another form.
-pub fn checksum_of<'a>(window: &[u8], seq: &[u8], truth: Option<impl ExactSizeIterator<Item = (u64, &'a [u8], &'a [u8])>>) -> u64 {
+pub fn checksum_of<'a>(window: &[u8], seq: &[u8], truth: Option<impl ExactSizeIterator<Item = Alleles<'a>>>) -> u64 {
     let mut hash = Hash(0);
     hash.bytes(window);
     hash.bytes(seq);
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn every_part_counts() {
         let (window, seq) = (b"ACGTACGTACGTACGTACGT".as_slice(), b"ACGTACGTACGAACGTACGT".as_slice());
-        let snv: (u64, &[u8], &[u8]) = (12, b"T", b"A");
+        let snv: Alleles<'_> = (12, b"T", b"A");
         let mut seen = HashSet::new();
         let truths: [Option<&[_]>; 6] =
             [None, Some(&[]), Some(&[snv]), Some(&[snv, snv]), Some(&[(13, b"T", b"A")]), Some(&[(12, b"TA", b"")])];

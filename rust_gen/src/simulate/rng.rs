@@ -185,15 +185,12 @@ impl Stream {
             return u64::MAX;
         }
         let (mut ones, mut undecided, mut rest) = (0, u64::MAX, p.0 << 11);
-        let mut words = 0;
-        // Only from the eighth word on it pays to look whether all are decided: a guess that is often wrong costs more.
-        while rest != 0 && (words < 6 || undecided != 0) {
+        while undecided != 0 && rest != 0 {
             let word = self.next_u64();
             let bit = ((rest as i64) >> 63) as u64; // all ones or all zeros
             ones |= undecided & !word & bit;
             undecided &= !(word ^ bit);
             rest <<= 1;
-            words += 1;
         }
         ones
     }

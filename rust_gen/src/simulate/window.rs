@@ -32,7 +32,7 @@ const fn spread(value: u64) -> [u64; 256] {
     while byte < 256 {
         let mut bit = 0;
         while bit < 8 {
-            table[byte] |= ((byte as u64 >> bit) & 1) * value << (8 * bit);
+            table[byte] |= (((byte as u64 >> bit) & 1) * value) << (8 * bit);
             bit += 1;
         }
         byte += 1;
