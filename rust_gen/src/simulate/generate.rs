@@ -109,6 +109,12 @@ impl Generator {
         Self::new(seed, &MutationConfig::from_json(json)?, genome)
     }
 
+    /// Bases of a reference window.
+    #[must_use]
+    pub const fn read_length(&self) -> usize {
+        self.model.read_length
+    }
+
     /// The name of a record's contig.
     #[must_use]
     pub fn contig_name(&self, record: &Record) -> Cow<'_, str> {

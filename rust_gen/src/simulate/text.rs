@@ -46,7 +46,9 @@ fn write_number(mut number: u64, out: &mut Vec<u8>) {
 /// The records of `indices` as FASTQ.
 #[must_use]
 pub fn fastq(generator: &Generator, indices: std::ops::Range<u64>) -> Vec<u8> {
-    let (mut scratch, mut record, mut out) = (Scratch::default(), Record::default(), Vec::new());
+    let (mut scratch, mut record) = (Scratch::default(), Record::default());
+    let each = 2 * generator.read_length() + 24; // more when insertions prevail; then it grows
+    let mut out = Vec::with_capacity(each.saturating_mul(indices.end.saturating_sub(indices.start) as usize));
     for index in indices {
         generator.read(index, &mut scratch, &mut record);
         write_fastq(&record, &mut out);
