@@ -189,7 +189,7 @@ def test_other_threads_run_meanwhile() -> None:
 
         def work() -> None:
             begun.set()
-            _rust_gen.generate(1, config, 0, 10_000)
+            _rust_gen.generate(1, config, 0, 4000)
             ended.set()
 
         thread = threading.Thread(target=work)
