@@ -107,12 +107,24 @@ def _from_run(run: str | None, formats: list[Format] | None, output: Path | None
     withdraw_from_environment()
     stored, url = find_stored(home, secrets, run, None, "--run")
     config = parse_config(stored.config, f"stored configuration of run {run}")
-    origin = Origin(config, str(stored.versions.get("generator", "unknown")), run, stored.source_checksum)
+    origin = Origin(config, str(stored.versions.get("generator", "unknown")), run, stored.source_checksum, _facts(stored))
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
         asyncio.run(_stored_reads(url, stored, target, advance))
 
     _write(origin, formats, output or Path(f"helix-export-{run}"), on_reference, force, stored.rows, fill)
+
+
+def _facts(stored: StoredRun) -> JsonObject:
+    """What the manifest says of a run: its configuration as it was stored, and what it was told before a resume changed it."""
+    return {
+        "status": stored.status.value,
+        "reads_requested": stored.config["source"]["count"],
+        "versions": dict(stored.versions),
+        "config_sha256": stored.config_hash,
+        "config": stored.config,
+        "earlier_configs": list(stored.earlier_configs),
+    }
 
 
 async def _stored_reads(url: Secret, stored: StoredRun, target: Export, advance: Callable[[int], None]) -> None:
@@ -153,7 +165,9 @@ def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None
         table.add_row(name, f"{size:,}")
     console.print(table)
     counts = manifest["counts"]
-    console.print(f"{output}: {counts['reads']:,} reads", markup=False)
+    unfinished = "" if manifest.get("status") in (None, "complete") else f" (the run is {manifest['status']}: its finished reads)"
+    left_out = sum(counts["left_out"].values())
+    console.print(f"{output}: {counts['reads']:,} reads{f', {left_out:,} left out' if left_out else ''}{unfinished}", markup=False)
     if counts["with_known_truth"]:
         share = counts["identifiable"] / counts["with_known_truth"]
         errors = counts["sequencing_errors"]

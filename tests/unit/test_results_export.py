@@ -13,7 +13,7 @@ import pytest
 from helix_ray.config import Config
 from helix_ray.config_file import parse_config
 from helix_ray.errors import InputError
-from helix_ray.records import Read, Variant
+from helix_ray.records import Disposition, Read, Variant
 from helix_ray.results.export import Export, Format, Origin, new_folder
 
 SNV = Variant(3, "G", "T", "SNV", "snv", 1, "hx0:2:G:T", "tv")
@@ -92,6 +92,7 @@ def test_the_manifest_counts_and_proves_what_was_written(tmp_path: Path) -> None
         "by_type": {"INS": 1, "SNV": 1},
         "by_event": {"dup": 1, "snv": 1},
         "titv": {"tv": 1},
+        "left_out": {},
     }
     assert set(manifest["files"]) == {path.name for path in tmp_path.iterdir()} - {"manifest.json"}
     for name, entry in manifest["files"].items():
@@ -143,6 +144,48 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["x"]
     with pytest.raises(InputError, match="is not empty; pass --force"), new_folder(target, force=False):
         pass
+    with pytest.raises(InputError, match="is not an earlier export"), new_folder(target, force=True):
+        pass
+    assert [path.name for path in target.iterdir()] == ["x"]
+    (target / "manifest.json").write_text("{}")
     with new_folder(target, force=True) as folder:
         (folder / "y").write_text("2")
     assert [path.name for path in target.iterdir()] == ["y"]
+    assert [path.name for path in target.parent.iterdir()] == ["out"]
+
+
+def test_the_working_directory_and_links_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for target, message in ((tmp_path, "is not an earlier export"), (tmp_path / "link", "is a link")):
+        with pytest.raises(InputError, match=message), new_folder(target, force=True):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "manifest.json"]
+
+
+def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"writing failed \(\[Errno 28\].*disk full"), new_folder(tmp_path / "out", force=False):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_reads_are_counted_and_not_written(tmp_path: Path) -> None:
+    damaged = READS[1]._replace(truth=None, disposition=Disposition.DEAD_LETTER)
+    filtered = READS[2]._replace(disposition=Disposition.FILTERED)
+    with Export(tmp_path, [Format.FASTQ], Origin(config(), "2")) as target:
+        target.add([READS[0], damaged, filtered])
+        counts = target.finish()["counts"]
+    assert (counts["reads"], counts["left_out"]) == (2, {"dead_letter": 1})
+    with pysam.FastxFile(str(tmp_path / "reads.fastq.gz")) as file:
+        assert [record.name for record in file] == ["hx0", "hx2"]
+
+
+def test_names_that_vcf_cannot_hold(tmp_path: Path) -> None:
+    odd = Variant(3, "G", "T", "SNV", "snv", 1, "chr;x=1,%:2:G:T", "tv")
+    with Export(tmp_path, [Format.TRUTH_VCF], Origin(config(), "2")) as target:
+        target.add([READS[0]._replace(truth=(odd,))])
+        target.finish()
+    assert next(records(tmp_path / "truth.vcf.gz")).info["SPDI"] == "chr%3Bx%3D1%2C%25:2:G:T"
+    with Export(tmp_path, [Format.TRUTH_VCF], Origin(config(), "2")) as target, pytest.raises(InputError, match="VCF allows no such name"):
+        target.add([READS[0]._replace(read_id="<b>")])

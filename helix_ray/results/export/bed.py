@@ -14,7 +14,7 @@ class RegionsBed:
 
     def __init__(self, folder: Path, files: ExitStack, coordinates: Coordinates, flank: int) -> None:
         self._path = folder / "regions.bed"
-        self._out = files.enter_context(self._path.open("w", encoding="ascii"))
+        self._out = files.enter_context(self._path.open("w", encoding="utf-8"))
         self._coordinates = coordinates
         self._flank = flank
         self._unsorted: list[tuple[int, int, str]] = []

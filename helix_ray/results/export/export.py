@@ -13,12 +13,14 @@ from typing import Self
 from helix_ray import __version__
 from helix_ray.config import Config
 from helix_ray.errors import InputError
-from helix_ray.records import JsonObject, Read
+from helix_ray.records import Disposition, JsonObject, Read
 from helix_ray.results.export.coordinates import ReferenceCoordinates, WindowCoordinates
+from helix_ray.results.export.folder import MANIFEST
 from helix_ray.results.export.formats import WRITERS, Context, Format, Writer
 from helix_ray.results.export.tally import Tally
 
-MANIFEST = "manifest.json"
+FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
+"""Endings before analysis that leave the read as its source gave it. A stored read has none; see `Ledger.read_reads`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Origin:
     generator_version: str
     run_id: str | None = None  # None: straight from the configuration
     source_checksum: str | None = None
+    stored: JsonObject | None = None  # what the ledger says of the run: status, its configuration as stored, and earlier ones
 
 
 class Export:
@@ -66,6 +69,9 @@ class Export:
     def add(self, reads: Iterable[Read]) -> None:
         """Reads in the order of their index."""
         for read in reads:
+            if read.disposition is not None and read.disposition not in FAITHFUL:
+                self._tally.left_out(read)
+                continue
             self._tally.add(read)
             for writer in self._writers:
                 writer.add(read)
@@ -102,8 +108,7 @@ class Export:
             "counts": self._tally.to_json(),
             "files": {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files},
             "source_checksum": origin.source_checksum,
-            "config_sha256": origin.config.sha256(),
-            "config": origin.config.model_dump(mode="json"),
+            **(origin.stored or {"config_sha256": origin.config.sha256(), "config": origin.config.model_dump(mode="json")}),
         }
 
 

@@ -18,7 +18,7 @@ class ReferenceFasta:
 
     def __init__(self, folder: Path, files: ExitStack, coordinates: WindowCoordinates | ReferenceCoordinates) -> None:
         self._path = folder / "reference.fa"
-        self._out = files.enter_context(self._path.open("w", encoding="ascii"))
+        self._out = files.enter_context(self._path.open("w", encoding="utf-8"))
         self._windows = isinstance(coordinates, WindowCoordinates)
         if isinstance(coordinates, ReferenceCoordinates):
             for name, _, bases in read_contigs(coordinates.reference):

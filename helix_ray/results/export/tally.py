@@ -16,6 +16,11 @@ class Tally:
         self._types: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
         self._titv: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+
+    def left_out(self, read: Read) -> None:
+        """A read that no file holds, since it is not as its source gave it."""
+        self._left_out["unknown" if read.disposition is None else read.disposition.value] += 1
 
     def add(self, read: Read) -> None:
         reads = self._reads
@@ -31,7 +36,7 @@ class Tally:
         for variant in read.truth:
             self._types[variant.type] += 1
             self._events[variant.event] += 1
-            if variant.titv is not None:
+            if variant.event == "snv" and variant.titv is not None:  # an inversion of two bases can be an SNV, always a tv
                 self._titv[variant.titv] += 1
 
     @property
@@ -46,4 +51,5 @@ class Tally:
             "by_type": dict(sorted(self._types.items())),
             "by_event": dict(sorted(self._events.items())),
             "titv": dict(sorted(self._titv.items())),
+            "left_out": dict(sorted(self._left_out.items())),
         }

@@ -19,6 +19,8 @@ INFO = (
     '##FORMAT=<ID=GT,Number=1,Type=String,Description="Haploid genotype">',
 )
 
+RESERVED = {ord(sign): f"%{ord(sign):02X}" for sign in ";=%,\t\r\n "}
+
 
 class TruthVcf:
     """Writes the truth, and the sequencing errors apart from it."""
@@ -45,13 +47,17 @@ class TruthVcf:
 
 
 def info(read: Read, variant: Variant) -> str:
-    """The INFO column. Read and contig names are kept free of what would break it."""
+    """The INFO column; what would break it is percent-encoded, as VCF 4.3 asks (section 1.2)."""
     fields = [f"TYPE={variant.type}", f"EVENT={variant.event}"]
     if variant.length is not None:
         fields.append(f"LEN={variant.length}")
-    fields.append(f"RID={read.read_id}")
+    fields.append(f"RID={encoded(read.read_id)}")
     if variant.spdi is not None:
-        fields.append(f"SPDI={variant.spdi}")
+        fields.append(f"SPDI={encoded(variant.spdi)}")
     if read.identifiable:
         fields.append("IDENT")
     return ";".join(fields)
+
+
+def encoded(text: str) -> str:
+    return text.translate(RESERVED)

@@ -6,6 +6,7 @@ plain files beside the target until then.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,9 +15,12 @@ from typing import IO
 
 import pysam
 
+from helix_ray.errors import InputError
 from helix_ray.results.export.coordinates import Contig, Coordinates, Place
 
 FIXED = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
+CONTIG_NAME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
+"""Section 1.4.7 of VCF 4.3."""
 _COPY_BYTES = 1 << 20
 
 
@@ -35,6 +39,11 @@ class VcfFile:
             self.declare(contig)
 
     def declare(self, contig: Contig) -> None:
+        """InputError: VCF has no way to write a contig of that name."""
+        if not CONTIG_NAME.fullmatch(contig.name):
+            raise InputError(
+                f"contig '{contig.name}': VCF allows no such name; rename it in the reference, or leave --format truth-vcf out"
+            )
         self._contigs.write(f"##contig=<ID={contig.name},length={contig.length}>\n")
 
     def write(self, place: Place, pos: int, ref: str, alt: str, info: str) -> None:
@@ -60,7 +69,7 @@ class VcfFile:
 
 
 def _spool(path: Path, files: ExitStack, name: str) -> IO[str]:
-    return files.enter_context(path.with_name(f"{path.name}.{name}").open("w+", encoding="ascii"))
+    return files.enter_context(path.with_name(f"{path.name}.{name}").open("w+", encoding="utf-8"))
 
 
 def _pour(spool: IO[str], out: pysam.BGZFile) -> None:
