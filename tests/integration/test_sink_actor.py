@@ -84,6 +84,7 @@ async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[s
         await other.write("helix-analyzer-0", [ReadResult(sample_read(1), Disposition.STORED)], [])
     assert "written by another process" in str((await other.stats()).fatal_error)
     await sink.stop()
+    monkeypatch.setattr(claims, "PATIENCE_S", 15.0)  # the server may take a moment to notice
     await driver.resume_run(RUN_ID, row)
     await other.stop()
     await driver.aclose()
