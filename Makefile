@@ -20,6 +20,9 @@ RUST_SOURCES := rust_gen/Cargo.toml rust_gen/Cargo.lock $(shell find rust_gen/sr
 REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
 	project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*(project["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else project["dependencies"]), sep="\n")'
+# Each process may hold a whole run, which weighs 1.2 GB; tests of one group (tests/fix_ray.py) stay in one process.
+TEST_PROCESSES := 2
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --dist loadgroup
 PHASE = @printf '==> %s\n'
 
 MAKEFLAGS += --no-print-directory
@@ -38,12 +41,12 @@ test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need
 	$(PHASE) 'Rust tests: about 1 minute'
 	@$(CARGO) test --quiet $(CRATE)
 	$(PHASE) 'Python tests: about 11 minutes'
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 	@touch $(VENV)/.tested
 
 test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need Chromium, a Debian package or minutes (.ci/run installs those)
 	$(PHASE) 'Python tests marked browser, debian or slow: about 5 minutes'
-	@$(BIN)/python -m pytest -q -m 'browser or debian or slow'
+	@$(PYTEST) -m 'browser or debian or slow'
 
 test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` only if something changed since they passed
 

@@ -38,14 +38,17 @@ def run_sql(url: str, statement: sql.Composable) -> None:
 @pytest.fixture
 def passable_home() -> Iterator[Path]:
     """A folder fit to be HELIX_HOME also when root runs the tests."""
-    home = Path(tempfile.mkdtemp(prefix="helix-home-", dir="/tmp"))
-    home.chmod(0o711)
+    parent = Path(tempfile.mkdtemp(prefix="helix-home-", dir="/tmp"))  # of this test alone: commands run in it
+    home = parent / "home"
+    for folder in (parent, home):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o711)
     yield home
     server = EmbeddedServer(home)
     if (server.data / "postmaster.pid").exists():  # whoever was to stop it was killed by the test
         server.join()
         server.leave()
-    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,13 @@ ROOT = Path(__file__).parents[1]
 NAME_TIMEOUT_S = 30.0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several test processes all tests of the session's Ray go to one of them, so that there is one cluster."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "ray_cluster" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[Any]:
     """The module ``ray``, connected to a cluster of this session's own with a token of its own."""

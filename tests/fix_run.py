@@ -18,6 +18,9 @@ import psutil
 import pytest
 
 DEADLINE_S = 150.0
+ONE_OF_EACH = ("source.producers=1", "analyzer.workers=1")
+"""For runs in which it does not matter how many actors there are: each is a process, whose start costs a second of CPU."""
+
 SECRETS = ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")
 
 
@@ -30,7 +33,7 @@ def helix(home: Path, *arguments: str, **environment: str) -> subprocess.Complet
         cwd=home.parent,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=DEADLINE_S,
         check=False,
     )
 
@@ -49,13 +52,13 @@ class Run:
         return self.log.read_text(errors="replace")
 
     def wait_until(self, what: str, happened: Callable[[Run], bool], timeout_s: float = DEADLINE_S) -> None:
-        """Looks every 50 ms until ``happened``; fails with the run's output when it ended or took too long."""
+        """Looks every 0.1 s until ``happened``; fails with the run's output when it ended or took too long."""
         deadline = time.monotonic() + timeout_s
         while not happened(self):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"{what} did not happen (exit code {self.process.poll()}); output:\n{self.output}")
             try:
-                self.process.wait(0.05)
+                self.process.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
 
@@ -77,6 +80,11 @@ class Run:
         lines = re.findall(r"[A-Z]: stored ([\d,]+)", self.output)
         return int(lines[-1].replace(",", "")) if lines else 0
 
+    @property
+    def last_state(self) -> str:
+        """The run's state, by the last progress line."""
+        return (re.findall(r"([A-Z]+): stored [\d,]+", self.output) or [""])[-1]
+
     def actor_pids(self, kind: str) -> set[int]:
         """The processes of this actor class, by their titles."""
         found = set()
@@ -94,7 +102,7 @@ class Run:
         self.wait_until(f"{kind} runs", lambda run: bool(run.actor_pids(kind)))
         before = self.actor_pids(kind)
         os.kill(min(before), signal.SIGKILL)
-        self.wait_until(f"a successor of {kind}", lambda run: bool(run.actor_pids(kind) - before), timeout_s=60)
+        self.wait_until(f"a successor of {kind}", lambda run: bool(run.actor_pids(kind) - before))
 
     def status(self) -> dict[str, Any]:
         """``helix status --json``, as another process sees the live run."""

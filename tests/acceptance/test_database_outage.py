@@ -40,7 +40,7 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
     )
     lost.wait_for_stored_reads()
     own_server.halt("immediate")
-    code, report = lost.finish(90)
+    code, report = lost.finish()
     assert code == 1, lost.output
     assert report["status"] == "failed"
     assert "database" in report["reason"]

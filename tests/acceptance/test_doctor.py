@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from fix_run import helix
@@ -21,10 +22,12 @@ def test_the_demo_is_ready_to_run(passable_home: Path) -> None:
 
 
 def test_doctor_names_every_part_that_is_not_ready(passable_home: Path) -> None:
-    result = helix(
-        passable_home, "doctor", "--set", "sink.database=external", "--set", "analyzer.backend=groq", "--set", "ray.dashboard=false"
-    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        wanted = ("sink.database=external", "analyzer.backend=groq", f"ray.dashboard_port={port}")
+        result = helix(passable_home, "doctor", *(part for key in wanted for part in ("--set", key)))
     assert result.returncode == 2
+    assert f"port {port} cannot be used" in result.stdout
     assert "DATABASE_URL is not set" in result.stdout
     assert "GROQ_API_KEY is not set" in result.stdout
 

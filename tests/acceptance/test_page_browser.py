@@ -81,23 +81,21 @@ def unlock(page: Page, code: str) -> None:
     expect(page.get_by_role("button", name="Unlock")).to_have_count(0, timeout=SLOW)
 
 
-def test_the_banner_shows_when_the_page_server_hangs(page: Page, monitor: Monitor) -> None:
+def test_other_sites_are_kept_out_and_the_banner_shows_when_the_page_server_hangs(page: Page, monitor: Monitor) -> None:
+    response = page.request.get(monitor.url)
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+    assert response.headers["x-frame-options"] == "DENY"
+
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     expect(page.get_by_text("No samples yet")).to_be_visible(timeout=SLOW)
     banner = page.locator(".hx-stale")
     expect(banner).to_have_css("opacity", "0")
     os.killpg(monitor.process.pid, signal.SIGSTOP)
-    expect(banner).to_have_css("opacity", "1", timeout=20_000)
+    expect(banner).to_have_css("opacity", "1", timeout=SLOW)
     os.killpg(monitor.process.pid, signal.SIGCONT)
-    expect(banner).to_have_css("opacity", "0", timeout=20_000)
+    expect(banner).to_have_css("opacity", "0", timeout=SLOW)
     assert not errors
-
-
-def test_other_sites_are_kept_out(page: Page, monitor: Monitor) -> None:
-    response = page.request.get(monitor.url)
-    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
-    assert response.headers["x-frame-options"] == "DENY"
 
 
 def test_a_run_is_started_watched_steered_and_stopped(page: Page, monitor: Monitor) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fix_run import StartRun, helix
+from fix_run import ONE_OF_EACH, StartRun, helix
 
 
 def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> None:
-    run = start_run("source.count=null", "source.rate_per_s=50", "emulator.latency_scale=0", "ray.dashboard=false")
+    run = start_run(*ONE_OF_EACH, "source.count=null", "source.rate_per_s=20", "emulator.latency_scale=0", "ray.dashboard=false")
     run.wait_for_stored_reads()
     seen = run.status()
     assert seen["state"] == "RUNNING"
@@ -15,12 +15,13 @@ def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> N
     for action, state in (("pause", "PAUSED"), ("resume", "RUNNING")):
         result = helix(run.home, "control", action)
         assert result.returncode == 0, result.stdout + result.stderr
-        run.wait_until(f"state {state}", lambda live, state=state: live.status()["state"] == state, timeout_s=30)
+        run.wait_until(f"state {state}", lambda live, state=state: live.last_state == state)
+        assert run.status()["state"] == state
 
     assert helix(run.home, "control", "rate", "200").returncode == 0
     assert helix(run.home, "control", "spike", "--rate", "500", "--seconds", "1").returncode == 0
     assert helix(run.home, "control", "drain").returncode == 0
-    code, report = run.finish(60)
+    code, report = run.finish()
     assert code == 130, run.output
     assert report["lost"] == 0
     assert "drain" in report["reason"]
@@ -28,7 +29,7 @@ def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> N
 
 def test_without_a_run_status_says_so(start_run: StartRun) -> None:
     run = start_run(args=["--dry-run"])
-    assert run.finish(60)[0] == 2
+    assert run.finish()[0] == 2
     result = helix(run.home, "status")
     assert result.returncode != 0
     assert "no live run" in (result.stdout + result.stderr).lower()

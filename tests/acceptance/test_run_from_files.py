@@ -7,9 +7,9 @@ import json
 import random
 from pathlib import Path
 
-from fix_run import StartRun
+from fix_run import ONE_OF_EACH, StartRun
 
-FAST = ("emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")
+FAST = (*ONE_OF_EACH, "emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
@@ -42,7 +42,6 @@ def test_fastq_reads_are_placed_and_each_record_has_a_row(start_run: StartRun, t
         f"source.path={tmp_path / 'reads.fastq.gz'}",
         f"source.reference={tmp_path / 'ref.fa'}",
         "source.count=null",
-        "source.producers=1",
         *FAST,
     )
     code, report = run.finish()
@@ -61,7 +60,7 @@ def test_pairs_and_a_malformed_line_by_policy(start_run: StartRun, tmp_path: Pat
     lines.insert(2, '{"id": "broken", "window": ')
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text("\n".join(lines) + "\n")
-    settings = ("source.kind=pairs", f"source.path={pairs}", "source.count=null", "source.producers=1", *FAST)
+    settings = ("source.kind=pairs", f"source.path={pairs}", "source.count=null", *FAST)
 
     skipping = start_run(*settings, "source.on_error=skip")
     code, report = skipping.finish()

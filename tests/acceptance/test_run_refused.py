@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from fix_run import StartRun
+from fix_run import ONE_OF_EACH, StartRun
 
 KEY = "gsk_" + "refusedforgood" * 3
 REFUSALS = {
@@ -69,6 +69,7 @@ def files_that_say(text: str, folder: Path) -> list[Path]:
 def test_a_refusal_for_good_ends_the_run_after_the_first_answer(status: int, api: RefusingApi, start_run: StartRun) -> None:
     api.status = status
     run = start_run(
+        *ONE_OF_EACH,
         "source.count=500",
         "analyzer.backend=groq",
         f"analyzer.base_url={api.url}",

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and resumption: nothing lost, nothing stored twice."""
+"""Ctrl-C and resumption: nothing lost, nothing stored twice."""
 
 import time
 
@@ -8,15 +8,21 @@ PACED = ("source.count=500", "emulator.requests_per_minute=300", "emulator.laten
 
 
 def test_first_ctrl_c_drains_and_the_printed_command_completes(start_run: StartRun) -> None:
+    """Between the two, a change of what defines the results is refused, and spoils nothing."""
     first = start_run(*PACED)
     first.wait_for_stored_reads()
     first.interrupt()
-    code, report = first.finish(60)
+    code, report = first.finish()
     assert code == 130, first.output
     assert report["status"] == "stopped"
     assert report["lost"] == 0
     assert report["reads_handed_back"] > 0
     assert report["resume_command"] in first.output
+
+    changed = start_run(*PACED, "run.seed=7", args=["--resume", report["run_id"]])
+    code, _ = changed.finish()
+    assert code == 2
+    assert "run.seed: was 42, is 7" in changed.output
 
     second = start_run(pasted=report["resume_command"])
     code, resumed = second.finish()
@@ -30,27 +36,17 @@ def test_first_ctrl_c_drains_and_the_printed_command_completes(start_run: StartR
 
 
 def test_second_ctrl_c_stops_at_once_and_says_what_may_be_billed(start_run: StartRun) -> None:
-    run = start_run("source.count=5000", "emulator.latency_scale=50", "ray.dashboard=false")
-    run.wait_until("requests in flight", lambda live: bool(live.actor_pids("AnalyzerActor")) and "RUNNING: " in live.output)
+    run = start_run("source.count=5000", "emulator.latency_scale=20", "ray.dashboard=false")
+    run.wait_for_stored_reads()  # the first request is sent alone, to learn the limits
     run.wait_until("answers on their way", lambda live: live.status()["throttle"]["in_flight"] > 1)
     run.interrupt()
-    run.wait_for_output("Ending:", timeout_s=20)
+    run.wait_for_output("Ending:")
     asked_again = time.monotonic()
     run.interrupt()
-    code, report = run.finish(30)
+    code, report = run.finish()
     assert time.monotonic() - asked_again < 10  # the promise is 5 s; a loaded machine ends Ray's processes slowly
     assert code == 130, run.output
     assert report["status"] == "stopped"
     assert report["lost"] == 0
     assert 0 < report["possibly_billed"] <= 64  # two workers with 32 requests each
     assert report["resume_command"] in run.output
-
-
-def test_a_changed_result_definition_is_refused_on_resume(start_run: StartRun) -> None:
-    first = start_run("source.count=200", "run.max_duration_s=2", "emulator.requests_per_minute=60", "ray.dashboard=false")
-    code, report = first.finish()
-    assert code == 3, first.output
-    second = start_run("run.seed=7", args=["--resume", report["run_id"]])
-    code, _ = second.finish(60)
-    assert code == 2
-    assert "run.seed: was 42, is 7" in second.output

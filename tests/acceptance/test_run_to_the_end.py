@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fix_run import StartRun, helix
+from fix_run import DEADLINE_S, ONE_OF_EACH, StartRun, helix
 
 FAST = ("emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")
 
@@ -50,6 +50,7 @@ def the_stored_reads_are_exported_as_they_were_generated(home: Path, run_id: str
 
 def test_the_aligner_needs_no_api_and_finds_lone_variants(start_run: StartRun) -> None:
     run = start_run(
+        *ONE_OF_EACH,
         "analyzer.backend=aligner",
         "source.count=2000",
         "source.mutation.variants_per_read=[0, 1]",
@@ -95,7 +96,7 @@ def test_a_limited_run_fills_the_queue_to_its_bound_and_blocks(start_run: StartR
 
 def test_installed_command_and_module_are_the_same(tmp_path: Path) -> None:
     outputs = [
-        subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=120).stdout
+        subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=DEADLINE_S).stdout
         for command in (
             [sys.executable, "-m", "helix_ray.run", "--help"],
             [sys.executable, "-c", "from helix_ray.cli import main; main()", "run", "--help"],

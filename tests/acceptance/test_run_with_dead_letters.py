@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fix_run import StartRun, helix
+from fix_run import ONE_OF_EACH, StartRun, helix
 
 
 def test_truncated_answers_are_dead_letters_paid_for_and_scored(start_run: StartRun) -> None:
     run = start_run(
+        *ONE_OF_EACH,
         "source.count=60",
         "analyzer.max_completion_tokens=16",  # no answer fits
         "retry.max_attempts=2",
@@ -36,6 +37,6 @@ def test_truncated_answers_are_dead_letters_paid_for_and_scored(start_run: Start
     assert run.process.poll() is None, run.output
 
     run.interrupt()
-    code, _ = run.finish(60)
+    code, _ = run.finish()
     assert code == 5, run.output
     assert "no live run" in helix(run.home, "status").stderr.lower()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from fix_run import Run, StartRun
+import typer
+from fix_run import ONE_OF_EACH, SECRETS, StartRun
+
+from helix_ray.cli import guarded
+from helix_ray.cli.run import run as run_command
 
 BAD = {
     "unknown key": ("source: {cuont: 5}", "did you mean 'count'"),
@@ -25,46 +30,70 @@ BAD = {
 }
 
 
-def assert_nothing_started(run: Run) -> None:
-    assert not (run.home / "run.json").exists()
-    assert not (run.home / "reports").exists()
-    assert "Starting Ray" not in run.output
-    assert "Traceback" not in run.output
+def assert_nothing_started(home: Path, output: str) -> None:
+    assert not (home / "run.json").exists()
+    assert not (home / "reports").exists()
+    assert "Starting Ray" not in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_configuration_starts_nothing(case: str, start_run: StartRun, tmp_path: Path) -> None:
+def test_a_bad_configuration_starts_nothing(
+    case: str, passable_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command as the process calls it, without the process: that costs a second and is shown below."""
+    text, expected = BAD[case]
+    config, report = tmp_path / "bad.yaml", tmp_path / "report.json"
+    config.write_text(text)
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HELIX_HOME", str(passable_home))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["helix_ray.run", str(config), "--report", str(report)])
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run_command)
+    with pytest.raises(SystemExit) as ended:
+        guarded(app)
+    shown = "".join(capsys.readouterr())
+    assert ended.value.code == 2, shown
+    assert expected in shown
+    assert not report.exists()
+    assert_nothing_started(passable_home, shown)
+
+
+@pytest.mark.parametrize("case", ["unknown key", "missing database"])  # before and after the home is locked
+def test_a_bad_configuration_is_exit_2(case: str, start_run: StartRun, tmp_path: Path) -> None:
     text, expected = BAD[case]
     config = tmp_path / "bad.yaml"
     config.write_text(text)
     run = start_run(config=config)
-    code, report = run.finish(60)
+    code, report = run.finish()
     assert code == 2, run.output
     assert expected in run.output
     assert report == {}
-    assert_nothing_started(run)
+    assert_nothing_started(run.home, run.output)
 
 
 def test_an_unreachable_database_is_refused_within_ten_seconds(start_run: StartRun) -> None:
     url = "postgresql://someone:verysecret@127.0.0.1:1/none"
     began = time.monotonic()
     run = start_run("sink.database=external", env={"DATABASE_URL": url})
-    code, _ = run.finish(60)
+    code, _ = run.finish()
     assert code == 2, run.output
     assert time.monotonic() - began < 30  # the promise is 10 s; a loaded machine starts Python slowly
     assert "verysecret" not in run.output
-    assert_nothing_started(run)
+    assert_nothing_started(run.home, run.output)
 
 
 def test_a_second_run_in_the_same_home_is_refused_and_sigterm_drains_the_first(start_run: StartRun) -> None:
-    first = start_run("source.count=null", "emulator.requests_per_minute=60", "ray.dashboard=false")
-    first.wait_for_output("RUNNING: ", timeout_s=90)
+    first = start_run(*ONE_OF_EACH, "source.count=null", "emulator.requests_per_minute=60", "ray.dashboard=false")
+    first.wait_for_output("RUNNING: ")
     second = start_run("source.count=10")
-    code, _ = second.finish(60)
+    code, _ = second.finish()
     assert code == 2, second.output
     assert "live" in second.output
     first.terminate()  # drains like Ctrl-C
-    code, report = first.finish(60)
+    code, report = first.finish()
     assert code == 130, first.output
     assert (report["status"], report["lost"]) == ("stopped", 0)
     assert report["reads_handed_back"] > 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ VIEWER = """
 import sys
 from pathlib import Path
 import psutil
-if sys.argv[2] == "ray first":  # it must not matter who was first
+if sys.argv[2] == "ray first":
     import ray
 from helix_ray.client import HelixClient, command
 from helix_ray.errors import AttachError
@@ -83,10 +84,10 @@ assert client.history(0.0)[0].offered is None
 
 refused = client.send(command(Action.PAUSE, actor="test"))
 assert not refused.accepted and "recorded" in refused.message, refused
-stop = command(Action.STOP, actor="test")
-ack = client.send(stop)
+end = command(Action(sys.argv[3]), actor="test")
+ack = client.send(end)
 assert ack.accepted, "an end is obeyed without the database"
-assert client.send(stop) == ack
+assert client.send(end) == ack
 
 driver = psutil.Process(RunFile.read(home).pid)
 victim = next(child for child in driver.children(recursive=True) if "MetricsActor" in " ".join(child.cmdline()))
@@ -140,18 +141,21 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     shutil.rmtree(temp, ignore_errors=True)
 
 
-@pytest.mark.parametrize("first", ["ray first", "client first"])
-def test_a_second_process_sees_commands_and_survives_the_end_of_the_run(driver: subprocess.Popen[str], tmp_path: Path, first: str) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", VIEWER, str(tmp_path), first], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=without_ray(), text=True
-    ) as viewer:
-        assert viewer.stdin is not None
-        assert viewer.stdout is not None
+def test_other_processes_see_commands_and_survive_the_end_of_the_run(driver: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Two viewers, one of which imports Ray before the client does: it must not matter who was first."""
+    with ExitStack() as stack:
+        viewers = []
+        for first, end in (("ray first", "drain"), ("client first", "stop")):
+            command = [sys.executable, "-c", VIEWER, str(tmp_path), first, end]
+            viewer = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=without_ray(), text=True)
+            )
+            assert viewer.stdout is not None
+            assert viewer.stdout.readline() == "end the run\n"
+            viewers.append(viewer)
         assert driver.stdin is not None
-        assert viewer.stdout.readline() == "end the run\n"
         driver.stdin.close()
         driver.wait(60)
-        viewer.stdin.write("\n")
-        viewer.stdin.close()
-        assert viewer.stdout.readline() == "well\n"
-    assert viewer.returncode == 0
+        for viewer in viewers:
+            assert viewer.communicate("\n")[0] == "well\n"
+            assert viewer.returncode == 0
