@@ -60,7 +60,10 @@ def export(
     sequenced · reference: reference.fa with its index · bed: regions.bed, the windows without their flanks. manifest.json beside them
     says what was counted, and holds the configuration and every file's sha256.
 
-    With --config nothing is run and nothing is sent: the reads are generated, as many as source.count says.
+    With --config nothing is run and nothing is sent: the reads are generated, as many as source.count says, or read from its file.
+
+    The truth is each read's own, not a sample's genotype: with --coordinates reference the variants of overlapping reads lie over each
+    other. Reads that were placed on a reference come without what their alignment clipped.
     """
     if run is not None and config is not None:
         raise ConfigError("--config", ["give either --run or --config, not both"])
@@ -167,7 +170,8 @@ def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None
     counts = manifest["counts"]
     unfinished = "" if manifest.get("status") in (None, "complete") else f" (the run is {manifest['status']}: its finished reads)"
     left_out = sum(counts["left_out"].values())
-    console.print(f"{output}: {counts['reads']:,} reads{f', {left_out:,} left out' if left_out else ''}{unfinished}", markup=False)
+    of_run = "" if manifest["run_id"] is None else f" of run {manifest['run_id']}"
+    console.print(f"{output}: {counts['reads']:,} reads{of_run}{f', {left_out:,} left out' if left_out else ''}{unfinished}", markup=False)
     if counts["with_known_truth"]:
         share = counts["identifiable"] / counts["with_known_truth"]
         errors = counts["sequencing_errors"]

@@ -4,9 +4,11 @@ use std::sync::OnceLock;
 
 use minimap2::{Aligner, Built, Mapping, Preset, Strand};
 
+use crate::files::columns::text;
 use crate::files::error::{Fault, InputError};
 use crate::files::record::{ambiguities_to_n, is_plain};
 use crate::files::reference::Reference;
+use crate::simulate::strata::{gc_fraction, max_homopolymer};
 
 /// Reads up to this length are placed with minimap2's preset `sr`, which its authors made for some 100 to 300 bases and which
 /// allows gaps of 100; longer ones with `map-ont`, which also finds them when they are noisy.
@@ -41,6 +43,20 @@ pub struct Placement {
     /// Mapping quality, 0..=60.
     pub mapping_quality: u32,
 }
+
+/// status (placed, unplaced, iupac), contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
+pub type PlacedColumns = (
+    Vec<&'static str>,
+    Vec<String>,
+    Vec<usize>,
+    Vec<&'static str>,
+    Vec<String>,
+    Vec<String>,
+    Vec<(usize, usize)>,
+    Vec<u32>,
+    Vec<f64>,
+    Vec<u32>,
+);
 
 /// A reference ready to place reads on.
 pub struct Placer {
@@ -98,6 +114,34 @@ impl Placer {
         let Some(mapping) = primary else { return Ok(Outcome::Unplaced) };
         let placement = self.cut(read, mapping).ok_or_else(|| self.failed("its contigs are not those that were read"))?;
         Ok(if is_plain(&placement.window) { Outcome::Placed(placement) } else { Outcome::Ambiguous })
+    }
+
+    /// Places many reads. The columns of a read that was not placed are empty, but for its status.
+    ///
+    /// # Errors
+    /// As [`Placer::place`].
+    pub fn place_all<T: AsRef<[u8]>>(&self, reads: &[T]) -> Result<PlacedColumns, InputError> {
+        let mut columns = PlacedColumns::default();
+        for read in reads {
+            let (status, placement) = match self.place(read.as_ref())? {
+                Outcome::Placed(placement) => ("placed", Some(placement)),
+                Outcome::Unplaced => ("unplaced", None),
+                Outcome::Ambiguous => ("iupac", None),
+            };
+            let p = placement.as_ref();
+            columns.0.push(status);
+            columns.1.push(p.map(|p| self.reference.contigs[p.contig].name.clone()).unwrap_or_default());
+            columns.2.push(p.map_or(0, |p| p.ref_start));
+            columns.3.push(if p.is_some_and(|p| p.reverse) { "-" } else { "+" });
+            columns.6.push(p.map_or((0, 0), |p| p.kept));
+            columns.7.push(p.map_or(0, |p| p.mapping_quality));
+            columns.8.push(p.map_or(0.0, |p| gc_fraction(&p.window)));
+            columns.9.push(p.map_or(0, |p| max_homopolymer(&p.window)));
+            let (window, seq) = placement.map(|p| (p.window, p.seq)).unwrap_or_default();
+            columns.4.push(text(window));
+            columns.5.push(text(seq));
+        }
+        Ok(columns)
     }
 
     fn failed(&self, message: &str) -> InputError {

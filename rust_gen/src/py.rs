@@ -12,14 +12,14 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::align::batch::{self, CallRow};
+use crate::files::columns::{self, FileColumns};
 use crate::files::error::InputError;
 use crate::files::fastx::{Kind, Reader, Rules};
 use crate::files::lines::Lines;
 use crate::files::reference::Reference;
-use crate::place::{Outcome, Placer as CorePlacer};
+use crate::place::{PlacedColumns, Placer as CorePlacer};
 use crate::simulate::checksum::checksum_of;
 use crate::simulate::columns::{Columns, row};
-use crate::simulate::strata::{gc_fraction, max_homopolymer};
 use crate::simulate::text::fastq;
 use crate::simulate::{GENERATOR_VERSION, Generator, Genome as CoreGenome};
 use crate::variant::normalize::trimmed_edit;
@@ -29,22 +29,6 @@ create_exception!(_rust_gen, InputFileError, PyException, "An input file cannot 
 
 /// pos, ref, alt, type, length, spdi, titv.
 type Described = (u32, String, String, &'static str, usize, String, Option<&'static str>);
-/// ordinal, line, name, seq, qual, length, problem.
-type FileColumns = (Vec<u64>, Vec<u64>, Vec<String>, Vec<String>, Vec<Option<String>>, Vec<usize>, Vec<Option<String>>);
-/// status, contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
-type PlacedColumns = (
-    Vec<&'static str>,
-    Vec<String>,
-    Vec<usize>,
-    Vec<&'static str>,
-    Vec<String>,
-    Vec<String>,
-    Vec<(usize, usize)>,
-    Vec<u32>,
-    Vec<f64>,
-    Vec<u32>,
-);
-
 /// Most records of one call: 150 bases each, this is some 500 MB as Python objects.
 const MAX_COUNT: usize = 1_000_000;
 
@@ -54,10 +38,6 @@ fn input_error(e: InputError) -> PyErr {
 
 fn refused(reason: impl ToString) -> PyErr {
     PyValueError::new_err(reason.to_string())
-}
-
-fn text(bases: Vec<u8>) -> String {
-    String::from_utf8(bases).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// The generator that the arguments describe, and the indices of the records asked for.
@@ -185,21 +165,7 @@ impl FastxReader {
 
     /// The next count records, fewer at the end: ordinal, line, name, seq, qual, length, problem.
     fn read(&self, py: Python<'_>, count: usize) -> PyResult<FileColumns> {
-        let read = || {
-            let mut reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut columns = FileColumns::default();
-            while columns.0.len() < count {
-                let Some(record) = reader.next_record()? else { break };
-                columns.0.push(record.ordinal);
-                columns.1.push(record.line);
-                columns.2.push(record.name);
-                columns.3.push(text(record.seq));
-                columns.4.push(record.qual.map(text));
-                columns.5.push(record.length);
-                columns.6.push(record.problem);
-            }
-            Ok(columns)
-        };
+        let read = || columns::read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), count);
         py.detach(read).map_err(input_error)
     }
 
@@ -250,30 +216,7 @@ impl Placer {
 
     /// Places reads: status, contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
     fn place(&self, py: Python<'_>, seqs: Vec<String>) -> PyResult<PlacedColumns> {
-        let place = || {
-            let mut columns = PlacedColumns::default();
-            for seq in &seqs {
-                let (status, placement) = match self.0.place(seq.as_bytes())? {
-                    Outcome::Placed(placement) => ("placed", Some(placement)),
-                    Outcome::Unplaced => ("unplaced", None),
-                    Outcome::Ambiguous => ("iupac", None),
-                };
-                let p = placement.as_ref();
-                columns.0.push(status);
-                columns.1.push(p.map(|p| self.0.reference().contigs[p.contig].name.clone()).unwrap_or_default());
-                columns.2.push(p.map_or(0, |p| p.ref_start));
-                columns.3.push(if p.is_some_and(|p| p.reverse) { "-" } else { "+" });
-                columns.6.push(p.map_or((0, 0), |p| p.kept));
-                columns.7.push(p.map_or(0, |p| p.mapping_quality));
-                columns.8.push(p.map_or(0.0, |p| gc_fraction(&p.window)));
-                columns.9.push(p.map_or(0, |p| max_homopolymer(&p.window)));
-                let (window, seq) = placement.map(|p| (p.window, p.seq)).unwrap_or_default();
-                columns.4.push(text(window));
-                columns.5.push(text(seq));
-            }
-            Ok(columns)
-        };
-        py.detach(place).map_err(input_error)
+        py.detach(|| self.0.place_all(&seqs)).map_err(input_error)
     }
 }
 

@@ -27,7 +27,7 @@ A case ends in one of three ways:
   source.on_error: skip to give such records a row of their own and go on`; with `skip` the record has a row with the
   disposition `malformed` and the reason `line L: TEXT`.
 * **refused**: `FILE: TEXT`, whatever `source.on_error` says: nothing after it can be trusted, or the file is not what it should
-  be. Records before the place are read; a damaged or truncated gzip never passes for the end of the file.
+  be. Blocks of `source.batch_size` records before the place are read; a damaged or truncated gzip never passes for the end of the file.
 
 Limits: 16 MiB for a record of reads, as written; 1 MiB for a line of pairs; 2,147,483,647 bases for a contig of the reference.
 What is read ahead of a record is at most 8 MiB more than the limit. A gzip file of reads may expand as much as it likes, as long

@@ -84,6 +84,7 @@ def test_the_manifest_counts_and_proves_what_was_written(tmp_path: Path) -> None
     assert manifest["counts"] == {
         "reads": 3,
         "bases": 31,
+        "without_qualities": 2,
         "with_known_truth": 3,
         "identifiable": 2,
         "variants": 2,

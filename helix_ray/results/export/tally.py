@@ -26,6 +26,7 @@ class Tally:
         reads = self._reads
         reads["reads"] += 1
         reads["bases"] += len(read.seq)
+        reads["without_qualities"] += read.qual is None
         reads["sequencing_errors"] += len(read.errors or ())
         if read.truth is None:
             return
@@ -44,7 +45,7 @@ class Tally:
         return self._reads["reads"]
 
     def to_json(self) -> JsonObject:
-        names = ("reads", "bases", "with_known_truth", "identifiable", "variants", "sequencing_errors")
+        names = ("reads", "bases", "without_qualities", "with_known_truth", "identifiable", "variants", "sequencing_errors")
         return {
             **{name: self._reads[name] for name in names},
             "variants_per_read": {str(count): self._per_read[count] for count in sorted(self._per_read)},

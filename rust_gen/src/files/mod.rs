@@ -3,6 +3,7 @@
 //! Bytes flow `input` (the file, decompressed) → `start` (its first bytes: which format is this?) → `tap` (bounded, can go
 //! back) → `fastx` (needletail's parsers, and what to do where they stop) → `record` (one read, checked).
 
+pub mod columns;
 pub mod error;
 pub mod fastx;
 mod foreign;
