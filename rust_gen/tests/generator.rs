@@ -158,7 +158,7 @@ fn consistent(record: &Record, config: &MutationConfig) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_record_is_consistent(config in fitting_model(), seed: u64, index: u64) {
@@ -219,7 +219,7 @@ fn every_record_of_every_preset_is_consistent() {
         let config = preset(name);
         let generator = generator(42, &config);
         let (mut scratch, mut record, mut identifiable) = (Scratch::default(), Record::default(), 0);
-        let n = 20_000;
+        let n = 6000;
         for index in 0..n {
             generator.fill(index, &mut scratch, &mut record);
             consistent(&record, &config);
@@ -235,10 +235,14 @@ fn every_record_of_every_preset_is_consistent() {
 fn low_complexity_windows_are_as_many_as_asked() {
     let config = MutationConfig { low_complexity_fraction: 0.3, ..preset("bench") };
     let (with, without) = (generator(8, &config), generator(8, &MutationConfig { low_complexity_fraction: 0.0, ..config.clone() }));
-    let changed = (0..10_000).filter(|i| with.record(*i).ref_seq != without.record(*i).ref_seq).count();
-    assert!((2860..=3140).contains(&changed), "{changed}"); // three sigma
-    let repeats = (0..10_000).filter(|i| with.record(*i).strata.max_str >= 15 || with.record(*i).strata.max_homopolymer >= 9).count();
-    assert!(repeats > 1500, "{repeats}");
+    let (mut changed, mut repeats) = (0, 0);
+    for index in 0..4000 {
+        let record = with.record(index);
+        changed += u32::from(record.ref_seq != without.record(index).ref_seq);
+        repeats += u32::from(record.strata.max_str >= 15 || record.strata.max_homopolymer >= 9);
+    }
+    assert!((1113..=1287).contains(&changed), "{changed}"); // three sigma
+    assert!(repeats > 600, "{repeats}");
 }
 
 #[test]
@@ -250,11 +254,11 @@ fn variants_lie_everywhere_between_the_flanks() {
     };
     let mut seen = vec![0u32; 151];
     let generator = generator(1, &config);
-    for record in (0..65_000).map(|i| generator.record(i)) {
+    for record in (0..26_000).map(|i| generator.record(i)) {
         seen[record.truth[0].pos.0 as usize] += 1;
     }
     assert!(seen[..11].iter().chain(&seen[141..]).all(|n| *n == 0), "{seen:?}");
-    assert!(seen[11..141].iter().all(|n| n.abs_diff(500) < 112), "{seen:?}"); // five sigma
+    assert!(seen[11..141].iter().all(|n| n.abs_diff(200) < 71), "{seen:?}"); // five sigma
 }
 
 #[test]
@@ -283,7 +287,7 @@ fn windows_come_from_the_genome() {
         let config = MutationConfig { gc_content: None, ..preset(name) };
         let generator = Generator::new(11, &config, Some(Arc::clone(&genome))).expect("valid");
         let mut seen = [0; 2];
-        for record in (0..2000).map(|i| generator.record(i)) {
+        for record in (0..700).map(|i| generator.record(i)) {
             consistent(&record, &config);
             let contig = record.contig.expect("a contig");
             seen[contig] += 1;
@@ -291,7 +295,7 @@ fn windows_come_from_the_genome() {
             assert_eq!(genome.contigs()[contig].bases[start..start + config.read_length], record.ref_seq);
             assert_eq!(generator.contig_name(&record), ["one", "two"][contig]);
         }
-        assert!(seen.iter().all(|n| *n > 500), "{seen:?}");
+        assert!(seen.iter().all(|n| *n > 150), "{seen:?}");
     }
     let none = Generator::new(11, &MutationConfig { read_length: 1500, ..preset("bench") }, Some(genome));
     assert!(none.expect_err("no such window").to_string().contains("read_length"));

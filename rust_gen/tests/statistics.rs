@@ -5,7 +5,7 @@ use _rust_gen::simulate::quality::error_probability;
 use _rust_gen::simulate::{Generator, MutationConfig, Record, Scratch};
 use _rust_gen::variant::{Event, TiTv};
 
-const READS: u64 = 60_000;
+const READS: u64 = 25_000;
 
 /// Chi-square values that are exceeded with probability 0.001, by degrees of freedom from 1.
 const CRITICAL: [f64; 12] = [10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88, 29.59, 31.26, 32.91];

@@ -67,5 +67,5 @@ pub fn row(v: &Variant, contig: &str, ref_start: u64, window: &[u8]) -> VariantR
 }
 
 fn text(bases: &[u8]) -> String {
-    String::from_utf8_lossy(bases).into_owned()
+    String::from_utf8(bases.to_vec()).unwrap_or_default() // bases and qualities are ASCII
 }
