@@ -123,7 +123,13 @@ def test_foreground_announces_itself_and_ends_on_ctrl_c():
     script = "import typer\nfrom helix_ray.cli.emulator import emulator\ntyper.run(emulator)\n"
     arguments = [sys.executable, "-c", script, "--port", "0", "--tier", "free", "--latency-scale", "0"]
     environment = {**os.environ, "PYTHONPATH": SOURCE, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True) as process:
+
+    def heed_ctrl_c() -> None:  # whoever runs the tests may ignore it, as background jobs of a shell do
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True, preexec_fn=heed_ctrl_c
+    ) as process:
         assert process.stdout is not None
         first = process.stdout.readline().split()
         assert first[0] == "base_url"
