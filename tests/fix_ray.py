@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 NAME_TIMEOUT_S = 30.0
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several test processes all tests of the session's Ray go to one of them, so that there is one cluster."""
     for item in items:
