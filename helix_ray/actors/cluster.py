@@ -61,18 +61,21 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
         _check_free(config.dashboard_port)
     import ray  # noqa: PLC0415  (after the environment is set)
 
-    context = ray.init(
-        address="local",
-        namespace=names.NAMESPACE,
-        num_cpus=max(2, os.cpu_count() or 2),
-        include_dashboard=config.dashboard,
-        dashboard_host="127.0.0.1",
-        dashboard_port=config.dashboard_port,
-        object_store_memory=config.object_store_mb * 1_000_000,
-        log_to_driver=False,
-        configure_logging=False,
-        _temp_dir=str(temp),
-    )
+    try:
+        context = ray.init(
+            address="local",
+            namespace=names.NAMESPACE,
+            num_cpus=max(2, os.cpu_count() or 2),
+            include_dashboard=config.dashboard,
+            dashboard_host="127.0.0.1",
+            dashboard_port=config.dashboard_port,
+            object_store_memory=config.object_store_mb * 1_000_000,
+            log_to_driver=False,
+            configure_logging=False,
+            _temp_dir=str(temp),
+        )
+    except Exception as error:  # Ray has no class of its own for a start that failed
+        raise StartError(f"Ray did not start: {error}") from error
     try:
         info: dict[str, Any] = vars(context)["address_info"]  # only a local cluster has it, which mypy cannot know
         url = context.dashboard_url if config.dashboard else None
