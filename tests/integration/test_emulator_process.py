@@ -128,7 +128,12 @@ def test_foreground_announces_itself_and_ends_on_ctrl_c():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True, preexec_fn=heed_ctrl_c
+        arguments,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509  (no threads here)
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline().split()
