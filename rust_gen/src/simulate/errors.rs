@@ -11,20 +11,26 @@ use crate::variant::Variant;
 pub struct ErrorModel {
     /// Quality characters and, of each, the probability in 2^53. Where all bases have the same, 0 stands for all characters.
     classes: Vec<(u8, u64)>,
+    /// The upper 8 bits of each that are not 0; of the others a byte of 0 may still be one.
+    coarse: Vec<(u8, u8)>,
     by_quality: bool,
 }
 
-/// Sets the limits of the bases that have this quality; plain and long, so that the compiler takes 16 at once.
-fn set_where(limits: &mut [u8], qual: &[u8], character: u8, limit: u8) {
-    for (slot, found) in limits.iter_mut().zip(qual) {
-        *slot |= if *found == character { limit } else { 0 };
+/// Sets to 1 the marks of the bases whose byte does not exceed the limit of their quality, or `least`, and to 0 all others.
+/// Plain and long, so that the compiler takes 16 at once.
+fn mark<const CLASSES: usize>(bytes: &[u8], qual: &[u8], marks: &mut [u8], classes: [(u8, u8); CLASSES], least: u8) {
+    for ((mark, byte), q) in marks.iter_mut().zip(bytes).zip(qual) {
+        let limit = classes.iter().fold(least, |limit, (character, of)| limit | if q == character { *of } else { 0 });
+        *mark = u8::from(*byte <= limit);
     }
 }
 
-/// Replaces each limit by 1 where the byte does not exceed it, else by 0.
-fn mark(limits: &mut [u8], bytes: &[u8]) {
-    for (limit, byte) in limits.iter_mut().zip(bytes) {
-        *limit = u8::from(byte <= limit);
+/// The same, for any number of classes.
+fn mark_by_table(bytes: &[u8], qual: &[u8], marks: &mut [u8], classes: &[(u8, u8)]) {
+    let mut table = [0; 256];
+    classes.iter().for_each(|(character, limit)| table[usize::from(*character)] = *limit);
+    for ((mark, byte), q) in marks.iter_mut().zip(bytes).zip(qual) {
+        *mark = u8::from(*byte <= table[usize::from(*q)]);
     }
 }
 
@@ -33,7 +39,7 @@ fn mark(limits: &mut [u8], bytes: &[u8]) {
 pub struct Buffers {
     /// Random bytes.
     pub random: Vec<u8>,
-    limits: Vec<u8>,
+    marks: Vec<u8>,
 }
 
 /// Window positions of the read's bases, but for those that a truth allele spells or that lie in its reference span.
@@ -74,16 +80,19 @@ impl ErrorModel {
     /// # Errors
     /// `from_quality` without qualities.
     pub fn new(rate: BaseErrorRate, quality: &QualityModel) -> Result<Self, ConfigError> {
-        match rate {
-            BaseErrorRate::Rate(rate) => Ok(Self { classes: vec![(0, Probability::new(rate).threshold())], by_quality: false }),
+        let (classes, by_quality): (Vec<_>, bool) = match rate {
+            BaseErrorRate::Rate(rate) => (vec![(0, Probability::new(rate).threshold())], false),
             BaseErrorRate::Named(Named::FromQuality) if matches!(quality, QualityModel::None) => {
-                Err(ConfigError("base_error_rate: from_quality needs a quality_model".into()))
+                return Err(ConfigError("base_error_rate: from_quality needs a quality_model".into()));
             }
             BaseErrorRate::Named(Named::FromQuality) => {
                 let threshold = |q: u8| Probability::new(error_probability(q)).threshold();
-                Ok(Self { classes: quality.scores().iter().map(|q| (q + PHRED_OFFSET, threshold(*q))).collect(), by_quality: true })
+                (quality.scores().iter().map(|q| (q + PHRED_OFFSET, threshold(*q))).collect(), true)
             }
-        }
+        };
+        let coarse = classes.iter().map(|(character, threshold)| (*character, (threshold >> 45).min(255) as u8));
+        let coarse = coarse.filter(|(_, upper)| *upper > 0 || !by_quality).collect();
+        Ok(Self { classes, coarse, by_quality })
     }
 
     /// Whether there are any.
@@ -92,33 +101,29 @@ impl ErrorModel {
         self.classes.iter().all(|(_, threshold)| *threshold == 0)
     }
 
-    /// Read positions, in order, where a base of that quality is read wrong; `qual`, of whole blocks, is
-    /// empty without qualities.
+    /// Read positions, in order, where a base of that quality is read wrong; `qual`, of whole blocks, is empty without
+    /// qualities.
     ///
     /// A random byte of each base is compared with the upper 8 bits of its probability, many bases at once; only where it does
     /// not exceed them the decision needs another word.
     pub fn draw(&self, stream: &mut Stream, length: usize, qual: &[u8], buffers: &mut Buffers, found: &mut Vec<usize>) {
         found.clear();
-        let Buffers { random, limits } = buffers;
+        let Buffers { random, marks } = buffers;
         stream.fill(length, random);
-        limits.clear();
-        limits.resize(random.len(), 0);
-        for (character, threshold) in &self.classes {
-            let upper = (threshold >> 45).min(255) as u8;
-            if upper == 0 {
-                continue;
-            }
-            if self.by_quality {
-                set_where(limits, qual, *character, upper);
-            } else {
-                limits.fill(upper);
-            }
+        marks.resize(random.len(), 0);
+        match *self.coarse {
+            [] => mark(random, random, marks, [], 0),
+            [(_, limit)] if !self.by_quality => mark(random, random, marks, [], limit),
+            [a] => mark(random, qual, marks, [a], 0),
+            [a, b] => mark(random, qual, marks, [a, b], 0),
+            [a, b, c] => mark(random, qual, marks, [a, b, c], 0),
+            [a, b, c, d] => mark(random, qual, marks, [a, b, c, d], 0),
+            _ => mark_by_table(random, qual, marks, &self.coarse),
         }
-        mark(limits, random);
-        for (block, hits) in limits.as_chunks::<8>().0.iter().enumerate() {
-            let mut hits = u64::from_le_bytes(*hits);
+        for (eight, marks) in marks.as_chunks::<8>().0.iter().enumerate() {
+            let mut hits = u64::from_le_bytes(*marks);
             while hits != 0 {
-                let at = 8 * block + hits.trailing_zeros() as usize / 8;
+                let at = 8 * eight + hits.trailing_zeros() as usize / 8;
                 hits &= hits - 1;
                 let character = if self.by_quality { qual.get(at).copied().unwrap_or_default() } else { 0 };
                 if at < length && self.exactly(stream, character, random[at]) {

@@ -62,6 +62,8 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub struct Scratch {
     planes: Planes,
+    /// Whether they hold the bases of the window: random bases come with them, others are packed when they are asked for.
+    packed: bool,
     plans: Vec<Plan>,
     placed: Vec<Placed>,
     buffers: Buffers,
@@ -135,6 +137,9 @@ impl Generator {
         self.read(index, scratch, record);
         record.min_gap = min_gap(scratch.placed.iter().map(|p| p.interval));
         record.identifiable = self.identifiable(scratch, record);
+        if !scratch.packed {
+            scratch.planes.pack(&record.ref_seq);
+        }
         record.strata = scratch.planes.strata();
         let truth = record.truth.iter().map(|v| (u64::from(v.pos.0), &*v.reference, &*v.alt));
         record.checksum = checksum_of(&record.ref_seq, &record.seq, Some(truth));
@@ -145,7 +150,7 @@ impl Generator {
     pub fn read(&self, index: u64, scratch: &mut Scratch, record: &mut Record) {
         let stream = |topic| self.streams.of(index, topic);
         record.index = index;
-        self.draw_window(&stream, record, &mut scratch.planes);
+        scratch.packed = self.draw_window(&stream, record, &mut scratch.planes);
         let window = record.ref_seq.as_slice();
 
         self.model.plan(&mut stream(Topic::Types), &mut scratch.plans);
@@ -187,7 +192,8 @@ impl Generator {
         spaced(differences.iter().copied(), window, IDENTIFIABLE_GAP, IDENTIFIABLE_FLANK)
     }
 
-    fn draw_window(&self, stream: &impl Fn(Topic) -> Stream, record: &mut Record, planes: &mut Planes) {
+    /// Whether `planes` hold the window too.
+    fn draw_window(&self, stream: &impl Fn(Topic) -> Stream, record: &mut Record, planes: &mut Planes) -> bool {
         let model = &self.model;
         let mut reference = stream(Topic::Reference);
         if let Some((genome, windows)) = &self.genome {
@@ -195,8 +201,7 @@ impl Generator {
             (record.contig, record.ref_start) = (Some(contig), start as u64);
             record.ref_seq.clear();
             record.ref_seq.extend_from_slice(&genome.contigs()[contig].bases[start..start + model.read_length]);
-            planes.pack(&record.ref_seq);
-            return;
+            return false;
         }
         (record.contig, record.ref_start) = (None, 0);
         random_window(&mut reference, model.read_length, model.gc, &mut record.ref_seq, planes);
@@ -204,9 +209,10 @@ impl Generator {
             let mut complexity = stream(Topic::Complexity);
             if complexity.chance(model.low_complexity) {
                 write_tracts(&mut complexity, &mut record.ref_seq, model.gc);
-                planes.pack(&record.ref_seq);
+                return false;
             }
         }
+        true
     }
 
     /// Sequencing errors and N.

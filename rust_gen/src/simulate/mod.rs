@@ -12,7 +12,8 @@
 //!   are left out.
 //! * Indel lengths are geometric; what lies beyond `max_indel_length` is that length.
 //! * With `mutation_rate` the number of variants is binomial, cut where no more fit into the window.
-//! * The bases of an MNV are uniform over the three others; only SNVs have a Ti/Tv. An inversion that equals what it replaces is drawn again at another place.
+//! * The bases of an MNV are uniform over the three others; only SNVs have a Ti/Tv.
+//! * An inversion that equals what it replaces is drawn again at another place.
 //! * Sequencing errors and N spare the bases that a truth allele spells; elsewhere P(error | Q) is exact.
 //! * Qualities are drawn base by base and alike at every cycle; those of a sequencer fall towards the end and come in runs.
 //! * Probabilities are integers over 2^53; an inserted base is G or C at a resolution of 2^-31.

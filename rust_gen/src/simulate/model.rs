@@ -139,7 +139,7 @@ impl Model {
                 Edit { start, deleted: 0, inserted }
             }
             Event::Del => Edit { start, deleted: plan.length, inserted: Allele::new() },
-            Event::Dup => Edit { start: start + plan.length, deleted: 0, inserted: bases.into() },
+            Event::Dup => Edit { start: start + plan.length, deleted: 0, inserted: Allele::part(window, start, plan.length) },
             Event::Inv => {
                 let mut inserted = Allele::new();
                 bases.iter().rev().for_each(|base| inserted.push(complement(*base)));

@@ -75,20 +75,13 @@ impl Planes {
         for (i, (a, b)) in self.strong.iter().zip(&self.second).enumerate() {
             (strong[i], second[i]) = (*a, *b);
         }
-        let bases = Bases { strong, second, length: self.length };
-        let next = bases.equal::<1>();
-        // The shifts are constants, which the compiler makes one instruction a word.
-        let mut longest = 0;
-        let one_base = bases.repeat::<2, 1>(&next, next, &mut longest);
-        let one_base = bases.repeat::<3, 2>(&next, one_base, &mut longest);
-        let one_base = bases.repeat::<4, 3>(&next, one_base, &mut longest);
-        let one_base = bases.repeat::<5, 4>(&next, one_base, &mut longest);
-        bases.repeat::<6, 5>(&next, one_base, &mut longest);
+        let bases = Bases { strong, second, within: ones(self.length) };
+        let (alike, repeats) = bases.repeats();
         let gc = strong.iter().map(|word| word.count_ones()).sum::<u32>();
         Strata {
             gc: if self.length == 0 { 0.0 } else { f64::from(gc) / self.length as f64 },
-            max_homopolymer: if self.length == 0 { 0 } else { lengthened(next, 0) as u32 + 1 },
-            max_str: longest as u32,
+            max_homopolymer: if self.length == 0 { 0 } else { longest_homopolymer(&alike) },
+            max_str: longest_repeat(repeats),
         }
     }
 }
@@ -99,66 +92,101 @@ type Plane<const WORDS: usize> = [u64; WORDS];
 struct Bases<const WORDS: usize> {
     strong: Plane<WORDS>,
     second: Plane<WORDS>,
-    length: usize,
+    /// Where there is a base.
+    within: Plane<WORDS>,
 }
 
 impl<const WORDS: usize> Bases<WORDS> {
     /// Where a base equals the one `K` further on.
     #[inline]
-    fn equal<const K: usize>(&self) -> Plane<WORDS> {
-        let (a, b) = (shifted::<K, WORDS>(&self.strong), shifted::<K, WORDS>(&self.second));
-        let mut equal: Plane<WORDS> = std::array::from_fn(|i| !((self.strong[i] ^ a[i]) | (self.second[i] ^ b[i])));
-        let last = self.length.saturating_sub(K); // from here on there is no base `K` further on
-        for (i, word) in equal.iter_mut().enumerate().skip(last / 64) {
-            *word &= if i == last / 64 { (1 << (last % 64)) - 1 } else { 0 };
-        }
-        equal
+    fn equal<const K: u32>(&self) -> Plane<WORDS> {
+        let (a, b, c) = (shifted::<K, WORDS>(&self.strong), shifted::<K, WORDS>(&self.second), shifted::<K, WORDS>(&self.within));
+        std::array::from_fn(|i| !((self.strong[i] ^ a[i]) | (self.second[i] ^ b[i])) & c[i])
     }
 
-    /// Looks for tandem repeats with a unit of `K` bases. `next` is where a base equals the next one, `one_base` where `K` in a
-    /// row are the same, `LESS` one less than `K`. Gives back where `K + 1` are.
+    /// Where 2, 3, … 7 bases in a row are the same; and, for units of 2 to 6 bases, where the first two copies of a tandem repeat
+    /// begin. The shifts are constants, which is much faster.
     #[inline]
-    fn repeat<const K: usize, const LESS: usize>(&self, next: &Plane<WORDS>, one_base: Plane<WORDS>, longest: &mut usize) -> Plane<WORDS> {
-        let (later, equal) = (shifted::<LESS, WORDS>(next), self.equal::<K>());
-        let one_base: Plane<WORDS> = std::array::from_fn(|i| one_base[i] & later[i]);
-        let repeats: Plane<WORDS> = std::array::from_fn(|i| equal[i] & !one_base[i]);
-        // Two copies are a run of `K`: a bit is left where such a run begins.
-        let copies = match K {
-            2 => shortened::<1, WORDS>(repeats),
-            3 => shortened::<1, WORDS>(shortened::<1, WORDS>(repeats)),
-            4 => shortened::<2, WORDS>(shortened::<1, WORDS>(repeats)),
-            5 => shortened::<1, WORDS>(shortened::<2, WORDS>(shortened::<1, WORDS>(repeats))),
-            _ => shortened::<2, WORDS>(shortened::<2, WORDS>(shortened::<1, WORDS>(repeats))),
-        };
-        let run = lengthened(copies, LESS);
-        if run > LESS {
-            *longest = run.max(longest.saturating_sub(K)) + K;
-        }
-        one_base
+    fn repeats(&self) -> ([Plane<WORDS>; 6], [Plane<WORDS>; 5]) {
+        let both = |a: &Plane<WORDS>, b: Plane<WORDS>| -> Plane<WORDS> { std::array::from_fn(|i| a[i] & b[i]) };
+        let without = |a: Plane<WORDS>, b: &Plane<WORDS>| -> Plane<WORDS> { std::array::from_fn(|i| a[i] & !b[i]) };
+        let two = self.equal::<1>();
+        let three = both(&two, shifted::<1, WORDS>(&two));
+        let four = both(&three, shifted::<2, WORDS>(&two));
+        let five = both(&four, shifted::<3, WORDS>(&two));
+        let six = both(&five, shifted::<4, WORDS>(&two));
+        let seven = both(&six, shifted::<5, WORDS>(&two));
+        // Two copies of `k` bases are `k` in a row that equal the one `k` further on, unless all of them are the same.
+        let by_two = shortened::<1, WORDS>(without(self.equal::<2>(), &three));
+        let by_three = shortened::<1, WORDS>(shortened::<1, WORDS>(without(self.equal::<3>(), &four)));
+        let by_four = shortened::<2, WORDS>(shortened::<1, WORDS>(without(self.equal::<4>(), &five)));
+        let by_five = shortened::<1, WORDS>(shortened::<2, WORDS>(shortened::<1, WORDS>(without(self.equal::<5>(), &six))));
+        let by_six = shortened::<2, WORDS>(shortened::<2, WORDS>(shortened::<1, WORDS>(without(self.equal::<6>(), &seven))));
+        ([two, three, four, five, six, seven], [by_two, by_three, by_four, by_five, by_six])
     }
 }
 
-/// The plane moved towards its begin by 1 to 63 bits.
+fn any<const WORDS: usize>(plane: &Plane<WORDS>) -> bool {
+    plane.iter().fold(0, |any, word| any | word) != 0
+}
+
+/// Bases of the longest homopolymer, from where 2, 3, … 7 bases in a row are the same: few windows have a longer one.
+fn longest_homopolymer<const WORDS: usize>(alike: &[Plane<WORDS>; 6]) -> u32 {
+    let mut length = 1 + alike.iter().map(|plane| u32::from(any(plane))).sum::<u32>();
+    let mut plane = alike[5];
+    while any(&plane) {
+        plane = shortened::<1, WORDS>(plane);
+        length += u32::from(any(&plane));
+    }
+    length
+}
+
+/// Bases of the longest tandem repeat. All units are looked at together: one loop, whose end is hard to foresee, not five.
+fn longest_repeat<const WORDS: usize>(begins: [Plane<WORDS>; 5]) -> u32 {
+    let found = |begins: &[Plane<WORDS>; 5]| begins.iter().flatten().fold(0, |any, word| any | word) != 0;
+    // Nearly every window has a repeat of 6 bases or more: of AC, say, two that begin two bases apart.
+    let [two, three, four, five, six] = begins;
+    let mut begins = [shortened::<2, WORDS>(two), three, four, five, six];
+    if !found(&begins) {
+        return if any(&shortened::<1, WORDS>(two)) { 5 } else { 4 * u32::from(any(&two)) };
+    }
+    let mut length = 5;
+    while found(&begins) {
+        length += 1; // there is a repeat of that many bases: of a unit whose two copies are longer, of more than that many
+        for (plane, two_copies) in begins.iter_mut().zip([4, 6, 8, 10, 12]) {
+            if length >= two_copies {
+                *plane = shortened::<1, WORDS>(*plane);
+            }
+        }
+    }
+    length
+}
+
+/// The first `count` bits.
+fn ones<const WORDS: usize>(count: usize) -> Plane<WORDS> {
+    std::array::from_fn(|i| match count.saturating_sub(64 * i) {
+        left @ 0..64 => (1 << left) - 1,
+        _ => u64::MAX,
+    })
+}
+
+/// The plane moved towards its begin by 1 to 63 bits. Each word is rotated and takes its upper bits from the next one: what
+/// one would write first becomes a double shift, which takes some processors three times as long.
 #[inline]
-fn shifted<const BY: usize, const WORDS: usize>(plane: &Plane<WORDS>) -> Plane<WORDS> {
-    std::array::from_fn(|i| plane[i] >> BY | if i + 1 < WORDS { plane[i + 1] << (64 - BY) } else { 0 })
+fn shifted<const BY: u32, const WORDS: usize>(plane: &Plane<WORDS>) -> Plane<WORDS> {
+    let turned = plane.map(|word| word.rotate_right(BY));
+    let lower = u64::MAX >> BY;
+    std::array::from_fn(|i| {
+        let next = if i + 1 < WORDS { turned[i + 1] } else { 0 };
+        next ^ ((turned[i] ^ next) & lower)
+    })
 }
 
 /// Takes `BY` bits from the end of each run that is longer, and leaves nothing of the others.
 #[inline]
-fn shortened<const BY: usize, const WORDS: usize>(plane: Plane<WORDS>) -> Plane<WORDS> {
+fn shortened<const BY: u32, const WORDS: usize>(plane: Plane<WORDS>) -> Plane<WORDS> {
     let later = shifted::<BY, WORDS>(&plane);
     std::array::from_fn(|i| plane[i] & later[i])
-}
-
-/// `taken` and the length of the longest run, from each of which that many have been taken.
-fn lengthened<const WORDS: usize>(mut plane: Plane<WORDS>, taken: usize) -> usize {
-    let mut width = taken;
-    while plane.iter().fold(0, |any, word| any | word) != 0 {
-        plane = shortened::<1, WORDS>(plane);
-        width += 1;
-    }
-    width
 }
 
 #[cfg(test)]

@@ -129,32 +129,47 @@ impl Bins {
 
     fn draw(&self, stream: &mut Stream, length: usize, random: &mut Vec<u8>, out: &mut Vec<u8>) {
         stream.fill(length, random);
-        out.clear();
-        out.resize(random.len(), self.lowest);
-        for (from, difference) in &self.steps {
-            add_from(out, random, *from, *difference);
+        out.resize(random.len(), 0);
+        match *self.steps {
+            [] => out.fill(self.lowest),
+            [a] => self.look_up(random, out, [a]),
+            [a, b] => self.look_up(random, out, [a, b]),
+            [a, b, c] => self.look_up(random, out, [a, b, c]),
+            [a, b, c, d] => self.look_up(random, out, [a, b, c, d]),
+            [a, b, c, d, ref more @ ..] => {
+                self.look_up(random, out, [a, b, c, d]);
+                more.iter().for_each(|(from, difference)| add_from(out, random, *from, *difference));
+            }
         }
         for eight in out.as_chunks_mut::<8>().0 {
-            if has_zero(*eight) {
-                for slot in eight.iter_mut().filter(|slot| **slot == 0) {
-                    *slot = self.rest.as_ref().map_or(self.characters[0], |rest| self.characters[stream.choose(rest)]);
-                }
+            let mut again = zeros(*eight);
+            while again != 0 {
+                let slot = again.trailing_zeros() as usize / 8;
+                again &= again - 1;
+                eight[slot] = self.rest.as_ref().map_or(self.characters[0], |rest| self.characters[stream.choose(rest)]);
             }
+        }
+    }
+
+    /// Bytes to characters, all steps at once. Plain and long, so that the compiler takes 16 at once; so is [`add_from`].
+    fn look_up<const STEPS: usize>(&self, bytes: &[u8], characters: &mut [u8], steps: [(u8, u8); STEPS]) {
+        for (character, byte) in characters.iter_mut().zip(bytes) {
+            *character = steps.iter().fold(self.lowest, |c, (from, difference)| c.wrapping_add(if byte >= from { *difference } else { 0 }));
         }
     }
 }
 
-/// Adds `difference` to the characters whose byte is `from` or above; plain and long, so that the compiler takes 16 at once.
+/// Adds `difference` to the characters whose byte is `from` or above.
 fn add_from(characters: &mut [u8], bytes: &[u8], from: u8, difference: u8) {
     for (character, byte) in characters.iter_mut().zip(bytes) {
         *character = character.wrapping_add(if *byte >= from { difference } else { 0 });
     }
 }
 
-/// Whether one of eight bytes is 0, the others being printable characters, that is 33..=126: these reach 128 when 95 are added.
-const fn has_zero(bytes: [u8; 8]) -> bool {
-    const HIGH: u64 = u64::from_le_bytes([128; 8]);
-    u64::from_le_bytes(bytes).wrapping_add(u64::from_le_bytes([95; 8])) & HIGH != HIGH
+/// The highest bit of each of eight bytes that is 0, the others being printable characters, that is 33..=126: these reach 128
+/// when 95 are added.
+const fn zeros(bytes: [u8; 8]) -> u64 {
+    !u64::from_le_bytes(bytes).wrapping_add(u64::from_le_bytes([95; 8])) & u64::from_le_bytes([128; 8])
 }
 
 #[cfg(test)]

@@ -104,13 +104,12 @@ fn sorted_offsets(stream: &mut Stream, most: usize, offsets: &mut [usize]) {
     for done in 0..offsets.len() {
         let top = range - offsets.len() + done;
         let value = stream.below(top as u64 + 1) as usize;
-        // Kept in order: `top` is above all that are there.
-        let rank = offsets[..done].partition_point(|other| *other < value);
-        if offsets[..done].get(rank) == Some(&value) {
-            offsets[done] = top;
-        } else {
-            offsets.copy_within(rank..done, rank + 1);
-            offsets[rank] = value;
+        let taken = offsets[..done].contains(&value);
+        offsets[done] = if taken { top } else { value };
+        for i in (1..=done).rev() {
+            if offsets[i - 1] > offsets[i] {
+                offsets.swap(i - 1, i);
+            }
         }
     }
     offsets.iter_mut().enumerate().for_each(|(rank, value)| *value -= rank);

@@ -38,6 +38,34 @@ impl Allele {
         Self(Bases::Inline(1, bases))
     }
 
+    /// A part of a sequence.
+    ///
+    /// # Panics
+    /// It does not lie within `bases`.
+    #[inline]
+    #[must_use]
+    pub fn part(bases: &[u8], start: usize, length: usize) -> Self {
+        // Copying always as many takes less than a loop whose end is hard to foresee; what is beyond the length is never seen.
+        match bases[start..].first_chunk::<INLINE>() {
+            Some(all) if length <= INLINE => Self(Bases::Inline(length as u8, *all)),
+            _ => Self::join(&[&bases[start..start + length]]),
+        }
+    }
+
+    /// One base, and then these.
+    #[inline]
+    #[must_use]
+    pub fn behind(first: u8, rest: &Self) -> Self {
+        match &rest.0 {
+            Bases::Inline(len, bases) if usize::from(*len) < INLINE => {
+                let mut longer = [first; INLINE];
+                longer[1..].copy_from_slice(&bases[..INLINE - 1]);
+                Self(Bases::Inline(len + 1, longer))
+            }
+            _ => Self::join(&[&[first], rest]),
+        }
+    }
+
     /// The parts, one after the other.
     #[must_use]
     pub fn join(parts: &[&[u8]]) -> Self {
@@ -158,7 +186,12 @@ mod tests {
             let mut pushed = Allele::new();
             bases.iter().for_each(|base| pushed.push(*base));
             let (head, tail) = bases.split_at(len / 2);
-            for allele in [pushed, Allele::join(&[head, tail]), bases.clone().into(), bases.as_slice().into()] {
+            let mut longer = b"GG".to_vec();
+            longer.extend_from_slice(&bases);
+            let parts = [Allele::part(&bases, 0, len), Allele::part(&longer, 2, len)];
+            assert_eq!(*Allele::behind(b'G', &pushed), longer[1..]);
+            let [part, other] = parts;
+            for allele in [pushed, part, other, Allele::join(&[head, tail]), bases.clone().into(), bases.as_slice().into()] {
                 assert_eq!(*allele, *bases);
                 assert_eq!(allele, allele.as_str());
                 assert_eq!(allele.to_string().as_bytes(), bases);

@@ -56,19 +56,20 @@ pub fn left_aligned(window: &[u8], edit: &Edit, left: usize, event: Event) -> Op
     }
     let start = edit.start - left;
     let end = start + edit.deleted;
-    let (first, reference, alt) = if !matches!(kind, VariantType::Ins | VariantType::Del) {
-        (start, &window[start..end], edit.inserted.clone())
-    } else {
-        let turn = if edit.inserted.is_empty() { 0 } else { left % edit.inserted.len() };
-        let (head, tail) = edit.inserted.split_at(edit.inserted.len() - turn);
-        if start > 0 {
-            (start - 1, &window[start - 1..end], Allele::join(&[&window[start - 1..start], tail, head]))
-        } else {
-            let anchor = window.get(end..=end)?;
-            (0, &window[..=end], Allele::join(&[tail, head, anchor]))
-        }
-    };
-    Some(Variant { pos: OneBased(first as u32 + 1), reference: reference.into(), alt, kind, event })
+    if !matches!(kind, VariantType::Ins | VariantType::Del) {
+        let reference = Allele::part(window, start, edit.deleted);
+        return Some(Variant { pos: OneBased(start as u32 + 1), reference, alt: edit.inserted.clone(), kind, event });
+    }
+    let turn = if edit.inserted.is_empty() { 0 } else { left % edit.inserted.len() };
+    let (head, tail) = edit.inserted.split_at(edit.inserted.len() - turn);
+    if start == 0 {
+        let anchor = window.get(end..=end)?;
+        let (reference, alt) = (Allele::part(window, 0, end + 1), Allele::join(&[tail, head, anchor]));
+        return Some(Variant { pos: OneBased(1), reference, alt, kind, event });
+    }
+    let anchor = window[start - 1];
+    let alt = if turn == 0 { Allele::behind(anchor, &edit.inserted) } else { Allele::join(&[&[anchor], tail, head]) };
+    Some(Variant { pos: OneBased(start as u32), reference: Allele::part(window, start - 1, edit.deleted + 1), alt, kind, event })
 }
 
 /// The edit that VCF-like alleles describe, checked against the window and trimmed; None when the alleles are equal.
