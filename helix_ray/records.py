@@ -126,6 +126,9 @@ class ScoredVariant(NamedTuple):
     outcome: str | None  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | overlap | duplicate
     match: str | None  # TP | FP | FN; None without truth
     reason: str | None
+    detail: str | None = None  # how it matched, or what kind of mistake it is; see `helix_ray.scoring.score`
+    off_by: int | None = None  # of a mistake near a truth: the call's position minus the truth's, -5..5
+    baseline: str | None = None  # of a truth: TP | FN by the aligner; None where it was not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,13 @@ class ReadResult:
     latency_ms: float | None = None  # of the answering request
     queue_ms: float | None = None  # from admission to lease
     attempts: int = 0  # API failures that counted, plus the success
+    repairs: int = 0  # how often it was asked again because an answer could not be used
+    outcome: str | None = None  # ok | parse_error | schema_error | refused | truncated | api_failed; None: no model was asked
+    leniency: tuple[str, ...] = ()  # what had to be overlooked to read the answer: fence | case | gap_allele | pos_text
+    exact: bool | None = None  # the calls give the true sequence, whatever they are named; None without truth or answer
+    baseline_exact: bool | None = None  # as exact, of the aligner's calls
+    residual_edits: int | None = None  # bases that still differ between the window with the calls applied and the read
+    capped: bool = False  # the search for equivalent calls was given up: they were compared by name
     error_kind: str | None = None
     error: str | None = None
     finished_at: datetime | None = None  # UTC
@@ -168,7 +178,7 @@ class ApiCall:
     """One row of ``api_calls``: one request, whatever its outcome. Cost is recorded here and nowhere else."""
 
     call_id: str  # uuid
-    kind: str  # analysis | probe
+    kind: str  # analysis | repair | probe
     attempt: int  # 1-based
     read_indices: list[int]
     state: CallState
