@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.answers import ParsedAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.backends.aligner import align
-from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
-from helix_ray.scoring.exact import judge, score
+from helix_ray.records import Disposition, Read, ReadResult
+from helix_ray.scoring.score import ReadScore, score_read
 from helix_ray.scoring.variants import JudgedCall
 
 ALIGNER = "aligner"
@@ -33,25 +34,33 @@ class ResultMaker:
         read = job.read
         assert read.disposition is not None
         error = None if read.reason is None else printable(read.reason, MAX_ERROR)
-        return ReadResult(read, read.disposition, score(read.truth, ()), queue_ms=job.queue_ms, error=error, finished_at=now)
+        rows = score_read(read, None, None).rows
+        return ReadResult(read, read.disposition, rows, queue_ms=job.queue_ms, error=error, finished_at=now)
 
     def aligned(self, job: Job, now: datetime) -> ReadResult:
         """The aligner's own answer."""
         read = job.read
         calls = aligner_calls(read)
-        variants = score(read.truth, calls, read.errors) + judge("baseline", read.truth, calls, read.errors)
-        return ReadResult(read, Disposition.STORED, variants, bool(calls), model=ALIGNER, queue_ms=job.queue_ms, finished_at=now)
+        score = score_read(read, calls, calls)
+        return ReadResult(
+            read,
+            Disposition.STORED,
+            mutation_detected=bool(calls),
+            model=ALIGNER,
+            queue_ms=job.queue_ms,
+            finished_at=now,
+            **marks(score),
+        )
 
     def stored(self, job: Job, answer: ParsedAnswer, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
         read, completion = job.read, answer.completion
         calls = judge_calls(answer.calls, read.ref_seq)
-        variants = score(read.truth, calls, read.errors) + baseline(read)
+        score = score_read(read, calls, aligner_calls(read))
         return ReadResult(
             read,
             Disposition.STORED,
-            variants,
-            any(call.outcome == "ok" for call in calls),
+            mutation_detected=any(call.outcome == "ok" for call in calls),
             raw_answer=printable(completion.content, MAX_ANSWER),
             model=completion.model or self._model,
             prompt=self._prompt,
@@ -64,7 +73,9 @@ class ResultMaker:
             latency_ms=latency_ms,
             queue_ms=job.queue_ms,
             attempts=job.failures + 1,
+            outcome="ok",
             finished_at=now,
+            **marks(score),
         )
 
     def dead_letter(
@@ -83,7 +94,6 @@ class ResultMaker:
         return ReadResult(
             job.read,
             Disposition.DEAD_LETTER,
-            score(job.read.truth, ()) + baseline(job.read),
             raw_answer=printable(completion.content, MAX_ANSWER) if completion else None,
             model=(completion.model if completion else None) or self._model,
             prompt=self._prompt,
@@ -98,21 +108,29 @@ class ResultMaker:
             attempts=job.failures + (1 if completion else 0),
             error_kind=error_kind,
             error=printable(error, MAX_ERROR),
+            outcome=error_kind,
             finished_at=now,
+            **marks(score_read(job.read, None, aligner_calls(job.read))),
         )
 
 
-def baseline(read: Read) -> list[ScoredVariant]:
-    """The aligner's calls, scored as a model's are: beside every answer, and beside every failure to get one.
-
-    They cost microseconds, no request and no money. With truth they are the ceiling that any model is measured against, without it
-    the only other opinion. They are stored for backend aligner too, where they repeat its calls, so that every analysed read has them.
-    """
-    return judge("baseline", read.truth, aligner_calls(read), read.errors)
+def marks(score: ReadScore) -> dict[str, Any]:
+    """A score as the fields of a result."""
+    return {
+        "variants": score.rows,
+        "exact": score.exact,
+        "baseline_exact": score.baseline_exact,
+        "residual_edits": score.residual_edits,
+        "capped": score.capped,
+    }
 
 
 def aligner_calls(read: Read) -> list[JudgedCall]:
-    """None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say."""
+    """The baseline, beside every answer and every failure to get one: microseconds, no request and no money. With truth it is the
+    ceiling that any model is measured against, without it the only other opinion.
+
+    None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say.
+    """
     if read.ref_seq == read.seq:
         return []
     try:
