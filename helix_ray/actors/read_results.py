@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.actors.held_reads import Job
-from helix_ray.analysis.answers import ParsedAnswer
+from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.backends.aligner import align
@@ -52,16 +52,18 @@ class ResultMaker:
             **marks(score),
         )
 
-    def stored(self, job: Job, answer: ParsedAnswer, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float) -> ReadResult:
+    def stored(
+        self, job: Job, answer: ReadAnswer, completion: Completion, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float
+    ) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
-        read, completion = job.read, answer.completion
+        read = job.read
         calls = judge_calls(answer.calls, read.ref_seq)
         score = score_read(read, calls, aligner_calls(read))
         return ReadResult(
             read,
             Disposition.STORED,
             mutation_detected=any(call.outcome == "ok" for call in calls),
-            raw_answer=printable(completion.content, MAX_ANSWER),
+            raw_answer=answer.text,
             model=completion.model or self._model,
             prompt=self._prompt,
             prompt_hash=self._prompt_hash,
