@@ -12,6 +12,7 @@ from helix_ray.emulator.models import DECOMMISSIONED, MODELS, Model
 from helix_ray.emulator.tokens import repeated_text_tokens, text_tokens, total_prompt_tokens
 
 DEFAULT_COMPLETION_TOKENS = 1024  # what Groq reserves when the request names no budget
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 _ROLES = frozenset({"system", "user", "assistant", "developer", "tool"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
 _SERVICE_TIERS = frozenset({"on_demand", "auto", "flex"})
@@ -84,7 +85,7 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
     schema_json: str | None = None
     form: AnswerForm | None = None
     if response_format.get("type") == "json_schema":
-        schema_json = json.dumps(response_format["json_schema"]["schema"], separators=(",", ":"))
+        schema_json = _COMPACT.encode(response_format["json_schema"]["schema"])
         broken, form = _examined(schema_json)
         if broken is not None and response_format["json_schema"].get("strict") and model.strict_schema:
             return _bad(broken, "response_format", model)

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 _ID = r"^id: (\S{1,200})[ \t]*\n"
 _SIZES = r"\((\d{1,6}) and (\d{1,6}) bases\):\n"
 _INDEX_CHARACTERS = b"0123456789: "
+_AS_N = bytes.maketrans(b"ACGT", b"NNNN")
 
 
 class Pair(NamedTuple):
@@ -54,41 +56,48 @@ def parse_pairs(text: str) -> list[Pair]:
     return pairs if len(pairs) < 2 or len({pair.opaque_id for pair in pairs}) == len(pairs) else []
 
 
-def _bare(bases: str) -> str:
-    return bases
-
-
-def _indexed(bases: str) -> str:
-    return " ".join([f"{start + 1}:{bases[start : start + 10]}" for start in range(0, len(bases), 10)])
-
-
-def _grouped(bases: str) -> str:
-    return " ".join([bases[start : start + 10] for start in range(0, len(bases), 10)])
-
-
-_SHOWN: tuple[Callable[[str], str], ...] = (_bare, _indexed, _grouped, " ".join)
-
-
 def _apart(found: re.Match[str]) -> Pair | None:
     opaque_id, ref_size, ref_line, read_size, read_line = found.groups()
-    ref, read = (line.encode().translate(None, _INDEX_CHARACTERS).decode() for line in (ref_line, read_line))
-    pair = _sized(opaque_id, ref, ref_size, read, read_size)
-    if pair is None or not any(show(ref) == ref_line and show(read) == read_line for show in _SHOWN):
+    ref_bytes, read_bytes = ref_line.encode(), read_line.encode()
+    shapes = (ref_bytes.translate(_AS_N), read_bytes.translate(_AS_N))
+    if shapes not in zip(_ways(int(ref_size)), _ways(int(read_size)), strict=True):
         return None
-    return pair
+    return _sized(
+        opaque_id,
+        ref_bytes.translate(None, _INDEX_CHARACTERS).decode(),
+        ref_size,
+        read_bytes.translate(None, _INDEX_CHARACTERS).decode(),
+        read_size,
+    )
+
+
+@lru_cache(maxsize=256)
+def _ways(size: int) -> tuple[bytes, ...]:
+    """The ways of printing a sequence of ``size`` bases, every base as N: bare, indexed, grouped, spaced."""
+    groups = ["N" * min(10, size - start) for start in range(0, size, 10)]
+    indexed = [f"{10 * number + 1}:{group}" for number, group in enumerate(groups)]
+    return tuple(way.encode() for way in ("N" * size, " ".join(indexed), " ".join(groups), " ".join("N" * size)))
 
 
 def _interleaved(found: re.Match[str]) -> Pair | None:
     opaque_id, ref_size, read_size, block = found.groups()
+    if block.encode().translate(_AS_N) != _alternating(int(ref_size), int(read_size)):
+        return None
     lines = block.split("\n")
     ref, read = ("".join([line.partition(":")[2] for line in lines if line.startswith(name)]) for name in ("ref", "read"))
-    expected = [
-        f"{name} {start + 1}:{bases[start : start + 10]}"
-        for start in range(0, max(len(ref), len(read)), 10)
-        for name, bases in (("ref", ref), ("read", read))
-        if start < len(bases)
+    return _sized(opaque_id, ref, ref_size, read, read_size)
+
+
+@lru_cache(maxsize=256)
+def _alternating(ref_size: int, read_size: int) -> bytes:
+    """The alternating lines, every base as N."""
+    lines = [
+        f"{name} {start + 1}:{'N' * min(10, size - start)}"
+        for start in range(0, max(ref_size, read_size), 10)
+        for name, size in (("ref", ref_size), ("read", read_size))
+        if start < size
     ]
-    return _sized(opaque_id, ref, ref_size, read, read_size) if lines == expected else None
+    return "\n".join(lines).encode()
 
 
 def _aligned(found: re.Match[str]) -> Pair | None:

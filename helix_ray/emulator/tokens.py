@@ -17,6 +17,7 @@ ANSWER_CHARS_PER_TOKEN = 2
 
 _PER_BASE = {"indexed": 0.728, "interleaved": 0.85, "spaced": 1.0, "grouped": 0.531, "bare": 0.518, "aligned": 0.53}
 _PER_GAP = 1.0
+_NO_BASES = b"0123456789: -\nreadf"
 _RUN = re.compile(
     r"(?P<indexed>\d+:[ACGTN]{1,10}(?: \d+:[ACGTN]{1,10})*(?![ACGTN]))"
     r"|(?P<interleaved>\bre(?:f|ad) \d+:[ACGTN]{1,10}(?:\nre(?:f|ad) \d+:[ACGTN]{1,10})*(?![ACGTN]))"
@@ -35,8 +36,7 @@ def text_tokens(text: str) -> float:
         shown, kind = run[0], run.lastgroup
         assert kind is not None
         other -= len(shown)
-        bases = sum([shown.count(base) for base in "ACGTN"])
-        tokens += _PER_BASE[kind] * bases
+        tokens += _PER_BASE[kind] * len(shown.encode().translate(None, _NO_BASES))
         if kind == "aligned":
             tokens += _PER_GAP * shown.count("-")
     return tokens + other / CHARS_PER_TOKEN
