@@ -121,9 +121,11 @@ class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     requests_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32  # per worker
-    reads_per_request: PositiveInt = 1
+    reads_per_request: Annotated[int, Field(ge=1, le=50)] = 1
     model: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")] = "openai/gpt-oss-20b"
-    prompt: Annotated[str, Field(min_length=1, max_length=80)] = "indexed10"
+    prompt: Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"] = "indexed10"
+    examples: Annotated[int, Field(ge=0, le=3)] = 0
+    work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
     service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
@@ -246,7 +248,10 @@ class Config(Section):
             "run.seed": self.run.seed,
             "analyzer.backend": self.analyzer.backend.value,
             "analyzer.model": self.analyzer.model,
+            "analyzer.reads_per_request": self.analyzer.reads_per_request,
             "analyzer.prompt": self.analyzer.prompt,
+            "analyzer.examples": self.analyzer.examples,
+            "analyzer.work": self.analyzer.work,
         }
 
 
@@ -260,9 +265,7 @@ def not_built_yet(config: Config) -> list[str]:
     ]
     rules = [
         (throttle.on_daily_limit != "park", "throttle.on_daily_limit: only 'park' is built yet"),
-        (analyzer.reads_per_request != 1, "analyzer.reads_per_request: only 1 read a request is built yet"),
         (analyzer.service_tier != "on_demand", "analyzer.service_tier: only 'on_demand' is built yet"),
-        (analyzer.prompt != "indexed10", f"analyzer.prompt: unknown template '{analyzer.prompt}'; built: indexed10"),
         (bool(config.emulator.faults), "emulator.faults: injected faults are not built yet; remove the key or set {}"),
         (config.ray.address is not None, "ray.address: running on an existing cluster is not built yet; remove the key"),
     ]

@@ -18,7 +18,7 @@ from helix_ray.actors.request_log import RequestLog, Sent
 from helix_ray.analysis.answers import AnswerError, parse_answer
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prices import ModelPrice, cost_usd, worst_case_usd
-from helix_ray.analysis.prompts import opaque_id
+from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
@@ -106,7 +106,7 @@ class Analyst:
     def _prepare(self, job: Job) -> _Request:
         read = job.read
         name = opaque_id(self.nonce, read.read_index)
-        payload, text = self.payloads.build(name, read.ref_seq, read.seq)
+        payload, text = self.payloads.build((Ask(name, read.ref_seq, read.seq),))
         worst = worst_case_usd(self.price, self.estimator.ceiling(text), self.limits.max_completion_tokens)
         job.request = request = _Request(name, payload, len(read.ref_seq) + len(read.seq), worst)
         return request
@@ -119,7 +119,8 @@ class Analyst:
         return self._failed(sent, f"{failure.error_kind}: {failure.message}")
 
     def _answered(self, sent: Sent, request: _Request, reply: ChatReply) -> Step:
-        answer = parse_answer(reply.body, request.read_id)
+        template, read_id = self.payloads.template, request.read_id
+        answer = parse_answer(reply.body, (read_id,), packed=template.packed, work=template.work)
         completion = answer.completion
         if completion is None:
             assert isinstance(answer, AnswerError)
@@ -131,6 +132,8 @@ class Analyst:
         cost = sent.worst_case_usd if usage is None else cost_usd(self.price, usage)
         if usage is not None:
             self.estimator.observe(request.bases, usage.prompt)
+        if not isinstance(answer, AnswerError):
+            answer = answer.faults.get(read_id) or answer
         latency_ms, now = reply.latency_s * 1000, self.clock.now()
         self.counters.answered(usage, cost, latency_ms)
         if isinstance(answer, AnswerError):
@@ -140,7 +143,9 @@ class Analyst:
             )
         else:
             self.log.answered(sent, reply, completion, cost)
-            result = self.results.stored(sent.job, answer, now, call_id=sent.call_id, cost=cost, latency_ms=latency_ms)
+            result = self.results.stored(
+                sent.job, answer.answers[read_id], completion, now, call_id=sent.call_id, cost=cost, latency_ms=latency_ms
+            )
         return Step(Next.STORE, result)
 
     def _error(self, sent: Sent, reply: ChatReply, verdict: Verdict) -> Step:

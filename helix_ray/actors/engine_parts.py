@@ -16,7 +16,6 @@ from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prices import price_of
 from helix_ray.analysis.prompts import get_prompt
-from helix_ray.analysis.schema import SCHEMA_HASH
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
@@ -63,8 +62,9 @@ def make_parts(
     counters, outbox = AnalyzerCounters(), ResultOutbox(sink, clock, linger_s)
     analyst, permits, results = None, None, ResultMaker(ALIGNER, None, None, None)
     if backend is not None:
-        settings, prompt = config.analyzer, get_prompt(config.analyzer.prompt)
-        results = ResultMaker(settings.model, prompt.name, prompt.sha256, SCHEMA_HASH)
+        settings = config.analyzer
+        prompt = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+        results = ResultMaker(settings.model, prompt.name, prompt.sha256, prompt.schema.sha256)
         permits = PermitClient(throttle, clock)
         analyst = Analyst(
             backend,

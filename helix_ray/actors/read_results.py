@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from helix_ray.actors.held_reads import Job
-from helix_ray.analysis.answers import ParsedAnswer
+from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.backends.aligner import align
@@ -42,9 +42,11 @@ class ResultMaker:
         variants = score(read.truth, calls, read.errors) + judge("baseline", read.truth, calls, read.errors)
         return ReadResult(read, Disposition.STORED, variants, bool(calls), model=ALIGNER, queue_ms=job.queue_ms, finished_at=now)
 
-    def stored(self, job: Job, answer: ParsedAnswer, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float) -> ReadResult:
+    def stored(
+        self, job: Job, answer: ReadAnswer, completion: Completion, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float
+    ) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
-        read, completion = job.read, answer.completion
+        read = job.read
         calls = judge_calls(answer.calls, read.ref_seq)
         variants = score(read.truth, calls, read.errors) + baseline(read)
         return ReadResult(
@@ -52,7 +54,7 @@ class ResultMaker:
             Disposition.STORED,
             variants,
             any(call.outcome == "ok" for call in calls),
-            raw_answer=printable(completion.content, MAX_ANSWER),
+            raw_answer=answer.text,
             model=completion.model or self._model,
             prompt=self._prompt,
             prompt_hash=self._prompt_hash,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.completion import printable
+from helix_ray.analysis.read_answer import GAPS, RawCall
 from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise, variant_type
 
 _BASES = frozenset("ACGT")
@@ -20,12 +20,14 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     """
     judged: list[JudgedCall] = []
     kept: dict[tuple[int, str, str], tuple[int, int]] = {}
-    for pos, ref, alt, confidence in calls:
+    for call in calls:
+        pos, ref, alt = _anchored(call.pos, call.ref, call.alt, ref_seq)
+        confidence = call.confidence
         outcome, reason = _fault(pos, ref, alt, ref_seq)
         if outcome == "bad_base":
             judged.append(JudgedCall(pos, printable(ref, _SHOWN), printable(alt, _SHOWN), confidence, outcome, None, reason))
             continue
-        kind = variant_type(ref, alt)
+        kind = _type(ref, alt)
         if outcome is not None:
             judged.append(JudgedCall(pos, ref, alt, confidence, outcome, kind, reason))
             continue
@@ -42,11 +44,42 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     return judged
 
 
+def _type(ref: str, alt: str) -> str | None:
+    if (ref in GAPS) != (alt in GAPS):  # out of the window, so without an anchor
+        return "INS" if ref in GAPS else "DEL"
+    return variant_type(ref, alt)
+
+
+def _anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
+    """A call with a gap for an allele, as MAF writes it, in VCF form; any other call as it is.
+
+    MAF: an insertion's pos is the base before it, a deletion's pos the first base that is gone. A call that no base of the window
+    can anchor stays as it is.
+    """
+    inserts, deletes = ref in GAPS, alt in GAPS
+    if inserts == deletes:
+        return pos, ref, alt
+    if inserts and 1 <= pos <= len(window):
+        before = window[pos - 1]
+        return pos, before, before + alt
+    if deletes and 2 <= pos <= len(window) + 1:
+        before = window[pos - 2]
+        return pos - 1, before + ref, before
+    if deletes and pos == 1 and len(ref) < len(window):
+        after = window[len(ref)]
+        return 1, ref + after, after
+    return pos, ref, alt
+
+
 def _fault(pos: int, ref: str, alt: str, window: str) -> tuple[str | None, str | None]:
-    if not ref or not alt or not _BASES.issuperset(ref) or not _BASES.issuperset(alt):
+    letters = ref + alt
+    no_anchor = (ref in GAPS) != (alt in GAPS)
+    if no_anchor:
+        letters = letters.replace("-", "")
+    if not _BASES.issuperset(letters) or (not no_anchor and not (ref and alt)):
         return "bad_base", "alleles are one or more of A, C, G, T"
     end = pos - 1 + len(ref)
-    if pos < 1 or end > len(window):
+    if no_anchor or pos < 1 or end > len(window):
         return "out_of_range", f"the window has positions 1 to {len(window)}"
     if not window.startswith(ref, pos - 1):
         return "ref_mismatch", f"the window has {printable(window[pos - 1 : end], _SHOWN)} there"
