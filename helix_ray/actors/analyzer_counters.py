@@ -6,7 +6,7 @@ from collections import deque
 from decimal import Decimal
 
 from helix_ray.records import Disposition, ReadResult, TokenUsage
-from helix_ray.scoring.summary import TypeCounts
+from helix_ray.scoring.scores import Scores
 
 _LATENCIES = 1024
 
@@ -22,8 +22,7 @@ class AnalyzerCounters:
         self.lenient = 0  # answers read although they break the schema's letter
         self.tokens = [0, 0, 0]  # prompt, cached, completion
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
-        self._matches = TypeCounts()
-        self._baseline = TypeCounts()
+        self.scores = Scores()
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
 
     def answered(self, usage: TokenUsage | None, cost: Decimal, latency_ms: float) -> None:
@@ -38,10 +37,7 @@ class AnalyzerCounters:
         self.analysed += 1
         if result.disposition is Disposition.DEAD_LETTER:
             self.dead_letters += 1
-        if result.variants:
-            self._matches.add(result.variants)
-            if result.read.disposition is None:  # else the aligner was not asked
-                self._baseline.add_baseline(result.variants)
+        self.scores.add(result)
 
     def as_dict(self) -> dict[str, float]:
         """Flat numbers for the metrics actor. Latencies are those of the last 1,024 answers, in milliseconds."""
@@ -58,10 +54,7 @@ class AnalyzerCounters:
             "tokens_completion": self.tokens[2],
             "cost_usd": self.cost_usd,
         }
-        for kind, (tp, fp, fn) in self._matches.as_dict().items():
-            flat |= {f"tp.{kind}": tp, f"fp.{kind}": fp, f"fn.{kind}": fn}
-        for kind, (tp, fp, fn) in self._baseline.as_dict().items():
-            flat |= {f"baseline_tp.{kind}": tp, f"baseline_fp.{kind}": fp, f"baseline_fn.{kind}": fn}
+        flat |= self.scores.flat()
         ordered = sorted(self._latencies_ms)
         if ordered:
             for percent in (50, 95, 99):

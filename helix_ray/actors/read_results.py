@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.backends.aligner import align
-from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
-from helix_ray.scoring.exact import judge, score
+from helix_ray.records import Disposition, Read, ReadResult
+from helix_ray.scoring.score import ReadScore, score_read
 from helix_ray.scoring.variants import JudgedCall
 
 ALIGNER = "aligner"
@@ -42,25 +42,33 @@ class ResultMaker:
         read = job.read
         assert read.disposition is not None
         error = None if read.reason is None else printable(read.reason, MAX_ERROR)
-        return ReadResult(read, read.disposition, score(read.truth, ()), queue_ms=job.queue_ms, error=error, finished_at=now)
+        rows = score_read(read, None, None).rows
+        return ReadResult(read, read.disposition, rows, queue_ms=job.queue_ms, error=error, finished_at=now)
 
     def aligned(self, job: Job, now: datetime) -> ReadResult:
         """The aligner's own answer."""
         read = job.read
         calls = aligner_calls(read)
-        variants = score(read.truth, calls, read.errors) + judge("baseline", read.truth, calls, read.errors)
-        return ReadResult(read, Disposition.STORED, variants, bool(calls), model=ALIGNER, queue_ms=job.queue_ms, finished_at=now)
+        score = score_read(read, calls, calls)
+        return ReadResult(
+            read,
+            Disposition.STORED,
+            mutation_detected=bool(calls),
+            model=ALIGNER,
+            queue_ms=job.queue_ms,
+            finished_at=now,
+            **marks(score),
+        )
 
     def stored(self, job: Job, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
         read, completion = job.read, answered.completion
         calls = judge_calls(answer.calls, read.ref_seq)
-        variants = score(read.truth, calls, read.errors) + baseline(read)
+        score = score_read(read, calls, aligner_calls(read))
         return ReadResult(
             read,
             Disposition.STORED,
-            variants,
-            any(call.outcome == "ok" for call in calls),
+            mutation_detected=any(call.outcome == "ok" for call in calls),
             raw_answer=answer.text,
             model=completion.model or self._model,
             prompt=self._prompt,
@@ -77,6 +85,7 @@ class ResultMaker:
             outcome="ok",
             leniency=answer.leniency,
             finished_at=now,
+            **marks(score),
         )
 
     def dead_letter(
@@ -91,7 +100,6 @@ class ResultMaker:
         return ReadResult(
             job.read,
             Disposition.DEAD_LETTER,
-            score(job.read.truth, ()) + baseline(job.read),
             raw_answer=printable(own.content, MAX_ANSWER) if own else None,
             model=(completion.model if completion else None) or self._model,
             prompt=self._prompt,
@@ -109,20 +117,27 @@ class ResultMaker:
             error_kind=error_kind,
             error=printable(error, MAX_ERROR),
             finished_at=now,
+            **marks(score_read(job.read, None, aligner_calls(job.read))),
         )
 
 
-def baseline(read: Read) -> list[ScoredVariant]:
-    """The aligner's calls, scored as a model's are: beside every answer, and beside every failure to get one.
-
-    They cost microseconds, no request and no money. With truth they are the ceiling that any model is measured against, without it
-    the only other opinion. They are stored for backend aligner too, where they repeat its calls, so that every analysed read has them.
-    """
-    return judge("baseline", read.truth, aligner_calls(read), read.errors)
+def marks(score: ReadScore) -> dict[str, Any]:
+    """A score as the fields of a result."""
+    return {
+        "variants": score.rows,
+        "exact": score.exact,
+        "baseline_exact": score.baseline_exact,
+        "residual_edits": score.residual_edits,
+        "capped": score.capped,
+    }
 
 
 def aligner_calls(read: Read) -> list[JudgedCall]:
-    """None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say."""
+    """The baseline, beside every answer and every failure to get one: microseconds, no request and no money. With truth it is the
+    ceiling that any model is measured against, without it the only other opinion.
+
+    None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say.
+    """
     if read.ref_seq == read.seq:
         return []
     try:

@@ -1,0 +1,93 @@
+"""Everything that a run's scored reads add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from helix_ray.records import ReadResult
+from helix_ray.scoring.bootstrap import Profile
+from helix_ray.scoring.confidence import Outcome
+from helix_ray.scoring.strata import NOT_A_VARIANT, read_levels, variant_levels
+from helix_ray.scoring.summary import ALL
+from helix_ray.scoring.tally import ReadCounts, Tally, fields_of
+
+
+class Scores:
+    """What is told while a run lives: sums only, so that those of several workers add up."""
+
+    def __init__(self) -> None:
+        self.model = Tally()
+        self.ceiling = Tally()  # the aligner's calls against the same truth, by type only
+        self.reads = ReadCounts()
+        self.off_by: Counter[int] = Counter()  # wrong calls within 5 bases of a missed truth, by their distance
+
+    def add(self, result: ReadResult) -> None:
+        self.reads.add(result)
+        if result.read.truth is None:
+            return
+        common = read_levels(result.read)
+        for row in result.variants:
+            fields = fields_of(row)
+            if fields:
+                for level in (*common, *variant_levels(row, len(result.read.ref_seq))):
+                    self.model.count(level, fields)
+                if row.side == "call" and row.off_by is not None:
+                    self.off_by[row.off_by] += 1
+            beside = fields_of(row, "baseline")
+            if beside:
+                self.ceiling.count(("type", row.type or NOT_A_VARIANT), beside)
+
+    def flat(self) -> dict[str, float]:
+        """As numbers with names: ``score.DIMENSION.LEVEL.FIELD``, ``ceiling.…``, ``reads.KEY``, ``off_by.K``; zeros are left out."""
+        named: dict[str, float] = {}
+        for name, tally in (("score", self.model), ("ceiling", self.ceiling)):
+            for (dimension, level), counts in tally.as_dict().items():
+                named |= {f"{name}.{dimension}.{level}.{field}": count for field, count in counts._asdict().items() if count}
+        named |= {f"reads.{key}": count for key, count in self.reads.items() if count}
+        return named | {f"off_by.{offset}": count for offset, count in self.off_by.items()}
+
+
+class RunScores(Scores):
+    """And what only a whole run is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.profiles: dict[str, Counter[Profile]] = {}  # by type and for ALL: how reads came out; those with nothing are left out
+        self.confidence: dict[float | None, Outcome] = {}  # calls, duplicates apart, by their confidence in hundredths
+        self.outcomes: Counter[str] = Counter()  # calls by outcome, of reads with and without truth
+        self.leniency: Counter[str] = Counter()  # reads by what had to be overlooked in their answer
+
+    def add(self, result: ReadResult) -> None:
+        super().add(result)
+        self.leniency.update(result.leniency)
+        of_read: dict[str, list[int]] = {}
+        for row in result.variants:
+            if row.side == "call" and row.outcome is not None:
+                self.outcomes[row.outcome] += 1
+            if row.side == "call" and row.match is not None:
+                self.add_call(row.confidence, row.match == "TP")
+            for place, field in enumerate(Profile._fields):
+                if field in fields_of(row):
+                    for level in (ALL, row.type or NOT_A_VARIANT):
+                        of_read.setdefault(level, [0] * len(Profile._fields))[place] += 1
+        for level, counts in of_read.items():
+            self.profiles.setdefault(level, Counter())[Profile(*counts)] += 1
+
+    def add_call(self, confidence: float | None, right: bool, times: int = 1) -> None:
+        key = None if confidence is None else round(confidence, 2)
+        before = self.confidence.get(key, Outcome(0, 0))
+        self.confidence[key] = Outcome(before.right + times * right, before.wrong + times * (not right))
+
+    def as_dict(self) -> Mapping[str, object]:
+        """For comparison: two runs with equal answers have equal dictionaries."""
+        return {
+            "model": self.model.as_dict(),
+            "ceiling": self.ceiling.as_dict(),
+            "reads": {key: count for key, count in sorted(self.reads.items()) if count},
+            "off_by": dict(sorted(self.off_by.items())),
+            "profiles": {level: dict(sorted(counts.items())) for level, counts in sorted(self.profiles.items())},
+            "confidence": dict(sorted(self.confidence.items(), key=lambda item: (item[0] is None, item[0]))),
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "leniency": dict(sorted(self.leniency.items())),
+        }

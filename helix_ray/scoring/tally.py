@@ -1,0 +1,113 @@
+"""Counts that add up: over reads, over workers, over sessions. Nothing is scored again to merge them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from helix_ray.records import Disposition, ReadResult, ScoredVariant
+from helix_ray.scoring.strata import Level
+from helix_ray.scoring.variants import trim
+
+
+class Counts(NamedTuple):
+    """Truths and calls, each counted on its own side. Dead letters are in: their truths are ``fn``."""
+
+    tp: int = 0  # truths that were found
+    fn: int = 0  # truths that were not
+    fn_allele: int = 0  # of fn: something else was called in their place
+    fn_near: int = 0  # of fn: something was called within 5 bases
+    fn_failed: int = 0  # of fn: their reads got no answer
+    query_tp: int = 0  # calls that are right
+    fp: int = 0  # calls that are not
+    fp_error: int = 0  # of fp: sequencing errors
+    fp_allele: int = 0  # of fp: a missed truth's place with other alleles
+    fp_near: int = 0  # of fp: within 5 bases of a missed truth
+    fp_invalid: int = 0  # of fp: does not fit the window at all, wherever it lies
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+_FIELD = {name: index for index, name in enumerate(Counts._fields)}
+
+
+def fields_of(row: ScoredVariant, side: str = "call") -> tuple[str, ...]:
+    """Which of the counts a row adds one to, seen from the model (side ``call``) or from the aligner (side ``baseline``)."""
+    if row.side == "truth":
+        found = row.match if side == "call" else row.baseline
+        return _truth_fields(found, row.detail if side == "call" else None)
+    return _call_fields(row.match, row.detail, row.outcome == "ok") if row.side == side else ()
+
+
+@cache
+def _truth_fields(found: str | None, detail: str | None) -> tuple[str, ...]:
+    if found != "FN":
+        return ("tp",) if found == "TP" else ()
+    return ("fn", f"fn_{detail}") if f"fn_{detail}" in _FIELD else ("fn",)
+
+
+@cache
+def _call_fields(match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
+    if match != "FP":
+        return ("query_tp",) if match == "TP" else ()
+    fields = ("fp", f"fp_{detail}") if f"fp_{detail}" in _FIELD else ("fp",)
+    return fields if valid else (*fields, "fp_invalid")
+
+
+class Tally:
+    """Counts by level of every dimension."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Level, list[int]] = {}
+
+    def count(self, level: Level, fields: Iterable[str], times: int = 1) -> None:
+        counts = self._counts.get(level)
+        if counts is None:
+            counts = self._counts[level] = [0] * len(Counts._fields)
+        for field in fields:
+            counts[_FIELD[field]] += times
+
+    def merge(self, other: Mapping[Level, Counts]) -> None:
+        for level, counts in other.items():
+            self._counts[level] = list(self.get(level).plus(counts))
+
+    def get(self, level: Level) -> Counts:
+        return Counts(*self._counts.get(level, ()))
+
+    def as_dict(self) -> dict[Level, Counts]:
+        return {level: Counts(*counts) for level, counts in sorted(self._counts.items())}
+
+    def by(self, dimension: str) -> dict[str, Counts]:
+        """The levels of one dimension."""
+        return {level: counts for (name, level), counts in self.as_dict().items() if name == dimension}
+
+
+class ReadCounts(Counter[str]):
+    """Reads with known truth, by how they came out as a whole. Keys:
+
+    ``reads``; ``answered``; ``exact``, ``baseline_exact`` and ``both_exact`` of the answered; ``true_positive``, ``false_positive``,
+    ``false_negative``, ``true_negative`` (is there any variant?; a read without an answer counts as one without calls); ``invented``
+    (answered, with a call that nothing explains); ``capped``; ``residual_edits`` and ``truth_edits`` (bases, of the answered).
+    """
+
+    def add(self, result: ReadResult) -> None:
+        read = result.read
+        if read.truth is None or read.disposition is not None:
+            return
+        answered = result.disposition is Disposition.STORED
+        mutated, detected = bool(read.truth), answered and bool(result.mutation_detected)
+        self["reads"] += 1
+        self[("true" if mutated is detected else "false") + ("_positive" if detected else "_negative")] += 1
+        self["capped"] += result.capped
+        if not answered:
+            return
+        self["answered"] += 1
+        self["exact"] += bool(result.exact)
+        self["baseline_exact"] += bool(result.baseline_exact)
+        self["both_exact"] += bool(result.exact and result.baseline_exact)
+        self["invented"] += any(row.side == "call" and row.detail == "invented" for row in result.variants)
+        self["residual_edits"] += result.residual_edits or 0
+        self["truth_edits"] += sum(max(map(len, trim(*variant[:3])[1:])) for variant in read.truth)
