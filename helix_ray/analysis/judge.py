@@ -16,16 +16,16 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     """One judged call per call, in the same order.
 
     ``ref_mismatch`` is the measure of hallucination: the asserted base is not there. Of calls that repeat or overlap each
-    other in normal form the first one stands.
+    other in normal form the first one stands. A gap for an allele (``-`` or nothing) becomes an anchored indel first.
     """
     judged: list[JudgedCall] = []
     kept: dict[tuple[int, str, str], tuple[int, int]] = {}
     for call in calls:
-        pos, ref, alt = _anchored(call.pos, call.ref, call.alt, ref_seq)
         confidence = call.confidence
+        pos, ref, alt = anchored(call.pos, call.ref, call.alt, ref_seq)
         outcome, reason = _fault(pos, ref, alt, ref_seq)
         if outcome == "bad_base":
-            judged.append(JudgedCall(pos, printable(ref, _SHOWN), printable(alt, _SHOWN), confidence, outcome, None, reason))
+            judged.append(JudgedCall(call.pos, printable(call.ref, _SHOWN), printable(call.alt, _SHOWN), confidence, outcome, None, reason))
             continue
         kind = _type(ref, alt)
         if outcome is not None:
@@ -44,17 +44,11 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     return judged
 
 
-def _type(ref: str, alt: str) -> str | None:
-    if (ref in GAPS) != (alt in GAPS):  # out of the window, so without an anchor
-        return "INS" if ref in GAPS else "DEL"
-    return variant_type(ref, alt)
-
-
-def _anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
+def anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
     """A call with a gap for an allele, as MAF writes it, in VCF form; any other call as it is.
 
-    MAF: an insertion's pos is the base before it, a deletion's pos the first base that is gone. A call that no base of the window
-    can anchor stays as it is.
+    In MAF an insertion's pos is the base before it and a deletion's pos the first base that is gone. A call that no base of the
+    window can anchor stays as it is.
     """
     inserts, deletes = ref in GAPS, alt in GAPS
     if inserts == deletes:
@@ -72,17 +66,22 @@ def _anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]
 
 
 def _fault(pos: int, ref: str, alt: str, window: str) -> tuple[str | None, str | None]:
-    letters = ref + alt
-    no_anchor = (ref in GAPS) != (alt in GAPS)
-    if no_anchor:
-        letters = letters.replace("-", "")
-    if not _BASES.issuperset(letters) or (not no_anchor and not (ref and alt)):
+    """The first thing that is wrong with an anchored call, and in words; a gap that is left over found no anchor."""
+    inserts, deletes = ref in GAPS, alt in GAPS
+    bases = alt if inserts else ref if deletes else ref + alt
+    if (inserts and deletes) or not _BASES.issuperset(bases):
         return "bad_base", "alleles are one or more of A, C, G, T"
     end = pos - 1 + len(ref)
-    if no_anchor or pos < 1 or end > len(window):
+    if inserts or deletes or pos < 1 or end > len(window):
         return "out_of_range", f"the window has positions 1 to {len(window)}"
     if not window.startswith(ref, pos - 1):
         return "ref_mismatch", f"the window has {printable(window[pos - 1 : end], _SHOWN)} there"
     if ref == alt:
         return "ref_equals_alt", "ref and alt are the same"
     return None, None
+
+
+def _type(ref: str, alt: str) -> str | None:
+    if ref in GAPS:
+        return "INS"
+    return "DEL" if alt in GAPS else variant_type(ref, alt)

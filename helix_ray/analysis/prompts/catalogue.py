@@ -1,6 +1,8 @@
 """The templates by name.
 
-Tokens per base: measured with the o200k tokeniser of the gpt-oss models on random bases.
+Tokens per base, of the o200k tokeniser of the gpt-oss models on random bases. raw, spaced and grouped10 were measured; indexed10
+was measured at 0.728 and at 0.789 in windows of different lengths, and the higher one stands, since an estimate had better be too
+high until it has learnt. paired_indexed and assisted_aligned are derived: indexed groups with a word before each, bases with few gaps.
 """
 
 from __future__ import annotations
