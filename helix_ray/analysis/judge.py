@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from helix_ray.analysis.completion import printable
 from helix_ray.analysis.read_answer import GAPS, RawCall
+from helix_ray.scoring.edits import apply, edits
 from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise, variant_type
 
 _BASES = frozenset("ACGT")
@@ -15,11 +16,16 @@ _SHOWN = 120
 def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     """One judged call per call, in the same order.
 
-    ``ref_mismatch`` is the measure of hallucination: the asserted base is not there. Of calls that repeat or overlap each
-    other in normal form the first one stands. A gap for an allele (``-`` or nothing) becomes an anchored indel first.
+    ``ref_mismatch`` is the measure of hallucination: the asserted base is not there. Of calls that repeat or overlap each other
+    the first one stands. A gap for an allele (``-`` or nothing) becomes an anchored indel first.
+
+    Valid calls are brought to normal form, each by itself, as long as they then spell the same sequence as before: an indel in a
+    repeat that another call interrupts must stay where it is.
     """
     judged: list[JudgedCall] = []
-    kept: dict[tuple[int, str, str], tuple[int, int]] = {}
+    as_called: dict[int, tuple[int, str, str]] = {}  # valid calls by their place in `judged`
+    keys: set[tuple[int, str, str]] = set()
+    spans: list[tuple[int, int]] = []
     for call in calls:
         confidence = call.confidence
         pos, ref, alt = anchored(call.pos, call.ref, call.alt, ref_seq)
@@ -31,17 +37,25 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
         if outcome is not None:
             judged.append(JudgedCall(pos, ref, alt, confidence, outcome, kind, reason))
             continue
-        key = normalise(pos, ref, alt, ref_seq)
-        if key in kept:
+        key, span = normalise(pos, ref, alt, ref_seq), footprint(pos, ref, alt)
+        if key in keys:
             judged.append(JudgedCall(*key, confidence, "duplicate", kind, "the same variant was called before"))
-            continue
-        span = footprint(*key)
-        if any(collide(span, other) for other in kept.values()):
+        elif any(collide(span, other) for other in spans):
             judged.append(JudgedCall(*key, confidence, "overlap", kind, "it cannot be applied together with an earlier call"))
-            continue
-        kept[key] = span
-        judged.append(JudgedCall(*key, confidence, "ok", kind))
+        else:
+            as_called[len(judged)] = (pos, ref, alt)
+            keys.add(key)
+            spans.append(span)
+            judged.append(JudgedCall(*key, confidence, "ok", kind))
+    if len(as_called) > 1 and not _spell_the_same(ref_seq, as_called, judged):
+        for index, variant in as_called.items():
+            judged[index] = JudgedCall(*variant, *judged[index][3:])
     return judged
+
+
+def _spell_the_same(window: str, as_called: dict[int, tuple[int, str, str]], judged: list[JudgedCall]) -> bool:
+    normal = [judged[index][:3] for index in as_called]
+    return normal == [*as_called.values()] or apply(window, edits(normal)) == apply(window, edits(as_called.values()))
 
 
 def anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:

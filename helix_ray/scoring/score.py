@@ -48,7 +48,9 @@ class _Side(NamedTuple):
 def score_read(
     read: Read, calls: Sequence[JudgedCall] | None, baseline: Sequence[JudgedCall] | None, *, max_states: int = MAX_STATES
 ) -> ReadScore:
-    """``calls`` None: no answer came, so the whole truth is missed, as benchmarks treat a no-call. ``baseline`` None: not asked.
+    """One read's score; with ``max_states`` 0 variants match by equal alleles alone, as `bcftools isec` compares them.
+
+    ``calls`` None: no answer came, so the whole truth is missed, as benchmarks treat a no-call. ``baseline`` None: not asked.
 
     All variants must be in the form that `judge_calls` leaves them in; the read's errors are only there to tell a false positive
     that was to be seen from one that was not.
