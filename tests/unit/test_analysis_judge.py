@@ -108,3 +108,11 @@ def test_alleles_that_no_database_would_take_are_made_storable() -> None:
 def test_each_fault_is_explained() -> None:
     (call,) = judge_calls([RawCall(3, "AA", "A", None)], WINDOW)
     assert call.reason == "the window has GA there"
+
+
+def test_an_indel_stays_where_another_call_interrupts_its_repeat() -> None:
+    window = "GCAAAAAAGTCC"
+    across = judge_calls([RawCall(5, "A", "C", 1.0), RawCall(8, "A", "AA", 1.0)], window)
+    assert [call[:3] for call in across] == [(5, "A", "C"), (8, "A", "AA")], "left-aligned it would stand before the substitution"
+    beside = judge_calls([RawCall(5, "A", "C", 1.0), RawCall(11, "C", "CC", 1.0)], window)
+    assert [call[:3] for call in beside] == [(5, "A", "C"), (10, "T", "TC")]

@@ -40,10 +40,12 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.tier": "gold", "emulator.requests_per_minute": 0, "emulator.requests_per_day": 0, "emulator.tokens_per_minute": 0,
     "emulator.tokens_per_day": 0, "emulator.seed": 2**63, "emulator.latency_scale": 101, "emulator.refund": None,
     "emulator.error_rates.drop": 1.5, "emulator.error_rates.shift": -0.1, "emulator.error_rates.hallucinate": 2,
-    "emulator.faults": None,
+    "emulator.faults.prose": 1.5, "emulator.faults.fenced": -0.1, "emulator.faults.cut_json": 2, "emulator.faults.lower_case": 1.01,
+    "emulator.faults.pos_text": -1, "emulator.faults.refusal": 7, "emulator.faults.empty": 1.2, "emulator.faults.shuffle_ids": -0.5,
+    "emulator.faults.drop_id": 3, "emulator.faults.repeat_id": 1.1, "emulator.faults.invent_id": -2, "emulator.faults.wrong_id": 100,
     "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
-FREE_FORM = {"source.mutation.type_weights", "emulator.faults"}  # mappings: they have no key of their own beside them
+FREE_FORM = {"source.mutation.type_weights"}  # mappings: they have no key of their own beside them
 
 
 def leaves(model: type[Any], path: str = "") -> list[str]:
