@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from helix_ray.analysis.completion import AnswerError, Completion, parse_completion, strict_json
+from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
+from helix_ray.analysis.json_text import strict_json
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.analysis.prompts import Ask, get_prompt

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from helix_ray.analysis.json_text import strict_json
 from helix_ray.records import TokenUsage
 
 _MAX_TOKENS = 2**31 - 1
@@ -34,56 +33,6 @@ class AnswerError:
     kind: str  # broken_body | truncated | refused | parse_error | schema_error
     message: str
     completion: Completion | None = None
-
-
-class Found(NamedTuple):
-    """JSON in a text."""
-
-    value: Any
-    text: str  # the JSON alone
-    fenced: bool  # other text stood around it
-
-
-def strict_json(text: str | bytes) -> Any:
-    """JSON without NaN and infinities; ValueError says what is wrong, nesting without end included."""
-    try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def find_object(text: str) -> Found:
-    """The JSON that ``text`` is, else the one JSON object in it, with a fence or prose around it; ValueError as `strict_json`.
-
-    The text's first brace must open it and no brace may follow it: a part of a broken object, or one of two, is no answer.
-    """
-    try:
-        return Found(strict_json(text), text, False)
-    except ValueError:
-        start = text.find("{")
-        if start < 0:
-            raise
-        try:
-            value, end = _DECODER.raw_decode(text, start)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        if "{" in text[end:]:
-            raise ValueError("more than one object") from None
-        return Found(value, text[start:end], True)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ValueError(f"{digits[:20]} is too large a number")
-    return value
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def parse_completion(body: bytes) -> Completion | AnswerError:

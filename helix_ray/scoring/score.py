@@ -83,15 +83,18 @@ def score_read(
     )
 
 
-def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int:
+def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | None:
     """How many bases an optimal gap-affine alignment still finds different between the read and the window with the calls applied.
 
-    0: the calls describe the read. An N differs from nothing.
+    0: the calls describe the read. An N differs from nothing. None: the read has letters that no source lets pass.
     """
     described = apply(window, sorted(edit(*call[:3]) for call in calls if call.outcome == "ok"))
     if described is None or described == seq or not described or not seq:
         return 0 if described == seq else max(len(described or window), len(seq))
-    _, (rest,) = rust.align([described], [seq])
+    try:
+        _, (rest,) = rust.align([described], [seq])
+    except ValueError:  # damaged on its way, which is for the sink to say
+        return None
     return sum(max(len(ref), len(alt)) for _, ref, alt in (trim(*call[:3]) for call in rest))
 
 

@@ -126,6 +126,8 @@ def test_one_read_of_a_packed_run_is_answered_packed() -> None:
         (body('{"reads": [{"id": "read0", "calls": []}, {"id": "read1"'), "parse_error"),
         (body('{"reads": [{"id": "read0", "calls": []}', finish="length"), "truncated"),
         (body("", refusal="no"), "refused"),
+        (body('{"reads": [{"id": "read1", "id": "read0", "calls": []}]}'), "parse_error"),
+        (body('{"reads": [{"id": "read0", "calls": [], "calls": []}]}'), "parse_error"),
         (b"", "broken_body"),
     ],
 )

@@ -93,3 +93,9 @@ def test_out_of_range(key: str, tmp_path: Path) -> None:
     assert problem.startswith(f"line {key.count('.') + 2}: {key}: ")
     assert "should" in problem
     assert "found" in problem
+
+
+@pytest.mark.parametrize(("key", "value"), [("prompt", "raw"), ("examples", 2), ("work", True), ("reads_per_request", 10)])
+def test_what_is_asked_belongs_to_the_results(key: str, value: Any) -> None:
+    before, after = (Config.model_validate({"analyzer": changed}).results_identity() for changed in ({}, {key: value}))
+    assert {name for name in before if before[name] != after[name]} == {f"analyzer.{key}"}
