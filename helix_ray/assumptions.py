@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from helix_ray.analysis.completion import AnswerError, Completion, parse_completion, strict_json
+from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
+from helix_ray.analysis.json_text import strict_json
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
@@ -109,7 +110,7 @@ class _Asker:
             reasoning_effort="low",
             service_tier="on_demand",
         )
-        payload, text = builder.build(f"check{self._result.requests:011d}", WINDOW, READ)
+        payload, text = builder.build((Ask(f"check{self._result.requests:011d}", WINDOW, READ),))
         worst = worst_case_usd(self._price, self.estimator.ceiling(text), max_completion_tokens)
         if self._result.requests >= MAX_REQUESTS or self._result.cost_usd + worst > MAX_COST_USD:
             raise StartError(f"the next request could pass {MAX_REQUESTS} requests or ${MAX_COST_USD}; stopped")

@@ -121,9 +121,11 @@ class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     requests_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32  # per worker
-    reads_per_request: PositiveInt = 1
+    reads_per_request: Annotated[int, Field(ge=1, le=50)] = 1
     model: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")] = "openai/gpt-oss-20b"
-    prompt: Annotated[str, Field(min_length=1, max_length=80)] = "indexed10"
+    prompt: Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"] = "indexed10"
+    examples: Annotated[int, Field(ge=0, le=3)] = 0
+    work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
     service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
@@ -177,6 +179,23 @@ class EmulatorErrorRates(Section):
     hallucinate: Fraction = 0.05  # of reads, one invented variant
 
 
+class EmulatorFaults(Section):
+    """How often an answer of the emulator is damaged: chances per request, each drawn by itself, so that several may meet."""
+
+    prose: Fraction = 0.0  # text before and after the JSON
+    fenced: Fraction = 0.0  # the JSON in a Markdown fence
+    cut_json: Fraction = 0.0  # the JSON breaks off, and yet finish_reason is stop
+    lower_case: Fraction = 0.0  # alleles in lower case
+    pos_text: Fraction = 0.0  # positions as strings
+    refusal: Fraction = 0.0
+    empty: Fraction = 0.0  # no content at all
+    shuffle_ids: Fraction = 0.0  # the reads of a packed answer in another order
+    drop_id: Fraction = 0.0  # one read of a packed answer is left out
+    repeat_id: Fraction = 0.0  # one read of a packed answer comes twice, with different calls
+    invent_id: Fraction = 0.0  # a packed answer holds one read more, with calls, that nobody asked for
+    wrong_id: Fraction = 0.0  # a request's only read is answered under another id
+
+
 class EmulatorConfig(Section):
     tier: Literal["free", "developer", "unlimited"] = "developer"
     requests_per_minute: PositiveInt | None = None
@@ -187,7 +206,7 @@ class EmulatorConfig(Section):
     latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
     refund: bool = True
     error_rates: EmulatorErrorRates = EmulatorErrorRates()
-    faults: dict[str, float] = Field(default={})
+    faults: EmulatorFaults = EmulatorFaults()
 
 
 class RayConfig(Section):
@@ -246,7 +265,10 @@ class Config(Section):
             "run.seed": self.run.seed,
             "analyzer.backend": self.analyzer.backend.value,
             "analyzer.model": self.analyzer.model,
+            "analyzer.reads_per_request": self.analyzer.reads_per_request,
             "analyzer.prompt": self.analyzer.prompt,
+            "analyzer.examples": self.analyzer.examples,
+            "analyzer.work": self.analyzer.work,
         }
 
 
@@ -260,10 +282,7 @@ def not_built_yet(config: Config) -> list[str]:
     ]
     rules = [
         (throttle.on_daily_limit != "park", "throttle.on_daily_limit: only 'park' is built yet"),
-        (analyzer.reads_per_request != 1, "analyzer.reads_per_request: only 1 read a request is built yet"),
         (analyzer.service_tier != "on_demand", "analyzer.service_tier: only 'on_demand' is built yet"),
-        (analyzer.prompt != "indexed10", f"analyzer.prompt: unknown template '{analyzer.prompt}'; built: indexed10"),
-        (bool(config.emulator.faults), "emulator.faults: injected faults are not built yet; remove the key or set {}"),
         (config.ray.address is not None, "ray.address: running on an existing cluster is not built yet; remove the key"),
     ]
     return daily + [message for is_set, message in rules if is_set]

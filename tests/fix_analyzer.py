@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helix_ray.actors.analysis_engine import AnalysisEngine
+from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.engine_parts import make_parts
 from helix_ray.config import Config
 from helix_ray.queueing.messages import Lease, LeaseReply
@@ -154,6 +155,12 @@ class Rig:
             await self.clock.advance(1.0)
         return run.result()
 
+    async def begin_drain(self, timeout_s: float) -> asyncio.Task[DrainReply]:
+        """A drain that has asked for everything it waits for."""
+        draining = asyncio.create_task(self.engine.drain(timeout_s))
+        await self.settle_down()
+        return draining
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[str]]:
         run = asyncio.create_task(self.engine.run())
@@ -177,13 +184,16 @@ def rig(
     *,
     closed: bool = True,
     backend: bool = True,
-    **settings: Any,
+    batch_size: int = 4,
+    max_attempts: int = 3,
+    **analyzer: Any,
 ) -> Rig:
+    """``analyzer``: keys of its section."""
     config = Config.model_validate(
         {
-            "analyzer": {"backend": "emulator" if backend else "aligner", "requests_in_flight": settings.get("requests_in_flight", 4)},
-            "source": {"batch_size": settings.get("batch_size", 4)},
-            "retry": {"max_attempts": settings.get("max_attempts", 3)},
+            "analyzer": {"backend": "emulator" if backend else "aligner", "requests_in_flight": 4} | analyzer,
+            "source": {"batch_size": batch_size},
+            "retry": {"max_attempts": max_attempts},
             "queue": {"lease_timeout_s": 30.0},
         }
     )

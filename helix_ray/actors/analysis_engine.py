@@ -1,7 +1,7 @@
 """The analyzer without Ray: leases reads, keeps the requests in flight, hands results to the sink, and ends in good order.
 
-lease ──► ready ──slot──► attempt ──► result ──► outbox ──► committed
-            ▲                ├─ again ┐
+lease ──► ready ──slot──► request ──► result ──► outbox ──► committed
+            ▲                ├─ again ┐        each read of a request has its own next step
             └────────────────┴─ later ┘        stop: whatever is not in flight goes back to the queue
 """
 
@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from helix_ray.actors.analysis_ports import DrainReply
-from helix_ray.actors.analyst import Next, Step
 from helix_ray.actors.engine_parts import EngineParts
 from helix_ray.actors.held_reads import Job
+from helix_ray.actors.next_steps import Next, Steps
 from helix_ray.actors.read_results import needs_analysis
 from helix_ray.actors.request_slots import RequestSlots
 from helix_ray.clock import Clock
@@ -30,10 +30,10 @@ class AnalysisEngine:
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
         self._held = parts.held
-        self._slots = (
-            RequestSlots(parts.analyst, parts.held, parts.clock, parts.requests_in_flight, self._follow) if parts.analyst else None
-        )
         self._limit = parts.requests_in_flight
+        self._slots = (
+            RequestSlots(parts.analyst, parts.clock, self._limit, parts.reads_per_request, self._follow) if parts.analyst else None
+        )
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         parts.outbox.on_commit = self._committed
@@ -118,10 +118,10 @@ class AnalysisEngine:
                 await self._hand_back()
 
     def _room(self) -> int:
-        """Free request slots plus one batch; nothing while the sink falls behind."""
+        """What free request slots hold plus one batch; nothing while the sink falls behind."""
         if self._parts.outbox.unsaved >= self._parts.max_unsaved:
             return 0
-        return self._limit + self._parts.batch_size - self._held.held
+        return self._limit * self._parts.reads_per_request + self._parts.batch_size - self._held.held
 
     def _take(self, jobs: list[Job]) -> None:
         parts, now = self._parts, self._parts.clock.now()
@@ -147,25 +147,33 @@ class AnalysisEngine:
             if lease_ids:
                 self._held.lose(await self._parts.queue.extend(lease_ids))
 
-    def _follow(self, job: Job, step: Step) -> None:
-        """What comes after an attempt."""
+    def _follow(self, steps: Steps) -> None:
+        """What comes after a request, read by read. Those that rest do so together: they have one delay."""
         assert self._slots is not None
         assert self._group is not None
-        if step.next is Next.STORE:
-            assert step.result is not None
-            self._finish(job, step.result)
-        elif step.next is Next.DROP:
-            self._held.drop(job)
-        elif step.next is Next.REFUSED:
-            assert step.refusal is not None
-            self._give_back([job])
-            self._refuse(step.refusal)
-        elif self._stopped:
-            self._give_back([job])
-        elif step.next is Next.LATER:
-            self._slots.later(job, step.delay_s)
-        else:
-            self._slots.again(job)
+        again: list[Job] = []
+        later: list[Job] = []
+        delay_s = 0.0
+        for job, step in steps:
+            if step.next is Next.STORE:
+                assert step.result is not None
+                self._finish(job, step.result)
+            elif step.next is Next.DROP:
+                self._held.drop(job)
+            elif step.next is Next.REFUSED:
+                assert step.refusal is not None
+                self._give_back([job])
+                self._refuse(step.refusal)
+            elif self._stopped:
+                self._give_back([job])
+            elif step.next is Next.LATER:
+                later.append(job)
+                delay_s = step.delay_s
+            else:
+                again.append(job)
+        self._slots.again(again)
+        if later:
+            self._slots.later(later, delay_s)
         if self._held.has_returns:
             self._group.create_task(self._hand_back())
         self._changed.set()

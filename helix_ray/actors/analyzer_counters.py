@@ -17,7 +17,9 @@ class AnalyzerCounters:
         self.dead_letters = 0
         self.requests = 0  # that left this machine
         self.rate_limited = 0  # of these, answered by a 429
-        self.failures = 0  # attempts that counted against a read
+        self.failures = 0  # attempts that counted against their reads
+        self.repairs = 0  # reads asked again because their answer could not be used
+        self.lenient = 0  # answers read although they break the schema's letter
         self.tokens = [0, 0, 0]  # prompt, cached, completion
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
         self.scores = Scores()
@@ -45,6 +47,8 @@ class AnalyzerCounters:
             "requests": self.requests,
             "rate_limited": self.rate_limited,
             "failures": self.failures,
+            "repairs": self.repairs,
+            "lenient": self.lenient,
             "tokens_prompt": self.tokens[0],
             "tokens_cached": self.tokens[1],
             "tokens_completion": self.tokens[2],

@@ -6,21 +6,23 @@ import random
 from dataclasses import dataclass
 
 from helix_ray.actors.analysis_ports import QueuePort, SinkPort, ThrottlePort
-from helix_ray.actors.analyst import Analyst, RequestLimits
+from helix_ray.actors.analyst import Analyst
 from helix_ray.actors.analyzer_counters import AnalyzerCounters
+from helix_ray.actors.answer_reader import AnswerReader
 from helix_ray.actors.held_reads import HeldReads
+from helix_ray.actors.next_steps import Setbacks
 from helix_ray.actors.permit_client import PermitClient
+from helix_ray.actors.read_request import RequestMaker
 from helix_ray.actors.read_results import ALIGNER, ResultMaker
 from helix_ray.actors.request_log import RequestLog
 from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prices import price_of
-from helix_ray.analysis.prompts import get_prompt
-from helix_ray.analysis.schema import SCHEMA_HASH
+from helix_ray.analysis.prompts import PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
-from helix_ray.config import Config
+from helix_ray.config import AnalyzerConfig, Config
 
 LEAST_UNSAVED = 200
 
@@ -39,6 +41,7 @@ class EngineParts:
     analyst: Analyst | None
     permits: PermitClient | None
     requests_in_flight: int
+    reads_per_request: int
     batch_size: int
     max_unsaved: int  # results waiting for their commit, above which nothing is leased
     lease_timeout_s: float
@@ -63,30 +66,14 @@ def make_parts(
     counters, outbox = AnalyzerCounters(), ResultOutbox(sink, clock, linger_s)
     analyst, permits, results = None, None, ResultMaker(ALIGNER, None, None, None)
     if backend is not None:
-        settings, prompt = config.analyzer, get_prompt(config.analyzer.prompt)
-        results = ResultMaker(settings.model, prompt.name, prompt.sha256, SCHEMA_HASH)
         permits = PermitClient(throttle, clock)
-        analyst = Analyst(
-            backend,
-            permits,
-            PayloadBuilder(
-                prompt,
-                model=settings.model,
-                seed=config.run.seed,
-                max_completion_tokens=settings.max_completion_tokens,
-                reasoning_effort=settings.reasoning_effort,
-                service_tier=settings.service_tier,
-            ),
-            TokenEstimator(prompt),
-            price_of(settings.model),
-            RequestLimits(settings.max_completion_tokens, settings.request_timeout_s, config.retry),
-            results,
-            RequestLog(permits, lambda call: outbox.add(None, (call,)), counters, clock, settings.model),
-            counters,
-            clock,
-            nonce,
-            rng,
-        )
+        template = _template(config.analyzer)
+        results = ResultMaker(config.analyzer.model, template.name, template.sha256, template.schema.sha256)
+        log = RequestLog(permits, lambda call: outbox.add(None, (call,)), counters, clock, config.analyzer.model)
+        setbacks = Setbacks(results, config.retry, counters, clock, rng)
+        requests = _request_maker(config, template, nonce)
+        answers = AnswerReader(template, requests.estimator, requests.price, results, setbacks, log, counters, clock)
+        analyst = Analyst(backend, permits, requests, answers, setbacks, log, clock, config.analyzer.request_timeout_s)
     return EngineParts(
         queue=queue,
         throttle=throttle,
@@ -98,7 +85,25 @@ def make_parts(
         analyst=analyst,
         permits=permits,
         requests_in_flight=config.analyzer.requests_in_flight,
+        reads_per_request=config.analyzer.reads_per_request,
         batch_size=config.source.batch_size,
         max_unsaved=max(LEAST_UNSAVED, 2 * config.sink.batch_size),
         lease_timeout_s=config.queue.lease_timeout_s,
     )
+
+
+def _template(settings: AnalyzerConfig) -> PromptTemplate:
+    return get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+
+
+def _request_maker(config: Config, template: PromptTemplate, nonce: str) -> RequestMaker:
+    settings = config.analyzer
+    payloads = PayloadBuilder(
+        template,
+        model=settings.model,
+        seed=config.run.seed,
+        max_completion_tokens=settings.max_completion_tokens,
+        reasoning_effort=settings.reasoning_effort,
+        service_tier=settings.service_tier,
+    )
+    return RequestMaker(payloads, TokenEstimator(template), price_of(settings.model), settings.max_completion_tokens, nonce)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
 
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import Read
@@ -22,9 +22,12 @@ class Job:
     lease_id: str
     queue_ms: float
     failures: int = 0  # of the API, counted against retry.max_attempts
+    repairs: int = 0  # how often it was asked again because its answer could not be used
+    alone: bool = False  # it shares its next request with no other read
+    cut_off: bool = False  # its answer was: the repair's may be longer
+    cost_usd: Decimal = Decimal(0)  # its shares of the answered requests that it was in
     lost: bool = False  # the lease is gone; an answer that was paid for is stored all the same
     finished: bool = False
-    request: Any = None  # what the analyst built for it, kept between attempts
 
 
 @dataclass(slots=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from helix_ray.actors.held_reads import Job
-from helix_ray.analysis.answers import ParsedAnswer
+from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.backends.aligner import align
@@ -18,6 +17,15 @@ from helix_ray.scoring.variants import JudgedCall
 ALIGNER = "aligner"
 MAX_ANSWER = 100_000
 MAX_ERROR = 1000
+
+
+class Answered(NamedTuple):
+    """The request whose answer a read ends with, for better or worse."""
+
+    call_id: str
+    completion: Completion
+    latency_ms: float
+    reads: int  # asked about in it
 
 
 class ResultMaker:
@@ -52,49 +60,47 @@ class ResultMaker:
             **marks(score),
         )
 
-    def stored(self, job: Job, answer: ParsedAnswer, now: datetime, *, call_id: str, cost: Decimal, latency_ms: float) -> ReadResult:
+    def stored(self, job: Job, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
-        read, completion = job.read, answer.completion
+        read, completion = job.read, answered.completion
         calls = judge_calls(answer.calls, read.ref_seq)
         score = score_read(read, calls, aligner_calls(read))
         return ReadResult(
             read,
             Disposition.STORED,
             mutation_detected=any(call.outcome == "ok" for call in calls),
-            raw_answer=printable(completion.content, MAX_ANSWER),
+            raw_answer=answer.text,
             model=completion.model or self._model,
             prompt=self._prompt,
             prompt_hash=self._prompt_hash,
             schema_hash=self._schema_hash,
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
-            call_id=call_id,
-            cost_usd=cost,
-            latency_ms=latency_ms,
+            call_id=answered.call_id,
+            cost_usd=job.cost_usd,
+            latency_ms=answered.latency_ms,
             queue_ms=job.queue_ms,
             attempts=job.failures + 1,
+            repairs=job.repairs,
             outcome="ok",
+            leniency=answer.leniency,
             finished_at=now,
             **marks(score),
         )
 
     def dead_letter(
-        self,
-        job: Job,
-        error_kind: str,
-        error: str,
-        now: datetime,
-        *,
-        call_id: str | None = None,
-        cost: Decimal = Decimal(0),
-        completion: Completion | None = None,
-        latency_ms: float | None = None,
+        self, job: Job, error_kind: str, error: str, now: datetime, *, call_id: str, answered: Answered | None = None
     ) -> ReadResult:
-        """No valid answer: the whole truth counts as missed. ``completion`` is the answer that was paid for, if any was."""
+        """No valid answer: the whole truth counts as missed. ``answered``: there was an answer, and it was paid for.
+
+        An answer about several reads is stored with none of them: it could pass for the calls of one.
+        """
+        completion = answered.completion if answered else None
+        own = completion if answered and answered.reads == 1 else None
         return ReadResult(
             job.read,
             Disposition.DEAD_LETTER,
-            raw_answer=printable(completion.content, MAX_ANSWER) if completion else None,
+            raw_answer=printable(own.content, MAX_ANSWER) if own else None,
             model=(completion.model if completion else None) or self._model,
             prompt=self._prompt,
             prompt_hash=self._prompt_hash,
@@ -102,13 +108,14 @@ class ResultMaker:
             system_fingerprint=completion.system_fingerprint if completion else None,
             service_tier=completion.service_tier if completion else None,
             call_id=call_id,
-            cost_usd=cost,
-            latency_ms=latency_ms,
+            cost_usd=job.cost_usd,
+            latency_ms=answered.latency_ms if answered else None,
             queue_ms=job.queue_ms,
-            attempts=job.failures + (1 if completion else 0),
+            attempts=job.failures + (1 if answered else 0),
+            repairs=job.repairs,
+            outcome=error_kind,
             error_kind=error_kind,
             error=printable(error, MAX_ERROR),
-            outcome=error_kind,
             finished_at=now,
             **marks(score_read(job.read, None, aligner_calls(job.read))),
         )

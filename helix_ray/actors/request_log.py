@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from helix_ray.actors.analyzer_counters import AnalyzerCounters
-from helix_ray.actors.held_reads import Job
 from helix_ray.actors.permit_client import PermitClient
+from helix_ray.actors.read_request import ReadRequest
 from helix_ray.analysis.answers import AnswerError
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.backends.chat import ChatReply
@@ -26,10 +26,10 @@ _NO_TOKENS = TokenUsage(0, 0, 0)
 class Sent(NamedTuple):
     """A request that has its permit."""
 
-    job: Job
+    request: ReadRequest
     call_id: str  # uuid
     permit_id: str
-    worst_case_usd: Decimal
+    worst_case_usd: Decimal  # reserved; the request's own is less where reads dropped out while it waited for the permit
     created_at: datetime
     sent_at: float  # monotonic seconds
 
@@ -116,12 +116,13 @@ class RequestLog:
         error: str | None = None,
         request_id: str | None = None,
     ) -> None:
+        jobs = sent.request.jobs
         self._add_call(
             ApiCall(
                 call_id=sent.call_id,
-                kind="analysis",
-                attempt=sent.job.failures + 1,
-                read_indices=[sent.job.read.read_index],
+                kind=sent.request.kind,
+                attempt=1 + max(job.failures for job in jobs),
+                read_indices=[job.read.read_index for job in jobs],
                 state=state,
                 status=status,
                 model=self._model,

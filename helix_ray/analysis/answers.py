@@ -1,39 +1,33 @@
-"""The answer inside a completion, read by the schema's letter."""
+"""The answers inside a completion, each for the read that it names: nothing crosses from one read to another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from helix_ray.analysis.completion import AnswerError, Completion, parse_completion, strict_json
-from helix_ray.analysis.schema import ANSWER_SCHEMA, SCHEMA_HASH
+from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
+from helix_ray.analysis.json_text import Found, find_object
+from helix_ray.analysis.read_answer import LENIENCIES, MAX_CALLS, RawCall, ReadAnswer, read_item, reread_answer
 
-__all__ = ["ANSWER_SCHEMA", "SCHEMA_HASH", "AnswerError", "ParsedAnswer", "RawCall", "parse_answer"]
-
-MAX_CALLS = 1000
-MAX_ALLELE = 4096
-_MAX_POSITION = 2**31 - 1
-_ANSWER_KEYS = {"id", "calls"}
-_CALL_KEYS = {"pos", "ref", "alt", "confidence"}
-
-
-class RawCall(NamedTuple):
-    """A call as the model made it: the schema holds, the biology is not checked."""
-
-    pos: int
-    ref: str
-    alt: str
-    confidence: float | None  # None when outside 0..1
+__all__ = ["LENIENCIES", "MAX_CALLS", "AnswerError", "ParsedAnswers", "RawCall", "ReadAnswer", "parse_answer", "reread_answer"]
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedAnswer:
-    calls: list[RawCall]
+class ParsedAnswers:
+    """Every id asked for is a key of either ``answers`` or ``faults``, and nothing else is."""
+
     completion: Completion
+    answers: dict[str, ReadAnswer]
+    faults: dict[str, AnswerError]  # left out, given twice, not as the schema has it
+    foreign: int  # answers for ids that nobody asked for
 
 
-def parse_answer(body: bytes, expected_id: str) -> ParsedAnswer | AnswerError:
-    """The calls in a 200 body that answers ``expected_id``, or why there are none."""
+def parse_answer(body: bytes, asked: Sequence[str], *, packed: bool, work: bool) -> ParsedAnswers | AnswerError:
+    """The answers in a 200 body to a request for the reads ``asked`` (opaque ids), or why nothing in it can be used.
+
+    ``packed`` and ``work`` are the template's: which schema the request named.
+    """
     completion = parse_completion(body)
     if isinstance(completion, AnswerError):
         return completion
@@ -44,39 +38,50 @@ def parse_answer(body: bytes, expected_id: str) -> ParsedAnswer | AnswerError:
     if completion.finish_reason not in ("stop", None):
         return AnswerError("refused", f"the model stopped with '{completion.finish_reason}'", completion)
     try:
-        data = strict_json(completion.content)
+        found = find_object(completion.content)
     except ValueError as error:
         return AnswerError("parse_error", f"the answer is not JSON: {str(error)[:200]}", completion)
-    calls = _calls(data, expected_id)
-    return AnswerError("schema_error", calls, completion) if isinstance(calls, str) else ParsedAnswer(calls, completion)
+    return _packed(found, asked, work, completion) if packed else _single(found, asked, work, completion)
 
 
-def _calls(data: Any, expected_id: str) -> list[RawCall] | str:
-    """The calls, or in words what the schema forbids."""
-    if not isinstance(data, dict) or data.keys() != _ANSWER_KEYS:
-        return "the answer is not an object with exactly id and calls"
-    if data["id"] != expected_id:
-        return "the answer carries another read's id"
-    items = data["calls"]
-    if not isinstance(items, list):
-        return "calls is not a list"
-    if len(items) > MAX_CALLS:
-        return f"{len(items)} calls; at most {MAX_CALLS} are read"
-    calls: list[RawCall] = []
-    for number, item in enumerate(items, start=1):
-        if not isinstance(item, dict) or item.keys() != _CALL_KEYS:
-            return f"call {number} is not an object with exactly pos, ref, alt and confidence"
-        pos, ref, alt, confidence = item["pos"], item["ref"], item["alt"], item["confidence"]
-        if type(pos) is not int or abs(pos) > _MAX_POSITION:
-            return f"call {number}: pos is not a whole number of 32 bits"
-        if not isinstance(ref, str) or not isinstance(alt, str) or len(ref) > MAX_ALLELE or len(alt) > MAX_ALLELE:
-            return f"call {number}: ref and alt must be texts of at most {MAX_ALLELE} characters"
-        if type(confidence) not in (int, float):
-            return f"call {number}: confidence is not a number"
-        calls.append(RawCall(pos, ref, alt, _fraction(confidence)))
-    return calls
+def _single(found: Found, asked: Sequence[str], work: bool, completion: Completion) -> ParsedAnswers | AnswerError:
+    (read_id,) = asked
+    answer = read_item(found.value, work=work, fenced=found.fenced, text=found.text)
+    if isinstance(answer, str):
+        return AnswerError("schema_error", answer, completion)
+    if found.value["id"] != read_id:
+        fault = AnswerError("schema_error", "the answer carries another read's id", completion)
+        return ParsedAnswers(completion, {}, {read_id: fault}, 1)
+    return ParsedAnswers(completion, {read_id: answer}, {}, 0)
 
 
-def _fraction(value: float) -> float | None:
-    """An answer is paid for: a confidence of 95 costs it the confidence, not the call."""
-    return float(value) if 0 <= value <= 1 else None
+def _packed(found: Found, asked: Sequence[str], work: bool, completion: Completion) -> ParsedAnswers | AnswerError:
+    data = found.value
+    if not isinstance(data, dict) or data.keys() != {"reads"} or not isinstance(data["reads"], list):
+        return AnswerError("schema_error", "the answer is not an object with exactly a list of reads", completion)
+    given: dict[str, list[Any]] = {read_id: [] for read_id in asked}
+    foreign = 0
+    for item in data["reads"]:
+        name = item.get("id") if isinstance(item, dict) else None
+        if isinstance(name, str) and name in given:
+            given[name].append(item)
+        else:
+            foreign += 1
+    answers: dict[str, ReadAnswer] = {}
+    faults: dict[str, AnswerError] = {}
+    for read_id, items in given.items():
+        answer = _only(items, work, found.fenced)
+        if isinstance(answer, str):
+            faults[read_id] = AnswerError("schema_error", answer, completion)
+        else:
+            answers[read_id] = answer
+    return ParsedAnswers(completion, answers, faults, foreign)
+
+
+def _only(items: list[Any], work: bool, fenced: bool) -> ReadAnswer | str:
+    """Of two answers for one read neither is trusted: one of them may be another read's."""
+    if not items:
+        return "the answer leaves this read out"
+    if len(items) > 1:
+        return f"the answer has this read {len(items)} times"
+    return read_item(items[0], work=work, fenced=fenced)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from helix_ray.analysis.json_text import strict_json
 from helix_ray.records import TokenUsage
 
 _MAX_TOKENS = 2**31 - 1
@@ -33,18 +33,6 @@ class AnswerError:
     kind: str  # broken_body | truncated | refused | parse_error | schema_error
     message: str
     completion: Completion | None = None
-
-
-def strict_json(text: str | bytes) -> Any:
-    """JSON without NaN and Infinity; ValueError says what is wrong, nesting without end included."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def parse_completion(body: bytes) -> Completion | AnswerError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.completion import printable
+from helix_ray.analysis.read_answer import GAPS, RawCall
+from helix_ray.scoring.edits import apply, edits
 from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise, variant_type
 
 _BASES = frozenset("ACGT")
@@ -15,41 +16,86 @@ _SHOWN = 120
 def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     """One judged call per call, in the same order.
 
-    ``ref_mismatch`` is the measure of hallucination: the asserted base is not there. Of calls that repeat or overlap each
-    other in normal form the first one stands.
+    ``ref_mismatch`` is the measure of hallucination: the asserted base is not there. Of calls that repeat or overlap each other
+    the first one stands. A gap for an allele (``-`` or nothing) becomes an anchored indel first.
+
+    Valid calls are brought to normal form, each by itself, as long as they then spell the same sequence as before: an indel in a
+    repeat that another call interrupts must stay where it is.
     """
     judged: list[JudgedCall] = []
-    kept: dict[tuple[int, str, str], tuple[int, int]] = {}
-    for pos, ref, alt, confidence in calls:
+    as_called: dict[int, tuple[int, str, str]] = {}  # valid calls by their place in `judged`
+    keys: set[tuple[int, str, str]] = set()
+    spans: list[tuple[int, int]] = []
+    for call in calls:
+        confidence = call.confidence
+        pos, ref, alt = anchored(call.pos, call.ref, call.alt, ref_seq)
         outcome, reason = _fault(pos, ref, alt, ref_seq)
         if outcome == "bad_base":
-            judged.append(JudgedCall(pos, printable(ref, _SHOWN), printable(alt, _SHOWN), confidence, outcome, None, reason))
+            judged.append(JudgedCall(call.pos, printable(call.ref, _SHOWN), printable(call.alt, _SHOWN), confidence, outcome, None, reason))
             continue
-        kind = variant_type(ref, alt)
+        kind = _type(ref, alt)
         if outcome is not None:
             judged.append(JudgedCall(pos, ref, alt, confidence, outcome, kind, reason))
             continue
-        key = normalise(pos, ref, alt, ref_seq)
-        if key in kept:
+        key, span = normalise(pos, ref, alt, ref_seq), footprint(pos, ref, alt)
+        if key in keys:
             judged.append(JudgedCall(*key, confidence, "duplicate", kind, "the same variant was called before"))
-            continue
-        span = footprint(*key)
-        if any(collide(span, other) for other in kept.values()):
+        elif any(collide(span, other) for other in spans):
             judged.append(JudgedCall(*key, confidence, "overlap", kind, "it cannot be applied together with an earlier call"))
-            continue
-        kept[key] = span
-        judged.append(JudgedCall(*key, confidence, "ok", kind))
+        else:
+            as_called[len(judged)] = (pos, ref, alt)
+            keys.add(key)
+            spans.append(span)
+            judged.append(JudgedCall(*key, confidence, "ok", kind))
+    if len(as_called) > 1 and not _spell_the_same(ref_seq, as_called, judged):
+        for index, variant in as_called.items():
+            judged[index] = JudgedCall(*variant, *judged[index][3:])
     return judged
 
 
+def _spell_the_same(window: str, as_called: dict[int, tuple[int, str, str]], judged: list[JudgedCall]) -> bool:
+    normal = [judged[index][:3] for index in as_called]
+    return normal == [*as_called.values()] or apply(window, edits(normal)) == apply(window, edits(as_called.values()))
+
+
+def anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
+    """A call with a gap for an allele, as MAF writes it, in VCF form; any other call as it is.
+
+    In MAF an insertion's pos is the base before it and a deletion's pos the first base that is gone. A call that no base of the
+    window can anchor stays as it is.
+    """
+    inserts, deletes = ref in GAPS, alt in GAPS
+    if inserts == deletes:
+        return pos, ref, alt
+    if inserts and 1 <= pos <= len(window):
+        before = window[pos - 1]
+        return pos, before, before + alt
+    if deletes and 2 <= pos <= len(window) + 1:
+        before = window[pos - 2]
+        return pos - 1, before + ref, before
+    if deletes and pos == 1 and len(ref) < len(window):
+        after = window[len(ref)]
+        return 1, ref + after, after
+    return pos, ref, alt
+
+
 def _fault(pos: int, ref: str, alt: str, window: str) -> tuple[str | None, str | None]:
-    if not ref or not alt or not _BASES.issuperset(ref) or not _BASES.issuperset(alt):
+    """The first thing that is wrong with an anchored call, and in words; a gap that is left over found no anchor."""
+    inserts, deletes = ref in GAPS, alt in GAPS
+    bases = alt if inserts else ref if deletes else ref + alt
+    if (inserts and deletes) or not _BASES.issuperset(bases):
         return "bad_base", "alleles are one or more of A, C, G, T"
     end = pos - 1 + len(ref)
-    if pos < 1 or end > len(window):
+    if inserts or deletes or pos < 1 or end > len(window):
         return "out_of_range", f"the window has positions 1 to {len(window)}"
     if not window.startswith(ref, pos - 1):
         return "ref_mismatch", f"the window has {printable(window[pos - 1 : end], _SHOWN)} there"
     if ref == alt:
         return "ref_equals_alt", "ref and alt are the same"
     return None, None
+
+
+def _type(ref: str, alt: str) -> str | None:
+    if ref in GAPS:
+        return "INS"
+    return "DEL" if alt in GAPS else variant_type(ref, alt)

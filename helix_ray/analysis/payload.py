@@ -1,11 +1,13 @@
-"""The body of a request. Everything but the user message is the same for all reads of a run and built once."""
+"""The body of a request. Everything but the user message is the same for all requests of a run and built once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from helix_ray.analysis.prompts import PromptTemplate
-from helix_ray.analysis.schema import RESPONSE_FORMAT
+from helix_ray.analysis.prompts import Ask, PromptTemplate
+
+_SEEDS = 2**31  # providers read a seed as a 32-bit integer
 
 
 class PayloadBuilder:
@@ -21,19 +23,29 @@ class PayloadBuilder:
         reasoning_effort: str,
         service_tier: str,
     ) -> None:
-        self._template = template
+        self.template = template
+        self._seed = seed
         self._system = {"role": "system", "content": template.system}
         self._static: dict[str, Any] = {
             "model": model,
             "temperature": 0,
-            "seed": seed % 2**31,  # providers read it as a 32-bit integer
+            "seed": seed % _SEEDS,
             "max_completion_tokens": max_completion_tokens,
             "reasoning_effort": reasoning_effort,
             "service_tier": service_tier,
-            "response_format": RESPONSE_FORMAT,
+            "response_format": template.schema.response_format,
         }
 
-    def build(self, opaque_id: str, ref_seq: str, seq: str) -> tuple[dict[str, Any], str]:
-        """The body, and its user text: the only part whose length differs."""
-        text = self._template.user_text(opaque_id, ref_seq, seq)
-        return {**self._static, "messages": [self._system, {"role": "user", "content": text}]}, text
+    def build(self, asks: Sequence[Ask], seed_offset: int = 0, max_completion_tokens: int | None = None) -> tuple[dict[str, Any], str]:
+        """The body, and its user text: the only part whose length differs.
+
+        A repair asks with another seed, since the same question would get the same answer, and after a cut-off answer with more
+        completion tokens; None: as for every request.
+        """
+        text = self.template.user_text(asks)
+        payload = {**self._static, "messages": [self._system, {"role": "user", "content": text}]}
+        if seed_offset:
+            payload["seed"] = (self._seed + seed_offset) % _SEEDS
+        if max_completion_tokens is not None:
+            payload["max_completion_tokens"] = max_completion_tokens
+        return payload, text

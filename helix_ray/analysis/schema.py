@@ -8,37 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Final
-
-ANSWER_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["id", "calls"],
-    "properties": {
-        "id": {"type": "string"},
-        "calls": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["pos", "ref", "alt", "confidence"],
-                "properties": {
-                    "pos": {"type": "integer"},
-                    "ref": {"type": "string"},
-                    "alt": {"type": "string"},
-                    "confidence": {"type": "number"},
-                },
-            },
-        },
-    },
-}
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 SCHEMA_NAME: Final = "mutation_calls"
 
-RESPONSE_FORMAT: Final[dict[str, Any]] = {
-    "type": "json_schema",
-    "json_schema": {"name": SCHEMA_NAME, "strict": True, "schema": ANSWER_SCHEMA},
-}
+_TEXT = {"type": "string"}
 
-SCHEMA_TEXT: Final = json.dumps(ANSWER_SCHEMA, sort_keys=True, separators=(",", ":"))
-SCHEMA_HASH: Final = hashlib.sha256(SCHEMA_TEXT.encode()).hexdigest()
+
+class AnswerSchema(NamedTuple):
+    text: str  # canonical JSON
+    sha256: str  # of text
+    response_format: dict[str, Any]  # as the API takes it
+
+
+@cache
+def answer_schema(packed: bool, work: bool) -> AnswerSchema:
+    """``{"id", "calls"}`` for one read, ``{"reads": [{"id", "calls"}]}`` for several; ``work`` comes first in each."""
+    call = _object({"pos": {"type": "integer"}, "ref": _TEXT, "alt": _TEXT, "confidence": {"type": "number"}})
+    read = _object({**({"work": _TEXT} if work else {}), "id": _TEXT, "calls": {"type": "array", "items": call}})
+    schema = _object({"reads": {"type": "array", "items": read}}) if packed else read
+    text = json.dumps(schema, sort_keys=True, separators=(",", ":"))
+    response_format = {"type": "json_schema", "json_schema": {"name": SCHEMA_NAME, "strict": True, "schema": schema}}
+    return AnswerSchema(text, hashlib.sha256(text.encode()).hexdigest(), response_format)
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "required": list(properties), "properties": properties}

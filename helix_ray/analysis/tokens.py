@@ -1,17 +1,15 @@
 """How many tokens a prompt will be charged: an estimate that learns for the rate limits, a ceiling for the money.
 
-Indexed groups of ten cost 0.789 tokens a base with the o200k tokeniser (measured with gpt-tokenizer on random windows).
-Static text is close to 4 characters a token, and the chat format with structured output adds about 118 tokens.
+Tokens per base are the template's own, as measured. Other text is close to 4 characters a token, and the chat format with
+structured output adds about 118 tokens.
 """
 
 from __future__ import annotations
 
 import math
 
-from helix_ray.analysis.prompts import PromptTemplate
-from helix_ray.analysis.schema import SCHEMA_TEXT
+from helix_ray.analysis.prompts import Ask, PromptTemplate
 
-TOKENS_PER_BASE = 0.789
 CHARACTERS_PER_TOKEN = 4.0
 FORMAT_TOKENS = 118
 FORMAT_TOKENS_CEILING = 512
@@ -19,35 +17,42 @@ FORMAT_TOKENS_CEILING = 512
 
 _SMOOTHING = 0.1
 _SPREADS = 2.0
+_EMPTY = Ask("0" * 16, "", "")
 
 
 class TokenEstimator:
-    """Estimates prompt tokens as (fixed + per base) × a moving average of actual / estimated.
+    """Estimates prompt tokens as (fixed + per read + per base) × a moving average of actual / estimated.
 
     The estimate stands two mean deviations above the average, since a limit is overrun by what is above it, not by the
     mean. Until the first answer the ratio is 1.
     """
 
     def __init__(self, template: PromptTemplate) -> None:
-        static = template.system + SCHEMA_TEXT
-        self._fixed = FORMAT_TOKENS + (len(static) + len(template.user_text("0" * 16, "", ""))) / CHARACTERS_PER_TOKEN
+        static = template.system + template.schema.text
+        asks = [example.ask for example in template.worked]
+        headings = template.user_text([ask._replace(ref_seq="", seq="") for ask in asks])
+        printed = len(template.user_text(asks)) - len(headings)  # characters of the examples' sequences
+        self._per_base = template.tokens_per_base
+        self._per_read = len(template.user_text((_EMPTY, _EMPTY))) / 2 / CHARACTERS_PER_TOKEN
+        self._fixed = FORMAT_TOKENS + (len(static) - printed) / CHARACTERS_PER_TOKEN
+        self._fixed += self._per_base * sum(len(ask.ref_seq) + len(ask.seq) for ask in asks)
         self._static_bytes = len(static.encode())
         self._ratio: float | None = None
         self._spread = 0.0
 
-    def raw(self, bases: int) -> float:
-        """Tokens before any learning, for a window and a read of ``bases`` bases together."""
-        return self._fixed + TOKENS_PER_BASE * bases
+    def raw(self, bases: int, reads: int = 1) -> float:
+        """Tokens before any learning. ``bases``: of all windows and reads of the request together."""
+        return self._fixed + self._per_read * reads + self._per_base * bases
 
-    def estimate(self, bases: int) -> int:
+    def estimate(self, bases: int, reads: int = 1) -> int:
         factor = 1.0 if self._ratio is None else self._ratio + _SPREADS * self._spread
-        return math.ceil(self.raw(bases) * factor)
+        return math.ceil(self.raw(bases, reads) * factor)
 
-    def observe(self, bases: int, actual: int) -> None:
+    def observe(self, bases: int, actual: int, reads: int = 1) -> None:
         """Learns from an answer's ``usage.prompt_tokens``; nonsense (0 or less) is left out."""
         if actual <= 0:
             return
-        ratio = actual / self.raw(bases)
+        ratio = actual / self.raw(bases, reads)
         if self._ratio is None:
             self._ratio = ratio
             return

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from helix_ray.emulator import messages
 from helix_ray.emulator.chat import Admitted, Chat, Reply, is_bearer
+from helix_ray.emulator.journal import Journal
 from helix_ray.emulator.models import MODELS, models_body
 
 Scope = MutableMapping[str, Any]
@@ -36,6 +37,7 @@ class EmulatorApp:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._models = models_body()
+        self._journals: dict[str, Journal[Any]] = {"/_ctl/ledger": chat.ledger.entries, "/_ctl/reads": chat.ledger.reads}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,12 +100,13 @@ class EmulatorApp:
     def _control(self, path: str, query: bytes) -> Reply:
         if path == "/_ctl/summary":
             return Reply(200, [], _json(self._chat.summary()))
-        if path == "/_ctl/ledger":
+        journal = self._journals.get(path)
+        if journal is not None:
             asked = parse_qs(query.decode("latin-1"))
             offset, limit = asked.get("offset", ["0"])[0], asked.get("limit", ["1000"])[0]
             if not (offset.isdecimal() and limit.isdecimal()):
                 return Reply(400, [], messages.error_body("offset and limit must be whole numbers"))
-            return Reply(200, [], _json(self._chat.ledger.page(int(offset), min(int(limit), _MAX_PAGE))))
+            return Reply(200, [], _json(journal.page(int(offset), min(int(limit), _MAX_PAGE))))
         return Reply(404, [], messages.unknown_url("GET", path))
 
 

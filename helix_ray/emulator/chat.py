@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from helix_ray.config import EmulatorConfig
 from helix_ray.emulator import messages
+from helix_ray.emulator.answerer import Answerer, Prepared
 from helix_ray.emulator.buckets import BucketSet
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
-from helix_ray.emulator.completion import BodyWriter, Text, answer_json, write_text
+from helix_ray.emulator.completion import BodyWriter, Text, write_text
 from helix_ray.emulator.latency import LatencyModel, Timing
-from helix_ray.emulator.ledger import Entry, Ledger
+from helix_ray.emulator.ledger import Entry, Ledger, ReadEntry, totals
 from helix_ray.emulator.models import MODELS, Model
-from helix_ray.emulator.prompt import Pair, parse_pair
-from helix_ray.emulator.scripted_model import ScriptedAnswer, ScriptedModel
+from helix_ray.emulator.prompt import parse_pairs
 from helix_ray.emulator.tiers import limits_of
 
 NOTICE = "an emulator with scripted error rates; says nothing about any LLM"
@@ -41,8 +41,7 @@ class Admitted:
     arrival: Arrival
     request: ChatRequest
     buckets: BucketSet
-    pair: Pair | None
-    answer: ScriptedAnswer | None
+    prepared: Prepared
     text: Text
     timing: Timing
     limits: messages.Headers  # as they stood right after the admission: the headers of the answer
@@ -55,7 +54,7 @@ class Chat:
         self._config = config
         self._monotonic = monotonic
         self._unix = unix
-        self._model = ScriptedModel(config.seed, config.error_rates)
+        self._answerer = Answerer(config)
         self._latency = LatencyModel(config.latency_scale, config.seed)
         self._writer = BodyWriter(config.seed)
         self._groups: dict[tuple[str, str], BucketSet] = {}
@@ -94,43 +93,46 @@ class Chat:
         return self._answer(arrival, request, buckets)
 
     def _answer(self, arrival: Arrival, request: ChatRequest, buckets: BucketSet) -> Admitted:
-        pair = parse_pair(request.last_user_message)
-        answer = None
-        if pair is None:
+        prepared = self._answerer.prepare(request)
+        if not prepared.pairs:
             self.unparsed_prompts += 1
-        else:
-            answer = self._model.answer(pair.ref, pair.read)
-        content = answer_json("" if pair is None else pair.opaque_id, answer)
-        text = write_text(request, content, answer)
+        text = write_text(request, prepared.sent, prepared.answers)
         timing = self._latency.draw(request.model, request.prompt_tokens, text.completion_tokens, self.in_flight)
-        return Admitted(arrival, request, buckets, pair, answer, text, timing, messages.limit_headers(buckets))
+        return Admitted(arrival, request, buckets, prepared, text, timing, messages.limit_headers(buckets))
 
     def finish(self, admitted: Admitted, client_gone: bool) -> Reply:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
         from its side this is the request of unknown outcome.
         """
         self.in_flight -= 1
-        request, text, answer = admitted.request, admitted.text, admitted.answer
+        request, text = admitted.request, admitted.text
+        pairs, answers, sent = admitted.prepared
         used = request.prompt_tokens + text.completion_tokens
         charged = used if self._config.refund else request.requested
         admitted.buckets.settle(request.requested, charged, self._monotonic())
         bill = request.model.bill(request.prompt_tokens, text.completion_tokens)
+        request_id, seen, whole = admitted.arrival.request_id, not client_gone, text.finish_reason == "stop"
         self.ledger.append(
             Entry(
                 *admitted.arrival,
-                499 if client_gone else 200,
+                200 if seen else 499,
                 None,
                 request.requested,
                 charged,
                 bill,
-                not client_gone,
+                seen,
                 request.prompt_tokens,
                 text.completion_tokens,
-                None if admitted.pair is None else admitted.pair.opaque_id,
-                *((0, 0, 0, 0) if answer is None else (answer.true_calls, answer.dropped, answer.shifted, answer.hallucinated)),
-            )
+                sent.fault,
+                [pair.opaque_id for pair in pairs],
+                *totals(answers),
+            ),
+            [
+                ReadEntry(request_id, seen, pair.opaque_id, answer, fault, usable and whole)
+                for pair, answer, (fault, usable) in zip(pairs, answers, sent.fates, strict=True)
+            ],
         )
-        body = self._writer.success(request, admitted.arrival.request_id, text, admitted.timing, self._unix())
+        body = self._writer.success(request, request_id, text, admitted.timing, self._unix())
         return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
 
     def _reject(
@@ -144,9 +146,8 @@ class Chat:
         kind: str | None = None,
     ) -> Reply:
         requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
-        pair = None if request is None else parse_pair(request.last_user_message)
-        read_id = None if pair is None else pair.opaque_id
-        self.ledger.append(Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, read_id, 0, 0, 0, 0))
+        read_ids = [] if request is None else [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
+        self.ledger.append(Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, None, read_ids, *totals([])), [])
         if buckets is not None:
             buckets.touch(self._monotonic())
         limits = [] if buckets is None else messages.limit_headers(buckets)

@@ -12,6 +12,7 @@ from helix_ray.emulator.models import DECOMMISSIONED, MODELS, Model
 from helix_ray.emulator.tokens import repeated_text_tokens, text_tokens, total_prompt_tokens
 
 DEFAULT_COMPLETION_TOKENS = 1024  # what Groq reserves when the request names no budget
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 _ROLES = frozenset({"system", "user", "assistant", "developer", "tool"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
 _SERVICE_TIERS = frozenset({"on_demand", "auto", "flex"})
@@ -21,6 +22,18 @@ class Rejection(NamedTuple):
     status: int
     body: bytes
     model: Model | None  # None: refused before a model was known
+
+
+class AnswerForm(NamedTuple):
+    """The answer that a schema describes."""
+
+    packed: bool  # {"reads": [answer, ...]}, else one answer
+    work: bool  # a text before each answer
+
+
+class _Schema(NamedTuple):
+    problem: str | None  # why strict mode refuses it
+    form: AnswerForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,7 @@ class ChatRequest:
     seed: int | None
     effort: str
     show_reasoning: bool
-    wants_json: bool
+    form: AnswerForm | None  # None: no schema
 
     @property
     def requested(self) -> int:
@@ -43,7 +56,7 @@ class ChatRequest:
         return self.prompt_tokens + self.max_completion_tokens
 
 
-def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:  # noqa: PLR0912  one branch a published rule
+def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
     try:
         payload = json.loads(body)
     except ValueError:
@@ -70,12 +83,12 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:  # noqa: 
         return _bad("service_tier `flex` is not available for this organization", "service_tier", model)
     response_format = payload.get("response_format") or {}
     schema_json: str | None = None
+    form: AnswerForm | None = None
     if response_format.get("type") == "json_schema":
-        schema_json = json.dumps(response_format["json_schema"]["schema"], separators=(",", ":"))
-        if response_format["json_schema"].get("strict") and model.strict_schema:
-            broken = _strict_schema_problem(schema_json)
-            if broken is not None:
-                return _bad(broken, "response_format", model)
+        schema_json = _COMPACT.encode(response_format["json_schema"]["schema"])
+        broken, form = _examined(schema_json)
+        if broken is not None and response_format["json_schema"].get("strict") and model.strict_schema:
+            return _bad(broken, "response_format", model)
     last_user, message_tokens = _measure(payload["messages"])
     prompt_tokens = total_prompt_tokens(message_tokens, schema_json)
     budget = payload.get("max_completion_tokens") or payload.get("max_tokens") or DEFAULT_COMPLETION_TOKENS
@@ -92,7 +105,7 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:  # noqa: 
         payload.get("seed"),
         effort,
         payload.get("include_reasoning") is not False and payload.get("reasoning_format") != "hidden" and effort != "none",
-        response_format.get("type") in ("json_schema", "json_object"),
+        form,
     )
 
 
@@ -156,9 +169,27 @@ def _measure(conversation: list[dict[str, Any]]) -> tuple[str, float]:
 
 
 @lru_cache(maxsize=64)
-def _strict_schema_problem(schema_json: str) -> str | None:
+def _examined(schema_json: str) -> _Schema:
+    schema = json.loads(schema_json)
+    return _Schema(_strict_schema_problem(schema), _form(schema))
+
+
+def _form(schema: dict[str, Any]) -> AnswerForm:
+    properties = _properties(schema)
+    if "reads" not in properties:
+        return AnswerForm(False, "work" in properties)
+    reads = properties["reads"]
+    return AnswerForm(True, isinstance(reads, dict) and "work" in _properties(reads.get("items")))
+
+
+def _properties(schema: Any) -> dict[str, Any]:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) else {}
+
+
+def _strict_schema_problem(schema: dict[str, Any]) -> str | None:
     """Strict mode's rules: every property required and no others allowed, on every object."""
-    pending = [json.loads(schema_json)]
+    pending: list[Any] = [schema]
     while pending:
         node = pending.pop()
         if isinstance(node, list):

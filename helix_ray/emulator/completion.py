@@ -6,6 +6,7 @@ import json
 import random
 from typing import NamedTuple
 
+from helix_ray.emulator.answers import Sent
 from helix_ray.emulator.checks import ChatRequest
 from helix_ray.emulator.latency import Timing
 from helix_ray.emulator.scripted_model import ScriptedAnswer
@@ -27,27 +28,23 @@ class Text(NamedTuple):
     """What the model wrote, cut to its budget."""
 
     content: str
+    refused: bool  # then the content is the refusal
     reasoning: str
     reasoning_tokens: int
     completion_tokens: int
     finish_reason: str
 
 
-def answer_json(opaque_id: str, answer: ScriptedAnswer | None) -> str:
-    """The answer as the schema wants it; no calls without a pair."""
-    calls = [] if answer is None else answer.calls
-    items = ",".join([f'{{"pos":{call.pos},"ref":"{call.ref}","alt":"{call.alt}","confidence":{sure}}}' for call, sure in calls])
-    return f'{{"id":{json.dumps(opaque_id)},"calls":[{items}]}}'
-
-
-def write_text(request: ChatRequest, content: str, answer: ScriptedAnswer | None) -> Text:
-    """Reasoning first, then the content. A budget too small for both cuts the content, as on the real service even in
-    strict mode; one too small for the reasoning leaves none.
+def write_text(request: ChatRequest, sent: Sent, answers: list[ScriptedAnswer]) -> Text:
+    """Reasoning first, about one read after the other, then the content. A budget too small for both cuts the content, as on
+    the real service even in strict mode; one too small for the reasoning leaves none.
     """
     least, spread = _REASONING[request.effort]
     reasoning = least
-    if answer is not None and least:
-        reasoning += int(spread * answer.effort_draw) + _REASONING_TOKENS_PER_CALL * answer.true_calls
+    if least:
+        for answer in answers:
+            reasoning += int(spread * answer.effort_draw) + _REASONING_TOKENS_PER_CALL * answer.true_calls
+    content = sent.content
     needed = reasoning + answer_tokens(content)
     budget = request.max_completion_tokens
     finish_reason = "stop"
@@ -55,7 +52,7 @@ def write_text(request: ChatRequest, content: str, answer: ScriptedAnswer | None
         finish_reason, needed = "length", budget
         reasoning = min(reasoning, budget)
         content = content[: (budget - reasoning) * ANSWER_CHARS_PER_TOKEN]
-    return Text(content, _REASONING_TEXT[: 4 * reasoning], reasoning, needed, finish_reason)
+    return Text(content, sent.refused, _REASONING_TEXT[: 4 * reasoning], reasoning, needed, finish_reason)
 
 
 class BodyWriter:
@@ -74,10 +71,13 @@ class BodyWriter:
         digits = f"{self._random.getrandbits(128):032x}"
         uuid4 = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
         seed = self._random.getrandbits(31) if request.seed is None else request.seed
+        content = json.dumps(text.content)
+        if text.refused:
+            content = f'null,"refusal":{content}'
         reasoning = f',"reasoning":{json.dumps(text.reasoning)}' if request.show_reasoning else ""
         return (
             f'{{"id":"chatcmpl-{uuid4}","object":"chat.completion","created":{int(unix_s)},"model":"{model}",'
-            f'"choices":[{{"index":0,"message":{{"role":"assistant","content":{json.dumps(text.content)}{reasoning}}},'
+            f'"choices":[{{"index":0,"message":{{"role":"assistant","content":{content}{reasoning}}},'
             f'"logprobs":null,"finish_reason":"{text.finish_reason}"}}],'
             f'"usage":{{"queue_time":{timing.queue_s:.9f},"prompt_tokens":{request.prompt_tokens},"prompt_time":{timing.prompt_s:.9f},'
             f'"completion_tokens":{text.completion_tokens},"completion_time":{timing.completion_s:.9f},'

@@ -1,4 +1,6 @@
-"""What the emulator saw, admitted, charged and billed: one entry per request, never changed afterwards."""
+"""What the emulator saw, admitted, charged, billed and answered: one entry per request and one per billed read, never changed
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ from collections import Counter
 from decimal import Decimal
 from typing import NamedTuple
 
-MAX_ENTRIES = 500_000  # about 300 MB at 612 bytes measured; older entries then go, offsets and totals stay
+from helix_ray.emulator.journal import Journal
+from helix_ray.emulator.scripted_model import ScriptedAnswer
 
 
 class Entry(NamedTuple):
@@ -23,8 +26,9 @@ class Entry(NamedTuple):
     client_saw_it: bool
     prompt_tokens: int
     completion_tokens: int
-    read_id: str | None  # the opaque id in the prompt
-    true_calls: int
+    fault: str | None  # what was done to the answer on purpose; several joined by +
+    read_ids: list[str]  # the opaque ids in the prompt
+    true_calls: int  # this and the next three: of all its reads
     dropped: int
     shifted: int
     hallucinated: int
@@ -33,13 +37,52 @@ class Entry(NamedTuple):
         return {**self._asdict(), "billed_usd": f"{self.billed_usd:f}"}
 
 
+class ReadEntry(NamedTuple):
+    """One read of a billed request. A read that was asked twice has two."""
+
+    request_id: str
+    client_saw_it: bool
+    id: str  # the opaque id in the prompt
+    answer: ScriptedAnswer
+    fault: str | None  # what hit this read's own part of the answer; several joined by +
+    usable: bool
+
+    def wire(self) -> dict[str, object]:
+        answer = self.answer
+        return {
+            "id": self.id,
+            "request_id": self.request_id,
+            "client_saw_it": self.client_saw_it,
+            "true_calls": answer.true_calls,
+            "dropped": answer.dropped,
+            "shifted": answer.shifted,
+            "hallucinated": answer.hallucinated,
+            "fault": self.fault,
+            "calls": [call for call, _ in answer.calls] if self.usable else None,
+        }
+
+
+def totals(answers: list[ScriptedAnswer]) -> tuple[int, int, int, int]:
+    """True, dropped, shifted and hallucinated calls of a request, as its entry names them."""
+    if len(answers) == 1:
+        (answer,) = answers
+        return answer.true_calls, answer.dropped, answer.shifted, answer.hallucinated
+    return (
+        sum(answer.true_calls for answer in answers),
+        sum(answer.dropped for answer in answers),
+        sum(answer.shifted for answer in answers),
+        sum(answer.hallucinated for answer in answers),
+    )
+
+
 class Ledger:
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
-        self._forgotten = 0
+        self.entries: Journal[Entry] = Journal()
+        self.reads: Journal[ReadEntry] = Journal()
         self._billed_reads: set[str] = set()
         self.by_status: Counter[int] = Counter()
         self.by_limit: Counter[str] = Counter()
+        self.by_fault: Counter[str] = Counter()
         self.admitted_tokens = 0
         self.charged_tokens = 0
         self.prompt_tokens = 0
@@ -50,15 +93,9 @@ class Ledger:
         self.unseen = 0
         self.answers: Counter[str] = Counter()
 
-    @property
-    def total(self) -> int:
-        return self._forgotten + len(self._entries)
-
-    def append(self, entry: Entry) -> None:
-        if len(self._entries) == MAX_ENTRIES:
-            del self._entries[: MAX_ENTRIES // 10]
-            self._forgotten += MAX_ENTRIES // 10
-        self._entries.append(entry)
+    def append(self, entry: Entry, reads: list[ReadEntry]) -> None:
+        """``reads``: those of a billed request that could be parsed."""
+        self.entries.append(entry)
         self.by_status[entry.status] += 1
         if entry.retry_count:
             self.sdk_retries += 1
@@ -68,6 +105,8 @@ class Ledger:
             self.unseen += 1
         if entry.charged:
             self._count_admitted(entry)
+        for read in reads:
+            self._count_read(read)
 
     def _count_admitted(self, entry: Entry) -> None:
         self.admitted_tokens += entry.requested
@@ -75,33 +114,28 @@ class Ledger:
         self.prompt_tokens += entry.prompt_tokens
         self.completion_tokens += entry.completion_tokens
         self.bill_usd += entry.billed_usd
-        if entry.read_id is None:
-            return
-        if entry.read_id in self._billed_reads:
-            self.repeated_reads += 1
-        self._billed_reads.add(entry.read_id)
-        answers = self.answers
-        answers["reads"] += 1
-        answers["true_calls"] += entry.true_calls
-        answers["dropped"] += entry.dropped
-        answers["shifted"] += entry.shifted
-        answers["hallucinated"] += entry.hallucinated
+        if entry.fault is not None:
+            self.by_fault.update(entry.fault.split("+"))
+        if entry.read_ids:
+            answers = self.answers
+            answers["reads"] += len(entry.read_ids)
+            answers["true_calls"] += entry.true_calls
+            answers["dropped"] += entry.dropped
+            answers["shifted"] += entry.shifted
+            answers["hallucinated"] += entry.hallucinated
 
-    def page(self, offset: int, limit: int) -> dict[str, object]:
-        """Entries from ``offset`` (counted from the first ever) on, at most ``limit``."""
-        start = max(0, offset - self._forgotten)
-        entries = self._entries[start : start + limit]
-        return {
-            "offset": start + self._forgotten,
-            "next_offset": start + self._forgotten + len(entries),
-            "total": self.total,
-            "forgotten": self._forgotten,
-            "entries": [entry.wire() for entry in entries],
-        }
+    def _count_read(self, read: ReadEntry) -> None:
+        self.reads.append(read)
+        if read.id in self._billed_reads:
+            self.repeated_reads += 1
+        self._billed_reads.add(read.id)
 
     def summary(self) -> dict[str, object]:
         return {
-            "requests": {"total": self.total, "by_status": {str(status): count for status, count in sorted(self.by_status.items())}},
+            "requests": {
+                "total": self.entries.total,
+                "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
+            },
             "http_429": {kind: self.by_limit[kind] for kind in ("RPM", "RPD", "TPM", "TPD")},
             "tokens": {
                 "admitted": self.admitted_tokens,
@@ -113,6 +147,7 @@ class Ledger:
             },
             "bill_usd": f"{self.bill_usd:f}",
             "answers": {key: self.answers[key] for key in ("reads", "true_calls", "dropped", "shifted", "hallucinated")},
+            "faults": dict(sorted(self.by_fault.items())),
             "repeated_reads": self.repeated_reads,
             "sdk_retries": self.sdk_retries,
             "client_did_not_see": self.unseen,

@@ -1,42 +1,22 @@
 """The scripted model: true calls with seeded mistakes. Its error rates say nothing about any LLM.
 
-Every draw is a function of (seed, window, read) alone, so a rerun under other opaque ids, in another order or after a
-restart answers the same.
+Every draw is a function of (seed, window, read) alone, so a rerun under other opaque ids, in another format or packing, in
+another order or after a restart answers the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from helix_ray.config import EmulatorErrorRates
 from helix_ray.emulator.caller import Call, call_variants
-
-_MASK = (1 << 64) - 1
-
-
-class Draws:
-    """Uniform numbers in [0, 1) by SplitMix64 (Steele, Lea & Flood 2014): far cheaper to seed than ``random.Random``."""
-
-    __slots__ = ("_state",)
-
-    def __init__(self, seed: int, ref: str, read: str) -> None:
-        digest = blake2b(f"{seed}|{ref}|{read}".encode(), digest_size=8).digest()
-        self._state = int.from_bytes(digest, "little")
-
-    def uniform(self) -> float:
-        self._state = state = (self._state + 0x9E3779B97F4A7C15) & _MASK
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
-        return ((state ^ (state >> 31)) >> 11) * 2.0**-53
-
-    def below(self, limit: int) -> int:
-        return int(self.uniform() * limit)
+from helix_ray.emulator.draws import Draws
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedAnswer:
-    """One answer, and what the script did to the truth to get it."""
+    """One read's answer, and what the script did to the truth to get it."""
 
     calls: list[tuple[Call, float]]  # with confidence, 0..1
     true_calls: int
@@ -56,7 +36,7 @@ class ScriptedModel:
         self._hallucinate = rates.hallucinate
 
     def answer(self, ref: str, read: str) -> ScriptedAnswer:
-        draws = Draws(self._seed, ref, read)
+        draws = Draws(f"{self._seed}|{ref}|{read}")
         effort = draws.uniform()
         # an N was not read: it is nothing to report
         truth = [call for call in call_variants(ref, read) if "N" not in call.ref + call.alt]
@@ -69,7 +49,7 @@ class ScriptedModel:
                 continue
             moved = None
             if fate >= self._drop:
-                moved = _shifted(call, len(ref), detail, {*truth, *(made for made, _ in calls)})
+                moved = _shifted(call, ref, detail, truth, [made for made, _ in calls])
             if moved is None:
                 dropped += 1
             else:
@@ -77,7 +57,7 @@ class ScriptedModel:
                 calls.append((moved, round(0.70 + 0.25 * detail, 2)))
         hallucinated = 0
         if draws.uniform() < self._hallucinate:
-            invented = _invented(ref, truth, draws)
+            invented = _invented(ref, [*truth, *(made for made, _ in calls)], draws)
             if invented is not None:
                 hallucinated = 1
                 calls.append((invented, round(0.50 + 0.40 * draws.uniform(), 2)))
@@ -85,21 +65,34 @@ class ScriptedModel:
         return ScriptedAnswer(calls, len(truth), dropped, shifted, hallucinated, effort)
 
 
-def _shifted(call: Call, window: int, direction: float, taken: set[Call]) -> Call | None:
+def _shifted(call: Call, ref: str, direction: float, truth: list[Call], made: list[Call]) -> Call | None:
     """The call one base off, alleles unchanged: the miscounted position of a model that reads the bases right.
 
-    None where either neighbour would be another call of the same alleles: that mistake would look like a right answer.
+    None where neither direction makes a mistake of its own: one that changes the window as a true call does would be a
+    right answer, and one on the bases of another call would spoil that call too.
     """
+    others = [other for other in (*truth, *made) if other is not call]
     for step in (1, -1) if direction < 0.5 else (-1, 1):
         moved = call._replace(pos=call.pos + step)
-        if 1 <= moved.pos <= window and moved not in taken:
-            return moved
+        if 1 <= moved.pos <= len(ref) and not any(_overlap(moved, other) for other in others):
+            result = _applied(ref, moved)
+            if all(_applied(ref, true) != result for true in truth):
+                return moved
     return None
 
 
-def _invented(ref: str, truth: list[Call], draws: Draws) -> Call | None:
-    """A substitution where the read has none, on a base that no true call touches; None if none was found quickly."""
-    touched = {pos for call in truth for pos in range(call.pos - 1, call.pos + len(call.ref) + 1)}
+def _applied(ref: str, call: Call) -> str:
+    """The window with this call alone, whatever bases stand there."""
+    return ref[: call.pos - 1] + call.alt + ref[call.pos - 1 + len(call.ref) :]
+
+
+def _overlap(first: Call, second: Call) -> bool:
+    return first.pos < second.pos + len(second.ref) and second.pos < first.pos + len(first.ref)
+
+
+def _invented(ref: str, calls: Iterable[Call], draws: Draws) -> Call | None:
+    """A substitution where the read has none, on a base that no call touches; None if none was found quickly."""
+    touched = {pos for call in calls for pos in range(call.pos - 1, call.pos + len(call.ref) + 1)}
     for _ in range(8):
         pos = draws.below(len(ref)) + 1
         base = ref[pos - 1]

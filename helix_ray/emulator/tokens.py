@@ -1,9 +1,8 @@
 """The emulator's tokenizer: a deterministic estimate, not a real one.
 
-Constants are measurements with the gpt-oss tokenizer (o200k_harmony): 0.518 tokens a base in unbroken upper-case
-sequence, 0.728 a base where every ten bases carry their index, about 4 characters a token in other prompt text, about 2 in
-dense answer JSON (one call object of 48 characters is 25 tokens), and 118 tokens that every structured-output request
-carries beside its messages and schema.
+Constants are measurements with the gpt-oss tokenizer (o200k_harmony): tokens per base for each way of printing a sequence,
+about 4 characters a token in other prompt text, about 2 in dense answer JSON (one call object of 48 characters is 25
+tokens), and 118 tokens that every structured-output request carries beside its messages and schema.
 """
 
 from __future__ import annotations
@@ -13,26 +12,34 @@ from functools import lru_cache
 from math import ceil
 
 FIXED_TOKENS = 118
-TOKENS_PER_BASE = 0.518
-TOKENS_PER_INDEXED_BASE = 0.728
 CHARS_PER_TOKEN = 4
 ANSWER_CHARS_PER_TOKEN = 2
 
-_INDEXED = re.compile(r"(\d+:)([ACGTN]{1,10})(?![ACGTN]) ?")
-_PLAIN = re.compile(r"[ACGTN]{12,}")
+_PER_BASE = {"indexed": 0.728, "interleaved": 0.85, "spaced": 1.0, "grouped": 0.531, "bare": 0.518, "aligned": 0.53}
+_PER_GAP = 1.0
+_NO_BASES = b"0123456789: -\nreadf"
+_RUN = re.compile(
+    r"(?P<indexed>\d+:[ACGTN]{1,10}(?: \d+:[ACGTN]{1,10})*(?![ACGTN]))"
+    r"|(?P<interleaved>\bre(?:f|ad) \d+:[ACGTN]{1,10}(?:\nre(?:f|ad) \d+:[ACGTN]{1,10})*(?![ACGTN]))"
+    r"|(?P<spaced>\b[ACGTN](?: [ACGTN]){11,}\b)"
+    r"|(?P<grouped>\b[ACGTN]{10}(?: [ACGTN]{10})*(?: [ACGTN]{1,10})\b)"
+    r"|(?P<bare>(?<!-)[ACGTN]{12,}(?!-))"
+    r"|(?P<aligned>[ACGTN-]{12,})"
+)
 
 
 def text_tokens(text: str) -> float:
     """Tokens of one message, as a fraction: the caller rounds the sum."""
-    indexed_bases = plain_bases = taken = 0
-    if ":" in text:
-        for index, bases in _INDEXED.findall(text):
-            indexed_bases += len(bases)
-            taken += len(index) + len(bases) + 1
-    for run in _PLAIN.findall(text):
-        plain_bases += len(run)
-    other = max(0, len(text) - taken - plain_bases)
-    return TOKENS_PER_INDEXED_BASE * indexed_bases + TOKENS_PER_BASE * plain_bases + other / CHARS_PER_TOKEN
+    tokens = 0.0
+    other = len(text)
+    for run in _RUN.finditer(text):
+        shown, kind = run[0], run.lastgroup
+        assert kind is not None
+        other -= len(shown)
+        tokens += _PER_BASE[kind] * len(shown.encode().translate(None, _NO_BASES))
+        if kind == "aligned":
+            tokens += _PER_GAP * shown.count("-")
+    return tokens + other / CHARS_PER_TOKEN
 
 
 # Instructions repeat from request to request; reads do not.

@@ -71,13 +71,13 @@ class _Edits:
 def _agree(window: str, one: _Edits, other: _Edits, max_states: int) -> tuple[set[int], set[int], bool]:
     """Indices of the largest subsets that spell the same sequence, and whether that was too much to find out."""
     left, right = one.edits(), other.edits()
-    if left == right:
-        return one.indices(), other.indices(), False
-    spelled = apply(window, left)
-    if spelled is not None and spelled == apply(window, right):
-        return one.indices(), other.indices(), False
-    found = match(window, left, right, max_states)
-    if found is not None:
-        return {one.order[i][1] for i in found.left}, {other.order[i][1] for i in found.right}, False
+    if max_states:
+        spelled = apply(window, left)
+        if left == right or (spelled is not None and spelled == apply(window, right)):
+            return one.indices(), other.indices(), False
+        found = match(window, left, right, max_states)
+        if found is not None:
+            return {one.order[i][1] for i in found.left}, {other.order[i][1] for i in found.right}, False
     shared = set(left) & set(right)
-    return {i for change, i in one.order if change in shared}, {i for change, i in other.order if change in shared}, True
+    capped = max_states > 0
+    return {i for change, i in one.order if change in shared}, {i for change, i in other.order if change in shared}, capped

@@ -48,7 +48,9 @@ class _Side(NamedTuple):
 def score_read(
     read: Read, calls: Sequence[JudgedCall] | None, baseline: Sequence[JudgedCall] | None, *, max_states: int = MAX_STATES
 ) -> ReadScore:
-    """``calls`` None: no answer came, so the whole truth is missed, as benchmarks treat a no-call. ``baseline`` None: not asked.
+    """One read's score; with ``max_states`` 0 variants match by equal alleles alone, as `bcftools isec` compares them.
+
+    ``calls`` None: no answer came, so the whole truth is missed, as benchmarks treat a no-call. ``baseline`` None: not asked.
 
     All variants must be in the form that `judge_calls` leaves them in; the read's errors are only there to tell a false positive
     that was to be seen from one that was not.
@@ -81,15 +83,18 @@ def score_read(
     )
 
 
-def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int:
+def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | None:
     """How many bases an optimal gap-affine alignment still finds different between the read and the window with the calls applied.
 
-    0: the calls describe the read. An N differs from nothing.
+    0: the calls describe the read. An N differs from nothing. None: the read has letters that no source lets pass.
     """
     described = apply(window, sorted(edit(*call[:3]) for call in calls if call.outcome == "ok"))
     if described is None or described == seq or not described or not seq:
         return 0 if described == seq else max(len(described or window), len(seq))
-    _, (rest,) = rust.align([described], [seq])
+    try:
+        _, (rest,) = rust.align([described], [seq])
+    except ValueError:  # damaged on its way, which is for the sink to say
+        return None
     return sum(max(len(ref), len(alt)) for _, ref, alt in (trim(*call[:3]) for call in rest))
 
 

@@ -10,7 +10,8 @@ from helix_ray.native import rust
 class JudgedCall(NamedTuple):
     """A call that was checked against the reference window.
 
-    With ``outcome`` ok the alleles are in normal form (left-aligned, parsimonious); otherwise they stand as they came.
+    With ``outcome`` ok the alleles are in normal form (left-aligned, parsimonious) wherever that spells the same sequence together with
+    the read's other calls; otherwise they stand as they came.
     """
 
     pos: int

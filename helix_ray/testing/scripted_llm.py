@@ -68,10 +68,24 @@ class ScriptedLLM:
         self.closed = True
 
 
-def prompted_id(payload: dict[str, Any]) -> str:
-    """The opaque id in a request's last user message."""
+def prompted_ids(payload: dict[str, Any]) -> list[str]:
+    """The opaque ids in a request's last user message, in their order."""
     text: str = payload["messages"][-1]["content"]
-    return text.partition("\n")[0].removeprefix("id: ")
+    return [line.removeprefix("id: ") for line in text.splitlines() if line.startswith("id: ")]
+
+
+def is_packed(payload: dict[str, Any]) -> bool:
+    """The request wants a list of answers."""
+    return "reads" in payload["response_format"]["json_schema"]["schema"]["properties"]
+
+
+def answer_text(answers: Iterable[tuple[str, Iterable[Call]]], packed: bool) -> str:
+    """(id, calls) as the JSON that a model answers; not packed: the first of them."""
+    items = [
+        {"id": name, "calls": [{"pos": pos, "ref": ref, "alt": alt, "confidence": 0.9} for pos, ref, alt in calls]}
+        for name, calls in answers
+    ]
+    return json.dumps({"reads": items} if packed else items[0])
 
 
 def completion(
@@ -84,10 +98,10 @@ def completion(
     completion_tokens: int = 60,
     headers: dict[str, str] | None = None,
 ) -> ChatReply:
-    """A whole answer in the provider's form. ``content`` replaces the JSON that ``calls`` would make."""
+    """A whole answer in the provider's form: ``calls`` for every read asked about. ``content`` replaces the JSON made of them."""
     if content is None:
-        items = [{"pos": pos, "ref": ref, "alt": alt, "confidence": 0.9} for pos, ref, alt in calls]
-        content = json.dumps({"id": prompted_id(payload), "calls": items})
+        every = tuple(calls)
+        content = answer_text([(name, every) for name in prompted_ids(payload)], is_packed(payload))
     body = {
         "id": "chatcmpl-scripted",
         "object": "chat.completion",

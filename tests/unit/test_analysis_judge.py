@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
@@ -22,10 +24,17 @@ def judge(*calls: tuple[int, str, str]) -> list[tuple[int, str, str, str, str | 
         ((-5, "C", "T"), "out_of_range", "SNV"),
         ((11, "T", "C"), "out_of_range", "SNV"),
         ((10, "TA", "T"), "out_of_range", "DEL"),
-        ((3, "G", ""), "bad_base", None),
-        ((3, "", "G"), "bad_base", None),
+        ((3, "", ""), "bad_base", None),
+        ((3, "-", "-"), "bad_base", None),
+        ((3, "-", "U"), "bad_base", None),
+        ((3, "--", "G"), "bad_base", None),
         ((3, "g", "t"), "bad_base", None),
-        ((3, "G", "-"), "bad_base", None),
+        ((3, "G--", "G"), "bad_base", None),
+        ((0, "-", "G"), "out_of_range", "INS"),
+        ((11, "", "G"), "out_of_range", "INS"),
+        ((0, "C", "-"), "out_of_range", "DEL"),
+        ((12, "C", ""), "out_of_range", "DEL"),
+        ((1, WINDOW, "-"), "out_of_range", "DEL"),
         ((3, "G", "U"), "bad_base", None),
         ((3, "G", "G"), "ref_equals_alt", None),
         ((3, "G", "N"), "bad_base", None),
@@ -38,6 +47,40 @@ def test_each_call_is_checked_against_the_window(call: tuple[int, str, str], out
 def test_valid_calls_come_back_in_normal_form() -> None:
     assert judge((7, "AA", "A")) == [(3, "GA", "G", "ok", "DEL")]
     assert judge((2, "CG", "CT")) == [(3, "G", "T", "ok", "SNV")]
+
+
+@pytest.mark.parametrize(
+    ("gap", "anchored"),
+    [
+        ((2, "-", "T"), (2, "C", "CT")),
+        ((10, "", "AC"), (10, "T", "TAC")),
+        ((3, "G", "-"), (2, "CG", "C")),
+        ((9, "GT", ""), (8, "AGT", "A")),
+        ((1, "C", "-"), (1, "CC", "C")),
+        ((1, "CCG", "-"), (1, "CCGA", "A")),
+        ((3, "T", "-"), (2, "CT", "C")),  # a mismatch
+        ((1, "G", "-"), (1, "GC", "C")),  # a mismatch
+        ((9, "GTA", "-"), (8, "AGTA", "A")),  # beyond the end
+        ((11, "A", "-"), (10, "TA", "T")),  # beyond the end
+    ],
+)
+def test_a_gap_means_what_its_anchored_form_means(gap: tuple[int, str, str], anchored: tuple[int, str, str]) -> None:
+    assert judge(gap) == judge(anchored)
+
+
+@given(st.text("ACGT", min_size=2, max_size=12), st.data())
+def test_every_indel_of_a_window_may_be_written_with_a_gap(window: str, data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, len(window) - 1))
+    start = data.draw(st.integers(1, len(window) - size + 1))
+    inserted = data.draw(st.text("ACGT", min_size=1, max_size=4))
+    deletion, insertion = RawCall(start, window[start - 1 : start - 1 + size], "-", None), RawCall(start, "", inserted, None)
+    for call, result in (
+        (deletion, window[: start - 1] + window[start - 1 + size :]),
+        (insertion, window[:start] + inserted + window[start:]),
+    ):
+        (judged,) = judge_calls([call], window)
+        assert judged.outcome == "ok"
+        assert window[: judged.pos - 1] + judged.alt + window[judged.pos - 1 + len(judged.ref) :] == result
 
 
 def test_the_first_of_equal_calls_stands() -> None:
@@ -65,3 +108,11 @@ def test_alleles_that_no_database_would_take_are_made_storable() -> None:
 def test_each_fault_is_explained() -> None:
     (call,) = judge_calls([RawCall(3, "AA", "A", None)], WINDOW)
     assert call.reason == "the window has GA there"
+
+
+def test_an_indel_stays_where_another_call_interrupts_its_repeat() -> None:
+    window = "GCAAAAAAGTCC"
+    across = judge_calls([RawCall(5, "A", "C", 1.0), RawCall(8, "A", "AA", 1.0)], window)
+    assert [call[:3] for call in across] == [(5, "A", "C"), (8, "A", "AA")], "left-aligned it would stand before the substitution"
+    beside = judge_calls([RawCall(5, "A", "C", 1.0), RawCall(11, "C", "CC", 1.0)], window)
+    assert [call[:3] for call in beside] == [(5, "A", "C"), (10, "T", "TC")]

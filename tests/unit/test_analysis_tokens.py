@@ -6,16 +6,33 @@ from decimal import Decimal
 import pytest
 
 from helix_ray.analysis.prices import cost_usd, price_of, price_version, worst_case_usd
-from helix_ray.analysis.prompts import get_prompt
-from helix_ray.analysis.tokens import TOKENS_PER_BASE, TokenEstimator
+from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt
+from helix_ray.analysis.tokens import FORMAT_TOKENS_CEILING, TokenEstimator
 from helix_ray.errors import ConfigError
 from helix_ray.records import TokenUsage
 
+PER_BASE = {"raw": 0.518, "spaced": 1.0, "grouped10": 0.531, "indexed10": 0.789, "paired_indexed": 0.85, "assisted_aligned": 0.53}
 
-def test_the_estimate_grows_by_the_measured_tokens_per_base() -> None:
-    estimator = TokenEstimator(get_prompt("indexed10"))
-    assert estimator.raw(1300) - estimator.raw(300) == pytest.approx(1000 * TOKENS_PER_BASE)
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_the_estimate_grows_by_the_tokens_per_base_of_its_template(name: str) -> None:
+    estimator = TokenEstimator(get_prompt(name))
+    assert estimator.raw(1300) - estimator.raw(300) == pytest.approx(1000 * PER_BASE[name])
     assert estimator.estimate(300) >= estimator.raw(300)
+
+
+def test_ids_and_headings_count_for_each_read_and_the_instructions_once() -> None:
+    estimator = TokenEstimator(get_prompt("indexed10", reads_per_request=10))
+    one, two, ten = (estimator.raw(300 * reads, reads) for reads in (1, 2, 10))
+    assert ten - one == pytest.approx(9 * (two - one))
+    assert 300 * 0.789 < two - one < 300 * 0.789 + 25
+    assert ten < 10 * one / 1.5
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_examples_cost_by_the_base_too(name: str) -> None:
+    without, one = (TokenEstimator(get_prompt(name, examples=examples)).raw(0) for examples in (0, 1))
+    assert 48 * PER_BASE[name] < one - without < 48 * PER_BASE[name] + 50
 
 
 def test_the_estimate_learns_and_stays_above_nearly_every_prompt() -> None:
@@ -37,13 +54,15 @@ def test_nonsense_teaches_nothing() -> None:
     assert estimator.estimate(300) == before
 
 
-@pytest.mark.parametrize("bases", [1, 150, 1000, 2000])
-def test_the_ceiling_is_a_bound_even_if_every_character_were_a_token(bases: int) -> None:
-    template = get_prompt("indexed10")
+@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize(("bases", "reads"), [(1, 1), (150, 1), (150, 50), (2000, 2)])
+def test_the_ceiling_is_a_bound_even_if_every_byte_were_a_token(name: str, bases: int, reads: int) -> None:
+    template = get_prompt(name, examples=3, reads_per_request=50, work=True)
     estimator = TokenEstimator(template)
-    text = template.user_text("0" * 16, "A" * bases, "C" * bases)
-    assert estimator.ceiling(text) > len(template.system) + len(text)
-    assert estimator.ceiling(text) > estimator.raw(2 * bases)
+    text = template.user_text([Ask("0" * 16, "A" * bases, "C" * bases)] * reads)
+    assert estimator.ceiling(text) == len(template.system) + len(template.schema.text) + len(text) + FORMAT_TOKENS_CEILING
+    assert template.system.isascii()
+    assert estimator.ceiling(text) > estimator.raw(2 * bases * reads, reads)
     assert estimator.ceiling(text + "é") - estimator.ceiling(text) == 2
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
-from helix_ray.actors.held_reads import HeldReads
+from helix_ray.actors.analyst import Analyst
+from helix_ray.actors.held_reads import HeldReads, Job
+from helix_ray.actors.next_steps import Steps
 from helix_ray.actors.permit_client import PermitClient
+from helix_ray.actors.request_slots import RequestSlots
 from helix_ray.actors.result_outbox import MAX_BYTES, MAX_WRITES, ResultOutbox
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
@@ -225,3 +229,33 @@ def test_a_lost_read_is_not_returned() -> None:
     held.give_back(job)
     assert held.take_returns() == []
     assert held.held == 0
+
+
+class NeverAsked:
+    async def attempt(self, jobs: list[Job]) -> Steps:
+        raise AssertionError(jobs)
+
+
+async def test_a_request_that_is_cut_off_before_it_began_gives_its_reads_back() -> None:
+    jobs = HeldReads().accept(lease("l1", 1, 2, 3))
+    slots = RequestSlots(cast(Analyst, NeverAsked()), ManualClock(), 1, 2, lambda steps: None)
+    async with asyncio.TaskGroup() as group:
+        slots.open(group)
+        slots.add(jobs)
+        assert slots.running == 1
+        assert await slots.abandon() == jobs[:2]
+        assert slots.clear() == jobs[2:]
+        assert not slots.busy
+
+
+async def test_reads_that_come_again_come_first_and_repairs_alone() -> None:
+    jobs = HeldReads().accept(lease("l1", 1, 2, 3, 4, 5))
+    slots = RequestSlots(cast(Analyst, NeverAsked()), ManualClock(), 4, 2, lambda steps: None)
+    slots.add(jobs[3:])
+    jobs[1].alone = True
+    slots.again(jobs[:3])
+    async with asyncio.TaskGroup() as group:
+        slots.open(group)
+        asked = [[job.read.read_index for job in request] for request in slots._running.values()]
+        assert asked == [[2], [1, 3], [4, 5]]
+        await slots.abandon()

@@ -108,9 +108,9 @@ BAD_FILES = {
     "daily limit": ("throttle:\n  tokens_per_day: 5", "line 2: throttle.tokens_per_day: this limit is not enforced by this version yet"),
     "input tokens": ("throttle: {input_tokens_per_minute: 5}", "throttle.input_tokens_per_minute: this limit is not enforced"),
     "other tier": ("analyzer: {service_tier: flex}", "analyzer.service_tier: only 'on_demand' is built yet"),
-    "packing": ("analyzer: {reads_per_request: 4}", "analyzer.reads_per_request: only 1 read a request is built yet"),
-    "unknown prompt": ("analyzer: {prompt: best}", "analyzer.prompt: unknown template 'best'; built: indexed10"),
-    "faults": ("emulator: {faults: {http_503: 0.1}}", "emulator.faults: injected faults are not built yet"),
+    "unknown prompt": ("analyzer: {prompt: best}", "analyzer.prompt: input should be 'raw', 'spaced', 'grouped10', 'indexed10'"),
+    "unknown fault": ("emulator: {faults: {shuffle: 0.1}}", "emulator.faults.shuffle: unknown key; did you mean 'shuffle_ids'?"),
+    "fault without a rate": ("emulator: {faults: {prose: yes}}", "emulator.faults.prose: 'yes' would be read as a yes or no"),
     "cluster": ("ray: {address: auto}", "ray.address: running on an existing cluster is not built yet"),
     "stop at the daily limit": ("throttle: {on_daily_limit: stop}", "throttle.on_daily_limit: only 'park' is built yet"),
 }

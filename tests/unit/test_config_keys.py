@@ -26,8 +26,9 @@ OUT_OF_RANGE: dict[str, Any] = {
     "source.mutation.base_error_rate": 1.01, "source.mutation.quality_model": "fixed:0", "source.mutation.quality_weights": [],
     "source.mutation.low_complexity_fraction": 2, "source.mutation.n_rate": -1, "source.mutation.strand_flip_prob": 1.1,
     "queue.capacity": 501, "queue.low_watermark": -1, "queue.lease_timeout_s": 0.5,
-    "analyzer.backend": "openai", "analyzer.workers": 0, "analyzer.requests_in_flight": 1025, "analyzer.reads_per_request": 0,
-    "analyzer.model": "two words", "analyzer.prompt": "", "analyzer.reasoning_effort": "extreme",
+    "analyzer.backend": "openai", "analyzer.workers": 0, "analyzer.requests_in_flight": 1025, "analyzer.reads_per_request": 51,
+    "analyzer.model": "two words", "analyzer.prompt": "best", "analyzer.examples": 4, "analyzer.work": None,
+    "analyzer.reasoning_effort": "extreme",
     "analyzer.max_completion_tokens": 15, "analyzer.service_tier": "best", "analyzer.base_url": "ftp://host",
     "analyzer.request_timeout_s": 0,
     "throttle.requests_per_minute": 0, "throttle.requests_per_day": 0, "throttle.tokens_per_minute": -5,
@@ -39,10 +40,12 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.tier": "gold", "emulator.requests_per_minute": 0, "emulator.requests_per_day": 0, "emulator.tokens_per_minute": 0,
     "emulator.tokens_per_day": 0, "emulator.seed": 2**63, "emulator.latency_scale": 101, "emulator.refund": None,
     "emulator.error_rates.drop": 1.5, "emulator.error_rates.shift": -0.1, "emulator.error_rates.hallucinate": 2,
-    "emulator.faults": None,
+    "emulator.faults.prose": 1.5, "emulator.faults.fenced": -0.1, "emulator.faults.cut_json": 2, "emulator.faults.lower_case": 1.01,
+    "emulator.faults.pos_text": -1, "emulator.faults.refusal": 7, "emulator.faults.empty": 1.2, "emulator.faults.shuffle_ids": -0.5,
+    "emulator.faults.drop_id": 3, "emulator.faults.repeat_id": 1.1, "emulator.faults.invent_id": -2, "emulator.faults.wrong_id": 100,
     "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
-FREE_FORM = {"source.mutation.type_weights", "emulator.faults"}  # mappings: they have no key of their own beside them
+FREE_FORM = {"source.mutation.type_weights"}  # mappings: they have no key of their own beside them
 
 
 def leaves(model: type[Any], path: str = "") -> list[str]:
@@ -90,3 +93,9 @@ def test_out_of_range(key: str, tmp_path: Path) -> None:
     assert problem.startswith(f"line {key.count('.') + 2}: {key}: ")
     assert "should" in problem
     assert "found" in problem
+
+
+@pytest.mark.parametrize(("key", "value"), [("prompt", "raw"), ("examples", 2), ("work", True), ("reads_per_request", 10)])
+def test_what_is_asked_belongs_to_the_results(key: str, value: Any) -> None:
+    before, after = (Config.model_validate({"analyzer": changed}).results_identity() for changed in ({}, {key: value}))
+    assert {name for name in before if before[name] != after[name]} == {f"analyzer.{key}"}

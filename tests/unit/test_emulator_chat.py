@@ -216,13 +216,13 @@ def test_ledger_and_bill():
     usage = json.loads(ask(service, retries=2).body)["usage"]
     ask(service)
     ask(service, model="nobody/knows", retries=None)
-    page: Any = service.ledger.page(0, 10)
+    page: Any = service.ledger.entries.page(0, 10)
     assert (page["total"], page["next_offset"]) == (3, 3)
     first, second, third = page["entries"]
     billed = usage["prompt_tokens"] * Decimal("0.000000075") + usage["completion_tokens"] * Decimal("0.0000003")
     assert Decimal(first["billed_usd"]) == billed
     assert "E" not in first["billed_usd"]
-    assert (first["status"], first["retry_count"], first["read_id"], first["client_saw_it"]) == (200, 2, "r9", True)
+    assert (first["status"], first["retry_count"], first["read_ids"], first["client_saw_it"]) == (200, 2, ["r9"], True)
     assert (first["true_calls"], first["dropped"], first["shifted"], first["hallucinated"]) == (1, 1, 0, 0)
     assert first["charged"] == usage["total_tokens"] < first["requested"]
     assert (third["status"], third["charged"], third["billed_usd"], third["retry_count"]) == (404, 0, "0", None)
@@ -232,8 +232,8 @@ def test_ledger_and_bill():
     assert (summary["repeated_reads"], summary["sdk_retries"], summary["max_concurrent"]) == (1, 1, 1)
     assert summary["answers"] == {"reads": 2, "true_calls": 2, "dropped": 2, "shifted": 0, "hallucinated": 0}
     assert summary["invariants_broken"] == []
-    assert service.ledger.page(2, 10)["entries"] == [third]
-    assert service.ledger.page(99, 10)["entries"] == []
+    assert service.ledger.entries.page(2, 10)["entries"] == [third]
+    assert service.ledger.entries.page(99, 10)["entries"] == []
     assert second["id"] != first["id"]
 
 
@@ -242,7 +242,7 @@ def test_a_client_that_left_is_billed_and_noted():
     admitted = service.begin("Bearer x", 0, json.dumps(payload()).encode())
     assert isinstance(admitted, Admitted)
     service.finish(admitted, True)
-    entry: Any = service.ledger.page(0, 1)["entries"][0]
+    entry: Any = service.ledger.entries.page(0, 1)["entries"][0]
     assert (entry["status"], entry["client_saw_it"]) == (499, False)
     assert Decimal(entry["billed_usd"]) > 0
     assert service.summary()["client_did_not_see"] == 1
@@ -263,11 +263,11 @@ def test_reasoning_can_be_hidden():
 
 
 def test_offsets_and_totals_survive_forgotten_entries(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("helix_ray.emulator.ledger.MAX_ENTRIES", 20)
+    monkeypatch.setattr("helix_ray.emulator.journal.MAX_ENTRIES", 20)
     service = chat(tier="unlimited")
     for _ in range(25):
         ask(service)
-    page: Any = service.ledger.page(0, 100)
+    page: Any = service.ledger.entries.page(0, 100)
     assert page["total"] == page["next_offset"] == 25
     assert page["offset"] == page["forgotten"] == 25 - len(page["entries"])
     assert len(page["entries"]) <= 20

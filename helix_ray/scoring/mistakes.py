@@ -1,0 +1,26 @@
+"""Error rates of a model, as its answers show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helix_ray.scoring.scores import Scores
+from helix_ray.scoring.summary import rate, total
+
+
+def mistake_rates(scores: Scores) -> dict[str, dict[str, Any]]:
+    """Each with its 95 % Jeffreys interval; reads without an answer are left out, since they say nothing of how the model reads.
+
+    ``missed``: truths where nothing was called within 5 bases. ``misplaced``: truths that were called 1 to 5 bases off, whatever
+    the alleles. ``misnamed``: truths whose place was called with other alleles. ``invented``: reads with a call that no truth and no
+    sequencing error is near to.
+    """
+    counts = total(scores.model.by("type"))
+    truths = counts.tp + counts.fn - counts.fn_failed
+    missed = counts.fn - counts.fn_failed - counts.fn_near - counts.fn_allele
+    return {
+        "missed": rate(missed, truths),
+        "misplaced": rate(counts.fn_near, truths),
+        "misnamed": rate(counts.fn_allele, truths),
+        "invented": rate(scores.reads["invented"], scores.reads["answered"]),
+    }

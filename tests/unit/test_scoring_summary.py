@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+
+from helix_ray.scoring.bootstrap import Profile, f1_interval
+from helix_ray.scoring.confidence import Outcome, average_precision, calibration, curve
+from helix_ray.scoring.intervals import jeffreys
+from helix_ray.scoring.paired import matthews, mcnemar
+from helix_ray.scoring.summary import ALL, measures, rate, summarise
+from helix_ray.scoring.tally import Counts
+
+
+def test_the_example_of_happy() -> None:
+    """hap.py's documentation: 8,100 truths found, 1,024 missed."""
+    found = measures(Counts(tp=8100, fn=1024, query_tp=8100, fp=1024))
+    assert found["recall"] == pytest.approx(0.887769, abs=5e-7)
+    assert found["f1"] == pytest.approx(0.887769, abs=5e-7)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100, 9124, 1_000_000])
+def test_jeffreys_intervals_are_scipys(n: int) -> None:
+    for k in {0, 1, n // 3, n // 2, n - 1, n}:
+        low, high = jeffreys(k, n)
+        assert low == pytest.approx(0.0 if k == 0 else stats.beta.ppf(0.025, k + 0.5, n - k + 0.5), rel=1e-9, abs=1e-14)
+        assert high == pytest.approx(1.0 if k == n else stats.beta.ppf(0.975, k + 0.5, n - k + 0.5), rel=1e-9, abs=1e-14)
+
+
+def test_either_side_is_counted_by_itself() -> None:
+    found = measures(Counts(tp=8, fn=2, query_tp=12, fp=4, fp_invalid=3))
+    assert (found["precision"], found["recall"]) == (0.75, 0.8)
+    assert found["f1"] == pytest.approx(2 * 0.75 * 0.8 / 1.55)
+    assert found["ci"]["precision"] == list(jeffreys(12, 16))
+    assert found["ci"]["f1"] is None
+    assert found["fp_invalid"] == 3
+
+
+def test_without_an_answer_is_missed_in_the_headline_and_left_out_beside_it() -> None:
+    found = measures(Counts(tp=6, fn=4, fn_failed=2, query_tp=6, fp=0))
+    assert found["recall"] == 0.6
+    assert found["excluding_failed"]["recall"] == 0.75
+    assert found["excluding_failed"]["ci"]["recall"] == list(jeffreys(6, 8))
+
+
+def test_what_has_no_denominator_is_none() -> None:
+    empty = measures(Counts())
+    assert (empty["precision"], empty["recall"], empty["f1"], empty["ci"]["recall"]) == (None, None, None, None)
+    assert measures(Counts(fn=3))["f1"] == 0.0
+    assert measures(Counts(fp=3))["f1"] == 0.0
+    assert rate(0, 0) == {"count": 0, "of": 0, "rate": None, "ci": None}
+    assert rate(1, 4)["rate"] == 0.25
+
+
+def test_a_summary_ends_with_the_sum() -> None:
+    table = summarise({"SNV": Counts(tp=1, query_tp=2), "DEL": Counts(fn=1, fp=1)}, {ALL: (0.1, 0.9)})
+    assert list(table) == ["DEL", "SNV", ALL]
+    assert (table[ALL]["tp"], table[ALL]["fn"], table[ALL]["query_tp"], table[ALL]["fp"]) == (1, 1, 2, 1)
+    assert table[ALL]["ci"]["f1"] == [0.1, 0.9]
+    assert table["SNV"]["ci"]["f1"] is None
+
+
+def test_the_bootstrap_holds_the_estimate_and_narrows_with_more_reads() -> None:
+    profiles = {Profile(1, 0, 1, 0): 60, Profile(0, 1, 0, 0): 20, Profile(1, 1, 1, 1): 10}
+    low, high = f1_interval(profiles, 100) or (0.0, 0.0)
+    assert low < 70 * 2 / (2 * 70 + 10 + 30) < high
+    tight = f1_interval({profile: 100 * count for profile, count in profiles.items()}, 10_000)
+    assert tight is not None
+    assert (high - low) / (tight[1] - tight[0]) == pytest.approx(10, rel=0.15)
+    assert f1_interval(profiles, 100) == (low, high), "the same counts give the same interval"
+    assert f1_interval({}, 100) is None
+    with pytest.raises(ValueError, match="90 profiles of 10 reads"):
+        f1_interval(profiles, 10)
+
+
+def test_reads_that_fail_together_widen_the_interval() -> None:
+    apart = f1_interval({Profile(1, 0, 1, 0): 300, Profile(0, 1, 0, 0): 300}, 600)
+    together = f1_interval({Profile(3, 0, 3, 0): 100, Profile(0, 3, 0, 0): 100}, 200)
+    assert apart is not None
+    assert together is not None
+    assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 0), (1, 0), (3, 9), (10, 10), (0, 30), (400, 460), (60_000, 61_000)])
+def test_mcnemar_is_the_exact_binomial_test(one: int, other: int) -> None:
+    expected = stats.binomtest(one, one + other).pvalue if one + other else 1.0
+    assert mcnemar(one, other) == pytest.approx(expected, rel=1e-6)
+    assert mcnemar(other, one) == mcnemar(one, other)
+
+
+def test_matthews() -> None:
+    assert matthews(5, 0, 0, 5) == 1.0
+    assert matthews(0, 5, 5, 0) == -1.0
+    assert matthews(90, 4, 3, 10) == pytest.approx(0.7039987, abs=5e-7)
+    assert matthews(5, 0, 0, 0) is None
+
+
+def test_precision_and_recall_along_the_confidence() -> None:
+    calls = {0.9: Outcome(2, 0), 0.5: Outcome(1, 1), None: Outcome(0, 3)}
+    known = {sure: outcome for sure, outcome in calls.items() if sure is not None}
+    points = curve(known, 4)
+    assert [(point["confidence"], point["precision"], point["recall"]) for point in points] == [(0.9, 1.0, 0.5), (0.5, 0.75, 0.75)]
+    assert average_precision(known, 4) == pytest.approx(0.5 + 0.75 * 0.25)
+    assert average_precision(known, 0) is None
+
+
+def test_calibration() -> None:
+    table = calibration({0.95: Outcome(9, 1), 0.91: Outcome(1, 9), 1.0: Outcome(0, 0)})
+    assert table is not None
+    (only,) = table["bins"]
+    assert only == {"from": 0.9, "to": 1.0, "calls": 20, "confidence": pytest.approx(0.93), "right": 0.5}
+    assert table["ece"] == pytest.approx(0.43)
+    assert calibration({}) is None
