@@ -20,7 +20,8 @@ from helix_ray.actors.read_results import marks
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.config import Config, EmulatorErrorRates
-from helix_ray.emulator.completion import answer_json
+from helix_ray.emulator.answers import Item, write_answer
+from helix_ray.emulator.checks import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.mistakes import mistake_rates
@@ -31,6 +32,7 @@ from helix_ray.sources.synthetic import SyntheticSource
 READS = 400
 RATES = {"missed": 0.10, "misplaced": 0.05, "invented": 0.05}
 LEAST, MOST = 0.93, 0.97
+ONE_READ = AnswerForm(packed=False, work=False)
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ def recovered(seed: int) -> Scores:
 
 
 def answered(read: Read, model: ScriptedModel) -> ReadResult:
-    answer = reread_answer(answer_json("id", model.answer(read.ref_seq, read.seq)))
+    answer = reread_answer(write_answer([Item("id", model.answer(read.ref_seq, read.seq).calls, 0)], ONE_READ))
     assert isinstance(answer, ReadAnswer)
     calls = judge_calls(answer.calls, read.ref_seq)
     score = score_read(read, calls, None)

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import JsonObject, RunStatus
 from helix_ray.results.report import Admission, Session, Stored, build_report
+from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.summary import summarise
-from helix_ray.storage.ledger import Agreement, RunCounts, TypeTally
+from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
 from helix_ray.throttle.messages import ThrottleStats
@@ -44,8 +44,7 @@ class Books:
     """What the database says of the whole run."""
 
     counts: RunCounts
-    accuracy: Mapping[str, TypeTally]
-    ceiling: Mapping[str, TypeTally]
+    scores: RunScores
     agreement: Agreement
 
 
@@ -73,9 +72,7 @@ def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | Data
 
     async def read(ledger: PostgresLedger) -> Books:
         run_id = plan.run_id
-        return Books(
-            await ledger.counts(run_id), await ledger.accuracy(run_id), await ledger.ceiling(run_id), await ledger.agreement(run_id)
-        )
+        return Books(await ledger.counts(run_id), await ledger.scores(run_id), await ledger.agreement(run_id))
 
     try:
         return with_ledger(plan.database_url, read, timeout_s)
@@ -125,8 +122,8 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         conflicts_suppressed=0 if end.sink is None else end.sink.suppressed,
         utilisation=utilisation,
         bottleneck=end.bottleneck,
-        accuracy=summarise(books.accuracy) if synthetic and books else None,
-        ceiling=summarise(books.ceiling) if synthetic and books else None,
+        accuracy=summarise(books.scores.model.by("type")) if synthetic and books else None,
+        ceiling=summarise(books.scores.ceiling.by("type")) if synthetic and books else None,
         agreement=books.agreement._asdict() if books and not synthetic else None,
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
     )

@@ -48,8 +48,8 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
             spans.append(span)
             judged.append(JudgedCall(*key, confidence, "ok", kind))
     if len(as_called) > 1 and not _spell_the_same(ref_seq, as_called, judged):
-        for index, variant in as_called.items():
-            judged[index] = JudgedCall(*variant, *judged[index][3:])
+        for index, (pos, ref, alt) in as_called.items():
+            judged[index] = judged[index]._replace(pos=pos, ref=ref, alt=alt)
     return judged
 
 

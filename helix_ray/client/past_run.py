@@ -6,16 +6,16 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from helix_ray.home import RunFile
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals, TypeAccuracy
 from helix_ray.records import RunStatus
+from helix_ray.scoring.tally import Tally
 from helix_ray.secrets import DATABASE_URL, load_secrets
 from helix_ray.storage.embedded import embedded_url
-from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun, TypeTally
+from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
 DEADLINE_S = 10.0
@@ -53,7 +53,7 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
     if stored is None:
         return None
     counts = await ledger.counts(run_id)
-    accuracy, ceiling = await ledger.accuracy(run_id), await ledger.ceiling(run_id)
+    scores = await ledger.scores(run_id)
     reads = await ledger.recent_reads(run_id, RECENT)
     alerts = await ledger.recent_alerts(run_id, RECENT)
     run = _run_info(stored)
@@ -78,15 +78,15 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
         ),
         money=Money(spent_usd=float(counts.cost_usd), max_cost_usd=run.max_cost_usd),
         latency=Latency(*(counts.latency_ms.get(name) for name in ("p50", "p95", "p99"))),
-        accuracy=_by_type(accuracy),
-        ceiling=_by_type(ceiling),
+        accuracy=_by_type(scores.model),
+        ceiling=_by_type(scores.ceiling),
         recent_reads=tuple(_recent(row) for row in reads),
         recent_alerts=tuple(_recent(row) for row in alerts),
     )
 
 
-def _by_type(tallies: Mapping[str, TypeTally]) -> tuple[TypeAccuracy, ...]:
-    return tuple(TypeAccuracy(kind, *tally) for kind, tally in sorted(tallies.items()))
+def _by_type(tally: Tally) -> tuple[TypeAccuracy, ...]:
+    return tuple(TypeAccuracy(kind, counts.tp, counts.fp, counts.fn) for kind, counts in tally.by("type").items())
 
 
 def _run_info(stored: StoredRun) -> RunInfo:

@@ -23,7 +23,7 @@ _RUN = re.compile(
     r"|(?P<interleaved>\bre(?:f|ad) \d+:[ACGTN]{1,10}(?:\nre(?:f|ad) \d+:[ACGTN]{1,10})*(?![ACGTN]))"
     r"|(?P<spaced>\b[ACGTN](?: [ACGTN]){11,}\b)"
     r"|(?P<grouped>\b[ACGTN]{10}(?: [ACGTN]{10})*(?: [ACGTN]{1,10})\b)"
-    r"|(?P<bare>(?<!-)[ACGTN]{12,}(?!-))"
+    r"|(?P<bare>(?<![ACGTN-])[ACGTN]{12,}(?![ACGTN-]))"
     r"|(?P<aligned>[ACGTN-]{12,})"
 )
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus
+from helix_ray.scoring.scores import RunScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class RunCounts:
     rows: int
     by_disposition: Mapping[str, int]
     duplicates: int  # rows beyond the first of a read_index; the key allows none
-    reads_repaid: int  # reads that occur in more than one answered request
+    reads_repaid: int  # reads that occur in more than one answered request of kind 'analysis'; repairs are asked for on purpose
     possibly_billed: int  # requests whose outcome nobody knows
     requests: int  # that left this machine, or may have
     calls_by_state: Mapping[str, int]
@@ -91,14 +92,6 @@ class RunCounts:
     latency_ms: Mapping[str, float | None]  # p50, p95, p99 of the answering requests, as stored reads saw them
     truth_reads: int  # rows whose true variants are known
     identifiable_reads: int  # of these, rows whose truth can be told from window and read
-
-
-class TypeTally(NamedTuple):
-    """Alleles of one variant type: found, invented, missed."""
-
-    tp: int
-    fp: int
-    fn: int
 
 
 class Agreement(NamedTuple):
@@ -204,11 +197,11 @@ class Ledger(Protocol):
     async def spent_usd(self, run_id: str) -> Decimal:
         """At most what the run's requests were billed so far, over all resumes: those of unknown end at their worst case."""
 
-    async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
-        """By variant type, over every read whose truth is known, dead letters included."""
+    async def scores(self, run_id: str) -> RunScores:
+        """What `RunScores.add` over every result of the run adds up to, dead letters included.
 
-    async def ceiling(self, run_id: str) -> dict[str, TypeTally]:
-        """As accuracy, of the baseline's calls, over every read with known truth for which the aligner was asked."""
+        Reads from before schema version 3 count by their matches, with the level ``unknown`` where a row does not say.
+        """
 
     async def agreement(self, run_id: str) -> Agreement: ...
 
@@ -217,6 +210,13 @@ class Ledger(Protocol):
 
         What is not the source's own any more (a row that was `corrupted` or `unstorable`) comes as a dead letter that says
         why, without truth and errors.
+        """
+
+    async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
+        """As `read_reads`, but everything that is stored of a read, as it is stored: its answer, truth and variants.
+
+        Variants come by side (truth, call, baseline), and within a side in their order. A dead letter in place of a row that was
+        `corrupted` or `unstorable` has the truth that counts as missed; what could not be stored of it is escaped or left out.
         """
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:

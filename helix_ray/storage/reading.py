@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.records import Read, RunStatus, Variant
-from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun, TypeTally
+from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun
 from helix_ray.storage.rows import read_from_row, variant_from_row
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements
@@ -87,18 +87,6 @@ async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, Co
         )
         for row in rows
     ]
-
-
-async def accuracy(session: Session, run_id: str) -> dict[str, TypeTally]:
-    return _tallies(await _ask(session, "accuracy", {"run_id": run_id}))
-
-
-async def ceiling(session: Session, run_id: str) -> dict[str, TypeTally]:
-    return _tallies(await _ask(session, "ceiling", {"run_id": run_id}))
-
-
-def _tallies(rows: Rows) -> dict[str, TypeTally]:
-    return {str(row["type"]): TypeTally(int(row["tp"]), int(row["fp"]), int(row["fn"])) for row in rows}
 
 
 async def agreement(session: Session, run_id: str) -> Agreement:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
 from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus
-from helix_ray.scoring.summary import TypeCounts
+from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.escaping import as_unstorable, result_problem
 from helix_ray.storage.ledger import (
     Agreement,
@@ -23,10 +23,9 @@ from helix_ray.storage.ledger import (
     RunCounts,
     RunRow,
     StoredRun,
-    TypeTally,
     WriteOutcome,
 )
-from helix_ray.storage.rows import NOT_THE_SOURCES, baseline_calls
+from helix_ray.storage.rows import NOT_THE_SOURCES
 
 _FORWARD = (CallState.INTENDED, CallState.SENT, CallState.POSSIBLY_BILLED, CallState.FAILED, CallState.ANSWERED)
 
@@ -146,7 +145,12 @@ class MemoryLedger:
     async def counts(self, run_id: str) -> RunCounts:
         run = self._run(run_id)
         by_state = Counter(call.state.value for call in run.calls.values())
-        answered = Counter(index for call in run.calls.values() if call.state is CallState.ANSWERED for index in set(call.read_indices))
+        answered = Counter(
+            index
+            for call in run.calls.values()
+            if call.state is CallState.ANSWERED and call.kind == "analysis"
+            for index in set(call.read_indices)
+        )
         stored = (result for result in run.reads.values() if result.disposition is Disposition.STORED)
         return RunCounts(
             rows=len(run.reads),
@@ -169,18 +173,11 @@ class MemoryLedger:
     async def spent_usd(self, run_id: str) -> Decimal:
         return _spent(self._run(run_id))
 
-    async def accuracy(self, run_id: str) -> dict[str, TypeTally]:
-        counts = TypeCounts()
+    async def scores(self, run_id: str) -> RunScores:
+        scores = RunScores()
         for result in self._run(run_id).reads.values():
-            counts.add(result.variants)
-        return {kind: TypeTally(*row) for kind, row in sorted(counts.as_dict().items())}
-
-    async def ceiling(self, run_id: str) -> dict[str, TypeTally]:
-        counts = TypeCounts()
-        for result in self._run(run_id).reads.values():
-            if result.read.truth is not None and baseline_calls(result) is not None:
-                counts.add_baseline(result.variants)
-        return {kind: TypeTally(*row) for kind, row in sorted(counts.as_dict().items())}
+            scores.add(result)
+        return scores
 
     async def agreement(self, run_id: str) -> Agreement:
         reads = equal = both = only_call = only_baseline = 0
@@ -201,6 +198,10 @@ class MemoryLedger:
     async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
         chosen = sorted(index for index in self._run(run_id).reads if index > after_index)[:limit]
         return [_as_made(self._run(run_id).reads[index]) for index in chosen]
+
+    async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
+        reads = self._run(run_id).reads
+        return [reads[index] for index in sorted(index for index in reads if index > after_index)[:limit]]
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         own = [(event, outcome) for owner, event, outcome in self._controls.values() if owner == run_id]
