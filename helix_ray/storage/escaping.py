@@ -60,7 +60,7 @@ def _texts(result: ReadResult) -> list[tuple[Any, tuple[str, ...]]]:
     return [
         (result.read, ("read_id", "contig", "strand", "ref_seq", "seq", "qual", "reason")),
         (result, ("raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier")),
-        (result, ("error_kind", "error")),
+        (result, ("outcome", "error_kind", "error")),
         *((variant, ("ref", "alt", "reason")) for variant in result.variants),
         *((variant, ("ref", "alt", "spdi")) for variant in (*(result.read.truth or ()), *(result.read.errors or ()))),
     ]
@@ -96,7 +96,9 @@ def buried(result: ReadResult, error_kind: str, reason: str, kept_chars: int = K
         read=sound,
         disposition=Disposition.DEAD_LETTER,
         variants=[
-            variant._replace(match="FN", reason=None) for variant in result.variants if variant.side == "truth" and _is_sound(variant)
+            variant._replace(match="FN", reason=None, detail="failed", off_by=None, baseline=None)
+            for variant in result.variants
+            if variant.side == "truth" and _is_sound(variant)
         ],
         mutation_detected=None,
         raw_answer=kept(result.raw_answer),
@@ -108,6 +110,12 @@ def buried(result: ReadResult, error_kind: str, reason: str, kept_chars: int = K
         service_tier=kept(result.service_tier),
         latency_ms=_finite(result.latency_ms),
         queue_ms=_finite(result.queue_ms),
+        outcome=kept(result.outcome),
+        leniency=(),
+        exact=None,
+        baseline_exact=None,
+        residual_edits=None,
+        capped=False,
         error_kind=error_kind,
         error=storable(reason, 1000),
     )

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
-from helix_ray.storage import batches, failures, migrating, preflight, reading, writing
+from helix_ray.storage import batches, failures, migrating, preflight, reading, scores, writing
 from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.failures import Failure
 from helix_ray.storage.ledger import (
@@ -295,12 +295,7 @@ class PostgresLedger:
         return await reading.spent_usd(self._session, run_id)
 
     async def scores(self, run_id: str) -> RunScores:
-        scores, after = RunScores(), -1
-        while page := await self.read_results(run_id, after, 1000):
-            for result in page:
-                scores.add(result)
-            after = page[-1].read.read_index
-        return scores
+        return await scores.scores(self._session, run_id)
 
     async def agreement(self, run_id: str) -> Agreement:
         return await reading.agreement(self._session, run_id)
@@ -309,7 +304,7 @@ class PostgresLedger:
         return await reading.read_reads(self._session, run_id, after_index, limit)
 
     async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
-        raise NotImplementedError
+        return await reading.read_results(self._session, run_id, after_index, limit)
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
         return await reading.controls(self._session, run_id)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.records import Read, RunStatus, Variant
+from helix_ray.records import Read, ReadResult, RunStatus
 from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun
-from helix_ray.storage.rows import read_from_row, variant_from_row
+from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row, variant_from_row
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements
 
@@ -100,19 +101,31 @@ async def recent(session: Session, run_id: str, limit: int, *, alerts_only: bool
 
 
 async def read_reads(session: Session, run_id: str, after_index: int, limit: int) -> list[Read]:
+    page, variants = await _page(session, "read_reads", run_id, after_index, limit, ("truth", "error"))
+    return [read_from_row(row, *(map(variant_from_row, variants[row["read_index"], side]) for side in ("truth", "error"))) for row in page]
+
+
+async def read_results(session: Session, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
+    sides = (*SCORED_SIDES, "error")
+    page, variants = await _page(session, "read_results", run_id, after_index, limit, sides)
+    return [result_from_row(row, {side: variants[row["read_index"], side] for side in sides}) for row in page]
+
+
+async def _page(
+    session: Session, name: str, run_id: str, after_index: int, limit: int, sides: Sequence[str]
+) -> tuple[Rows, dict[tuple[int, str], Rows]]:
+    """Rows of ``reads``, and those of ``variant_calls`` by read and side."""
     sql = statements("reading")
 
     async def work(transaction: Transaction) -> tuple[Rows, Rows]:
-        page = await transaction.rows(sql["read_reads"], {"run_id": run_id, "after_index": after_index, "limit": limit})
+        page = await transaction.rows(sql[name], {"run_id": run_id, "after_index": after_index, "limit": limit})
         if not page:
             return [], []
-        span = {"run_id": run_id, "first": page[0]["read_index"], "last": page[-1]["read_index"]}
+        span = {"run_id": run_id, "sides": list(sides), "first": page[0]["read_index"], "last": page[-1]["read_index"]}
         return page, await transaction.rows(sql["variants_of_reads"], span)
 
     page, found = await session.run(work)
-    variants: dict[tuple[int, str], list[Variant]] = {}
+    variants: dict[tuple[int, str], Rows] = defaultdict(list)
     for row in found:
-        variants.setdefault((row["read_index"], row["side"]), []).append(variant_from_row(row))
-    return [
-        read_from_row(row, variants.get((row["read_index"], "truth"), ()), variants.get((row["read_index"], "error"), ())) for row in page
-    ]
+        variants[row["read_index"], row["side"]].append(row)
+    return page, variants

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from helix_ray.records import ApiCall, Disposition, Read, ReadResult, Variant
+from helix_ray.records import ApiCall, Disposition, Read, ReadResult, ScoredVariant, Variant
+from helix_ray.scoring.strata import subtype
+from helix_ray.scoring.variants import trim
 from helix_ray.storage.escaping import UNSTORABLE, storable, storable_or_none
 from helix_ray.storage.integrity import CORRUPTED
 
 Row = tuple[Any, ...]
+
+SCORED_SIDES = ("truth", "call", "baseline")
+"""Sides of `ReadResult.variants`, in their order."""
 
 _UNKNOWN = (None, None, None)  # length, spdi, titv
 
@@ -58,6 +64,15 @@ def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
         read.errors is not None,
         read.checksum,
         baseline_calls(result),
+        result.outcome,
+        list(result.leniency),
+        result.repairs,
+        result.exact,
+        result.baseline_exact,
+        result.residual_edits,
+        result.capped,
+        None if read.truth is None else len(read.truth),
+        None if read.truth is None else sum(max(map(len, trim(*variant[:3])[1:])) for variant in read.truth),
     )
 
 
@@ -92,9 +107,14 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
             variant.match,
             variant.reason,
             *details,
+            subtype(variant.type, variant.ref, variant.alt),
+            variant.detail,
+            variant.off_by,
+            variant.baseline,
         )
     for ordinal, error in enumerate(result.read.errors or ()):
-        yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:])
+        named = subtype(error.type, error.ref, error.alt)
+        yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:], named, None, None, None)
 
 
 def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
@@ -122,7 +142,7 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
     )
 
 
-def read_from_row(row: Mapping[str, Any], truth: Sequence[Variant], errors: Sequence[Variant]) -> Read:
+def read_from_row(row: Mapping[str, Any], truth: Iterable[Variant], errors: Iterable[Variant]) -> Read:
     """As `Ledger.read_reads` promises. A place that is not known comes as sources spell it: no contig, 0, "+"."""
     ending, sound = Disposition(row["disposition"]), row["error_kind"] not in NOT_THE_SOURCES
     preset = ending not in (Disposition.STORED, Disposition.DEAD_LETTER)
@@ -144,6 +164,26 @@ def read_from_row(row: Mapping[str, Any], truth: Sequence[Variant], errors: Sequ
         errors=tuple(errors) if row["errors_known"] and sound else None,
         checksum=None if row["checksum"] is None else int(row["checksum"]),
     )
+
+
+def result_from_row(row: Mapping[str, Any], variants: Mapping[str, Sequence[Mapping[str, Any]]]) -> ReadResult:
+    """As `Ledger.read_results` promises; ``variants``: the read's rows of ``variant_calls`` by side."""
+    ending = Disposition(row["disposition"])
+    read: dict[str, Any] = {
+        **{name: row.get(name) for name in Read._fields},
+        "truth": tuple(map(variant_from_row, variants["truth"])) if row["truth_known"] else None,
+        "errors": tuple(map(variant_from_row, variants["error"])) if row["errors_known"] else None,
+        "disposition": None if ending in (Disposition.STORED, Disposition.DEAD_LETTER) else ending,
+        "checksum": None if row["checksum"] is None else int(row["checksum"]),
+    }
+    result: dict[str, Any] = {
+        **{field.name: row.get(field.name) for field in fields(ReadResult)},
+        "read": Read(**read),
+        "disposition": ending,
+        "variants": [ScoredVariant(*(found[name] for name in ScoredVariant._fields)) for side in SCORED_SIDES for found in variants[side]],
+        "leniency": tuple(row["leniency"]),
+    }
+    return ReadResult(**result)
 
 
 def variant_from_row(row: Mapping[str, Any]) -> Variant:

@@ -38,7 +38,7 @@ select count(*) as reads_repaid
 from (
     select read_index
     from helix.api_calls as call cross join lateral (select distinct unnest(call.read_indices)) as named (read_index)
-    where call.run_id = %(run_id)s and call.state = 'answered'
+    where call.run_id = %(run_id)s and call.state = 'answered' and call.kind = 'analysis'
     group by read_index
     having count(*) > 1
 ) as repaid
@@ -60,12 +60,6 @@ from helix.api_calls where run_id = %(run_id)s
 select request_id, action, actor, reason, value_from, value_to, accepted, message, asked_at, acknowledged_at, in_effect_at
 from helix.control_events where run_id = %(run_id)s
 order by asked_at, request_id
-
--- name: accuracy
-select type, tp, fp, fn from helix.accuracy_by_type where run_id = %(run_id)s order by type
-
--- name: ceiling
-select type, tp, fp, fn from helix.ceiling_by_type where run_id = %(run_id)s order by type
 
 -- name: agreement
 with compared as (
@@ -115,8 +109,22 @@ where read.run_id = %(run_id)s and read.read_index > %(after_index)s
 order by read.read_index
 limit %(limit)s
 
+-- name: read_results
+select read.read_index, read.read_id, coalesce(read.contig, '') as contig, coalesce(read.ref_start, 0) as ref_start,
+       coalesce(read.strand, '+') as strand, read.ref_seq, read.seq, read.qual, read.truth_known, read.identifiable, read.strata,
+       read.disposition, read.reason, coalesce(read.source, run.config #>> '{source,kind}') as source, read.errors_known,
+       read.checksum, read.mutation_detected, read.raw_answer, read.model, read.prompt, read.prompt_hash, read.schema_hash,
+       read.system_fingerprint, read.service_tier, read.call_id::text as call_id, read.cost_share_usd as cost_usd, read.latency_ms,
+       read.queue_ms, read.attempts, coalesce(read.repairs, 0) as repairs, read.outcome, coalesce(read.leniency, '{}') as leniency,
+       read.exact, read.baseline_exact, read.residual_edits, coalesce(read.capped, false) as capped, read.error_kind, read.error,
+       read.finished_at
+from helix.reads as read join helix.runs as run using (run_id)
+where read.run_id = %(run_id)s and read.read_index > %(after_index)s
+order by read.read_index
+limit %(limit)s
+
 -- name: variants_of_reads
-select read_index, side, pos, ref, alt, type, event, length, spdi, titv
+select read_index, side, pos, ref, alt, type, event, length, spdi, titv, confidence, outcome, match, reason, detail, off_by, baseline
 from helix.variant_calls
-where run_id = %(run_id)s and side in ('truth', 'error') and read_index between %(first)s and %(last)s
+where run_id = %(run_id)s and side = any(%(sides)s) and read_index between %(first)s and %(last)s
 order by read_index, side, ordinal

@@ -52,7 +52,8 @@ create temporary table if not exists incoming_calls (like helix.api_calls) on co
 copy pg_temp.incoming_reads (
     run_id, read_index, disposition, read_id, contig, ref_start, strand, ref_seq, seq, qual, truth_known, identifiable, strata, reason,
     mutation_detected, raw_answer, model, prompt, prompt_hash, schema_hash, system_fingerprint, service_tier, call_id, cost_share_usd,
-    latency_ms, queue_ms, attempts, error_kind, error, finished_at, source, errors_known, checksum, baseline_calls
+    latency_ms, queue_ms, attempts, error_kind, error, finished_at, source, errors_known, checksum, baseline_calls,
+    outcome, leniency, repairs, exact, baseline_exact, residual_edits, capped, truth_variants, truth_edits
 ) from stdin
 
 -- name: insert_reads
@@ -62,7 +63,8 @@ returning read_index, disposition
 
 -- name: copy_variants
 copy helix.variant_calls (
-    run_id, read_index, side, ordinal, pos, ref, alt, type, event, confidence, outcome, match, reason, length, spdi, titv
+    run_id, read_index, side, ordinal, pos, ref, alt, type, event, confidence, outcome, match, reason, length, spdi, titv,
+    subtype, detail, off_by, baseline
 ) from stdin
 
 -- name: copy_calls

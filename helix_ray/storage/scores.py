@@ -1,0 +1,71 @@
+"""The scores of a run, counted by the database: equal to `RunScores.add` over all its results, without moving any of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import inf, nextafter
+from typing import Any, Final
+
+from helix_ray.records import ScoredVariant
+from helix_ray.scoring.bootstrap import Profile
+from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.strata import DIMENSIONS
+from helix_ray.scoring.summary import ALL
+from helix_ray.scoring.tally import fields_of
+from helix_ray.storage.session import Session, Transaction
+from helix_ray.storage.statements import statements
+
+OFF_BY, HUNDREDTH = "off_by", "hundredth"
+
+GROUPED: Final = (*DIMENSIONS, OFF_BY, HUNDREDTH)
+"""The grouping sets of the statement ``counts``, in its order."""
+
+
+def _threshold(hundredth: int) -> float:
+    """The least confidence that ``round(confidence, 2)`` makes ``hundredth``: PostgreSQL rounds halves another way."""
+    half = (2 * hundredth - 1) / 200
+    return half if round(half, 2) == hundredth / 100 else nextafter(half, inf)
+
+
+THRESHOLDS: Final = [_threshold(hundredth) for hundredth in range(1, 101)]
+
+
+async def scores(session: Session, run_id: str) -> RunScores:
+    """As `Ledger.scores`."""
+    sql, key = statements("scoring"), {"run_id": run_id}
+
+    async def work(transaction: Transaction) -> RunScores:
+        found = RunScores()
+        for row in await transaction.rows(sql["counts"], {**key, "thresholds": THRESHOLDS}):
+            _add_counts(found, row)
+        for row in await transaction.rows(sql["profiles"], key):
+            profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
+            found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
+        (whole,) = await transaction.rows(sql["reads"], key)
+        found.reads.update(whole)
+        found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
+        found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
+        return found
+
+    return await session.run(work)
+
+
+def _add_counts(scores: RunScores, row: dict[str, Any]) -> None:
+    """Variants that are alike, ``times`` of them."""
+    dimension, level, times = GROUPED[row["dimension"] - 1], row["level"], row["times"]
+    alike = ScoredVariant(
+        row["side"], 1, "", "", None, None, None, row["outcome"], row["match"], None, row["detail"], None, row["baseline"]
+    )
+    fields = fields_of(alike)
+    if dimension == HUNDREDTH:
+        if alike.side == "call":
+            scores.add_call(None if level is None else int(level) / 100, alike.match == "TP", times)
+    elif level is None:
+        return  # a call has no event, and a match no distance
+    elif dimension == OFF_BY:
+        if alike.side == "call":
+            scores.off_by[int(level)] += times
+    elif fields:
+        scores.model.count((dimension, level), fields, times)
+    if dimension == "type" and (beside := fields_of(alike, "baseline")):
+        scores.ceiling.count((dimension, level), beside, times)

@@ -1,0 +1,87 @@
+-- name: counts
+-- Truths, calls and the baseline's, by what came of them and by one dimension at a time. A call's hundredth is its confidence in
+-- hundredths: how many of 100 thresholds it reaches.
+select side, match, detail, outcome, baseline,
+       array_position(array[
+           grouping(type), grouping(subtype), grouping(event), grouping(n_truth), grouping(length), grouping(gc), grouping(homopolymer),
+           grouping(third), grouping(identifiable), grouping(off_by), grouping(hundredth)
+       ], 0) as dimension,
+       coalesce(
+           type, subtype, event, n_truth, length, gc, homopolymer, third, identifiable, off_by::text, hundredth::text
+       ) as level,
+       count(*) as times
+from (
+    select *, width_bucket(confidence, %(thresholds)s::double precision[]) as hundredth
+    from helix.scored_variants
+    where run_id = %(run_id)s and (match is not null or baseline is not null)
+) as variant
+group by side, match, detail, outcome, baseline, grouping sets (
+    (type), (subtype), (event), (n_truth), (length), (gc), (homopolymer), (third), (identifiable), (off_by), (hundredth)
+)
+
+-- name: profiles
+-- How many reads came out how, by type and over all of them (type NULL).
+with by_read as (
+    select read_index, type,
+           count(*) filter (where side = 'truth' and match = 'TP') as tp,
+           count(*) filter (where side = 'truth' and match = 'FN') as fn,
+           count(*) filter (where side = 'call' and match = 'TP') as query_tp,
+           count(*) filter (where side = 'call' and match = 'FP') as fp
+    from (
+        select read_index, coalesce(type, 'INVALID') as type, side, match
+        from helix.variant_calls
+        where run_id = %(run_id)s and side in ('truth', 'call') and match is not null
+    ) as variant
+    group by read_index, type
+)
+select type, tp, fn, query_tp, fp, count(*) as reads from by_read group by type, tp, fn, query_tp, fp
+union all
+select null, tp, fn, query_tp, fp, count(*)
+from (
+    select sum(tp)::bigint as tp, sum(fn)::bigint as fn, sum(query_tp)::bigint as query_tp, sum(fp)::bigint as fp
+    from by_read group by read_index
+) as whole
+group by tp, fn, query_tp, fp
+
+-- name: reads
+-- Reads that were to be analysed and whose truth is known.
+select count(*) as reads,
+       count(*) filter (where answered) as answered,
+       count(*) filter (where answered and exact) as exact,
+       count(*) filter (where answered and baseline_exact) as baseline_exact,
+       count(*) filter (where answered and exact and baseline_exact) as both_exact,
+       count(*) filter (where mutated and detected) as true_positive,
+       count(*) filter (where not mutated and detected) as false_positive,
+       count(*) filter (where mutated and not detected) as false_negative,
+       count(*) filter (where not mutated and not detected) as true_negative,
+       (
+           select count(distinct call.read_index)
+           from helix.variant_calls as call join helix.reads as read using (run_id, read_index)
+           where call.run_id = %(run_id)s and call.side = 'call' and call.detail = 'invented'
+             and read.disposition = 'stored' and read.truth_known
+       ) as invented,
+       count(*) filter (where capped) as capped,
+       coalesce(sum(residual_edits) filter (where answered), 0)::bigint as residual_edits,
+       coalesce(sum(truth_edits) filter (where answered), 0)::bigint as truth_edits
+from (
+    select disposition = 'stored' as answered, exact, baseline_exact, capped, residual_edits, truth_edits,
+           disposition = 'stored' and coalesce(mutation_detected, false) as detected,
+           coalesce(truth_variants > 0, exists (
+               select from helix.variant_calls as truth
+               where truth.run_id = reads.run_id and truth.read_index = reads.read_index and truth.side = 'truth'
+           )) as mutated
+    from helix.reads
+    where run_id = %(run_id)s and truth_known and disposition in ('stored', 'dead_letter')
+) as read
+
+-- name: outcomes
+select outcome, count(*) as calls
+from helix.variant_calls
+where run_id = %(run_id)s and side = 'call' and outcome is not null
+group by outcome
+
+-- name: leniency
+select overlooked, count(*) as reads
+from helix.reads cross join unnest(leniency) as overlooked
+where run_id = %(run_id)s
+group by overlooked
