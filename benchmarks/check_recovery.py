@@ -17,8 +17,7 @@ import sys
 from harness import print_table
 
 from helix_ray.config import EmulatorErrorRates
-from helix_ray.scoring.mistakes import mistake_rates
-from helix_ray.testing.scripted_chain import scripted_scores
+from helix_ray.testing.scripted_chain import recovered, scripted_scores
 
 READS = 400
 RATES = {"missed": 0.10, "misplaced": 0.05, "invented": 0.05}
@@ -34,7 +33,7 @@ def main() -> None:
     mean = dict.fromkeys(RATES, 0.0)
     set_rates = EmulatorErrorRates(drop=RATES["missed"], shift=RATES["misplaced"], hallucinate=RATES["invented"])
     for seed in range(1, seeds + 1):
-        for name, found in mistake_rates(scripted_scores(seed, READS, set_rates)).items():
+        for name, found in recovered(scripted_scores(seed, READS, set_rates)).items():
             if name in RATES:
                 low, high = found["ci"]
                 covered[name] += low <= RATES[name] <= high

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from helix_ray.actors.read_results import marks
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.judge import judge_calls
@@ -10,8 +12,10 @@ from helix_ray.emulator.answers import Item, write_answer
 from helix_ray.emulator.checks import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
+from helix_ray.scoring.mistakes import mistake_rates
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.scores import Scores
+from helix_ray.scoring.summary import total
 from helix_ray.sources.synthetic import SyntheticSource
 
 _ONE_READ = AnswerForm(packed=False, work=False)
@@ -35,3 +39,8 @@ def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:
     for read in batch.rows():
         scores.add(answered(read, model))
     return scores
+
+
+def recovered(scores: Scores) -> dict[str, dict[str, Any]]:
+    """The rates at which the caller erred, as a report has them."""
+    return mistake_rates(total(scores.model.by("type")), scores.reads["invented"], scores.reads["answered"])
