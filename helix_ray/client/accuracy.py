@@ -8,18 +8,10 @@ from typing import Any, NamedTuple
 
 from helix_ray.metrics.accuracy import LevelAccuracy
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.scoring.mistakes import mistake_rates
+from helix_ray.scoring.mistakes import MISTAKES, mistake_rates
 from helix_ray.scoring.near import REACH
 from helix_ray.scoring.summary import ALL, measures, total
 from helix_ray.scoring.tally import Counts
-
-MISTAKES = {
-    "missed": "variants missed",
-    "misplaced": f"called 1 to {REACH} bases off",
-    "misnamed": "right place, other alleles",
-    "invented": "reads with an invented call",
-}
-"""The rates of `mistake_rates`, in words."""
 
 
 class Share(NamedTuple):

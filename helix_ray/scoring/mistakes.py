@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from helix_ray.scoring.near import REACH
 from helix_ray.scoring.summary import rate
 from helix_ray.scoring.tally import Counts
+
+MISTAKES = {
+    "missed": "variants missed",
+    "misplaced": f"variants called 1 to {REACH} bases off",
+    "misnamed": "right place, other alleles",
+    "invented": "reads with an invented call",
+}
+"""The rates of `mistake_rates`, in words."""
 
 
 def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, dict[str, Any]]:

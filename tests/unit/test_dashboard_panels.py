@@ -86,7 +86,12 @@ def test_the_ceiling_stands_beside_the_models_accuracy() -> None:
 
 def test_mistakes_are_counted_and_placed() -> None:
     columns = accuracy.mistake_columns(LIVE)
-    assert columns["mistake"] == ["variants missed", "called 1 to 5 bases off", "right place, other alleles", "reads with an invented call"]
+    assert columns["mistake"] == [
+        "variants missed",
+        "variants called 1 to 5 bases off",
+        "right place, other alleles",
+        "reads with an invented call",
+    ]
     assert columns["count"] == ["1", "1", "0", "1"]
     assert columns["share"] == ["10.0 %", "10.0 %", "0.0 %", "10.0 %"]
     spec, words = accuracy.distance_chart(LIVE)
