@@ -1,4 +1,4 @@
-"""``helix export``: truth, reads and windows in the files that other tools read."""
+"""``helix export``: truth, reads, windows and results in the files that other tools read."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from helix_ray.records import JsonObject, Read
 from helix_ray.results.export import Export, Format, Origin, new_folder
 from helix_ray.secrets import Secret, load_secrets, withdraw_from_environment
 from helix_ray.sources import check_source, generator_version, make_source
-from helix_ray.storage.ledger import StoredRun
+from helix_ray.storage.ledger import Ledger, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
 PAGE = 5000
-"""Reads that are asked of the database at once: some 4 MB."""
+"""Reads that are asked of the database at once: some 4 MB, with their results some 30."""
 
 
 def export(
@@ -54,11 +54,15 @@ def export(
     ] = "window",
     force: Annotated[bool, typer.Option("--force", help="Replace DIR if it holds something.")] = False,
 ) -> None:
-    """Writes truth, reads and windows as files for other tools.
+    """Writes truth, reads, windows and a run's results as files for other tools.
 
     truth-vcf: truth.vcf.gz and errors.vcf.gz (VCF 4.3, bgzip, tabix index; sequencing errors apart) · fastq: reads.fastq.gz, as
     sequenced · reference: reference.fa with its index · bed: regions.bed, the windows without their flanks. manifest.json beside them
     says what was counted, and holds the configuration and every file's sha256.
+
+    Of a run also: calls-vcf: calls.vcf.gz, and calls_invalid.jsonl for what no VCF can hold · ga4gh: scored.vcf.gz, truth and calls with
+    how each was counted · csv: summary.csv and extended.csv under hap.py's column names, and variant_calls.csv · jsonl: reads.jsonl,
+    everything of a read a line · parquet: reads.parquet and variant_calls.parquet.
 
     With --config nothing is run and nothing is sent: the reads are generated, as many as source.count says, or read from its file.
 
@@ -110,10 +114,11 @@ def _from_run(run: str | None, formats: list[Format] | None, output: Path | None
     withdraw_from_environment()
     stored, url = find_stored(home, secrets, run, None, "--run")
     config = parse_config(stored.config, f"stored configuration of run {run}")
-    origin = Origin(config, str(stored.versions.get("generator", "unknown")), run, stored.source_checksum, _facts(stored))
+    generator = str(stored.versions.get("generator", "unknown"))
+    origin = Origin(config, generator, run, stored.simulated, stored.source_checksum, _facts(stored))
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
-        asyncio.run(_stored_reads(url, stored, target, advance))
+        asyncio.run(_stored(url, stored, target, advance))
 
     _write(origin, formats, output or Path(f"helix-export-{run}"), on_reference, force, stored.rows, fill)
 
@@ -122,6 +127,7 @@ def _facts(stored: StoredRun) -> JsonObject:
     """What the manifest says of a run: its configuration as it was stored, and what it was told before a resume changed it."""
     return {
         "status": stored.status.value,
+        "backend": stored.backend,
         "reads_requested": stored.config["source"]["count"],
         "versions": dict(stored.versions),
         "config_sha256": stored.config_hash,
@@ -130,16 +136,29 @@ def _facts(stored: StoredRun) -> JsonObject:
     }
 
 
-async def _stored_reads(url: Secret, stored: StoredRun, target: Export, advance: Callable[[int], None]) -> None:
+async def _stored(url: Secret, stored: StoredRun, target: Export, advance: Callable[[int], None]) -> None:
     ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=60.0)
     try:
-        last = -1
-        while reads := await ledger.read_reads(stored.run_id, last, PAGE):
-            target.add(reads)
-            advance(len(reads))
-            last = reads[-1].read_index
+        await fill_from(ledger, stored.run_id, target, advance)
     finally:
         await ledger.aclose()
+
+
+async def fill_from(ledger: Ledger, run_id: str, target: Export, advance: Callable[[int], None]) -> None:
+    """Page by page, and of each read no more than the formats need."""
+    last = -1
+    while True:
+        if target.needs_results:
+            results = await ledger.read_results(run_id, last, PAGE)
+            target.add_results(results)
+            reads = [result.read for result in results]
+        else:
+            reads = await ledger.read_reads(run_id, last, PAGE)
+            target.add(reads)
+        if not reads:
+            return
+        advance(len(reads))
+        last = reads[-1].read_index
 
 
 def _write(
@@ -152,7 +171,7 @@ def _write(
     fill: Callable[[Export, Callable[[int], None]], None],
 ) -> None:
     console = Console(stderr=True)
-    formats = formats or Format.fitting(origin.config)
+    formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
     with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
         with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
             task = progress.add_task("Reads", total=total)

@@ -166,6 +166,14 @@ def read_from_row(row: Mapping[str, Any], truth: Iterable[Variant], errors: Iter
     )
 
 
+def as_made(result: ReadResult) -> Read:
+    """A result's read as `Ledger.read_reads` gives it."""
+    read = result.read
+    if result.error_kind in NOT_THE_SOURCES:
+        return read._replace(truth=None, errors=None, disposition=Disposition.DEAD_LETTER, reason=result.error)
+    return read
+
+
 def result_from_row(row: Mapping[str, Any], variants: Mapping[str, Sequence[Mapping[str, Any]]]) -> ReadResult:
     """As `Ledger.read_results` promises; ``variants``: the read's rows of ``variant_calls`` by side."""
     ending = Disposition(row["disposition"])

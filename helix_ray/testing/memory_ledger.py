@@ -25,7 +25,7 @@ from helix_ray.storage.ledger import (
     StoredRun,
     WriteOutcome,
 )
-from helix_ray.storage.rows import NOT_THE_SOURCES
+from helix_ray.storage.rows import as_made
 
 _FORWARD = (CallState.INTENDED, CallState.SENT, CallState.POSSIBLY_BILLED, CallState.FAILED, CallState.ANSWERED)
 
@@ -197,7 +197,7 @@ class MemoryLedger:
 
     async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
         chosen = sorted(index for index in self._run(run_id).reads if index > after_index)[:limit]
-        return [_as_made(self._run(run_id).reads[index]) for index in chosen]
+        return [as_made(self._run(run_id).reads[index]) for index in chosen]
 
     async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
         reads = self._run(run_id).reads
@@ -247,13 +247,6 @@ class MemoryLedger:
         chosen = [result for result in self._run(run_id).reads.values() if result.mutation_detected or not alerts_only]
         chosen.sort(key=lambda result: (result.finished_at, result.read.read_index), reverse=True)
         return [_row(result) for result in chosen[:limit]]
-
-
-def _as_made(result: ReadResult) -> Read:
-    read = result.read
-    if result.error_kind in NOT_THE_SOURCES:
-        return read._replace(truth=None, errors=None, disposition=Disposition.DEAD_LETTER, reason=result.error)
-    return read
 
 
 def _row(result: ReadResult) -> RecentRow:

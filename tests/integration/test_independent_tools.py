@@ -126,7 +126,7 @@ def reads_of(config: Config) -> Iterator[Read]:
 
 def exported(config: Config, folder: Path, *formats: Format, on_reference: bool = False) -> list[Read]:
     reads = list(reads_of(config))
-    with Export(folder, formats or tuple(Format), Origin(config, generator_version()), on_reference=on_reference) as export:
+    with Export(folder, formats or Format.fitting(config), Origin(config, generator_version()), on_reference=on_reference) as export:
         export.add(reads)
         export.finish()
     return reads

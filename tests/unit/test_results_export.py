@@ -38,7 +38,7 @@ def config(**source: object) -> Config:
 
 
 def export(folder: Path, *formats: Format, of: Config | None = None, on_reference: bool = False) -> dict[str, object]:
-    with Export(folder, formats or tuple(Format), Origin(of or config(), "2", "run-1"), on_reference=on_reference) as target:
+    with Export(folder, formats or Format.fitting(config()), Origin(of or config(), "2", "run-1"), on_reference=on_reference) as target:
         target.add(READS[:2])
         target.add(READS[2:])
         return target.finish()

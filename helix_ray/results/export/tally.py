@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from helix_ray.records import JsonObject, Read
+from helix_ray.records import JsonObject, Read, ReadResult
 
 
 class Tally:
@@ -53,4 +53,28 @@ class Tally:
             "by_event": dict(sorted(self._events.items())),
             "titv": dict(sorted(self._titv.items())),
             "left_out": dict(sorted(self._left_out.items())),
+        }
+
+
+class ResultTally:
+    """Counts of what became of the reads."""
+
+    def __init__(self) -> None:
+        self._endings: Counter[str] = Counter()
+        self._calls: Counter[str] = Counter()
+
+    def add(self, result: ReadResult) -> None:
+        self._endings[result.disposition.value] += 1
+        self._calls.update(row.outcome or "unknown" for row in result.variants if row.side == "call")
+
+    @property
+    def reads(self) -> int:
+        return self._endings.total()
+
+    def to_json(self) -> JsonObject:
+        """``calls_by_outcome``: all but ``ok`` are in no VCF."""
+        return {
+            "reads": self.reads,
+            "by_disposition": dict(sorted(self._endings.items())),
+            "calls_by_outcome": dict(sorted(self._calls.items())),
         }

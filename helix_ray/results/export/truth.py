@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helix_ray.records import Read, Variant
 from helix_ray.results.export.coordinates import Coordinates
-from helix_ray.results.export.vcf import VcfFile
+from helix_ray.results.export.vcf import VcfFile, encoded
 
 INFO = (
     '##INFO=<ID=TYPE,Number=1,Type=String,Description="SNV, MNV, INS, DEL or DELINS: a function of the alleles">',
@@ -19,24 +19,20 @@ INFO = (
     '##FORMAT=<ID=GT,Number=1,Type=String,Description="Haploid genotype">',
 )
 
-RESERVED = {ord(sign): f"%{ord(sign):02X}" for sign in ";=%,\t\r\n "}
-
 
 class TruthVcf:
     """Writes the truth, and the sequencing errors apart from it."""
 
     def __init__(self, folder: Path, files: ExitStack, coordinates: Coordinates, header: list[str]) -> None:
         self._coordinates = coordinates
-        self._truth = VcfFile(folder / "truth.vcf.gz", files, [*header, *INFO], "TRUTH", coordinates)
-        self._errors = VcfFile(folder / "errors.vcf.gz", files, [*header, *INFO], "ERRORS", coordinates)
+        self._truth = VcfFile(folder / "truth.vcf.gz", files, [*header, *INFO], ["TRUTH"], coordinates)
+        self._errors = VcfFile(folder / "errors.vcf.gz", files, [*header, *INFO], ["ERRORS"], coordinates)
 
     def add(self, read: Read) -> None:
         if read.truth is None:
             return
-        contig = self._coordinates.contig_of(read)
-        if contig is not None:
-            self._truth.declare(contig)
-            self._errors.declare(contig)
+        self._truth.declare_of(read)
+        self._errors.declare_of(read)
         place = self._coordinates.place(read)
         for file, variants in ((self._truth, read.truth), (self._errors, read.errors or ())):
             for variant in variants:
@@ -57,7 +53,3 @@ def info(read: Read, variant: Variant) -> str:
     if read.identifiable:
         fields.append("IDENT")
     return ";".join(fields)
-
-
-def encoded(text: str) -> str:
-    return text.translate(RESERVED)

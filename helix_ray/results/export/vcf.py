@@ -16,21 +16,24 @@ from typing import IO
 import pysam
 
 from helix_ray.errors import InputError
+from helix_ray.records import Read
 from helix_ray.results.export.coordinates import Contig, Coordinates, Place
 
 FIXED = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
 CONTIG_NAME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """Section 1.4.7 of VCF 4.3."""
+RESERVED = {ord(sign): f"%{ord(sign):02X}" for sign in ";=%,\t\r\n "}
+"""What would break an INFO value (section 1.2)."""
 _COPY_BYTES = 1 << 20
 
 
 class VcfFile:
     """Lines of one file. Memory is bounded with a contig per window; otherwise every line is kept, to be sorted."""
 
-    def __init__(self, path: Path, files: ExitStack, header: Sequence[str], sample: str, coordinates: Coordinates) -> None:
+    def __init__(self, path: Path, files: ExitStack, header: Sequence[str], samples: Sequence[str], coordinates: Coordinates) -> None:
         self.path = path
         self._header = header
-        self._sample = sample
+        self._samples = "\t".join(samples)
         self._coordinates = coordinates
         self._contigs = _spool(path, files, "contigs")
         self._body = _spool(path, files, "body")
@@ -41,15 +44,19 @@ class VcfFile:
     def declare(self, contig: Contig) -> None:
         """InputError: VCF has no way to write a contig of that name."""
         if not CONTIG_NAME.fullmatch(contig.name):
-            raise InputError(
-                f"contig '{contig.name}': VCF allows no such name; rename it in the reference, or leave --format truth-vcf out"
-            )
+            raise InputError(f"contig '{contig.name}': VCF allows no such name; rename it in the reference, or leave the VCF formats out")
         self._contigs.write(f"##contig=<ID={contig.name},length={contig.length}>\n")
 
-    def write(self, place: Place, pos: int, ref: str, alt: str, info: str) -> None:
-        """A haploid record. ``pos`` is 1-based in the window. Within a window they come sorted."""
+    def declare_of(self, read: Read) -> None:
+        """Declares the contig that comes into being with a read, if one does."""
+        contig = self._coordinates.contig_of(read)
+        if contig is not None:
+            self.declare(contig)
+
+    def write(self, place: Place, pos: int, ref: str, alt: str, info: str, *, qual: str = ".", columns: str = "GT\t1") -> None:
+        """A record; ``columns``: FORMAT and samples. ``pos`` is 1-based in the window. Within a window they come sorted."""
         at = place.start + pos
-        line = f"{place.contig}\t{at}\t.\t{ref}\t{alt}\t.\tPASS\t{info}\tGT\t1\n"
+        line = f"{place.contig}\t{at}\t.\t{ref}\t{alt}\t{qual}\tPASS\t{info}\t{columns}\n"
         if self._coordinates.sorted_input:
             self._body.write(line)
         else:
@@ -62,10 +69,14 @@ class VcfFile:
         with pysam.BGZFile(str(self.path), "wb", None) as out:
             out.write("".join(f"{line}\n" for line in ("##fileformat=VCFv4.3", *self._header)).encode())
             _pour(self._contigs, out)
-            out.write(f"{FIXED}\t{self._sample}\n".encode())
+            out.write(f"{FIXED}\t{self._samples}\n".encode())
             _pour(self._body, out)
         pysam.tabix_index(str(self.path), preset="vcf", force=True)
         return [self.path, self.path.with_name(f"{self.path.name}.tbi")]
+
+
+def encoded(text: str) -> str:
+    return text.translate(RESERVED)
 
 
 def _spool(path: Path, files: ExitStack, name: str) -> IO[str]:
