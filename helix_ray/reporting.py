@@ -20,6 +20,7 @@ from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import JsonObject, RunStatus
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
+from helix_ray.results.html import render_html
 from helix_ray.results.report import Admission, Session, Stored, build_report
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.ledger import Agreement, RunCounts
@@ -100,10 +101,20 @@ def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject
 
 
 def save_report(report: JsonObject, path: Path) -> None:
-    """Written whole or not at all."""
+    """The report as JSON, and beside it, with the suffix .html, as a page. Each is written whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, json.dumps(report, indent=2) + "\n")
+    _write(page_path(path), render_html(report))
+
+
+def page_path(path: Path) -> Path:
+    """Where the page of the report ``path`` lies."""
+    return path.with_name(f"{path.name}.html") if path.suffix == ".html" else path.with_suffix(".html")
+
+
+def _write(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 
