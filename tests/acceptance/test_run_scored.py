@@ -16,7 +16,9 @@ from helix_ray.analysis.prompts import opaque_id
 from helix_ray.preparation import with_ledger
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import total
+from helix_ray.scoring.tally import Counts
 from helix_ray.secrets import Secret
 from helix_ray.storage.ledger import Ledger
 
@@ -95,8 +97,21 @@ def test_every_read_is_scored_as_the_emulator_answered_it(held: Run) -> None:
     for result in results:
         offline.add(result)
     assert offline.as_dict() == scores.as_dict()
+    live = held.status()
+    assert levels(live["accuracy"]) == scores.model.by("type")
+    assert levels(live["ceiling"]) == scores.ceiling.by("type")
+    assert {stratum["dimension"]: levels(stratum["levels"]) for stratum in live["strata"]} == {
+        dimension: scores.model.by(dimension) for dimension in DIMENSIONS if dimension != "type"
+    }
+    assert {key: count for key, count in live["read_sums"].items() if count} == {key: count for key, count in scores.reads.items() if count}
+    assert dict(live["off_by"]) == dict(scores.off_by)
+
     again = helix(held.home, "rescore", "--run", report["run_id"])
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def levels(rows: list[dict[str, Any]]) -> dict[str, Counts]:
+    return {row["level"]: Counts(**{name: count for name, count in row.items() if name != "level"}) for row in rows}
 
 
 def tally(result: ReadResult) -> tuple[int, int, int]:
