@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from helix_ray.records import ScoredVariant
 from helix_ray.scoring.bootstrap import Profile
-from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.scores import NOTHING, RunScores, confused
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import fields_of
@@ -36,6 +36,8 @@ async def scores(session: Session, run_id: str) -> RunScores:
             found.add_call(None if hundredth is None else hundredth / 100, row["matched"], row["times"])
             if row["off_by"] is not None:
                 found.off_by[row["off_by"]] += row["times"]
+        for row in await transaction.rows(sql["mistaken"], key):
+            found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
         for row in await transaction.rows(sql["profiles"], key):
             profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
             found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
@@ -57,9 +59,13 @@ def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:
     if level is None:
         return
     alike = ScoredVariant(
-        row["side"], 1, "", "", None, None, None, row["outcome"], row["match"], None, row["detail"], None, row["baseline"]
+        row["side"], 1, "", "", level, None, None, row["outcome"], row["match"], None, row["detail"], None, row["baseline"]
     )
     if fields := fields_of(alike):
         scores.model.count((dimension, level), fields, times)
-    if dimension == "type" and (beside := fields_of(alike, "baseline")):
+    if dimension != "type":
+        return
+    if beside := fields_of(alike, "baseline"):
         scores.ceiling.count((dimension, level), beside, times)
+    if (alike.match, alike.detail) not in (("FN", "near"), ("FN", "allele")):  # what was called in their place is counted by itself
+        scores.confusion.update(dict.fromkeys(confused([alike]), times))

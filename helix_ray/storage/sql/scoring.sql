@@ -31,6 +31,19 @@ from helix.variant_calls
 where run_id = %(run_id)s and side = 'call' and match is not null
 group by matched, off_by, hundredth
 
+-- name: mistaken
+-- Missed truths near which something was called, by their type and by what was called in their place (of several calls the last).
+select coalesce(truth.type, 'INVALID') as type, coalesce(meant.type, 'INVALID') as called, meant.read_index is not null as found,
+       count(*) as times
+from helix.variant_calls as truth left join (
+    select distinct on (read_index, pos - off_by) read_index, pos - off_by as place, type
+    from helix.variant_calls
+    where run_id = %(run_id)s and side = 'call' and off_by is not null
+    order by read_index, pos - off_by, ordinal desc
+) as meant on meant.read_index = truth.read_index and meant.place = truth.pos
+where truth.run_id = %(run_id)s and truth.side = 'truth' and truth.match = 'FN' and truth.detail in ('near', 'allele')
+group by truth.type, meant.type, found
+
 -- name: profiles
 -- How many reads came out how, by type and over all of them (type NULL).
 with by_read as (
