@@ -14,16 +14,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from harness import argument, print_table
 
-from helix_ray.actors.read_results import aligner_calls, baseline
+from helix_ray.actors.read_results import aligner_calls
 from helix_ray.config import Config
 from helix_ray.native import rust
 from helix_ray.records import Disposition, Read, ReadResult
-from helix_ray.scoring.exact import score
+from helix_ray.scoring.score import score_read
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.integrity import verified
@@ -38,8 +37,8 @@ def main() -> None:
     reads = argument(__doc__, "READS", 20_000, least=BATCH)
     rows = [read for batch in _blocks(reads) for read in batch]
     plain = [_answered(read) for read in rows]
-    beside, align_s = _timed(lambda: [replace(item, variants=item.variants + baseline(item.read)) for item in plain])
-    _, replace_s = _timed(lambda: [replace(item, variants=[*item.variants]) for item in plain])
+    beside, align_s = _timed(lambda: [_answered(item.read, beside=True) for item in plain])
+    _, replace_s = _timed(lambda: [_answered(item.read) for item in plain])
     whole, checksum_s = _timed(lambda: verified(beside, rust.checksum))
     assert whole == beside
     stored = asyncio.run(_store({"without": plain, "with": beside}))
@@ -61,9 +60,10 @@ def _blocks(reads: int) -> list[list[Read]]:
     return [block.rows() for block in blocks if block is not None]
 
 
-def _answered(read: Read) -> ReadResult:
+def _answered(read: Read, *, beside: bool = False) -> ReadResult:
     """As a model that is always right would have it, with an answer of usual length."""
-    variants = score(read.truth, aligner_calls(read), read.errors)
+    calls = aligner_calls(read)
+    variants = score_read(read, calls, aligner_calls(read) if beside else None).rows
     return ReadResult(
         read, Disposition.STORED, variants, True, raw_answer="x" * 120, model="openai/gpt-oss-20b", prompt="indexed10", prompt_hash="0" * 64
     )

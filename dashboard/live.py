@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import panels, shared
+from dashboard import accuracy, panels, shared
 from dashboard.feed import View
 from dashboard.style import heartbeat
 from helix_ray.metrics.snapshot import MetricsSnapshot
@@ -100,7 +100,7 @@ def _tables(snapshot: MetricsSnapshot) -> None:
     with right:
         st.caption("Recent mutation alerts: reads with a difference from the reference window, not a diagnosis")
         _table(panels.read_columns(snapshot.recent_alerts), "alerts")
-    st.text(f"Accuracy against the generator's truth: {panels.accuracy_text(snapshot)}")
+    _accuracy(snapshot)
     left, right = st.columns(2)
     with left:
         st.caption("Headroom of the API's limits")
@@ -108,6 +108,24 @@ def _tables(snapshot: MetricsSnapshot) -> None:
     with right:
         st.caption("Actors")
         _table(panels.actor_columns(snapshot), "actors")
+
+
+def _accuracy(snapshot: MetricsSnapshot) -> None:
+    st.caption(accuracy.title(snapshot), help=accuracy.HELP)
+    if not snapshot.accuracy:
+        return
+    _table(accuracy.type_columns(snapshot), "accuracy")
+    left, right = st.columns(2)
+    with left:
+        _table(accuracy.mistake_columns(snapshot), "mistakes")
+    with right:
+        spec, words = accuracy.distance_chart(snapshot)
+        st.caption(words)
+        st.echarts_chart(spec, key="off_by", height=CHART_HEIGHT, alt=words)
+    strata = accuracy.stratum_columns(snapshot)
+    with st.expander("By subtype, event, number of variants, length, GC, homopolymer, place and identifiability"):
+        for dimension, columns in strata.items():
+            _table(columns, f"stratum-{dimension}")
 
 
 def _table(columns: dict[str, list[str]], key: str) -> None:

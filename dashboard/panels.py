@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, TypeAccuracy
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 
 Spec = dict[str, Any]
 
@@ -111,20 +111,6 @@ def cards(snapshot: MetricsSnapshot) -> list[Card]:
 
 def percent(share: float | None) -> str:
     return UNKNOWN if share is None or not math.isfinite(share) else f"{100 * share:.1f} %"
-
-
-def accuracy_text(snapshot: MetricsSnapshot) -> str:
-    """One line of words and numbers, and below it the same of the aligner on the same reads."""
-    if not snapshot.accuracy:
-        return "no truth known"
-    lines = [_by_type(snapshot.accuracy)]
-    if snapshot.ceiling:
-        lines.append(f"Ceiling (aligner, on the same reads): {_by_type(snapshot.ceiling)}")
-    return "\n".join(lines)
-
-
-def _by_type(measures: Sequence[TypeAccuracy]) -> str:
-    return " · ".join(f"{item.type} precision {percent(item.precision)} recall {percent(item.recall)}" for item in measures)
 
 
 def queue_chart(points: Sequence[HistoryPoint], capacity: int) -> tuple[Spec, str]:

@@ -191,7 +191,7 @@ class EmulatorFaults(Section):
     empty: Fraction = 0.0  # no content at all
     shuffle_ids: Fraction = 0.0  # the reads of a packed answer in another order
     drop_id: Fraction = 0.0  # one read of a packed answer is left out
-    repeat_id: Fraction = 0.0  # one read of a packed answer comes twice, with different calls
+    repeat_id: Fraction = 0.0  # one read of a packed answer comes twice, once with calls that are not its own
     invent_id: Fraction = 0.0  # a packed answer holds one read more, with calls, that nobody asked for
     wrong_id: Fraction = 0.0  # a request's only read is answered under another id
 

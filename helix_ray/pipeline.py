@@ -375,6 +375,7 @@ class Pipeline:
             throttle=throttle,
             sink=sink,
             bottleneck=watch.bottlenecks.most_common(1)[0][0] if watch.bottlenecks else None,
+            totals=watch.snapshot.totals if watch.snapshot else None,
         )
         return Outcome(ending, write_report(self._plan, end, books if isinstance(books, Books) else None))
 

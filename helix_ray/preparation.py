@@ -15,12 +15,14 @@ from typing import TypeVar
 
 from helix_ray import __version__
 from helix_ray.analysis.prices import price_of
+from helix_ray.analysis.prompts import get_prompt
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.config_file import parse_config
 from helix_ray.errors import ConfigError, InputError, MissingSecretError
+from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secret, Secrets
 from helix_ray.sources import SourceFacts, check_source, generator_version
 from helix_ray.storage.embedded import embedded_url
@@ -166,6 +168,8 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
     changed = _differences(before, config)
     if stored.versions.get("generator") != generator_version() and config.source.path is None:
         changed.append(f"generator version: was {stored.versions.get('generator')}, is {generator_version()}")
+    if not changed and stored.versions.get("prompt") != _versions(config).get("prompt"):
+        changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt} is not the one that this run began with")
     if stored.source_checksum != source.checksum:
         raise InputError(
             f"{config.source.input_file}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
@@ -194,7 +198,17 @@ def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool) -> R
         seed=config.run.seed,
         backend=config.analyzer.backend.value,
         simulated=simulated,
-        versions={"helix_ray": __version__, "generator": generator_version()},
+        versions=_versions(config),
         source_checksum=source.checksum,
         started_at=SystemClock().now(),
     )
+
+
+def _versions(config: Config) -> dict[str, str]:
+    """What makes results besides the configuration; ``prompt`` is the template's hash."""
+    versions = {"helix_ray": __version__, "generator": generator_version(), "scorer": SCORER_VERSION}
+    if config.analyzer.backend is not Backend.ALIGNER:
+        analyzer = config.analyzer
+        prompt = get_prompt(analyzer.prompt, examples=analyzer.examples, reads_per_request=analyzer.reads_per_request, work=analyzer.work)
+        versions["prompt"] = prompt.sha256
+    return versions

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.actors.sink_stats import SinkStats
+from helix_ray.analysis.prompts import get_prompt
+from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.snapshot import Totals
 from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import JsonObject, RunStatus
+from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
+from helix_ray.results.html import render_html
 from helix_ray.results.report import Admission, Session, Stored, build_report
 from helix_ray.scoring.scores import RunScores
-from helix_ray.scoring.summary import summarise
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
@@ -37,6 +41,7 @@ class SessionEnd:
     throttle: ThrottleStats | None
     sink: SinkStats | None
     bottleneck: str | None  # what the run waited for most of the time
+    totals: Totals | None = None  # as metrics heard them last
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +101,20 @@ def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject
 
 
 def save_report(report: JsonObject, path: Path) -> None:
-    """Written whole or not at all."""
+    """The report as JSON, and beside it, with the suffix .html, as a page. Each is written whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, json.dumps(report, indent=2) + "\n")
+    _write(page_path(path), render_html(report))
+
+
+def page_path(path: Path) -> Path:
+    """Where the page of the report ``path`` lies."""
+    return path.with_name(f"{path.name}.html") if path.suffix == ".html" else path.with_suffix(".html")
+
+
+def _write(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 
@@ -122,10 +137,33 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         conflicts_suppressed=0 if end.sink is None else end.sink.suppressed,
         utilisation=utilisation,
         bottleneck=end.bottleneck,
-        accuracy=summarise(books.scores.model.by("type")) if synthetic and books else None,
-        ceiling=summarise(books.scores.ceiling.by("type")) if synthetic and books else None,
+        accuracy=accuracy(books.scores) if synthetic and books else None,
+        ceiling=ceiling(books.scores) if synthetic and books else None,
+        scoring=scoring(books.scores, _asked(plan), _effort(books, end.totals)) if synthetic and books else None,
         agreement=books.agreement._asdict() if books and not synthetic else None,
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
+    )
+
+
+def _asked(plan: Plan) -> Asked:
+    analyzer = plan.config.analyzer
+    if analyzer.backend is Backend.ALIGNER:
+        return Asked(None, None, None)
+    template = get_prompt(analyzer.prompt, examples=analyzer.examples, reads_per_request=analyzer.reads_per_request, work=analyzer.work)
+    return Asked(template.name, template.sha256, template.task, analyzer.examples, analyzer.reads_per_request, analyzer.work)
+
+
+def _effort(books: Books, totals: Totals | None) -> Effort:
+    """CPU times are those of this session, which its actors counted."""
+    counts, analysed, cpu_s = books.counts, totals.analysed if totals else 0, totals.analyzer_cpu_s if totals else 0.0
+    known = totals is not None and analysed > 0
+    return Effort(
+        cost_usd=float(counts.cost_usd),
+        tokens=counts.prompt_tokens + counts.completion_tokens,
+        latency_ms_p50=counts.latency_ms.get("p50"),
+        baseline_us_per_read=1e6 * totals.baseline_s / analysed if known and totals else None,
+        scoring_us_per_read=1e6 * totals.scoring_s / analysed if known and totals else None,
+        scoring_share=(totals.baseline_s + totals.scoring_s) / cpu_s if totals and cpu_s else None,
     )
 
 

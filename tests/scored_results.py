@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,6 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from helix_ray.actors.read_results import aligner_calls
+from helix_ray.analysis.answers import AnswerError, reread_answer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config import Config
@@ -35,6 +38,21 @@ def scored_results(count: int, seed: int = 1) -> list[ReadResult]:
     rng = random.Random(seed)
     reads = [read._replace(read_index=index) for index, read in enumerate(_reads(count))]
     return [_result(rng, read) for read in reads]
+
+
+def answered(read: Read) -> ReadResult:
+    """As an analyzer stores it: a model that names every truth but the last, and one that is not there."""
+    calls = [{"pos": pos, "ref": ref, "alt": alt.lower(), "confidence": 0.5} for pos, ref, alt, *_ in (read.truth or ())[:-1]]
+    calls.append({"pos": 5, "ref": "?", "alt": "A", "confidence": 0.25})
+    text = json.dumps({"id": "x", "calls": calls})
+    answer = reread_answer(text)
+    assert not isinstance(answer, AnswerError)
+    judged = judge_calls(answer.calls, read.ref_seq)
+    score = marks(score_read(read, judged, aligner_calls(read)))
+    detected = any(call.outcome == "ok" for call in judged)
+    return ReadResult(
+        read, Disposition.STORED, mutation_detected=detected, raw_answer=text, finished_at=datetime(2026, 1, 2, tzinfo=UTC), **score
+    )
 
 
 def marks(score: ReadScore) -> dict[str, Any]:

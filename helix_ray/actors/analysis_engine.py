@@ -96,7 +96,13 @@ class AnalysisEngine:
 
     def counters(self) -> dict[str, float]:
         in_flight = self._slots.running if self._slots is not None else 0
-        own = {"in_flight": in_flight, "requests_in_flight": self._limit, "held": self._held.held, "unsaved": self._parts.outbox.unsaved}
+        own: dict[str, float] = {
+            "in_flight": in_flight,
+            "requests_in_flight": self._limit,
+            "held": self._held.held,
+            "unsaved": self._parts.outbox.unsaved,
+        }
+        own |= {"baseline_s": self._parts.results.baseline_s, "scoring_s": self._parts.results.scoring_s + self._parts.counters.tally_s}
         return self._parts.counters.as_dict() | own
 
     def text(self) -> dict[str, str]:

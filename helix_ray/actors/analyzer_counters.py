@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
 
 from helix_ray.records import Disposition, ReadResult, TokenUsage
@@ -12,7 +14,9 @@ _LATENCIES = 1024
 
 
 class AnalyzerCounters:
-    def __init__(self) -> None:
+    def __init__(self, cpu_s: Callable[[], float] = time.thread_time) -> None:
+        self._cpu_s = cpu_s
+        self.tally_s = 0.0  # CPU seconds of adding up scores
         self.analysed = 0  # reads with their final result, of any disposition
         self.dead_letters = 0
         self.requests = 0  # that left this machine
@@ -37,7 +41,9 @@ class AnalyzerCounters:
         self.analysed += 1
         if result.disposition is Disposition.DEAD_LETTER:
             self.dead_letters += 1
+        began = self._cpu_s()
         self.scores.add(result)
+        self.tally_s += self._cpu_s() - began
 
     def as_dict(self) -> dict[str, float]:
         """Flat numbers for the metrics actor. Latencies are those of the last 1,024 answers, in milliseconds."""

@@ -72,7 +72,7 @@ class Heartbeat:
             if inspect.isawaitable(adopting):
                 await adopting
             self._adopted = desired
-        counters = {**counters_fn(), "pss_mb": await self._memory(), STARTED_AT: self._process.create_time()}
+        counters = {**counters_fn(), "pss_mb": await self._memory(), "cpu_s": self._cpu_s(), STARTED_AT: self._process.create_time()}
         if self._mirror_wanted:
             self._mirror = self._mirror or GaugeMirror(source)
             self._mirror.show(counters)
@@ -83,6 +83,10 @@ class Heartbeat:
             return await self._call(name, method, *args, timeout_s=PEER_TIMEOUT_S)
         except PEER_DOWN:
             return None  # shown by metrics as an actor that is not heard; the next beat tries again
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
 
     async def _memory(self) -> float:
         """Proportional set size in MB: pages shared with n processes count one n-th."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.answers import ReadAnswer
@@ -13,6 +15,8 @@ from helix_ray.backends.aligner import align
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.score import ReadScore, score_read
 from helix_ray.scoring.variants import JudgedCall
+
+Value = TypeVar("Value")
 
 ALIGNER = "aligner"
 MAX_ANSWER = 100_000
@@ -29,13 +33,26 @@ class Answered(NamedTuple):
 
 
 class ResultMaker:
-    """Knows what all results of a run have in common."""
+    """Knows what all results of a run have in common, and what finding out how right they are has cost.
 
-    def __init__(self, model: str, prompt: str | None, prompt_hash: str | None, schema_hash: str | None) -> None:
+    ``cpu_s``: a clock of this thread's CPU time, in seconds.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        prompt: str | None,
+        prompt_hash: str | None,
+        schema_hash: str | None,
+        cpu_s: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._model = model
         self._prompt = prompt
         self._prompt_hash = prompt_hash
         self._schema_hash = schema_hash
+        self._cpu_s = cpu_s
+        self.baseline_s = 0.0  # CPU seconds of the aligner
+        self.scoring_s = 0.0  # CPU seconds of judging and scoring its calls and the model's
 
     def preset(self, job: Job, now: datetime) -> ReadResult:
         """A read whose source already named its ending: unplaced, filtered or malformed. Only dead letters have an error kind."""
@@ -48,8 +65,8 @@ class ResultMaker:
     def aligned(self, job: Job, now: datetime) -> ReadResult:
         """The aligner's own answer."""
         read = job.read
-        calls = aligner_calls(read)
-        score = score_read(read, calls, calls)
+        calls = self._baseline(read)
+        score = self._timed(lambda: score_read(read, calls, calls))
         return ReadResult(
             read,
             Disposition.STORED,
@@ -63,8 +80,9 @@ class ResultMaker:
     def stored(self, job: Job, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
         read, completion = job.read, answered.completion
-        calls = judge_calls(answer.calls, read.ref_seq)
-        score = score_read(read, calls, aligner_calls(read))
+        baseline = self._baseline(read)
+        calls = self._timed(lambda: judge_calls(answer.calls, read.ref_seq))
+        score = self._timed(lambda: score_read(read, calls, baseline))
         return ReadResult(
             read,
             Disposition.STORED,
@@ -117,8 +135,20 @@ class ResultMaker:
             error_kind=error_kind,
             error=printable(error, MAX_ERROR),
             finished_at=now,
-            **marks(score_read(job.read, None, aligner_calls(job.read))),
+            **marks(score_read(job.read, None, self._baseline(job.read))),
         )
+
+    def _baseline(self, read: Read) -> list[JudgedCall]:
+        began = self._cpu_s()
+        calls = aligner_calls(read)
+        self.baseline_s += self._cpu_s() - began
+        return calls
+
+    def _timed(self, work: Callable[[], Value]) -> Value:
+        began = self._cpu_s()
+        value = work()
+        self.scoring_s += self._cpu_s() - began
+        return value
 
 
 def marks(score: ReadScore) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect, insort
 from collections.abc import Iterable
 
 from helix_ray.analysis.completion import printable
@@ -11,6 +12,8 @@ from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise
 
 _BASES = frozenset("ACGT")
 _SHOWN = 120
+
+Span = tuple[int, int]
 
 
 def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
@@ -25,7 +28,7 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     judged: list[JudgedCall] = []
     as_called: dict[int, tuple[int, str, str]] = {}  # valid calls by their place in `judged`
     keys: set[tuple[int, str, str]] = set()
-    spans: list[tuple[int, int]] = []
+    spans: list[Span] = []
     for call in calls:
         confidence = call.confidence
         pos, ref, alt = anchored(call.pos, call.ref, call.alt, ref_seq)
@@ -40,17 +43,23 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
         key, span = normalise(pos, ref, alt, ref_seq), footprint(pos, ref, alt)
         if key in keys:
             judged.append(JudgedCall(*key, confidence, "duplicate", kind, "the same variant was called before"))
-        elif any(collide(span, other) for other in spans):
+        elif any(collide(span, other) for other in _neighbours(spans, span)):
             judged.append(JudgedCall(*key, confidence, "overlap", kind, "it cannot be applied together with an earlier call"))
         else:
             as_called[len(judged)] = (pos, ref, alt)
             keys.add(key)
-            spans.append(span)
+            insort(spans, span)
             judged.append(JudgedCall(*key, confidence, "ok", kind))
     if len(as_called) > 1 and not _spell_the_same(ref_seq, as_called, judged):
-        for index, variant in as_called.items():
-            judged[index] = JudgedCall(*variant, *judged[index][3:])
+        for index, (pos, ref, alt) in as_called.items():
+            judged[index] = judged[index]._replace(pos=pos, ref=ref, alt=alt)
     return judged
+
+
+def _neighbours(spans: list[Span], span: Span) -> list[Span]:
+    """Of sorted spans that do not collide, those that ``span`` can collide with; an insertion may share its place with one."""
+    place = bisect(spans, span)
+    return spans[max(0, place - 2) : place + 2]
 
 
 def _spell_the_same(window: str, as_called: dict[int, tuple[int, str, str]], judged: list[JudgedCall]) -> bool:

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from helix_ray.cli import control, db, doctor, emulator, export, live_check, monitor, run, status
+from helix_ray.cli import control, db, doctor, emulator, export, live_check, monitor, rescore, run, status
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("run")(run.run)
 app.command("emulator")(emulator.emulator)
 app.command("export")(export.export)
 app.command("monitor")(monitor.monitor)
+app.command("rescore")(rescore.rescore)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("live-check")(live_check.live_check)

@@ -57,7 +57,8 @@ def emulator(
     From a run: analyzer.backend: groq, with analyzer.base_url set to it.
 
     What it saw: /_ctl/summary (requests, 429 by kind, tokens, bill, use of each
-    limit) and /_ctl/ledger?offset=0 (every request). Ctrl-C ends it.
+    limit), /_ctl/ledger?offset=0 (every request) and /_ctl/reads?offset=0 (every
+    billed read: its scripted errors and the calls sent). Ctrl-C ends it.
     """
     if model not in MODELS:
         raise StartError(f"--model {model}: not served; served are {', '.join(MODELS)}")
@@ -92,5 +93,5 @@ def _announce(config: EmulatorConfig, url: str) -> None:
     console.print("this is    an emulator of Groq's API; says nothing about any LLM")
     console.print(f"answers    scripted, seed {config.seed}: drop {rates.drop:g}, shift {rates.shift:g}, hallucinate {rates.hallucinate:g}")
     console.print(f"limits     tier {config.tier}, latency x {config.latency_scale:g}, refund {'on' if config.refund else 'off'}")
-    console.print(f"seen       {url}/_ctl/summary   {url}/_ctl/ledger?offset=0")
+    console.print(f"seen       {url}/_ctl/summary   {url}/_ctl/ledger?offset=0   {url}/_ctl/reads?offset=0")
     console.print("Ctrl-C ends it.")

@@ -10,12 +10,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from helix_ray.metrics.snapshot import MetricsSnapshot, TypeAccuracy
+from helix_ray.client.accuracy import Share, by_type, mistakes
+from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.results.report import SIMULATED
 
 WIDE = 100  # columns from which on there is room for long bars
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12
 LOW, FULL = 0.2, 0.98
+UNKNOWN = "–"
 STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "bold cyan", "DEGRADED": "bold red", "FAILED": "bold red"}
 
 
@@ -89,26 +91,42 @@ def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
         f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}",
     )
     table.add_row("", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s")
-    table.add_row("accuracy", "", Text(_accuracy(snapshot)))
+    table.add_row("accuracy", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_accuracy(snapshot)))
+    if snapshot.accuracy:
+        table.add_row("mistakes", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_mistakes(snapshot)))
     table.add_row("waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}"))
     return table
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> str:
-    """One type a line: the model's precision and recall, then the aligner's on the same reads."""
-    if not snapshot.accuracy:
+    """One type a line: the model's measures with their intervals, and the ceiling, which is the aligner's F1 on the same reads."""
+    rows = by_type(snapshot)
+    if not rows:
         return "no truth known"
-    ceiling = {item.type: item for item in snapshot.ceiling}
-    lines = [f"{'':<7} precision  recall    ceiling (aligner)"]
-    for item in snapshot.accuracy:
-        best = ceiling.get(item.type)
-        own, other = _measures(item), ("", "") if best is None else _measures(best)
-        lines.append(f"{item.type:<7} {own[0]:>9}  {own[1]:>6}   {other[0]:>8}  {other[1]:>6}".rstrip())
+    lines = [f"{'%':<7}  F1    precision       recall  ceiling"]
+    lines += [f"{row.level:<7} {_whole(row.f1)} {_share(row.precision)} {_share(row.recall)} {_whole(row.ceiling_f1):>8}" for row in rows]
     return "\n".join(lines)
 
 
-def _measures(item: TypeAccuracy) -> tuple[str, str]:
-    return _percent(item.precision), _percent(item.recall)
+def _mistakes(snapshot: MetricsSnapshot) -> str:
+    sums, shares = snapshot.read_sums, [_percent(share.value) for _, _, share in mistakes(snapshot)]
+    missed, misplaced, misnamed, invented = shares
+    lines = [f"missed {missed}, misplaced {misplaced}, misnamed {misnamed}", f"invented in {invented} of reads"]
+    if sums.answered:
+        exact, aligner = sums.exact / sums.answered, sums.baseline_exact / sums.answered
+        lines.append(f"reads exactly right {_percent(exact)} (aligner {_percent(aligner)})")
+    return "\n".join(lines)
+
+
+def _whole(share: float | None) -> str:
+    return f"{UNKNOWN:>3}" if share is None else f"{100 * share:>3.0f}"
+
+
+def _share(share: Share) -> str:
+    """``87 (85-89)``."""
+    if share.value is None or share.low is None or share.high is None:
+        return f"{UNKNOWN:>12}"
+    return f"{f'{100 * share.value:.0f} ({100 * share.low:.0f}-{100 * share.high:.0f})':>12}"
 
 
 def _cut(text: str) -> Text:
@@ -124,8 +142,8 @@ def _bar(value: float, total: float | None, width: int, alarm: bool = False) -> 
 
 
 def _number(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f} %"
+    return UNKNOWN if share is None else f"{100 * share:.0f} %"

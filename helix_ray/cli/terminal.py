@@ -14,7 +14,7 @@ from helix_ray.cli.live_view import render
 from helix_ray.config import Backend
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.preparation import Plan
-from helix_ray.reporting import report_path, save_report
+from helix_ray.reporting import page_path, report_path, save_report
 from helix_ray.results.report import NOTICE
 from helix_ray.results.table import render_report
 from helix_ray.supervision.endings import Ending
@@ -80,7 +80,8 @@ class Terminal:
     def ended(self, outcome: Outcome) -> None:
         report = outcome.report
         self._console.print(render_report(report))
-        self._say(f"Report: {report_path(self._plan.home, self._plan.run_id)}")
+        path = report_path(self._plan.home, self._plan.run_id)
+        self._say(f"Report: {path}, and as a page: {page_path(path)}")
         if self._copy_report_to is not None:
             save_report(report, self._copy_report_to)
         if report["resume_command"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -34,8 +33,7 @@ class Arrival(NamedTuple):
     retry_count: int | None  # of the SDK; None: header absent
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A request that was let in, with the answer it will get after ``timing``."""
 
     arrival: Arrival

@@ -59,16 +59,12 @@ def parse_pairs(text: str) -> list[Pair]:
 def _apart(found: re.Match[str]) -> Pair | None:
     opaque_id, ref_size, ref_line, read_size, read_line = found.groups()
     ref_bytes, read_bytes = ref_line.encode(), read_line.encode()
-    shapes = (ref_bytes.translate(_AS_N), read_bytes.translate(_AS_N))
-    if shapes not in zip(_ways(int(ref_size)), _ways(int(read_size)), strict=True):
+    ref, read = ref_bytes.translate(None, _INDEX_CHARACTERS).decode(), read_bytes.translate(None, _INDEX_CHARACTERS).decode()
+    pair = _sized(opaque_id, ref, ref_size, read, read_size)
+    if pair is None:
         return None
-    return _sized(
-        opaque_id,
-        ref_bytes.translate(None, _INDEX_CHARACTERS).decode(),
-        ref_size,
-        read_bytes.translate(None, _INDEX_CHARACTERS).decode(),
-        read_size,
-    )
+    shapes = (ref_bytes.translate(_AS_N), read_bytes.translate(_AS_N))
+    return pair if shapes in zip(_ways(len(ref)), _ways(len(read)), strict=True) else None
 
 
 @lru_cache(maxsize=256)
@@ -81,11 +77,10 @@ def _ways(size: int) -> tuple[bytes, ...]:
 
 def _interleaved(found: re.Match[str]) -> Pair | None:
     opaque_id, ref_size, read_size, block = found.groups()
-    if block.encode().translate(_AS_N) != _alternating(int(ref_size), int(read_size)):
-        return None
     lines = block.split("\n")
     ref, read = ("".join([line.partition(":")[2] for line in lines if line.startswith(name)]) for name in ("ref", "read"))
-    return _sized(opaque_id, ref, ref_size, read, read_size)
+    pair = _sized(opaque_id, ref, ref_size, read, read_size)
+    return pair if pair is not None and block.encode().translate(_AS_N) == _alternating(len(ref), len(read)) else None
 
 
 @lru_cache(maxsize=256)

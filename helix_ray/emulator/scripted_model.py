@@ -7,15 +7,14 @@ another order or after a restart answers the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from helix_ray.config import EmulatorErrorRates
 from helix_ray.emulator.caller import Call, call_variants
 from helix_ray.emulator.draws import Draws
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptedAnswer:
+class ScriptedAnswer(NamedTuple):
     """One read's answer, and what the script did to the truth to get it."""
 
     calls: list[tuple[Call, float]]  # with confidence, 0..1

@@ -19,12 +19,13 @@ _PER_BASE = {"indexed": 0.728, "interleaved": 0.85, "spaced": 1.0, "grouped": 0.
 _PER_GAP = 1.0
 _NO_BASES = b"0123456789: -\nreadf"
 _RUN = re.compile(
+    r"(?=[0-9rACGTN-])(?:"  # what any run starts with: elsewhere no alternative is tried
     r"(?P<indexed>\d+:[ACGTN]{1,10}(?: \d+:[ACGTN]{1,10})*(?![ACGTN]))"
     r"|(?P<interleaved>\bre(?:f|ad) \d+:[ACGTN]{1,10}(?:\nre(?:f|ad) \d+:[ACGTN]{1,10})*(?![ACGTN]))"
     r"|(?P<spaced>\b[ACGTN](?: [ACGTN]){11,}\b)"
     r"|(?P<grouped>\b[ACGTN]{10}(?: [ACGTN]{10})*(?: [ACGTN]{1,10})\b)"
-    r"|(?P<bare>(?<!-)[ACGTN]{12,}(?!-))"
-    r"|(?P<aligned>[ACGTN-]{12,})"
+    r"|(?P<bare>(?<![ACGTN-])[ACGTN]{12,}(?![ACGTN-]))"
+    r"|(?P<aligned>[ACGTN-]{12,}))"
 )
 
 

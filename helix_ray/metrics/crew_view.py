@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
+from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.reporter import Reporter
 from helix_ray.metrics.snapshot import (
     ActorView,
@@ -15,7 +17,6 @@ from helix_ray.metrics.snapshot import (
     SinkView,
     ThrottleView,
     Totals,
-    TypeAccuracy,
 )
 
 FOLLOWERS = ("producer", "analyzer")  # the roles that act on the control state
@@ -55,6 +56,11 @@ class CrewView:
             tokens_completion=count("analyzer", "tokens_completion"),
             retries=count("sink", "retries"),
             suppressed=count("sink", "suppressed"),
+            repairs=count("analyzer", "repairs"),
+            lenient=count("analyzer", "lenient"),
+            baseline_s=self.total("analyzer", "baseline_s"),
+            scoring_s=self.total("analyzer", "scoring_s"),
+            analyzer_cpu_s=self.total("analyzer", "cpu_s"),
         )
 
     def queue(self, blocked: bool) -> QueueView:
@@ -128,18 +134,34 @@ class CrewView:
     def latency(self) -> Latency:
         return Latency(*(self.highest("analyzer", f"latency_ms_{percentile}") for percentile in ("p50", "p95", "p99")))
 
-    def accuracy(self) -> tuple[TypeAccuracy, ...]:
-        return self._by_type("tp", "fp", "fn")
+    def accuracy(self) -> tuple[LevelAccuracy, ...]:
+        return self._strata("score").get("type", ())
 
-    def ceiling(self) -> tuple[TypeAccuracy, ...]:
-        return self._by_type("baseline_tp", "baseline_fp", "baseline_fn")
+    def ceiling(self) -> tuple[LevelAccuracy, ...]:
+        return self._strata("ceiling").get("type", ())
 
-    def _by_type(self, *counters: str) -> tuple[TypeAccuracy, ...]:
-        names = (name.partition(".") for reporter in self.role("analyzer") for name in reporter.names())
-        kinds = {kind for counter, _, kind in names if kind and counter in counters}
-        return tuple(
-            TypeAccuracy(kind, *(round(self.total("analyzer", f"{counter}.{kind}")) for counter in counters)) for kind in sorted(kinds)
-        )
+    def strata(self) -> tuple[Stratum, ...]:
+        return tuple(Stratum(dimension, levels) for dimension, levels in self._strata("score").items() if dimension != "type")
+
+    def read_sums(self) -> ReadSums:
+        return ReadSums(**{field.name: round(self.total("analyzer", f"reads.{field.name}")) for field in fields(ReadSums)})
+
+    def off_by(self) -> tuple[tuple[int, int], ...]:
+        names = {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith("off_by.")}
+        found = ((int(name.removeprefix("off_by.")), round(self.total("analyzer", name))) for name in names)
+        return tuple(sorted(found))
+
+    def _strata(self, side: str) -> dict[str, tuple[LevelAccuracy, ...]]:
+        """Of counters named ``SIDE.DIMENSION.LEVEL.FIELD``; a level may hold dots."""
+        counts: dict[str, dict[str, dict[str, int]]] = {}
+        for name in {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith(f"{side}.")}:
+            dimension, _, rest = name.removeprefix(f"{side}.").partition(".")
+            level, _, field = rest.rpartition(".")
+            counts.setdefault(dimension, {}).setdefault(level, {})[field] = round(self.total("analyzer", name))
+        return {
+            dimension: tuple(LevelAccuracy(level, **of_level) for level, of_level in sorted(levels.items()))
+            for dimension, levels in sorted(counts.items())
+        }
 
     def actors(self, now: float) -> tuple[ActorView, ...]:
         return tuple(

@@ -44,9 +44,14 @@ _COUNTERS = frozenset(
         "corrupted",
         "batches",
         "retries",
+        "repairs",
+        "lenient",
+        "baseline_s",
+        "scoring_s",
+        "cpu_s",
     }
 )
-_COUNTER_PREFIXES = ("tp.", "fp.", "fn.", "baseline_tp.", "baseline_fp.", "baseline_fn.")
+_COUNTER_PREFIXES = ("score.", "ceiling.", "reads.", "off_by.")
 
 
 def kind_of(name: str) -> Kind:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.recent import RecentRead
 
 
@@ -56,6 +57,11 @@ class Totals:
     tokens_completion: int = 0
     retries: int = 0  # of the sink
     suppressed: int = 0  # conflicting rows that were not stored twice
+    repairs: int = 0  # reads that were asked again, since their answer could not be used
+    lenient: int = 0  # answers that were taken though not by the letter of the schema
+    baseline_s: float = 0.0  # CPU seconds of the aligner beside the model
+    scoring_s: float = 0.0  # CPU seconds of judging and scoring all calls
+    analyzer_cpu_s: float = 0.0  # CPU seconds of the analyzers, everything included
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +145,6 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeAccuracy:
-    type: str
-    tp: int
-    fp: int
-    fn: int
-
-    @property
-    def precision(self) -> float | None:
-        return self.tp / (self.tp + self.fp) if self.tp + self.fp else None
-
-    @property
-    def recall(self) -> float | None:
-        return self.tp / (self.tp + self.fn) if self.tp + self.fn else None
-
-
-@dataclass(frozen=True, slots=True)
 class ActorView:
     name: str
     last_seen_s: float  # seconds since its last report
@@ -193,8 +183,11 @@ class MetricsSnapshot:
     throttle: ThrottleView = ThrottleView()
     money: Money = Money()
     latency: Latency = Latency()
-    accuracy: tuple[TypeAccuracy, ...] = ()  # empty without truth
-    ceiling: tuple[TypeAccuracy, ...] = ()  # the aligner's accuracy on the same reads; empty without truth
+    accuracy: tuple[LevelAccuracy, ...] = ()  # by variant type; empty without truth
+    ceiling: tuple[LevelAccuracy, ...] = ()  # the aligner's accuracy on the same reads; empty without truth
+    strata: tuple[Stratum, ...] = ()  # the model's accuracy by every other dimension
+    read_sums: ReadSums = field(default_factory=ReadSums)
+    off_by: tuple[tuple[int, int], ...] = ()  # (call's position minus the truth's, calls): wrong ones within 5 bases of a missed truth
     actors: tuple[ActorView, ...] = ()
     recent_reads: tuple[RecentRead, ...] = ()  # newest first
     recent_alerts: tuple[RecentRead, ...] = ()  # newest first

@@ -71,6 +71,7 @@ class Session:
     accuracy: Mapping[str, Any] | None = None
     agreement: Mapping[str, Any] | None = None
     ceiling: Mapping[str, Any] | None = None
+    scoring: Mapping[str, Any] | None = None
     resume_command: str | None = None
 
 
@@ -124,6 +125,7 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "accuracy": session.accuracy,
         "ceiling": session.ceiling,
         "agreement": session.agreement,
+        "scoring": session.scoring,
         "truth_reads": stored and stored.truth_reads,
         "identifiable_reads": stored and stored.identifiable_reads,
         "resume_command": session.resume_command,

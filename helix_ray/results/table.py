@@ -8,6 +8,7 @@ from rich.text import Text
 
 from helix_ray.records import JsonObject
 from helix_ray.results.report import NOTICE
+from helix_ray.scoring.mistakes import MISTAKES
 from helix_ray.scoring.summary import ALL, summarise
 
 NOTHING = summarise({})[ALL]
@@ -22,6 +23,8 @@ def render_report(report: JsonObject) -> RenderableType:
     parts.append(_summary(report))
     if report["accuracy"]:
         parts.append(_accuracy(report))
+        if report.get("scoring"):
+            parts.append(_mistakes(report))
     if report["agreement"]:
         parts.append(_agreement(report))
     return Group(*parts)
@@ -97,21 +100,57 @@ def _agreement(report: JsonObject) -> Table:
 def _accuracy(report: JsonObject) -> Table:
     """The model's measures by type, and beside them the aligner's on the same reads."""
     accuracy, ceiling = report["accuracy"], report.get("ceiling") or {}
-    title = "Calls against the injected truth (exact allele match)"
+    title = f"Calls against the injected truth ({_task(report)})"
     table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", caption_justify="left", min_width=64)
-    for name in ("type", "TP", "FP", "FN", "precision", "recall", "F1"):
+    for name in ("type", "found", "missed", "false", "precision", "recall", "F1"):
         table.add_column(name, justify="left" if name == "type" else "right")
     table.add_column("ceiling", justify="right", style="dim")
     kinds = [*sorted({*accuracy, *ceiling} - {ALL}), ALL]
     for kind in kinds:
         row = accuracy.get(kind, NOTHING)
-        shares = (_share(row[key]) for key in ("precision", "recall", "f1"))
-        table.add_row(kind, *(f"{row[key]:,}" for key in ("tp", "fp", "fn")), *shares, _share(ceiling.get(kind, NOTHING)["f1"]))
-    table.caption = "ceiling: F1 of the aligner on the same reads, without any model"
+        shares = (_with_interval(row[key], row["ci"][key]) for key in ("precision", "recall", "f1"))
+        table.add_row(kind, *(f"{row[key]:,}" for key in ("tp", "fn", "fp")), *shares, _share(ceiling.get(kind, NOTHING)["f1"]))
+    table.caption = "95 % intervals; ceiling: F1 of an exact aligner on the same reads, without any model"
     if report["truth_reads"]:
         share = report["identifiable_reads"] / report["truth_reads"]
         table.caption += f"\nidentifiable reads: {report['identifiable_reads']:,} of {report['truth_reads']:,} ({share:.1%})"
     return table
+
+
+def _task(report: JsonObject) -> str:
+    """How calls were compared, and what the model was asked where that is not the plain task."""
+    told = report.get("scoring") or {}
+    return "haplotype-aware" if told.get("task") != "assisted" else "haplotype-aware; ASSISTED task: the prompt held the alignment"
+
+
+def _mistakes(report: JsonObject) -> Table:
+    """What kind of mistakes these are, and how the reads came out as a whole."""
+    told = report["scoring"]
+    title = "Mistakes" + (" [EMULATOR]" if report["simulated"] else "")
+    table = Table(title=title, title_justify="left", show_header=False, min_width=64)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, words in MISTAKES.items():
+        found = told["mistakes"][name]
+        table.add_row(words, f"{found['count']:,} of {found['of']:,}: {_with_interval(found['rate'], found['ci'])}")
+    reads = told["reads"]
+    table.add_row("reads exactly right, by the model", _with_interval(reads["exact"]["rate"], reads["exact"]["ci"]))
+    table.add_row("reads exactly right, by the aligner", _with_interval(reads["baseline_exact"]["rate"], reads["baseline_exact"]["ci"]))
+    failed = told["failed"]
+    if failed["reads"]:
+        without = report["accuracy"][ALL]["excluding_failed"]
+        table.add_row("reads without an answer, all their variants missed", f"{failed['reads']:,} ({failed['frac_na']:.1%})")
+        table.add_row("recall, F1 if they are left out", f"{_share(without['recall'])}, {_share(without['f1'])}")
+    per_found = told["cost"]["usd_per_true_positive"]
+    if per_found:
+        table.add_row("cost per variant found", f"${per_found:.7f}")
+    if told["cost"]["baseline_us_per_read"] is not None:
+        table.add_row("CPU time of the aligner, a read", f"{told['cost']['baseline_us_per_read']:.0f} us")
+    return table
+
+
+def _with_interval(value: float | None, interval: list[float] | None) -> str:
+    return _share(value) + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval else "")
 
 
 def _share(value: float | None) -> str:

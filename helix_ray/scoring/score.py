@@ -24,6 +24,9 @@ from helix_ray.scoring.matching import match_calls
 from helix_ray.scoring.near import pair_up
 from helix_ray.scoring.variants import JudgedCall, trim
 
+SCORER_VERSION = "2"
+"""Raised whenever the same answer may be scored otherwise. 1 compared alleles by name."""
+
 
 class ReadScore(NamedTuple):
     """The rows of ``variant_calls`` of one read (truths, calls, baseline), and what is true of the read as a whole."""

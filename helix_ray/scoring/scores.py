@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from helix_ray.records import ReadResult
+from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.scoring.bootstrap import Profile
 from helix_ray.scoring.confidence import Outcome
 from helix_ray.scoring.strata import NOT_A_VARIANT, read_levels, variant_levels
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import ReadCounts, Tally, fields_of
+
+NOTHING, NO_ANSWER = "nothing", "no answer"
 
 
 class Scores:
@@ -48,6 +50,25 @@ class Scores:
         return named | {f"off_by.{offset}": count for offset, count in self.off_by.items()}
 
 
+def confused(rows: Sequence[ScoredVariant]) -> list[tuple[str, str]]:
+    """Each truth's type with the type that was called in its place, and each invented call's with ``nothing``.
+
+    A truth that was found counts as its own type, in whatever spelling; one that was not as ``nothing`` or ``no answer``.
+    """
+    meant = {row.pos - row.off_by: row.type or NOT_A_VARIANT for row in rows if row.side == "call" and row.off_by is not None}
+    pairs = []
+    for row in rows:
+        kind = row.type or NOT_A_VARIANT
+        if row.side == "truth" and row.match == "TP":
+            pairs.append((kind, kind))
+        elif row.side == "truth" and row.match == "FN":
+            called = meant.get(row.pos, NOTHING) if row.detail in ("near", "allele") else NOTHING
+            pairs.append((kind, NO_ANSWER if row.detail == "failed" else called))
+        elif row.side == "call" and row.detail == "invented":
+            pairs.append((NOTHING, kind))
+    return pairs
+
+
 class RunScores(Scores):
     """And what only a whole run is asked for."""
 
@@ -55,12 +76,14 @@ class RunScores(Scores):
         super().__init__()
         self.profiles: dict[str, Counter[Profile]] = {}  # by type and for ALL: how reads came out; those with nothing are left out
         self.confidence: dict[float | None, Outcome] = {}  # calls, duplicates apart, by their confidence in hundredths
+        self.confusion: Counter[tuple[str, str]] = Counter()  # (what stood there, what was called), by type; see `confused`
         self.outcomes: Counter[str] = Counter()  # calls by outcome, of reads with and without truth
         self.leniency: Counter[str] = Counter()  # reads by what had to be overlooked in their answer
 
     def add(self, result: ReadResult) -> None:
         super().add(result)
         self.leniency.update(result.leniency)
+        self.confusion.update(confused(result.variants))
         of_read: dict[str, list[int]] = {}
         for row in result.variants:
             if row.side == "call" and row.outcome is not None:
@@ -88,6 +111,7 @@ class RunScores(Scores):
             "off_by": dict(sorted(self.off_by.items())),
             "profiles": {level: dict(sorted(counts.items())) for level, counts in sorted(self.profiles.items())},
             "confidence": dict(sorted(self.confidence.items(), key=lambda item: (item[0] is None, item[0]))),
+            "confusion": dict(sorted(self.confusion.items())),
             "outcomes": dict(sorted(self.outcomes.items())),
             "leniency": dict(sorted(self.leniency.items())),
         }

@@ -8,17 +8,12 @@ from typing import Any, Final
 
 from helix_ray.records import ScoredVariant
 from helix_ray.scoring.bootstrap import Profile
-from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.scores import NOTHING, RunScores, confused
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import fields_of
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements
-
-OFF_BY, HUNDREDTH = "off_by", "hundredth"
-
-GROUPED: Final = (*DIMENSIONS, OFF_BY, HUNDREDTH)
-"""The grouping sets of the statement ``counts``, in its order."""
 
 
 def _threshold(hundredth: int) -> float:
@@ -36,8 +31,13 @@ async def scores(session: Session, run_id: str) -> RunScores:
 
     async def work(transaction: Transaction) -> RunScores:
         found = RunScores()
-        for row in await transaction.rows(sql["counts"], {**key, "thresholds": THRESHOLDS}):
-            _add_counts(found, row)
+        for row in await transaction.rows(sql["calls"], {**key, "thresholds": THRESHOLDS}):
+            hundredth = row["hundredth"]
+            found.add_call(None if hundredth is None else hundredth / 100, row["matched"], row["times"])
+            if row["off_by"] is not None:
+                found.off_by[row["off_by"]] += row["times"]
+        for row in await transaction.rows(sql["mistaken"], key):
+            found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
         for row in await transaction.rows(sql["profiles"], key):
             profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
             found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
@@ -45,27 +45,27 @@ async def scores(session: Session, run_id: str) -> RunScores:
         found.reads.update(whole)
         found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
         found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
+        await transaction.rows(sql["group_by_hash"])
+        for row in await transaction.rows(sql["counts"], key):
+            _add_variants(found, row)
         return found
 
     return await session.run(work)
 
 
-def _add_counts(scores: RunScores, row: dict[str, Any]) -> None:
-    """Variants that are alike, ``times`` of them."""
-    dimension, level, times = GROUPED[row["dimension"] - 1], row["level"], row["times"]
+def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:
+    """Variants that are alike, ``times`` of them. A call has no event."""
+    dimension, level, times = DIMENSIONS[row["dimension"]], row["level"], row["times"]
+    if level is None:
+        return
     alike = ScoredVariant(
-        row["side"], 1, "", "", None, None, None, row["outcome"], row["match"], None, row["detail"], None, row["baseline"]
+        row["side"], 1, "", "", level, None, None, row["outcome"], row["match"], None, row["detail"], None, row["baseline"]
     )
-    fields = fields_of(alike)
-    if dimension == HUNDREDTH:
-        if alike.side == "call":
-            scores.add_call(None if level is None else int(level) / 100, alike.match == "TP", times)
-    elif level is None:
-        return  # a call has no event, and a match no distance
-    elif dimension == OFF_BY:
-        if alike.side == "call":
-            scores.off_by[int(level)] += times
-    elif fields:
+    if fields := fields_of(alike):
         scores.model.count((dimension, level), fields, times)
-    if dimension == "type" and (beside := fields_of(alike, "baseline")):
+    if dimension != "type":
+        return
+    if beside := fields_of(alike, "baseline"):
         scores.ceiling.count((dimension, level), beside, times)
+    if (alike.match, alike.detail) not in (("FN", "near"), ("FN", "allele")):  # what was called in their place is counted by itself
+        scores.confusion.update(dict.fromkeys(confused([alike]), times))

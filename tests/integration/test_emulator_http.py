@@ -13,7 +13,7 @@ import groq
 import pytest
 from groq import AsyncGroq
 
-from helix_ray.config import EmulatorConfig, EmulatorErrorRates
+from helix_ray.config import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
 from helix_ray.emulator.process import EmulatorProcess
 
 MODEL = "openai/gpt-oss-20b"
@@ -130,7 +130,7 @@ async def test_a_client_that_hangs_up_is_in_the_ledger():
             while (page := await control(process.url, "ledger"))["total"] == 0:  # noqa: ASYNC110  it is another process
                 await asyncio.sleep(0.02)
         (entry,) = page["entries"]
-        assert (entry["status"], entry["client_saw_it"], entry["read_id"]) == (499, False, "left")
+        assert (entry["status"], entry["client_saw_it"], entry["read_ids"]) == (499, False, ["left"])
         assert Decimal(entry["billed_usd"]) > 0
 
 
@@ -143,3 +143,34 @@ async def test_concurrent_requests_all_fit_and_no_bound_breaks(client: AsyncGroq
     assert after["answers"]["reads"] - before["answers"]["reads"] == 40
     assert after["in_flight"] == 0
     assert after["invariants_broken"] == []
+
+
+async def test_packed_reads_and_their_rows_reach_the_client():
+    config = EmulatorConfig(tier="unlimited", latency_scale=0.0, error_rates=EXACT, faults=EmulatorFaults(drop_id=1.0))
+    packed = [{"role": "user", "content": "\n\n".join(prompt(f"p{n}", "ACGTTGCAAGCTTACG", "ACGTTGCATGCTTACG") for n in range(3))}]
+    with EmulatorProcess.start(config, MODEL) as process:
+        async with AsyncGroq(api_key="k", base_url=process.url, max_retries=0) as client:
+            completion = await client.chat.completions.create(model=MODEL, messages=packed, max_completion_tokens=512)  # type: ignore[arg-type]
+        content = completion.choices[0].message.content
+        assert content is not None
+        answered = {item["id"] for item in json.loads(content)["reads"]}
+        assert len(answered) == 2
+        page = await control(process.url, "reads?offset=1&limit=2")
+        assert (page["total"], page["offset"], page["next_offset"]) == (3, 1, 3)
+        for row in (await control(process.url, "reads"))["entries"]:
+            expected = (None, [[9, "A", "T"]]) if row["id"] in answered else ("drop_id", None)
+            assert (row["fault"], row["calls"]) == expected
+        assert (await control(process.url, "summary"))["faults"] == {"drop_id": 1}
+        async with aiohttp.ClientSession() as session, session.get(f"{process.url}/_ctl/reads?offset=x") as response:
+            assert response.status == 400
+
+
+async def test_a_refusal_is_one_for_the_sdk_too():
+    with EmulatorProcess.start(EmulatorConfig(tier="unlimited", latency_scale=0.0, faults=EmulatorFaults(refusal=1.0)), MODEL) as process:
+        async with AsyncGroq(api_key="k", base_url=process.url, max_retries=0) as client:
+            completion = await client.chat.completions.create(model=MODEL, messages=messages(), max_completion_tokens=512)
+        message = completion.choices[0].message
+        assert message.content is None
+        assert message.model_extra is not None
+        assert message.model_extra["refusal"]
+        assert completion.system_fingerprint == "fp_emulator00"

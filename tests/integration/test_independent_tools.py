@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,11 +14,15 @@ import pytest
 from bioutils.normalize import NormalizationMode
 from bioutils.normalize import normalize as bioutils_normalize
 
-from helix_ray.config import Config
+from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.read_answer import RawCall
+from helix_ray.config import Config, EmulatorErrorRates
 from helix_ray.config_file import parse_config
+from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.native import rust
 from helix_ray.records import Read
 from helix_ray.results.export import Export, Format, Origin
+from helix_ray.scoring.score import score_read
 from helix_ray.sources import generator_version, make_source
 
 VARIANTS = 20_000
@@ -285,3 +290,45 @@ def test_every_file_of_an_export_is_accepted(tmp_path: Path) -> None:
     assert len(tool("bcftools", "view", "-H", tmp_path / "errors.vcf.gz").splitlines()) == sum(len(read.errors or ()) for read in reads)
     assert tool("samtools", "faidx", tmp_path / "reference.fa", first.read_id).split("\n", 1)[1].replace("\n", "") == first.ref_seq
     assert tool("samtools", "import", "-0", tmp_path / "reads.fastq.gz", "-O", "sam").count("\nhx") >= READS - 1
+
+
+def vcf_of(path: Path, windows: Sequence[Read], variants: Sequence[Sequence[Allele]]) -> Path:
+    """A sorted, compressed and indexed VCF of windows that are contigs of their own."""
+    lines = ["##fileformat=VCFv4.3", *(f"##contig=<ID={read.contig},length={len(read.ref_seq)}>" for read in windows)]
+    lines.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO")
+    for read, alleles in zip(windows, variants, strict=True):
+        lines += [f"{read.contig}\t{pos}\t.\t{ref}\t{alt}\t.\t.\t." for pos, ref, alt in sorted(alleles)]
+    path.write_text("\n".join(lines) + "\n")
+    tool("bgzip", path)
+    return Path(f"{path}.gz")
+
+
+def normal(path: Path, fasta: Path) -> Path:
+    target = path.with_suffix(".norm.gz")
+    tool("bcftools", "norm", "-f", fasta, "-c", "e", "-Oz", "-o", target, path)
+    tool("tabix", "-p", "vcf", target)
+    return target
+
+
+@pytest.mark.debian
+def test_matching_by_alleles_counts_what_bcftools_isec_counts(tmp_path: Path) -> None:
+    reads = list(reads_of(synthetic()))
+    model = ScriptedModel(11, EmulatorErrorRates(drop=0.2, shift=0.3, hallucinate=0.3))
+    counts: Counter[str] = Counter()
+    said: list[list[Allele]] = []
+    for read in reads:
+        judged = judge_calls([RawCall(*call, sure) for call, sure in model.answer(read.ref_seq, read.seq).calls], read.ref_seq)
+        valid = [call for call in judged if call.outcome == "ok"]
+        said.append([call[:3] for call in valid])
+        for row in score_read(read, valid, None, max_states=0).rows:
+            counts[f"{row.side} {row.match}"] += 1
+    fasta = tmp_path / "windows.fa"
+    fasta.write_text("".join(f">{read.contig}\n{read.ref_seq}\n" for read in reads))
+    truth = normal(vcf_of(tmp_path / "truth.vcf", reads, [[variant[:3] for variant in read.truth or ()] for read in reads]), fasta)
+    calls = normal(vcf_of(tmp_path / "calls.vcf", reads, said), fasta)
+    tool("bcftools", "isec", "-c", "none", "-p", tmp_path / "isec", truth, calls)
+    missed, false, found = (
+        sum(not line.startswith("#") for line in (tmp_path / f"isec/000{number}.vcf").read_text().splitlines()) for number in range(3)
+    )
+    assert counts == {"truth TP": found, "truth FN": missed, "call TP": found, "call FP": false}
+    assert min(found, missed, false) > 200

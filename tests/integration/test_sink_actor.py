@@ -88,7 +88,7 @@ async def test_generated_reads_come_back_as_they_were_made_and_a_damaged_one_is_
     await sink.stop()
     ledger = PostgresLedger(database_url)
     stored = await ledger.read_reads(RUN_ID, -1, 100)
-    counts, ceiling = await ledger.counts(RUN_ID), await ledger.ceiling(RUN_ID)
+    counts, ceiling = await ledger.counts(RUN_ID), (await ledger.scores(RUN_ID)).ceiling.by("type")
     await ledger.aclose()
     assert [read for read in stored if read.read_index != 7] == made[:7] + made[8:]
     assert (stored[7].disposition, stored[7].truth) == (Disposition.DEAD_LETTER, None)

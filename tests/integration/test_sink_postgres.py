@@ -92,7 +92,7 @@ async def assert_all_there_once(url: str, acked: set[int]) -> None:
         assert await ledger.done_ranges(RUN_ID) == [(0, total)]
         assert (counts.rows, counts.duplicates, counts.reads_repaid) == (total, 0, 0)
         assert (counts.requests, counts.cost_usd, counts.prompt_tokens) == (WRITES, Decimal("0.001") * WRITES, WRITES)
-        assert (await ledger.accuracy(RUN_ID))["SNV"] == (0, 0, total)
+        assert (await ledger.scores(RUN_ID)).profiles["SNV"] == {(0, 1, 0, 0): total}
     finally:
         await ledger.aclose()
     with psycopg.connect(url) as connection:

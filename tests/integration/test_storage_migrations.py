@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, ScoredVariant, Variant
+from helix_ray.scoring.tally import Counts
 from helix_ray.storage import migrating
-from helix_ray.storage.ledger import Agreement, RunRow, TypeTally
+from helix_ray.storage.ledger import Agreement, RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.rows import utc_now
 from helix_ray.storage.statements import migrations
@@ -86,8 +87,11 @@ async def test_old_rows_have_a_record_id_and_no_ceiling(migrated: tuple[str, dic
     ]
     assert ask(url, "select record_id, error from helix.dead_letters") == [(f"{SYNTHETIC}/synthetic/000000000007", "no")]
     ledger = PostgresLedger(url)
-    assert await ledger.accuracy(SYNTHETIC) == {"SNV": TypeTally(1, 0, 1)}
-    assert await ledger.ceiling(SYNTHETIC) == {}, "the aligner was not asked then"
+    scores = await ledger.scores(SYNTHETIC)
+    assert scores.model.by("type") == {"SNV": Counts(tp=1, fn=1, fn_failed=1, query_tp=1)}, "by match, and by how the read ended"
+    assert (scores.model.by("subtype").keys(), scores.model.by("gc").keys()) == ({"unknown"}, {"0.5-0.6", "unknown"})
+    assert scores.ceiling.as_dict() == {}, "the aligner was not asked then"
+    assert (scores.reads["reads"], scores.reads["answered"], scores.reads["truth_edits"]) == (3, 2, 0)
     assert await ledger.agreement(FILE) == Agreement(1, 0, 0, 0, 1)
     counts = await ledger.counts(SYNTHETIC)
     assert (counts.rows, counts.truth_reads, counts.identifiable_reads, counts.cost_usd) == (3, 3, 2, Decimal("0.002"))
@@ -105,15 +109,15 @@ async def test_the_run_goes_on(migrated: tuple[str, dict[str, list[tuple[object,
     error = Variant(5, "A", "G", "SNV", "snv", 1, "test:4:A:G", "ti")
     read: Read = sample_read(2)._replace(errors=(error,), checksum=2**64 - 1, truth=(error._replace(pos=9),))
     scored = [
-        ScoredVariant("truth", 9, "A", "G", "SNV", "snv", None, None, "FN", None),
-        ScoredVariant("baseline", 9, "A", "G", "SNV", None, None, "ok", "TP", None),
-        ScoredVariant("baseline", 5, "A", "G", "SNV", None, None, "ok", "FP", "sequencing error"),
+        ScoredVariant("truth", 9, "A", "G", "SNV", "snv", None, None, "FN", None, "missed", None, "TP"),
+        ScoredVariant("baseline", 9, "A", "G", "SNV", None, None, "ok", "TP", None, "allele"),
+        ScoredVariant("baseline", 5, "A", "G", "SNV", None, None, "ok", "FP", None, "error"),
     ]
     ledger = PostgresLedger(url)
     await ledger.resume_run(SYNTHETIC, RunRow(SYNTHETIC, "new", "{}", "h2", 1, {}, None, utc_now(), "emulator", True))
     call = ApiCall(str(uuid.UUID(int=5)), "analysis", 1, [2], CallState.ANSWERED, 200, "m")
     assert (await ledger.write_batch(SYNTHETIC, [ReadResult(read, Disposition.STORED, scored)], [call])).inserted == [2]
-    assert await ledger.ceiling(SYNTHETIC) == {"SNV": TypeTally(1, 1, 0)}, "of the reads that have a baseline alone"
+    assert (await ledger.scores(SYNTHETIC)).ceiling.by("type") == {"SNV": Counts(tp=1, query_tp=1, fp=1, fp_error=1)}
     assert (await ledger.read_reads(SYNTHETIC, 1, 1)) == [read]
     await ledger.aclose()
     assert ask(url, "select checksum, baseline_calls, errors_known from helix.reads where read_index = 2") == [(2**64 - 1, 2, True)]
@@ -129,6 +133,9 @@ async def test_the_run_goes_on(migrated: tuple[str, dict[str, list[tuple[object,
         ("side", "'other'", "variant_calls_side_check"),
         ("titv", "'x'", "variant_calls_titv_check"),
         ("length", "0", "variant_calls_length_check"),
+        ("detail", "'x'", "variant_calls_detail_check"),
+        ("off_by", "6", "variant_calls_off_by_check"),
+        ("baseline", "'FN'", "baseline_is_of_truths"),
     ],
 )
 async def test_the_new_constraints_hold(
@@ -140,3 +147,46 @@ async def test_the_new_constraints_hold(
     query = f"insert into helix.variant_calls (run_id, read_index, ordinal, {columns}) values ('{SYNTHETIC}', 0, 0, {values})"
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.CheckViolation, match=constraint):
         connection.execute(query.encode())
+
+
+AS_VERSION_2_WROTE = """
+insert into helix.runs (run_id, name, config, config_hash, seed, backend, simulated, started_at)
+values ('{run}', 'old', '{{"source": {{"kind": "synthetic"}}}}', 'h', 1, 'emulator', true, now());
+insert into helix.reads (run_id, read_index, disposition, read_id, ref_seq, seq, truth_known, strata, error_kind, finished_at,
+                         baseline_calls)
+values ('{run}', 0, 'stored', 'hx0', 'ACGTACGT', 'ACTTACGA', true, '{{"gc": 0.5, "n_truth": 2}}', null, now(), 2),
+       ('{run}', 1, 'dead_letter', 'hx1', 'ACGTACGT', 'ACTTACGT', true, '{{"n_truth": 1}}', 'unstorable', now(), null);
+insert into helix.variant_calls (run_id, read_index, side, ordinal, pos, ref, alt, type, outcome, match, reason) values
+    ('{run}', 0, 'truth', 0, 3, 'G', 'T', 'SNV', null, 'FN', null), ('{run}', 0, 'truth', 1, 5, 'A', 'C', 'SNV', null, 'TP', null),
+    ('{run}', 0, 'call', 0, 5, 'A', 'C', 'SNV', 'ok', 'TP', null),
+    ('{run}', 0, 'call', 1, 8, 'T', 'A', 'SNV', 'ok', 'FP', 'sequencing error'),
+    ('{run}', 0, 'call', 2, 8, '?', 'A', null, 'bad_base', 'FP', 'alleles are bases'),
+    ('{run}', 0, 'baseline', 0, 3, 'G', 'T', 'SNV', 'ok', 'TP', null),
+    ('{run}', 0, 'baseline', 1, 8, 'T', 'A', 'SNV', 'ok', 'FP', 'sequencing error'),
+    ('{run}', 1, 'truth', 0, 3, 'G', 'T', 'SNV', null, 'FN', null);
+"""
+
+
+async def test_a_run_of_version_2_keeps_its_scores_and_its_ceiling(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = PostgresLedger(empty_database_url)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrating, "migrations", lambda: migrations()[:2])
+        await ledger.migrate()
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(AS_VERSION_2_WROTE.format(run=SYNTHETIC).encode())
+    await ledger.migrate()
+    scores, results = await ledger.scores(SYNTHETIC), await ledger.read_results(SYNTHETIC, -1, 10)
+    await ledger.aclose()
+    assert scores.model.by("type") == {
+        "INVALID": Counts(fp=1, fp_invalid=1),
+        "SNV": Counts(tp=1, fn=2, fn_failed=1, query_tp=1, fp=1, fp_error=1),
+    }
+    assert scores.ceiling.by("type") == {"SNV": Counts(tp=1, fn=1, query_tp=1, fp=1, fp_error=1)}
+    assert scores.model.by("n_truth").keys() == {"1", "2"}
+    assert [(result.outcome, result.leniency, result.repairs, result.exact, result.capped) for result in results] == [
+        (None, (), 0, None, False)
+    ] * 2
+    tally = "type, tp, fp, fn, query_tp, fp_error, round(precision::numeric, 3), round(recall::numeric, 3), round(f1::numeric, 3)"
+    for view, row in (("accuracy", (1, 1, 2, 1, 1, 0.5, 0.333, 0.4)), ("ceiling", (1, 1, 1, 1, 1, 0.5, 0.5, 0.5))):
+        (found,) = ask(empty_database_url, f"select {tally} from helix.{view}_by_type where type = 'SNV'")
+        assert [float(str(value)) for value in found[1:]] == list(row)

@@ -56,7 +56,7 @@ async def test_two_may_migrate_an_empty_database_at_once(empty_database_url: str
     assert (await ledgers[0].check()).schema_version == latest_version()
     for ledger in ledgers:
         await ledger.aclose()
-    assert rows(empty_database_url, "select version from helix.schema_version order by 1") == [(1,), (2,)]
+    assert rows(empty_database_url, "select version from helix.schema_version order by 1") == [(1,), (2,), (3,)]
 
 
 async def test_a_schema_of_a_later_version_is_refused(database_url: str) -> None:
@@ -88,11 +88,12 @@ async def test_totals_of_the_run_follow_what_was_inserted(database_url: str) -> 
 
 async def test_every_view_says_which_backend_answered(database_url: str) -> None:
     ledger = await started(database_url)
-    truth = ScoredVariant("truth", 3, "A", "T", "SNV", "snv", None, None, "FN", None)
+    truth = ScoredVariant("truth", 3, "A", "T", "SNV", "snv", None, None, "FN", None, "missed", None, "FN")
     await ledger.write_batch(RUN_ID, [result(0, variants=[truth]), result(1, seq="\x00")], [])
     await ledger.aclose()
-    for view in ("analyses", "dead_letters", "run_summary", "accuracy_by_type", "ceiling_by_type"):
+    for view in ("analyses", "dead_letters", "run_summary", "accuracy_by_type", "ceiling_by_type", "scored_variants"):
         assert rows(database_url, f"select backend, simulated from helix.{view}") == [("emulator", True)], view
+    assert rows(database_url, "select distinct backend, simulated from helix.accuracy_by_stratum") == [("emulator", True)]
 
 
 async def test_the_emulator_is_always_simulated(database_url: str) -> None:

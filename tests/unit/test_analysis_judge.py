@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.scoring.variants import collide, footprint
 
 WINDOW = "CCGAAAAAGT"
 
@@ -116,3 +117,21 @@ def test_an_indel_stays_where_another_call_interrupts_its_repeat() -> None:
     assert [call[:3] for call in across] == [(5, "A", "C"), (8, "A", "AA")], "left-aligned it would stand before the substitution"
     beside = judge_calls([RawCall(5, "A", "C", 1.0), RawCall(11, "C", "CC", 1.0)], window)
     assert [call[:3] for call in beside] == [(5, "A", "C"), (10, "T", "TC")]
+
+
+@given(st.data())
+def test_of_any_calls_no_two_that_stand_collide_and_every_overlap_collides_with_one(data: st.DataObject) -> None:
+    window = "ACGTTGCAAC" * 3
+    calls = []
+    for _ in range(data.draw(st.integers(0, 12))):
+        pos = data.draw(st.integers(1, 28))
+        ref = window[pos - 1 : pos - 1 + data.draw(st.integers(1, 3))]
+        calls.append(RawCall(pos, ref, data.draw(st.text("ACGT", min_size=1, max_size=3)), 1.0))
+    standing: list[tuple[int, int]] = []
+    for call, judged in zip(calls, judge_calls(calls, window), strict=True):
+        if judged.outcome in ("ok", "overlap"):
+            span = footprint(call.pos, call.ref, call.alt)
+            collides = any(collide(span, other) for other in standing)
+            assert collides is (judged.outcome == "overlap")
+            if not collides:
+                standing.append(span)

@@ -18,6 +18,7 @@ from helix_ray.cli.db import psql_environment
 from helix_ray.cli.live_view import render
 from helix_ray.cli.monitor import settings
 from helix_ray.client import Launch
+from helix_ray.metrics.accuracy import LevelAccuracy
 from helix_ray.metrics.snapshot import (
     Bottleneck,
     BucketView,
@@ -29,7 +30,6 @@ from helix_ray.metrics.snapshot import (
     RunInfo,
     ThrottleView,
     Totals,
-    TypeAccuracy,
 )
 from helix_ray.secrets import NAMES, Secret, Secrets
 
@@ -42,8 +42,8 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy=(TypeAccuracy("SNV", 8, 1, 2), TypeAccuracy("INVALID", 0, 100, 0)),
-    ceiling=(TypeAccuracy("SNV", 10, 0, 0),),
+    accuracy=(LevelAccuracy("SNV", tp=8, fn=2, query_tp=8, fp=1), LevelAccuracy("INVALID", fp=100)),
+    ceiling=(LevelAccuracy("SNV", tp=10, query_tp=10),),
 )
 STRANGE = replace(
     LIVE,
@@ -65,8 +65,8 @@ def test_the_terminal_shows_what_is_asked_of_it() -> None:
     wanted = ["RUNNING", "EMULATOR", "scaled by 0.1", "demo [red]x", "1,500 of 2,000", "492 / 500", "12 of 1,000 a minute"]
     assert not [words for words in [*wanted, "$0.0123", "3 429s"] if words not in text]
     (measures,) = [line.split() for line in text.splitlines() if "SNV" in line]
-    assert measures[1:-1] == ["SNV", "89", "%", "80", "%", "100", "%", "100", "%"], "the model's precision and recall, the aligner's"
-    assert "ceiling (aligner)" in text
+    assert measures[1:-1] == ["SNV", "84", "89", "(59-99)", "80", "(50-96)", "100"], "F1, precision and recall with intervals, ceiling"
+    assert "missed 20 %, misplaced 0 %, misnamed 0 %" in text
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-oss-20b", "m" * 300])

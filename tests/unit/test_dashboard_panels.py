@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard import panels
+from dashboard import accuracy, panels
 from dashboard.gate import PER_SECONDS, TRIES, USED, Gate
+from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     BucketView,
@@ -21,7 +22,6 @@ from helix_ray.metrics.snapshot import (
     RunInfo,
     ThrottleView,
     Totals,
-    TypeAccuracy,
 )
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
 
@@ -35,8 +35,11 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy=(TypeAccuracy("SNV", 8, 1, 2),),
-    ceiling=(TypeAccuracy("SNV", 10, 0, 0),),
+    accuracy=(LevelAccuracy("SNV", tp=8, fn=2, fn_near=1, query_tp=8, fp=1, fp_near=1),),
+    ceiling=(LevelAccuracy("SNV", tp=10, query_tp=10),),
+    strata=(Stratum("gc", (LevelAccuracy("0.3-0.4", tp=8, fn=2, query_tp=8, fp=1),)),),
+    read_sums=ReadSums(reads=10, answered=10, exact=7, baseline_exact=10, invented=1),
+    off_by=((-1, 1),),
 )
 STRANGE = replace(
     LIVE,
@@ -62,16 +65,39 @@ def test_cards_show_what_is_asked_of_them() -> None:
 @pytest.mark.parametrize("snapshot", [LIVE, STRANGE, MetricsSnapshot(as_of=0.0)])
 def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
     words = [card.value + card.note for card in panels.cards(snapshot)]
-    words += [panels.state_line(snapshot), panels.run_lines(snapshot, 7.0), panels.accuracy_text(snapshot)]
+    words += [panels.state_line(snapshot), panels.run_lines(snapshot, 7.0), accuracy.title(snapshot)]
+    tables = [accuracy.type_columns(snapshot), accuracy.mistake_columns(snapshot), *accuracy.stratum_columns(snapshot).values()]
+    words += [cell for table in tables for column in table.values() for cell in column]
     assert not [text for text in words if "nan" in text or "inf" in text or "None" in text]
 
 
-def test_the_ceiling_stands_below_the_models_accuracy() -> None:
-    assert panels.accuracy_text(LIVE).splitlines() == [
-        "SNV precision 88.9 % recall 80.0 %",
-        "Ceiling (aligner, on the same reads): SNV precision 100.0 % recall 100.0 %",
+def test_the_ceiling_stands_beside_the_models_accuracy() -> None:
+    columns = accuracy.type_columns(LIVE)
+    assert columns["type"] == ["SNV", "ALL"]
+    assert columns["precision"] == ["88.9 %", "88.9 %"]
+    assert columns["precision 95 %"][0] == "58.6 % to 98.8 %"
+    assert columns["ceiling F1"] == ["100.0 %", "100.0 %"]
+    assert accuracy.stratum_columns(LIVE)["gc"]["recall"] == ["80.0 %"]
+    assert "ceiling F1" not in accuracy.stratum_columns(LIVE)["gc"]
+    assert accuracy.title(LIVE).startswith("EMULATOR, scripted error rates: Accuracy")
+    assert "reads exactly right: 70.0 %, by the aligner 100.0 %" in accuracy.title(LIVE)
+    assert accuracy.title(STRANGE) == "Accuracy: no truth known"
+
+
+def test_mistakes_are_counted_and_placed() -> None:
+    columns = accuracy.mistake_columns(LIVE)
+    assert columns["mistake"] == [
+        "variants missed",
+        "variants called 1 to 5 bases off",
+        "right place, other alleles",
+        "reads with an invented call",
     ]
-    assert panels.accuracy_text(STRANGE) == "no truth known"
+    assert columns["count"] == ["1", "1", "0", "1"]
+    assert columns["share"] == ["10.0 %", "10.0 %", "0.0 %", "10.0 %"]
+    spec, words = accuracy.distance_chart(LIVE)
+    assert spec["series"][0]["data"] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert words == "EMULATOR: Wrong calls within 5 bases of a missed variant: 1, most of them -1 off"
+    assert accuracy.mistake_columns(STRANGE)["count"] == []
 
 
 def test_simulated_results_are_called_that() -> None:

@@ -1,4 +1,4 @@
-"""Prompt parsing, token estimate, scripted errors, latency and the written text."""
+"""Scripted errors, latency and prices."""
 
 from __future__ import annotations
 
@@ -7,64 +7,17 @@ import random
 from statistics import median, quantiles
 
 import pytest
+from emulator_case import asked_reads
 
 from helix_ray.config import EmulatorErrorRates
-from helix_ray.emulator.caller import call_variants
+from helix_ray.emulator.caller import Call, call_variants
 from helix_ray.emulator.latency import NO_TIME, LatencyModel
 from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.prompt import Pair, parse_pair
 from helix_ray.emulator.scripted_model import ScriptedModel
-from helix_ray.emulator.tokens import text_tokens, total_prompt_tokens
 
 
-def indexed(bases: str) -> str:
-    return " ".join(f"{i + 1}:{bases[i : i + 10]}" for i in range(0, len(bases), 10))
-
-
-def prompt(ref: str, read: str, opaque_id: str = "q7") -> str:
-    return f"id: {opaque_id}\nreference ({len(ref)} bases):\n{indexed(ref)}\nread ({len(read)} bases):\n{indexed(read)}"
-
-
-def pairs(count: int, seed: int = 1) -> list[tuple[str, str]]:
-    rng = random.Random(seed)
-    made = []
-    for _ in range(count):
-        ref = "".join(rng.choices("ACGT", k=100))
-        read = list(ref)
-        for place in rng.sample(range(10, 90, 2), 2):  # neither adjacent nor inverted: two variants
-            read[place] = rng.choice("ACGT".replace(read[place], ""))
-        made.append((ref, "".join(read)))
-    return made
-
-
-def test_a_pair_is_found_between_other_lines():
-    text = "Compare them.\n\n" + prompt("ACGTACGTACGT", "ACGTACGTACG") + "\nAnswer in JSON."
-    assert parse_pair(text) == Pair("q7", "ACGTACGTACGT", "ACGTACGTACG")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: text.replace("id: q7\n", ""),
-        lambda text: text.replace("(12 bases)", "(13 bases)"),
-        lambda text: text.replace("11:GT", "12:GT"),
-        lambda text: text.replace("1:ACGT", "1:acgt"),
-        lambda text: text.replace("1:ACGTACGTAC 11:GT", "1:ACGTACGTACGT"),
-        lambda text: text + "\n" + text,
-        lambda text: "hello",
-    ],
-)
-def test_a_damaged_prompt_is_not_guessed_at(damage):
-    assert parse_pair(damage(prompt("ACGTACGTACGT", "ACGTACGTACG"))) is None
-
-
-def test_tokens_follow_the_measurements():
-    assert text_tokens("ACGT" * 100) == pytest.approx(0.518 * 400)
-    assert text_tokens(indexed("ACGT" * 100)) == pytest.approx(0.728 * 400, rel=0.01)
-    assert text_tokens("abcd" * 10) == 10
-    assert text_tokens("ACGTACGTACG") == 11 / 4  # a run of less than 12 bases is plain text
-    assert total_prompt_tokens(7.0, "x" * 180) == 170  # the captured call: 7 of message, 45 of schema, 118 fixed
-    assert total_prompt_tokens(0.1, None) == 119
+def pairs(count: int) -> list[tuple[str, str]]:
+    return [(ref, read) for _, ref, read in asked_reads(count)]
 
 
 def test_without_errors_the_answer_is_the_truth():
@@ -106,6 +59,37 @@ def test_error_rates_come_out_as_configured_and_are_recorded():
 def test_every_call_dropped_leaves_an_empty_answer():
     model = ScriptedModel(1, EmulatorErrorRates(drop=1.0, shift=0.0, hallucinate=0.0))
     assert model.answer(*pairs(1)[0]).calls == []
+
+
+def changed(ref: str, call: Call) -> str:
+    return ref[: call.pos - 1] + call.alt + ref[call.pos - 1 + len(call.ref) :]
+
+
+def test_a_shifted_call_is_wrong_and_spoils_no_other():
+    """In windows of few letters a call may move without leaving its place; those count as dropped."""
+    model = ScriptedModel(1, EmulatorErrorRates(drop=0.0, shift=1.0, hallucinate=0.0))
+    rng = random.Random(8)
+    shifted = dropped = 0
+    for _ in range(2000):
+        ref = "".join(rng.choices(rng.choice(["A", "AC", "ACGT"]), k=rng.randint(4, 30)))
+        cut, size = rng.randrange(len(ref)), rng.randint(1, 3)
+        read = ref[:cut] + rng.choice(["", *rng.choices("ACGT", k=3), "AA", "CAC"]) + ref[cut + rng.choice([0, size]) :] or "A"
+        answer, truth = model.answer(ref, read), call_variants(ref, read)
+        for moved, _ in answer.calls:
+            assert any((moved.pos - call.pos, moved.ref, moved.alt) in ((1, *call[1:]), (-1, *call[1:])) for call in truth)
+            assert changed(ref, moved) not in [changed(ref, call) for call in truth]
+        assert answer.shifted == len(answer.calls)
+        assert answer.shifted + answer.dropped == len(truth)
+        shifted, dropped = shifted + answer.shifted, dropped + answer.dropped
+    assert shifted > 1000
+    assert dropped > 50
+
+
+def test_a_shift_that_changes_nothing_goes_the_other_way_or_is_dropped():
+    model = ScriptedModel(1, EmulatorErrorRates(drop=0.0, shift=1.0, hallucinate=0.0))
+    assert call_variants("AAAAAA", "AAAAA") == [Call(1, "AA", "A")]
+    answer = model.answer("AAAAAA", "AAAAA")  # one base on, the same deletion; one base back, outside
+    assert (answer.calls, answer.dropped, answer.shifted) == ([], 1, 0)
 
 
 def test_latency_has_the_published_shape():

@@ -237,6 +237,24 @@ def test_ledger_and_bill():
     assert second["id"] != first["id"]
 
 
+def test_every_billed_read_has_its_row():
+    service = chat(tier="free", requests_per_minute=2)
+    ask(service)
+    admitted = service.begin("Bearer x", 0, json.dumps(payload()).encode())
+    assert isinstance(admitted, Admitted)
+    service.finish(admitted, True)
+    assert ask(service).status == 429
+    page: Any = service.ledger.reads.page(0, 10)
+    first, second = page["entries"]
+    seen, left, refused = service.ledger.entries.page(0, 10)["entries"]  # type: ignore[misc]
+    assert first == {
+        "id": "r9", "request_id": seen["id"], "client_saw_it": True, "true_calls": 1, "dropped": 0, "shifted": 0, "hallucinated": 0,
+        "fault": None, "calls": [(9, "A", "T")],
+    }  # fmt: skip
+    assert second == {**first, "request_id": left["id"], "client_saw_it": False}
+    assert refused["read_ids"] == ["r9"]
+
+
 def test_a_client_that_left_is_billed_and_noted():
     service = chat()
     admitted = service.begin("Bearer x", 0, json.dumps(payload()).encode())

@@ -91,16 +91,32 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
     rig.say("helix-throttle", 0, {"bucket.RPM.source": "discovered", "binding": "RPM"}, **{
         "bucket.RPM.limit": 1000, "bucket.RPM.credit": 20, "spent_usd": 0.25, "reserved_usd": 0.05,
     })  # fmt: skip
-    rig.say("helix-analyzer-0", **{"tp.SNV": 8, "fn.SNV": 2, "cost_usd": 0.2})
-    rig.say("helix-analyzer-1", **{"tp.SNV": 1, "fp.SNV": 1, "baseline_tp.SNV": 9, "baseline_fn.SNV": 2})
+    rig.say(
+        "helix-analyzer-0",
+        **{"score.type.SNV.tp": 8, "score.type.SNV.fn": 2, "score.type.SNV.query_tp": 9, "score.gc.0.3-0.4.tp": 8, "cost_usd": 0.2},
+    )
+    rig.say(
+        "helix-analyzer-1",
+        **{
+            "score.type.SNV.tp": 1,
+            "score.type.SNV.fp": 1,
+            "ceiling.type.SNV.tp": 9,
+            "ceiling.type.SNV.fn": 2,
+            "off_by.-1": 1,
+            "reads.exact": 3,
+        },
+    )
     snapshot = rig.snapshot
     (bucket,) = snapshot.throttle.buckets
     assert (bucket.name, bucket.headroom, bucket.source) == ("RPM", 0.02, "discovered")
     assert (snapshot.money.spent_usd, snapshot.money.max_cost_usd, snapshot.money.share) == (0.25, 1.0, 0.3)
     (snv,) = snapshot.accuracy
-    assert (snv.type, snv.precision, snv.recall) == ("SNV", 0.9, 9 / 11)
+    assert (snv.level, snv.precision, snv.recall) == ("SNV", 0.9, 9 / 11)
     (ceiling,) = snapshot.ceiling
-    assert (ceiling.type, ceiling.precision, ceiling.recall) == ("SNV", 1.0, 9 / 11)
+    assert (ceiling.level, ceiling.precision, ceiling.recall) == ("SNV", None, 9 / 11)
+    (gc,) = snapshot.strata
+    assert (gc.dimension, gc.levels[0].level, gc.levels[0].tp) == ("gc", "0.3-0.4", 8)
+    assert (snapshot.off_by, snapshot.read_sums.exact) == (((-1, 1),), 3)
     assert (snapshot.run.reads_requested, snapshot.run.started_at) == (2000, 1767225600.0)
 
 

@@ -72,7 +72,7 @@ def test_the_total_is_the_sum_over_all_lives(lives: list[list[int]]) -> None:
     ("name", "kind"),
     [
         ("admitted", Kind.COUNTER),
-        ("tp.SNV", Kind.COUNTER),
+        ("score.type.SNV.tp", Kind.COUNTER),
         ("waiting", Kind.GAUGE),
         ("max_held", Kind.MAXIMUM),
         ("max_cost_usd", Kind.GAUGE),

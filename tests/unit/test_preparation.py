@@ -50,3 +50,10 @@ def test_another_generator_or_model_is_refused(from_reference: Config, also_from
     assert changed_model == "source.mutation.n_rate: was 0.0, is 0.1"
     assert generator == "generator version: was 1, is 2"
     assert advice.startswith("these define the results")
+
+
+def test_another_text_of_the_prompt_is_refused() -> None:
+    config = Config()
+    with pytest.raises(ConfigError) as caught:
+        resume(config, config, None, generator_version())
+    assert caught.value.problems[0] == "analyzer.prompt: the text of indexed10 is not the one that this run began with"

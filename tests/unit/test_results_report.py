@@ -7,6 +7,7 @@ from helix_ray.records import RunStatus
 from helix_ray.results.report import NOTICE, Admission, Session, Stored, build_report
 from helix_ray.results.table import render_report
 from helix_ray.scoring.summary import summarise
+from helix_ray.scoring.tally import Counts
 
 
 def session(**changes: object) -> Session:
@@ -78,7 +79,7 @@ def test_every_key_of_the_contract_is_there() -> None:
         | peaks
         | rest
         | {"accuracy", "agreement", "resume_command"}
-        | {"ceiling", "truth_reads", "identifiable_reads"}
+        | {"ceiling", "scoring", "truth_reads", "identifiable_reads"}
     )
     assert contract <= build_report(session(), admission(), stored()).keys()
 
@@ -97,7 +98,17 @@ def test_cost_is_per_thousand_stored_reads() -> None:
 
 
 def test_the_table_names_the_emulator_and_every_other_ending() -> None:
-    accuracy = {"SNV": {"tp": 1, "fp": 0, "fn": 1, "precision": 1.0, "recall": 0.5, "f1": 0.667, "ci": None}}
+    accuracy = {
+        "SNV": {
+            "tp": 1,
+            "fp": 0,
+            "fn": 1,
+            "precision": 1.0,
+            "recall": 0.5,
+            "f1": 0.667,
+            "ci": {"precision": [0.4, 1.0], "recall": None, "f1": None},
+        }
+    }
     shown = text(build_report(session(accuracy=accuracy), admission(), stored(50, stored=25, filtered=25)))
     assert NOTICE in shown
     assert "[EMULATOR]" in shown
@@ -106,13 +117,16 @@ def test_the_table_names_the_emulator_and_every_other_ending() -> None:
 
 
 def test_the_ceiling_stands_beside_the_model_in_every_type_that_either_has() -> None:
-    accuracy, ceiling = summarise({"SNV": (1, 0, 1)}), summarise({"SNV": (2, 0, 0), "DELINS": (0, 1, 0)})
+    accuracy, ceiling = (
+        summarise({"SNV": Counts(tp=1, fn=1, query_tp=1)}),
+        summarise({"SNV": Counts(tp=2, query_tp=2), "DELINS": Counts(fp=1)}),
+    )
     report = build_report(session(accuracy=accuracy, ceiling=ceiling), admission(), stored(50))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text(report).splitlines() if line.startswith("│")]
     assert [row for row in rows if len(row) == 8] == [
         ["DELINS", "0", "0", "0", "-", "-", "-", "0.000"],
-        ["SNV", "1", "0", "1", "1.000", "0.500", "0.667", "1.000"],
-        ["ALL", "1", "0", "1", "1.000", "0.500", "0.667", "0.800"],
+        ["SNV", "1", "1", "0", "1.000 (0.15-1.00)", "0.500 (0.06-0.94)", "0.667", "1.000"],
+        ["ALL", "1", "1", "0", "1.000 (0.15-1.00)", "0.500 (0.06-0.94)", "0.667", "0.800"],
     ]
     assert "identifiable reads: 45 of 50 (90.0%)" in text(report)
     assert report["ceiling"]["ALL"]["tp"] == 2

@@ -62,7 +62,7 @@ def test_a_dead_letter_keeps_what_it_can() -> None:
     assert (buried.disposition, buried.error_kind, buried.error) == (Disposition.DEAD_LETTER, "unstorable", "the reason")
     assert (buried.read.seq, buried.raw_answer, buried.call_id) == ("A\\x00", "\\x00", "c")
     assert (buried.read.strata, buried.latency_ms, buried.mutation_detected) == (None, None, None)
-    assert buried.variants == [good._replace(match="FN", reason=None)]
+    assert buried.variants == [good._replace(match="FN", reason=None, detail="failed")]
     assert result_problem(buried) is None
     assert read_row("run", buried, NOW)[5] is None, "a start that is no place is not stored"
 
@@ -85,7 +85,7 @@ def test_errors_are_rows_of_their_own_and_a_truth_has_what_its_source_knows() ->
     read = sample_read(0)._replace(truth=(truth,), errors=(error, error))
     scored = [ScoredVariant(side, 3, "A", "AT", "INS", None, None, None, "TP", None) for side in ("truth", "call", "baseline")]
     result = ReadResult(read, Disposition.STORED, scored)
-    rows = [row[2:4] + row[-3:] for row in variant_rows("run", result)]
+    rows = [row[2:4] + row[13:16] for row in variant_rows("run", result)]
     assert rows == [
         ("truth", 0, 1, "test:2::T", None),
         ("call", 0, None, None, None),
@@ -116,9 +116,9 @@ def test_an_unknown_place_is_null_however_it_is_spelled(strand: str) -> None:
 
 
 def test_rows_have_the_columns_of_their_copy() -> None:
-    for name, width in (("copy_reads", 34), ("copy_variants", 16), ("copy_calls", 19)):
+    for name, width in (("copy_reads", 43), ("copy_variants", 20), ("copy_calls", 19)):
         assert statements("writing")[name].count(b",") + 1 == width
-    assert len(read_row("run", replace(ReadResult(sample_read(0), Disposition.STORED)), NOW)) == 34
+    assert len(read_row("run", replace(ReadResult(sample_read(0), Disposition.STORED)), NOW)) == 43
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
@@ -126,6 +126,6 @@ def test_migrations_are_numbered_without_gaps() -> None:
 
 
 def test_statements_are_found_by_name() -> None:
-    for file in ("session", "reading", "writing"):
+    for file in ("session", "reading", "writing", "scoring"):
         assert statements(file)
         assert all(body and b"-- name:" not in body for body in statements(file).values())

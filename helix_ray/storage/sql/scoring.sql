@@ -1,23 +1,48 @@
+-- name: group_by_hash
+-- The planner cannot know how few levels there are: it would sort all variants once per dimension, at ten times the price.
+select set_config('enable_sort', 'off', true)
+
 -- name: counts
--- Truths, calls and the baseline's, by what came of them and by one dimension at a time. A call's hundredth is its confidence in
--- hundredths: how many of 100 thresholds it reaches.
+-- Truths, calls and the baseline's, by what came of them and by one dimension at a time.
+with cube as materialized (
+    select side, match, detail, outcome, baseline,
+           type, subtype, event, n_truth, length, gc, homopolymer, third, identifiable, count(*) as times
+    from helix.scored_variants
+    where run_id = %(run_id)s and (match is not null or baseline is not null)
+    group by side, match, detail, outcome, baseline, type, subtype, event, n_truth, length, gc, homopolymer, third, identifiable
+)
 select side, match, detail, outcome, baseline,
        array_position(array[
            grouping(type), grouping(subtype), grouping(event), grouping(n_truth), grouping(length), grouping(gc), grouping(homopolymer),
-           grouping(third), grouping(identifiable), grouping(off_by), grouping(hundredth)
-       ], 0) as dimension,
-       coalesce(
-           type, subtype, event, n_truth, length, gc, homopolymer, third, identifiable, off_by::text, hundredth::text
-       ) as level,
-       count(*) as times
-from (
-    select *, width_bucket(confidence, %(thresholds)s::double precision[]) as hundredth
-    from helix.scored_variants
-    where run_id = %(run_id)s and (match is not null or baseline is not null)
-) as variant
+           grouping(third), grouping(identifiable)
+       ], 0) - 1 as dimension,
+       coalesce(type, subtype, event, n_truth, length, gc, homopolymer, third, identifiable) as level,
+       sum(times)::bigint as times
+from cube
 group by side, match, detail, outcome, baseline, grouping sets (
-    (type), (subtype), (event), (n_truth), (length), (gc), (homopolymer), (third), (identifiable), (off_by), (hundredth)
+    (type), (subtype), (event), (n_truth), (length), (gc), (homopolymer), (third), (identifiable)
 )
+
+-- name: calls
+-- Scored calls by their distance from the truth that they missed, and by their confidence in hundredths: how many of 100 thresholds
+-- it reaches.
+select match = 'TP' as matched, off_by, width_bucket(confidence, %(thresholds)s::double precision[]) as hundredth, count(*) as times
+from helix.variant_calls
+where run_id = %(run_id)s and side = 'call' and match is not null
+group by matched, off_by, hundredth
+
+-- name: mistaken
+-- Missed truths near which something was called, by their type and by what was called in their place (of several calls the last).
+select coalesce(truth.type, 'INVALID') as type, coalesce(meant.type, 'INVALID') as called, meant.read_index is not null as found,
+       count(*) as times
+from helix.variant_calls as truth left join (
+    select distinct on (read_index, pos - off_by) read_index, pos - off_by as place, type
+    from helix.variant_calls
+    where run_id = %(run_id)s and side = 'call' and off_by is not null
+    order by read_index, pos - off_by, ordinal desc
+) as meant on meant.read_index = truth.read_index and meant.place = truth.pos
+where truth.run_id = %(run_id)s and truth.side = 'truth' and truth.match = 'FN' and truth.detail in ('near', 'allele')
+group by truth.type, meant.type, found
 
 -- name: profiles
 -- How many reads came out how, by type and over all of them (type NULL).

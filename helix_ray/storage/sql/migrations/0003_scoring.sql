@@ -67,19 +67,11 @@ select variant.run_id, run.backend, run.simulated, variant.read_index, read.disp
        coalesce(variant.type, 'INVALID') as type,
        coalesce(variant.subtype, case when variant.type is null then 'INVALID' else 'unknown' end) as subtype,
        variant.event,
-       coalesce((array['0', '1', '2', '3'])[1 + truths.count], '4+') as n_truth,
-       case when places.count <= 75 then '1-75' when places.count <= 150 then '76-150' when places.count <= 300 then '151-300'
-            else '301+' end as length,
-       coalesce(
-           (array['0.0-0.1', '0.1-0.2', '0.2-0.3', '0.3-0.4', '0.4-0.5', '0.5-0.6', '0.6-0.7', '0.7-0.8', '0.8-0.9', '0.9-1.0', '0.9-1.0'])
-               [1 + trunc((read.strata ->> 'gc')::double precision * 10)::integer],  -- 1 has no tenth of its own
-           'unknown'
-       ) as gc,
-       case when homopolymer.bases <= 4 then '1-4' when homopolymer.bases <= 6 then '5-6' when homopolymer.bases <= 10 then '7-10'
-            when homopolymer.bases > 10 then '11+' else 'unknown' end as homopolymer,
-       case when variant.pos between 1 and places.count then (array['1', '2', '3'])[1 + (variant.pos - 1) * 3 / places.count]
+       level.n_truth, level.length, level.gc, level.homopolymer,
+       case when variant.pos between 1 and level.bases
+            then case (variant.pos - 1) * 3 / level.bases when 0 then '1' when 1 then '2' else '3' end
             else 'outside' end as third,
-       case when read.identifiable then 'yes' when not read.identifiable then 'no' else 'unknown' end as identifiable,
+       level.identifiable,
        variant.confidence, variant.outcome, variant.match,
        case when variant.subtype is not null then variant.detail
             when variant.side = 'truth' and variant.match = 'FN' and read.disposition = 'dead_letter' then 'failed'
@@ -95,14 +87,26 @@ select variant.run_id, run.backend, run.simulated, variant.read_index, read.disp
             else 'FN'
        end as baseline
 from helix.variant_calls as variant join helix.reads as read using (run_id, read_index) join helix.runs as run using (run_id)
-cross join lateral (select length(read.ref_seq) as count) as places
-cross join lateral (select trunc((read.strata ->> 'max_homopolymer')::double precision) as bases) as homopolymer
 cross join lateral (
-    select coalesce(read.truth_variants, (
-        select count(*) from helix.variant_calls as own
-        where own.run_id = read.run_id and own.read_index = read.read_index and own.side = 'truth'
-    ))::integer as count
-) as truths
+    select measure.bases,
+           case when measure.truths > 3 then '4+' else coalesce(measure.truths::text, 'unknown') end as n_truth,
+           case when measure.bases <= 75 then '1-75' when measure.bases <= 150 then '76-150' when measure.bases <= 300 then '151-300'
+                else '301+' end as length,
+           coalesce((array[
+               '0.0-0.1', '0.1-0.2', '0.2-0.3', '0.3-0.4', '0.4-0.5', '0.5-0.6', '0.6-0.7', '0.7-0.8', '0.8-0.9', '0.9-1.0', '0.9-1.0'
+           ])[1 + measure.gc_tenth], 'unknown') as gc,  -- 1 has no tenth of its own
+           case when measure.run <= 4 then '1-4' when measure.run <= 6 then '5-6' when measure.run <= 10 then '7-10'
+                when measure.run > 10 then '11+' else 'unknown' end as homopolymer,
+           case when read.identifiable then 'yes' when not read.identifiable then 'no' else 'unknown' end as identifiable
+    from (
+        select length(read.ref_seq) as bases,
+               trunc((read.strata ->> 'gc')::double precision * 10)::integer as gc_tenth,
+               trunc((read.strata ->> 'max_homopolymer')::double precision)::integer as run,
+               coalesce(read.truth_variants, (read.strata ->> 'n_truth')::double precision::integer) as truths
+        offset 0  -- evaluated once, not where it is used
+    ) as measure
+    offset 0  -- once a read, not once a variant
+) as level
 where variant.side <> 'error' and read.truth_known;
 
 -- Truths and calls are counted each on its own side: precision is query_tp / (query_tp + fp), recall tp / (tp + fn).

@@ -1,0 +1,86 @@
+"""How right the model is, as tables and a chart: plain values, no Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dashboard.panels import Spec, number, percent
+from helix_ray.client.accuracy import Row, Share, by_stratum, by_type, distances, mistakes
+from helix_ray.metrics.snapshot import MetricsSnapshot
+
+HELP = (
+    "A call is right if it describes the read, whatever it is named: calls that spell the true sequence together are right. Truths and "
+    "calls are counted each on their own side; a read without a valid answer counts as missed. Intervals are 95 %. The ceiling is an "
+    "exact aligner on the same reads. This measures how well the model describes the differences between a reference window and a "
+    "read; it is not a clinical or germline variant caller."
+)
+
+
+def title(snapshot: MetricsSnapshot) -> str:
+    """Of the panel. What it shows of simulated runs says so itself."""
+    label = "EMULATOR, scripted error rates: " if snapshot.run.simulated else ""
+    if not snapshot.accuracy:
+        return f"{label}Accuracy: no truth known"
+    sums = snapshot.read_sums
+    exact = "" if not sums.answered else (
+        f"; reads exactly right: {percent(sums.exact / sums.answered)}, by the aligner {percent(sums.baseline_exact / sums.answered)}"
+    )  # fmt: skip
+    return f"{label}Accuracy against the generator's truth{exact}"
+
+
+def type_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
+    return _columns("type", by_type(snapshot))
+
+
+def stratum_columns(snapshot: MetricsSnapshot) -> dict[str, dict[str, list[str]]]:
+    """Tables by dimension."""
+    return {dimension: _columns(dimension, rows) for dimension, rows in by_stratum(snapshot).items()}
+
+
+def mistake_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
+    found = mistakes(snapshot)
+    return {
+        "mistake": [words for words, _, _ in found],
+        "count": [number(count) for _, count, _ in found],
+        "share": [percent(share.value) for _, _, share in found],
+        "95 %": [_interval(share) for _, _, share in found],
+    }
+
+
+def distance_chart(snapshot: MetricsSnapshot) -> tuple[Spec, str]:
+    """How far off wrong calls are, and a description in words."""
+    found = distances(snapshot)
+    spec: Spec = {
+        "animation": False,
+        "grid": {"left": 56, "right": 16, "top": 24, "bottom": 40},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {"type": "category", "name": "bases off", "nameLocation": "middle", "nameGap": 24, "data": [str(at) for at, _ in found]},
+        "yAxis": {"type": "value", "name": "calls", "min": 0, "minInterval": 1},
+        "series": [{"name": "wrong calls", "type": "bar", "data": [count for _, count in found]}],
+    }
+    total = sum(count for _, count in found)
+    most = max(found, key=lambda item: item[1])[0]
+    label = "EMULATOR: " if snapshot.run.simulated else ""
+    words = f"{label}Wrong calls within 5 bases of a missed variant: {number(total)}" + (f", most of them {most:+d} off" if total else "")
+    return spec, words
+
+
+def _columns(name: str, rows: Sequence[Row]) -> dict[str, list[str]]:
+    columns = {
+        name: [row.level for row in rows],
+        "F1": [percent(row.f1) for row in rows],
+        "precision": [percent(row.precision.value) for row in rows],
+        "precision 95 %": [_interval(row.precision) for row in rows],
+        "recall": [percent(row.recall.value) for row in rows],
+        "recall 95 %": [_interval(row.recall) for row in rows],
+        "found": [number(row.counts.tp) for row in rows],
+        "missed": [number(row.counts.fn) for row in rows],
+        "false calls": [number(row.counts.fp) for row in rows],
+    }
+    if any(row.ceiling_f1 is not None for row in rows):
+        columns["ceiling F1"] = [percent(row.ceiling_f1) for row in rows]
+    return columns
+
+
+def _interval(share: Share) -> str:
+    return "" if share.low is None else f"{percent(share.low)} to {percent(share.high)}"

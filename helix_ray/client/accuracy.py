@@ -1,0 +1,77 @@
+"""What a snapshot's sums say of how right the model is: measures with 95 % intervals, for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple
+from typing import Any, NamedTuple
+
+from helix_ray.metrics.accuracy import LevelAccuracy
+from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.scoring.mistakes import MISTAKES, mistake_rates
+from helix_ray.scoring.near import REACH
+from helix_ray.scoring.summary import ALL, measures, total
+from helix_ray.scoring.tally import Counts
+
+
+class Share(NamedTuple):
+    """A proportion, 0..1, with its 95 % Jeffreys interval; all None where there is nothing to divide by."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Row(NamedTuple):
+    level: str
+    counts: Counts
+    precision: Share
+    recall: Share
+    f1: float | None
+    ceiling_f1: float | None  # the aligner's on the same reads; None where it is not known
+
+
+def by_type(snapshot: MetricsSnapshot) -> list[Row]:
+    """A row a type, and ``ALL`` at the end; empty without truth."""
+    ceiling = _with_sum(snapshot.ceiling)
+    return [_row(level, counts, ceiling.get(level)) for level, counts in _with_sum(snapshot.accuracy).items()]
+
+
+def by_stratum(snapshot: MetricsSnapshot) -> dict[str, list[Row]]:
+    """Rows by dimension."""
+    return {stratum.dimension: [_row(*item, None) for item in _counts(stratum.levels).items()] for stratum in snapshot.strata}
+
+
+def mistakes(snapshot: MetricsSnapshot) -> list[tuple[str, int, Share]]:
+    """In words, how many, and their share; empty without truth."""
+    counts = _counts(snapshot.accuracy)
+    if not counts:
+        return []
+    sums = snapshot.read_sums
+    rates = mistake_rates(total(counts), sums.invented, sums.answered)
+    return [(MISTAKES[name], found["count"], _share(found["rate"], found["ci"])) for name, found in rates.items()]
+
+
+def distances(snapshot: MetricsSnapshot) -> list[tuple[int, int]]:
+    """Wrong calls by how many bases they are off, from -5 to 5; 0: the right place with other alleles."""
+    known = dict(snapshot.off_by)
+    return [(offset, known.get(offset, 0)) for offset in range(-REACH, REACH + 1)]
+
+
+def _with_sum(levels: Iterable[LevelAccuracy]) -> dict[str, Counts]:
+    counts = _counts(levels)
+    return {**counts, ALL: total(counts)} if counts else {}
+
+
+def _counts(levels: Iterable[LevelAccuracy]) -> dict[str, Counts]:
+    return {level: Counts(*rest) for level, *rest in map(astuple, levels)}
+
+
+def _row(level: str, counts: Counts, ceiling: Counts | None) -> Row:
+    found = measures(counts)
+    precision, recall = (_share(found[name], found["ci"][name]) for name in ("precision", "recall"))
+    return Row(level, counts, precision, recall, found["f1"], None if ceiling is None else measures(ceiling)["f1"])
+
+
+def _share(value: float | None, interval: Any) -> Share:
+    return Share(value, *interval) if interval else Share(None, None, None)

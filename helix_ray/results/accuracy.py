@@ -1,0 +1,135 @@
+"""How right the model was, as JSON values: the report's accuracy, ceiling and everything that is told beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from helix_ray.records import JsonObject
+from helix_ray.scoring.bootstrap import f1_interval
+from helix_ray.scoring.confidence import average_precision, calibration, curve
+from helix_ray.scoring.mistakes import mistake_rates
+from helix_ray.scoring.near import REACH
+from helix_ray.scoring.paired import matthews, mcnemar
+from helix_ray.scoring.score import SCORER_VERSION
+from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.strata import DIMENSIONS
+from helix_ray.scoring.summary import measures, rate, summarise, total
+from helix_ray.scoring.tally import Counts
+
+METHOD = "haplotype-aware allele match, genotype not required (GA4GH method 2)"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the model was asked to do."""
+
+    prompt: str | None  # None: no model was asked
+    prompt_sha256: str | None
+    task: str | None  # unassisted | assisted: the aligner's alignment was in the prompt
+    examples: int = 0
+    reads_per_request: int = 1
+    work: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What answers and scores took. None: not known, as after a crash."""
+
+    cost_usd: float
+    tokens: int
+    latency_ms_p50: float | None
+    baseline_us_per_read: float | None  # CPU time of the aligner
+    scoring_us_per_read: float | None  # CPU time of judging and scoring
+    scoring_share: float | None  # of the analyzers' CPU time, aligner included
+
+
+def accuracy(scores: RunScores) -> JsonObject:
+    """By type and ``ALL``: counts, precision, recall, F1 and their intervals."""
+    reads = scores.reads["reads"]
+    intervals = {level: found for level, profiles in scores.profiles.items() if (found := f1_interval(profiles, reads)) is not None}
+    return summarise(scores.model.by("type"), intervals)
+
+
+def ceiling(scores: RunScores) -> JsonObject:
+    """As accuracy, of the aligner's calls; without intervals of F1."""
+    return summarise(scores.ceiling.by("type"))
+
+
+def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
+    """The report's key ``scoring``; docs/output.md describes it."""
+    counts, reads = total(scores.model.by("type")), scores.reads
+    failed = reads["reads"] - reads["answered"]
+    return {
+        "method": METHOD,
+        "scorer": SCORER_VERSION,
+        "task": asked.task,
+        "prompt": asked.prompt,
+        "prompt_sha256": asked.prompt_sha256,
+        "examples": asked.examples,
+        "reads_per_request": asked.reads_per_request,
+        "work": asked.work,
+        "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads["reads"] if reads["reads"] else None},
+        "by": {name: {level: measures(row) for level, row in scores.model.by(name).items()} for name in DIMENSIONS if name != "type"},
+        "reads": _reads(reads),
+        "mistakes": mistake_rates(counts, reads["invented"], reads["answered"]),
+        "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
+        "confusion": _confusion(scores),
+        "outcomes": dict(sorted(scores.outcomes.items())),
+        "leniency": dict(sorted(scores.leniency.items())),
+        "confidence": _confidence(scores, counts),
+        "cost": _cost(effort, counts),
+    }
+
+
+def _reads(reads: Mapping[str, int]) -> JsonObject:
+    """Reads as a whole. Clean reads make true negatives, so that sensitivity and specificity mean something here."""
+    count = {key: reads.get(key, 0) for key in ("true_positive", "false_positive", "false_negative", "true_negative")}
+    only_model = reads.get("exact", 0) - reads.get("both_exact", 0)
+    only_baseline = reads.get("baseline_exact", 0) - reads.get("both_exact", 0)
+    edits = reads.get("truth_edits", 0)
+    return {
+        "reads": reads.get("reads", 0),
+        "answered": reads.get("answered", 0),
+        "exact": rate(reads.get("exact", 0), reads.get("answered", 0)),
+        "baseline_exact": rate(reads.get("baseline_exact", 0), reads.get("answered", 0)),
+        "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
+        **count,
+        "sensitivity": rate(count["true_positive"], count["true_positive"] + count["false_negative"]),
+        "specificity": rate(count["true_negative"], count["true_negative"] + count["false_positive"]),
+        "mcc": matthews(*count.values()),
+        "residual_edits_per_truth_edit": reads.get("residual_edits", 0) / edits if edits else None,
+        "capped": reads.get("capped", 0),
+    }
+
+
+def _confusion(scores: RunScores) -> JsonObject:
+    """What stood there (``nothing``: an invented call) by what was called (``nothing``: missed, ``no answer``)."""
+    table: JsonObject = {}
+    for (truth, called), count in sorted(scores.confusion.items()):
+        table.setdefault(truth, {})[called] = count
+    return table
+
+
+def _confidence(scores: RunScores, counts: Counts) -> JsonObject:
+    known = {sure: outcome for sure, outcome in scores.confidence.items() if sure is not None}
+    truths = counts.tp + counts.fn
+    return {
+        "calls_without": sum(sum(outcome) for sure, outcome in scores.confidence.items() if sure is None),
+        "average_precision": average_precision(known, truths),
+        "calibration": calibration(known),
+        "curve": curve(known, truths),
+    }
+
+
+def _cost(effort: Effort, counts: Counts) -> dict[str, Any]:
+    found = counts.tp
+    return {
+        "usd_per_true_positive": effort.cost_usd / found if found else None,
+        "tokens_per_true_positive": effort.tokens / found if found else None,
+        "latency_ms_p50": effort.latency_ms_p50,
+        "baseline_us_per_read": effort.baseline_us_per_read,
+        "scoring_us_per_read": effort.scoring_us_per_read,
+        "scoring_share_of_analyzer_cpu": effort.scoring_share,
+    }
