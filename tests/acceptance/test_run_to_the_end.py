@@ -43,6 +43,7 @@ def the_stored_reads_are_exported_as_they_were_generated(home: Path, run_id: str
     for arguments in (["--output", "stored"], ["--output", "generated", "--config", config, "--set", "source.count=300"]):
         done = helix(home, "export", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert ("EMULATOR" in done.stdout) is ("--config" not in arguments)
     folder = home.parent
     assert json.loads((folder / "stored" / "manifest.json").read_text())["run_id"] == run_id
     for name in ("reads.fastq.gz", "reference.fa", "regions.bed"):
