@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -195,6 +196,10 @@ def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None
         share = counts["identifiable"] / counts["with_known_truth"]
         errors = counts["sequencing_errors"]
         console.print(f"{counts['variants']:,} true variants, {errors:,} sequencing errors, {share:.1%} of the reads identifiable")
+    if manifest["results"]:
+        calls = Counter(manifest["results"]["calls_by_outcome"])
+        scripted = " (EMULATOR: the answers are scripted)" if manifest["simulated"] else ""
+        console.print(f"{calls.total():,} calls, {calls.total() - calls['ok']:,} of them not valid{scripted}", markup=False)
 
 
 def _files(output: Path, manifest: JsonObject) -> Iterable[tuple[str, int]]:

@@ -1,11 +1,13 @@
 """Whole runs that end by themselves."""
 
+import csv
 import gzip
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from fix_run import DEADLINE_S, ONE_OF_EACH, StartRun, helix
 
 FAST = ("emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")
@@ -33,6 +35,7 @@ def test_every_read_is_stored_once_and_the_report_adds_up(start_run: StartRun) -
     stored = json.loads((run.home / "reports" / f"{report['run_id']}.json").read_text())
     assert stored == report
     the_stored_reads_are_exported_as_they_were_generated(run.home, report["run_id"])
+    the_exported_results_add_up_to_the_report(run.home.parent / "stored", counts)
 
 
 def the_stored_reads_are_exported_as_they_were_generated(home: Path, run_id: str) -> None:
@@ -40,12 +43,28 @@ def the_stored_reads_are_exported_as_they_were_generated(home: Path, run_id: str
     for arguments in (["--output", "stored"], ["--output", "generated", "--config", config, "--set", "source.count=300"]):
         done = helix(home, "export", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert ("EMULATOR" in done.stdout) is ("--config" not in arguments)
     folder = home.parent
     assert json.loads((folder / "stored" / "manifest.json").read_text())["run_id"] == run_id
     for name in ("reads.fastq.gz", "reference.fa", "regions.bed"):
         assert (folder / "stored" / name).read_bytes() == (folder / "generated" / name).read_bytes()
     truths = [gzip.decompress((folder / name / "truth.vcf.gz").read_bytes()).splitlines()[2:] for name in ("stored", "generated")]
     assert truths[0] == truths[1], "but for the line that names the run"
+
+
+def the_exported_results_add_up_to_the_report(folder: Path, counts: dict[str, dict[str, int]]) -> None:
+    with (folder / "summary.csv").open(newline="") as file:
+        summary = {(row["Type"], row["Filter"]): row for row in csv.DictReader(file)}
+    indels = [counts[kind] for kind in ("INS", "DEL", "DELINS") if kind in counts]
+    found = summary["INDEL", "ALL"]
+    for column, key in (("TRUTH.TP", "tp"), ("TRUTH.FN", "fn"), ("QUERY.FP", "fp")):
+        assert int(found[column]) == sum(row[key] for row in indels)
+    assert {row["Simulated"] for row in summary.values()} == {"true"}
+    truths = [row for row in pq.read_table(folder / "variant_calls.parquet").to_pylist() if row["side"] == "truth"]
+    assert sum(row["match"] == "TP" for row in truths) == counts["ALL"]["tp"]
+    lines = [json.loads(line) for line in (folder / "reads.jsonl").read_text().splitlines()]
+    assert [line["read_index"] for line in lines] == list(range(300))
+    assert sum(row["match"] == "FN" for line in lines for row in line["variants"]) == counts["ALL"]["fn"]
 
 
 def test_the_aligner_needs_no_api_and_finds_lone_variants(start_run: StartRun) -> None:

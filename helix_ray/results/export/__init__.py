@@ -1,4 +1,4 @@
-"""What leaves the system for other tools: truth, reads and windows in the field's file formats."""
+"""What leaves the system for other tools: truth, reads, windows and results in the field's file formats."""
 
 from __future__ import annotations
 
