@@ -117,6 +117,10 @@ class QueueConfig(Section):
         return self
 
 
+LEAST_TOKENS_PER_READ = 40
+"""Of an answer about several reads: one call is about 25 tokens, a read's id and frame about 15."""
+
+
 class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2
@@ -131,6 +135,16 @@ class AnalyzerConfig(Section):
     service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+
+    @model_validator(mode="after")
+    def _room_for_every_read(self) -> AnalyzerConfig:
+        least = LEAST_TOKENS_PER_READ * self.reads_per_request
+        if self.reads_per_request > 1 and self.max_completion_tokens < least:
+            raise ValueError(
+                f"max_completion_tokens: {self.max_completion_tokens} is too few for {self.reads_per_request} reads: the answer would be cut "
+                f"off and paid for again; at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
+            )
+        return self
 
     @model_validator(mode="after")
     def _address_without_secrets(self) -> AnalyzerConfig:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from helix_ray import __version__
-from helix_ray.analysis.prices import price_of
+from helix_ray.analysis.prices import completion_limit
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
@@ -106,7 +106,7 @@ def check_backend(config: Config, secrets: Secrets) -> tuple[Secret | None, bool
     key = check_key(config, secrets)
     if key is None:
         return None, False
-    price_of(config.analyzer.model)
+    _check_completion(config)
     if config.analyzer.base_url is None:
         asyncio.run(GroqChat(key.reveal(), None, connections=1).aclose())  # refuses what is no key
         return key, config.analyzer.backend is Backend.EMULATOR
@@ -123,6 +123,14 @@ async def _is_emulator(key: Secret, base_url: str) -> bool:
     if isinstance(reply, TransportFailure):
         raise ConfigError("analyzer.base_url", [f"{base_url} does not answer ({reply.error_kind}: {reply.message}); is the server up?"])
     return reply.headers.get("server", "").startswith("helix-emulator")
+
+
+def _check_completion(config: Config) -> None:
+    """ConfigError: the model has no price, or does not write so much in one answer."""
+    model, asked = config.analyzer.model, config.analyzer.max_completion_tokens
+    limit = completion_limit(model)
+    if asked > limit:
+        raise ConfigError("analyzer.max_completion_tokens", [f"{model} gives at most {limit} completion tokens, found {asked}"])
 
 
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
@@ -168,6 +176,8 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
     changed = _differences(before, config)
     if stored.versions.get("generator") != generator_version() and config.source.path is None:
         changed.append(f"generator version: was {stored.versions.get('generator')}, is {generator_version()}")
+    if stored.versions.get("scorer", "1") != SCORER_VERSION:
+        changed.append(f"scorer version: was {stored.versions.get('scorer', '1')}, is {SCORER_VERSION}")
     if not changed and stored.versions.get("prompt") != _versions(config).get("prompt"):
         changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt} is not the one that this run began with")
     if stored.source_checksum != source.checksum:

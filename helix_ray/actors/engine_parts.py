@@ -17,7 +17,7 @@ from helix_ray.actors.read_results import ALIGNER, ResultMaker
 from helix_ray.actors.request_log import RequestLog
 from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import price_of
+from helix_ray.analysis.prices import completion_limit, price_of
 from helix_ray.analysis.prompts import PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
@@ -106,4 +106,11 @@ def _request_maker(config: Config, template: PromptTemplate, nonce: str) -> Requ
         reasoning_effort=settings.reasoning_effort,
         service_tier=settings.service_tier,
     )
-    return RequestMaker(payloads, TokenEstimator(template), price_of(settings.model), settings.max_completion_tokens, nonce)
+    return RequestMaker(
+        payloads,
+        TokenEstimator(template),
+        price_of(settings.model),
+        settings.max_completion_tokens,
+        completion_limit(settings.model),
+        nonce,
+    )

@@ -69,7 +69,7 @@ class Setbacks:
         if len(jobs) > 1:
             for job in jobs:
                 job.alone = True
-            return self.failed(sent, text)
+            return [(job, Step(Next.AGAIN)) for job in jobs]
         self.counters.failures += 1
         jobs[0].failures += 1
         return [(jobs[0], self._dead_letter(sent, jobs[0], text))]

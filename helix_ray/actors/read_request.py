@@ -14,8 +14,6 @@ from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.throttle.messages import Want
 
-MAX_COMPLETION_TOKENS = 65_536
-"""The most that a repair may ask for: the largest completion of the models in the price table."""
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
 
@@ -38,6 +36,7 @@ class RequestMaker:
     estimator: TokenEstimator
     price: ModelPrice
     max_completion_tokens: int
+    completion_limit: int  # the model's own, which a repair may not pass
     nonce: str
 
     def make(self, jobs: Sequence[Job]) -> ReadRequest:
@@ -46,7 +45,7 @@ class RequestMaker:
         repair = any(job.repairs for job in jobs)
         tokens = self.max_completion_tokens
         if any(job.cut_off for job in jobs):
-            tokens = min(2 * tokens, MAX_COMPLETION_TOKENS)
+            tokens = min(2 * tokens, max(tokens, self.completion_limit))
         payload, text = self.payloads.build(asks, seed_offset=REPAIR_SEED if repair else 0, max_completion_tokens=tokens)
         return ReadRequest(
             list(jobs),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from helix_ray.analysis.completion import printable
 from helix_ray.analysis.read_answer import GAPS, RawCall
-from helix_ray.scoring.edits import apply, edits
+from helix_ray.scoring.edits import Edit, apply, edit, edits
 from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise, variant_type
 
 _BASES = frozenset("ACGT")
@@ -20,14 +20,15 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
     """One judged call per call, in the same order.
 
     ``ref_mismatch`` is the measure of hallucination: the asserted base is not there. Of calls that repeat or overlap each other
-    the first one stands. A gap for an allele (``-`` or nothing) becomes an anchored indel first.
+    the first one stands; two in one repeat are two, though each alone could stand in the other's place. A gap for an allele (``-``
+    or nothing) becomes an anchored indel first.
 
     Valid calls are brought to normal form, each by itself, as long as they then spell the same sequence as before: an indel in a
     repeat that another call interrupts must stay where it is.
     """
     judged: list[JudgedCall] = []
     as_called: dict[int, tuple[int, str, str]] = {}  # valid calls by their place in `judged`
-    keys: set[tuple[int, str, str]] = set()
+    called: set[Edit] = set()
     spans: list[Span] = []
     for call in calls:
         confidence = call.confidence
@@ -40,14 +41,14 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
         if outcome is not None:
             judged.append(JudgedCall(pos, ref, alt, confidence, outcome, kind, reason))
             continue
-        key, span = normalise(pos, ref, alt, ref_seq), footprint(pos, ref, alt)
-        if key in keys:
+        key, span, change = normalise(pos, ref, alt, ref_seq), footprint(pos, ref, alt), edit(pos, ref, alt)
+        if change in called:
             judged.append(JudgedCall(*key, confidence, "duplicate", kind, "the same variant was called before"))
         elif any(collide(span, other) for other in _neighbours(spans, span)):
             judged.append(JudgedCall(*key, confidence, "overlap", kind, "it cannot be applied together with an earlier call"))
         else:
             as_called[len(judged)] = (pos, ref, alt)
-            keys.add(key)
+            called.add(change)
             insort(spans, span)
             judged.append(JudgedCall(*key, confidence, "ok", kind))
     if len(as_called) > 1 and not _spell_the_same(ref_seq, as_called, judged):

@@ -36,12 +36,18 @@ def price_version() -> str:
 @cache
 def price_of(model: str) -> ModelPrice:
     """The model's price; ConfigError when it is unknown, since a budget cannot hold without a price."""
-    models: dict[str, dict[str, str]] = _table()["models"]
+    models: dict[str, dict[str, Any]] = _table()["models"]
     row = models.get(model)
     if row is None:
         problem = f"no price is known for '{model}', so no budget could hold; priced on {price_version()}: {', '.join(models)}"
         raise ConfigError("analyzer.model", [problem])
     return ModelPrice(*(Decimal(row[part]) / _MILLION for part in ModelPrice._fields))
+
+
+def completion_limit(model: str) -> int:
+    """The most completion tokens that the model gives in one answer; ConfigError as `price_of`."""
+    price_of(model)
+    return int(_table()["models"][model]["max_completion_tokens"])
 
 
 def cost_usd(price: ModelPrice, usage: TokenUsage) -> Decimal:

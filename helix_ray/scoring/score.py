@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from helix_ray.native import rust
-from helix_ray.records import Read, ScoredVariant
-from helix_ray.scoring.edits import apply, edit
+from helix_ray.records import Read, ScoredVariant, Variant
+from helix_ray.scoring.edits import apply, edit, edits
 from helix_ray.scoring.haplotype import MAX_STATES
 from helix_ray.scoring.matching import match_calls
 from helix_ray.scoring.near import pair_up
@@ -26,6 +26,13 @@ from helix_ray.scoring.variants import JudgedCall, trim
 
 SCORER_VERSION = "2"
 """Raised whenever the same answer may be scored otherwise. 1 compared alleles by name."""
+
+
+MANY_CALLS, STATES_OF_MANY = 200, 2000
+"""A read has a handful of variants; an answer with hundreds of calls is not worth holding up the others for."""
+
+MAX_ALIGNED = 4_000_000
+"""Bases times bases."""
 
 
 class ReadScore(NamedTuple):
@@ -89,11 +96,14 @@ def score_read(
 def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | None:
     """How many bases an optimal gap-affine alignment still finds different between the read and the window with the calls applied.
 
-    0: the calls describe the read. An N differs from nothing. None: the read has letters that no source lets pass.
+    0: the calls describe the read. An N differs from nothing. None: the read has letters that no source lets pass. Where calls
+    blow the window up so far that an alignment would hold up everything else, every base counts as different.
     """
     described = apply(window, sorted(edit(*call[:3]) for call in calls if call.outcome == "ok"))
     if described is None or described == seq or not described or not seq:
         return 0 if described == seq else max(len(described or window), len(seq))
+    if len(described) > 2 * len(window) and len(described) * len(seq) > MAX_ALIGNED:
+        return max(len(described), len(seq))
     try:
         _, (rest,) = rust.align([described], [seq])
     except ValueError:  # damaged on its way, which is for the sink to say
@@ -114,6 +124,8 @@ def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) 
         return _Side(rows, {}, {}, None, False)
     valid = [index for index, call in enumerate(calls) if call.outcome == "ok"]
     errors = read.errors or ()
+    if len(valid) > MANY_CALLS:
+        max_states = min(max_states, STATES_OF_MANY)
     found = match_calls(window, truth, [calls[index] for index in valid], errors, max_states)
     right = {valid[index] for index in found.calls}
     misread = {valid[index] for index in found.errors}
@@ -137,5 +149,13 @@ def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) 
             fate = ("FP", *kinds.get(index, ("invented", None)))
         rows.append(ScoredVariant(name, *call[:3], call.type, None, *call[3:5], fate[0], call.reason, fate[1], fate[2]))
     matched = {index: "allele" if truth[index][:3] in called else "haplotype" for index in found.truths}
-    exact = not missed and not misread and not wrong
+    exact = not wrong and not misread and not missed and _spells_the_truth(window, truth, [calls[index] for index in valid])
     return _Side(rows, matched, near, exact, found.capped)
+
+
+def _spells_the_truth(window: str, truth: Sequence[Variant], valid: Sequence[JudgedCall]) -> bool:
+    """Also a truth and an error that were called as one match; that read is not described by its mutations alone."""
+    if {variant[:3] for variant in truth} == {call[:3] for call in valid}:
+        return True
+    spelled = apply(window, edits(variant[:3] for variant in truth))
+    return spelled is not None and spelled == apply(window, edits(call[:3] for call in valid))

@@ -80,7 +80,7 @@ class RunCounts:
     rows: int
     by_disposition: Mapping[str, int]
     duplicates: int  # rows beyond the first of a read_index; the key allows none
-    reads_repaid: int  # reads that occur in more than one answered request of kind 'analysis'; repairs are asked for on purpose
+    reads_repaid: int  # reads that occur in more than one request of kind 'analysis' whose answer could be used
     possibly_billed: int  # requests whose outcome nobody knows
     requests: int  # that left this machine, or may have
     calls_by_state: Mapping[str, int]

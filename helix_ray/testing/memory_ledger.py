@@ -148,7 +148,7 @@ class MemoryLedger:
         answered = Counter(
             index
             for call in run.calls.values()
-            if call.state is CallState.ANSWERED and call.kind == "analysis"
+            if call.state is CallState.ANSWERED and call.kind == "analysis" and call.error_kind in (None, "foreign_ids")
             for index in set(call.read_indices)
         )
         stored = (result for result in run.reads.values() if result.disposition is Disposition.STORED)

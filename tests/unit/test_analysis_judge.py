@@ -85,7 +85,9 @@ def test_every_indel_of_a_window_may_be_written_with_a_gap(window: str, data: st
 
 
 def test_the_first_of_equal_calls_stands() -> None:
-    assert [call[3] for call in judge((7, "AA", "A"), (5, "AA", "A"), (3, "GA", "G"))] == ["ok", "duplicate", "duplicate"]
+    assert [call[3] for call in judge((7, "AA", "A"), (7, "AA", "A"), (6, "AAA", "AA"))] == ["ok", "duplicate", "ok"]
+    told_apart = judge((7, "AA", "A"), (5, "AA", "A"))
+    assert [call[:4] for call in told_apart] == [(7, "AA", "A", "ok"), (5, "AA", "A", "ok")], "two deleted bases, told one by one"
 
 
 def test_calls_that_cannot_be_applied_together_overlap() -> None:

@@ -11,14 +11,19 @@ import pytest
 from helix_ray.config import Config
 from helix_ray.errors import ConfigError, InputError
 from helix_ray.preparation import Plan, prepare_resume
+from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secrets
 from helix_ray.sources import check_source, generator_version
 from helix_ray.storage.ledger import StoredRun
 
 
-def resume(config: Config, before: Config, checksum: str | None, generator: str) -> Plan:
+def resume(config: Config, before: Config, checksum: str | None, generator: str, scorer: str = SCORER_VERSION) -> Plan:
     stored = SimpleNamespace(
-        run_id="r1", config=before.model_dump(mode="json"), versions={"generator": generator}, source_checksum=checksum, simulated=False
+        run_id="r1",
+        config=before.model_dump(mode="json"),
+        versions={"generator": generator, "scorer": scorer},
+        source_checksum=checksum,
+        simulated=False,
     )
     return prepare_resume(config, Path("home"), Secrets(), cast("StoredRun", stored), accept_changes=False)
 
@@ -57,3 +62,10 @@ def test_another_text_of_the_prompt_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         resume(config, config, None, generator_version())
     assert caught.value.problems[0] == "analyzer.prompt: the text of indexed10 is not the one that this run began with"
+
+
+def test_another_scorer_is_refused() -> None:
+    config = Config.model_validate({"analyzer": {"backend": "aligner"}})
+    with pytest.raises(ConfigError) as caught:
+        resume(config, config, None, generator_version(), "1")
+    assert caught.value.problems[0] == "scorer version: was 1, is 2"

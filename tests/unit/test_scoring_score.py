@@ -136,6 +136,36 @@ def test_a_truth_and_an_error_called_as_one_find_the_truth() -> None:
     assert seen(score.rows) == [("truth", "TP", "haplotype", None), ("call", "TP", "haplotype", None)]
 
 
+def test_calls_that_cancel_each_other_are_not_right_for_that() -> None:
+    window = "GATTCGCAAAAAGCTTACGGATCC"
+    pair = [call(7, "C", "CA", kind="INS"), call(10, "AA", "A", kind="DEL")]
+    true = Variant(18, "C", "T", "SNV", "snv")
+    base = read_with([SNV])._replace(ref_seq=window, seq=window, truth=())
+    assert apply(window, edits(item[:3] for item in pair)) == window
+    clean = score_read(base, pair, None)
+    assert [(row.match, row.detail) for row in clean.rows] == [("FP", "invented")] * 2
+    misread = score_read(base._replace(errors=(true,)), pair, None)
+    assert [(row.match, row.detail) for row in misread.rows] == [("FP", "invented")] * 2, "an error elsewhere changes nothing"
+    beside = score_read(base._replace(truth=(true,)), [*pair, call(18, "C", "T")], None)
+    assert [(row.side, row.match) for row in beside.rows] == [("truth", "TP"), ("call", "FP"), ("call", "FP"), ("call", "TP")]
+    assert [clean.exact, misread.exact, beside.exact] == [False, False, False]
+
+
+def test_a_read_is_exact_only_if_its_calls_spell_its_truth() -> None:
+    error = Variant(6, "C", "T", "SNV", "snv")
+    merged = score_read(read_with([SNV], [error]), [call(5, "AC", "GT", kind="MNV")], None)
+    assert merged.exact is False, "the error is in it"
+    assert score_read(read_with([SNV]), [call(5, "A", "G")], None).exact is True
+    assert score_read(read_with([]), [], None).exact is True
+
+
+def test_an_answer_that_blows_up_the_window_is_not_aligned() -> None:
+    calls = [call(pos, WINDOW[pos - 1], WINDOW[pos - 1] + "ACGT" * 10_000, kind="INS") for pos in (2, 6, 15)]
+    read = read_with([SNV])
+    long = read._replace(ref_seq=read.ref_seq * 20, seq=read.seq * 20)
+    assert score_read(long, calls, None).residual_edits == 120_000 + len(long.ref_seq)
+
+
 def test_without_the_search_only_equal_alleles_match() -> None:
     truth = [Variant(5, "AC", "GT", "MNV", "mnv")]
     score = score_read(read_with(truth), [call(5, "A", "G"), call(6, "C", "T")], None, max_states=0)

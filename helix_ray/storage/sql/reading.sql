@@ -39,6 +39,7 @@ from (
     select read_index
     from helix.api_calls as call cross join lateral (select distinct unnest(call.read_indices)) as named (read_index)
     where call.run_id = %(run_id)s and call.state = 'answered' and call.kind = 'analysis'
+      and (call.error_kind is null or call.error_kind = 'foreign_ids')  -- an answer that could not be used may be asked for again
     group by read_index
     having count(*) > 1
 ) as repaid
