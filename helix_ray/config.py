@@ -141,8 +141,8 @@ class AnalyzerConfig(Section):
         least = LEAST_TOKENS_PER_READ * self.reads_per_request
         if self.reads_per_request > 1 and self.max_completion_tokens < least:
             raise ValueError(
-                f"max_completion_tokens: {self.max_completion_tokens} is too few for {self.reads_per_request} reads: the answer would be cut "
-                f"off and paid for again; at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
+                f"max_completion_tokens: {self.max_completion_tokens} is too few for {self.reads_per_request} reads: answers would be cut off "
+                f"and paid for again; at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
             )
         return self
 
