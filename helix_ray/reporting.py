@@ -127,6 +127,7 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         status=end.ending.status,
         reason=end.ending.reason,
         backend=plan.config.analyzer.backend.value,
+        model=None if plan.config.analyzer.backend is Backend.ALIGNER else plan.config.analyzer.model,
         simulated=plan.simulated,
         requested=plan.config.source.count if synthetic else total,
         rows_before=plan.rows_before,
@@ -141,6 +142,7 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         ceiling=ceiling(books.scores) if synthetic and books else None,
         scoring=scoring(books.scores, _asked(plan), _effort(books, end.totals)) if synthetic and books else None,
         agreement=books.agreement._asdict() if books and not synthetic else None,
+        configuration=json.loads(plan.row.config_json),
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
     )
 
@@ -160,6 +162,7 @@ def _effort(books: Books, totals: Totals | None) -> Effort:
     return Effort(
         cost_usd=float(counts.cost_usd),
         tokens=counts.prompt_tokens + counts.completion_tokens,
+        answered_ms=counts.answered_ms,
         latency_ms_p50=counts.latency_ms.get("p50"),
         baseline_us_per_read=1e6 * totals.baseline_s / analysed if known and totals else None,
         scoring_us_per_read=1e6 * totals.scoring_s / analysed if known and totals else None,

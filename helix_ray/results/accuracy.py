@@ -18,6 +18,9 @@ from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import measures, rate, summarise, total
 from helix_ray.scoring.tally import Counts
 
+TRUTH_ONLY = ("event",)
+"""Dimensions that the truth alone has."""
+
 METHOD = "haplotype-aware allele match, genotype not required (GA4GH method 2)"
 
 
@@ -39,6 +42,7 @@ class Effort:
 
     cost_usd: float
     tokens: int
+    answered_ms: float  # the latencies of all answered requests together
     latency_ms_p50: float | None
     baseline_us_per_read: float | None  # CPU time of the aligner
     scoring_us_per_read: float | None  # CPU time of judging and scoring
@@ -71,7 +75,7 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
         "reads_per_request": asked.reads_per_request,
         "work": asked.work,
         "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads["reads"] if reads["reads"] else None},
-        "by": {name: {level: measures(row) for level, row in scores.model.by(name).items()} for name in DIMENSIONS if name != "type"},
+        "by": {name: {level: _known(name, row) for level, row in scores.model.by(name).items()} for name in DIMENSIONS if name != "type"},
         "reads": _reads(reads),
         "mistakes": mistake_rates(counts, reads["invented"], reads["answered"]),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
@@ -81,6 +85,15 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
         "confidence": _confidence(scores, counts),
         "cost": _cost(effort, counts),
     }
+
+
+def _known(dimension: str, counts: Counts) -> JsonObject:
+    """Measures of a level. A call has no event: there no precision is known, and so no F1."""
+    row = measures(counts)
+    if dimension in TRUTH_ONLY:
+        row |= dict.fromkeys(("query_tp", "fp", "fp_error", "fp_allele", "fp_near", "fp_invalid", "precision", "f1"))
+        row["excluding_failed"]["f1"] = None
+    return row
 
 
 def _reads(reads: Mapping[str, int]) -> JsonObject:
@@ -128,6 +141,7 @@ def _cost(effort: Effort, counts: Counts) -> dict[str, Any]:
     return {
         "usd_per_true_positive": effort.cost_usd / found if found else None,
         "tokens_per_true_positive": effort.tokens / found if found else None,
+        "latency_ms_per_true_positive": effort.answered_ms / found if found else None,
         "latency_ms_p50": effort.latency_ms_p50,
         "baseline_us_per_read": effort.baseline_us_per_read,
         "scoring_us_per_read": effort.scoring_us_per_read,

@@ -72,6 +72,8 @@ class Session:
     agreement: Mapping[str, Any] | None = None
     ceiling: Mapping[str, Any] | None = None
     scoring: Mapping[str, Any] | None = None
+    model: str | None = None  # None: the aligner alone answered
+    configuration: Mapping[str, Any] | None = None
     resume_command: str | None = None
 
 
@@ -94,6 +96,7 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "status": session.status.value,
         "reason": session.reason,
         "backend": session.backend,
+        "model": session.model,
         "simulated": session.simulated,
         "notice": NOTICE if session.simulated else None,
         "reads_requested": session.requested,
@@ -129,6 +132,7 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "truth_reads": stored and stored.truth_reads,
         "identifiable_reads": stored and stored.identifiable_reads,
         "resume_command": session.resume_command,
+        "configuration": session.configuration,
     }
 
 

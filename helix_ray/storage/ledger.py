@@ -89,6 +89,7 @@ class RunCounts:
     cached_tokens: int
     completion_tokens: int
     cost_usd: Decimal
+    answered_ms: float  # the latencies of all answered requests together
     latency_ms: Mapping[str, float | None]  # p50, p95, p99 of the answering requests, as stored reads saw them
     truth_reads: int  # rows whose true variants are known
     identifiable_reads: int  # of these, rows whose truth can be told from window and read

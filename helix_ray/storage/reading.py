@@ -69,6 +69,7 @@ async def counts(session: Session, run_id: str) -> RunCounts:
         cached_tokens=sum(int(row["cached_tokens"]) for row in calls),
         completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
         cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
+        answered_ms=sum(float(row["answered_ms"]) for row in calls),
         latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
         truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
         identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),

@@ -165,6 +165,7 @@ class MemoryLedger:
             cached_tokens=sum(call.cached_tokens for call in run.calls.values()),
             completion_tokens=sum(call.completion_tokens for call in run.calls.values()),
             cost_usd=_cost(run),
+            answered_ms=sum(call.latency_ms or 0.0 for call in run.calls.values() if call.state is CallState.ANSWERED),
             latency_ms=_percentiles([result.latency_ms for result in stored if result.latency_ms is not None]),
             truth_reads=sum(result.read.truth is not None for result in run.reads.values()),
             identifiable_reads=sum(result.read.truth is not None and bool(result.read.identifiable) for result in run.reads.values()),

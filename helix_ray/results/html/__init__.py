@@ -1,4 +1,4 @@
-"""The report as one HTML file that opens anywhere, without a network."""
+"""The report as one self-contained HTML page: no script, nothing from elsewhere, every outside text escaped."""
 
 from helix_ray.results.html.page import render_html
 

@@ -1,179 +1,141 @@
-"""The page's sections on how right the model was."""
+"""How right the calls are, by type: beside the aligner, without the failed reads, and what was called instead."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from helix_ray.records import JsonObject
-from helix_ray.results.html import charts
-from helix_ray.results.html.markup import UNKNOWN, count, figure, paragraph, section, share, table, with_interval
-from helix_ray.scoring.mistakes import MISTAKES
-from helix_ray.scoring.scores import NO_ANSWER, NOTHING
+from helix_ray.results.html.drawing import interval_plot
+from helix_ray.results.html.parts import Parts, Row, cell, heat, measure, section, words
+from helix_ray.results.html.tags import Html, join, tag
+from helix_ray.scoring import scores
 from helix_ray.scoring.summary import ALL, summarise
 
-EMPTY = summarise({})[ALL]
+NOTHING = summarise({})[ALL]
 """The measures of a type that one side alone has."""
 
-HOW = (
-    "A call is right if it describes the read: calls that together spell the true sequence are right, whatever they are named; otherwise "
-    "the largest part of them is that spells the same as part of the truth. Truths and calls are counted each on their own side. Intervals "
-    "are 95 %: Jeffreys for precision and recall, bootstrap by read for F1."
+KEY = join(
+    tag("span", tag("i"), "the model, with its 95 % interval", class_="key"),
+    tag("span", tag("i", class_="tick"), "the aligner on the same reads: the ceiling", class_="key"),
 )
-MEASURES = ("level", "found", "missed", "false calls", "precision", "recall", "F1")
 
 
-def sections(report: JsonObject, label: str) -> list[str]:
-    """Those that the report has material for."""
-    told = report["scoring"] or {}
-    assisted = "The prompt held the aligner's alignment: this is another task, not to be compared with the others."
-    return [
-        section(
-            "How right is the model?",
-            paragraph(HOW),
-            paragraph(assisted, "notice") if told.get("task") == "assisted" else "",
-            figure("F1 with its interval; the tick is the ceiling: an exact aligner on the same reads", _forest(report), label=label),
-            _by_type(report, label),
-        ),
-        *(_details(report, told, label) if told else []),
-    ]
+def accuracy_section(report: JsonObject, parts: Parts) -> Html:
+    lead = (
+        "Calls against the injected truth. A read whose calls spell the true sequence is right, however the variants are named. "
+        "Truths and calls are counted each on its own side; a read without an answer misses all of its truth."
+    )
+    return section("Accuracy by type", lead, tag("p", KEY), _measures(report, parts), _without_failed(report, parts))
 
 
-def _details(report: JsonObject, told: JsonObject, label: str) -> list[str]:
-    return [
-        section("Mistakes", _mistakes(told, label), '<div class="side">', _distances(told, label), _confusion(told, label), "</div>"),
-        section("Reads as a whole", _reads(report, told, label)),
-        section("Confidence", _confidence(told, label)),
-        section("Cost", table("What a found variant costs", [], _cost(told), label=label)),
-        section("By stratum", *(_stratum(name, levels, label) for name, levels in told["by"].items() if levels)),
-        section("What was asked", table("Prompt and scorer", [], _asked(told), label=label)),
-    ]
+def confusion_section(report: JsonObject, parts: Parts) -> Html:
+    rows = list(_levels(report))
+    truths = parts.table(
+        "What became of the true variants",
+        ["true type", "variants", "found", "other alleles", "1–5 bases off", "missed", "no answer"],
+        [Row(kind, [cell(f"{row['tp'] + row['fn']:,}"), *_fates(row)], kind == ALL) for kind, row in rows],
+        "Each row adds up to its variants.",
+    )
+    calls = parts.table(
+        "What the calls were",
+        ["called type", "calls", "right", "sequencing error", "other alleles", "1–5 bases off", "nothing there", "of these invalid"],
+        [Row(kind, [cell(f"{row['query_tp'] + row['fp']:,}"), *_kinds(row)], kind == ALL) for kind, row in rows],
+        "Invalid calls name bases that the window does not hold, or contradict each other; they are among the wrong ones.",
+    )
+    return section(
+        "Confusion by type",
+        "True variants against what was called for them, and calls against what is there.",
+        _types(report, parts),
+        truths,
+        calls,
+    )
 
 
-def _kinds(report: JsonObject) -> list[str]:
-    return [*sorted({*report["accuracy"], *(report["ceiling"] or {})} - {ALL}), ALL]
-
-
-def _forest(report: JsonObject) -> str:
-    own, best = report["accuracy"], report["ceiling"] or {}
-    rows = [(kind, own.get(kind, EMPTY), best.get(kind, EMPTY)) for kind in _kinds(report)]
-    return charts.intervals([(kind, row["f1"], row["ci"]["f1"], ceiling["f1"]) for kind, row, ceiling in rows])
-
-
-def _by_type(report: JsonObject, label: str) -> str:
-    own, best = report["accuracy"], report["ceiling"] or {}
+def _types(report: JsonObject, parts: Parts) -> Html:
+    """What stood there by what was called."""
+    confusion = report["scoring"]["confusion"]
+    apart = (scores.NOTHING, scores.NO_ANSWER)
+    called = [*sorted({name for row in confusion.values() for name in row} - set(apart)), *apart]
+    names = {scores.NOTHING: "missed", scores.NO_ANSWER: "no answer"}
     rows = []
-    for kind in _kinds(report):
-        row, ceiling = own.get(kind, EMPTY), best.get(kind, EMPTY)
-        without = row["excluding_failed"]
-        rows.append([*_measures(kind, row), share(without["recall"]), share(without["f1"]), share(ceiling["f1"])])
-    head = ("type", *MEASURES[1:], "recall, answered reads only", "F1, answered reads only", "ceiling F1")
-    caption = "Calls against the injected truth; a read without a valid answer counts as missed, the columns at the right leave it out"
-    return table(caption, head, rows, label=label)
+    for truth, row in sorted(confusion.items(), key=lambda item: (item[0] == scores.NOTHING, item[0])):
+        of = sum(row.values())
+        rows.append(Row(truth, [heat(row.get(name, 0), of, wrong=name != truth) for name in called]))
+    head = ["there was", *(names.get(name, f"called {name}") for name in called)]
+    about = "Called there or within 5 bases, the alleles right or not. Row «nothing»: calls that no variant is near to."
+    return parts.table("Types: what was there, and what was called", head, rows, about)
 
 
-def _measures(name: str, row: JsonObject) -> list[str]:
-    shares = [with_interval(row[key], row["ci"][key]) for key in ("precision", "recall", "f1")]
-    return [name, count(row["tp"]), count(row["fn"]), count(row["fp"]), *shares]
-
-
-def _mistakes(told: JsonObject, label: str) -> str:
+def _measures(report: JsonObject, parts: Parts) -> Html:
+    ceiling = report["ceiling"] or {}
     rows = [
-        (words, f"{count(told['mistakes'][name]['count'])} of {count(told['mistakes'][name]['of'])}", _rate(told["mistakes"][name]))
-        for name, words in MISTAKES.items()
+        Row(
+            kind,
+            [
+                cell(f"{row['tp']:,} / {row['tp'] + row['fn']:,}"),
+                measure(row["recall"], row["ci"]["recall"]),
+                _plot(kind, row, ceiling, "recall"),
+                measure(row["precision"], row["ci"]["precision"]),
+                _plot(kind, row, ceiling, "precision"),
+                measure(row["f1"], row["ci"]["f1"]),
+                _plot(kind, row, ceiling, "f1"),
+                measure(ceiling.get(kind, NOTHING)["f1"]),
+            ],
+            kind == ALL,
+        )
+        for kind, row in _levels(report)
     ]
-    outcomes = [(f"calls that are {name}", count(calls), "") for name, calls in told["outcomes"].items() if name != "ok"]
-    return table("What kind of mistakes", ("", "count", "rate"), [*rows, *outcomes], label=label)
+    head = ["type", "found / true", "recall", "", "precision", "", "F1", "", "ceiling F1"]
+    return parts.table("Recall, precision and F1 by type", head, rows, "95 % intervals: Jeffreys; of F1 a bootstrap over reads.")
 
 
-def _rate(found: JsonObject) -> str:
-    return with_interval(found["rate"], found["ci"])
-
-
-def _distances(told: JsonObject, label: str) -> str:
-    picture = charts.bars(list(told["off_by"].items()), "bases off", "calls")
-    return figure("Wrong calls near a missed variant, by how far they are off; 0: right place, other alleles", picture, label=label)
-
-
-def _confusion(told: JsonObject, label: str) -> str:
-    confusion = told["confusion"]
-    columns = sorted({called for row in confusion.values() for called in row} - {NOTHING, NO_ANSWER})
-    head = ("there was", *(f"called {name}" for name in columns), "missed", NO_ANSWER)
+def _without_failed(report: JsonObject, parts: Parts) -> Html | None:
+    failed = (report["scoring"] or {}).get("failed")
+    if not failed or not failed["reads"]:
+        return None
     rows = [
-        [truth, *(count(row.get(name, 0)) for name in [*columns, NOTHING, NO_ANSWER])]
-        for truth, row in sorted(confusion.items(), key=lambda item: (item[0] == NOTHING, item[0]))
+        Row(
+            kind,
+            [
+                measure(row["recall"], row["ci"]["recall"]),
+                measure(row["excluding_failed"]["recall"], row["excluding_failed"]["ci"]["recall"]),
+                measure(row["f1"]),
+                measure(row["excluding_failed"]["f1"]),
+            ],
+            kind == ALL,
+        )
+        for kind, row in _levels(report)
     ]
-    return table("Types: what was there, and what was called there or within 5 bases", head, rows, label=label)
+    of = report["scoring"]["reads"]["reads"]
+    about = (
+        f"{failed['reads']:,} of {of:,} reads ended without a usable answer (dead letters); they held {failed['truths']:,} true "
+        "variants. All reads: these count as missed (intention to treat). Answered reads only: as if the others had never been asked about."
+    )
+    head = ["type", "recall, all reads", "recall, answered reads only", "F1, all reads", "F1, answered reads only"]
+    return parts.table("With and without the reads that got no answer", head, rows, about)
 
 
-def _reads(report: JsonObject, told: JsonObject, label: str) -> str:
-    reads, failed = told["reads"], told["failed"]
-    split = reads["mcnemar"]
-    rows = [
-        ("exactly right, by the model", _rate(reads["exact"])),
-        ("exactly right, by the aligner", _rate(reads["baseline_exact"])),
-        (
-            "only the model right / only the aligner",
-            f"{count(split['only_model'])} / {count(split['only_baseline'])} (McNemar p = {split['p']:.2g})",
-        ),
-        ("a variant is noticed where there is one (sensitivity)", _rate(reads["sensitivity"])),
-        ("none is reported where there is none (specificity)", _rate(reads["specificity"])),
-        ("Matthews correlation", UNKNOWN if reads["mcc"] is None else f"{reads['mcc']:.3f}"),
-        ("bases still wrong after the calls, per base that was changed", _number(reads["residual_edits_per_truth_edit"])),
-        ("reads without a valid answer", f"{count(failed['reads'])} ({share(failed['frac_na'])})"),
-        ("identifiable reads", f"{count(report['identifiable_reads'])} of {count(report['truth_reads'])}"),
-    ]
-    if reads["capped"]:
-        rows.append(("reads whose calls were compared by name, the search being too long", count(reads["capped"])))
-    rows += [(f"answers with a leniency: {name}", count(found)) for name, found in told["leniency"].items()]
-    return table("Reads with known truth", [], rows, label=label)
+def _levels(report: JsonObject) -> Iterator[tuple[str, Any]]:
+    accuracy, ceiling = report["accuracy"], report["ceiling"] or {}
+    for kind in [*sorted({*accuracy, *ceiling} - {ALL}), ALL]:
+        yield kind, accuracy.get(kind, NOTHING)
 
 
-def _confidence(told: JsonObject, label: str) -> str:
-    found = told["confidence"]
-    if not found["calibration"]:
-        return ""
-    curve = charts.line([(point["recall"], point["precision"]) for point in found["curve"]], "recall", "precision")
-    bins = found["calibration"]["bins"]
-    calibrated = charts.line([(row["confidence"], row["right"]) for row in bins], "confidence", "share that is right", diagonal=True)
-    rows = [(f"{row['from']:.1f} to {row['to']:.1f}", count(row["calls"]), share(row["confidence"]), share(row["right"])) for row in bins]
-    words = f"Average precision {_number(found['average_precision'])}, expected calibration error {_number(found['calibration']['ece'])}."
-    return "\n".join([
-        paragraph(words),
-        '<div class="side">',
-        figure("Precision and recall of the calls above each confidence", curve, label=label),
-        figure("Calibration: how often calls of a confidence are right", calibrated, label=label),
-        "</div>",
-        table("Calls by confidence", ("confidence", "calls", "mean confidence", "right"), rows, label=label),
-    ])  # fmt: skip
+def _fates(row: JsonObject) -> list[Html]:
+    truths = row["tp"] + row["fn"]
+    missed = row["fn"] - row["fn_allele"] - row["fn_near"] - row["fn_failed"]
+    wrong = (row["fn_allele"], row["fn_near"], missed, row["fn_failed"])
+    return [heat(row["tp"], truths), *(heat(count, truths, wrong=True) for count in wrong)]
 
 
-def _cost(told: JsonObject) -> list[tuple[str, str]]:
-    cost = told["cost"]
-    usd, tokens, latency = cost["usd_per_true_positive"], cost["tokens_per_true_positive"], cost["latency_ms_p50"]
-    baseline, own = cost["baseline_us_per_read"], cost["scoring_us_per_read"]
-    return [
-        ("dollars per variant found", UNKNOWN if usd is None else f"${usd:.7f}"),
-        ("tokens per variant found", UNKNOWN if tokens is None else f"{tokens:,.0f}"),
-        ("latency of an answer, median", UNKNOWN if latency is None else f"{latency:,.0f} ms"),
-        ("the aligner beside it, CPU time a read", UNKNOWN if baseline is None else f"{baseline:,.0f} µs, and no dollars"),
-        ("judging and scoring, CPU time a read", UNKNOWN if own is None else f"{own:,.0f} µs"),
-    ]
+def _kinds(row: JsonObject) -> list[Html]:
+    calls = row["query_tp"] + row["fp"]
+    nothing = row["fp"] - row["fp_error"] - row["fp_allele"] - row["fp_near"]
+    wrong = (row["fp_error"], row["fp_allele"], row["fp_near"], nothing)
+    return [heat(row["query_tp"], calls), *(heat(count, calls, wrong=True) for count in wrong), cell(f"{row['fp_invalid']:,}")]
 
 
-def _stratum(name: str, levels: JsonObject, label: str) -> str:
-    return table(f"By {name}", (name, *MEASURES[1:]), [_measures(level, row) for level, row in levels.items()], label=label)
-
-
-def _asked(told: JsonObject) -> list[tuple[str, str]]:
-    return [
-        ("prompt", str(told["prompt"] or "none: the aligner alone")),
-        ("its SHA-256", str(told["prompt_sha256"] or UNKNOWN)),
-        ("task", str(told["task"] or UNKNOWN)),
-        ("worked examples", count(told["examples"])),
-        ("reads a request, at most", count(told["reads_per_request"])),
-        ("reasoning before the answer", "yes" if told["work"] else "no"),
-        ("matching", str(told["method"])),
-        ("scorer", str(told["scorer"])),
-    ]
-
-
-def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.3f}"
+def _plot(kind: str, row: JsonObject, ceiling: JsonObject, key: str) -> Html:
+    best = ceiling.get(kind, NOTHING)[key]
+    return words(interval_plot(row[key], row["ci"][key], best, f"{key} of {kind}"))

@@ -1,79 +1,77 @@
-"""The report's page, made of the report's JSON and nothing else: whoever has the one can make the other."""
+"""The page as a whole: what stands on it, in which order."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
 from helix_ray.records import JsonObject
-from helix_ray.results.html import accuracy
-from helix_ray.results.html.markup import UNKNOWN, count, paragraph, section, share, table, text
+from helix_ray.results.html import accuracy, confidence, mistakes, run, strata
+from helix_ray.results.html.parts import Parts
+from helix_ray.results.html.tags import Html, join, tag
 from helix_ray.results.report import NOTICE
+from helix_ray.results.words import PURPOSE
 
-TASK = (
-    "Helix-Throttle measures how well an LLM describes the small-variant differences between a reference window and an observed sequence. "
-    "It is not a clinical or germline variant caller; a deterministic aligner does this task exactly on the identifiable stratum in "
-    "microseconds and is reported beside every model."
-)
+NOTHING_FROM_ELSEWHERE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+ASSISTED = "ASSISTED TASK: the prompt shows the aligner's alignment. This is another task, not to be compared with the others."
 
 
 def render_html(report: JsonObject) -> str:
-    """A whole document: no script, no address, nothing to load."""
-    label = "EMULATOR" if report["simulated"] else ""
-    parts = [
-        f"<h1>Run {text(report['run_id'])}: {text(report['status'])}</h1>",
-        paragraph(str(report["reason"]), "soft"),
-        paragraph(NOTICE, "notice") if report["simulated"] else "",
-        paragraph(TASK),
-        *(accuracy.sections(report, label) if report["accuracy"] else []),
-        _agreement(report, label) if report["agreement"] else "",
-        section("The run", table("What was done", [], _run(report), label=label)),
-    ]
-    style = files("helix_ray.results.html").joinpath("style.css").read_text("utf-8")
-    body = "\n".join(part for part in parts if part)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Run {text(report['run_id'])}</title>\n<style>\n{style}</style></head>\n<body>\n{body}\n</body></html>\n"
+    """A whole document, made of the report's JSON and nothing else: whoever has the one can make the other."""
+    parts = Parts(bool(report["simulated"]))
+    name = str(((report["configuration"] or {}).get("run") or {}).get("name") or report["run_id"])
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=NOTHING_FROM_ELSEWHERE),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{name}: {'EMULATOR, ' if parts.simulated else ''}{report['status']}, Helix-Throttle"),
+        tag("style", Html(files(__package__).joinpath("style.css").read_text(encoding="utf-8"))),
+    )
+    body = tag("body", tag("main", _header(report, name), *_sections(report, parts), tag("footer", PURPOSE)))
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _header(report: JsonObject, name: str) -> Html:
+    told = report["scoring"] or {}
+    task = f", prompt {told['prompt']}" if told.get("prompt") else ""
+    return tag(
+        "header",
+        tag("p", "Helix-Throttle report", class_="eyebrow"),
+        tag("h1", _question(report)),
+        tag("p", f"{name}, backend {report['backend']}{task}, {report['status']}: {report['reason']}", class_="soft"),
+        tag("p", f"run {report['run_id']}", class_="soft mono"),
+        tag("div", NOTICE, class_="banner") if report["simulated"] else None,
+        tag("div", ASSISTED, class_="banner") if told.get("task") == "assisted" else None,
+        run.tiles(report),
     )
 
 
-def _agreement(report: JsonObject, label: str) -> str:
-    """Two opinions, and no truth to judge them by."""
-    found = report["agreement"]
-    equal = share(found["reads_equal"] / found["reads"]) if found["reads"] else UNKNOWN
-    rows = [
-        ("reads with the same differences", f"{count(found['reads_equal'])} of {count(found['reads'])} ({equal})"),
-        ("differences named by both", count(found["both"])),
-        ("named by the model only", count(found["only_call"])),
-        ("named by the aligner only", count(found["only_baseline"])),
-    ]
-    words = (
-        "No truth is known for these reads: a difference may be a sequencing error or a real allele. So this is not precision or recall."
-    )
-    return section("Agreement with the aligner", paragraph(words), table("Model and aligner on the same reads", [], rows, label=label))
+def _question(report: JsonObject) -> str:
+    if report["simulated"]:
+        return "How right is the emulator's scripted caller?"
+    if report["backend"] == "aligner":
+        return "What does the aligner find?"
+    return f"How far does {report['model']} agree with the aligner?" if report["agreement"] else f"How right is {report['model']}?"
 
 
-def _run(report: JsonObject) -> list[tuple[str, str]]:
-    tokens, latency = report["tokens"] or {}, report["latency_ms"] or {}
-    cost = report["cost_usd"]
-    per_1000 = report["cost_per_1000_reads"]
-    return [
-        ("backend", str(report["backend"])),
-        ("reads requested", count(report["reads_requested"]) if report["reads_requested"] is not None else "to the end of the input"),
-        ("reads stored", count(report["reads_stored"])),
-        ("dead letters", count(report["dead_letters"])),
-        ("unplaced, filtered, malformed", ", ".join(count(report[f"reads_{name}"]) for name in ("unplaced", "filtered", "malformed"))),
-        ("lost, duplicates", f"{count(report['lost'])}, {count(report['duplicates'])}"),
-        ("duration", f"{report['duration_s']:,.1f} s"),
-        ("requests, of them HTTP 429", f"{count(report['requests'])}, {count(report['http_429'])}"),
-        ("limits used", ", ".join(f"{name} {share(used)}" for name, used in report["utilisation"].items()) or "none seen"),
-        ("bottleneck", str(report["bottleneck"] or "none")),
-        ("queue, deepest of its bound", f"{count(report['max_queue_depth'])} of {count(report['queue_capacity'])}"),
-        ("tokens: prompt, cached, completion", ", ".join(count(tokens.get(kind)) for kind in ("prompt", "cached", "completion"))),
-        ("cost", UNKNOWN if cost is None else f"${cost:.6f}" + (f" (${per_1000:.4f} per 1,000 reads)" if per_1000 is not None else "")),
-        ("latency, p50, p95, p99", ", ".join(_ms(latency.get(name)) for name in ("p50", "p95", "p99"))),
-        ("memory, peak of all processes", f"{report['peak_pss_mb']:,.0f} MB"),
-    ]
-
-
-def _ms(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.0f} ms"
+def _sections(report: JsonObject, parts: Parts) -> list[Html | None]:
+    scored: list[Html | None] = []
+    if report["accuracy"] and report["scoring"]:
+        made = (
+            accuracy.accuracy_section,
+            accuracy.confusion_section,
+            mistakes.mistakes_section,
+            mistakes.reads_section,
+            confidence.confidence_section,
+            strata.strata_section,
+            run.price_section,
+            run.answers_section,
+        )
+        scored = [make(report, parts) for make in made]
+    elif report["agreement"]:
+        scored = [run.agreement_section(report, parts)]
+    terms = run.terms_section() if report["accuracy"] else None
+    return [*scored, run.run_section(report, parts), run.configuration_section(report, parts), join(terms)]

@@ -29,7 +29,8 @@ select count(*) - count(distinct read_index) as duplicates from helix.reads wher
 -- name: calls_by_state
 select state, count(*) as calls, count(*) filter (where status = 429) as http_429,
        coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens, coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
-       coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd
+       coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
+       coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms
 from helix.api_calls where run_id = %(run_id)s
 group by state
 

@@ -1,0 +1,155 @@
+"""The run itself: summary, price, answers, what the machinery did, and what it was told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from helix_ray.records import JsonObject
+from helix_ray.results.html.parts import Parts, Row, cell, section, words
+from helix_ray.results.html.tags import Child, Html, join, tag
+from helix_ray.results.words import UNKNOWN, count, interval, percent, percents, share
+from helix_ray.scoring.summary import ALL
+
+ASKED = {
+    "prompt": "prompt template",
+    "prompt_sha256": "its SHA-256",
+    "task": "task",
+    "examples": "worked examples",
+    "reads_per_request": "reads in a request, at most",
+    "work": "reasoning before the answer",
+    "method": "matching",
+    "scorer": "version of the scorer",
+}
+"""Keys of the report's ``scoring``, in words."""
+
+
+def tiles(report: JsonObject) -> Html:
+    return tag("div", *(_tile(*values) for values in _figures(report)), class_="tiles")
+
+
+def _tile(name: str, value: str, note: str) -> Html:
+    return tag("div", tag("div", value, class_="value"), tag("div", name, class_="name"), tag("div", note, class_="note"), class_="tile")
+
+
+def _figures(report: JsonObject) -> Iterator[tuple[str, str, str]]:
+    """What to know first: at most six numbers."""
+    if report["accuracy"] and report["scoring"]:
+        row, scoring = report["accuracy"][ALL], report["scoring"]
+        for name, key in (("F1", "f1"), ("recall", "recall"), ("precision", "precision")):
+            yield name, share(row[key]), interval(row["ci"][key])
+        exact, aligner = scoring["reads"]["exact"], scoring["reads"]["baseline_exact"]
+        yield "reads described exactly", percent(exact["rate"]), f"{percents(exact['ci'])}, aligner {percent(aligner['rate'])}"
+        price = scoring["cost"]["usd_per_true_positive"]
+        yield "per 1,000 variants found", UNKNOWN if price is None else f"${1000 * price:.3f}", "all that the run cost, divided"
+    elif report["agreement"]:
+        found = report["agreement"]
+        part = found["reads_equal"] / found["reads"] if found["reads"] else None
+        yield "agreement with the aligner", percent(part), f"{found['reads_equal']:,} of {found['reads']:,} reads name the same differences"
+        yield "cost", UNKNOWN if report["cost_usd"] is None else f"${report['cost_usd']:.4f}", "of the run"
+    yield "reads stored", count(report["reads_stored"]), f"{count(report['dead_letters'])} dead letters, {count(report['lost'])} lost"
+
+
+def agreement_section(report: JsonObject, parts: Parts) -> Html:
+    """There is no truth: two opinions, side by side."""
+    found = report["agreement"]
+    rows = [
+        Row("named by both", [cell(f"{found['both']:,}")]),
+        Row("named by the model alone", [cell(f"{found['only_call']:,}")]),
+        Row("named by the aligner alone", [cell(f"{found['only_baseline']:,}")]),
+    ]
+    lead = (
+        "No truth is known of these reads. A difference from the reference window may be a sequencing error or a real allele, and neither "
+        "the model nor the aligner says which."
+    )
+    return section("Agreement with the aligner", lead, parts.table("Differences from the reference window", ["difference", "count"], rows))
+
+
+def price_section(report: JsonObject, parts: Parts) -> Html:
+    cost = report["scoring"]["cost"]
+    rows = [
+        Row("dollars for a variant found", [cell(_with(cost["usd_per_true_positive"], "${:.7f}"))]),
+        Row("tokens for a variant found", [cell(_with(cost["tokens_per_true_positive"], "{:,.0f}"))]),
+        Row("request time for a variant found", [cell(_with(cost["latency_ms_per_true_positive"], "{:,.0f} ms"))]),
+        Row("latency of an answer, median", [cell(_with(cost["latency_ms_p50"], "{:,.0f} ms"))]),
+        Row("the aligner beside it, CPU for each read", [cell(_with(cost["baseline_us_per_read"], "{:,.1f} µs, no dollars"))]),
+        Row("judging and scoring, CPU for each read", [cell(_with(cost["scoring_us_per_read"], "{:,.1f} µs"))]),
+    ]
+    about = "All that the run cost, dead letters, repairs and retries included, divided by the true variants that were found."
+    return section("Price", None, parts.table("What the answers cost", [], rows, about))
+
+
+def _with(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else form.format(value)
+
+
+def answers_section(report: JsonObject, parts: Parts) -> Html:
+    scoring = report["scoring"]
+    calls = [Row(outcome, [cell(f"{number:,}")]) for outcome, number in scoring["outcomes"].items()]
+    overlooked = [Row(kind, [cell(f"{number:,}")]) for kind, number in scoring["leniency"].items()]
+    tables = [
+        parts.table("Calls by validity", ["outcome", "calls"], calls, "ok: it fits the window and no other call; the others are wrong.")
+    ]
+    if overlooked:
+        tables.append(parts.table("Answers read with leniency", ["what was overlooked", "reads"], overlooked))
+    return section("Answers", None, tag("div", *tables, class_="pair"))
+
+
+def run_section(report: JsonObject, parts: Parts) -> Html:
+    rows = [Row(name, [words(value)]) for name, value in _operations(report)]
+    return section("The run", None, parts.table("What the run did", [], rows))
+
+
+def _operations(report: JsonObject) -> Iterator[tuple[str, str]]:
+    yield "status", f"{report['status']}: {report['reason']}"
+    yield "reads requested, produced, stored", ", ".join(count(report[f"reads_{key}"]) for key in ("requested", "produced", "stored"))
+    yield "lost, duplicates", f"{count(report['lost'])}, {count(report['duplicates'])}"
+    yield "duration", f"{report['duration_s']:,.1f} s, {UNKNOWN if report['reads_per_s'] is None else report['reads_per_s']} reads/s"
+    yield "requests, HTTP 429", f"{count(report['requests'])}, {count(report['http_429'])}"
+    tokens = report["tokens"]
+    yield "tokens", UNKNOWN if tokens is None else ", ".join(f"{kind} {number:,}" for kind, number in tokens.items())
+    yield "cost", UNKNOWN if report["cost_usd"] is None else f"${report['cost_usd']:.6f}"
+    waited = report["latency_ms"] or {}
+    yield "latency p50, p95, p99", ", ".join(UNKNOWN if value is None else f"{value:,.0f} ms" for value in waited.values()) or UNKNOWN
+    yield "limits used", ", ".join(f"{name} {part:.1%}" for name, part in report["utilisation"].items()) or "none seen"
+    yield "bottleneck", report["bottleneck"] or "none"
+    yield "queue: deepest, bound", f"{report['max_queue_depth']:,}, {report['queue_capacity']:,}"
+    yield "memory, peak of all processes", f"{report['peak_pss_mb']:,.0f} MB"
+
+
+def configuration_section(report: JsonObject, parts: Parts) -> Html:
+    told, config = report["scoring"] or {}, report["configuration"]
+    asked = [Row(name, [words(_mono(told[key]))]) for key, name in ASKED.items() if told.get(key) is not None]
+    keys = [Row(name, [words(_mono(value))]) for name, value in _flat(config or {})]
+    return section(
+        "What it was told",
+        None,
+        parts.table("Prompt and scorer", [], asked) if asked else None,
+        parts.table("Configuration", [], keys, dense=True) if keys else None,
+    )
+
+
+def _mono(value: Child | Any) -> Html:
+    return tag("span", value if isinstance(value, str) else json.dumps(value), class_="mono")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def terms_section() -> Html:
+    terms = {
+        "recall": "true variants that were found, of all true variants.",
+        "precision": "calls that are right, of all calls.",
+        "F1": "2 × precision × recall / (precision + recall).",
+        "ceiling": "the same measure of a deterministic aligner on the same reads: what can be found without any model.",
+        "sequencing error": "a difference that is in the read and was not injected as a variant: there to be seen, and still a wrong call.",
+        "dead letter": "a read that ended without an answer that could be used.",
+        "mutation_detected": "the column of the database: a difference from the reference window was called. No diagnosis.",
+    }
+    return section("Terms", None, tag("dl", *(join(tag("dt", name), tag("dd", meaning)) for name, meaning in terms.items())))

@@ -1,0 +1,34 @@
+"""Numbers in words, alike on every surface. What is not known is a dash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+UNKNOWN = "–"
+
+PURPOSE = (
+    "Helix-Throttle measures how well an LLM describes the small-variant differences between a reference window and an observed "
+    "sequence. It is not a clinical or germline variant caller; a deterministic aligner does this task exactly on the identifiable "
+    "stratum in microseconds and is reported beside every model."
+)
+
+
+def count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def share(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def interval(bounds: Any, digits: int = 3) -> str:
+    """``0.812–0.854``; empty where there is none."""
+    return f"{bounds[0]:.{digits}f}–{bounds[1]:.{digits}f}" if bounds else ""
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f} %"
+
+
+def percents(bounds: Any, digits: int = 1) -> str:
+    return f"{100 * bounds[0]:.{digits}f}–{100 * bounds[1]:.{digits}f}" if bounds else ""
