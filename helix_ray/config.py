@@ -138,11 +138,11 @@ class AnalyzerConfig(Section):
 
     @model_validator(mode="after")
     def _room_for_every_read(self) -> AnalyzerConfig:
-        least = LEAST_TOKENS_PER_READ * self.reads_per_request
-        if self.reads_per_request > 1 and self.max_completion_tokens < least:
+        reads, tokens, least = self.reads_per_request, self.max_completion_tokens, LEAST_TOKENS_PER_READ * self.reads_per_request
+        if reads > 1 and tokens < least:
             raise ValueError(
-                f"max_completion_tokens: {self.max_completion_tokens} is too few for {self.reads_per_request} reads: answers would be cut off "
-                f"and paid for again; at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
+                f"max_completion_tokens: {tokens} is too few for {reads} reads: answers would be cut off and paid for again; "
+                f"at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
             )
         return self
 
