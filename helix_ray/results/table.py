@@ -108,9 +108,9 @@ def _accuracy(report: JsonObject) -> Table:
     kinds = [*sorted({*accuracy, *ceiling} - {ALL}), ALL]
     for kind in kinds:
         row = accuracy.get(kind, NOTHING)
-        shares = (_with_interval(row[key], row["ci"][key]) for key in ("precision", "recall", "f1"))
+        shares = (_with_interval(row[key], row["ci"][key], "\n") for key in ("precision", "recall", "f1"))
         table.add_row(kind, *(f"{row[key]:,}" for key in ("tp", "fn", "fp")), *shares, _share(ceiling.get(kind, NOTHING)["f1"]))
-    table.caption = "95 % intervals; ceiling: F1 of an exact aligner on the same reads, without any model"
+    table.caption = "with 95 % intervals; ceiling: F1 of an exact aligner on the same reads"
     if report["truth_reads"]:
         share = report["identifiable_reads"] / report["truth_reads"]
         table.caption += f"\nidentifiable reads: {report['identifiable_reads']:,} of {report['truth_reads']:,} ({share:.1%})"
@@ -149,8 +149,8 @@ def _mistakes(report: JsonObject) -> Table:
     return table
 
 
-def _with_interval(value: float | None, interval: list[float] | None) -> str:
-    return _share(value) + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval else "")
+def _with_interval(value: float | None, interval: list[float] | None, between: str = " ") -> str:
+    return _share(value) + (f"{between}{interval[0]:.2f}-{interval[1]:.2f}" if interval else "")
 
 
 def _share(value: float | None) -> str:

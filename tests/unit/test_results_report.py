@@ -125,8 +125,10 @@ def test_the_ceiling_stands_beside_the_model_in_every_type_that_either_has() -> 
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text(report).splitlines() if line.startswith("│")]
     assert [row for row in rows if len(row) == 8] == [
         ["DELINS", "0", "0", "0", "-", "-", "-", "0.000"],
-        ["SNV", "1", "1", "0", "1.000 (0.15-1.00)", "0.500 (0.06-0.94)", "0.667", "1.000"],
-        ["ALL", "1", "1", "0", "1.000 (0.15-1.00)", "0.500 (0.06-0.94)", "0.667", "0.800"],
+        ["SNV", "1", "1", "0", "1.000", "0.500", "0.667", "1.000"],
+        ["", "", "", "", "0.15-1.00", "0.06-0.94", "", ""],
+        ["ALL", "1", "1", "0", "1.000", "0.500", "0.667", "0.800"],
+        ["", "", "", "", "0.15-1.00", "0.06-0.94", "", ""],
     ]
     assert "identifiable reads: 45 of 50 (90.0%)" in text(report)
     assert report["ceiling"]["ALL"]["tp"] == 2
