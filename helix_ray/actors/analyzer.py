@@ -6,6 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from helix_ray.actors import names, peers
 from helix_ray.actors.analysis_engine import AnalysisEngine
@@ -19,6 +20,9 @@ from helix_ray.queueing.messages import LeaseReply
 from helix_ray.records import ApiCall, DesiredState, ReadResult
 from helix_ray.secrets import GROQ_API_KEY, Secret
 from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+
+if TYPE_CHECKING:
+    from helix_ray.actors.heartbeat import Heartbeat
 
 WAIT_S = 2.0
 ANSWER_MARGIN_S = 10.0
@@ -79,6 +83,7 @@ class AnalyzerActor:
         self._state = DesiredState()
         self._engine: AnalysisEngine | None = None
         self._backend: ChatBackend | None = None
+        self._heart: Heartbeat | None = None
         self._beat: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
@@ -95,7 +100,8 @@ class AnalyzerActor:
             await peers.call(names.THROTTLE, "release", self._name, timeout_s=ANSWER_MARGIN_S)
             from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-            self._beat = asyncio.create_task(Heartbeat().beat(self._name, engine.counters, self._adopt, engine.text))
+            self._heart = Heartbeat()
+            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.counters, self._adopt, engine.text))
         try:
             return await engine.run()
         finally:
@@ -103,8 +109,15 @@ class AnalyzerActor:
                 await self._backend.aclose()
 
     async def drain(self, timeout_s: float) -> DrainReply:
-        """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice."""
-        return await self._make_engine().drain(timeout_s)
+        """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice.
+
+        Metrics hears of all of it: what is shown last is what is stored.
+        """
+        engine = self._make_engine()
+        reply = await engine.drain(timeout_s)
+        if self._heart is not None:
+            await self._heart.once(self._name, engine.counters, self._adopt, engine.text)
+        return reply
 
     async def resize(self, requests_in_flight: int) -> None:
         self._make_engine().resize(min(requests_in_flight, MAX_CONNECTIONS))

@@ -12,7 +12,7 @@ from helix_ray.results.html.tags import Html, join, tag
 from helix_ray.scoring import scores
 from helix_ray.scoring.summary import ALL, summarise
 
-NOTHING = summarise({})[ALL]
+EMPTY = summarise({})[ALL]
 """The measures of a type that one side alone has."""
 
 KEY = join(
@@ -80,7 +80,7 @@ def _measures(report: JsonObject, parts: Parts) -> Html:
                 _plot(kind, row, ceiling, "precision"),
                 measure(row["f1"], row["ci"]["f1"]),
                 _plot(kind, row, ceiling, "f1"),
-                measure(ceiling.get(kind, NOTHING)["f1"]),
+                measure(ceiling.get(kind, EMPTY)["f1"]),
             ],
             kind == ALL,
         )
@@ -119,7 +119,7 @@ def _without_failed(report: JsonObject, parts: Parts) -> Html | None:
 def _levels(report: JsonObject) -> Iterator[tuple[str, Any]]:
     accuracy, ceiling = report["accuracy"], report["ceiling"] or {}
     for kind in [*sorted({*accuracy, *ceiling} - {ALL}), ALL]:
-        yield kind, accuracy.get(kind, NOTHING)
+        yield kind, accuracy.get(kind, EMPTY)
 
 
 def _fates(row: JsonObject) -> list[Html]:
@@ -137,5 +137,5 @@ def _kinds(row: JsonObject) -> list[Html]:
 
 
 def _plot(kind: str, row: JsonObject, ceiling: JsonObject, key: str) -> Html:
-    best = ceiling.get(kind, NOTHING)[key]
+    best = ceiling.get(kind, EMPTY)[key]
     return words(interval_plot(row[key], row["ci"][key], best, f"{key} of {kind}"))
