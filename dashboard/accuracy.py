@@ -32,9 +32,9 @@ def type_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
     return _columns("type", by_type(snapshot))
 
 
-def stratum_columns(snapshot: MetricsSnapshot) -> dict[str, dict[str, list[str]]]:
-    """Tables by dimension."""
-    return {dimension: _columns(dimension, rows) for dimension, rows in by_stratum(snapshot).items()}
+def stratum_columns(snapshot: MetricsSnapshot, dimension: str) -> dict[str, list[str]]:
+    """The table of one dimension; empty columns where it is not known."""
+    return _columns(dimension, by_stratum(snapshot, dimension))
 
 
 def mistake_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:

@@ -122,10 +122,10 @@ def _accuracy(snapshot: MetricsSnapshot) -> None:
         spec, words = accuracy.distance_chart(snapshot)
         st.caption(words)
         st.echarts_chart(spec, key="off_by", height=CHART_HEIGHT, alt=words)
-    strata = accuracy.stratum_columns(snapshot)
-    with st.expander("By subtype, event, number of variants, length, GC, homopolymer, place and identifiability"):
-        for dimension, columns in strata.items():
-            _table(columns, f"stratum-{dimension}")
+    # One table at a time: eight of them, redrawn every second, would slow the page down.
+    dimension = st.selectbox("Break down by", [stratum.dimension for stratum in snapshot.strata], index=None, key="dimension")
+    if dimension is not None:
+        _table(accuracy.stratum_columns(snapshot, dimension), "stratum")
 
 
 def _table(columns: dict[str, list[str]], key: str) -> None:

@@ -37,9 +37,10 @@ def by_type(snapshot: MetricsSnapshot) -> list[Row]:
     return [_row(level, counts, ceiling.get(level)) for level, counts in _with_sum(snapshot.accuracy).items()]
 
 
-def by_stratum(snapshot: MetricsSnapshot) -> dict[str, list[Row]]:
-    """Rows by dimension."""
-    return {stratum.dimension: [_row(*item, None) for item in _counts(stratum.levels).items()] for stratum in snapshot.strata}
+def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[Row]:
+    """A row a level of the dimension."""
+    levels = next((stratum.levels for stratum in snapshot.strata if stratum.dimension == dimension), ())
+    return [_row(*item, None) for item in _counts(levels).items()]
 
 
 def mistakes(snapshot: MetricsSnapshot) -> list[tuple[str, int, Share]]:
