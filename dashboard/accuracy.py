@@ -22,7 +22,7 @@ def title(snapshot: MetricsSnapshot) -> str:
     if not snapshot.accuracy:
         return f"{label}Accuracy: no truth known"
     sums = snapshot.read_sums
-    exact = "" if not sums.answered else (
+    exact = "" if not (sums.exact or sums.baseline_exact) else (
         f"; reads exactly right: {percent(sums.exact / sums.answered)}, by the aligner {percent(sums.baseline_exact / sums.answered)}"
     )  # fmt: skip
     return f"{label}Accuracy against the generator's truth{exact}"

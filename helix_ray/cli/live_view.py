@@ -112,7 +112,7 @@ def _mistakes(snapshot: MetricsSnapshot) -> str:
     sums, shares = snapshot.read_sums, [_percent(share.value) for _, _, share in mistakes(snapshot)]
     missed, misplaced, misnamed, invented = shares
     lines = [f"missed {missed}, misplaced {misplaced}, misnamed {misnamed}", f"invented in {invented} of reads"]
-    if sums.answered:
+    if sums.exact or sums.baseline_exact:  # of runs from before these were stored nothing is known
         exact, aligner = sums.exact / sums.answered, sums.baseline_exact / sums.answered
         lines.append(f"reads exactly right {_percent(exact)} (aligner {_percent(aligner)})")
     return "\n".join(lines)
