@@ -23,7 +23,7 @@ def title(snapshot: MetricsSnapshot) -> str:
         return f"{label}Accuracy: no truth known"
     sums = snapshot.read_sums
     exact = "" if not (sums.exact or sums.baseline_exact) else (
-        f"; reads exactly right: {percent(sums.exact / sums.answered)}, by the aligner {percent(sums.baseline_exact / sums.answered)}"
+        f"; reads exactly right: {percent(sums.exact / sums.reads)}, by the aligner {percent(sums.baseline_exact / sums.reads)}"
     )  # fmt: skip
     return f"{label}Accuracy against the generator's truth{exact}"
 

@@ -191,8 +191,10 @@ def _stored(books: Books | None) -> Stored | None:
     return Stored(
         rows=counts.rows,
         by_disposition=counts.by_disposition,
+        dead_letter_kinds=counts.dead_letter_kinds,
         duplicates=counts.duplicates,
         reads_repaid=counts.reads_repaid,
+        repairs=counts.repairs,
         possibly_billed=counts.possibly_billed,
         requests=counts.requests,
         http_429=counts.http_429,

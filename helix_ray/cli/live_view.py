@@ -110,10 +110,14 @@ def _accuracy(snapshot: MetricsSnapshot) -> str:
 
 def _mistakes(snapshot: MetricsSnapshot) -> str:
     sums, shares = snapshot.read_sums, [_percent(share.value) for _, _, share in mistakes(snapshot)]
-    missed, misplaced, misnamed, invented = shares
+    if not shares:
+        return ""
+    missed, misplaced, misnamed, invented, misread = shares
     lines = [f"missed {missed}, misplaced {misplaced}, misnamed {misnamed}", f"invented in {invented} of reads"]
+    if any(level.fp_error for level in snapshot.accuracy):
+        lines.append(f"{misread} of calls are sequencing errors")
     if sums.exact or sums.baseline_exact:  # of runs from before these were stored nothing is known
-        exact, aligner = sums.exact / sums.answered, sums.baseline_exact / sums.answered
+        exact, aligner = sums.exact / sums.reads, sums.baseline_exact / sums.reads
         lines.append(f"reads exactly right {_percent(exact)} (aligner {_percent(aligner)})")
     return "\n".join(lines)
 

@@ -75,7 +75,9 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
         "reads_per_request": asked.reads_per_request,
         "work": asked.work,
         "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads["reads"] if reads["reads"] else None},
-        "by": {name: {level: _known(name, row) for level, row in scores.model.by(name).items()} for name in DIMENSIONS if name != "type"},
+        "by": {
+            name: {level: _known(name, row) for level, row in _in_order(scores.model.by(name))} for name in DIMENSIONS if name != "type"
+        },
         "reads": _reads(reads),
         "mistakes": mistake_rates(counts, reads["invented"], reads["answered"]),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
@@ -85,6 +87,14 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
         "confidence": _confidence(scores, counts),
         "cost": _cost(effort, counts),
     }
+
+
+def _in_order(levels: Mapping[str, Counts]) -> list[tuple[str, Counts]]:
+    """By the number with which a level begins, where it does: 5-6 stands before 11+."""
+    return sorted(
+        levels.items(),
+        key=lambda item: (int(item[0].split("-")[0].rstrip("+")) if item[0][:1].isdigit() and "." not in item[0] else 0, item[0]),
+    )
 
 
 def _known(dimension: str, counts: Counts) -> JsonObject:
@@ -105,8 +115,8 @@ def _reads(reads: Mapping[str, int]) -> JsonObject:
     return {
         "reads": reads.get("reads", 0),
         "answered": reads.get("answered", 0),
-        "exact": rate(reads.get("exact", 0), reads.get("answered", 0)),
-        "baseline_exact": rate(reads.get("baseline_exact", 0), reads.get("answered", 0)),
+        "exact": rate(reads.get("exact", 0), reads.get("reads", 0)),
+        "baseline_exact": rate(reads.get("baseline_exact", 0), reads.get("reads", 0)),
         "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
         **count,
         "sensitivity": rate(count["true_positive"], count["true_positive"] + count["false_negative"]),

@@ -36,8 +36,10 @@ class Stored:
 
     rows: int
     by_disposition: Mapping[str, int]
+    dead_letter_kinds: Mapping[str, int]
     duplicates: int
     reads_repaid: int
+    repairs: int
     possibly_billed: int
     requests: int
     http_429: int
@@ -102,6 +104,7 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "reads_requested": session.requested,
         "reads_produced": session.rows_at_open + admission.admitted,
         **_dispositions(stored),
+        "dead_letters_by_kind": stored and dict(stored.dead_letter_kinds),
         "reads_handed_back": admission.handed_back,
         "lost": lost_reads(session, admission, stored),
         "duplicates": stored and stored.duplicates,
@@ -111,6 +114,7 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "duration_s": round(session.duration_s, 3),
         "reads_per_s": stored and round((stored.rows - session.rows_before) / session.duration_s, 3),
         "requests": stored and stored.requests,
+        "repairs": stored and stored.repairs,
         "http_429": stored and stored.http_429,
         "utilisation": {name: round(share, 4) for name, share in session.utilisation.items()},
         "bottleneck": session.bottleneck,

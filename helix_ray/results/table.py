@@ -35,10 +35,12 @@ def _summary(report: JsonObject) -> Table:
     table.add_column(style="dim")
     table.add_column(justify="right")
     requested = "endless" if report["reads_requested"] is None else _count(report["reads_requested"])
+    asked = (report["configuration"] or {}).get("analyzer") or {}
     rows: list[tuple[str, str]] = [
+        ("model, prompt", f"{report['model']}, {asked.get('prompt', '-')}" if report["model"] else "none: the aligner alone"),
         ("reads requested / produced / stored", f"{requested} / {_count(report['reads_produced'])} / {_count(report['reads_stored'])}"),
         ("lost / duplicates", f"{_count(report['lost'])} / {_count(report['duplicates'])}"),
-        ("dead letters", _count(report["dead_letters"])),
+        ("dead letters", _dead_letters(report)),
     ]
     aside = {name: report[f"reads_{name}"] for name in ("unplaced", "filtered", "malformed")}
     if any(aside.values()):
@@ -71,7 +73,7 @@ def _paid(report: JsonObject) -> list[tuple[str, str]]:
         return [("requests, tokens, cost, latency", "unknown: the database could not be asked")]
     per_1000, again = report["cost_per_1000_reads"], report["reads_repaid"] or report["possibly_billed"]
     return [
-        ("requests / HTTP 429", f"{report['requests']:,} / {report['http_429']:,}"),
+        ("requests / of them repairs / HTTP 429", f"{report['requests']:,} / {report['repairs']:,} / {report['http_429']:,}"),
         ("tokens prompt / cached / completion", " / ".join(f"{tokens[kind]:,}" for kind in ("prompt", "cached", "completion"))),
         ("cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")),
         *([("reads paid for twice / possibly billed", f"{report['reads_repaid']:,} / {report['possibly_billed']:,}")] if again else []),
@@ -81,6 +83,12 @@ def _paid(report: JsonObject) -> list[tuple[str, str]]:
 
 def _count(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,}"
+
+
+def _dead_letters(report: JsonObject) -> str:
+    """How many, and of what."""
+    kinds = report["dead_letters_by_kind"] or {}
+    return _count(report["dead_letters"]) + (f" ({', '.join(f'{kind} {count:,}' for kind, count in kinds.items())})" if kinds else "")
 
 
 def _agreement(report: JsonObject) -> Table:
@@ -102,15 +110,18 @@ def _accuracy(report: JsonObject) -> Table:
     accuracy, ceiling = report["accuracy"], report.get("ceiling") or {}
     title = f"Calls against the injected truth ({_task(report)})"
     table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", caption_justify="left", min_width=64)
-    for name in ("type", "found", "missed", "false", "precision", "recall", "F1"):
+    for name in ("type", "found / true", "right / called", "recall", "precision", "F1"):
         table.add_column(name, justify="left" if name == "type" else "right")
     table.add_column("ceiling", justify="right", style="dim")
     kinds = [*sorted({*accuracy, *ceiling} - {ALL}), ALL]
     for kind in kinds:
         row = accuracy.get(kind, NOTHING)
-        shares = (_with_interval(row[key], row["ci"][key], "\n") for key in ("precision", "recall", "f1"))
-        table.add_row(kind, *(f"{row[key]:,}" for key in ("tp", "fn", "fp")), *shares, _share(ceiling.get(kind, NOTHING)["f1"]))
+        shares = (_with_interval(row[key], row["ci"][key], "\n") for key in ("recall", "precision", "f1"))
+        found, right = f"{row['tp']:,} / {row['tp'] + row['fn']:,}", f"{row['query_tp']:,} / {row['query_tp'] + row['fp']:,}"
+        table.add_row(kind, found, right, *shares, _share(ceiling.get(kind, NOTHING)["f1"]))
     table.caption = "with 95 % intervals; ceiling: F1 of an exact aligner on the same reads"
+    if ceiling.get(ALL, NOTHING)["fp_error"]:
+        table.caption += "\nthe reads hold sequencing errors, which nobody can tell from mutations in a single read: calling them is false"
     if report["truth_reads"]:
         share = report["identifiable_reads"] / report["truth_reads"]
         table.caption += f"\nidentifiable reads: {report['identifiable_reads']:,} of {report['truth_reads']:,} ({share:.1%})"
@@ -126,7 +137,7 @@ def _task(report: JsonObject) -> str:
 def _mistakes(report: JsonObject) -> Table:
     """What kind of mistakes these are, and how the reads came out as a whole."""
     told = report["scoring"]
-    title = "Mistakes" + (" [EMULATOR]" if report["simulated"] else "")
+    title = "Mistakes" + (" (ASSISTED task)" if told.get("task") == "assisted" else "") + (" [EMULATOR]" if report["simulated"] else "")
     table = Table(title=title, title_justify="left", show_header=False, min_width=64)
     table.add_column(style="dim")
     table.add_column(justify="right")

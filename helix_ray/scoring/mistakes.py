@@ -9,10 +9,11 @@ from helix_ray.scoring.summary import rate
 from helix_ray.scoring.tally import Counts
 
 MISTAKES = {
-    "missed": "variants missed",
+    "missed": "variants with no call near them",
     "misplaced": f"variants called 1 to {REACH} bases off",
     "misnamed": "right place, other alleles",
     "invented": "reads with an invented call",
+    "misread": "calls that are sequencing errors",
 }
 """The rates of `mistake_rates`, in words."""
 
@@ -24,7 +25,7 @@ def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, dic
 
     ``missed``: truths where nothing was called within 5 bases. ``misplaced``: truths that were called 1 to 5 bases off, whatever
     the alleles. ``misnamed``: truths whose place was called with other alleles. ``invented``: reads with a call that no truth and no
-    sequencing error is near to.
+    sequencing error is near to. ``misread``: calls that name a sequencing error, which is there to be seen and no mutation.
     """
     truths = counts.tp + counts.fn - counts.fn_failed
     missed = counts.fn - counts.fn_failed - counts.fn_near - counts.fn_allele
@@ -33,4 +34,5 @@ def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, dic
         "misplaced": rate(counts.fn_near, truths),
         "misnamed": rate(counts.fn_allele, truths),
         "invented": rate(invented, answered),
+        "misread": rate(counts.fp_error, counts.query_tp + counts.fp),
     }

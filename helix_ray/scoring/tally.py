@@ -88,9 +88,10 @@ class Tally:
 class ReadCounts(Counter[str]):
     """Reads with known truth, by how they came out as a whole. Keys:
 
-    ``reads``; ``answered``; ``exact``, ``baseline_exact`` and ``both_exact`` of the answered; ``true_positive``, ``false_positive``,
-    ``false_negative``, ``true_negative`` (is there any variant?; a read without an answer counts as one without calls); ``invented``
-    (answered, with a call that nothing explains); ``capped``; ``residual_edits`` and ``truth_edits`` (bases, of the answered).
+    ``reads``; ``answered``; ``exact``, ``baseline_exact`` and ``both_exact`` (a read without an answer is not exact); ``true_positive``,
+    ``false_positive``, ``false_negative``, ``true_negative`` (is there any variant? Without an answer a variant is missed, and a clean
+    read is not counted: nobody said that it is clean); ``invented`` (answered, with a call that nothing explains); ``capped``;
+    ``residual_edits`` and ``truth_edits`` (bases, of the answered).
     """
 
     def add(self, result: ReadResult) -> None:
@@ -100,14 +101,15 @@ class ReadCounts(Counter[str]):
         answered = result.disposition is Disposition.STORED
         mutated, detected = bool(read.truth), answered and bool(result.mutation_detected)
         self["reads"] += 1
-        self[("true" if mutated is detected else "false") + ("_positive" if detected else "_negative")] += 1
+        if answered or mutated:
+            self[("true" if mutated is detected else "false") + ("_positive" if detected else "_negative")] += 1
         self["capped"] += result.capped
-        if not answered:
-            return
-        self["answered"] += 1
         self["exact"] += bool(result.exact)
         self["baseline_exact"] += bool(result.baseline_exact)
         self["both_exact"] += bool(result.exact and result.baseline_exact)
+        if not answered:
+            return
+        self["answered"] += 1
         self["invented"] += any(row.side == "call" and row.detail == "invented" for row in result.variants)
         self["residual_edits"] += result.residual_edits or 0
         self["truth_edits"] += sum(max(map(len, trim(*variant[:3])[1:])) for variant in read.truth)

@@ -79,10 +79,12 @@ class RunCounts:
 
     rows: int
     by_disposition: Mapping[str, int]
+    dead_letter_kinds: Mapping[str, int]  # dead letters by error kind, the commonest first
     duplicates: int  # rows beyond the first of a read_index; the key allows none
     reads_repaid: int  # reads that occur in more than one request of kind 'analysis' whose answer could be used
     possibly_billed: int  # requests whose outcome nobody knows
     requests: int  # that left this machine, or may have
+    repairs: int  # requests that asked again because an answer could not be used
     calls_by_state: Mapping[str, int]
     http_429: int
     prompt_tokens: int

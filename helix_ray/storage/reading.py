@@ -43,26 +43,29 @@ async def done_ranges(session: Session, run_id: str) -> list[tuple[int, int]]:
 async def counts(session: Session, run_id: str) -> RunCounts:
     sql, key = statements("reading"), {"run_id": run_id}
 
-    async def work(transaction: Transaction) -> tuple[Rows, Rows, Rows, Rows, Rows]:
+    async def work(transaction: Transaction) -> tuple[Rows, Rows, Rows, Rows, Rows, Rows]:
         return (
             await transaction.rows(sql["rows_by_disposition"], key),
             await transaction.rows(sql["duplicates"], key),
             await transaction.rows(sql["calls_by_state"], key),
             await transaction.rows(sql["reads_repaid"], key),
             await transaction.rows(sql["latency"], key),
+            await transaction.rows(sql["dead_letter_kinds"], key),
         )
 
-    dispositions, duplicates, calls, repaid, latency = await session.run(work)
+    dispositions, duplicates, calls, repaid, latency, kinds = await session.run(work)
     by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
     by_state = {str(row["state"]): int(row["calls"]) for row in calls}
     percentiles = latency[0]["percentiles"] or (None, None, None)
     return RunCounts(
         rows=sum(by_disposition.values()),
         by_disposition=by_disposition,
+        dead_letter_kinds={str(row["error_kind"]): int(row["rows"]) for row in kinds},
         duplicates=int(duplicates[0]["duplicates"]),
         reads_repaid=int(repaid[0]["reads_repaid"]),
         possibly_billed=by_state.get("possibly_billed", 0),
         requests=sum(count for state, count in by_state.items() if state != "intended"),
+        repairs=sum(int(row["repairs"]) for row in calls),
         calls_by_state=by_state,
         http_429=sum(int(row["http_429"]) for row in calls),
         prompt_tokens=sum(int(row["prompt_tokens"]) for row in calls),

@@ -155,10 +155,12 @@ class MemoryLedger:
         return RunCounts(
             rows=len(run.reads),
             by_disposition=dict(Counter(result.disposition.value for result in run.reads.values())),
+            dead_letter_kinds=_dead_letter_kinds(run),
             duplicates=0,
             reads_repaid=sum(count > 1 for count in answered.values()),
             possibly_billed=by_state["possibly_billed"],
             requests=sum(count for state, count in by_state.items() if state != "intended"),
+            repairs=sum(call.kind == "repair" for call in run.calls.values()),
             calls_by_state=dict(by_state),
             http_429=sum(call.status == 429 for call in run.calls.values()),
             prompt_tokens=sum(call.prompt_tokens for call in run.calls.values()),
@@ -292,3 +294,8 @@ def _percentiles(values: list[float]) -> dict[str, float | None]:
         low, high = math.floor(place), math.ceil(place)
         found[name] = values[low] + (values[high] - values[low]) * (place - low) if values else None
     return found
+
+
+def _dead_letter_kinds(run: _Run) -> dict[str, int]:
+    kinds = Counter(str(result.error_kind) for result in run.reads.values() if result.disposition is Disposition.DEAD_LETTER)
+    return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))

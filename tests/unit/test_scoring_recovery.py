@@ -22,7 +22,13 @@ def test_rates_that_are_set_lie_in_the_intervals_that_are_reported() -> None:
 def test_without_mistakes_there_are_none() -> None:
     scores = scripted_scores(1, 500, EmulatorErrorRates(drop=0, shift=0, hallucinate=0))
     rates = recovered(scores)
-    assert {name: found["count"] for name, found in rates.items()} == {"missed": 0, "misplaced": 0, "misnamed": 0, "invented": 0}
+    assert {name: found["count"] for name, found in rates.items()} == {
+        "missed": 0,
+        "misplaced": 0,
+        "misnamed": 0,
+        "invented": 0,
+        "misread": 0,
+    }
     assert rates["missed"]["of"] > 500
     assert rates["invented"]["of"] == 500
     assert scores.reads["exact"] == 500

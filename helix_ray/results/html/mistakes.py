@@ -21,7 +21,12 @@ def mistakes_section(report: JsonObject, parts: Parts) -> Html:
         "Wrong calls by their distance from the missed truth that they lie nearest to; 0: the right place with other alleles.",
     )
     rates = [Row(told, _rate_cells(scoring["mistakes"][key], told)) for key, told in MISTAKES.items()]
-    table = parts.table("Error rates", ["mistake", "rate", "", "count"], rows=rates, about="Of the reads that got an answer.")
+    table = parts.table(
+        "Error rates",
+        ["mistake", "rate", "", "count"],
+        rows=rates,
+        about="Of the reads that got an answer. Calls that do not fit their window at all are among these, by where they point.",
+    )
     return section("Mistakes", None, tag("div", table, off_by, class_="pair"))
 
 
@@ -33,7 +38,8 @@ def reads_section(report: JsonObject, parts: Parts) -> Html:
     ]
     test, residual = reads["mcnemar"], reads["residual_edits_per_truth_edit"]
     about = (
-        f"The calls spell the true sequence. {count(test['only_model'])} reads by the model alone, {count(test['only_baseline'])} by the "
+        "The calls spell the true sequence; a read without an answer is not exact. "
+        f"{count(test['only_model'])} reads by the model alone, {count(test['only_baseline'])} by the "
         f"aligner alone; exact McNemar test: p {_p_words(test['p'])}. Bases that still differ with "
         f"the calls applied, for each true changed base: {share(residual)}."
     )
@@ -58,7 +64,7 @@ def _detection(found: JsonObject, parts: Parts) -> Html:
     about = (
         f"Sensitivity {_with_interval(found['sensitivity'])}, specificity {_with_interval(found['specificity'])}, Matthews' correlation "
         f"{share(found['mcc'])}. A sequencing error that is called makes a read without variants a "
-        "detected one; a read without an answer counts as one without calls."
+        "detected one. A read without an answer misses its variants; if it has none it is not counted here."
     )
     return parts.table("Is there any variant at all?", ["true", "reads", "difference called", "none called"], rows, about)
 

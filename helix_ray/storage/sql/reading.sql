@@ -23,6 +23,11 @@ select disposition, count(*) as rows,
 from helix.reads where run_id = %(run_id)s
 group by disposition
 
+-- name: dead_letter_kinds
+select error_kind, count(*) as rows
+from helix.reads where run_id = %(run_id)s and disposition = 'dead_letter'
+group by error_kind order by rows desc, error_kind
+
 -- name: duplicates
 select count(*) - count(distinct read_index) as duplicates from helix.reads where run_id = %(run_id)s
 
@@ -30,7 +35,8 @@ select count(*) - count(distinct read_index) as duplicates from helix.reads wher
 select state, count(*) as calls, count(*) filter (where status = 429) as http_429,
        coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens, coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
        coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
-       coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms
+       coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms,
+       count(*) filter (where kind = 'repair') as repairs
 from helix.api_calls where run_id = %(run_id)s
 group by state
 

@@ -72,13 +72,13 @@ group by tp, fn, query_tp, fp
 -- Reads that were to be analysed and whose truth is known.
 select count(*) as reads,
        count(*) filter (where answered) as answered,
-       count(*) filter (where answered and exact) as exact,
-       count(*) filter (where answered and baseline_exact) as baseline_exact,
-       count(*) filter (where answered and exact and baseline_exact) as both_exact,
+       count(*) filter (where exact) as exact,
+       count(*) filter (where baseline_exact) as baseline_exact,
+       count(*) filter (where exact and baseline_exact) as both_exact,
        count(*) filter (where mutated and detected) as true_positive,
        count(*) filter (where not mutated and detected) as false_positive,
        count(*) filter (where mutated and not detected) as false_negative,
-       count(*) filter (where not mutated and not detected) as true_negative,
+       count(*) filter (where answered and not mutated and not detected) as true_negative,  -- nobody said that the others are clean
        (
            select count(distinct call.read_index)
            from helix.variant_calls as call join helix.reads as read using (run_id, read_index)
