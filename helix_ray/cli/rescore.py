@@ -54,7 +54,7 @@ def rescore(
     if stored.simulated:
         console.print(NOTICE, style="bold yellow")
     if found.scores.reads["reads"]:
-        console.print(accuracy_table(found.scores, simulated=stored.simulated))
+        console.print(accuracy_table(found.scores, simulated=stored.simulated, prompt=stored.config["analyzer"]["prompt"]))
     else:
         console.print("no truth is known: there is nothing to be right or wrong about")
     _print_differences(console, found)
@@ -79,9 +79,9 @@ async def _rescored(url: Secret, stored: StoredRun) -> Rescoring:
     return found
 
 
-def accuracy_table(scores: RunScores, *, simulated: bool) -> Table:
+def accuracy_table(scores: RunScores, *, simulated: bool, prompt: str) -> Table:
     """By type: truths on their side, calls on theirs, and the aligner's F1 on the same reads."""
-    title = "Stored answers, scored again" + (" [EMULATOR]" if simulated else "")
+    title = f"Stored answers to {prompt}, scored again" + (" [EMULATOR]" if simulated else "")
     model, ceiling = summarise(scores.model.by("type")), summarise(scores.ceiling.by("type"))
     nothing = summarise({})["ALL"]
     table = Table(title=title, title_justify="left", min_width=64)

@@ -45,7 +45,8 @@ class Terminal:
         """Before anything starts: what will run, and where its reads will go."""
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
-        self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}, model {config.analyzer.model}")
+        asked = "" if config.analyzer.backend is Backend.ALIGNER else f", model {config.analyzer.model}, prompt {config.analyzer.prompt}"
+        self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}{asked}")
         if plan.simulated:
             self._console.print(NOTICE, style="bold yellow")
             if config.analyzer.backend is Backend.EMULATOR and config.emulator.latency_scale != 1:

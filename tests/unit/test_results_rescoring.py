@@ -61,9 +61,9 @@ def test_the_table_has_both_sides_and_the_ceiling() -> None:
     scores = RunScores()
     for result in map(answered, reads()):
         scores.add(result)
-    table = accuracy_table(scores, simulated=True)
+    table = accuracy_table(scores, simulated=True, prompt="assisted_aligned")
     columns = {str(column.header): list(column.cells) for column in table.columns}
-    assert "[EMULATOR]" in str(table.title)
+    assert str(table.title) == "Stored answers to assisted_aligned, scored again [EMULATOR]"
     assert columns["type"][-1] == "ALL"
     assert "INVALID" in columns["type"]
     assert columns["calls right"][-1] != "0"
