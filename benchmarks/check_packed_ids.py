@@ -19,7 +19,7 @@ from harness import Run, argument, print_table, started_run
 
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import opaque_id
-from helix_ray.storage.embedded import embedded_url
+from helix_ray.storage.embedded import embedded_url, stop
 
 FAULTS = ("shuffle_ids", "drop_id", "repeat_id", "invent_id")
 RATE = 0.055
@@ -49,6 +49,7 @@ def main() -> None:
         noted, summary = noted_calls(run), run.emulator_summary()
         with psycopg.connect(embedded_url(run.home)) as connection:
             rows = connection.execute(STORED, (report["run_id"],)).fetchall()
+        stop(run.home)  # this process's hold on it
     wrong = sum(calls_of(answer) != noted.get((request, opaque_id(report["run_id"], index))) for index, request, answer in rows)
     print_table(
         ["reads", "stored", "dead letters", "lost", "repairs", "answers with a fault", "requests", "reads with other calls"],
