@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from helix_ray.analysis.completion import printable
 from helix_ray.analysis.read_answer import GAPS, RawCall
+from helix_ray.native import rust
 from helix_ray.scoring.edits import Edit, apply, edit, edits
-from helix_ray.scoring.variants import JudgedCall, collide, footprint, normalise, variant_type
+from helix_ray.scoring.variants import JudgedCall, collide, variant_type
 
 _BASES = frozenset("ACGT")
 _SHOWN = 120
@@ -37,11 +38,12 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
         if outcome == "bad_base":
             judged.append(JudgedCall(call.pos, printable(call.ref, _SHOWN), printable(call.alt, _SHOWN), confidence, outcome, None, reason))
             continue
-        kind = _type(ref, alt)
         if outcome is not None:
-            judged.append(JudgedCall(pos, ref, alt, confidence, outcome, kind, reason))
+            judged.append(JudgedCall(pos, ref, alt, confidence, outcome, _type(ref, alt), reason))
             continue
-        key, span, change = normalise(pos, ref, alt, ref_seq), footprint(pos, ref, alt), edit(pos, ref, alt)
+        normal_pos, normal_ref, normal_alt, kind = rust.normalize(ref_seq, pos, ref, alt)
+        key, change = (normal_pos, normal_ref, normal_alt), edit(pos, ref, alt)
+        span = change[:2]
         if change in called:
             judged.append(JudgedCall(*key, confidence, "duplicate", kind, "the same variant was called before"))
         elif any(collide(span, other) for other in _neighbours(spans, span)):

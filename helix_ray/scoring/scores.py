@@ -28,17 +28,21 @@ class Scores:
         self.reads.add(result)
         if result.read.truth is None:
             return
-        common = read_levels(result.read)
+        of_read: dict[tuple[str, ...], int] = {}
         for row in result.variants:
             fields = fields_of(row)
             if fields:
-                for level in (*common, *variant_levels(row, len(result.read.ref_seq))):
+                of_read[fields] = of_read.get(fields, 0) + 1
+                for level in variant_levels(row, len(result.read.ref_seq)):
                     self.model.count(level, fields)
                 if row.side == "call" and row.off_by is not None:
                     self.off_by[row.off_by] += 1
             beside = fields_of(row, "baseline")
             if beside:
                 self.ceiling.count(("type", row.type or NOT_A_VARIANT), beside)
+        for level in read_levels(result.read) if of_read else ():
+            for fields, times in of_read.items():
+                self.model.count(level, fields, times)
 
     def flat(self) -> dict[str, float]:
         """As numbers with names: ``score.DIMENSION.LEVEL.FIELD``, ``ceiling.…``, ``reads.KEY``, ``off_by.K``; zeros are left out."""

@@ -27,13 +27,19 @@ def read_levels(read: Read) -> tuple[Level, ...]:
     """What all variants of a read have in common. Strata that its source does not know are ``unknown``."""
     strata = read.strata or {}
     gc, run = strata.get("gc"), strata.get("max_homopolymer")
-    truths = len(read.truth or ())
+    tenth = None if gc is None else min(int(gc * 10), 9)
+    return _levels(len(read.truth or ()), len(read.ref_seq), tenth, None if run is None else int(run), read.identifiable)
+
+
+@lru_cache(maxsize=4096)
+def _levels(truths: int, length: int, tenth: int | None, run: int | None, identifiable: bool | None) -> tuple[Level, ...]:
+    """Reads are alike in these: to spell the levels out for each of them would cost more than counting them."""
     return (
         ("n_truth", str(truths) if truths < 4 else "4+"),
-        ("length", _bin(len(read.ref_seq), (75, 150, 300))),
-        ("gc", "unknown" if gc is None else f"{min(int(gc * 10), 9) / 10:.1f}-{min(int(gc * 10), 9) / 10 + 0.1:.1f}"),
-        ("homopolymer", "unknown" if run is None else _bin(int(run), (4, 6, 10))),
-        ("identifiable", {True: "yes", False: "no", None: "unknown"}[read.identifiable]),
+        ("length", _bin(length, (75, 150, 300))),
+        ("gc", "unknown" if tenth is None else f"{tenth / 10:.1f}-{tenth / 10 + 0.1:.1f}"),
+        ("homopolymer", "unknown" if run is None else _bin(run, (4, 6, 10))),
+        ("identifiable", {True: "yes", False: "no", None: "unknown"}[identifiable]),
     )
 
 
@@ -41,8 +47,13 @@ def variant_levels(row: ScoredVariant, window: int) -> tuple[Level, ...]:
     """What is the variant's own; ``window``: bases. Its third is that of its position, 1 to 3 from the left."""
     kind = row.type or NOT_A_VARIANT
     third = str((row.pos - 1) * 3 // window + 1) if 1 <= row.pos <= window else "outside"
-    own = (("type", kind), ("subtype", subtype(row.type, row.ref, row.alt)), ("third", third))
-    return own if row.event is None else (*own, ("event", row.event))
+    return _own_levels(kind, subtype(row.type, row.ref, row.alt), third, row.event)
+
+
+@lru_cache(maxsize=4096)
+def _own_levels(kind: str, of_type: str, third: str, event: str | None) -> tuple[Level, ...]:
+    own = (("type", kind), ("subtype", of_type), ("third", third))
+    return own if event is None else (*own, ("event", event))
 
 
 @lru_cache(maxsize=4096)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from helix_ray.records import Disposition, ReadResult, ScoredVariant
+from helix_ray.records import Disposition, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.variants import trim
 
@@ -57,18 +57,23 @@ def _call_fields(match: str | None, detail: str | None, valid: bool) -> tuple[st
     return fields if valid else (*fields, "fp_invalid")
 
 
+@cache
+def _places(fields: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(_FIELD[field] for field in fields)
+
+
 class Tally:
     """Counts by level of every dimension."""
 
     def __init__(self) -> None:
         self._counts: dict[Level, list[int]] = {}
 
-    def count(self, level: Level, fields: Iterable[str], times: int = 1) -> None:
+    def count(self, level: Level, fields: tuple[str, ...], times: int = 1) -> None:
         counts = self._counts.get(level)
         if counts is None:
             counts = self._counts[level] = [0] * len(Counts._fields)
-        for field in fields:
-            counts[_FIELD[field]] += times
+        for place in _places(fields):
+            counts[place] += times
 
     def merge(self, other: Mapping[Level, Counts]) -> None:
         for level, counts in other.items():
@@ -112,4 +117,9 @@ class ReadCounts(Counter[str]):
         self["answered"] += 1
         self["invented"] += any(row.side == "call" and row.detail == "invented" for row in result.variants)
         self["residual_edits"] += result.residual_edits or 0
-        self["truth_edits"] += sum(max(map(len, trim(*variant[:3])[1:])) for variant in read.truth)
+        self["truth_edits"] += sum(variant.length or _changed(variant) for variant in read.truth)
+
+
+def _changed(variant: Variant) -> int:
+    """The bases that change, as the generator counts them; rows from before schema version 2 do not say."""
+    return max(map(len, trim(*variant[:3])[1:]))
