@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness import argument, print_table
 
-from helix_ray.actors.read_results import aligner_calls
+from helix_ray.backends.aligner import aligner_calls
 from helix_ray.config import Config
 from helix_ray.native import rust
 from helix_ray.records import Disposition, Read, ReadResult

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.actors.read_results import aligner_calls
 from helix_ray.analysis.answers import AnswerError, reread_answer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall
+from helix_ray.backends.aligner import aligner_calls
 from helix_ray.config import Config
 from helix_ray.records import Disposition, Read, ReadResult, Variant
-from helix_ray.scoring.score import ReadScore, score_read
+from helix_ray.scoring.score import score_read
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage.escaping import buried
@@ -48,22 +48,11 @@ def answered(read: Read) -> ReadResult:
     answer = reread_answer(text)
     assert not isinstance(answer, AnswerError)
     judged = judge_calls(answer.calls, read.ref_seq)
-    score = marks(score_read(read, judged, aligner_calls(read)))
+    score = score_read(read, judged, aligner_calls(read)).as_fields()
     detected = any(call.outcome == "ok" for call in judged)
     return ReadResult(
         read, Disposition.STORED, mutation_detected=detected, raw_answer=text, finished_at=datetime(2026, 1, 2, tzinfo=UTC), **score
     )
-
-
-def marks(score: ReadScore) -> dict[str, Any]:
-    """As the analyzers make a result of a score."""
-    return {
-        "variants": score.rows,
-        "exact": score.exact,
-        "baseline_exact": score.baseline_exact,
-        "residual_edits": score.residual_edits,
-        "capped": score.capped,
-    }
 
 
 def _reads(count: int) -> Iterator[Read]:
@@ -89,7 +78,7 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
     score = score_read(read, calls, baseline, max_states=2 if kind == "capped" else 20_000)
     if calls is None:
         failed = _made(read, Disposition.DEAD_LETTER, outcome="parse_error", error_kind="parse_error", error="no", repairs=1)
-        return replace(failed, **marks(score))
+        return replace(failed, **score.as_fields())
     answered = _made(
         read,
         Disposition.STORED,
@@ -98,7 +87,7 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
         raw_answer='{"id":"x","calls":[]}',
         leniency=rng.choice(LENIENCIES),
         repairs=rng.choice((0, 0, 1)),
-        **marks(score),
+        **score.as_fields(),
     )
     return buried(answered, CORRUPTED, "two checksums") if kind == "corrupted" else answered
 

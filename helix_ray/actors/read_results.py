@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.backends.aligner import align
+from helix_ray.backends.aligner import aligner_calls
 from helix_ray.records import Disposition, Read, ReadResult
-from helix_ray.scoring.score import ReadScore, score_read
+from helix_ray.scoring.score import score_read
 from helix_ray.scoring.variants import JudgedCall
 
 Value = TypeVar("Value")
@@ -74,7 +74,7 @@ class ResultMaker:
             model=ALIGNER,
             queue_ms=job.queue_ms,
             finished_at=now,
-            **marks(score),
+            **score.as_fields(),
         )
 
     def stored(self, job: Job, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
@@ -103,7 +103,7 @@ class ResultMaker:
             outcome="ok",
             leniency=answer.leniency,
             finished_at=now,
-            **marks(score),
+            **score.as_fields(),
         )
 
     def dead_letter(
@@ -135,7 +135,7 @@ class ResultMaker:
             error_kind=error_kind,
             error=printable(error, MAX_ERROR),
             finished_at=now,
-            **marks(score_read(job.read, None, self._baseline(job.read))),
+            **score_read(job.read, None, self._baseline(job.read)).as_fields(),
         )
 
     def _baseline(self, read: Read) -> list[JudgedCall]:
@@ -149,32 +149,6 @@ class ResultMaker:
         value = work()
         self.scoring_s += self._cpu_s() - began
         return value
-
-
-def marks(score: ReadScore) -> dict[str, Any]:
-    """A score as the fields of a result."""
-    return {
-        "variants": score.rows,
-        "exact": score.exact,
-        "baseline_exact": score.baseline_exact,
-        "residual_edits": score.residual_edits,
-        "capped": score.capped,
-    }
-
-
-def aligner_calls(read: Read) -> list[JudgedCall]:
-    """The baseline, beside every answer and every failure to get one: microseconds, no request and no money. With truth it is the
-    ceiling that any model is measured against, without it the only other opinion.
-
-    None of a read with letters that no source lets pass: it was damaged on its way, which is for the sink to say.
-    """
-    if read.ref_seq == read.seq:
-        return []
-    try:
-        (found,) = align((read.ref_seq,), (read.seq,))
-    except ValueError:
-        return []
-    return [JudgedCall(*call[:3], None, "ok", call.type) for call in found.calls]
 
 
 def needs_analysis(read: Read) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,14 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from helix_ray.cli.find_run import find_run
 from helix_ray.config import Config
 from helix_ray.config_file import load_config, parse_config
 from helix_ray.errors import ConfigError
-from helix_ray.home import RunFile, helix_home
-from helix_ray.preparation import find_stored
 from helix_ray.records import JsonObject, Read
 from helix_ray.results.export import Export, Format, Origin, new_folder
-from helix_ray.secrets import Secret, load_secrets, withdraw_from_environment
+from helix_ray.secrets import Secret
 from helix_ray.sources import check_source, generator_version, make_source
 from helix_ray.storage.ledger import Ledger, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
@@ -105,15 +103,8 @@ def _blocks(config: Config) -> Iterator[list[Read]]:
 
 
 def _from_run(run: str | None, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
-    home = helix_home()
-    if run is None:
-        last = RunFile.read_last(home)
-        if last is None:
-            raise ConfigError("--run", [f"no run is known in HELIX_HOME {home}; name one with --run, or use --config"])
-        run = last.run_id
-    secrets = load_secrets(os.environ, Path(".env"))
-    withdraw_from_environment()
-    stored, url = find_stored(home, secrets, run, None, "--run")
+    stored, url = find_run(run, ", or use --config")
+    run = stored.run_id
     config = parse_config(stored.config, f"stored configuration of run {run}")
     generator = str(stored.versions.get("generator", "unknown"))
     origin = Origin(config, generator, run, stored.simulated, stored.source_checksum, _facts(stored))

@@ -5,20 +5,18 @@ Says whether a run's scores are what this version would give, for instance after
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from helix_ray.analysis.answers import AnswerError, reread_answer
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.records import Disposition, Read, ReadResult
+from helix_ray.backends.aligner import aligner_calls
+from helix_ray.records import Disposition, ReadResult
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.storage.rows import NOT_THE_SOURCES
-
-Aligner = Callable[[Read], list[JudgedCall]]
-"""The baseline's calls of a read."""
 
 COMPARED = ("variants", "exact", "baseline_exact", "residual_edits", "capped", "mutation_detected")
 """What of a result follows from the read and its answer."""
@@ -34,8 +32,7 @@ class Difference(NamedTuple):
 class Rescoring:
     """Adds up results as they are scored now, and names those that are stored otherwise."""
 
-    def __init__(self, align: Aligner) -> None:
-        self._align = align
+    def __init__(self) -> None:
         self.scores = RunScores()
         self.reads = 0
         self.differences: list[Difference] = []
@@ -43,7 +40,7 @@ class Rescoring:
     def add(self, results: Iterable[ReadResult]) -> None:
         for stored in results:
             self.reads += 1
-            now = rescored(stored, self._align)
+            now = rescored(stored)
             if isinstance(now, AnswerError):
                 self.differences.append(Difference(stored.read.read_index, f"its answer cannot be read any more: {now.message}"))
                 now = stored
@@ -52,7 +49,7 @@ class Rescoring:
             self.scores.add(now)
 
 
-def rescored(stored: ReadResult, align: Aligner) -> ReadResult | AnswerError:
+def rescored(stored: ReadResult) -> ReadResult | AnswerError:
     """A result as this version scores it; AnswerError: its answer can no longer be read.
 
     A row that does not hold what the source made stays as it is: its truth counts as missed, whatever was found.
@@ -60,7 +57,7 @@ def rescored(stored: ReadResult, align: Aligner) -> ReadResult | AnswerError:
     read = stored.read
     if stored.error_kind in NOT_THE_SOURCES:
         return stored
-    baseline = None if read.disposition is not None else align(read)
+    baseline = None if read.disposition is not None else aligner_calls(read)
     if stored.disposition is not Disposition.STORED:
         return _with(stored, None, baseline)
     if stored.raw_answer is None:  # nobody but the aligner was asked
@@ -71,12 +68,5 @@ def rescored(stored: ReadResult, align: Aligner) -> ReadResult | AnswerError:
 
 def _with(stored: ReadResult, calls: list[JudgedCall] | None, baseline: list[JudgedCall] | None) -> ReadResult:
     score = score_read(stored.read, calls, baseline)
-    return replace(
-        stored,
-        variants=score.rows,
-        exact=score.exact,
-        baseline_exact=score.baseline_exact,
-        residual_edits=score.residual_edits,
-        capped=score.capped,
-        mutation_detected=None if calls is None else any(call.outcome == "ok" for call in calls),
-    )
+    detected = None if calls is None else any(call.outcome == "ok" for call in calls)
+    return replace(stored, mutation_detected=detected, **score.as_fields())

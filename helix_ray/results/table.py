@@ -106,10 +106,17 @@ def _agreement(report: JsonObject) -> Table:
 
 
 def _accuracy(report: JsonObject) -> Table:
-    """The model's measures by type, and beside them the aligner's on the same reads."""
-    accuracy, ceiling = report["accuracy"], report.get("ceiling") or {}
     title = f"Calls against the injected truth ({_task(report)})"
-    table = Table(title=title + (" [EMULATOR]" if report["simulated"] else ""), title_justify="left", caption_justify="left", min_width=64)
+    table = accuracy_table(title, report["accuracy"], report.get("ceiling") or {}, simulated=report["simulated"])
+    if report["truth_reads"]:
+        share = report["identifiable_reads"] / report["truth_reads"]
+        table.caption = f"{table.caption}\nidentifiable reads: {report['identifiable_reads']:,} of {report['truth_reads']:,} ({share:.1%})"
+    return table
+
+
+def accuracy_table(title: str, accuracy: JsonObject, ceiling: JsonObject, *, simulated: bool) -> Table:
+    """The model's measures by type, and beside them the aligner's on the same reads."""
+    table = Table(title=title + (" [EMULATOR]" if simulated else ""), title_justify="left", caption_justify="left", min_width=64)
     for name in ("type", "found / true", "right / called", "recall", "precision", "F1"):
         table.add_column(name, justify="left" if name == "type" else "right")
     table.add_column("ceiling", justify="right", style="dim")
@@ -122,9 +129,6 @@ def _accuracy(report: JsonObject) -> Table:
     table.caption = "with 95 % intervals; ceiling: F1 of an exact aligner on the same reads"
     if ceiling.get(ALL, NOTHING)["fp_error"]:
         table.caption += "\nthe reads hold sequencing errors, which nobody can tell from mutations in a single read: calling them is false"
-    if report["truth_reads"]:
-        share = report["identifiable_reads"] / report["truth_reads"]
-        table.caption += f"\nidentifiable reads: {report['identifiable_reads']:,} of {report['truth_reads']:,} ({share:.1%})"
     return table
 
 

@@ -14,7 +14,7 @@ true sequence, every truth and every call is right. Otherwise the largest subset
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helix_ray.native import rust
 from helix_ray.records import Read, ScoredVariant, Variant
@@ -43,6 +43,11 @@ class ReadScore(NamedTuple):
     baseline_exact: bool | None  # None without truth, or where the aligner was not asked
     residual_edits: int | None  # bases that still differ between the window with the valid calls applied and the read; None: no answer
     capped: bool  # a search was given up, and alleles were compared by name
+
+    def as_fields(self) -> dict[str, Any]:
+        """As the fields of a `ReadResult`, which calls the rows its variants."""
+        named = self._asdict()
+        return {"variants": named.pop("rows"), **named}
 
 
 class _Side(NamedTuple):

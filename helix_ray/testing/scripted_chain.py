@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from helix_ray.actors.read_results import marks
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.config import Config, EmulatorErrorRates
@@ -27,7 +26,7 @@ def answered(read: Read, model: ScriptedModel) -> ReadResult:
     assert isinstance(answer, ReadAnswer), answer
     calls = judge_calls(answer.calls, read.ref_seq)
     score = score_read(read, calls, None)
-    return ReadResult(read, Disposition.STORED, mutation_detected=any(call.outcome == "ok" for call in calls), **marks(score))
+    return ReadResult(read, Disposition.STORED, mutation_detected=any(call.outcome == "ok" for call in calls), **score.as_fields())
 
 
 def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:

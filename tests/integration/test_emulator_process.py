@@ -64,12 +64,12 @@ def test_too_slow_a_start_is_an_error():
 
 def test_child_ends_when_its_parent_is_killed():
     script = (
-        "import time\n"
+        "import signal\n"
         "from helix_ray.config import EmulatorConfig\n"
         "from helix_ray.emulator.process import EmulatorProcess\n"
         f"process = EmulatorProcess.start(EmulatorConfig(latency_scale=0.0), {MODEL!r})\n"
         "print(process.pid, process.url, flush=True)\n"
-        "time.sleep(600)\n"
+        "signal.pause()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": SOURCE}
