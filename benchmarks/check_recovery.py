@@ -16,7 +16,7 @@ import sys
 
 from harness import print_table
 
-from helix_ray.config import EmulatorErrorRates
+from helix_ray.config_emulator import EmulatorErrorRates
 from helix_ray.testing.scripted_chain import recovered, scripted_scores
 
 READS = 400

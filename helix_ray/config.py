@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from helix_ray.config_base import FilePath, Fraction, PositiveFloat, PositiveInt, Section
+from helix_ray.config_base import FilePath, PositiveFloat, PositiveInt, Section
+from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.mutation import MutationConfig
 
 ONE_FILE = "mates are not paired, each read is analysed by itself: run each file by itself"
@@ -133,6 +134,7 @@ class AnalyzerConfig(Section):
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
     service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
+    on_capacity_exceeded: Literal["wait", "on_demand"] = "wait"  # what a 498 of the flex tier leads to
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
 
@@ -162,6 +164,7 @@ class ThrottleConfig(Section):
     output_tokens_per_minute: PositiveInt | None = None
     safety_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     on_daily_limit: Literal["park", "stop"] = "park"
+    adaptive_concurrency: bool = True
     max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
 
 
@@ -169,6 +172,7 @@ class RetryConfig(Section):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     base_delay_s: PositiveFloat = 0.5
     max_delay_s: PositiveFloat = 30.0
+    max_share: Annotated[float, Field(gt=0, le=1)] = 0.10  # of all sends that may be retries of failures
 
     @model_validator(mode="after")
     def _delays(self) -> RetryConfig:
@@ -183,44 +187,6 @@ class SinkConfig(Section):
     flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
-
-
-class EmulatorErrorRates(Section):
-    """How often the emulator's scripted model is wrong. These say nothing about any LLM."""
-
-    drop: Fraction = 0.10  # of true variants, left out
-    shift: Fraction = 0.05  # of true variants, reported one base off
-    hallucinate: Fraction = 0.05  # of reads, one invented variant
-
-
-class EmulatorFaults(Section):
-    """How often an answer of the emulator is damaged: chances per request, each drawn by itself, so that several may meet."""
-
-    prose: Fraction = 0.0  # text before and after the JSON
-    fenced: Fraction = 0.0  # the JSON in a Markdown fence
-    cut_json: Fraction = 0.0  # the JSON breaks off, and yet finish_reason is stop
-    lower_case: Fraction = 0.0  # alleles in lower case
-    pos_text: Fraction = 0.0  # positions as strings
-    refusal: Fraction = 0.0
-    empty: Fraction = 0.0  # no content at all
-    shuffle_ids: Fraction = 0.0  # the reads of a packed answer in another order
-    drop_id: Fraction = 0.0  # one read of a packed answer is left out
-    repeat_id: Fraction = 0.0  # one read of a packed answer comes twice, once with calls that are not its own
-    invent_id: Fraction = 0.0  # a packed answer holds one read more, with calls, that nobody asked for
-    wrong_id: Fraction = 0.0  # a request's only read is answered under another id
-
-
-class EmulatorConfig(Section):
-    tier: Literal["free", "developer", "unlimited"] = "developer"
-    requests_per_minute: PositiveInt | None = None
-    requests_per_day: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    tokens_per_day: PositiveInt | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
-    refund: bool = True
-    error_rates: EmulatorErrorRates = EmulatorErrorRates()
-    faults: EmulatorFaults = EmulatorFaults()
 
 
 class RayConfig(Section):
@@ -288,15 +254,5 @@ class Config(Section):
 
 def not_built_yet(config: Config) -> list[str]:
     """Keys that are set to something this version cannot do. They are refused, never ignored."""
-    throttle, analyzer = config.throttle, config.analyzer
-    daily = [
-        f"throttle.{key}: this limit is not enforced by this version yet; remove the key"
-        for key in ("requests_per_day", "tokens_per_day", "input_tokens_per_minute", "output_tokens_per_minute")
-        if getattr(throttle, key) is not None
-    ]
-    rules = [
-        (throttle.on_daily_limit != "park", "throttle.on_daily_limit: only 'park' is built yet"),
-        (analyzer.service_tier != "on_demand", "analyzer.service_tier: only 'on_demand' is built yet"),
-        (config.ray.address is not None, "ray.address: running on an existing cluster is not built yet; remove the key"),
-    ]
-    return daily + [message for is_set, message in rules if is_set]
+    rules = [(config.ray.address is not None, "ray.address: running on an existing cluster is not built yet; remove the key")]
+    return [message for is_set, message in rules if is_set]

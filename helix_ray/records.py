@@ -195,6 +195,10 @@ class ApiCall:
     error: str | None = None
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    service_tier: str | None = None  # on_demand | flex: as sent
+    prompt_estimate: int = 0  # tokens; with max_completion_tokens, what its permit reserved
+    max_completion_tokens: int = 0
+    throttle_epoch: str | None = None  # the incarnation of the throttle that gave its permit
 
 
 @dataclass(frozen=True, slots=True)

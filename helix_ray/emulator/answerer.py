@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from helix_ray.config import EmulatorConfig
+from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator.answers import UNHARMED, Item, Sent, write_answer
 from helix_ray.emulator.checks import AnswerForm, ChatRequest
 from helix_ray.emulator.faults import FaultDraws, damaged

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from helix_ray.config import EmulatorConfig
+from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator import messages
 from helix_ray.emulator.answerer import Answerer, Prepared
 from helix_ray.emulator.buckets import BucketSet

@@ -7,7 +7,7 @@ an answer without calls) does not happen and is not recorded.
 
 from __future__ import annotations
 
-from helix_ray.config import EmulatorFaults
+from helix_ray.config_emulator import EmulatorFaults
 from helix_ray.emulator.answers import Fate, Item, Sent, write_answer
 from helix_ray.emulator.caller import Call
 from helix_ray.emulator.checks import AnswerForm

@@ -10,7 +10,12 @@ from helix_ray.records import TokenUsage
 
 LimitKind = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Outcome = Literal["answered", "rejected", "not_sent", "unknown"]
-RefusalReason = Literal["budget", "closed", "refused"]
+RefusalReason = Literal["budget", "closed", "refused", "daily"]
+ServiceTier = Literal["on_demand", "flex"]
+Trouble = Literal["capacity", "overload", "failure"]
+"""What the API did instead of answering: 498, no room in the flex tier; 503, it has too much to do; or it failed (5xx, a lost
+connection, a deadline). A 4xx or a 429 is no trouble: it answered.
+"""
 
 
 class Want(NamedTuple):
@@ -20,6 +25,8 @@ class Want(NamedTuple):
     prompt_tokens: int  # an estimate that is rarely exceeded
     max_completion_tokens: int
     worst_case_usd: Decimal
+    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"  # auto: whichever of the two has room first
+    retry: bool = False  # of a request that failed: no more than a share of all sends may be that
 
 
 class Grant(NamedTuple):
@@ -28,6 +35,7 @@ class Grant(NamedTuple):
     want_id: str
     permit_id: str
     expires_in_s: float
+    service_tier: ServiceTier = "on_demand"  # the one to send, since its limits are the ones that were reserved
 
 
 class Refusal(NamedTuple):
@@ -40,6 +48,7 @@ class AcquireReply(NamedTuple):
 
     grants: list[Grant]
     refusal: Refusal | None
+    concurrency: int | None = None  # requests in flight that the API bears just now, over all holders; None: not bounded
 
 
 class LimitReading(NamedTuple):
@@ -82,6 +91,18 @@ class Settlement(NamedTuple):
     reading: LimitReading | None = None
     limited: RateLimitDetail | None = None
     sent_at_age_s: float = 0.0  # how long ago the request was sent; 0 when not known
+    latency_s: float | None = None  # from the send to the whole answer
+    trouble: Trouble | None = None
+
+
+class PastUse(NamedTuple):
+    """What was taken from the limits before this throttle started, as the ledger knows it."""
+
+    age_s: float  # since it was charged, 0 and up; the smallest possible where that is not known
+    requests: int
+    prompt_tokens: int  # not cached
+    completion_tokens: int  # of requests without a known end: all that they may use
+    service_tier: ServiceTier = "on_demand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,13 @@ class ThrottleStats:
     budget_exhausted: bool
     refunds: bool | None  # whether the provider returns what a request reserved and did not use; None: not known yet
     refused: str | None = None  # why the provider refuses for good
+    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded
+    breaker: Literal["closed", "open", "half_open"] = "closed"
+    parked: str | None = None  # the daily limit that is used up: RPD or TPD
+    parked_for_s: float = 0.0  # since when
+    next_probe_in_s: float = 0.0  # of a parked run
+    daily_stop: str | None = None  # why the run ends, with on_daily_limit: stop
+    authorised_usd: Decimal | None = None  # committed to runs.reserved_usd; None: nobody asked for that
 
     def counters(self) -> dict[str, float]:
         """Flat numbers for the metrics actor; ``bucket.<NAME>.<field>`` for every limit known."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fix_run import helix
 
-from helix_ray.config import EmulatorConfig
+from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator.process import EmulatorProcess
 
 MODEL = "openai/gpt-oss-20b"

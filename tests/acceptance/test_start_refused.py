@@ -18,7 +18,7 @@ BAD = {
     "wrong type": ("queue: {capacity: lots}", "queue.capacity"),
     "above the bound": ("queue: {capacity: 501}", "queue.capacity"),
     "duplicate key": ("run: {seed: 1}\nrun: {seed: 2}", "second time"),
-    "not built yet": ("throttle: {tokens_per_day: 1000}", "throttle.tokens_per_day"),
+    "not built yet": ("ray: {address: auto}", "ray.address"),
     "missing file": ("source: {kind: pairs, path: /nowhere/pairs.tsv}", "/nowhere/pairs.tsv"),
     "reads would leave": (
         "source: {kind: pairs, path: /nowhere/pairs.tsv}\nanalyzer: {backend: groq}",

@@ -105,14 +105,10 @@ BAD_FILES = {
         "source: {mutation: {variants_per_read: [1, x]}}",
         "source.mutation.variants_per_read.1: input should be a valid number",
     ),
-    "daily limit": ("throttle:\n  tokens_per_day: 5", "line 2: throttle.tokens_per_day: this limit is not enforced by this version yet"),
-    "input tokens": ("throttle: {input_tokens_per_minute: 5}", "throttle.input_tokens_per_minute: this limit is not enforced"),
-    "other tier": ("analyzer: {service_tier: flex}", "analyzer.service_tier: only 'on_demand' is built yet"),
     "unknown prompt": ("analyzer: {prompt: best}", "analyzer.prompt: input should be 'raw', 'spaced', 'grouped10', 'indexed10'"),
     "unknown fault": ("emulator: {faults: {shuffle: 0.1}}", "emulator.faults.shuffle: unknown key; did you mean 'shuffle_ids'?"),
     "fault without a rate": ("emulator: {faults: {prose: yes}}", "emulator.faults.prose: 'yes' would be read as a yes or no"),
     "cluster": ("ray: {address: auto}", "ray.address: running on an existing cluster is not built yet"),
-    "stop at the daily limit": ("throttle: {on_daily_limit: stop}", "throttle.on_daily_limit: only 'park' is built yet"),
 }
 
 BAD_OVERRIDES = {
@@ -177,12 +173,6 @@ def test_every_problem_is_reported_at_once(load: Load) -> None:
         ["line 7", "queue.capacity"],
         ["line 5", "zzz"],
     ]
-
-
-def test_every_unbuilt_key_is_reported_at_once(load: Load) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load("throttle: {tokens_per_day: 5, requests_per_day: 5}\nray: {address: auto}")
-    assert len(caught.value.problems) == 3
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config import EmulatorConfig, EmulatorErrorRates
+from helix_ray.config_emulator import EmulatorConfig, EmulatorErrorRates
 from helix_ray.emulator.chat import Admitted, Chat, Reply
 
 MODEL = "openai/gpt-oss-20b"

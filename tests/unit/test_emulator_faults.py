@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from emulator_case import Asked, asked_reads, prompt
 
-from helix_ray.config import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
+from helix_ray.config_emulator import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.faults import NAMES, FaultDraws
 

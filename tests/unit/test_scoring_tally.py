@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.config import Config, EmulatorErrorRates
+from helix_ray.config import Config
+from helix_ray.config_emulator import EmulatorErrorRates
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
 from helix_ray.scoring.score import score_read
