@@ -16,7 +16,7 @@ from helix_ray.actors.long_poll import resolve, within
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Settlement, ThrottleStats, Want
+from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, ThrottleStats, Want
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # permits expire and silent wants are forgotten on this beat
@@ -25,13 +25,22 @@ SHORTEST_SLEEP_S = 0.0005
 
 class ThrottleActor:
     """Every method may be called again with the same arguments. ``config`` is the dump of the section ``throttle``;
-    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows.
+    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows;
+    ``most_in_flight`` the requests that all analyzers together can have in flight; ``retry_share`` is ``retry.max_share``.
     """
 
-    def __init__(self, config: dict[str, Any], request_timeout_s: float = 60.0, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        request_timeout_s: float = 60.0,
+        clock: Clock | None = None,
+        most_in_flight: int = 1024,
+        retry_share: float = 1.0,
+    ) -> None:
         self._clock = clock or SystemClock()
         self._epoch = uuid.uuid4().hex[:12]
-        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._epoch)
+        settings = ThrottleConfig.model_validate(config)
+        self._governor = Governor(settings, request_timeout_s, self._epoch, most_in_flight, retry_share)
         self._calls: dict[str, set[asyncio.Future[None]]] = {}  # who waits, by want
         self._timer: asyncio.TimerHandle | None = None
         self._beat_task: asyncio.Task[None] | None = None
@@ -83,10 +92,12 @@ class ThrottleActor:
         self._governor.release(holder, self._now())
         self._pump()
 
-    async def restore(self, spent_usd: Decimal) -> None:
-        """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call."""
+    async def restore(self, spent_usd: Decimal, past: list[PastUse] | tuple[()] | None = ()) -> None:
+        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
+        of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
+        """
         await self.start()
-        self._governor.restore(spent_usd)
+        self._governor.restore(spent_usd, past, self._now())
         self._pump()
 
     async def set_budget(self, max_cost_usd: Decimal) -> None:
