@@ -75,12 +75,14 @@ class Governor:
         self._granted = self._answered = self._http_429 = 0
         self._active_until = 0.0
         self._budget_exhausted = False
+        self._usual_usd = Decimal(0)  # the worst case of the largest request of late
 
     # -- asking ---------------------------------------------------------------------------------------------------------
 
     def ask(self, holder: str, wants: Sequence[Want], now: float) -> None:
         """One call waits for these wants from now on; `leave` ends it. A want that holds a permit is not queued again."""
         self._line.ask(holder, [want for want in wants if self._permits.of_want(want.want_id) is None], now)
+        self._usual_usd = max((want.worst_case_usd for want in wants), default=self._usual_usd)
 
     def leave(self, want_ids: Sequence[str], now: float) -> None:
         """The call that asked for these ended. A refusal that it did not hear is dropped: the next `ask` decides anew."""
@@ -183,6 +185,14 @@ class Governor:
         self._budget.max_cost_usd = max_cost_usd
         self._budget_exhausted = False
 
+    def authorise(self, total_usd: Decimal) -> None:
+        """The ledger has this total, US dollars, on record as ours to spend. From the first call on no more is granted."""
+        self._budget.authorise(total_usd)
+
+    def to_authorise(self) -> Decimal | None:
+        """The total to be put on record next, ahead of need; None: enough is, or nobody is to be asked."""
+        return self._budget.shortfall(self._usual_usd) if self._restored else None
+
     def stop(self, message: str) -> None:
         """The provider refuses for good: everybody who waits or asks is refused. The first message stays."""
         self._stopped = self._stopped or Refusal("refused", message)
@@ -222,6 +232,7 @@ class Governor:
             parked=None if parked is None else parked.park.limit,
             parked_for_s=0.0 if parked is None else now - parked.park.since,
             next_probe_in_s=0.0 if parked is None else parked.park.next_probe_in_s(now),
+            authorised_usd=self._budget.authorised,
             daily_stop=stopped.message if stopped is not None and stopped.reason == "daily" else None,
         )
 

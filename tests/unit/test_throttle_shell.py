@@ -67,7 +67,7 @@ async def test_a_call_that_ends_empty_keeps_its_place(throttle: ThrottleActor) -
     late.cancel()
     with pytest.raises(asyncio.CancelledError):
         await late
-    assert not throttle._calls
+    assert len(throttle._calls) == 0
 
 
 async def test_stop_wakes_and_refuses_everybody(throttle: ThrottleActor) -> None:
