@@ -42,7 +42,16 @@ class Analyst:
         lost = [job for job in jobs if job.lost]
         if lost and len(lost) < len(jobs):  # the rest goes on, within what was reserved for all
             request = self.requests.make([job for job in jobs if not job.lost])
-        sent = Sent(request, want.want_id, permit.permit_id, want.worst_case_usd, self.clock.now(), self.clock.monotonic())
+        sent = Sent(
+            request,
+            want.want_id,
+            permit.permit_id,
+            want.worst_case_usd,
+            self.clock.now(),
+            self.clock.monotonic(),
+            prompt_estimate=want.prompt_tokens,
+            service_tier=permit.service_tier,
+        )
         dropped = _all(lost, Step(Next.DROP))
         if len(lost) == len(jobs):
             self.log.unused(sent)
