@@ -115,6 +115,10 @@ class Governor:
         decided: list[str] = []
         for waiting in self._line.listening():
             want = waiting.want
+            if self._stopped is None and turn.stands_behind(waiting, self._tiers(want)):
+                if turn.over:
+                    break
+                continue
             if self._refuse_if_hopeless(want, now):
                 decided.append(want.want_id)
                 continue
@@ -134,7 +138,8 @@ class Governor:
         """When `advance` can grant by the passing of time alone; None: nobody waits, or only an event can help."""
         turn = Turn(self._line.tiers, now)
         for waiting in self._line.listening():
-            if self._choose(waiting, turn) is not None:
+            behind = turn.stands_behind(waiting, self._tiers(waiting.want))
+            if not behind and self._choose(waiting, turn) is not None:
                 return 0.0
             if turn.over:
                 break
@@ -263,8 +268,6 @@ class Governor:
     def _choose(self, waiting: Waiting, turn: Turn) -> ServiceTier | None:
         """The lane that takes this want now; None: it waits."""
         want, now = waiting.want, turn.now
-        if turn.skips(waiting):
-            return None
         tiers = self._tiers(want)
         blocking: Wait | None = None
         if not self._restored:

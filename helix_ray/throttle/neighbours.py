@@ -6,6 +6,7 @@ from math import exp
 
 _MEMORY_S = 10.0
 _LONGEST_AGE_S = 5.0
+_AHEAD_S = 1.0  # until the request that is about to go is there, and since nobody takes in drops
 
 
 class Neighbours:
@@ -43,7 +44,7 @@ class Neighbours:
     def margin(self, now: float) -> float:
         if self._seen_until is None or self.rate <= 0.0:
             return 0.0
-        return self.rate * min(_LONGEST_AGE_S, max(0.0, now - self._seen_until))
+        return self.rate * min(_LONGEST_AGE_S, _AHEAD_S + max(0.0, now - self._seen_until))
 
     def forget(self) -> None:
         self.rate = 0.0

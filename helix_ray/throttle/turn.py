@@ -7,7 +7,7 @@ from helix_ray.throttle.limits import Wait
 from helix_ray.throttle.line import Waiting
 from helix_ray.throttle.messages import ServiceTier
 
-_LOOK_AHEAD = 16  # wants behind the one that blocks a lane
+_LOOK_AHEAD = 8  # wants behind the one that blocks a lane
 
 
 class Turn:
@@ -29,8 +29,14 @@ class Turn:
         """Nobody further behind can go."""
         return not self._left
 
-    def skips(self, waiting: Waiting) -> bool:
-        return waiting.want.service_tier not in self._left
+    def stands_behind(self, waiting: Waiting, tiers: tuple[ServiceTier, ...]) -> bool:
+        """Others are before this want in every lane that it may take."""
+        if waiting.want.service_tier not in self._left:
+            return True
+        if any(self.open_to(waiting, tier) for tier in tiers):
+            return False
+        self.stays(waiting, tiers, None)
+        return True
 
     def open_to(self, waiting: Waiting, tier: ServiceTier) -> bool:
         if tier not in self._blocked:
