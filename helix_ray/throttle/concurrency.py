@@ -7,7 +7,7 @@ grows without end where there is none. Everything depends on what unloaded means
 
 * **Level.** Latencies are compared at one length (`LengthModel`) and as logarithms, in windows that begin one round trip after
   the limit changed. Nothing is decided below a certainty of three standard errors.
-* **Base.** The level of an API that is not loaded: learned while the limit grows from 8 by doubling.
+* **Base.** The level of an API that is not loaded: learned while the limit grows from 4 by doubling.
 * **Dips.** A limit held by latency is lowered to 0.7 of itself for one window from time to time. Capacity lies between the
   two levels, or it does not: *elasticity* = change of level / change of log(in flight) is 1 in a server that is full, 0 in one
   that is not. A lower level than the base is a better base. A higher one that does not move with the load is a new base too:
@@ -26,12 +26,13 @@ from typing import NamedTuple
 
 from helix_ray.throttle.answer_times import LengthModel, Window
 
-_FIRST = 8
+_FIRST = 4
 _HEADROOM = 1.2  # of the limit over what is needed, and so of latency over the unloaded one
 _GROW_BELOW = log(1.13)
 _CUT_ABOVE = log(1.3)
 _CUT = 0.7
 _DIP = 0.7
+_DEEP_DIP = 0.5  # while no level is known that did not move with the load
 _DIP_EVERY_S = 45.0
 _PRECISION = 0.06  # of a window's mean, as a standard error
 _CERTAIN = 3.0  # standard errors
@@ -65,6 +66,7 @@ class Concurrency:
         self._restore: float | None = None  # and that limit
         self._dipping = False
         self._next_dip_at = -inf
+        self._confirmed = False  # that the base is of an API that is not loaded
         self._suspected = False
         self._slow_from: tuple[float, float] = (inf, -inf)  # requests in flight that were too many, and until when
         self._recent_in_flight = 0.0
@@ -93,8 +95,9 @@ class Concurrency:
         window = self._window
         if now < window.begins_at:
             return
-        if window.begins_at == -inf:
-            window.begins_at = now
+        if window.begins_at == -inf:  # the first to come are the shortest
+            window.begins_at = now + latency_s
+            return
         window.add(self._times.level(latency_s, completion_tokens), latency_s, completion_tokens, in_flight)
         self._judge(now)
 
@@ -127,9 +130,10 @@ class Concurrency:
         if self._doubling:
             if window.count < max(4.0, 0.5 * level.in_flight):
                 return
-            if over < _CUT_ABOVE or over < 1.5 * error:
+            if over < _GROW_BELOW or over < 1.5 * error:
                 self._absorb(self._close(now), now)
                 self._grow(level, now)
+                self._doubling = self._limit < self._most
                 return
             self._doubling = False  # and look closely, at this limit
         surprising = window.count >= 8 and over - _CERTAIN * error > _CUT_ABOVE
@@ -175,14 +179,14 @@ class Concurrency:
         if over > _CUT_ABOVE:
             self._slow_from = (level.in_flight, now + _AGAIN_AFTER_S)
             self._cut(level, _HEADROOM * level.in_flight / exp(over), now)
-        elif over < _GROW_BELOW and self._limit < self._most:
-            self._grow(level, now)
-        elif self._limit < self._most:
-            if now >= self._next_dip_at:
-                self._dipping = True
-                self._cut(level, min(_DIP * self._limit, self.limit - 1.0), now)
-        else:
-            self._absorb(level, now)
+        elif over < _GROW_BELOW:
+            if self._limit < self._most:
+                self._grow(level, now)
+            else:
+                self._absorb(level, now)
+        elif now >= self._next_dip_at and self.limit > 1:
+            self._dipping = True
+            self._cut(level, min((_DIP if self._confirmed else _DEEP_DIP) * self._limit, self.limit - 1.0), now)
 
     def _cut(self, level: _Level, limit: float, now: float) -> None:
         self._before, self._restore = level, self._limit
@@ -199,14 +203,18 @@ class Concurrency:
         if lowered < 0.1:  # nothing was learned: the callers had no more to send
             self._set(restore if dipped else self._limit, now)
             return dipped
-        self._next_dip_at = now + _DIP_EVERY_S
         elastic = (before.mean - level.mean) / lowered
         over, error = level.mean - self._base, hypot(level.error, self._base_error)
+        if dipped:
+            self._next_dip_at = now + _DIP_EVERY_S
+            self._confirmed = elastic < 0.7
         if over < -2 * error:
             self._base, self._base_error, self._base_at = level.mean, level.error, now
             if elastic > 0.6:
+                self._confirmed = False
                 self._next_dip_at = now  # it may be lower still
         elif over > 2 * error and elastic < 0.5:
+            self._confirmed = True
             self._base, self._base_error, self._base_at = level.mean, level.error, now
             self._set(restore, now)
             return True
