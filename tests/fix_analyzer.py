@@ -13,6 +13,7 @@ from typing import Any
 from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.engine_parts import make_parts
+from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
@@ -34,7 +35,7 @@ def read(index: int, **changed: Any) -> Read:
 class FakeQueue:
     """Hands out one lease per call; closed when told so and nothing is left."""
 
-    def __init__(self, reads: Sequence[Read], closed: bool, clock: ManualClock) -> None:
+    def __init__(self, reads: Sequence[Read], closed: bool, clock: Clock) -> None:
         self.clock = clock
         self.waiting = deque(reads)
         self.closed = closed

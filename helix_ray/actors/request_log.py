@@ -16,7 +16,7 @@ from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
 from helix_ray.records import ApiCall, CallState, TokenUsage
 from helix_ray.throttle.headers import read_limits
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail, Settlement
+from helix_ray.throttle.messages import LimitReading, RateLimitDetail, ServiceTier, Settlement, Trouble
 
 _MAX_ERROR = 1000
 _NOTHING = Decimal(0)
@@ -32,6 +32,9 @@ class Sent(NamedTuple):
     worst_case_usd: Decimal  # reserved; the request's own is less where reads dropped out while it waited for the permit
     created_at: datetime
     sent_at: float  # monotonic seconds
+    number: int = 0  # 1 for this analyzer's first request, then counting up
+    prompt_estimate: int = 0  # tokens
+    service_tier: ServiceTier = "on_demand"
 
 
 class RequestLog:
@@ -48,9 +51,9 @@ class RequestLog:
         """The permit came, but there is nothing to send any more."""
         self._permits.settle(Settlement(sent.permit_id, "not_sent"))
 
-    def not_sent(self, sent: Sent, error_kind: str, error: str) -> None:
+    def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
         """No connection: nothing left this machine."""
-        self._permits.settle(Settlement(sent.permit_id, "not_sent"))
+        self._permits.settle(Settlement(sent.permit_id, "not_sent", trouble=trouble))
         self._row(sent, CallState.INTENDED, error_kind=error_kind, error=error)
 
     def unknown(
@@ -62,20 +65,27 @@ class RequestLog:
         status: int | None = None,
         latency_s: float | None = None,
         reading: LimitReading | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         """It left and nobody knows what it cost: it counts at its worst case, or a resumed run could pass its budget."""
         self._counters.requests += 1
         cost = sent.worst_case_usd
         self._counters.cost_usd += float(cost)
-        self._permits.settle(Settlement(sent.permit_id, "unknown", None, cost, reading), sent.sent_at)
+        settlement = Settlement(sent.permit_id, "unknown", None, cost, reading, latency_s=latency_s, trouble=trouble)
+        self._permits.settle(settlement, sent.sent_at)
         self._row(sent, CallState.POSSIBLY_BILLED, status=status, cost=cost, latency_s=latency_s, error_kind=error_kind, error=error)
 
-    def rejected(self, sent: Sent, reply: ChatReply, error_kind: str, error: str, limited: RateLimitDetail | None) -> None:
+    def rejected(
+        self, sent: Sent, reply: ChatReply, error_kind: str, error: str, limited: RateLimitDetail | None, trouble: Trouble | None = None
+    ) -> None:
         """An error from the provider, which bills nothing."""
         self._counters.requests += 1
         self._counters.rate_limited += reply.status == 429
-        settlement = Settlement(sent.permit_id, "rejected", reading=read_limits(reply.headers), limited=limited)
-        self._permits.settle(settlement, sent.sent_at)
+        reading = read_limits(reply.headers)
+        self._permits.settle(
+            Settlement(sent.permit_id, "rejected", reading=reading, limited=limited, latency_s=reply.latency_s, trouble=trouble),
+            sent.sent_at,
+        )
         request_id = reply.headers.get("x-request-id")
         self._row(
             sent,
@@ -90,7 +100,10 @@ class RequestLog:
     def answered(self, sent: Sent, reply: ChatReply, completion: Completion, cost: Decimal, fault: AnswerError | None = None) -> None:
         """A completion, paid for whether or not it can be used."""
         self._counters.requests += 1
-        self._permits.settle(Settlement(sent.permit_id, "answered", completion.usage, cost, read_limits(reply.headers)), sent.sent_at)
+        self._permits.settle(
+            Settlement(sent.permit_id, "answered", completion.usage, cost, read_limits(reply.headers), latency_s=reply.latency_s),
+            sent.sent_at,
+        )
         self._row(
             sent,
             CallState.ANSWERED,
@@ -137,5 +150,14 @@ class RequestLog:
                 error=None if error is None else printable(error, _MAX_ERROR),
                 created_at=sent.created_at,
                 finished_at=self._clock.now(),
+                service_tier=sent.service_tier,
+                prompt_estimate=sent.prompt_estimate,
+                max_completion_tokens=sent.request.max_completion_tokens,
+                throttle_epoch=epoch_of(sent.permit_id),
             )
         )
+
+
+def epoch_of(permit_id: str) -> str | None:
+    """The incarnation of the throttle that gave this permit: its ids are ``EPOCH-NUMBER``."""
+    return permit_id.rpartition("-")[0] or None

@@ -252,7 +252,7 @@ async def test_reads_that_come_again_come_first_and_repairs_alone() -> None:
     jobs = HeldReads().accept(lease("l1", 1, 2, 3, 4, 5))
     slots = RequestSlots(cast(Analyst, NeverAsked()), ManualClock(), 4, 2, lambda steps: None)
     slots.add(jobs[3:])
-    jobs[1].alone = True
+    jobs[1].companions = 0
     slots.again(jobs[:3])
     async with asyncio.TaskGroup() as group:
         slots.open(group)
