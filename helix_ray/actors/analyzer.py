@@ -63,6 +63,10 @@ class _Peers:
     async def stop(self, message: str) -> None:
         await peers.call(names.THROTTLE, "stop", message, timeout_s=ANSWER_MARGIN_S)
 
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        """As `write`: without the database nothing is sent."""
+        await peers.call(names.SINK, "intend", self._holder, calls)
+
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         """As long as it takes: a sink without its database makes its callers wait."""
         await peers.call(names.SINK, "write", self._holder, results, calls)
