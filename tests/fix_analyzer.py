@@ -150,7 +150,7 @@ class Rig:
     sink: FakeSink = field(default_factory=FakeSink)
 
     async def settle_down(self) -> None:
-        for _ in range(50):
+        for _ in range(100):
             await asyncio.sleep(0)
 
     async def finish(self) -> str:
