@@ -43,6 +43,7 @@ class Bill:
     provider_usd: Decimal = Decimal(0)
     ledger_usd: Decimal = Decimal(0)  # after the end: the report's cost
     highest_usd: Decimal = Decimal(0)  # of what was billed plus the worst cases in flight
+    unrecorded_usd: Decimal = Decimal(0)  # of answers whose end died on its way to the ledger: their worst cases beyond their cost
     requests: int = 0
     throttle_deaths: int = 0
     analyzer_deaths: int = 0
@@ -219,7 +220,8 @@ class MoneyWorld:
             )
             outcome: Outcome = "rejected" if chance < 0.05 else "answered" if known else "unknown"
             self._settle(analyzer, grant, outcome, cost)
-            self._after(2.0, self._alive(analyzer, lambda: self._record(end)))
+            self.bill.unrecorded_usd += call.worst_case_usd - end.cost_usd
+            self._after(0.5, self._alive(analyzer, lambda: self._record(end)))
 
         wait_s = self._random.uniform(0.2, DEADLINE_S if chance > 0.9 else 3.0)
         self._at(self._now + wait_s, answer)
@@ -227,6 +229,7 @@ class MoneyWorld:
 
     async def _record(self, end: ApiCall) -> None:
         await self._ledger.write_batch(RUN_ID, [], [end])
+        self.bill.unrecorded_usd -= end.worst_case_usd - end.cost_usd
 
     def _settle(self, analyzer: _Analyzer, grant: Grant, outcome: Outcome, cost: Decimal) -> None:
         analyzer.in_flight -= 1
