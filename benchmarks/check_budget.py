@@ -44,7 +44,8 @@ def _share(bills: list[Bill], name: str) -> str:
 
 def main() -> int:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    return 0 if all([check(kind, runs) for kind in KINDS]) else 1
+    kept = [check(kind, runs) for kind in KINDS]
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":
