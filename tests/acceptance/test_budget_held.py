@@ -22,7 +22,7 @@ def bill(run: Run) -> dict[str, Any]:
 def test_without_deaths_report_and_bill_agree_and_the_run_stops_at_its_cap(start_run: StartRun) -> None:
     run = start_run(*CAPPED, args=["--hold"])
     report = run.wait_for_report()
-    charged = Decimal(str(bill(run)["cost_usd"]))
+    charged = Decimal(str(bill(run)["bill_usd"]))
     run.interrupt()
     code, _ = run.finish()
     assert code == 3, run.output
@@ -39,7 +39,7 @@ def test_a_killed_throttle_and_a_killed_sink_cost_no_money(start_run: StartRun) 
     run.kill_one("ThrottleActor")
     run.kill_one("SinkActor")
     report = run.wait_for_report()
-    charged = Decimal(str(bill(run)["cost_usd"]))
+    charged = Decimal(str(bill(run)["bill_usd"]))
     run.interrupt()
     code, _ = run.finish()
     assert code in (0, 3), run.output
