@@ -201,6 +201,16 @@ class ApiCall:
     throttle_epoch: str | None = None  # the incarnation of the throttle that gave its permit
 
 
+class Taken(NamedTuple):
+    """What one request, or those of one minute, took from the limits of a model, as the ledger knows it."""
+
+    age_s: float  # since it was charged; of several the youngest's
+    requests: int
+    prompt_tokens: int  # not cached
+    completion_tokens: int  # of requests without a known end: all that they may use
+    service_tier: str  # on_demand | flex
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     prompt: int

@@ -116,10 +116,17 @@ class FakeSink:
     def __init__(self) -> None:
         self.results: list[ReadResult] = []
         self.calls: list[ApiCall] = []
+        self.intended: list[ApiCall] = []
+        self.recording = asyncio.Event()
+        self.recording.set()
         self.failures: list[Exception] = []
         self.writes = 0
         self.open = asyncio.Event()
         self.open.set()
+
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        await self.recording.wait()
+        self.intended += calls
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         self.writes += 1
@@ -143,7 +150,7 @@ class Rig:
     sink: FakeSink = field(default_factory=FakeSink)
 
     async def settle_down(self) -> None:
-        for _ in range(50):
+        for _ in range(100):
             await asyncio.sleep(0)
 
     async def finish(self) -> str:

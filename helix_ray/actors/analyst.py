@@ -70,11 +70,22 @@ class Analyst:
         if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
             self.log.unused(sent)
             return dropped + everyone(request.jobs, Step(Next.AGAIN))
+        await self._intend(sent)
+        if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
+            self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
+            return dropped + everyone(request.jobs, Step(Next.AGAIN))
         return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
 
     def _may_expire(self, permit: Grant, granted_at: float) -> bool:
         """Before its request has ended: it would count as sent and billed, and its limits would be given to somebody else."""
         return self.clock.monotonic() - granted_at + self.timeout_s > permit.expires_in_s
+
+    async def _intend(self, sent: Sent) -> None:
+        try:
+            await self.log.intend(sent)
+        except asyncio.CancelledError:
+            self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
+            raise
 
     async def _send(self, sent: Sent) -> Steps:
         try:

@@ -6,8 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
+from helix_ray.actors import names, peers
+from helix_ray.errors import HelixError
+
 Authorise = Callable[[Decimal], Awaitable[Decimal | None]]
 """Puts this total, US dollars, on record; what is on record then. None: not now, ask again."""
+
+
+async def on_record(total_usd: Decimal) -> Decimal | None:
+    """Asks the sink, which commits it. While the database is away that takes as long; None once the sink has given it up."""
+    try:
+        committed: Decimal = await peers.call(names.SINK, "authorise", total_usd)
+    except HelixError:
+        return None
+    return committed
 
 
 class Authority:

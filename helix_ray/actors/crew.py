@@ -16,6 +16,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from helix_ray.actors import names
 from helix_ray.actors.analyzer import AnalyzerActor
+from helix_ray.actors.authority import on_record
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.actors.producer import ProducerActor
@@ -132,7 +133,8 @@ class Crew:
 
 def _throttle_arguments(config: Config) -> tuple[Any, ...]:
     most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
-    return config.throttle.model_dump(mode="json"), config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share
+    settings = config.throttle.model_dump(mode="json")
+    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
 
 
 def _result(reference: Any) -> Any:

@@ -11,6 +11,7 @@ from helix_ray.actors.analyzer_counters import AnalyzerCounters
 from helix_ray.actors.answer_reader import AnswerReader
 from helix_ray.actors.attempts import Attempts
 from helix_ray.actors.held_reads import HeldReads
+from helix_ray.actors.intents import Intents
 from helix_ray.actors.next_steps import Setbacks
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.read_request import RequestMaker
@@ -71,7 +72,8 @@ def make_parts(
         permits = PermitClient(throttle, clock)
         template = _template(config.analyzer)
         results = ResultMaker(config.analyzer.model, template.name, template.sha256, template.schema.sha256)
-        log = RequestLog(permits, lambda call: outbox.add(None, (call,)), counters, clock, config.analyzer.model)
+        intents, model = Intents(sink, clock), config.analyzer.model
+        log = RequestLog(permits, intents.record, lambda call: outbox.add(None, (call,)), counters, clock, model)
         attempts = Attempts(config.retry.max_attempts)
         setbacks = Setbacks(results, config.retry, config.analyzer.on_capacity_exceeded, attempts, counters, clock, rng)
         requests = _request_maker(config, template, nonce)

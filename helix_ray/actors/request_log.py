@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -39,9 +40,17 @@ class Sent(NamedTuple):
 
 class RequestLog:
     def __init__(
-        self, permits: PermitClient, add_call: Callable[[ApiCall], None], counters: AnalyzerCounters, clock: Clock, model: str
+        self,
+        permits: PermitClient,
+        record: Callable[[ApiCall], Awaitable[None]],
+        add_call: Callable[[ApiCall], None],
+        counters: AnalyzerCounters,
+        clock: Clock,
+        model: str,
     ) -> None:
+        """``record`` puts a call on record and returns after its commit; ``add_call`` hands one in and waits for nothing."""
         self._permits = permits
+        self._record = record
         self._add_call = add_call
         self._counters = counters
         self._clock = clock
@@ -51,10 +60,14 @@ class RequestLog:
         """The permit came, but there is nothing to send any more."""
         self._permits.settle(Settlement(sent.permit_id, "not_sent"))
 
+    async def intend(self, sent: Sent) -> None:
+        """Returns when the request is on record, which comes before its send: a crash leaves no request that nobody knows."""
+        await self._record(self._call(sent, CallState.INTENDED))
+
     def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
-        """No connection: nothing left this machine."""
+        """It is on record, but nothing left this machine: no connection, or its permit was withdrawn or about to expire."""
         self._permits.settle(Settlement(sent.permit_id, "not_sent", trouble=trouble))
-        self._row(sent, CallState.INTENDED, error_kind=error_kind, error=error)
+        self._row(sent, CallState.FAILED, error_kind=error_kind, error=error)
 
     def unknown(
         self,
@@ -129,32 +142,40 @@ class RequestLog:
         error: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        jobs = sent.request.jobs
+        """How it ended."""
         self._add_call(
-            ApiCall(
-                call_id=sent.call_id,
-                kind=sent.request.kind,
-                attempt=1 + max(job.failures for job in jobs),
-                read_indices=[job.read.read_index for job in jobs],
-                state=state,
+            replace(
+                self._call(sent, state),
                 status=status,
-                model=self._model,
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,
-                worst_case_usd=sent.worst_case_usd,
                 cost_usd=cost,
                 latency_ms=None if latency_s is None else latency_s * 1000,
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
                 error=None if error is None else printable(error, _MAX_ERROR),
-                created_at=sent.created_at,
                 finished_at=self._clock.now(),
-                service_tier=sent.service_tier,
-                prompt_estimate=sent.prompt_estimate,
-                max_completion_tokens=sent.request.max_completion_tokens,
-                throttle_epoch=epoch_of(sent.permit_id),
             )
+        )
+
+    def _call(self, sent: Sent, state: CallState) -> ApiCall:
+        """What is known before the send."""
+        jobs = sent.request.jobs
+        return ApiCall(
+            call_id=sent.call_id,
+            kind=sent.request.kind,
+            attempt=1 + max(job.failures for job in jobs),
+            read_indices=[job.read.read_index for job in jobs],
+            state=state,
+            status=None,
+            model=self._model,
+            worst_case_usd=sent.worst_case_usd,
+            created_at=sent.created_at,
+            service_tier=sent.service_tier,
+            prompt_estimate=sent.prompt_estimate,
+            max_completion_tokens=sent.request.max_completion_tokens,
+            throttle_epoch=epoch_of(sent.permit_id),
         )
 
 

@@ -96,12 +96,13 @@ class ThrottleActor:
         self._governor.release(holder, self._now())
         self._pump()
 
-    async def restore(self, spent_usd: Decimal, past: list[PastUse] | tuple[()] | None = ()) -> None:
+    async def restore(self, spent_usd: Decimal, past: list[PastUse] | tuple[()] | None = (), provisional: bool = False) -> None:
         """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
         of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
+        ``provisional``: permits of a dead throttle count as spent and may still come to nothing.
         """
         await self.start()
-        self._governor.restore(spent_usd, past, self._now())
+        self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
         self._pump()
 
     async def set_budget(self, max_cost_usd: Decimal) -> None:

@@ -42,7 +42,7 @@ from helix_ray.throttle.permits import Permit, Permits
 from helix_ray.throttle.retry_budget import RetryBudget
 from helix_ray.throttle.turn import Turn
 
-_GRACE_S = 30.0  # beyond the request's own deadline
+PERMIT_GRACE_S = 30.0  # beyond the request's own deadline
 _TIERS: tuple[ServiceTier, ...] = ("on_demand", "flex")
 
 
@@ -61,7 +61,7 @@ class Governor:
         retry_share: float = 1.0,
     ) -> None:
         self._stops_daily = config.on_daily_limit == "stop"
-        self._lifetime_s = request_deadline_s + _GRACE_S
+        self._lifetime_s = request_deadline_s + PERMIT_GRACE_S
         self._epoch = epoch
         self.lanes = {tier: Lane(tier, config, most_in_flight) for tier in _TIERS}
         self._budget = Budget(Decimal(str(config.max_cost_usd)))
@@ -175,12 +175,12 @@ class Governor:
 
     # -- commands -------------------------------------------------------------------------------------------------------
 
-    def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), now: float = 0.0) -> None:
+    def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), now: float = 0.0, *, provisional: bool = False) -> None:
         """What the run has spent already, US dollars, and what was taken from the limits before (None: not known, so the
         accounts begin empty). Nothing is granted before it is said: a throttle that comes back must not spend anything again.
-        Said again, it corrects the money only.
+        Said again, it corrects the money only. ``provisional``: see `Budget.restore`.
         """
-        self._budget.restore(spent_usd)
+        self._budget.restore(spent_usd, provisional=provisional)
         if not self._restored:
             for lane in self.lanes.values():
                 lane.restore(past, now)
@@ -312,11 +312,10 @@ class Governor:
         self.settle(Settlement(permit.permit_id, "unknown"), now)
 
     def _settle_late(self, settlement: Settlement) -> None:
+        """A permit of an incarnation that died is not ours to count: `restore` says what those cost."""
         if settlement.outcome == "unknown":
             return
         booked = self._permits.take_written_off(settlement.permit_id)
         if booked is not None:
             cost = booked if settlement.outcome == "answered" and settlement.cost_usd is None else settlement.cost_usd
             self._budget.correct(booked, cost or Decimal(0))
-        elif not settlement.permit_id.startswith(f"{self._epoch}-") and self._permits.first_sight(settlement.permit_id):
-            self._budget.correct(Decimal(0), settlement.cost_usd or Decimal(0))  # given by an incarnation that died

@@ -34,7 +34,6 @@ class Permits:
         self._by_id: OrderedDict[str, Permit] = OrderedDict()
         self._by_want: dict[str, Permit] = {}
         self._written_off: OrderedDict[str, Decimal] = OrderedDict()
-        self._foreign: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -68,15 +67,6 @@ class Permits:
         self._written_off[permit.permit_id] = permit.want.worst_case_usd
         while len(self._written_off) > _REMEMBERED:
             self._written_off.popitem(last=False)
-
-    def first_sight(self, permit_id: str) -> bool:
-        """Of a permit that this table never gave."""
-        if permit_id in self._foreign:
-            return False
-        self._foreign[permit_id] = None
-        while len(self._foreign) > _REMEMBERED:
-            self._foreign.popitem(last=False)
-        return True
 
     def take_written_off(self, permit_id: str) -> Decimal | None:
         return self._written_off.pop(permit_id, None)

@@ -220,7 +220,7 @@ def nothing_but_answers(it: Run) -> None:
             assert result.raw_answer is None
             assert result.error
     assert len(it.sink.calls) == len(it.throttle.settlements) == len({call.call_id for call in it.sink.calls})
-    final = {CallState.ANSWERED, CallState.FAILED, CallState.POSSIBLY_BILLED, CallState.INTENDED}
+    final = {CallState.ANSWERED, CallState.FAILED, CallState.POSSIBLY_BILLED}
     assert {call.state for call in it.sink.calls} <= final
 
 

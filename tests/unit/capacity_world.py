@@ -50,7 +50,7 @@ class CapacityWorld:
         self.waiting = 0.0  # of a rate of callers
 
     def work(self) -> tuple[float, int]:
-        tokens = max(1, round(self.usual_tokens * self.random.lognormvariate(-self.lengths**2 / 2, self.lengths)))
+        tokens = max(1, round(self.usual_tokens * self.random.lognormvariate(-(self.lengths**2) / 2, self.lengths)))
         plain = 0.02 + tokens / self.tokens_per_s
         return plain * self.random.lognormvariate(0, self.noise), tokens
 

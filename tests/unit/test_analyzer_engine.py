@@ -55,7 +55,7 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
 @pytest.mark.parametrize(
     ("failure", "outcome", "state"),
     [
-        (NOT_SENT, "not_sent", CallState.INTENDED),
+        (NOT_SENT, "not_sent", CallState.FAILED),
         (LOST_REPLY, "unknown", CallState.POSSIBLY_BILLED),
         (api_error(500, "oops"), "rejected", CallState.FAILED),
         (ChatReply(502, {}, b"<html>", 0.1), "rejected", CallState.FAILED),

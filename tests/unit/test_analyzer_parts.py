@@ -140,6 +140,9 @@ class CountingSink:
         self.outstanding = 0
         self.max_outstanding = 0
 
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        return None
+
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         self.outstanding += 1
         self.max_outstanding = max(self.max_outstanding, self.outstanding)
