@@ -91,6 +91,7 @@ class Bucket:
         self._granted = 0.0
         self._settled_whole = self._settled_returned = 0.0
         self._past_unknown = False
+        self._exhausted_at = -inf
         self._started_at: float | None = None
         self._initial_credit = self._accrued = 0.0
         self._set_rates(-inf)
@@ -225,7 +226,9 @@ class Bucket:
         """
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
-        self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at)
+        if granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
+            self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at)
+        self._exhausted_at = now
         for account in (self._whole, self._returned):
             account.set_level(used - reserved_before, now)
 
