@@ -48,13 +48,8 @@ def test_the_share_of_hits_is_the_one_asked_for():
 
 
 def body(model: str) -> bytes:
-    return json.dumps(
-        {
-            "model": model,
-            "max_completion_tokens": 300,
-            "messages": [{"role": "system", "content": RULES}, {"role": "user", "content": "hi"}],
-        }
-    ).encode()
+    messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "hi"}]
+    return json.dumps({"model": model, "max_completion_tokens": 300, "messages": messages}).encode()
 
 
 def served(service: Chat, model: str = MODEL) -> dict[str, Any]:
