@@ -117,6 +117,7 @@ class RequestLog:
         request_id: str | None = None,
     ) -> None:
         jobs = sent.request.jobs
+        self._counters.ended(state, status, error_kind, resent=any(job.failures for job in jobs))
         self._add_call(
             ApiCall(
                 call_id=sent.call_id,

@@ -28,6 +28,16 @@ select error_kind, count(*) as rows
 from helix.reads where run_id = %(run_id)s and disposition = 'dead_letter'
 group by error_kind order by rows desc, error_kind
 
+-- name: call_endings
+select state, status, error_kind, count(*) as calls, count(*) filter (where attempt > 1) as resent
+from helix.api_calls where run_id = %(run_id)s and (error_kind is not null or attempt > 1)
+group by state, status, error_kind
+
+-- name: reads_by_tier
+select service_tier, count(*) as rows
+from helix.reads where run_id = %(run_id)s and disposition = 'stored' and service_tier is not null
+group by service_tier order by rows desc, service_tier
+
 -- name: duplicates
 select count(*) - count(distinct read_index) as duplicates from helix.reads where run_id = %(run_id)s
 
