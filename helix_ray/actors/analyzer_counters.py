@@ -25,7 +25,7 @@ class AnalyzerCounters:
         self.repairs = 0  # reads asked again because their answer could not be used
         self.lenient = 0  # answers read although they break the schema's letter
         self.tokens = [0, 0, 0]  # prompt, cached, completion
-        self.resent = 0  # requests about reads that the API failed before
+        self.resent = 0  # requests that left, about reads that the API failed before
         self.failed: Counter[str] = Counter()  # requests that the API failed, by `records.failure_kind`
         self.tiers: Counter[str] = Counter()  # answered reads by the service tier that answered
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
@@ -42,7 +42,7 @@ class AnalyzerCounters:
 
     def ended(self, state: CallState, status: int | None, error_kind: str | None, resent: bool) -> None:
         """Every request that ended, as its row says."""
-        self.resent += resent
+        self.resent += resent and (state is not CallState.FAILED or status is not None)
         if (kind := failure_kind(state, status, error_kind)) is not None:
             self.failed[kind] += 1
 

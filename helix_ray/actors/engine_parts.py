@@ -9,7 +9,9 @@ from helix_ray.actors.analysis_ports import QueuePort, SinkPort, ThrottlePort
 from helix_ray.actors.analyst import Analyst
 from helix_ray.actors.analyzer_counters import AnalyzerCounters
 from helix_ray.actors.answer_reader import AnswerReader
+from helix_ray.actors.attempts import Attempts
 from helix_ray.actors.held_reads import HeldReads
+from helix_ray.actors.intents import Intents
 from helix_ray.actors.next_steps import Setbacks
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.read_request import RequestMaker
@@ -23,13 +25,14 @@ from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import AnalyzerConfig, Config
+from helix_ray.throttle.sizes import RequestSizes
 
 LEAST_UNSAVED = 200
 
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """``analyst`` and ``permits`` are None for the aligner, which asks nobody. Times are seconds, the rest are counts of reads."""
+    """``analyst``, ``permits``, ``intents``: None for the aligner, which asks nobody. Times are seconds, the rest are counts of reads."""
 
     queue: QueuePort
     throttle: ThrottlePort
@@ -40,6 +43,7 @@ class EngineParts:
     clock: Clock
     analyst: Analyst | None
     permits: PermitClient | None
+    intents: Intents | None
     requests_in_flight: int
     reads_per_request: int
     batch_size: int
@@ -64,16 +68,20 @@ def make_parts(
     Raises ConfigError for a model without a price and an unknown prompt.
     """
     counters, outbox = AnalyzerCounters(), ResultOutbox(sink, clock, linger_s)
-    analyst, permits, results = None, None, ResultMaker(ALIGNER, None, None, None)
+    analyst, permits, intents, results = None, None, None, ResultMaker(ALIGNER, None, None, None)
     if backend is not None:
         permits = PermitClient(throttle, clock)
         template = _template(config.analyzer)
         results = ResultMaker(config.analyzer.model, template.name, template.sha256, template.schema.sha256)
-        log = RequestLog(permits, lambda call: outbox.add(None, (call,)), counters, clock, config.analyzer.model)
-        setbacks = Setbacks(results, config.retry, counters, clock, rng)
+        intents, model = Intents(sink, clock), config.analyzer.model
+        log = RequestLog(permits, intents.record, lambda call: outbox.add(None, (call,)), counters, clock, model)
+        attempts = Attempts(config.retry.max_attempts)
+        setbacks = Setbacks(results, config.retry, config.analyzer.on_capacity_exceeded, attempts, counters, clock, rng)
         requests = _request_maker(config, template, nonce)
-        answers = AnswerReader(template, requests.estimator, requests.price, results, setbacks, log, counters, clock)
-        analyst = Analyst(backend, permits, requests, answers, setbacks, log, clock, config.analyzer.request_timeout_s)
+        answers = AnswerReader(template, requests.estimator, requests.price, results, attempts, setbacks, log, counters, clock)
+        analyst = Analyst(
+            backend, permits, requests, RequestSizes(), attempts, answers, setbacks, log, clock, config.analyzer.request_timeout_s
+        )
     return EngineParts(
         queue=queue,
         throttle=throttle,
@@ -84,6 +92,7 @@ def make_parts(
         clock=clock,
         analyst=analyst,
         permits=permits,
+        intents=intents,
         requests_in_flight=config.analyzer.requests_in_flight,
         reads_per_request=config.analyzer.reads_per_request,
         batch_size=config.source.batch_size,
@@ -113,4 +122,5 @@ def _request_maker(config: Config, template: PromptTemplate, nonce: str) -> Requ
         settings.max_completion_tokens,
         completion_limit(settings.model),
         nonce,
+        settings.service_tier,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from helix_ray.metrics.kinds import role_of
-from helix_ray.metrics.snapshot import ActorView, Bottleneck, MetricsSnapshot, ThrottleView
+from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
 
 NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 
@@ -53,11 +53,10 @@ def _paused(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 
 
 def _budget(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
-    throttle, advice = snapshot.throttle, "raise throttle.max_cost_usd to go on"
+    throttle, money, advice = snapshot.throttle, snapshot.money, "raise throttle.max_cost_usd to go on"
     if throttle.budget_exhausted:
         yield Bottleneck("budget", f"the next request could pass the cost cap; {advice}")
-    elif throttle.waiting > 0 and throttle.binding == "budget":
-        money = snapshot.money
+    elif throttle.waiting > 0 and throttle.binding == "budget" and not _waits_for_the_record(money):
         of = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
         left = f"${money.spent_usd:.4f} spent and ${money.reserved_usd:.4f} reserved{of}"
         yield Bottleneck("budget", f"requests wait until others are settled, since the cap is near: {left}; {advice}")
@@ -76,6 +75,8 @@ def _sink(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     elif sink.intents_waiting is not None and in_flight > 0 and sink.intents_waiting >= MUCH * in_flight:
         waiting = f"{sink.intents_waiting:.0f} of {in_flight} requests wait until the database has recorded them, before they are sent"
         yield Bottleneck("sink", f"{waiting}{commit}; {advice}")
+    elif snapshot.throttle.waiting > 0 and snapshot.throttle.binding == "budget" and _waits_for_the_record(snapshot.money):
+        yield Bottleneck("sink", f"requests wait until the database has recorded what more may be spent{commit}; {advice}")
 
 
 def _daily(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -133,7 +134,8 @@ def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         return
     if snapshot.rates.offered is None:
         return  # nothing was ever seen to flow: the run is starting
-    busiest = _busiest(snapshot, "producer")
+    crew = [actor for actor in snapshot.actors if role_of(actor.name) == "producer"]
+    busiest = max(crew, key=lambda actor: actor.cpu_share or 0.0, default=None)
     if busiest is not None and (busiest.cpu_share or 0.0) >= FULL_CORE:
         how = f"{busiest.name} uses a whole core; more producers would help (source.producers), where the source is not a file"
     else:
@@ -150,14 +152,14 @@ def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         ("throttle", "put more reads into a request (analyzer.reads_per_request)"),
         ("queue", "raise source.batch_size"),
     ):
-        actor = _busiest(snapshot, role)
-        if actor is None:
-            continue
-        if (actor.loop_busy or 0.0) >= FULL_CORE:
-            yield Bottleneck("pipeline CPU", f"{actor.name} uses a whole core{around}; {advice}")
-        late_ms = actor.loop_lag_ms or 0.0
-        if late_ms >= LATE_MS and TURNS * late_ms >= MUCH * (snapshot.latency.p50 or 0.0):
-            yield Bottleneck("pipeline CPU", f"{actor.name} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
+        crew = [actor for actor in snapshot.actors if role_of(actor.name) == role]
+        busiest = max(crew, key=lambda actor: actor.loop_busy or 0.0, default=None)
+        latest = max(crew, key=lambda actor: actor.loop_lag_ms or 0.0, default=None)
+        if busiest is not None and (busiest.loop_busy or 0.0) >= FULL_CORE:
+            yield Bottleneck("pipeline CPU", f"{busiest.name} uses a whole core{around}; {advice}")
+        late_ms = 0.0 if latest is None else latest.loop_lag_ms or 0.0
+        if latest is not None and late_ms >= LATE_MS and TURNS * late_ms >= MUCH * (snapshot.latency.p50 or 0.0):
+            yield Bottleneck("pipeline CPU", f"{latest.name} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
     full = machine.busy is not None and machine.busy >= FULL_MACHINE
     if full and machine.ours is not None and machine.ours >= MUCH:
         yield Bottleneck(
@@ -202,6 +204,11 @@ _RULES: tuple[Callable[[MetricsSnapshot], Iterator[Bottleneck]], ...] = (
 )
 
 
+def _waits_for_the_record(money: Money) -> bool:
+    """There is budget left that was not put on record yet."""
+    return money.authorised_usd is not None and money.max_cost_usd is not None and money.authorised_usd < money.max_cost_usd
+
+
 def _kind(bucket: str) -> str:
     return bucket.upper().partition(" ")[0]
 
@@ -219,8 +226,3 @@ def _state_of(throttle: ThrottleView, name: str | None) -> str:
     bucket = next((each for each in throttle.buckets if each.name == name), None)
     left = "" if bucket is None else f" has {max(bucket.credit, 0.0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left,"
     return f"{name}{left} and {throttle.waiting} requests wait for it" if left else f"{throttle.waiting} requests wait for {name}"
-
-
-def _busiest(snapshot: MetricsSnapshot, role: str) -> ActorView | None:
-    crew = [actor for actor in snapshot.actors if role_of(actor.name) == role]
-    return max(crew, key=lambda actor: (actor.loop_busy or 0.0, actor.loop_lag_ms or 0.0), default=None)

@@ -54,10 +54,11 @@ def actor(name: str, **values: float) -> MetricsSnapshot:
 SCENARIOS = [
     ("paused", replace(BUSY, control=ControlView(paused=True)), "resume"),
     ("budget", throttle(budget_exhausted=True), "throttle.max_cost_usd"),
-    ("budget", replace(throttle(binding="budget"), money=Money(0.99, 0.005, 1.0)), "$0.9900 spent"),
+    ("budget", replace(throttle(binding="budget"), money=Money(0.99, 0.005, 1.0, authorised_usd=1.0)), "$0.9900 spent"),
     ("sink", replace(BUSY, sink=SinkView(outage_s=3)), "not answered for 3 s"),
     ("sink", replace(BUSY, sink=SinkView(holds_back=0.6, commit_ms_p50=2500)), "a commit takes 2,500 ms"),
     ("sink", replace(BUSY, sink=SinkView(intents_waiting=50)), "50 of 64 requests"),
+    ("sink", replace(throttle(binding="budget"), money=Money(0.2, 0.01, 1.0, authorised_usd=0.22)), "recorded what more may be spent"),
     ("daily limit", throttle(parked="TPD", parked_for_s=30, next_probe_in_s=12, in_flight=0), "next try in 12 s"),
     ("daily limit", throttle(parked="RPD", in_flight=1), "a request tries it now"),
     ("daily limit", throttle(binding="daily"), "on_daily_limit"),

@@ -78,7 +78,13 @@ def test_every_table_and_picture_of_the_emulator_says_so() -> None:
 def test_outside_text_is_shown_and_never_run() -> None:
     keys = {"run": {"name": HOSTILE}, HOSTILE: TURNED}
     made = report(
-        reason=HOSTILE, bottleneck=HOSTILE, run_id=HOSTILE, model=HOSTILE, backend=HOSTILE, utilisation={HOSTILE: 0.5}, configuration=keys
+        reason=HOSTILE,
+        bottlenecks={HOSTILE: 1},
+        run_id=HOSTILE,
+        model=HOSTILE,
+        backend=HOSTILE,
+        utilisation={HOSTILE: 0.5},
+        configuration=keys,
     )
     told = made["scoring"]
     told["leniency"], told["outcomes"], told["prompt"] = {HOSTILE: 1}, {HOSTILE: 2}, HOSTILE
