@@ -44,13 +44,14 @@ class CrewView:
         def count(role: str, name: str) -> int:
             return round(self.total(role, name))
 
+        failed = self._by_name("failed.")
         return Totals(
             produced=count("queue", "admitted") or count("producer", "produced"),
             analysed=count("analyzer", "analysed"),
             stored=count("sink", "committed_reads"),
             dead_letters=count("analyzer", "dead_letters"),
             requests=count("analyzer", "requests"),
-            failures=count("analyzer", "failures"),
+            failures=sum(number for _, number in failed),
             http_429=count("throttle", "http_429"),
             tokens_prompt=count("analyzer", "tokens_prompt"),
             tokens_cached=count("analyzer", "tokens_cached"),
@@ -63,7 +64,7 @@ class CrewView:
             scoring_s=self.total("analyzer", "scoring_s"),
             analyzer_cpu_s=self.total("analyzer", "cpu_s"),
             resent=count("analyzer", "resent"),
-            failures_by_kind=self._by_name("failed."),
+            failures_by_kind=failed,
             reads_by_tier=self._by_name("tier."),
         )
 

@@ -50,7 +50,7 @@ class Totals:
     stored: int = 0  # rows committed, whatever their disposition
     dead_letters: int = 0
     requests: int = 0
-    failures: int = 0  # API failures other than 429
+    failures: int = 0  # requests that the API failed, 429s apart
     http_429: int = 0
     tokens_prompt: int = 0
     tokens_cached: int = 0
@@ -63,7 +63,7 @@ class Totals:
     scoring_s: float = 0.0  # CPU seconds of judging and scoring all calls
     analyzer_cpu_s: float = 0.0  # CPU seconds of the analyzers, everything included
     resent: int = 0  # of the requests: sent again after a failure of the API
-    failures_by_kind: tuple[tuple[str, int], ...] = ()  # requests that the API failed, by `records.failure_kind`; without 429s
+    failures_by_kind: tuple[tuple[str, int], ...] = ()  # of these, by `records.failure_kind`
     reads_by_tier: tuple[tuple[str, int], ...] = ()  # answered reads by the service tier that answered
 
 
