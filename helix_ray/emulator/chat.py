@@ -10,6 +10,7 @@ from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator import messages
 from helix_ray.emulator.answerer import Answerer, Prepared
 from helix_ray.emulator.buckets import BucketSet
+from helix_ray.emulator.cache import PromptCache
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
 from helix_ray.emulator.completion import BodyWriter, Text, write_text
 from helix_ray.emulator.latency import LatencyModel, Timing
@@ -41,6 +42,7 @@ class Admitted(NamedTuple):
     buckets: BucketSet
     prepared: Prepared
     text: Text
+    cached_tokens: int
     timing: Timing
     limits: messages.Headers  # as they stood right after the admission: the headers of the answer
 
@@ -53,6 +55,7 @@ class Chat:
         self._monotonic = monotonic
         self._unix = unix
         self._answerer = Answerer(config)
+        self._cache = PromptCache(config.cache_hit_rate, config.seed)
         self._latency = LatencyModel(config.latency_scale, config.seed)
         self._writer = BodyWriter(config.seed)
         self._groups: dict[tuple[str, str], BucketSet] = {}
@@ -95,20 +98,21 @@ class Chat:
         if not prepared.pairs:
             self.unparsed_prompts += 1
         text = write_text(request, prepared.sent, prepared.answers)
-        timing = self._latency.draw(request.model, request.prompt_tokens, text.completion_tokens, self.in_flight)
-        return Admitted(arrival, request, buckets, prepared, text, timing, messages.limit_headers(buckets))
+        cached = self._cached(request)
+        timing = self._latency.draw(request.model, request.prompt_tokens - cached, text.completion_tokens, self.in_flight)
+        return Admitted(arrival, request, buckets, prepared, text, cached, timing, messages.limit_headers(buckets))
 
     def finish(self, admitted: Admitted, client_gone: bool) -> Reply:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
         from its side this is the request of unknown outcome.
         """
         self.in_flight -= 1
-        request, text = admitted.request, admitted.text
+        request, text, cached = admitted.request, admitted.text, admitted.cached_tokens
         pairs, answers, sent = admitted.prepared
-        used = request.prompt_tokens + text.completion_tokens
+        used = request.prompt_tokens - cached + text.completion_tokens
         charged = used if self._config.refund else request.requested
         admitted.buckets.settle(request.requested, charged, self._monotonic())
-        bill = request.model.bill(request.prompt_tokens, text.completion_tokens)
+        bill = request.model.bill(request.prompt_tokens, text.completion_tokens, cached)
         request_id, seen, whole = admitted.arrival.request_id, not client_gone, text.finish_reason == "stop"
         self.ledger.append(
             Entry(
@@ -120,6 +124,7 @@ class Chat:
                 bill,
                 seen,
                 request.prompt_tokens,
+                cached,
                 text.completion_tokens,
                 sent.fault,
                 [pair.opaque_id for pair in pairs],
@@ -130,8 +135,13 @@ class Chat:
                 for pair, answer, (fault, usable) in zip(pairs, answers, sent.fates, strict=True)
             ],
         )
-        body = self._writer.success(request, request_id, text, admitted.timing, self._unix())
+        body = self._writer.success(request, request_id, text, cached, admitted.timing, self._unix())
         return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
+
+    def _cached(self, request: ChatRequest) -> int:
+        if request.model.cached_usd is None:
+            return 0
+        return self._cache.cached_tokens(request.model.id, request.contents, request.prompt_tokens, self._monotonic())
 
     def _reject(
         self,
@@ -145,7 +155,9 @@ class Chat:
     ) -> Reply:
         requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
         read_ids = [] if request is None else [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
-        self.ledger.append(Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, None, read_ids, *totals([])), [])
+        self.ledger.append(
+            Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, 0, None, read_ids, *totals([])), []
+        )
         if buckets is not None:
             buckets.touch(self._monotonic())
         limits = [] if buckets is None else messages.limit_headers(buckets)
