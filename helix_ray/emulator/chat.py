@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults, ScriptedFault
-from helix_ray.emulator import messages
+from helix_ray.emulator import messages, refusals
 from helix_ray.emulator.answerer import Answerer, Prepared
 from helix_ray.emulator.answers import Fate
 from helix_ray.emulator.buckets import BucketSet
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
 from helix_ray.emulator.completion import BodyWriter, Text, write_text
+from helix_ray.emulator.faults import joined
 from helix_ray.emulator.injector import Injected, Injector
 from helix_ray.emulator.latency import LatencyModel, Timing
 from helix_ray.emulator.ledger import Entry, Ledger, ReadEntry, totals
 from helix_ray.emulator.models import MODELS, Model
 from helix_ray.emulator.prompt import parse_pairs
-from helix_ray.emulator.refusals import headers_of, refusal
 from helix_ray.emulator.tiers import limits_of
 
 NOTICE = "an emulator with scripted error rates; says nothing about any LLM"
@@ -88,10 +88,10 @@ class Chat:
             known = None if request.model is None else self._buckets(request.model, "on_demand")
             return self._reject(arrival, request.status, request.body, known)
         buckets = self._buckets(request.model, request.service_tier)
-        if injected is not None and (refused_as := refusal(injected, request, buckets)) is not None:
-            kind = None if refused_as.limit is None else refused_as.limit.kind
-            reply = self._reject(arrival, refused_as.status, refused_as.body, buckets, request=request, kind=kind, fault=injected.name)
-            return reply._replace(headers=headers_of(refused_as, reply.headers), head=refused_as.head)
+        if injected is not None and (made_up := refusals.refusal(injected, request, buckets)) is not None:
+            kind = None if made_up.limit is None else made_up.limit.kind
+            reply = self._reject(arrival, made_up.status, made_up.body, buckets, request=request, kind=kind, fault=injected.name)
+            return reply._replace(headers=refusals.headers_of(made_up, reply.headers), head=made_up.head)
         impossible = buckets.too_large(request.requested)
         if impossible is not None:
             kind, limit = impossible
@@ -136,7 +136,7 @@ class Chat:
         request, text = admitted.request, admitted.text
         pairs, answers, sent = admitted.prepared
         request_id, usable = admitted.arrival.request_id, text.finish_reason == "stop" and not lost
-        fates = [Fate(joined(each, fault), alright) for each, alright in sent.fates] if lost else sent.fates
+        fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
         self.ledger.append(
             Entry(
                 *admitted.arrival,
@@ -148,7 +148,7 @@ class Chat:
                 seen,
                 request.prompt_tokens,
                 text.completion_tokens,
-                sent.fault if fault is None else joined(sent.fault, fault),
+                sent.fault if fault is None else joined([sent.fault, fault]),
                 [pair.opaque_id for pair in pairs],
                 *totals(answers),
             ),
@@ -175,9 +175,8 @@ class Chat:
     ) -> Reply:
         requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
         read_ids = [] if request is None else [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
-        self.ledger.append(
-            Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, fault, read_ids, *totals([])), []
-        )
+        unbilled = (requested, 0, Decimal(0), True, prompt_tokens, 0)
+        self.ledger.append(Entry(*arrival, status, kind, *unbilled, fault, read_ids, *totals([])), [])
         if buckets is not None:
             buckets.touch(self._monotonic())
         limits = [] if buckets is None else messages.limit_headers(buckets)
@@ -221,7 +220,3 @@ def is_bearer(authorization: str | None) -> bool:
 
 def _request_id(arrival: Arrival) -> tuple[bytes, bytes]:
     return b"x-request-id", arrival.request_id.encode()
-
-
-def joined(first: str | None, second: str | None) -> str | None:
-    return "+".join(name for name in (first, second) if name is not None) or None

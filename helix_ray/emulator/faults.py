@@ -7,6 +7,8 @@ an answer without calls) does not happen and is not recorded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults
 from helix_ray.emulator.answers import Fate, Item, Sent, write_answer
 from helix_ray.emulator.caller import Call
@@ -60,12 +62,13 @@ def damaged(items: list[Item], form: AnswerForm, drawn: Drawn) -> Sent:
     for name in ("cut_json", "fenced", "prose"):
         if name in drawn:
             damage.note(name, *range(reads))
-    fates = [Fate(_joined(names), usable) for names, usable in zip(damage.by_read, damage.usable, strict=True)]
-    return Sent(text, False, _joined(damage.names), fates)
+    fates = [Fate(joined(names), usable) for names, usable in zip(damage.by_read, damage.usable, strict=True)]
+    return Sent(text, False, joined(damage.names), fates)
 
 
-def _joined(names: list[str]) -> str | None:
-    return "+".join(names) or None
+def joined(names: Sequence[str | None]) -> str | None:
+    """As the ledger writes several faults."""
+    return "+".join(name for name in names if name is not None) or None
 
 
 class _Damage:

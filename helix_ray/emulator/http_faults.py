@@ -116,7 +116,7 @@ def _cut(in_body: bool, by_reset: bool) -> Effect:
 def _wrong_types(reply: Reply) -> Reply:
     body = json.loads(reply.body)
     body["choices"][0]["message"]["content"] = 42
-    body["usage"] = {name: "many" for name in body["usage"]}
+    body["usage"] = dict.fromkeys(body["usage"], "many")
     return reply._replace(body=json.dumps(body).encode())
 
 
