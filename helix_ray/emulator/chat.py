@@ -175,8 +175,8 @@ class Chat:
     ) -> Reply:
         requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
         read_ids = [] if request is None else [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
-        unbilled = (requested, 0, Decimal(0), True, prompt_tokens, 0)
-        self.ledger.append(Entry(*arrival, status, kind, *unbilled, fault, read_ids, *totals([])), [])
+        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, fault, read_ids, *totals([]))
+        self.ledger.append(entry, [])
         if buckets is not None:
             buckets.touch(self._monotonic())
         limits = [] if buckets is None else messages.limit_headers(buckets)
