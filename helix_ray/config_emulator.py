@@ -27,6 +27,7 @@ class EmulatorConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
     refund: bool = True
+    cache_hit_rate: Fraction = 0.0
     error_rates: EmulatorErrorRates = EmulatorErrorRates()
     faults: EmulatorFaults = EmulatorFaults()
     script: list[ScriptedFault] = Field(default_factory=list)

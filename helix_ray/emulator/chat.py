@@ -12,6 +12,7 @@ from helix_ray.emulator import messages, refusals
 from helix_ray.emulator.answerer import Answerer, Prepared
 from helix_ray.emulator.answers import Fate
 from helix_ray.emulator.buckets import BucketSet
+from helix_ray.emulator.cache import PromptCache
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
 from helix_ray.emulator.completion import BodyWriter, Text, write_text
 from helix_ray.emulator.faults import joined
@@ -46,6 +47,7 @@ class Admitted(NamedTuple):
     buckets: BucketSet
     prepared: Prepared
     text: Text
+    cached_tokens: int
     timing: Timing
     limits: messages.Headers  # as they stood right after the admission: the headers of the answer
 
@@ -58,6 +60,7 @@ class Chat:
         self._monotonic = monotonic
         self._unix = unix
         self._answerer = Answerer(config)
+        self._cache = PromptCache(config.cache_hit_rate, config.seed)
         self.injector = Injector(config.seed, config.faults, config.script)
         self._latency = LatencyModel(config.latency_scale, config.seed)
         self._writer = BodyWriter(config.seed)
@@ -112,8 +115,9 @@ class Chat:
         if not prepared.pairs:
             self.unparsed_prompts += 1
         text = write_text(request, prepared.sent, prepared.answers)
-        timing = self._latency.draw(request.model, request.prompt_tokens, text.completion_tokens, self.in_flight)
-        return Admitted(arrival, request, buckets, prepared, text, timing, messages.limit_headers(buckets))
+        cached = self._cached(request)
+        timing = self._latency.draw(request.model, request.prompt_tokens - cached, text.completion_tokens, self.in_flight)
+        return Admitted(arrival, request, buckets, prepared, text, cached, timing, messages.limit_headers(buckets))
 
     def finish(self, admitted: Admitted, client_gone: bool) -> Reply:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
@@ -128,7 +132,7 @@ class Chat:
         self.in_flight -= 1
         request, text = admitted.request, admitted.text
         admitted.buckets.settle(request.requested, self._charged(admitted), self._monotonic())
-        body = self._writer.success(request, admitted.arrival.request_id, text, admitted.timing, self._unix())
+        body = self._writer.success(request, admitted.arrival.request_id, text, admitted.cached_tokens, admitted.timing, self._unix())
         return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
 
     def record(self, admitted: Admitted, seen: bool, status: int, fault: str | None = None, lost: bool = False) -> None:
@@ -144,9 +148,10 @@ class Chat:
                 None,
                 request.requested,
                 self._charged(admitted),
-                request.model.bill(request.prompt_tokens, text.completion_tokens),
+                request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens),
                 seen,
                 request.prompt_tokens,
+                admitted.cached_tokens,
                 text.completion_tokens,
                 sent.fault if fault is None else joined([sent.fault, fault]),
                 [pair.opaque_id for pair in pairs],
@@ -159,8 +164,14 @@ class Chat:
         )
 
     def _charged(self, admitted: Admitted) -> int:
-        request = admitted.request
-        return request.prompt_tokens + admitted.text.completion_tokens if self._config.refund else request.requested
+        if not self._config.refund:
+            return admitted.request.requested
+        return admitted.request.prompt_tokens - admitted.cached_tokens + admitted.text.completion_tokens
+
+    def _cached(self, request: ChatRequest) -> int:
+        if request.model.cached_usd is None:
+            return 0
+        return self._cache.cached_tokens(request.model.id, request.contents, request.prompt_tokens, self._monotonic())
 
     def _reject(
         self,
@@ -175,7 +186,8 @@ class Chat:
     ) -> Reply:
         requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
         read_ids = [] if request is None else [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
-        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, fault, read_ids, *totals([]))
+        nothing = totals([])
+        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, 0, fault, read_ids, *nothing)
         self.ledger.append(entry, [])
         if buckets is not None:
             buckets.touch(self._monotonic())

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     billed_usd: Decimal
     client_saw_it: bool
     prompt_tokens: int
+    cached_tokens: int  # of the prompt
     completion_tokens: int
     fault: str | None  # what was done to the request or its answer on purpose; several joined by +
     read_ids: list[str]  # the opaque ids in the prompt
@@ -86,6 +87,7 @@ class Ledger:
         self.admitted_tokens = 0
         self.charged_tokens = 0
         self.prompt_tokens = 0
+        self.cached_tokens = 0
         self.completion_tokens = 0
         self.bill_usd = Decimal(0)
         self.repeated_reads = 0
@@ -114,6 +116,7 @@ class Ledger:
         self.admitted_tokens += entry.requested
         self.charged_tokens += entry.charged
         self.prompt_tokens += entry.prompt_tokens
+        self.cached_tokens += entry.cached_tokens
         self.completion_tokens += entry.completion_tokens
         self.bill_usd += entry.billed_usd
         if entry.read_ids:
@@ -142,7 +145,7 @@ class Ledger:
                 "charged": self.charged_tokens,
                 "billed": self.prompt_tokens + self.completion_tokens,
                 "prompt": self.prompt_tokens,
-                "cached": 0,
+                "cached": self.cached_tokens,
                 "completion": self.completion_tokens,
             },
             "bill_usd": f"{self.bill_usd:f}",

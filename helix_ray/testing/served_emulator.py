@@ -45,6 +45,11 @@ class ServedEmulator:
             await asyncio.wait(list(self._state.tasks))
 
     @property
+    def connections(self) -> int:
+        """That are open."""
+        return len(self._state.connections)
+
+    @property
     def url(self) -> str:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"

@@ -39,6 +39,7 @@ OUT_OF_RANGE: dict[str, Any] = {
     "sink.outage_timeout_s": 86_401,
     "emulator.tier": "gold", "emulator.requests_per_minute": 0, "emulator.requests_per_day": 0, "emulator.tokens_per_minute": 0,
     "emulator.tokens_per_day": 0, "emulator.seed": 2**63, "emulator.latency_scale": 101, "emulator.refund": None,
+    "emulator.cache_hit_rate": 1.5,
     "emulator.error_rates.drop": 1.5, "emulator.error_rates.shift": -0.1, "emulator.error_rates.hallucinate": 2,
     "emulator.faults.prose": 1.5, "emulator.faults.fenced": -0.1, "emulator.faults.cut_json": 2, "emulator.faults.lower_case": 1.01,
     "emulator.faults.pos_text": -1, "emulator.faults.refusal": 7, "emulator.faults.empty": 1.2, "emulator.faults.shuffle_ids": -0.5,

@@ -148,7 +148,8 @@ def test_a_script_survives_the_way_to_the_emulator() -> None:
 ANSWERS: dict[str, tuple[int, str | None]] = {
     "limit_rpm": (429, "rate_limit_exceeded"), "limit_rpd": (429, "rate_limit_exceeded"), "limit_tpm": (429, "rate_limit_exceeded"),
     "limit_tpd": (429, "rate_limit_exceeded"), "limit_itpm": (429, "rate_limit_exceeded"), "limit_otpm": (429, "rate_limit_exceeded"),
-    "too_large": (413, "rate_limit_exceeded"), "capacity": (498, "capacity_exceeded"), "internal": (500, None), "bad_gateway": (502, "html"),
+    "too_large": (413, "rate_limit_exceeded"), "capacity": (498, "capacity_exceeded"), "internal": (500, None),
+    "bad_gateway": (502, "html"),
     "overloaded": (503, None), "overloaded_wait": (503, None), "request_timeout": (408, None), "conflict": (409, None),
     "cancelled": (499, None), "json_validate_failed": (400, "json_validate_failed"), "bad_parameter": (400, None),
     "unprocessable": (422, None), "dependency": (424, None), "unauthorized": (401, "invalid_api_key"),
@@ -191,11 +192,10 @@ def test_a_limit_says_what_its_law_gives(kind: str, tier: str) -> None:
     chat = service(tier=tier)
     reply = refused(chat, Injected(f"limit_{kind.lower()}", 90.0))
     message = json.loads(reply.body)["error"]["message"]
-    named = re.search(rf"\({kind}\): Limit (\d+), Used (\d+), Requested (\d+)\. Please try again in 1m3\d\S*s\.", message)
-    assert named is not None or tier != "free", message
+    assert f"({kind}): " in message
     limit, used, requested = (int(figure) for figure in re.findall(r"(?:Limit|Used|Requested) (\d+)", message))
-    window_s = 86_400 if kind.endswith("D") else 60
-    assert (used + requested - limit) / limit * window_s == pytest.approx(90.0, rel=0.05 if limit < 100 else 1.0)
+    unit_s = (86_400 if kind.endswith("D") else 60) / limit
+    assert 90 - 1e-6 <= (used + requested - limit) * unit_s < 90 + unit_s
     headers = dict(reply.headers)
     assert int(headers[b"retry-after"]) >= 90
     shown = {"RPD": b"requests", "TPM": b"tokens"}.get(kind)
