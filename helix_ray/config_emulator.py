@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from helix_ray.config_base import Fraction, PositiveFloat, PositiveInt, Section
+from helix_ray.config_faults import EmulatorFaults, ScriptedFault
 
 LimitName = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
@@ -20,23 +21,6 @@ class EmulatorErrorRates(Section):
     hallucinate: Fraction = 0.05  # of reads, one invented variant
 
 
-class EmulatorFaults(Section):
-    """How often an answer of the emulator is damaged: chances per request, each drawn by itself, so that several may meet."""
-
-    prose: Fraction = 0.0  # text before and after the JSON
-    fenced: Fraction = 0.0  # the JSON in a Markdown fence
-    cut_json: Fraction = 0.0  # the JSON breaks off, and yet finish_reason is stop
-    lower_case: Fraction = 0.0  # alleles in lower case
-    pos_text: Fraction = 0.0  # positions as strings
-    refusal: Fraction = 0.0
-    empty: Fraction = 0.0  # no content at all
-    shuffle_ids: Fraction = 0.0  # the reads of a packed answer in another order
-    drop_id: Fraction = 0.0  # one read of a packed answer is left out
-    repeat_id: Fraction = 0.0  # one read of a packed answer comes twice, once with calls that are not its own
-    invent_id: Fraction = 0.0  # a packed answer holds one read more, with calls, that nobody asked for
-    wrong_id: Fraction = 0.0  # a request's only read is answered under another id
-
-
 class EmulatorNeighbour(Section):
     """A second client on the same key: it sends at a steady pace, whatever comes back."""
 
@@ -48,7 +32,7 @@ class EmulatorOutage(Section):
     """One outage by script. ``after_s`` counts from the first chat request, or, for a list that the control plane set, from then."""
 
     limit: LimitName | None = None  # the limit that 429s name; null: the API itself is out
-    status: Literal[500, 503] = 503  # what an API that is out answers
+    status: Literal[500, 503, "close"] = 503  # what an API that is out answers; close: it hangs up without a word
     after_s: Seconds = 0.0
     for_s: PositiveFloat = 60.0
     retry_after_s: PositiveInt | None = (
@@ -75,6 +59,7 @@ class EmulatorConfig(Section):
     overload_capacity: PositiveInt | None = None  # requests at once; more are refused with 503
     hidden_capacity: PositiveInt | None = None  # requests at once at full speed; more make all of them slower, and nothing says so
     neighbour: EmulatorNeighbour = EmulatorNeighbour()
-    outages: tuple[EmulatorOutage, ...] = ()
+    outages: list[EmulatorOutage] = Field(default_factory=list)
     error_rates: EmulatorErrorRates = EmulatorErrorRates()
     faults: EmulatorFaults = EmulatorFaults()
+    script: list[ScriptedFault] = Field(default_factory=list)

@@ -15,6 +15,8 @@ from helix_ray.emulator.organization import Organization
 from helix_ray.emulator.outages import Outages, refusal_of
 from helix_ray.emulator.windows import MEASURE
 
+HUNG_UP = 0
+
 
 class Ticket(NamedTuple):
     """A request that is served. Give it back with `Admission.settle`, once."""
@@ -28,12 +30,14 @@ class Ticket(NamedTuple):
 class Refusal(NamedTuple):
     """What the client is told in place of an answer."""
 
-    status: int
+    status: int  # HUNG_UP: the connection is closed without an answer
     body: bytes
     buckets: BucketSet | None = None  # shown in the headers; None: no such headers
     kind: str | None = None  # of limit, for 413 and 429
     retry_after_s: int | None = None
     shown: Refused | None = None  # in the headers, in place of what the buckets say
+    head: messages.Headers = messages.JSON_HEAD
+    fault: str | None = None  # it is one on purpose
 
 
 class Admission:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.emulator import messages
-from helix_ray.emulator.admission import Admission, Refusal, Ticket
+from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults, ScriptedFault
+from helix_ray.emulator import messages, refusals
+from helix_ray.emulator.admission import HUNG_UP, Admission, Refusal, Ticket
 from helix_ray.emulator.answerer import Answerer, Prepared
+from helix_ray.emulator.answers import Fate
 from helix_ray.emulator.audit import Audit
 from helix_ray.emulator.cache import PromptCache
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
 from helix_ray.emulator.completion import BodyWriter, Text, write_text
+from helix_ray.emulator.faults import joined
+from helix_ray.emulator.injector import Injected, Injector
 from helix_ray.emulator.latency import LatencyModel, Timing
 from helix_ray.emulator.ledger import Entry, Ledger, ReadEntry, totals
 from helix_ray.emulator.models import MODELS
@@ -29,6 +34,7 @@ class Reply(NamedTuple):
     status: int
     headers: messages.Headers
     body: bytes
+    head: messages.Headers = messages.JSON_HEAD
 
 
 class Arrival(NamedTuple):
@@ -62,13 +68,15 @@ class Chat:
         self._admission = Admission(config, self._organization, self._outages)
         self._answerer = Answerer(config)
         self._cache = PromptCache(config.cache_hit_rate, config.seed)
+        self.injector = Injector(config.seed, config.faults, config.script)
         self._latency = LatencyModel(config.latency_scale, config.round_trip_s, config.seed)
         self._writer = BodyWriter(config.seed)
         self._spend_limit = _dollars(config.spend_limit_usd)
         self.serving = Serving(config.hidden_capacity, monotonic)
         self.ledger = Ledger()
         self._audit = Audit(self.ledger)
-        self._open: set[str] = set()  # admitted and not finished, by request id
+        self._open: set[str] = set()  # admitted and not settled, by request id
+        self._unrecorded: dict[str, tuple[str, str, int]] = {}  # settled, by request id: model, tier and charge
         self._breaches: list[str] = []
         self.unparsed_prompts = 0
         self.max_concurrent = 0
@@ -76,15 +84,20 @@ class Chat:
         if model in MODELS:  # its buckets are in the summary even before its first request
             self._organization.buckets(MODELS[model], "on_demand")
 
-    def change(self, config: EmulatorConfig, *, outages_too: bool) -> None:
-        """Another configuration from now on; ``outages_too`` starts its script anew."""
+    def set_faults(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
+        """From the next request on, which is the script's first."""
+        self._answerer.set_faults(rates)
+        self.injector.set(rates, script)
+
+    def change(self, config: EmulatorConfig, given: Collection[str]) -> None:
+        """Another configuration from now on; scripts start anew where their keys are among the ``given`` ones."""
         now = self._monotonic()
         self._organization.change(config, now)
         self._admission.change(config)
-        if outages_too:
+        if "outages" in given:
             self._outages.replace(config.outages, now)
-        if config.faults != self.config.faults:
-            self._answerer.change(config.faults)
+        if "faults" in given or "script" in given:
+            self.set_faults(config.faults, config.script)
         self._cache.hit_rate = config.cache_hit_rate
         self._latency.scale, self._latency.round_trip_s = config.latency_scale, config.round_trip_s
         self._spend_limit = _dollars(config.spend_limit_usd)
@@ -92,8 +105,10 @@ class Chat:
             self.serving.change(config.hidden_capacity)
         self.config = config
 
-    def begin(self, authorization: str | None, retry_count: int | None, body: bytes) -> Reply | Admitted:
-        """Checks and admission. An `Admitted` must be given to `finish` exactly once."""
+    def begin(self, authorization: str | None, retry_count: int | None, body: bytes, injected: Injected | None = None) -> Reply | Admitted:
+        """Checks and admission. An `Admitted` must be given to `finish` exactly once, or to `settle` and then `record`.
+        ``injected``: the fault that hits it, if it passes the checks.
+        """
         now, unix_s = self._monotonic(), self._unix()
         arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
         if self._outages.scripted:
@@ -111,21 +126,37 @@ class Chat:
             shown = self._organization.buckets(request.model, "on_demand")
             shown.touch(now)
             return self._reject(arrival, Refusal(request.status, request.body, shown))
-        decision = self._admission.decide(request, now)
+        made_up = None if injected is None else self._made_up(injected, request, now)
+        decision = self._admission.decide(request, now) if made_up is None else made_up
         if isinstance(decision, Refusal):
             return self._reject(arrival, decision, request)
         self._open.add(arrival.request_id)
         self.max_concurrent = max(self.max_concurrent, len(self._open))
-        return self._answer(arrival, request, decision, now)
+        scripted = injected.name if injected is not None and injected.name in ANSWER_FAULTS else None
+        return self._answer(arrival, request, decision, scripted, now)
 
-    def _answer(self, arrival: Arrival, request: ChatRequest, ticket: Ticket, now: float) -> Admitted:
+    def _made_up(self, injected: Injected, request: ChatRequest, now: float) -> Refusal | None:
+        """The refusal that this fault is; None: it is none."""
+        tier = "flex" if request.service_tier == "flex" else "on_demand"
+        buckets = self._organization.buckets(request.model, tier)
+        made = refusals.refusal(injected, request._replace(service_tier=tier), buckets)
+        if made is None:
+            return None
+        self._organization.catch_up(request.model, now)
+        buckets.touch(now)
+        kind, shown = (None, None) if made.limit is None else (made.limit.kind, made.limit if made.status == 429 else None)
+        return Refusal(made.status, made.body, buckets, kind, made.retry_after_s, shown, made.head, injected.name)
+
+    def _answer(self, arrival: Arrival, request: ChatRequest, ticket: Ticket, scripted: str | None, now: float) -> Admitted:
         if request.service_tier != ticket.service_tier:
             request = request._replace(service_tier=ticket.service_tier)
-        prepared = self._answerer.prepare(request)
+        prepared = self._answerer.prepare(request, scripted)
         if not prepared.pairs:
             self.unparsed_prompts += 1
         text = write_text(request, prepared.sent, prepared.answers)
-        cached = self._cache.cached_tokens(request, now)
+        cached = 0
+        if request.model.cached_usd is not None:
+            cached = self._cache.cached_tokens(request.model.id, request.contents, request.prompt_tokens, now)
         timing = self._latency.draw(request.model, request.prompt_tokens - cached, text.completion_tokens, len(self._open))
         return Admitted(arrival, request, ticket, prepared, text, cached, timing, messages.limit_headers(ticket.buckets))
 
@@ -133,41 +164,56 @@ class Chat:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
         from its side this is the request of unknown outcome. ``stretch``: how many times as long as planned it took.
         """
-        request, text, cached = admitted.request, admitted.text, admitted.cached_tokens
-        request_id, now = admitted.arrival.request_id, self._monotonic()
+        reply = self.settle(admitted, stretch)
+        self.record(admitted, not client_gone, 499 if client_gone else 200)
+        return reply
+
+    def settle(self, admitted: Admitted, stretch: float = 1.0) -> Reply:
+        """The model is done: its answer, and the limits as they stand for good."""
+        request, text, cached, ticket = admitted.request, admitted.text, admitted.cached_tokens, admitted.ticket
+        request_id = admitted.arrival.request_id
         if request_id not in self._open:
-            self._breaches.append(f"{request_id} ended twice")
+            self._breaches.append(f"{request_id} was settled twice")
         self._open.discard(request_id)
+        charged = self._admission.settle(ticket, request.prompt_tokens - cached, text.completion_tokens, self._monotonic())
+        self._unrecorded[request_id] = (request.model.id, ticket.service_tier, charged)
+        timing = admitted.timing if stretch == 1.0 else admitted.timing.stretched(stretch)
+        body = self._writer.success(request, request_id, text, cached, timing, self._unix())
+        return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
+
+    def record(self, admitted: Admitted, seen: bool, status: int, fault: str | None = None, lost: bool = False) -> None:
+        """Bills a settled request. ``fault``: what happened to the answer on its way, ``lost``: so that none of it arrived."""
+        request, text = admitted.request, admitted.text
         pairs, answers, sent = admitted.prepared
-        charged = self._admission.settle(admitted.ticket, request.prompt_tokens - cached, text.completion_tokens, now)
-        self._cache.remember(request, now)
-        seen, whole = not client_gone, text.finish_reason == "stop"
-        self._record(
+        request_id, usable = admitted.arrival.request_id, text.finish_reason == "stop" and not lost
+        if request_id not in self._unrecorded:
+            self._breaches.append(f"{request_id} was billed twice")
+            return
+        model, tier, charged = self._unrecorded.pop(request_id)
+        fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
+        self._append(
             Entry(
                 *admitted.arrival,
-                200 if seen else 499,
+                status,
                 None,
                 request.requested,
                 charged,
-                request.model.bill(request.prompt_tokens, text.completion_tokens, cached),
+                request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens),
                 seen,
                 request.prompt_tokens,
+                admitted.cached_tokens,
                 text.completion_tokens,
-                sent.fault,
+                sent.fault if fault is None else joined([sent.fault, fault]),
                 [pair.opaque_id for pair in pairs],
                 *totals(answers),
-                request.model.id,
-                request.service_tier,
-                cached,
+                model,
+                tier,
             ),
             [
-                ReadEntry(request_id, seen, pair.opaque_id, answer, fault, usable and whole)
-                for pair, answer, (fault, usable) in zip(pairs, answers, sent.fates, strict=True)
+                ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
+                for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)
             ],
         )
-        timing = admitted.timing if stretch == 1.0 else admitted.timing.stretched(stretch)
-        body = self._writer.success(request, request_id, text, timing, self._unix(), cached)
-        return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
 
     def _reject(self, arrival: Arrival, refusal: Refusal, request: ChatRequest | None = None) -> Reply:
         requested = prompt_tokens = 0
@@ -175,16 +221,16 @@ class Chat:
         if request is not None:
             requested, prompt_tokens, model, tier = request.requested, request.prompt_tokens, request.model.id, request.service_tier
             read_ids = [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
-        status, body, buckets, kind, retry_after_s, shown = refusal
-        self._record(
-            Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, None, read_ids, *totals([]), model, tier, 0), []
-        )
+        status, body, buckets, kind, retry_after_s, shown, head, fault = refusal
+        seen, nothing = status != HUNG_UP, totals([])
+        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), seen, prompt_tokens, 0, 0, fault, read_ids, *nothing, model, tier)
+        self._append(entry, [])
         headers = [_request_id(arrival)] if buckets is None else [*messages.limit_headers(buckets, shown), _request_id(arrival)]
         if retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % retry_after_s))
-        return Reply(status, headers, body)
+        return Reply(status, headers, body, head)
 
-    def _record(self, entry: Entry, reads: list[ReadEntry]) -> None:
+    def _append(self, entry: Entry, reads: list[ReadEntry]) -> None:
         if self.ledger.entries.full:
             self._audit.catch_up()
         self.ledger.append(entry, reads)
@@ -206,8 +252,15 @@ class Chat:
             "capacity": {"hidden": config.hidden_capacity, "flex": config.flex_capacity, "overload": config.overload_capacity},
             "outages": self._outages.summary(now),
             **organization.summary(now),
-            "invariants_broken": [*organization.breaches(), *self._breaches, *self._audit.problems(organization.settled_tokens())],
+            "invariants_broken": [*organization.breaches(), *self._breaches, *self._audit.problems(self._recorded_tokens())],
         }
+
+    def _recorded_tokens(self) -> Counter[tuple[str, str]]:
+        """What the buckets settled, but for answers that are still on their way and have no entry yet."""
+        settled = Counter(self._organization.settled_tokens())
+        for model, tier, charged in self._unrecorded.values():
+            settled[model, tier] -= charged
+        return settled
 
 
 def is_bearer(authorization: str | None) -> bool:
@@ -218,6 +271,8 @@ def is_bearer(authorization: str | None) -> bool:
 
 def _unavailable(down: Active) -> Refusal:
     status = down.outage.status
+    if status == "close":
+        return Refusal(HUNG_UP, b"")
     body = messages.internal_error() if status == 500 else messages.over_capacity("The API")
     return Refusal(status, body, retry_after_s=down.outage.retry_after_s)
 

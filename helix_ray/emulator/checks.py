@@ -40,6 +40,7 @@ class ChatRequest(NamedTuple):
 
     model: Model
     service_tier: str  # on_demand | flex | auto
+    contents: list[str]  # of the messages
     last_user_message: str
     prompt_tokens: int
     max_completion_tokens: int
@@ -47,8 +48,6 @@ class ChatRequest(NamedTuple):
     effort: str
     show_reasoning: bool
     form: AnswerForm | None  # None: no schema
-    conversation: list[dict[str, Any]]
-    schema_json: str | None
 
     @property
     def requested(self) -> int:
@@ -56,7 +55,7 @@ class ChatRequest(NamedTuple):
         return self.prompt_tokens + self.max_completion_tokens
 
 
-def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest | Rejection:
+def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest | Rejection:  # noqa: PLR0912  a list of checks
     """``spent``: the organization has reached its spend limit."""
     try:
         payload = json.loads(body)
@@ -102,6 +101,7 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
     return ChatRequest(
         model,
         service_tier,
+        [message["content"] for message in payload["messages"]],
         last_user,
         prompt_tokens,
         budget,
@@ -109,8 +109,6 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
         effort,
         payload.get("include_reasoning") is not False and payload.get("reasoning_format") != "hidden" and effort != "none",
         form,
-        payload["messages"],
-        schema_json,
     )
 
 

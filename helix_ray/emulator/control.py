@@ -50,7 +50,7 @@ class Control:
         outcome = changed(self._chat.config, given)
         if isinstance(outcome, list):
             return Reply(400, [], messages.error_body("; ".join(outcome)))
-        self._chat.change(outcome, outages_too="outages" in given)
+        self._chat.change(outcome, given)
         return _reply({"changed": outcome.model_dump(mode="json", include=set(given))})
 
 

@@ -77,7 +77,7 @@ def test_a_new_script_starts_its_clock_at_once():
     assert ask(service).status == 200
     time.now += 1000
     config = service.config.model_copy(update={"outages": [EmulatorOutage(limit="RPM", after_s=1, for_s=2)]})
-    service.change(config, outages_too=True)
+    service.change(config, {"outages"})
     assert ask(service).status == 200
     time.now += 1
     reply = ask(service)
