@@ -159,3 +159,31 @@ async def test_a_refusal_is_one_for_the_sdk_too():
         assert message.model_extra is not None
         assert message.model_extra["refusal"]
         assert completion.system_fingerprint == "fp_emulator00"
+
+
+async def test_the_control_plane_changes_limits_capacity_and_outages_while_it_runs():
+    config = EmulatorConfig(tier="unlimited", latency_scale=1.0, error_rates=EXACT)
+    with EmulatorProcess.start(config, MODEL) as process:
+        async with aiohttp.ClientSession() as session, AsyncGroq(api_key="k", base_url=process.url, max_retries=0) as client:
+
+            async def put(keys: dict[str, Any]) -> int:
+                async with session.post(f"{process.url}/_ctl/set", json=keys) as response:
+                    return response.status
+
+            async def served(count: int) -> list[float]:
+                asked = [client.chat.completions.create(model=MODEL, messages=messages(f"s{n}")) for n in range(count)]
+                usages = [completion.usage for completion in await asyncio.gather(*asked)]
+                return [(usage.completion_time or 0.0) / usage.completion_tokens for usage in usages if usage is not None]
+
+            alone = max(await served(8))
+            assert await put({"hidden_capacity": 2}) == 200
+            assert min(await served(8)) > 1.5 * alone
+            assert await put({"outages": [{"status": "close", "for_s": 1000}]}) == 200
+            with pytest.raises(groq.APIConnectionError):
+                await served(1)
+            assert await put({"outages": [], "hidden_capacity": None}) == 200
+            assert max(await served(8)) == pytest.approx(alone)
+            assert await put({"hidden": 3}) == 400
+        summary = await control(process.url, "summary")
+        assert summary["refused"] == {"total": 1, "by_kind": {"0": 1}}
+        assert summary["invariants_broken"] == []
