@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ class AnswerForm(NamedTuple):
 class _Schema(NamedTuple):
     problem: str | None  # why strict mode refuses it
     form: AnswerForm
+    compact: str  # as Groq puts it into the prompt
 
 
 class ChatRequest(NamedTuple):
@@ -85,8 +87,7 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
     schema_json: str | None = None
     form: AnswerForm | None = None
     if response_format.get("type") == "json_schema":
-        schema_json = _COMPACT.encode(response_format["json_schema"]["schema"])
-        broken, form = _examined(schema_json)
+        broken, form, schema_json = _examined(marshal.dumps(response_format["json_schema"]["schema"], 2))
         if broken is not None and response_format["json_schema"].get("strict") and model.strict_schema:
             return _bad(broken, "response_format", model)
     if spent:
@@ -172,9 +173,12 @@ def _measure(conversation: list[dict[str, Any]]) -> tuple[str, float]:
 
 
 @lru_cache(maxsize=64)
-def _examined(schema_json: str) -> _Schema:
-    schema = json.loads(schema_json)
-    return _Schema(_strict_schema_problem(schema), _form(schema))
+def _examined(marshalled: bytes) -> _Schema:
+    """Schemas repeat from request to request, and their marshalled form is the cheapest key to tell them by (in version 2 equal
+    ones have equal bytes).
+    """
+    schema = marshal.loads(marshalled)  # noqa: S302  made by `check` from JSON
+    return _Schema(_strict_schema_problem(schema), _form(schema), _COMPACT.encode(schema))
 
 
 def _form(schema: dict[str, Any]) -> AnswerForm:
