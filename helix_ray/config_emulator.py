@@ -48,10 +48,12 @@ class EmulatorOutage(Section):
     """One outage by script. ``after_s`` counts from the first chat request, or, for a list that the control plane set, from then."""
 
     limit: LimitName | None = None  # the limit that 429s name; null: the API itself is out
-    status: Literal[500, 503, "close"] = 503  # what an API that is out answers; close: it hangs up without a word
+    status: Literal[500, 503] = 503  # what an API that is out answers
     after_s: Seconds = 0.0
     for_s: PositiveFloat = 60.0
-    retry_after_s: PositiveInt | None = None  # what clients are told, true or not; null: what is left of it, for a 503 nothing
+    retry_after_s: PositiveInt | None = (
+        None  # what clients are told, true or not; null: what is left of it, or nothing where the API is out
+    )
 
 
 class EmulatorConfig(Section):
@@ -66,12 +68,12 @@ class EmulatorConfig(Section):
     latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
     round_trip_s: Annotated[float, Field(ge=0, le=60)] = 0.05  # of the network, in the middle; drawn from 0.4 to 1.6 times this
     refund: bool = True
-    charge_rejected: bool = False
+    charge_rejected: bool = False  # a refused request counts against the limits of requests
     spend_limit_usd: PositiveFloat | None = None
-    cache_hit_rate: Fraction = 0.0
-    flex_capacity: PositiveInt | None = None
-    overload_capacity: PositiveInt | None = None
-    hidden_capacity: PositiveInt | None = None
+    cache_hit_rate: Fraction = 0.0  # of prompts whose beginning was read before
+    flex_capacity: PositiveInt | None = None  # flex requests at once; more are refused with 498
+    overload_capacity: PositiveInt | None = None  # requests at once; more are refused with 503
+    hidden_capacity: PositiveInt | None = None  # requests at once at full speed; more make all of them slower, and nothing says so
     neighbour: EmulatorNeighbour = EmulatorNeighbour()
     outages: list[EmulatorOutage] = []
     error_rates: EmulatorErrorRates = EmulatorErrorRates()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config_emulator import EmulatorConfig, EmulatorFaults
 from helix_ray.emulator.answers import UNHARMED, Item, Sent, write_answer
 from helix_ray.emulator.checks import AnswerForm, ChatRequest
 from helix_ray.emulator.faults import FaultDraws, damaged
@@ -20,8 +20,13 @@ class Prepared(NamedTuple):
 
 class Answerer:
     def __init__(self, config: EmulatorConfig) -> None:
+        self._seed = config.seed
         self._model = ScriptedModel(config.seed, config.error_rates)
         self._faults = FaultDraws(config.seed, config.faults)
+
+    def change(self, faults: EmulatorFaults) -> None:
+        """Other chances; every stream starts anew."""
+        self._faults = FaultDraws(self._seed, faults)
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """Several reads under a schema that has room for one are not understood, as little as a damaged prompt is: the

@@ -11,11 +11,9 @@ from math import ceil
 from typing import NamedTuple
 
 from helix_ray.emulator.tiers import Limit
-from helix_ray.emulator.windows import WINDOW_S
+from helix_ray.emulator.windows import MEASURE, REQUESTS, WINDOW_S
 
 _MAX_BREACHES = 20  # kept for the summary; one is a defect already
-_REQUESTS, _TOKENS, _INPUT, _OUTPUT = range(4)
-_MEASURE = {"RPM": _REQUESTS, "RPD": _REQUESTS, "TPM": _TOKENS, "TPD": _TOKENS, "ITPM": _INPUT, "OTPM": _OUTPUT}
 
 
 class Amounts(NamedTuple):
@@ -51,7 +49,7 @@ class Bucket:
 
     def __init__(self, limit: Limit) -> None:
         self.kind = limit.kind
-        self.measure = _MEASURE[limit.kind]
+        self.measure = MEASURE[limit.kind]
         self.used = 0.0
         self.settled = 0  # of finished requests, after the refund
         self.reserved = 0  # of requests in flight
@@ -61,7 +59,7 @@ class Bucket:
         self.last_at = 0.0
         self.breaches: list[str] = []
         self._refilled = 0.0  # what the rate gave since the first request, whether there was room for it or not
-        self._highest = 0
+        self._highest = 0  # limit so far: what could be taken at once, beside the refill
         self.change(limit)
 
     def change(self, limit: Limit) -> None:
@@ -132,7 +130,7 @@ class Bucket:
         of the client under test: what it settled, of what the limit allowed and the neighbour left.
         """
         seconds = 0.0 if self.first_at is None else self.last_at - self.first_at
-        capacity = self.limit + self._refilled - self.others
+        capacity = self._highest + self._refilled - self.others
         return {
             "limit": self.limit,
             "enforced": self.enforced,
@@ -142,7 +140,7 @@ class Bucket:
             "neighbour": self.others,
             "rejected": self.rejected,
             "used": round(self.used, 3),
-            "initial_credit": self.limit,
+            "initial_credit": self._highest,
             "refilled": round(self._refilled, 3),
             "seconds": round(seconds, 6),
             "seconds_since_first_request": 0.0 if self.first_at is None else round(now - self.first_at, 6),
@@ -187,7 +185,7 @@ class BucketSet:
         """The limit that the request can never pass, however long it waits."""
         for bucket in self.buckets:
             requested = asked[bucket.measure]
-            if requested > bucket.limit and bucket.enforced and bucket.measure != _REQUESTS:
+            if requested > bucket.limit and bucket.enforced and bucket.measure != REQUESTS:
                 return Refused(bucket.kind, bucket.limit, 0, requested)
         return None
 
@@ -229,7 +227,7 @@ class BucketSet:
     def charge_rejected(self) -> None:
         """Counts one refused request against the limits of requests."""
         for bucket in self.buckets:
-            if bucket.measure == _REQUESTS:
+            if bucket.measure == REQUESTS:
                 bucket.charge_rejected(1)
 
     def settle(self, charged: Amounts, final: Amounts, now: float) -> None:

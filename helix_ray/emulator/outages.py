@@ -7,8 +7,10 @@ from math import ceil
 from typing import NamedTuple
 
 from helix_ray.config_emulator import EmulatorOutage
-from helix_ray.emulator.buckets import Refused
+from helix_ray.emulator.buckets import BucketSet, Refused
 from helix_ray.emulator.windows import WINDOW_S
+
+_ROOM = 10  # times what the minute's limit lets through: a limit that nobody reaches
 
 
 class Active(NamedTuple):
@@ -61,12 +63,20 @@ class Outages:
         }
 
 
-def refusal_of(active: Active, limit: int, requested: int) -> tuple[Refused, int]:
+def refusal_of(active: Active, buckets: BucketSet, requested: int) -> tuple[Refused, int]:
     """The 429 of an outage and its wait in whole seconds: the figures shown are those from which the bucket law would
-    compute the wait that is told.
+    compute the wait that is told, or a little more where only whole numbers can be shown.
     """
     outage = active.outage
     assert outage.limit is not None
+    limit = buckets.limit_of(outage.limit) or _limit_of_others(outage.limit, buckets)
     wait_s = outage.retry_after_s or max(1, ceil(active.ends_in_s))
     over = ceil(limit * wait_s / WINDOW_S[outage.limit])
     return Refused(outage.limit, limit, max(0, limit + over - requested), requested), wait_s
+
+
+def _limit_of_others(kind: str, buckets: BucketSet) -> int:
+    """Of a kind that this tier does not limit: far more than the minute's tokens allow, so that a client that believes it is
+    not held back by it once the outage is over.
+    """
+    return _ROOM * buckets.tokens_shown.limit * (WINDOW_S[kind] // 60)
