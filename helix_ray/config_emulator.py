@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from helix_ray.config_base import Fraction, PositiveFloat, PositiveInt, Section
+from helix_ray.config_faults import EmulatorFaults, ScriptedFault
 
 LimitName = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
@@ -18,23 +19,6 @@ class EmulatorErrorRates(Section):
     drop: Fraction = 0.10  # of true variants, left out
     shift: Fraction = 0.05  # of true variants, reported one base off
     hallucinate: Fraction = 0.05  # of reads, one invented variant
-
-
-class EmulatorFaults(Section):
-    """How often an answer of the emulator is damaged: chances per request, each drawn by itself, so that several may meet."""
-
-    prose: Fraction = 0.0  # text before and after the JSON
-    fenced: Fraction = 0.0  # the JSON in a Markdown fence
-    cut_json: Fraction = 0.0  # the JSON breaks off, and yet finish_reason is stop
-    lower_case: Fraction = 0.0  # alleles in lower case
-    pos_text: Fraction = 0.0  # positions as strings
-    refusal: Fraction = 0.0
-    empty: Fraction = 0.0  # no content at all
-    shuffle_ids: Fraction = 0.0  # the reads of a packed answer in another order
-    drop_id: Fraction = 0.0  # one read of a packed answer is left out
-    repeat_id: Fraction = 0.0  # one read of a packed answer comes twice, once with calls that are not its own
-    invent_id: Fraction = 0.0  # a packed answer holds one read more, with calls, that nobody asked for
-    wrong_id: Fraction = 0.0  # a request's only read is answered under another id
 
 
 class EmulatorNeighbour(Section):
@@ -51,9 +35,7 @@ class EmulatorOutage(Section):
     status: Literal[500, 503] = 503  # what an API that is out answers
     after_s: Seconds = 0.0
     for_s: PositiveFloat = 60.0
-    retry_after_s: PositiveInt | None = (
-        None  # what clients are told, true or not; null: what is left of it, or nothing where the API is out
-    )
+    retry_after_s: PositiveInt | None = None  # told to clients, true or not; None: what is left of it, or nothing where the API is out
 
 
 class EmulatorConfig(Section):
@@ -75,6 +57,7 @@ class EmulatorConfig(Section):
     overload_capacity: PositiveInt | None = None  # requests at once; more are refused with 503
     hidden_capacity: PositiveInt | None = None  # requests at once at full speed; more make all of them slower, and nothing says so
     neighbour: EmulatorNeighbour = EmulatorNeighbour()
-    outages: list[EmulatorOutage] = []
+    outages: list[EmulatorOutage] = Field(default_factory=list)
     error_rates: EmulatorErrorRates = EmulatorErrorRates()
     faults: EmulatorFaults = EmulatorFaults()
+    script: list[ScriptedFault] = Field(default_factory=list)

@@ -31,16 +31,21 @@ class AnalysisEngine:
         self._parts = parts
         self._held = parts.held
         self._limit = parts.requests_in_flight
+        self._borne: int | None = None  # requests in flight that the API bears, over all analyzers
         self._slots = (
             RequestSlots(parts.analyst, parts.clock, self._limit, parts.reads_per_request, self._follow) if parts.analyst else None
         )
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         parts.outbox.on_commit = self._committed
+        if parts.permits is not None:
+            parts.permits.on_concurrency = self._bear
         self._paused = False
         self._no_more: str | None = None  # why no more is leased
         self._stopped = False  # nothing more is sent
         self._returned = 0
+        self._held_back_s = 0.0  # nothing was leased, since too many results waited for their commit
+        self._held_back_since: float | None = None
         self.limited: str | None = None
         self.refused: str | None = None
 
@@ -78,9 +83,7 @@ class AnalysisEngine:
     def resize(self, requests_in_flight: int) -> None:
         """A new bound on requests in flight, at once; requests above it are left to end."""
         self._limit = max(1, requests_in_flight)
-        if self._slots is not None:
-            self._slots.limit = self._limit
-            self._slots.advance()
+        self._set_slots()
         self._changed.set()
 
     async def drain(self, timeout_s: float) -> DrainReply:
@@ -96,9 +99,13 @@ class AnalysisEngine:
 
     def counters(self) -> dict[str, float]:
         in_flight = self._slots.running if self._slots is not None else 0
+        self._is_held_back()
         own: dict[str, float] = {
             "in_flight": in_flight,
             "requests_in_flight": self._limit,
+            "slots": self._slots.limit if self._slots is not None else 0,
+            "held_back_s": self._held_back_s,
+            "intent_wait_s": self._parts.intents.waited_s if self._parts.intents is not None else 0.0,
             "held": self._held.held,
             "unsaved": self._parts.outbox.unsaved,
         }
@@ -109,6 +116,17 @@ class AnalysisEngine:
         """In words, what the numbers cannot say."""
         notes = {"limited": self.limited, "refused": self.refused, "sink_error": self._parts.outbox.last_error}
         return {name: note for name, note in notes.items() if note}
+
+    def _bear(self, concurrency: int | None) -> None:
+        """The throttle grants no more than this: further requests would only stand in its line."""
+        if concurrency != self._borne:
+            self._borne = concurrency
+            self._set_slots()
+
+    def _set_slots(self) -> None:
+        if self._slots is not None:
+            self._slots.limit = self._limit if self._borne is None else max(1, min(self._limit, self._borne))
+            self._slots.advance()
 
     async def _lease_reads(self) -> None:
         least = max(1, self._parts.batch_size // 2)  # not one call to the queue for every request that ends
@@ -125,9 +143,18 @@ class AnalysisEngine:
 
     def _room(self) -> int:
         """What free request slots hold plus one batch; nothing while the sink falls behind."""
-        if self._parts.outbox.unsaved >= self._parts.max_unsaved:
+        if self._is_held_back():
             return 0
         return self._limit * self._parts.reads_per_request + self._parts.batch_size - self._held.held
+
+    def _is_held_back(self) -> bool:
+        """Too many results wait for the sink; the time is added up."""
+        now, since = self._parts.clock.monotonic(), self._held_back_since
+        if since is not None:
+            self._held_back_s += now - since
+        held_back = self._parts.outbox.unsaved >= self._parts.max_unsaved
+        self._held_back_since = now if held_back else None
+        return held_back
 
     def _take(self, jobs: list[Job]) -> None:
         parts, now = self._parts, self._parts.clock.now()

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from ipaddress import ip_address
 from typing import Any
 
 from helix_ray.emulator import messages
 from helix_ray.emulator.chat import Admitted, Chat, Reply, is_bearer
 from helix_ray.emulator.control import Control
+from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE, Send, Wire, send_whole, serve
+from helix_ray.emulator.injector import Injected
 from helix_ray.emulator.models import MODELS, models_body
+from helix_ray.emulator.protocol import connection_of
+from helix_ray.emulator.serving import Receive
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
-_JSON: messages.Headers = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"private, max-age=0, no-store, no-cache, must-revalidate"),
-    (b"vary", b"Origin"),
-    (b"server", b"helix-emulator"),
-]
 _TOO_LARGE = Reply(413, [], messages.error_body("Request Entity Too Large", code="request_too_large"))
 
 
@@ -43,18 +38,20 @@ class EmulatorApp:
             raise RuntimeError(f"the emulator speaks HTTP only, not {scope['type']}")
         path, method = scope["path"], scope["method"]
         if method == "POST" and path.endswith("/openai/v1/chat/completions"):
-            reply = await self._complete(scope, receive)
+            answered = await self._complete(scope, receive, send)
+            if answered is None:
+                return
+            reply = answered
         elif path.startswith("/_ctl/"):
             reply = await self._ctl(scope, receive)
         elif method == "GET":
             reply = self._get(scope, path)
         else:
             reply = Reply(404, [], messages.unknown_url(method, path))
-        headers = [*_JSON, *reply.headers, (b"content-length", b"%d" % len(reply.body))]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+        await send_whole(reply, send)
 
-    async def _complete(self, scope: Scope, receive: Receive) -> Reply:
+    async def _complete(self, scope: Scope, receive: Receive, send: Send) -> Reply | None:
+        """None: a fault has seen to the answer."""
         authorization = retries = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -64,10 +61,20 @@ class EmulatorApp:
         body = await _body(receive)
         if body is None:
             return _TOO_LARGE
-        outcome = self._chat.begin(authorization, retries, body)
+        injected = self._injected(scope) if self._chat.injector.active else None
+        outcome = self._chat.begin(authorization, retries, body, injected)
         if isinstance(outcome, Reply):
             return outcome
+        if injected is not None and injected.name in DELIVERED_OTHERWISE:
+            await serve(self._chat, outcome, injected, Wire(connection_of(scope), receive, send))
+            return None
         return await self._wait_and_answer(outcome, receive)
+
+    def _injected(self, scope: Scope) -> Injected | None:
+        injected = self._chat.injector.next_request()
+        connection = connection_of(scope)
+        deaf_s, connection.deaf_s = connection.deaf_s, None
+        return Injected("slow_accept", deaf_s) if injected is None and deaf_s is not None else injected
 
     async def _wait_and_answer(self, admitted: Admitted, receive: Receive) -> Reply:
         gone, stretch = True, 1.0  # also when the server is stopped while the answer is being written

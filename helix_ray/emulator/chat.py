@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.emulator import messages
+from helix_ray.config_faults import ANSWER_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
+from helix_ray.emulator import messages, refusals
 from helix_ray.emulator.admission import Admission, Refusal, Ticket
 from helix_ray.emulator.answerer import Answerer, Prepared
+from helix_ray.emulator.answers import Fate
 from helix_ray.emulator.audit import Audit
 from helix_ray.emulator.cache import PromptCache
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
 from helix_ray.emulator.completion import BodyWriter, Text, write_text
+from helix_ray.emulator.faults import joined
+from helix_ray.emulator.injector import Injected, Injector
 from helix_ray.emulator.latency import LatencyModel, Timing
 from helix_ray.emulator.ledger import Entry, Ledger, ReadEntry, totals
 from helix_ray.emulator.models import MODELS
@@ -29,6 +33,7 @@ class Reply(NamedTuple):
     status: int
     headers: messages.Headers
     body: bytes
+    head: messages.Headers = messages.JSON_HEAD
 
 
 class Arrival(NamedTuple):
@@ -50,6 +55,13 @@ class Admitted(NamedTuple):
     limits: messages.Headers  # as they stood right after the admission: the headers of the answer
 
 
+class Settled(NamedTuple):
+    """What the client would be sent if nothing happened to it on its way, and the tokens that count for good."""
+
+    reply: Reply
+    charged: int
+
+
 class Chat:
     """One organization's view of the service. ``monotonic`` and ``unix`` are clocks in seconds."""
 
@@ -62,6 +74,7 @@ class Chat:
         self._admission = Admission(config, self._organization, self._outages)
         self._answerer = Answerer(config)
         self._cache = PromptCache(config.cache_hit_rate, config.seed)
+        self.injector = Injector(config.seed, config.faults, config.script)
         self._latency = LatencyModel(config.latency_scale, config.round_trip_s, config.seed)
         self._writer = BodyWriter(config.seed)
         self._spend_limit = _dollars(config.spend_limit_usd)
@@ -83,8 +96,8 @@ class Chat:
         self._admission.change(config)
         if outages_too:
             self._outages.replace(config.outages, now)
-        if config.faults != self.config.faults:
-            self._answerer.change(config.faults)
+        if (config.faults, config.script) != (self.config.faults, self.config.script):
+            self.set_faults(config.faults, config.script)
         self._cache.hit_rate = config.cache_hit_rate
         self._latency.scale, self._latency.round_trip_s = config.latency_scale, config.round_trip_s
         self._spend_limit = _dollars(config.spend_limit_usd)
@@ -92,8 +105,15 @@ class Chat:
             self.serving.change(config.hidden_capacity)
         self.config = config
 
-    def begin(self, authorization: str | None, retry_count: int | None, body: bytes) -> Reply | Admitted:
-        """Checks and admission. An `Admitted` must be given to `finish` exactly once."""
+    def set_faults(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
+        """From the next request on, which is the script's first."""
+        self._answerer.set_faults(rates)
+        self.injector.set(rates, script)
+
+    def begin(self, authorization: str | None, retry_count: int | None, body: bytes, injected: Injected | None = None) -> Reply | Admitted:
+        """Checks and admission. An `Admitted` must be given to `finish` exactly once, or to `settle` and then `record`.
+        ``injected``: the fault that hits it, if it passes the checks.
+        """
         now, unix_s = self._monotonic(), self._unix()
         arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
         if self._outages.scripted:
@@ -111,17 +131,20 @@ class Chat:
             shown = self._organization.buckets(request.model, "on_demand")
             shown.touch(now)
             return self._reject(arrival, Refusal(request.status, request.body, shown))
+        if injected is not None and injected.name in REFUSALS:
+            return self._refuse_on_purpose(arrival, request, injected, now)
         decision = self._admission.decide(request, now)
         if isinstance(decision, Refusal):
             return self._reject(arrival, decision, request)
         self._open.add(arrival.request_id)
         self.max_concurrent = max(self.max_concurrent, len(self._open))
-        return self._answer(arrival, request, decision, now)
+        scripted = injected.name if injected is not None and injected.name in ANSWER_FAULTS else None
+        return self._answer(arrival, request, decision, scripted, now)
 
-    def _answer(self, arrival: Arrival, request: ChatRequest, ticket: Ticket, now: float) -> Admitted:
+    def _answer(self, arrival: Arrival, request: ChatRequest, ticket: Ticket, scripted: str | None, now: float) -> Admitted:
         if request.service_tier != ticket.service_tier:
             request = request._replace(service_tier=ticket.service_tier)
-        prepared = self._answerer.prepare(request)
+        prepared = self._answerer.prepare(request, scripted)
         if not prepared.pairs:
             self.unparsed_prompts += 1
         text = write_text(request, prepared.sent, prepared.answers)
@@ -133,19 +156,33 @@ class Chat:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
         from its side this is the request of unknown outcome. ``stretch``: how many times as long as planned it took.
         """
+        settled = self.settle(admitted, stretch)
+        self.record(admitted, settled.charged, not client_gone, 499 if client_gone else 200)
+        return settled.reply
+
+    def settle(self, admitted: Admitted, stretch: float = 1.0) -> Settled:
+        """The model is done: its answer, and the limits as they stand for good."""
         request, text, cached = admitted.request, admitted.text, admitted.cached_tokens
         request_id, now = admitted.arrival.request_id, self._monotonic()
         if request_id not in self._open:
             self._breaches.append(f"{request_id} ended twice")
         self._open.discard(request_id)
-        pairs, answers, sent = admitted.prepared
         charged = self._admission.settle(admitted.ticket, request.prompt_tokens - cached, text.completion_tokens, now)
         self._cache.remember(request, now)
-        seen, whole = not client_gone, text.finish_reason == "stop"
+        timing = admitted.timing if stretch == 1.0 else admitted.timing.stretched(stretch)
+        body = self._writer.success(request, request_id, text, timing, self._unix(), cached)
+        return Settled(Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body), charged)
+
+    def record(self, admitted: Admitted, charged: int, seen: bool, status: int, fault: str | None = None, lost: bool = False) -> None:
+        """Bills an admitted request. ``fault``: what happened to the answer on its way, ``lost``: so that none of it arrived."""
+        request, text, cached = admitted.request, admitted.text, admitted.cached_tokens
+        pairs, answers, sent = admitted.prepared
+        request_id, usable = admitted.arrival.request_id, text.finish_reason == "stop" and not lost
+        fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
         self._record(
             Entry(
                 *admitted.arrival,
-                200 if seen else 499,
+                status,
                 None,
                 request.requested,
                 charged,
@@ -153,7 +190,7 @@ class Chat:
                 seen,
                 request.prompt_tokens,
                 text.completion_tokens,
-                sent.fault,
+                sent.fault if fault is None else joined([sent.fault, fault]),
                 [pair.opaque_id for pair in pairs],
                 *totals(answers),
                 request.model.id,
@@ -161,24 +198,32 @@ class Chat:
                 cached,
             ),
             [
-                ReadEntry(request_id, seen, pair.opaque_id, answer, fault, usable and whole)
-                for pair, answer, (fault, usable) in zip(pairs, answers, sent.fates, strict=True)
+                ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
+                for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)
             ],
         )
-        timing = admitted.timing if stretch == 1.0 else admitted.timing.stretched(stretch)
-        body = self._writer.success(request, request_id, text, timing, self._unix(), cached)
-        return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
 
-    def _reject(self, arrival: Arrival, refusal: Refusal, request: ChatRequest | None = None) -> Reply:
+    def _refuse_on_purpose(self, arrival: Arrival, request: ChatRequest, injected: Injected, now: float) -> Reply:
+        tier = "flex" if request.service_tier == "flex" else "on_demand"
+        self._organization.catch_up(request.model, now)
+        buckets = self._organization.buckets(request.model, tier)
+        buckets.touch(now)
+        made_up = refusals.refusal(injected, request, tier, buckets)
+        kind = None if made_up.limit is None else made_up.limit.kind
+        shown = made_up.limit if made_up.status == 429 else None
+        refusal = Refusal(made_up.status, made_up.body, buckets, kind, made_up.retry_after_s, shown)
+        return self._reject(arrival, refusal, request, injected.name)._replace(head=made_up.head)
+
+    def _reject(self, arrival: Arrival, refusal: Refusal, request: ChatRequest | None = None, fault: str | None = None) -> Reply:
         requested = prompt_tokens = 0
         read_ids, model, tier = [], None, None
         if request is not None:
             requested, prompt_tokens, model, tier = request.requested, request.prompt_tokens, request.model.id, request.service_tier
             read_ids = [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
         status, body, buckets, kind, retry_after_s, shown = refusal
-        self._record(
-            Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, None, read_ids, *totals([]), model, tier, 0), []
-        )
+        nothing = totals([])
+        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, fault, read_ids, *nothing, model, tier, 0)
+        self._record(entry, [])
         headers = [_request_id(arrival)] if buckets is None else [*messages.limit_headers(buckets, shown), _request_id(arrival)]
         if retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % retry_after_s))

@@ -95,10 +95,9 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
     last_user, message_tokens = _measure(payload["messages"])
     prompt_tokens = total_prompt_tokens(message_tokens, schema_json)
     budget = payload.get("max_completion_tokens") or payload.get("max_tokens") or DEFAULT_COMPLETION_TOKENS
-    if budget > model.max_completion_tokens:
-        return Rejection(400, messages.completion_too_long(model.max_completion_tokens), model)
-    if prompt_tokens + budget > model.context_window:
-        return Rejection(400, messages.context_exceeded(), model)
+    too_long = _length_problem(model, prompt_tokens, budget)
+    if too_long is not None:
+        return Rejection(400, too_long, model)
     return ChatRequest(
         model,
         service_tier,
@@ -112,6 +111,12 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
         payload["messages"],
         schema_json,
     )
+
+
+def _length_problem(model: Model, prompt_tokens: int, budget: int) -> bytes | None:
+    if budget > model.max_completion_tokens:
+        return messages.completion_too_long(model.max_completion_tokens)
+    return messages.context_exceeded() if prompt_tokens + budget > model.context_window else None
 
 
 def _bad(message: str, param: str | None = None, model: Model | None = None) -> Rejection:

@@ -1,7 +1,8 @@
 """How long an answer takes: the network, queueing, reading the prompt, writing the completion.
 
-Figures from captured live responses: 0.037 ms per prompt token that the cache does not give; completions at the model's published speed; the queue
-5 ms in the median and 40 ms at the 99th percentile when idle (log-normal), longer the more requests are being served.
+Figures from captured live responses: 0.037 ms per prompt token that the cache does not give; completions at the model's
+published speed; the queue 5 ms in the median and 40 ms at the 99th percentile when idle (log-normal), longer the more requests
+are being served.
 """
 
 from __future__ import annotations

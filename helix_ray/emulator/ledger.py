@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     id: str  # the request id that the client was sent
     time: float  # Unix seconds at arrival
     retry_count: int | None  # the SDK's x-stainless-retry-count; None: header absent
-    status: int  # 499: the client left before its answer; it was billed all the same
+    status: int  # of the answer, also of one that was lost on its way; 499: the client left before it, and was billed all the same
     limit_kind: str | None  # of a 413 or 429
     requested: int  # tokens: prompt and completion budget
     charged: int  # tokens that count for good against the limits; 0 when not admitted
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     client_saw_it: bool
     prompt_tokens: int
     completion_tokens: int
-    fault: str | None  # what was done to the answer on purpose; several joined by +
+    fault: str | None  # what was done to the request or its answer on purpose; several joined by +
     read_ids: list[str]  # the opaque ids in the prompt
     true_calls: int  # this and the next three: of all its reads
     dropped: int
@@ -109,6 +109,8 @@ class Ledger:
             self.by_limit[entry.limit_kind] += 1
         if entry.status >= 400 and entry.status != 499:
             self.refused[f"{entry.status} {entry.limit_kind}" if entry.limit_kind else str(entry.status)] += 1
+        if entry.fault is not None:
+            self.by_fault.update(entry.fault.split("+"))
         if not entry.client_saw_it:
             self.unseen += 1
         if entry.charged:
@@ -123,8 +125,6 @@ class Ledger:
         self.cached_tokens += entry.cached_tokens
         self.completion_tokens += entry.completion_tokens
         self.bill_usd += entry.billed_usd
-        if entry.fault is not None:
-            self.by_fault.update(entry.fault.split("+"))
         if entry.read_ids:
             answers = self.answers
             answers["reads"] += len(entry.read_ids)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from math import ceil
 
-from helix_ray.emulator.buckets import WINDOW_S, Bucket, BucketSet, Refused
+from helix_ray.emulator.buckets import Bucket, BucketSet, Refused
+from helix_ray.emulator.windows import WINDOW_S
 
 ORGANIZATION = "org_01helixemulator00000000000"
 _UPGRADE = "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
@@ -14,14 +15,22 @@ _SCOPE = {
     "RPD": "requests per day",
     "TPM": "tokens per minute",
     "TPD": "tokens per day",
-    "ITPM": "input tokens per minute",
-    "OTPM": "output tokens per minute",
+    "ITPM": "tokens per minute",
+    "OTPM": "tokens per minute",
 }
 _NS = 1_000_000_000
 _REQUEST_HEADERS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
 _TOKEN_HEADERS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
 
 Headers = list[tuple[bytes, bytes]]
+
+_ALWAYS: Headers = [
+    (b"cache-control", b"private, max-age=0, no-store, no-cache, must-revalidate"),
+    (b"vary", b"Origin"),
+    (b"server", b"helix-emulator"),
+]
+JSON_HEAD: Headers = [(b"content-type", b"application/json"), *_ALWAYS]
+HTML_HEAD: Headers = [(b"content-type", b"text/html; charset=UTF-8"), *_ALWAYS]
 
 
 def go_duration(ns: int) -> str:
