@@ -139,7 +139,7 @@ def measure(seconds: int) -> list[Any]:
     return [
         f"{answered:,}",
         f"{burst_s:.1f}",
-        f"{60 * (answered - LIMIT) / max(1.0, took_s - burst_s):,.0f}",
+        f"{took_s:.1f}",
         f"{buckets['RPM']['utilisation']:.4f}",
         f"{refused}",
         f"{1e6 * spent['throttle'] / answered:.0f}",
@@ -184,7 +184,7 @@ def main() -> None:
         [
             "answers",
             "burst, s",
-            "answers a minute after it",
+            "all, s",
             "utilisation",
             "429s",
             "us CPU a permit, throttle",
