@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     id: str  # the request id that the client was sent
     time: float  # Unix seconds at arrival
     retry_count: int | None  # the SDK's x-stainless-retry-count; None: header absent
-    status: int  # 499: the client left before its answer; it was billed all the same
+    status: int  # of the answer, also of one that was lost on its way; 499: the client left before it, and was billed all the same
     limit_kind: str | None  # of a 413 or 429
     requested: int  # tokens: prompt and completion budget
     charged: int  # tokens that count for good against the limits; 0 when not admitted
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     prompt_tokens: int
     cached_tokens: int  # of the prompt
     completion_tokens: int
-    fault: str | None  # what was done to the answer on purpose; several joined by +
+    fault: str | None  # what was done to the request or its answer on purpose; several joined by +
     read_ids: list[str]  # the opaque ids in the prompt
     true_calls: int  # this and the next three: of all its reads
     dropped: int
@@ -105,6 +105,8 @@ class Ledger:
             self.by_limit[entry.limit_kind] += 1
         if not entry.client_saw_it:
             self.unseen += 1
+        if entry.fault is not None:
+            self.by_fault.update(entry.fault.split("+"))
         if entry.charged:
             self._count_admitted(entry)
         for read in reads:
@@ -117,8 +119,6 @@ class Ledger:
         self.cached_tokens += entry.cached_tokens
         self.completion_tokens += entry.completion_tokens
         self.bill_usd += entry.billed_usd
-        if entry.fault is not None:
-            self.by_fault.update(entry.fault.split("+"))
         if entry.read_ids:
             answers = self.answers
             answers["reads"] += len(entry.read_ids)
@@ -139,7 +139,7 @@ class Ledger:
                 "total": self.entries.total,
                 "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
             },
-            "http_429": {kind: self.by_limit[kind] for kind in ("RPM", "RPD", "TPM", "TPD")},
+            "http_429": {kind: self.by_limit[kind] for kind in ("RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM")},
             "tokens": {
                 "admitted": self.admitted_tokens,
                 "charged": self.charged_tokens,

@@ -24,7 +24,7 @@ ROWS = [
     (ANSWERED, 200, None, None),
     (ANSWERED, 200, "schema_error", None),
     (CallState.INTENDED, None, None, None),
-    *((UNKNOWN, None, kind, None) for kind in NOT_THE_API),
+    *((UNKNOWN, None, kind, None) for kind in sorted(NOT_THE_API)),
 ]
 
 
