@@ -37,6 +37,7 @@ from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
 from helix_ray.reporting import Books, SessionEnd, missing_rows, read_books, write_report
+from helix_ray.restoring import Restoring
 from helix_ray.signals import Signals
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
@@ -106,6 +107,7 @@ class Pipeline:
         self._listener = listener or Listener()
         self._hold = hold
         self._emulator: EmulatorProcess | None = None
+        self._restoring = Restoring(plan)
         self._footprint = Footprint(plan.home / "postgres" / "postmaster.pid")
 
     def run(self) -> Outcome:
@@ -163,7 +165,7 @@ class Pipeline:
             watch.started_at = time.monotonic()
             crew.ask(names.METRICS, "set_run", watch.run_info)
             crew.ask(names.SINK, "start")  # claims the run: no other process may write it
-            self._restore_throttle(crew, watch)
+            watch.throttle_restored = self._restoring.begin(crew)
             self._open_queue(crew, watch)
             crew.start_loops(crew.analyzers)
             crew.start_loops(crew.producers)
@@ -182,11 +184,6 @@ class Pipeline:
 
     def _done_ranges(self) -> list[tuple[int, int]]:
         return with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(self._plan.run_id))
-
-    def _restore_throttle(self, crew: Crew, watch: _Watch) -> None:
-        """Tells a new throttle what the run has spent; only then does it grant."""
-        spent = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id))
-        watch.throttle_restored = not isinstance(crew.ask(names.THROTTLE, "restore", spent), Failure)
 
     def _run_file(self, cluster: Cluster, base_url: str | None) -> RunFile:
         plan, own_emulator = self._plan, self._plan.config.analyzer.backend is Backend.EMULATOR
@@ -253,6 +250,7 @@ class Pipeline:
             all_stored=queue is not None and _is_through(queue, len(crew.producers)),
             budget_exhausted=_budget_message(throttle) if throttle and (throttle.budget_exhausted or watch.budget_used_up) else None,
             refused=throttle.refused if throttle else None,
+            daily_stop=throttle.daily_stop if throttle else None,
             source_error=watch.loop_error or self._emulator_error(),
             sink_error=sink.fatal_error if sink else None,
             storm=_storm(watch, now),
@@ -298,7 +296,8 @@ class Pipeline:
             elif not watch.queue_informed:
                 watch.queue_informed = not isinstance(crew.ask(names.QUEUE, "open", self._done_ranges(), len(crew.producers)), Failure)
             if not watch.throttle_restored:
-                self._restore_throttle(crew, watch)
+                watch.throttle_restored = self._restoring.begin(crew)
+            self._restoring.correct(crew)
         except DATABASE_AWAY:
             return  # the next look tries again; the sink says when the database is lost for good
 

@@ -152,7 +152,7 @@ class ReadResult:
     queue_ms: float | None = None  # from admission to lease
     attempts: int = 0  # API failures that counted, plus the success
     repairs: int = 0  # how often it was asked again because an answer could not be used
-    outcome: str | None = None  # ok | parse_error | schema_error | refused | truncated | api_failed; None: no model was asked
+    outcome: str | None = None  # ok | parse_error | schema_error | refused | truncated | api_failed | request_too_large; None: not asked
     leniency: tuple[str, ...] = ()  # what had to be overlooked to read the answer: fence | case | gap_allele | pos_text
     exact: bool | None = None  # the calls give the true sequence, whatever they are named; None without truth or answer
     baseline_exact: bool | None = None  # as exact, of the aligner's calls
@@ -199,6 +199,16 @@ class ApiCall:
     prompt_estimate: int = 0  # tokens; with max_completion_tokens, what its permit reserved
     max_completion_tokens: int = 0
     throttle_epoch: str | None = None  # the incarnation of the throttle that gave its permit
+
+
+class Taken(NamedTuple):
+    """What one request, or those of one minute, took from the limits of a model, as the ledger knows it."""
+
+    age_s: float  # since it was charged; of several the youngest's
+    requests: int
+    prompt_tokens: int  # not cached
+    completion_tokens: int  # of requests without a known end: all that they may use
+    service_tier: str  # on_demand | flex
 
 
 @dataclass(frozen=True, slots=True)

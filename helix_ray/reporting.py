@@ -77,6 +77,7 @@ def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | Data
 
     async def read(ledger: PostgresLedger) -> Books:
         run_id = plan.run_id
+        await ledger.close_open_calls(run_id)  # nobody sends any more
         return Books(await ledger.counts(run_id), await ledger.scores(run_id), await ledger.agreement(run_id))
 
     try:

@@ -13,6 +13,7 @@ from typing import Any
 from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.engine_parts import make_parts
+from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
@@ -34,7 +35,7 @@ def read(index: int, **changed: Any) -> Read:
 class FakeQueue:
     """Hands out one lease per call; closed when told so and nothing is left."""
 
-    def __init__(self, reads: Sequence[Read], closed: bool, clock: ManualClock) -> None:
+    def __init__(self, reads: Sequence[Read], closed: bool, clock: Clock) -> None:
         self.clock = clock
         self.waiting = deque(reads)
         self.closed = closed
@@ -115,10 +116,17 @@ class FakeSink:
     def __init__(self) -> None:
         self.results: list[ReadResult] = []
         self.calls: list[ApiCall] = []
+        self.intended: list[ApiCall] = []
+        self.recording = asyncio.Event()
+        self.recording.set()
         self.failures: list[Exception] = []
         self.writes = 0
         self.open = asyncio.Event()
         self.open.set()
+
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        await self.recording.wait()
+        self.intended += calls
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         self.writes += 1
@@ -142,7 +150,7 @@ class Rig:
     sink: FakeSink = field(default_factory=FakeSink)
 
     async def settle_down(self) -> None:
-        for _ in range(50):
+        for _ in range(100):
             await asyncio.sleep(0)
 
     async def finish(self) -> str:

@@ -45,7 +45,7 @@ class AnalysisEngine:
         self.refused: str | None = None
 
     async def run(self) -> str:
-        """Works until there is no more to do; returns why: closed, ending, drained, budget or refused. Then nothing is held."""
+        """Works until there is no more to do; returns why: closed, ending, drained, budget, daily or refused. Then nothing is held."""
         parts = self._parts
         async with asyncio.TaskGroup() as group:
             self._group = group
@@ -185,11 +185,11 @@ class AnalysisEngine:
         self._changed.set()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Nothing more may be sent: the budget is used up, the throttle is closed, or the provider refuses for good."""
+        """Nothing more may be sent: the budget or a day's limit is used up, the throttle is closed, or the provider refuses for good."""
         if self._stopped:
             return
-        if refusal.reason == "budget":
-            self.limited = "budget"
+        if refusal.reason in ("budget", "daily"):
+            self.limited = refusal.reason
         elif refusal.reason == "refused":
             self.refused = refusal.message
             assert self._group is not None

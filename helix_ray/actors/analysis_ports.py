@@ -45,5 +45,8 @@ class ThrottlePort(Protocol):
 
 
 class SinkPort(Protocol):
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        """Puts requests on record that are about to be sent; returns after the commit."""
+
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         """Returns after the commit."""

@@ -7,16 +7,18 @@ import uuid
 from dataclasses import dataclass
 
 from helix_ray.actors.answer_reader import AnswerReader
+from helix_ray.actors.attempts import Attempts
 from helix_ray.actors.held_reads import Job
-from helix_ray.actors.next_steps import Next, Setbacks, Step, Steps
+from helix_ray.actors.next_steps import Next, Setbacks, Step, Steps, everyone
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.read_request import RequestMaker
 from helix_ray.actors.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
-from helix_ray.throttle.headers import read_rate_limit
-from helix_ray.throttle.messages import Refusal
-from helix_ray.throttle.retry import Verdict, VerdictKind, classify
+from helix_ray.throttle.headers import read_limits, read_rate_limit
+from helix_ray.throttle.messages import Grant, Refusal
+from helix_ray.throttle.retry import Verdict, VerdictKind, classify, classify_unanswered
+from helix_ray.throttle.sizes import RequestSizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Analyst:
     backend: ChatBackend
     permits: PermitClient
     requests: RequestMaker
+    sizes: RequestSizes
+    attempts: Attempts
     answers: AnswerReader
     setbacks: Setbacks
     log: RequestLog
@@ -34,20 +38,54 @@ class Analyst:
         """Asks about these reads in one request; one step for each of them."""
         request = self.requests.make(jobs)
         want = self.requests.want(request, str(uuid.uuid4()))
+        if self.sizes.too_large(want.prompt_tokens + want.max_completion_tokens, len(jobs)):
+            smaller = self.setbacks.smaller(request)
+            if smaller:
+                return smaller
+        withdrawals = self.permits.withdrawals
         permit = await self.permits.acquire(want)
         if permit is None:
-            return _all(jobs, Step(Next.AGAIN))
+            return everyone(jobs, Step(Next.AGAIN))
         if isinstance(permit, Refusal):
-            return _all(jobs, Step(Next.REFUSED, refusal=permit))
+            return everyone(jobs, Step(Next.REFUSED, refusal=permit))
+        granted_at = self.clock.monotonic()
         lost = [job for job in jobs if job.lost]
         if lost and len(lost) < len(jobs):  # the rest goes on, within what was reserved for all
             request = self.requests.make([job for job in jobs if not job.lost])
-        sent = Sent(request, want.want_id, permit.permit_id, want.worst_case_usd, self.clock.now(), self.clock.monotonic())
-        dropped = _all(lost, Step(Next.DROP))
+        request.payload["service_tier"] = permit.service_tier
+        sent = Sent(
+            request,
+            want.want_id,
+            permit.permit_id,
+            want.worst_case_usd,
+            self.clock.now(),
+            granted_at,
+            prompt_estimate=want.prompt_tokens,
+            service_tier=permit.service_tier,
+        )
+        dropped = everyone(lost, Step(Next.DROP))
         if len(lost) == len(jobs):
             self.log.unused(sent)
             return dropped
-        return dropped + await self._send(sent)
+        if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
+            self.log.unused(sent)
+            return dropped + everyone(request.jobs, Step(Next.AGAIN))
+        await self._intend(sent)
+        if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
+            self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
+            return dropped + everyone(request.jobs, Step(Next.AGAIN))
+        return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
+
+    def _may_expire(self, permit: Grant, granted_at: float) -> bool:
+        """Before its request has ended: it would count as sent and billed, and its limits would be given to somebody else."""
+        return self.clock.monotonic() - granted_at + self.timeout_s > permit.expires_in_s
+
+    async def _intend(self, sent: Sent) -> None:
+        try:
+            await self.log.intend(sent)
+        except asyncio.CancelledError:
+            self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
+            raise
 
     async def _send(self, sent: Sent) -> Steps:
         try:
@@ -57,30 +95,21 @@ class Analyst:
             raise
         if isinstance(reply, TransportFailure):
             return self._no_answer(sent, reply)
+        self.sizes.read(read_limits(reply.headers))
         verdict = classify(reply.status, reply.body, reply.headers)
         return self.answers.read(sent, reply) if verdict.kind is VerdictKind.OK else self._error(sent, reply, verdict)
 
     def _no_answer(self, sent: Sent, failure: TransportFailure) -> Steps:
+        verdict = classify_unanswered(failure.error_kind, failure.message)
         if failure.kind == "not_sent":
-            self.log.not_sent(sent, failure.error_kind, failure.message)
+            self.log.not_sent(sent, failure.error_kind, failure.message, verdict.trouble)
         else:
-            self.log.unknown(sent, failure.error_kind, failure.message, latency_s=failure.latency_s)
-        return self.setbacks.failed(sent, f"{failure.error_kind}: {failure.message}")
+            self.log.unknown(sent, failure.error_kind, failure.message, latency_s=failure.latency_s, trouble=verdict.trouble)
+        return self.setbacks.after(sent, verdict, f"{failure.error_kind}: {failure.message}")
 
     def _error(self, sent: Sent, reply: ChatReply, verdict: Verdict) -> Steps:
         limited = read_rate_limit(reply.headers, reply.body) if reply.status in (429, 413) else None
-        self.log.rejected(sent, reply, verdict.error_kind, verdict.message, limited)
-        text = f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}"
-        match verdict.kind:
-            case VerdictKind.RATE_LIMITED:
-                return _all(sent.request.jobs, Step(Next.AGAIN))
-            case VerdictKind.REFUSE_RUN:
-                return _all(sent.request.jobs, Step(Next.REFUSED, refusal=Refusal("refused", text[:500])))
-            case VerdictKind.RETRY:
-                return self.setbacks.failed(sent, text, verdict.retry_after_s or 0.0)
-            case _:
-                return self.setbacks.rejected(sent, text)
-
-
-def _all(jobs: list[Job], step: Step) -> Steps:
-    return [(job, step) for job in jobs]
+        if limited is not None:
+            self.sizes.refused(limited)
+        self.log.rejected(sent, reply, verdict.error_kind, verdict.message, limited, verdict.trouble)
+        return self.setbacks.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")

@@ -5,67 +5,26 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_ray.actors import names, peers
 from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
+from helix_ray.actors.analyzer_peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.actors.engine_parts import make_parts
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.errors import MissingSecretError
-from helix_ray.queueing.messages import LeaseReply
-from helix_ray.records import ApiCall, DesiredState, ReadResult
+from helix_ray.records import DesiredState
 from helix_ray.secrets import GROQ_API_KEY, Secret
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
 
 if TYPE_CHECKING:
     from helix_ray.actors.heartbeat import Heartbeat
 
-WAIT_S = 2.0
-ANSWER_MARGIN_S = 10.0
-"""Beyond a wait that was asked for: a peer that is slower than this is taken for dead, and the call is repeated."""
 MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
-
-
-class _Peers:
-    """Queue, throttle and sink as the engine's ports."""
-
-    def __init__(self, holder: str) -> None:
-        self._holder = holder
-
-    async def lease(self, max_reads: int) -> LeaseReply:
-        timeout_s = WAIT_S + ANSWER_MARGIN_S
-        reply: LeaseReply = await peers.call(names.QUEUE, "lease", self._holder, max_reads, WAIT_S, timeout_s=timeout_s)
-        return reply
-
-    async def extend(self, lease_ids: list[str]) -> list[str]:
-        lost: list[str] = await peers.call(names.QUEUE, "extend", self._holder, lease_ids, timeout_s=ANSWER_MARGIN_S)
-        return lost
-
-    async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
-        await peers.call(names.QUEUE, "nack", self._holder, lease_id, fence, read_indices, timeout_s=ANSWER_MARGIN_S)
-
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
-        timeout_s = WAIT_S + ANSWER_MARGIN_S
-        reply: AcquireReply = await peers.call(names.THROTTLE, "acquire", self._holder, wants, WAIT_S, timeout_s=timeout_s)
-        return reply
-
-    async def withdraw(self, want_ids: list[str]) -> None:
-        await peers.call(names.THROTTLE, "withdraw", self._holder, want_ids, timeout_s=ANSWER_MARGIN_S)
-
-    async def settle(self, settlements: list[Settlement]) -> None:
-        await peers.call(names.THROTTLE, "settle", self._holder, settlements, timeout_s=ANSWER_MARGIN_S)
-
-    async def stop(self, message: str) -> None:
-        await peers.call(names.THROTTLE, "stop", message, timeout_s=ANSWER_MARGIN_S)
-
-    async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
-        """As long as it takes: a sink without its database makes its callers wait."""
-        await peers.call(names.SINK, "write", self._holder, results, calls)
 
 
 class AnalyzerActor:
@@ -134,7 +93,7 @@ class AnalyzerActor:
         if self._engine is None:
             config = Config.model_validate_json(self._config_json)
             self._backend = self._make_backend(config.analyzer.backend)
-            port = _Peers(self._name)
+            port = AnalyzerPeers(self._name)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
             self._engine = AnalysisEngine(make_parts(config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from helix_ray.actors.analyzer_counters import AnalyzerCounters
+from helix_ray.actors.attempts import Attempts
 from helix_ray.actors.held_reads import Job
 from helix_ray.actors.next_steps import Next, Setbacks, Step, Steps
 from helix_ray.actors.read_results import Answered, ResultMaker
@@ -17,6 +18,7 @@ from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
 from helix_ray.throttle.headers import read_limits
+from helix_ray.throttle.retry import classify_unanswered
 
 SMALLEST_SHARE = Decimal("1e-12")
 """US dollars: the last place of the database's money columns."""
@@ -28,6 +30,7 @@ class AnswerReader:
     estimator: TokenEstimator
     price: ModelPrice
     results: ResultMaker
+    attempts: Attempts
     setbacks: Setbacks
     log: RequestLog
     counters: AnalyzerCounters
@@ -40,11 +43,19 @@ class AnswerReader:
         completion = answer.completion
         if completion is None:
             assert isinstance(answer, AnswerError)
+            verdict = classify_unanswered(answer.kind, answer.message)
             self.log.unknown(
-                sent, answer.kind, answer.message, status=reply.status, latency_s=reply.latency_s, reading=read_limits(reply.headers)
+                sent,
+                answer.kind,
+                answer.message,
+                status=reply.status,
+                latency_s=reply.latency_s,
+                reading=read_limits(reply.headers),
+                trouble=verdict.trouble,
             )
-            return self.setbacks.failed(sent, f"{answer.kind}: {answer.message}")
-        answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(jobs))
+            return self.setbacks.after(sent, verdict, f"{answer.kind}: {answer.message}")
+        self.attempts.answered(sent.number)
+        answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(jobs), sent.service_tier)
         cost = self._cost(sent, answered)
         self.log.answered(sent, reply, completion, cost, _fault(answer, len(jobs)))
         for job, share in zip(jobs, cost_shares(cost, len(jobs)), strict=True):

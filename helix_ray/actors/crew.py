@@ -16,6 +16,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from helix_ray.actors import names
 from helix_ray.actors.analyzer import AnalyzerActor
+from helix_ray.actors.authority import on_record
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.actors.producer import ProducerActor
@@ -53,7 +54,7 @@ class Crew:
             names.CONTROL: (ControlActor, (run_id, database_url, time.time()), 1000),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
             names.QUEUE: (QueueActor, (config.queue.model_dump(mode="json"),), 10_000),
-            names.THROTTLE: (ThrottleActor, (config.throttle.model_dump(mode="json"), config.analyzer.request_timeout_s), 1000),
+            names.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
             names.SINK: (SinkActor, (run_id, database_url, config.sink.model_dump(mode="json")), 1000),
         }
         for index, name in enumerate(self.producers):
@@ -128,6 +129,12 @@ class Crew:
             if name in self._handles:
                 ray.kill(self._handles.pop(name), no_restart=True)
                 self._loops.pop(name, None)
+
+
+def _throttle_arguments(config: Config) -> tuple[Any, ...]:
+    most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
+    settings = config.throttle.model_dump(mode="json")
+    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
 
 
 def _result(reference: Any) -> Any:

@@ -9,7 +9,9 @@ from helix_ray.actors.analysis_ports import QueuePort, SinkPort, ThrottlePort
 from helix_ray.actors.analyst import Analyst
 from helix_ray.actors.analyzer_counters import AnalyzerCounters
 from helix_ray.actors.answer_reader import AnswerReader
+from helix_ray.actors.attempts import Attempts
 from helix_ray.actors.held_reads import HeldReads
+from helix_ray.actors.intents import Intents
 from helix_ray.actors.next_steps import Setbacks
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.read_request import RequestMaker
@@ -23,6 +25,7 @@ from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import AnalyzerConfig, Config
+from helix_ray.throttle.sizes import RequestSizes
 
 LEAST_UNSAVED = 200
 
@@ -69,11 +72,15 @@ def make_parts(
         permits = PermitClient(throttle, clock)
         template = _template(config.analyzer)
         results = ResultMaker(config.analyzer.model, template.name, template.sha256, template.schema.sha256)
-        log = RequestLog(permits, lambda call: outbox.add(None, (call,)), counters, clock, config.analyzer.model)
-        setbacks = Setbacks(results, config.retry, counters, clock, rng)
+        intents, model = Intents(sink, clock), config.analyzer.model
+        log = RequestLog(permits, intents.record, lambda call: outbox.add(None, (call,)), counters, clock, model)
+        attempts = Attempts(config.retry.max_attempts)
+        setbacks = Setbacks(results, config.retry, config.analyzer.on_capacity_exceeded, attempts, counters, clock, rng)
         requests = _request_maker(config, template, nonce)
-        answers = AnswerReader(template, requests.estimator, requests.price, results, setbacks, log, counters, clock)
-        analyst = Analyst(backend, permits, requests, answers, setbacks, log, clock, config.analyzer.request_timeout_s)
+        answers = AnswerReader(template, requests.estimator, requests.price, results, attempts, setbacks, log, counters, clock)
+        analyst = Analyst(
+            backend, permits, requests, RequestSizes(), attempts, answers, setbacks, log, clock, config.analyzer.request_timeout_s
+        )
     return EngineParts(
         queue=queue,
         throttle=throttle,
@@ -113,4 +120,5 @@ def _request_maker(config: Config, template: PromptTemplate, nonce: str) -> Requ
         settings.max_completion_tokens,
         completion_limit(settings.model),
         nonce,
+        settings.service_tier,
     )

@@ -22,12 +22,24 @@ class Job:
     lease_id: str
     queue_ms: float
     failures: int = 0  # of the API, counted against retry.max_attempts
+    unproven: int = 0  # failures that nobody can tell from an outage
+    setbacks: int = 0  # all rests so far: each may be twice as long as the one before
+    failed_after: int | None = None  # requests of this analyzer that had been sent when it last failed
+    retrying: bool = False  # its next request is one of those that retry.max_share bounds
+    doubted: bool = False  # its content was found to be unprocessable once
     repairs: int = 0  # how often it was asked again because its answer could not be used
-    alone: bool = False  # it shares its next request with no other read
+    companions: int | None = None  # reads at most that it shares its next request with; None: as many as configured
     cut_off: bool = False  # its answer was: the repair's may be longer
+    most_tokens: int | None = None  # for its answer, since a request with more was too large
+    on_demand: bool = False  # the flex tier had no room for it
     cost_usd: Decimal = Decimal(0)  # its shares of the answered requests that it was in
     lost: bool = False  # the lease is gone; an answer that was paid for is stored all the same
     finished: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """It shares its next request with no other read."""
+        return self.companions == 0
 
 
 @dataclass(slots=True)

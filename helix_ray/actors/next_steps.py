@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from helix_ray.actors.analyzer_counters import AnalyzerCounters
+from helix_ray.actors.attempts import Attempts
 from helix_ray.actors.held_reads import Job
+from helix_ray.actors.read_request import ReadRequest
 from helix_ray.actors.read_results import Answered, ResultMaker
 from helix_ray.actors.request_log import Sent
 from helix_ray.analysis.completion import AnswerError
@@ -16,9 +18,12 @@ from helix_ray.clock import Clock
 from helix_ray.config import RetryConfig
 from helix_ray.records import ReadResult
 from helix_ray.throttle.messages import Refusal
-from helix_ray.throttle.retry import backoff_s
+from helix_ray.throttle.retry import Verdict, VerdictKind, backoff_s
 
 MAX_REPAIRS = 1
+LEAST_COMPLETION_TOKENS = 64
+"""Below this no answer fits, whatever the model: a request that is too large with so little room is not shrunk further."""
+
 _NOT_REPAIRED = {"refused"}  # a model that refuses has answered
 
 
@@ -26,8 +31,8 @@ class Next(Enum):
     """What to do with a read after a request."""
 
     STORE = auto()  # `result` is final
-    AGAIN = auto()  # at once: it lost nothing (a 429, or its permit was withdrawn), or its answer is to be repaired
-    LATER = auto()  # after `delay_s`, having lost an attempt
+    AGAIN = auto()  # at once: it lost nothing (a 429, a withdrawn permit, a smaller request), or its answer is to be repaired
+    LATER = auto()  # after `delay_s`, having failed
     DROP = auto()  # its lease was lost before anything was sent
     REFUSED = auto()  # by the throttle (`refusal`) or for good by the provider
 
@@ -49,44 +54,121 @@ class Setbacks:
 
     results: ResultMaker
     retry: RetryConfig
+    on_capacity_exceeded: Literal["wait", "on_demand"]
+    attempts: Attempts
     counters: AnalyzerCounters
     clock: Clock
     rng: random.Random
 
-    def failed(self, sent: Sent, text: str, at_least_s: float = 0.0) -> Steps:
-        """The API failed, which counts against each read of the request. Those with attempts left rest and come back together."""
+    def after(self, sent: Sent, verdict: Verdict, text: str) -> Steps:
+        """For every verdict but an answer. ``text``: the failure, as a dead letter tells it."""
+        jobs = sent.request.jobs
+        match verdict.kind:
+            case VerdictKind.WAIT:
+                return everyone(jobs, Step(Next.AGAIN))
+            case VerdictKind.STOP:
+                return everyone(jobs, Step(Next.REFUSED, refusal=Refusal("refused", text[:500])))
+            case VerdictKind.SHRINK:
+                return self.smaller(sent.request) or [self._never(sent, jobs[0], "request_too_large", text)]
+            case VerdictKind.OTHER_TIER:
+                return self._no_capacity(sent, verdict)
+            case VerdictKind.REPAIR:
+                return self._not_generated(sent, text)
+            case VerdictKind.RETRY_ONCE if not any(job.doubted for job in jobs):
+                for job in jobs:
+                    job.doubted = True
+                return self._failed(sent, verdict, text)
+            case VerdictKind.RETRY:
+                return self._failed(sent, verdict, text)
+            case _:
+                return self._rejected(sent, text)
+
+    def smaller(self, request: ReadRequest) -> Steps:
+        """A request that is too large comes again as two of half its reads; about one read, with half the room for its answer.
+        Empty: there is no smaller one.
+        """
+        jobs = request.jobs
+        if len(jobs) > 1:
+            for job in jobs:
+                job.companions = (len(jobs) + 1) // 2 - 1
+            return everyone(jobs, Step(Next.AGAIN))
+        tokens = max(LEAST_COMPLETION_TOKENS, request.max_completion_tokens // 2)
+        if tokens >= request.max_completion_tokens:
+            return []
+        jobs[0].most_tokens = tokens
+        return [(jobs[0], Step(Next.AGAIN))]
+
+    def unusable(self, job: Job, error: AnswerError, answered: Answered) -> Step:
+        """An answer that was paid for brought nothing for this read: it is asked again, alone, or that was its last chance."""
+        if error.kind not in _NOT_REPAIRED and self._repair(job, more_room=error.kind == "truncated"):
+            return Step(Next.AGAIN)
+        result = self.results.dead_letter(job, error.kind, error.message, self.clock.now(), call_id=answered.call_id, answered=answered)
+        return Step(Next.STORE, result)
+
+    def _not_generated(self, sent: Sent, text: str) -> Steps:
+        """The provider found the model's answer to break the schema and kept it: most often its room was too small."""
+        return [
+            (job, Step(Next.AGAIN)) if self._repair(job, more_room=True) else self._dead_letter(sent, job, "schema_error", text)
+            for job in sent.request.jobs
+        ]
+
+    def _repair(self, job: Job, more_room: bool) -> bool:
+        if job.repairs >= MAX_REPAIRS:
+            return False
+        job.repairs += 1
+        job.companions = 0
+        job.cut_off = more_room
+        self.counters.repairs += 1
+        return True
+
+    def _failed(self, sent: Sent, verdict: Verdict, text: str) -> Steps:
+        """Those that have attempts left rest and come back together."""
         jobs = sent.request.jobs
         self.counters.failures += 1
+        last = [self.attempts.failed(job, verdict.spends) for job in jobs]
         for job in jobs:
-            job.failures += 1
-        delay_s = backoff_s(max(job.failures for job in jobs), self.retry.base_delay_s, self.retry.max_delay_s, self.rng.random)
-        later = Step(Next.LATER, delay_s=max(delay_s, at_least_s))
-        return [(job, later if job.failures < self.retry.max_attempts else self._given_up(sent, job, text)) for job in jobs]
+            job.retrying = True
+        later = self._rest(jobs, verdict)
+        return [
+            self._dead_letter(sent, job, "api_failed", f"{text} (the last of {job.failures + job.unproven} attempts)")
+            if given_up
+            else (job, later)
+            for job, given_up in zip(jobs, last, strict=True)
+        ]
 
-    def rejected(self, sent: Sent, text: str) -> Steps:
+    def _no_capacity(self, sent: Sent, verdict: Verdict) -> Steps:
+        """No failure: the flex tier promises no room. It is asked again later, or the other tier at once."""
+        jobs = sent.request.jobs
+        if self.on_capacity_exceeded == "on_demand" and sent.service_tier == "flex":
+            for job in jobs:
+                job.on_demand = True
+            return everyone(jobs, Step(Next.AGAIN))
+        for job in jobs:
+            job.setbacks += 1
+        return everyone(jobs, self._rest(jobs, verdict))
+
+    def _rejected(self, sent: Sent, text: str) -> Steps:
         """The request will never be served. What one of its reads, or their number, is to blame for, the others do not share."""
         jobs = sent.request.jobs
         if len(jobs) > 1:
             for job in jobs:
-                job.alone = True
-            return [(job, Step(Next.AGAIN)) for job in jobs]
+                job.companions = 0
+            return everyone(jobs, Step(Next.AGAIN))
+        return [self._never(sent, jobs[0], "api_failed", text)]
+
+    def _rest(self, jobs: list[Job], verdict: Verdict) -> Step:
+        most = max(job.setbacks for job in jobs)
+        delay_s = backoff_s(most, self.retry.base_delay_s, self.retry.max_delay_s, self.rng.random)
+        return Step(Next.LATER, delay_s=max(delay_s, verdict.retry_after_s or 0.0))
+
+    def _never(self, sent: Sent, job: Job, error_kind: str, text: str) -> tuple[Job, Step]:
         self.counters.failures += 1
-        jobs[0].failures += 1
-        return [(jobs[0], self._dead_letter(sent, jobs[0], text))]
+        job.failures += 1
+        return self._dead_letter(sent, job, error_kind, text)
 
-    def unusable(self, job: Job, error: AnswerError, answered: Answered) -> Step:
-        """An answer that was paid for brought nothing for this read: it is asked again, alone, or that was its last chance."""
-        if error.kind in _NOT_REPAIRED or job.repairs >= MAX_REPAIRS:
-            result = self.results.dead_letter(job, error.kind, error.message, self.clock.now(), call_id=answered.call_id, answered=answered)
-            return Step(Next.STORE, result)
-        job.repairs += 1
-        job.alone = True
-        job.cut_off = error.kind == "truncated"
-        self.counters.repairs += 1
-        return Step(Next.AGAIN)
+    def _dead_letter(self, sent: Sent, job: Job, error_kind: str, text: str) -> tuple[Job, Step]:
+        return job, Step(Next.STORE, self.results.dead_letter(job, error_kind, text, self.clock.now(), call_id=sent.call_id))
 
-    def _given_up(self, sent: Sent, job: Job, text: str) -> Step:
-        return self._dead_letter(sent, job, f"{text} (the last of {job.failures} attempts)")
 
-    def _dead_letter(self, sent: Sent, job: Job, text: str) -> Step:
-        return Step(Next.STORE, self.results.dead_letter(job, "api_failed", text, self.clock.now(), call_id=sent.call_id))
+def everyone(jobs: list[Job], step: Step) -> Steps:
+    return [(job, step) for job in jobs]

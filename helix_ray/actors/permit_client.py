@@ -24,6 +24,7 @@ class PermitClient:
         self._to_tell = asyncio.Event()
         self._told = asyncio.Event()
         self._told.set()
+        self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
     async def acquire(self, want: Want) -> Answer:
         """A permit, the throttle's refusal, or None when `withdraw_all` came first."""
@@ -46,6 +47,7 @@ class PermitClient:
 
     def withdraw_all(self) -> None:
         """Answers every waiting `acquire` with None and gives up its place in the throttle's line."""
+        self.withdrawals += 1
         wants, self._wants = self._wants, {}
         for want_id, (_, future) in wants.items():
             self._withdraw(want_id)

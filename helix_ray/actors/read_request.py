@@ -38,6 +38,7 @@ class RequestMaker:
     max_completion_tokens: int
     completion_limit: int  # the model's own, which a repair may not pass
     nonce: str
+    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
 
     def make(self, jobs: Sequence[Job]) -> ReadRequest:
         """For one read or more. A read that is asked again is alone, with another seed, and with twice the room if it was cut off."""
@@ -46,6 +47,7 @@ class RequestMaker:
         tokens = self.max_completion_tokens
         if any(job.cut_off for job in jobs):
             tokens = min(2 * tokens, max(tokens, self.completion_limit))
+        tokens = min([tokens, *(job.most_tokens for job in jobs if job.most_tokens is not None)])
         payload, text = self.payloads.build(asks, seed_offset=REPAIR_SEED if repair else 0, max_completion_tokens=tokens)
         return ReadRequest(
             list(jobs),
@@ -60,4 +62,6 @@ class RequestMaker:
     def want(self, request: ReadRequest, want_id: str) -> Want:
         """The permit that it needs."""
         tokens = self.estimator.estimate(request.bases, len(request.jobs))
-        return Want(want_id, tokens, request.max_completion_tokens, request.worst_case_usd)
+        tier = "on_demand" if any(job.on_demand for job in request.jobs) else self.service_tier
+        retry = any(job.retrying for job in request.jobs)
+        return Want(want_id, tokens, request.max_completion_tokens, request.worst_case_usd, tier, retry)

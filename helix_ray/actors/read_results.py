@@ -30,6 +30,7 @@ class Answered(NamedTuple):
     completion: Completion
     latency_ms: float
     reads: int  # asked about in it
+    service_tier: str  # as sent
 
 
 class ResultMaker:
@@ -93,7 +94,7 @@ class ResultMaker:
             prompt_hash=self._prompt_hash,
             schema_hash=self._schema_hash,
             system_fingerprint=completion.system_fingerprint,
-            service_tier=completion.service_tier,
+            service_tier=completion.service_tier or answered.service_tier,
             call_id=answered.call_id,
             cost_usd=job.cost_usd,
             latency_ms=answered.latency_ms,
@@ -124,12 +125,12 @@ class ResultMaker:
             prompt_hash=self._prompt_hash,
             schema_hash=self._schema_hash,
             system_fingerprint=completion.system_fingerprint if completion else None,
-            service_tier=completion.service_tier if completion else None,
+            service_tier=completion.service_tier or answered.service_tier if completion and answered else None,
             call_id=call_id,
             cost_usd=job.cost_usd,
             latency_ms=answered.latency_ms if answered else None,
             queue_ms=job.queue_ms,
-            attempts=job.failures + (1 if answered else 0),
+            attempts=max(1, job.failures + (1 if answered else 0)),
             repairs=job.repairs,
             outcome=error_kind,
             error_kind=error_kind,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
 from helix_ray.records import ApiCall, CallState, TokenUsage
 from helix_ray.throttle.headers import read_limits
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail, Settlement
+from helix_ray.throttle.messages import LimitReading, RateLimitDetail, ServiceTier, Settlement, Trouble
 
 _MAX_ERROR = 1000
 _NOTHING = Decimal(0)
@@ -32,13 +33,24 @@ class Sent(NamedTuple):
     worst_case_usd: Decimal  # reserved; the request's own is less where reads dropped out while it waited for the permit
     created_at: datetime
     sent_at: float  # monotonic seconds
+    number: int = 0  # 1 for this analyzer's first request, then counting up
+    prompt_estimate: int = 0  # tokens
+    service_tier: ServiceTier = "on_demand"
 
 
 class RequestLog:
     def __init__(
-        self, permits: PermitClient, add_call: Callable[[ApiCall], None], counters: AnalyzerCounters, clock: Clock, model: str
+        self,
+        permits: PermitClient,
+        record: Callable[[ApiCall], Awaitable[None]],
+        add_call: Callable[[ApiCall], None],
+        counters: AnalyzerCounters,
+        clock: Clock,
+        model: str,
     ) -> None:
+        """``record`` puts a call on record and returns after its commit; ``add_call`` hands one in and waits for nothing."""
         self._permits = permits
+        self._record = record
         self._add_call = add_call
         self._counters = counters
         self._clock = clock
@@ -48,10 +60,14 @@ class RequestLog:
         """The permit came, but there is nothing to send any more."""
         self._permits.settle(Settlement(sent.permit_id, "not_sent"))
 
-    def not_sent(self, sent: Sent, error_kind: str, error: str) -> None:
-        """No connection: nothing left this machine."""
-        self._permits.settle(Settlement(sent.permit_id, "not_sent"))
-        self._row(sent, CallState.INTENDED, error_kind=error_kind, error=error)
+    async def intend(self, sent: Sent) -> None:
+        """Returns when the request is on record, which comes before its send: a crash leaves no request that nobody knows."""
+        await self._record(self._call(sent, CallState.INTENDED))
+
+    def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
+        """It is on record, but nothing left this machine: no connection, or its permit was withdrawn or about to expire."""
+        self._permits.settle(Settlement(sent.permit_id, "not_sent", trouble=trouble))
+        self._row(sent, CallState.FAILED, error_kind=error_kind, error=error)
 
     def unknown(
         self,
@@ -62,20 +78,27 @@ class RequestLog:
         status: int | None = None,
         latency_s: float | None = None,
         reading: LimitReading | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         """It left and nobody knows what it cost: it counts at its worst case, or a resumed run could pass its budget."""
         self._counters.requests += 1
         cost = sent.worst_case_usd
         self._counters.cost_usd += float(cost)
-        self._permits.settle(Settlement(sent.permit_id, "unknown", None, cost, reading), sent.sent_at)
+        settlement = Settlement(sent.permit_id, "unknown", None, cost, reading, latency_s=latency_s, trouble=trouble)
+        self._permits.settle(settlement, sent.sent_at)
         self._row(sent, CallState.POSSIBLY_BILLED, status=status, cost=cost, latency_s=latency_s, error_kind=error_kind, error=error)
 
-    def rejected(self, sent: Sent, reply: ChatReply, error_kind: str, error: str, limited: RateLimitDetail | None) -> None:
+    def rejected(
+        self, sent: Sent, reply: ChatReply, error_kind: str, error: str, limited: RateLimitDetail | None, trouble: Trouble | None = None
+    ) -> None:
         """An error from the provider, which bills nothing."""
         self._counters.requests += 1
         self._counters.rate_limited += reply.status == 429
-        settlement = Settlement(sent.permit_id, "rejected", reading=read_limits(reply.headers), limited=limited)
-        self._permits.settle(settlement, sent.sent_at)
+        reading = read_limits(reply.headers)
+        self._permits.settle(
+            Settlement(sent.permit_id, "rejected", reading=reading, limited=limited, latency_s=reply.latency_s, trouble=trouble),
+            sent.sent_at,
+        )
         request_id = reply.headers.get("x-request-id")
         self._row(
             sent,
@@ -90,7 +113,10 @@ class RequestLog:
     def answered(self, sent: Sent, reply: ChatReply, completion: Completion, cost: Decimal, fault: AnswerError | None = None) -> None:
         """A completion, paid for whether or not it can be used."""
         self._counters.requests += 1
-        self._permits.settle(Settlement(sent.permit_id, "answered", completion.usage, cost, read_limits(reply.headers)), sent.sent_at)
+        self._permits.settle(
+            Settlement(sent.permit_id, "answered", completion.usage, cost, read_limits(reply.headers), latency_s=reply.latency_s),
+            sent.sent_at,
+        )
         self._row(
             sent,
             CallState.ANSWERED,
@@ -116,26 +142,43 @@ class RequestLog:
         error: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        jobs = sent.request.jobs
+        """How it ended."""
         self._add_call(
-            ApiCall(
-                call_id=sent.call_id,
-                kind=sent.request.kind,
-                attempt=1 + max(job.failures for job in jobs),
-                read_indices=[job.read.read_index for job in jobs],
-                state=state,
+            replace(
+                self._call(sent, state),
                 status=status,
-                model=self._model,
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,
-                worst_case_usd=sent.worst_case_usd,
                 cost_usd=cost,
                 latency_ms=None if latency_s is None else latency_s * 1000,
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
                 error=None if error is None else printable(error, _MAX_ERROR),
-                created_at=sent.created_at,
                 finished_at=self._clock.now(),
             )
         )
+
+    def _call(self, sent: Sent, state: CallState) -> ApiCall:
+        """What is known before the send."""
+        jobs = sent.request.jobs
+        return ApiCall(
+            call_id=sent.call_id,
+            kind=sent.request.kind,
+            attempt=1 + max(job.failures for job in jobs),
+            read_indices=[job.read.read_index for job in jobs],
+            state=state,
+            status=None,
+            model=self._model,
+            worst_case_usd=sent.worst_case_usd,
+            created_at=sent.created_at,
+            service_tier=sent.service_tier,
+            prompt_estimate=sent.prompt_estimate,
+            max_completion_tokens=sent.request.max_completion_tokens,
+            throttle_epoch=epoch_of(sent.permit_id),
+        )
+
+
+def epoch_of(permit_id: str) -> str | None:
+    """The incarnation of the throttle that gave this permit: its ids are ``EPOCH-NUMBER``."""
+    return permit_id.rpartition("-")[0] or None

@@ -98,10 +98,12 @@ class RequestSlots:
 
     def _next_request(self) -> list[Job]:
         """The reads of the next request; empty when none is ready. Those whose lease was lost are let go on the way."""
-        for line, most in ((self._alone, 1), (self._ready, self._reads_per_request)):
+        for line in (self._alone, self._ready):
             jobs: list[Job] = []
-            while line and len(jobs) < most:
+            most = self._reads_per_request
+            while line and len(jobs) < min(most, _shares(line[0], most)):
                 job = line.popleft()
+                most = min(most, _shares(job, most))
                 if job.lost:
                     self._follow([(job, Step(Next.DROP))])
                 else:
@@ -119,3 +121,8 @@ class RequestSlots:
             self._running.pop(task, None)
         self._follow(steps)
         self.advance()
+
+
+def _shares(job: Job, most: int) -> int:
+    """Reads at most in a request with this one."""
+    return most if job.companions is None else job.companions + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from helix_ray.actors import names, peers
@@ -34,6 +35,7 @@ class SinkActor:
             checksum=rust.checksum,
             ack=self._tell_queue,
             announce=self._show,
+            intents=PostgresLedger(url, config["statement_timeout_s"]),
         )
         self._recent: list[ReadResult] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,6 +55,16 @@ class SinkActor:
         for task in filter(asyncio.Task.done, self._tasks):
             task.result()
         return self._epoch
+
+    async def intend(self, holder: str, calls: list[ApiCall]) -> None:
+        """Puts requests on record that are about to be sent. Returns after COMMIT; waits while the database is away."""
+        self._begin()
+        await self._engine.intend(calls)
+
+    async def authorise(self, total_usd: Decimal) -> Decimal:
+        """Commits what the throttle may have spent or reserved; the total on record, which never falls."""
+        self._begin()
+        return await self._engine.authorise(total_usd)
 
     async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> WriteReply:
         """Returns after COMMIT, the queue is told next; waits while the database is away. ``holder`` only names the caller."""

@@ -11,9 +11,11 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from helix_ray.actors.sink_buffer import Entry, SinkBuffer
+from helix_ray.actors.sink_intents import SinkIntents
 from helix_ray.actors.sink_stats import CommitTimes, SinkStats
 from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, HelixError, InvariantError
@@ -43,7 +45,9 @@ class SinkPolicy:
 
 
 class SinkEngine:
-    """``ack`` tells the queue what is committed; ``announce`` shows committed reads to people and may drop them.
+    """``intents`` is the ledger on a connection of its own, for requests that are about to be sent; None: ``ledger`` serves those too.
+
+    ``ack`` tells the queue what is committed; ``announce`` shows committed reads to people and may drop them.
 
     ``checksum`` is taken of every read that has one, before its row is written; a damaged read becomes a dead letter.
     """
@@ -58,6 +62,7 @@ class SinkEngine:
         checksum: Checksum,
         ack: Callable[[list[int]], Awaitable[object]],
         announce: Callable[[list[ReadResult]], None] = lambda results: None,
+        intents: Ledger | None = None,
     ) -> None:
         self._run_id = run_id
         self._ledger = ledger
@@ -66,6 +71,8 @@ class SinkEngine:
         self._checksum = checksum
         self._ack = ack
         self._announce = announce
+        self._intents = SinkIntents(run_id, intents or ledger, clock)
+        self._claimed = asyncio.Event()  # or given up
         self._random = random.Random(run_id)  # noqa: S311 (jitter)
         self._buffer: SinkBuffer[asyncio.Future[None]] = SinkBuffer(
             policy.batch_size, policy.flush_interval_s, BUFFERED_BATCHES * policy.batch_size
@@ -103,6 +110,16 @@ class SinkEngine:
         await committed
         return WriteReply(sorted({result.read.read_index for result in results}))
 
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        """As `write`, of requests that are about to be sent; no batch of reads is waited for."""
+        await self._until_claimed()
+        await self._intents.write(calls)
+
+    async def authorise(self, total_usd: Decimal) -> Decimal:
+        """What the throttle may spend or reserve, committed; it waits while the database is away."""
+        await self._until_claimed()
+        return (await self._through_outages(lambda: self._ledger.authorise(self._run_id, total_usd)))[0]
+
     async def flush(self) -> None:
         """Commits what is held without waiting for its batch to fill, and returns when the queue knows, too."""
         self._hurry = True
@@ -122,6 +139,7 @@ class SinkEngine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._intents.stop()
             await self._ledger.aclose()
 
     def check(self) -> None:
@@ -148,6 +166,12 @@ class SinkEngine:
             last_error=self._last_error,
             fatal_error=None if self._fatal is None else str(self._fatal),
         )
+
+    async def _until_claimed(self) -> None:
+        await self.start()
+        await self._claimed.wait()
+        if self._fatal is not None:
+            raise self._fatal
 
     async def _enter(self, reads: int) -> None:
         """Waits for room, behind those who came before, and reserves it."""
@@ -182,6 +206,7 @@ class SinkEngine:
             await self._through_outages(lambda: self._ledger.claim(self._run_id))
         except HelixError as error:
             self._give_up(error, [])
+        self._claimed.set()
         while self._fatal is None:
             await self._ripen()
             batch = self._buffer.take()
@@ -276,6 +301,8 @@ class SinkEngine:
         for entry in [*batch, *self._buffer.drain()]:
             if not entry.ticket.done():
                 entry.ticket.set_exception(error)
+        self._intents.give_up(error)
+        self._claimed.set()
         self._admit()
         self._settled.set()
 

@@ -12,11 +12,13 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.actors import names
-from helix_ray.actors.long_poll import resolve, within
+from helix_ray.actors.authority import Authorise, Authority
+from helix_ray.actors.callers import Callers
+from helix_ray.actors.long_poll import within
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Settlement, ThrottleStats, Want
+from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, ThrottleStats, Want
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # permits expire and silent wants are forgotten on this beat
@@ -25,14 +27,27 @@ SHORTEST_SLEEP_S = 0.0005
 
 class ThrottleActor:
     """Every method may be called again with the same arguments. ``config`` is the dump of the section ``throttle``;
-    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows.
+    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows;
+    ``most_in_flight`` the requests that all analyzers together can have in flight; ``retry_share`` is ``retry.max_share``.
+    ``authorise`` puts on record what may be spent; without it nobody is asked.
     """
 
-    def __init__(self, config: dict[str, Any], request_timeout_s: float = 60.0, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        request_timeout_s: float = 60.0,
+        clock: Clock | None = None,
+        most_in_flight: int = 1024,
+        retry_share: float = 1.0,
+        authorise: Authorise | None = None,
+    ) -> None:
         self._clock = clock or SystemClock()
         self._epoch = uuid.uuid4().hex[:12]
-        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._epoch)
-        self._calls: dict[str, set[asyncio.Future[None]]] = {}  # who waits, by want
+        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._epoch, most_in_flight, retry_share)
+        self._authority = None if authorise is None else Authority(authorise, self._authorised)
+        if authorise is not None:
+            self._governor.authorise(Decimal(0))
+        self._calls = Callers()  # by want
         self._timer: asyncio.TimerHandle | None = None
         self._beat_task: asyncio.Task[None] | None = None
 
@@ -53,9 +68,7 @@ class ThrottleActor:
         await self.start()
         want_ids = [want.want_id for want in wants]
         self._governor.ask(holder, wants, self._now())
-        decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for want_id in want_ids:
-            self._calls.setdefault(want_id, set()).add(decided)
+        decided = self._calls.enter(want_ids)
         try:
             self._pump()
             reply = self._governor.collect(want_ids, self._now())
@@ -64,7 +77,7 @@ class ThrottleActor:
             await within(decided, min(wait_s, MAX_WAIT_S))
             return self._governor.collect(want_ids, self._now())
         finally:
-            self._forget_call(want_ids, decided)
+            self._calls.leave(want_ids, decided)
             self._governor.leave(want_ids, self._now())
 
     async def withdraw(self, holder: str, want_ids: list[str]) -> None:
@@ -83,10 +96,13 @@ class ThrottleActor:
         self._governor.release(holder, self._now())
         self._pump()
 
-    async def restore(self, spent_usd: Decimal) -> None:
-        """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call."""
+    async def restore(self, spent_usd: Decimal, past: list[PastUse] | tuple[()] | None = (), provisional: bool = False) -> None:
+        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
+        of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
+        ``provisional``: permits of a dead throttle count as spent and may still come to nothing.
+        """
         await self.start()
-        self._governor.restore(spent_usd)
+        self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
         self._pump()
 
     async def set_budget(self, max_cost_usd: Decimal) -> None:
@@ -102,13 +118,18 @@ class ThrottleActor:
         self._pump()
         return self._governor.stats(self._now())
 
+    def _authorised(self, total_usd: Decimal) -> None:
+        self._governor.authorise(total_usd)
+        self._pump()
+
     def _now(self) -> float:
         return self._clock.monotonic()
 
     def _pump(self) -> None:
         for want_id in self._governor.advance(self._now()):
-            for call in self._calls.get(want_id, ()):
-                resolve(call, None)
+            self._calls.wake(want_id)
+        if self._authority is not None and (total_usd := self._governor.to_authorise()) is not None:
+            self._authority.need(total_usd)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -116,14 +137,6 @@ class ThrottleActor:
             ready_s = self._governor.next_ready_in_s(self._now())
             delay_s = SWEEP_INTERVAL_S if ready_s is None else min(max(ready_s, SHORTEST_SLEEP_S), SWEEP_INTERVAL_S)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
-
-    def _forget_call(self, want_ids: list[str], call: asyncio.Future[None]) -> None:
-        for want_id in want_ids:
-            calls = self._calls.get(want_id)
-            if calls is not None:
-                calls.discard(call)
-                if not calls:
-                    del self._calls[want_id]
 
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)

@@ -36,7 +36,10 @@ class AnswerError:
 
 
 def parse_completion(body: bytes) -> Completion | AnswerError:
-    """The completion in a 200 body; a body that is none (HTML, cut off, no choices) is ``broken_body``."""
+    """The completion in a 200 body; a body that is none (HTML, cut off, no choices, wrong types) is ``broken_body``.
+
+    Counts that are no numbers are no reason to throw away an answer that was paid for: it has no ``usage`` then.
+    """
     try:
         data = strict_json(body)
     except ValueError as error:
@@ -49,9 +52,11 @@ def parse_completion(body: bytes) -> Completion | AnswerError:
     if not isinstance(choice, dict) or not isinstance(message, dict):
         return AnswerError("broken_body", "the body has no choices")
     content, x_groq = message.get("content"), data.get("x_groq")
+    if content is not None and not isinstance(content, str):
+        return AnswerError("broken_body", f"the content is not text but {type(content).__name__}")
     request_id = _label(x_groq.get("id")) if isinstance(x_groq, dict) else None
     return Completion(
-        content=content if isinstance(content, str) else "",
+        content=content or "",
         finish_reason=_label(choice.get("finish_reason")),
         refusal=_label(message.get("refusal")),
         usage=_usage(data.get("usage")),

@@ -21,7 +21,7 @@ class TransportFailure:
     """No answer. ``not_sent``: the request never left, nothing was billed; ``unknown``: it may have been processed and billed."""
 
     kind: Literal["not_sent", "unknown"]
-    error_kind: str  # connect | pool | timeout | deadline | reset | disconnected | bad_http | too_large
+    error_kind: str  # connect | connect_timeout | reset | disconnected | deadline | unreadable | transport
     message: str
     latency_s: float = 0.0
 

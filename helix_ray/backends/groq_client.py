@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import cache
 from typing import Any, Final, Literal
 
 import httpx
 from groq import APIConnectionError, APIStatusError, AsyncGroq
+from groq._types import RequestOptions
 
 from helix_ray.backends.chat import ChatReply, TransportFailure
-from helix_ray.backends.http_transport import AiohttpTransport
+from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
 from helix_ray.errors import ConfigError, MissingSecretError
 
 DEFAULT_BASE_URL: Final = "https://api.groq.com"
@@ -55,11 +57,13 @@ class GroqChat:
         return f"GroqChat({self._base_url})"
 
     async def complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
-        call = self._client.post(f"{_API}/chat/completions", body=payload, cast_to=httpx.Response)
+        options: RequestOptions = {"timeout": _connecting(timeout_s)}
+        call = self._client.post(f"{_API}/chat/completions", body=payload, cast_to=httpx.Response, options=options)
         return await self._attempt(call, timeout_s)
 
     async def models(self, timeout_s: float = 20.0) -> ChatReply | TransportFailure:
-        return await self._attempt(self._client.get(f"{_API}/models", cast_to=httpx.Response), timeout_s)
+        options: RequestOptions = {"timeout": _connecting(timeout_s)}
+        return await self._attempt(self._client.get(f"{_API}/models", cast_to=httpx.Response, options=options), timeout_s)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -87,6 +91,12 @@ class GroqChat:
         kind, error_kind = _LOST.get(type(cause), ("unknown", "transport"))
         message = (str(cause) or type(cause).__name__).replace(self._key, _REDACTED)[:300]
         return TransportFailure(kind, error_kind, message, latency_s)
+
+
+@cache
+def _connecting(timeout_s: float) -> httpx.Timeout:
+    """At most half of an attempt's time for a connection: what has not connected by then was not sent, and costs nothing."""
+    return httpx.Timeout(None, connect=min(CONNECTION_TIMEOUT_S, timeout_s / 2))
 
 
 def checked_base_url(text: str) -> str:

@@ -7,14 +7,25 @@ reset and a vanished server all "connect timeout": whoever pays per request must
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import zlib
+from contextlib import suppress
+from functools import cache
 
 import aiohttp
 import httpx
 from yarl import URL
 
-CONNECT_TIMEOUT_S = 5.0
+CONNECTION_TIMEOUT_S = 10.0
+"""For all of it: a free place in the pool, the address, TCP and TLS. A request without its own takes this."""
+
+SOCKET_TIMEOUT_S = 5.0
+"""For TCP with one address, so that another of the host's may be tried."""
+
+CLOSE_TIMEOUT_S = 2.0
+"""A peer that takes no more bytes would let a connection linger until they are flushed."""
+
 KEEPALIVE_S = 55.0
 """Below the 60 s at which servers commonly hang up; the SDK's default of 5 s would mean a TLS handshake a request at slow pace."""
 
@@ -42,13 +53,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=list(request.headers.items()),
                 data=request.content or None,
                 allow_redirects=False,  # a redirect must not carry the key elsewhere
+                timeout=_timeout(request.extensions.get("timeout", {}).get("connect") or CONNECTION_TIMEOUT_S),
             )
             try:
                 body = await _read(answer)
             finally:
                 answer.release()
         except aiohttp.ConnectionTimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection within {CONNECT_TIMEOUT_S:g} s") from error
+            raise httpx.ConnectTimeout("no connection in time") from error
         except aiohttp.ClientConnectorError as error:
             raise httpx.ConnectError(f"cannot connect: {_reason(error)}") from error
         except aiohttp.ServerDisconnectedError as error:
@@ -70,7 +82,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEPALIVE_S, ssl=ssl.create_default_context())
         self._session = aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,  # no proxy and no .netrc that the configuration does not name
@@ -85,8 +96,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         if self._session is not None:
-            await self._session.close()
-            self._session = None
+            session, self._session = self._session, None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await session.close()
+
+
+@cache
+def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=min(SOCKET_TIMEOUT_S, connect_s))
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus
+from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus, Taken
 from helix_ray.scoring.scores import RunScores
 
 
@@ -197,8 +197,30 @@ class Ledger(Protocol):
 
     async def counts(self, run_id: str) -> RunCounts: ...
 
-    async def spent_usd(self, run_id: str) -> Decimal:
-        """At most what the run's requests were billed so far, over all resumes: those of unknown end at their worst case."""
+    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
+        """Puts requests on record that are about to be sent; returns after commit. One that is known already stays as it is."""
+
+    async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
+        """Raises ``reserved_usd``, what the run's throttle may have spent or reserved, to this; what it is then."""
+
+    async def reserved_usd(self, run_id: str) -> Decimal:
+        """What was authorised. 0 for a run that is not here."""
+
+    async def close_open_calls(self, run_id: str) -> Decimal:
+        """For whoever knows that nobody sends for this run any more: requests without an end become possibly billed at their
+        worst case, and `reserved_usd` what is spent then, which is returned.
+        """
+
+    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
+        """At most what the run's requests were billed so far, over all resumes: those of unknown end at their worst case.
+
+        Without the requests by permits of the throttle's incarnation ``but_epoch``.
+        """
+
+    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+        """What requests of the last 24 hours took from this model's limits, over all runs in this store whose answers are
+        ``simulated`` or not, the youngest first: one by one for two minutes, then by the minute.
+        """
 
     async def scores(self, run_id: str) -> RunScores:
         """What `RunScores.add` over every result of the run adds up to, dead letters included.

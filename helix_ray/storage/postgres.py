@@ -17,9 +17,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
-from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus
+from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus, Taken
 from helix_ray.scoring.scores import RunScores
-from helix_ray.storage import batches, failures, migrating, preflight, reading, scores, writing
+from helix_ray.storage import batches, failures, migrating, money, preflight, reading, scores, writing
 from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.failures import Failure
 from helix_ray.storage.ledger import (
@@ -291,8 +291,23 @@ class PostgresLedger:
     async def counts(self, run_id: str) -> RunCounts:
         return await reading.counts(self._session, run_id)
 
-    async def spent_usd(self, run_id: str) -> Decimal:
-        return await reading.spent_usd(self._session, run_id)
+    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
+        await money.intend(self._session, run_id, calls)
+
+    async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
+        return await money.authorise(self._session, run_id, total_usd)
+
+    async def reserved_usd(self, run_id: str) -> Decimal:
+        return await money.reserved_usd(self._session, run_id)
+
+    async def close_open_calls(self, run_id: str) -> Decimal:
+        return await money.close_open_calls(self._session, run_id)
+
+    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
+        return await money.spent_usd(self._session, run_id, but_epoch)
+
+    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+        return await money.taken(self._session, model, simulated)
 
     async def scores(self, run_id: str) -> RunScores:
         return await scores.scores(self._session, run_id)

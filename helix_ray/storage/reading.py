@@ -23,10 +23,10 @@ async def _ask(session: Session, name: str, params: Mapping[str, Any]) -> Rows:
 
 
 async def load_run(session: Session, run_id: str) -> StoredRun | None:
-    sql, key = statements("reading"), {"run_id": run_id}
+    query, spent_query, key = statements("reading")["load_run"], statements("money")["spent_usd"], {"run_id": run_id}
 
     async def work(transaction: Transaction) -> tuple[Rows, Rows]:
-        return await transaction.rows(sql["load_run"], key), await transaction.rows(sql["spent_usd"], key)
+        return await transaction.rows(query, key), await transaction.rows(spent_query, {**key, "but_epoch": None})
 
     rows, spent = await session.run(work)
     if not rows:
@@ -64,7 +64,7 @@ async def counts(session: Session, run_id: str) -> RunCounts:
         duplicates=int(duplicates[0]["duplicates"]),
         reads_repaid=int(repaid[0]["reads_repaid"]),
         possibly_billed=by_state.get("possibly_billed", 0),
-        requests=sum(count for state, count in by_state.items() if state != "intended"),
+        requests=sum(int(row["requests"]) for row in calls),
         repairs=sum(int(row["repairs"]) for row in calls),
         calls_by_state=by_state,
         http_429=sum(int(row["http_429"]) for row in calls),
@@ -77,10 +77,6 @@ async def counts(session: Session, run_id: str) -> RunCounts:
         truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
         identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
     )
-
-
-async def spent_usd(session: Session, run_id: str) -> Decimal:
-    return Decimal((await _ask(session, "spent_usd", {"run_id": run_id}))[0]["spent_usd"])
 
 
 async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:

@@ -117,6 +117,14 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
         yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:], named, None, None, None)
 
 
+CALL_COLUMNS = (
+    "call_id", "run_id", "kind", "attempt", "read_indices", "state", "status", "model", "prompt_tokens", "cached_tokens",
+    "completion_tokens", "worst_case_usd", "cost_usd", "latency_ms", "provider_request_id", "error_kind", "error", "created_at",
+    "finished_at", "service_tier", "prompt_estimate", "max_completion_tokens", "throttle_epoch",
+)  # fmt: skip
+"""Of `call_row`, in the order of the table."""
+
+
 def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
     """One row of ``api_calls``. Its texts are diagnostics, so they are escaped rather than refused: the cost must be kept."""
     return (
@@ -139,6 +147,10 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
         storable_or_none(call.error, 2000),
         call.created_at or now,
         call.finished_at,
+        call.service_tier,
+        call.prompt_estimate,
+        call.max_completion_tokens,
+        storable_or_none(call.throttle_epoch, 200),
     )
 
 

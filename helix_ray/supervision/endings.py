@@ -1,7 +1,7 @@
 """How a run ends: one decision from the facts, in one place.
 
     complete ── every read has its row ────────────────► exit 0, or 5 with dead letters
-    limited ─── budget or run.max_duration_s ──────────► exit 3
+    limited ─── budget, day's limit, run.max_duration_s ► exit 3
     refused ─── the provider refuses for good ─────────► exit 4
     stopped ─── signal or command ─────────────────────► exit 130
     failed ──── database, input or restart storm ──────► exit 1
@@ -38,6 +38,7 @@ class Facts:
     asked_to: str | None = None  # by command: "drain" | "stop"
     all_stored: bool = False  # every producer has offered all its reads and nothing is held anywhere
     budget_exhausted: str | None = None
+    daily_stop: str | None = None  # a day's limit is used up, and throttle.on_daily_limit says stop
     refused: str | None = None
     source_error: str | None = None
     sink_error: str | None = None
@@ -59,6 +60,8 @@ def decide(facts: Facts) -> Ending | None:
         return Ending(RunStatus.COMPLETE, "every read has its row")
     if facts.budget_exhausted:
         return Ending(RunStatus.LIMITED, facts.budget_exhausted)
+    if facts.daily_stop:
+        return Ending(RunStatus.LIMITED, facts.daily_stop)
     if facts.max_duration_s is not None and facts.elapsed_s >= facts.max_duration_s:
         return Ending(RunStatus.LIMITED, f"run.max_duration_s: {facts.max_duration_s:g} s have passed")
     return None

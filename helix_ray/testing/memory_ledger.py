@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
-from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus
+from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus, Taken
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.escaping import as_unstorable, result_problem
 from helix_ray.storage.ledger import (
@@ -26,6 +26,7 @@ from helix_ray.storage.ledger import (
     WriteOutcome,
 )
 from helix_ray.storage.rows import as_made
+from helix_ray.testing.memory_money import at_most, is_open, left, taken
 
 _FORWARD = (CallState.INTENDED, CallState.SENT, CallState.POSSIBLY_BILLED, CallState.FAILED, CallState.ANSWERED)
 
@@ -41,6 +42,7 @@ class _Run:
         self.totals: JsonObject | None = None
         self.reads: dict[int, ReadResult] = {}
         self.calls: dict[str, ApiCall] = {}
+        self.reserved_usd = Decimal(0)
 
 
 class MemoryLedger:
@@ -124,7 +126,7 @@ class MemoryLedger:
         for call in calls:
             known = run.calls.get(call.call_id)
             if known is None or _FORWARD.index(call.state) > _FORWARD.index(known.state):
-                run.calls[call.call_id] = call
+                run.calls[call.call_id] = replace(call, created_at=call.created_at or datetime.now(UTC))
         first_of = {result.read.read_index: result for result in reversed(results)}
         for index, result in sorted(first_of.items()):
             problem = result_problem(result)
@@ -159,7 +161,7 @@ class MemoryLedger:
             duplicates=0,
             reads_repaid=sum(count > 1 for count in answered.values()),
             possibly_billed=by_state["possibly_billed"],
-            requests=sum(count for state, count in by_state.items() if state != "intended"),
+            requests=sum(map(left, run.calls.values())),
             repairs=sum(call.kind == "repair" for call in run.calls.values()),
             calls_by_state=dict(by_state),
             http_429=sum(call.status == 429 for call in run.calls.values()),
@@ -173,8 +175,33 @@ class MemoryLedger:
             identifiable_reads=sum(result.read.truth is not None and bool(result.read.identifiable) for result in run.reads.values()),
         )
 
-    async def spent_usd(self, run_id: str) -> Decimal:
-        return _spent(self._run(run_id))
+    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
+        run = self._run(run_id)
+        for call in calls:
+            run.calls.setdefault(call.call_id, replace(call, created_at=call.created_at or datetime.now(UTC)))
+
+    async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
+        run = self._run(run_id)
+        run.reserved_usd = max(run.reserved_usd, total_usd)
+        return run.reserved_usd
+
+    async def reserved_usd(self, run_id: str) -> Decimal:
+        return self._runs[run_id].reserved_usd if run_id in self._runs else Decimal(0)
+
+    async def close_open_calls(self, run_id: str) -> Decimal:
+        run, now = self._run(run_id), datetime.now(UTC)
+        for call in [call for call in run.calls.values() if is_open(call)]:
+            closed = replace(call, state=CallState.POSSIBLY_BILLED, cost_usd=at_most(call), finished_at=now)
+            run.calls[call.call_id] = replace(closed, error_kind=call.error_kind or "abandoned")
+        run.reserved_usd = _spent(run)
+        return run.reserved_usd
+
+    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
+        return _spent(self._run(run_id), but_epoch)
+
+    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+        calls = [call for run in self._runs.values() if run.simulated == simulated for call in run.calls.values() if call.model == model]
+        return taken(calls, datetime.now(UTC))
 
     async def scores(self, run_id: str) -> RunScores:
         scores = RunScores()
@@ -275,14 +302,9 @@ def _cost(run: _Run) -> Decimal:
     return sum((call.cost_usd for call in run.calls.values()), Decimal(0))
 
 
-def _spent(run: _Run) -> Decimal:
-    return sum((_at_most(call) for call in run.calls.values()), Decimal(0))
-
-
-def _at_most(call: ApiCall) -> Decimal:
-    open_end = call.state in (CallState.SENT, CallState.POSSIBLY_BILLED)
-    never_ended = call.state is CallState.INTENDED and call.finished_at is None
-    return max(call.worst_case_usd, call.cost_usd) if open_end or never_ended else call.cost_usd
+def _spent(run: _Run, but_epoch: str | None = None) -> Decimal:
+    others = (call for call in run.calls.values() if but_epoch is None or call.throttle_epoch != but_epoch)
+    return sum(map(at_most, others), Decimal(0))
 
 
 def _percentiles(values: list[float]) -> dict[str, float | None]:

@@ -28,15 +28,23 @@ under their own law, so picking the other one later needs no correction.
 
 A configured limit below the provider's is the user's, not the provider's: beside the provider's law it has an account of its
 own, which counts real usage and sinks at the configured rate.
+
+Other clients on the same key go on between two readings: `Neighbours` says how much they may have taken since the last one,
+and that much is left to them. It is 0 as long as no reading showed anybody.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import inf
 from typing import Literal, NamedTuple
 
-from helix_ray.throttle.drain import Drain
+from helix_ray.throttle.drain import EPSILON, Drain
 from helix_ray.throttle.messages import BucketStats
+from helix_ray.throttle.neighbours import Neighbours
 from helix_ray.throttle.refund import RefundDetector, RefundMark
+
+SHORTEST_S = 1e-4
 
 
 class Mark(NamedTuple):
@@ -50,8 +58,18 @@ class Mark(NamedTuple):
     refund: RefundMark
 
 
+class Waits(NamedTuple):
+    """Seconds until a request fits; 0: now; None: not before a request in flight is settled."""
+
+    provider_s: float | None  # by the provider's account
+    own_s: float | None  # by the configured one
+
+
 class Bucket:
-    """``law``: the detector of another bucket, for limits that no header shows; by default the bucket's own."""
+    """``law``: the detector of another bucket, for limits that no header shows; by default the bucket's own.
+
+    A bucket whose limit is not known yet lets everything pass and keeps no account but that of what is in flight.
+    """
 
     def __init__(
         self, name: str, window_s: float, configured: float | None, safety_factor: float, law: RefundDetector | None = None
@@ -61,6 +79,7 @@ class Bucket:
         self.limit = configured
         self.reserved = 0.0
         self.refunds = RefundDetector()
+        self.neighbours = Neighbours()
         self._law = law or self.refunds
         self._configured = configured
         self._discovered: float | None = None
@@ -70,9 +89,22 @@ class Bucket:
         self._whole_added = self._returned_added = 0.0
         self._granted = 0.0
         self._settled_whole = self._settled_returned = 0.0
+        self._past_unknown = False
         self._started_at: float | None = None
         self._initial_credit = self._accrued = 0.0
-        self._set_rates(0.0)
+        self._set_rates(-inf)
+
+    def restore(self, past: Iterable[tuple[float, float]] | None, now: float) -> None:
+        """What was taken before the first grant, as (seconds ago, amount), oldest first; None: not known, so everything."""
+        self._past_unknown = past is None
+        if self._configured is None:
+            return
+        for account in (self._whole, self._returned, self._own):
+            if past is None:
+                account.set_level(self._own_capacity(), now)
+        for age_s, amount in past or ():
+            for account in (self._whole, self._returned, self._own):
+                account.add(amount, now - age_s)
 
     def used(self, now: float) -> float:
         """Our upper bound of the server's account: 0 and up, rarely above the limit."""
@@ -80,23 +112,27 @@ class Bucket:
 
     def credit(self, now: float) -> float:
         """What could be granted at once: 0 to the limit, infinite while that is unknown."""
-        provider = self._capacity() - self.used(now)
+        provider = self._capacity() - self.used(now) - self.neighbours.margin(now)
         if self._configured_binds:
             provider = min(provider, self._own_capacity() - self._own.level(now) - self.reserved)
         return max(0.0, provider)
 
-    def wait_s(self, amount: float, now: float) -> float | None:
-        """Seconds until a request of ``amount`` fits; 0: now; None: not before a request in flight is settled.
-
-        What is larger than the whole bucket waits for an empty one; the provider's own 413 is the answer to it.
-        """
-        capacity = self._capacity()
-        wait_s = self._active.time_until(capacity - self.reserved - min(amount, capacity), now)
-        if wait_s is None or not self._configured_binds:
-            return wait_s
+    def waits(self, amount: float, now: float) -> Waits:
+        """What is larger than the whole bucket waits for an empty one; the provider's own 413 is the answer to it."""
+        if self.limit is None:
+            return Waits(0.0, 0.0)
+        account_s = self._account_wait_s(amount, now)
+        if self._discovered is None:
+            return Waits(0.0, account_s)
+        if not self._configured_binds:
+            return Waits(account_s, 0.0)
         capacity = self._own_capacity()
-        own_s = self._own.time_until(capacity - self.reserved - min(amount, capacity), now)
-        return None if own_s is None else max(wait_s, own_s)
+        return Waits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
+
+    def wait_s(self, amount: float, now: float) -> float | None:
+        """The longer of `waits`."""
+        provider_s, own_s = self.waits(amount, now)
+        return None if provider_s is None or own_s is None else max(provider_s, own_s)
 
     def reserve(self, amount: float, number: int, now: float) -> Mark:
         self._start(now)
@@ -139,6 +175,7 @@ class Bucket:
         if number < self._discovered_by:
             return False
         self._discovered_by = number
+        self.neighbours.forget()  # what they take was seen under another limit
         before = self.limit
         self._discovered = limit
         self.limit = limit if self._configured is None else min(self._configured, limit)
@@ -155,7 +192,7 @@ class Bucket:
         """
         if self._discovered is None or self.limit is None:
             return
-        if self._started_at is None:
+        if self._started_at is None or self._past_unknown:
             self._begin(min(self.limit, max(0.0, remaining + charged)), now)
         used = self._discovered - remaining
         since = self._granted - mark.granted + max(0.0, charged - mark.amount)
@@ -170,20 +207,29 @@ class Bucket:
         if returned_excess > 1.0:
             self._returned.add(returned_excess, now)
             self._returned_added += returned_excess
+        excess = returned_excess if self._law.verdict else whole_excess
+        self.neighbours.took(excess if excess > 1.0 else 0.0, mark.refund.granted_at)
         alone = self._granted == mark.granted and self.reserved == mark.amount and mark.refund.others == 0
-        if alone and self._safety == 1.0:
+        if alone and (self._safety == 1.0 or self._past_unknown):
             exact = max(0.0, used - charged) + 1.0
             for account in (self._whole, self._returned):
                 account.set_level(min(account.level(now), exact), now)
+        self._past_unknown = False
 
-    def exhausted(self, used: float, reserved_before: float, now: float) -> None:
+    def exhausted(self, used: float, reserved_before: float, granted_at: float, now: float) -> None:
         """A 429 named this bucket: the server's account was ``used``, of which ``reserved_before`` belongs to requests
         that we granted earlier and that are still in flight. A rejected request is charged nothing.
         """
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
+        self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at)
         for account in (self._whole, self._returned):
             account.set_level(used - reserved_before, now)
+
+    def overrule(self, used: float, now: float) -> None:
+        """The server admitted what our account had no room for: the account was wrong, and ``used`` takes its place."""
+        for account in (self._whole, self._returned):
+            account.set_level(min(account.level(now), used), now)
 
     def stats(self, now: float, until: float) -> BucketStats | None:
         """None while the limit is unknown. ``until``: the end of the time that counts for utilisation."""
@@ -201,13 +247,28 @@ class Bucket:
     def _configured_binds(self) -> bool:
         return self._configured is not None and self._discovered is not None and self._configured < self._discovered
 
+    def _account_wait_s(self, amount: float, now: float) -> float | None:
+        """The neighbours' share never keeps a request out of an empty bucket."""
+        capacity = self._capacity()
+        room = capacity - self.reserved - min(amount, capacity)
+        wait_s = self._active.time_until(room, now)
+        margin = self.neighbours.margin(now)
+        if wait_s is None or margin <= 0.0:
+            return wait_s
+        rate = self._active.rate - self.neighbours.rate
+        over = self._active.level(now) + margin - room
+        at_most = self._active.time_until(max(0.0, room - self.neighbours.most), now)
+        if over <= EPSILON or at_most is None or at_most == 0.0:
+            return wait_s
+        return max(wait_s, min(at_most, over / rate if rate > 0 else inf), SHORTEST_S)
+
     def _capacity(self) -> float:
         """Of the provider's bucket; of the configured one as long as the provider's is not known."""
         limit = self._configured if self._discovered is None else self._discovered
-        return float("inf") if limit is None else limit * self._safety
+        return inf if limit is None else limit * self._safety
 
     def _own_capacity(self) -> float:
-        return float("inf") if self._configured is None else self._configured * self._safety
+        return inf if self._configured is None else self._configured * self._safety
 
     @property
     def _active(self) -> Drain:

@@ -1,26 +1,38 @@
-"""The hard dollar cap."""
+"""The hard dollar cap.
+
+    spent ─ restored (earlier parts of the run, by the ledger) + own (settled here)
+    spent + reserved ≤ min(max_cost_usd, authorised)      after every grant, since a grant reserves the most it can cost
+
+``authorised`` is what is committed to ``runs.reserved_usd``: a throttle that dies takes the knowledge of its grants along, and
+its successor counts all of that as spent until the ledger knows better. It is asked for in chunks and ahead of need, so that
+grants do not wait for the database.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from enum import Enum
 
+CHUNK_REQUESTS = 32
+"""Worst cases in one authorisation, at least: so many requests are granted between two commits."""
+CHUNK_SHARE = Decimal("0.02")
+"""Of the cap in one authorisation, at least: at most fifty commits a run."""
+
 
 class Room(Enum):
     YES = "yes"
-    WAIT = "wait"  # requests in flight may cost less than their worst case
+    WAIT = "wait"  # requests in flight may cost less than their worst case; or more must be authorised first
     NEVER = "never"
 
 
 class Budget:
-    """``spent + reserved <= max_cost_usd`` holds after every grant, because a grant reserves the most its request can cost.
-
-    A cap lowered below that stops new grants and takes nothing back. All amounts are US dollars.
-    """
+    """All amounts are US dollars. A cap lowered below what is spent or reserved stops new grants and takes nothing back."""
 
     def __init__(self, max_cost_usd: Decimal) -> None:
         self.max_cost_usd = max_cost_usd
         self.reserved = Decimal(0)
+        self.authorised: Decimal | None = None  # None: nobody needs to be asked
+        self.provisional = False  # what was restored is more than was spent, most likely, and will be put right
         self._own = Decimal(0)
         self._restored = Decimal(0)
 
@@ -29,15 +41,37 @@ class Budget:
         """Money that is gone, earlier parts of the run included."""
         return self._restored + self._own
 
-    def restore(self, spent_usd: Decimal) -> None:
-        """What the run had spent before this throttle started. Saying it twice changes nothing."""
-        self._restored = spent_usd
+    def restore(self, spent_usd: Decimal, *, provisional: bool = False) -> None:
+        """What was spent on permits that this throttle did not give. Saying it twice changes nothing, the last word counts.
+
+        ``provisional``: it counts permits of a dead throttle that may still come to nothing, so the cap is not called reached.
+        """
+        self._restored, self.provisional = spent_usd, provisional
+
+    def authorise(self, total_usd: Decimal) -> None:
+        """``spent + reserved`` may rise to this. From the first call on, 0 included, it may not rise above what was said last."""
+        self.authorised = max(self.authorised or Decimal(0), total_usd)
+
+    def shortfall(self, worst_case_usd: Decimal) -> Decimal | None:
+        """The total to authorise next, when half a chunk or less is left for requests of this size; None: there is enough.
+
+        Never above the cap.
+        """
+        if self.authorised is None or self.authorised >= self.max_cost_usd:
+            return None
+        chunk = max(CHUNK_REQUESTS * worst_case_usd, CHUNK_SHARE * self.max_cost_usd)
+        used = self.spent + self.reserved
+        if self.authorised - used > chunk / 2:
+            return None
+        total = min(self.max_cost_usd, used + chunk)
+        return total if total > self.authorised else None
 
     def room(self, worst_case_usd: Decimal) -> Room:
         """NEVER only when nothing is reserved: until then a correction may still come."""
-        if self.spent + self.reserved + worst_case_usd <= self.max_cost_usd:
-            return Room.YES
-        return Room.WAIT if self.reserved > 0 else Room.NEVER
+        total = self.spent + self.reserved + worst_case_usd
+        if total > self.max_cost_usd:
+            return Room.WAIT if self.reserved > 0 or self.provisional else Room.NEVER
+        return Room.YES if self.authorised is None or total <= self.authorised else Room.WAIT
 
     def reserve(self, worst_case_usd: Decimal) -> None:
         self.reserved += worst_case_usd

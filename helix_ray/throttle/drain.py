@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_EPSILON = 1e-6  # tokens or requests: what float arithmetic may lose over a sleep of exactly the computed length
+EPSILON = 1e-6  # tokens or requests: what float arithmetic may lose over a sleep of exactly the computed length
 
 
 class Drain:
@@ -41,7 +41,7 @@ class Drain:
     def time_until(self, target: float, now: float) -> float | None:
         """Seconds until the level is at or below ``target``; None when that never happens by itself."""
         excess = self.level(now) - target
-        if excess <= _EPSILON:
+        if excess <= EPSILON:
             return 0.0
         if target < 0 or self._rate <= 0:
             return None

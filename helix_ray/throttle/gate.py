@@ -17,8 +17,9 @@ class Gate:
         self._closed_at = float("-inf")
         self._in_a_row = 0  # refusals without a hint
         self.cautious = False  # the next grant is a probe
+        self.limit: str | None = None  # that closed it last, where the 429 named one
 
-    def close(self, wait_s: float | None, granted_at: float, now: float) -> None:
+    def close(self, wait_s: float | None, granted_at: float, now: float, limit: str | None = None) -> None:
         """``granted_at``: when the refused request was granted; a burst of refusals is one refusal."""
         if wait_s is None or wait_s <= 0:  # "at once" is what was just tried
             if granted_at > self._closed_at or self._in_a_row == 0:
@@ -27,6 +28,7 @@ class Gate:
         self._until = max(self._until, now + wait_s)
         self._closed_at = now
         self.cautious = True
+        self.limit = limit
 
     def passed(self, granted_at: float) -> None:
         """A request was served."""

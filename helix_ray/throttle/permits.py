@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from helix_ray.throttle.bucket import Mark
-from helix_ray.throttle.messages import Grant, Want
+from helix_ray.throttle.messages import Grant, ServiceTier, Want
 
 _REMEMBERED = 4096
 
@@ -20,10 +20,11 @@ class Permit:
     want: Want
     granted_at: float
     expires_at: float
-    marks: dict[str, Mark]  # by bucket; a bucket discovered later has none
+    service_tier: ServiceTier = "on_demand"
+    marks: dict[str, Mark] = field(default_factory=dict)  # by bucket
 
     def grant(self, now: float) -> Grant:
-        return Grant(self.want.want_id, self.permit_id, max(0.0, self.expires_at - now))
+        return Grant(self.want.want_id, self.permit_id, max(0.0, self.expires_at - now), self.service_tier)
 
 
 class Permits:
@@ -33,7 +34,6 @@ class Permits:
         self._by_id: OrderedDict[str, Permit] = OrderedDict()
         self._by_want: dict[str, Permit] = {}
         self._written_off: OrderedDict[str, Decimal] = OrderedDict()
-        self._foreign: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -62,25 +62,11 @@ class Permits:
             found.append(permit)
         return found
 
-    def reserved_before(self, bucket: str, number: int) -> float:
-        """What requests granted before ``number`` and still in flight reserve in ``bucket``."""
-        marks = (permit.marks.get(bucket) for permit in self._by_id.values() if permit.number < number)
-        return sum(mark.amount for mark in marks if mark is not None)
-
     def write_off(self, permit: Permit) -> None:
         """Remember that it was counted at its worst case, should its settlement come late."""
         self._written_off[permit.permit_id] = permit.want.worst_case_usd
         while len(self._written_off) > _REMEMBERED:
             self._written_off.popitem(last=False)
-
-    def first_sight(self, permit_id: str) -> bool:
-        """Of a permit that this table never gave."""
-        if permit_id in self._foreign:
-            return False
-        self._foreign[permit_id] = None
-        while len(self._foreign) > _REMEMBERED:
-            self._foreign.popitem(last=False)
-        return True
 
     def take_written_off(self, permit_id: str) -> Decimal | None:
         return self._written_off.pop(permit_id, None)

@@ -31,6 +31,9 @@ class RecordingSink:
         self.results: list[ReadResult] = []
         self.calls: list[ApiCall] = []
 
+    async def intend(self, holder: str, calls: list[ApiCall]) -> None:
+        return None
+
     async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
         self.results += results
         self.calls += calls

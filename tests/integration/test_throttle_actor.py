@@ -64,13 +64,12 @@ async def test_a_restarted_throttle_grants_nothing_before_it_knows_what_was_spen
     actor = start_actor(ThrottleActor, names.THROTTLE, config)
     epoch = await actor.ping.remote()
     await actor.restore.remote(Decimal(0))
-    [grant] = (await actor.acquire.remote("a", [want("w0")])).grants
+    assert (await actor.acquire.remote("a", [want("w0")])).grants
     ray.kill(actor, no_restart=False)
     while await another_epoch(actor, epoch) is None:
         await SystemClock().sleep(0.05)
     waiting = actor.acquire.remote("a", [want("w1")], 5.0)
-    await actor.settle.remote("a", [Settlement(grant.permit_id, "answered", TokenUsage(1, 0, 1), Decimal("0.0099"))])
-    await actor.restore.remote(Decimal(0))
+    await actor.restore.remote(Decimal("0.0099"))
     reply = await waiting
     assert reply.refusal is not None
     assert reply.refusal.reason == "budget"

@@ -55,7 +55,7 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
 @pytest.mark.parametrize(
     ("failure", "outcome", "state"),
     [
-        (NOT_SENT, "not_sent", CallState.INTENDED),
+        (NOT_SENT, "not_sent", CallState.FAILED),
         (LOST_REPLY, "unknown", CallState.POSSIBLY_BILLED),
         (api_error(500, "oops"), "rejected", CallState.FAILED),
         (ChatReply(502, {}, b"<html>", 0.1), "rejected", CallState.FAILED),
@@ -63,19 +63,17 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
         (ChatReply(200, {"content-type": "text/html"}, b"<html>", 0.1), "unknown", CallState.POSSIBLY_BILLED),
     ],
 )
-async def test_an_api_failure_is_tried_again_and_ends_as_a_dead_letter(failure: Any, outcome: str, state: CallState) -> None:
-    saved = rig([read(0)], [failure, failure])
-    await saved.finish()
-    assert saved.sink.results[0].disposition is Disposition.STORED
-    assert saved.sink.results[0].attempts == 3
-    assert [call.attempt for call in saved.sink.calls] == [1, 2, 3]
-    lost = rig([read(0)], [failure] * 3)
-    await lost.finish()
-    (result,) = lost.sink.results
-    assert (result.disposition, result.error_kind, result.attempts) == (Disposition.DEAD_LETTER, "api_failed", 3)
-    assert lost.sink.states() == [state] * 3
-    assert lost.throttle.outcomes() == [outcome] * 3
-    assert lost.engine.counters()["failures"] == 3
+async def test_an_api_failure_is_tried_again(failure: Any, outcome: str, state: CallState) -> None:
+    it = rig([read(0)], [failure] * 3, max_attempts=2)
+    await it.finish()
+    (result,) = it.sink.results
+    assert (result.disposition, result.attempts) == (Disposition.STORED, 1)
+    assert [call.attempt for call in it.sink.calls] == [1] * 4
+    assert it.sink.states() == [state] * 3 + [CallState.ANSWERED]
+    assert it.throttle.outcomes() == [outcome] * 3 + ["answered"]
+    assert {settlement.trouble for settlement in it.throttle.settlements[:3]} == {"failure"}
+    assert [want.retry for want in it.throttle.wants] == [False, True, True, True]
+    assert it.engine.counters()["failures"] == 3
 
 
 async def test_a_request_of_unknown_outcome_counts_at_its_worst_case() -> None:
@@ -84,21 +82,6 @@ async def test_a_request_of_unknown_outcome_counts_at_its_worst_case() -> None:
     lost, answered = it.sink.calls
     assert lost.cost_usd == lost.worst_case_usd > answered.cost_usd
     assert it.throttle.settlements[0].cost_usd == lost.cost_usd
-
-
-async def test_a_request_that_will_never_be_served_is_a_dead_letter_at_once() -> None:
-    too_large = api_error(
-        413, "Request too large on tokens per minute (TPM): Limit 8000, Requested 10092, please reduce", "rate_limit_exceeded"
-    )
-    it = rig([read(0), read(1)], [too_large, api_error(422, "no")])
-    await it.finish()
-    assert [result.error_kind for result in it.sink.results] == ["api_failed", "api_failed"]
-    assert "HTTP 413" in (it.sink.results[0].error or "")
-    assert it.throttle.outcomes() == ["rejected", "rejected"]
-    limited = it.throttle.settlements[0].limited
-    assert limited is not None
-    assert limited.requested == 10092
-    assert len(it.llm.payloads) == 2
 
 
 async def test_a_429_costs_a_read_nothing() -> None:

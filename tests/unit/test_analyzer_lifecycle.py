@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from fix_analyzer import read, rig
@@ -138,12 +139,13 @@ async def test_a_read_that_comes_again_while_it_is_worked_on_is_not_asked_twice(
 # ── how the work ends ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_out_of_budget_hands_everything_back_and_says_so() -> None:
+@pytest.mark.parametrize("reason", ["budget", "daily"])
+async def test_out_of_budget_hands_everything_back_and_says_so(reason: Literal["budget", "daily"]) -> None:
     it = rig([read(index) for index in range(8)], closed=False)
-    it.throttle.refusal = Refusal("budget", "0.99 of 1.00 USD are spent or reserved")
-    assert await it.finish() == "budget"
+    it.throttle.refusal = Refusal(reason, "0.99 of 1.00 USD are spent or reserved")
+    assert await it.finish() == reason
     assert sorted(it.queue.nacked) == list(range(8))
-    assert it.engine.text() == {"limited": "budget"}
+    assert it.engine.text() == {"limited": reason}
     assert (it.llm.payloads, it.sink.results, it.throttle.stopped) == ([], [], [])
     assert it.engine.counters()["held"] == 0
 

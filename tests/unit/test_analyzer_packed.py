@@ -11,6 +11,7 @@ import pytest
 from fix_analyzer import RIGHT, Rig, read, rig
 
 from helix_ray.actors.answer_reader import cost_shares
+from helix_ray.actors.attempts import UNPROVEN
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
 from helix_ray.testing.scripted_llm import answer_text, api_error, completion, is_packed, prompted_ids
@@ -158,23 +159,22 @@ async def test_a_refusal_is_one_for_every_read_and_stored_with_none() -> None:
 # ── when a request fails ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_failed_request_counts_against_each_read_and_is_repeated_as_one() -> None:
+async def test_a_failed_request_is_repeated_as_one() -> None:
     it = packed(5, [LOST_REPLY, api_error(500, "oops")])
     await it.finish()
     assert sizes(it) == [5, 5, 5]
-    assert [call.attempt for call in it.sink.calls] == [1, 2, 3]
     assert [call.read_indices for call in it.sink.calls] == [list(range(5))] * 3
-    assert [result.attempts for result in it.sink.results] == [3] * 5
+    assert [result.attempts for result in it.sink.results] == [1] * 5
     assert it.sink.calls[0].cost_usd == it.sink.calls[0].worst_case_usd
     assert it.throttle.outcomes() == ["unknown", "rejected", "answered"]
     assert it.engine.counters()["failures"] == 2
 
 
 async def test_after_the_last_attempt_all_are_dead_letters() -> None:
-    it = packed(5, [ChatReply(200, {}, b"<html>", 0.1)] * 3)
+    it = packed(5, [ChatReply(200, {}, b"<html>", 0.1)] * UNPROVEN * 3)
     await it.finish()
-    assert [(result.error_kind, result.attempts) for result in it.sink.results] == [("api_failed", 3)] * 5
-    assert it.sink.states() == [CallState.POSSIBLY_BILLED] * 3
+    assert [(result.error_kind, result.attempts) for result in it.sink.results] == [("api_failed", 1)] * 5
+    assert it.sink.states() == [CallState.POSSIBLY_BILLED] * UNPROVEN * 3
 
 
 async def test_a_429_costs_none_of_them_anything() -> None:
@@ -184,15 +184,46 @@ async def test_a_429_costs_none_of_them_anything() -> None:
     assert [(result.disposition, result.attempts) for result in it.sink.results] == [(Disposition.STORED, 1)] * 5
 
 
-async def test_reads_of_a_request_that_is_too_large_are_asked_alone() -> None:
-    too_large = api_error(413, "Request too large on tokens per minute (TPM): Limit 8000, Requested 10092", "rate_limit_exceeded")
-    it = packed(3, [too_large])
+async def test_a_request_that_is_too_large_comes_again_as_two_halves() -> None:
+    too_large = api_error(413, "Request too large", "rate_limit_exceeded")
+    it = packed(5, [too_large, too_large])
     await it.finish()
-    assert sizes(it) == [3, 1, 1, 1]
+    assert [call.read_indices for call in it.sink.calls] == [[0, 1, 2, 3, 4], [0, 1, 2], [0, 1], [2, 3], [4]]
     assert {call.kind for call in it.sink.calls} == {"analysis"}
-    assert [(result.disposition, result.attempts, result.repairs) for result in it.sink.results] == [(Disposition.STORED, 1, 0)] * 3, (
+    assert [(result.disposition, result.attempts, result.repairs) for result in it.sink.results] == [(Disposition.STORED, 1, 0)] * 5, (
         "no attempt is lost"
     )
+
+
+async def test_once_a_limit_is_known_larger_requests_are_split_before_they_are_sent() -> None:
+    def limited(payload: dict[str, Any]) -> ChatReply:
+        want = it.throttle.wants[0]
+        shown = str(want.prompt_tokens + want.max_completion_tokens - 1)
+        return completion(payload, RIGHT, prompt_tokens=want.prompt_tokens, headers={"x-ratelimit-limit-tokens": shown})
+
+    it = rig(
+        [read(index) for index in range(12)],
+        [limited],
+        reads_per_request=4,
+        requests_in_flight=1,
+        batch_size=12,
+    )
+    await it.finish()
+    assert sizes(it)[0] == 4
+    assert max(sizes(it)[1:]) < 4, "nobody was refused to find out"
+    assert {call.status for call in it.sink.calls} == {200}
+    assert len(it.sink.results) == 12
+
+
+async def test_of_a_rejected_request_each_read_is_asked_about_alone() -> None:
+    it = packed(3, [api_error(400, "no", "invalid_request"), api_error(400, "no")])
+    await it.finish()
+    assert sizes(it) == [3, 1, 1, 1]
+    assert [(result.disposition, result.error_kind) for result in by_index(it)] == [
+        (Disposition.DEAD_LETTER, "api_failed"),
+        (Disposition.STORED, None),
+        (Disposition.STORED, None),
+    ]
 
 
 # ── leases, permits and endings ──────────────────────────────────────────────────────────────────────────────────────────

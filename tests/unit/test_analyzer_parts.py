@@ -140,6 +140,9 @@ class CountingSink:
         self.outstanding = 0
         self.max_outstanding = 0
 
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        return None
+
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         self.outstanding += 1
         self.max_outstanding = max(self.max_outstanding, self.outstanding)
@@ -252,7 +255,7 @@ async def test_reads_that_come_again_come_first_and_repairs_alone() -> None:
     jobs = HeldReads().accept(lease("l1", 1, 2, 3, 4, 5))
     slots = RequestSlots(cast(Analyst, NeverAsked()), ManualClock(), 4, 2, lambda steps: None)
     slots.add(jobs[3:])
-    jobs[1].alone = True
+    jobs[1].companions = 0
     slots.again(jobs[:3])
     async with asyncio.TaskGroup() as group:
         slots.open(group)

@@ -29,16 +29,37 @@ def test_the_bucket_grants_its_credit_at_once_and_then_refills_steadily() -> Non
     assert desk.granted(0.001, names[30:]) == ["w30"]
 
 
-def test_the_line_is_first_come_first_served_and_a_large_want_is_not_starved() -> None:
+def test_the_line_is_first_come_first_served() -> None:
     desk = Desk()
     first = desk.ask(*(want(f"w{n}") for n in range(30)))
-    large, small = want("large", 2000, 2000), [want(f"s{n}") for n in range(5)]
-    assert ids(desk.ask(large)) == []
-    assert ids(desk.ask(*small)) == []
+    names = [f"n{n}" for n in range(5)]
+    assert ids(desk.ask(*(want(name, 100 + 10 * n, 100) for n, name in enumerate(names)))) == []
     for grant in first.grants:
         desk.answer(grant)
-    order = desk.granted(60, ["large", *(each.want_id for each in small)])
-    assert order[0] == "large"
+    assert desk.granted(60, names) == names
+
+
+def test_small_wants_pass_a_large_one_until_they_are_as_much_as_it_is() -> None:
+    desk = Desk()
+    first = desk.ask(*(want(f"w{n}") for n in range(30)))
+    small = [want(f"s{n:02}") for n in range(10)]
+    assert ids(desk.ask(want("large", 1000, 1000))) == []
+    assert ids(desk.ask(*small, want("medium", 600, 600))) == []
+    for grant in first.grants:
+        desk.answer(grant)
+    order = desk.granted(90, ["large", "medium", *(each.want_id for each in small)])
+    assert order[:3] == ["s00", "s01", "large"], "for 5 s, at 100 tokens a second"
+    assert sorted(order) == sorted(["large", "medium", *(each.want_id for each in small)])
+
+
+def test_a_large_want_is_passed_by_its_own_size_at_most() -> None:
+    desk = Desk(tokens_per_minute=60_000)
+    full = desk.grant("full", prompt=59_900)
+    assert ids(desk.ask(want("large", 1000, 1000))) == []
+    desk.ask(*(want(f"s{n:02}") for n in range(20)))
+    desk.answer(full, 59_900)
+    order = desk.granted(20, ["large", *(f"s{n:02}" for n in range(20))])
+    assert order.index("large") == 10
 
 
 def test_requests_per_minute_hold_as_well() -> None:
@@ -209,11 +230,13 @@ def test_restoring_twice_counts_once() -> None:
     assert desk.governor.stats(desk.now).spent_usd == Decimal("2.001")
 
 
-def test_a_permit_of_an_earlier_incarnation_still_costs_what_it_cost_once() -> None:
+def test_what_a_permit_of_an_earlier_incarnation_cost_is_said_by_restore_alone() -> None:
     desk = Desk()
+    desk.governor.restore(Decimal("0.7"), provisional=True)
     foreign = Settlement("other-7", "answered", TokenUsage(1, 0, 1), Decimal("0.5"))
     desk.governor.settle(foreign, desk.now)
-    desk.governor.settle(foreign, desk.now)
+    assert desk.governor.stats(desk.now).spent_usd == Decimal("0.7")
+    desk.governor.restore(Decimal("0.5"))
     assert desk.governor.stats(desk.now).spent_usd == Decimal("0.5")
 
 

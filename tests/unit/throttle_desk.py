@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Grant, LimitReading, RateLimitDetail, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Grant, LimitReading, PastUse, RateLimitDetail, Settlement, Want
 
 CENT = Decimal("0.01")
 
@@ -18,12 +18,16 @@ def want(want_id: str, prompt: int = 100, completion: int = 100, usd: Decimal = 
 
 
 class Desk:
-    """A governor, the time, and one caller who keeps waiting for everything it ever asked for."""
+    """A governor, the time, and one caller who keeps waiting for everything it ever asked for. The API has answered before,
+    unless its first limit is still to be found (``tokens_per_minute`` None): no probe is needed.
+    """
 
-    def __init__(self, **config: object) -> None:
-        settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, **config}
-        self.governor = Governor(ThrottleConfig.model_validate(settings), 60.0, "e")
-        self.governor.restore(Decimal(0))
+    def __init__(self, retry_share: float = 1.0, past: Sequence[PastUse] | None = (), **config: object) -> None:
+        settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, "adaptive_concurrency": False, **config}
+        self.governor = Governor(ThrottleConfig.model_validate(settings), 60.0, "e", retry_share=retry_share)
+        self.governor.restore(Decimal(0), past, 100.0)
+        for lane in self.governor.lanes.values():
+            lane.heard = settings["tokens_per_minute"] is not None
         self.now = 100.0
 
     def ask(self, *wants: Want, holder: str = "a") -> AcquireReply:

@@ -33,6 +33,7 @@ select count(*) - count(distinct read_index) as duplicates from helix.reads wher
 
 -- name: calls_by_state
 select state, count(*) as calls, count(*) filter (where status = 429) as http_429,
+       count(*) filter (where state <> 'intended' and (state <> 'failed' or status is not null)) as requests,  -- that left, or may have
        coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens, coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
        coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
        coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms,
@@ -54,15 +55,6 @@ from (
 -- name: latency
 select percentile_cont(array[0.5, 0.95, 0.99]) within group (order by latency_ms) as percentiles
 from helix.reads where run_id = %(run_id)s and disposition = 'stored' and latency_ms is not null
-
--- name: spent_usd
--- At most what was billed: a request whose end is not known counts at its worst case. One that ended as 'intended' never left.
-select coalesce(sum(case
-           when state in ('sent', 'possibly_billed') or (state = 'intended' and finished_at is null)
-               then greatest(worst_case_usd, cost_usd)
-           else cost_usd
-       end), 0) as spent_usd
-from helix.api_calls where run_id = %(run_id)s
 
 -- name: controls
 select request_id, action, actor, reason, value_from, value_to, accepted, message, asked_at, acknowledged_at, in_effect_at

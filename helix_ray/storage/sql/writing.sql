@@ -40,7 +40,8 @@ update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = no
 
 -- name: lock_run
 -- Writers of one run take turns: totals add up, and a sink that was replaced while it hung cannot cross its successor.
-select 1 as found from helix.runs where run_id = %(run_id)s for update
+-- No key update: it must not hold up the insert of requests that are about to be sent, which look up the run's key.
+select 1 as found from helix.runs where run_id = %(run_id)s for no key update
 
 -- name: incoming_reads
 create temporary table if not exists incoming_reads (like helix.reads) on commit delete rows
@@ -70,14 +71,15 @@ copy helix.variant_calls (
 -- name: copy_calls
 copy pg_temp.incoming_calls (
     call_id, run_id, kind, attempt, read_indices, state, status, model, prompt_tokens, cached_tokens, completion_tokens,
-    worst_case_usd, cost_usd, latency_ms, provider_request_id, error_kind, error, created_at, finished_at
+    worst_case_usd, cost_usd, latency_ms, provider_request_id, error_kind, error, created_at, finished_at,
+    service_tier, prompt_estimate, max_completion_tokens, throttle_epoch
 ) from stdin
 
 -- name: upsert_calls
 -- A call moves forward only (intended, sent, possibly billed, failed, answered), so a replay changes nothing and an answer
 -- that turns up late in a journal replaces a guess. The run's totals move by the difference.
 with known as (
-    select call.call_id, call.state, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
+    select call.call_id, call.state, call.status, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
     from helix.api_calls as call join pg_temp.incoming_calls using (call_id)
 ), written as (
     insert into helix.api_calls as call select * from pg_temp.incoming_calls
@@ -89,9 +91,10 @@ with known as (
         error_kind = excluded.error_kind, error = excluded.error, finished_at = excluded.finished_at
     where array_position(array['intended', 'sent', 'possibly_billed', 'failed', 'answered'], excluded.state)
         > array_position(array['intended', 'sent', 'possibly_billed', 'failed', 'answered'], call.state)
-    returning call.call_id, call.state, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
+    returning call.call_id, call.state, call.status, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
 ), difference as (
-    select sum((written.state <> 'intended')::int - coalesce((known.state <> 'intended')::int, 0)) as requests,
+    select sum((written.state <> 'intended' and (written.state <> 'failed' or written.status is not null))::int
+               - coalesce((known.state <> 'intended' and (known.state <> 'failed' or known.status is not null))::int, 0)) as requests,
            sum(written.prompt_tokens - coalesce(known.prompt_tokens, 0)) as prompt_tokens,
            sum(written.cached_tokens - coalesce(known.cached_tokens, 0)) as cached_tokens,
            sum(written.completion_tokens - coalesce(known.completion_tokens, 0)) as completion_tokens,

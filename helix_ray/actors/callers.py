@@ -1,0 +1,35 @@
+"""The calls that wait inside an actor, by what each waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from helix_ray.actors.long_poll import resolve
+
+
+class Callers:
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, keys: Iterable[str]) -> asyncio.Future[None]:
+        """A call that `wake` wakes by any of these keys; it must `leave`."""
+        call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for key in keys:
+            self._waiting.setdefault(key, set()).add(call)
+        return call
+
+    def leave(self, keys: Iterable[str], call: asyncio.Future[None]) -> None:
+        for key in keys:
+            calls = self._waiting.get(key)
+            if calls is not None:
+                calls.discard(call)
+                if not calls:
+                    del self._waiting[key]
+
+    def wake(self, key: str) -> None:
+        for call in self._waiting.get(key, ()):
+            resolve(call, None)

@@ -1,0 +1,90 @@
+"""What a throttle is told before it grants: the money that is gone and what was taken from the limits, both from the ledger.
+
+A throttle that comes back during a session does not know what its predecessor granted. All that was authorised counts as
+spent until every permit of the predecessor has ended or expired; from then on the ledger knows each of its requests, since
+none is sent before it is on record.
+"""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+from helix_ray.actors import names
+from helix_ray.actors.crew import Crew, Failure
+from helix_ray.config import Backend
+from helix_ray.preparation import Plan, with_ledger
+from helix_ray.records import Taken
+from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.throttle.governor import PERMIT_GRACE_S
+from helix_ray.throttle.messages import PastUse
+
+MARGIN_S = 5.0
+"""Beyond the lifetime of a permit, for the last of its requests to be on record."""
+
+LOOK_AGAIN_S = 30.0
+"""The ends of a predecessor's last requests may reach the ledger late, when the database was away."""
+
+
+class Restoring:
+    """Asks the ledger; every method raises what the database raises, and may be called again."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._began = time.monotonic()
+        self._told = False  # the first throttle of this session
+        self._exact_at: float | None = None
+        self._last: Decimal | None = None
+
+    def begin(self, crew: Crew) -> bool:
+        """Tells a throttle that knows nothing; whether it heard."""
+        run_id = self._plan.run_id
+        if not self._told:
+            spent = with_ledger(self._plan.database_url, lambda ledger: ledger.close_open_calls(run_id))
+            self._told = self._tell(crew, spent, self._past(), provisional=False)
+            return self._told
+
+        async def most(ledger: PostgresLedger) -> Decimal:
+            return max(await ledger.reserved_usd(run_id), await ledger.spent_usd(run_id))
+
+        spent = with_ledger(self._plan.database_url, most)
+        heard = self._tell(crew, spent, self._past(), provisional=True)
+        if heard:
+            self._exact_at, self._last = time.monotonic() + self._lifetime_s(), None
+        return heard
+
+    def correct(self, crew: Crew) -> None:
+        """Once no permit of a predecessor can be alive: the money by the ledger, until that does not change any more."""
+        now = time.monotonic()
+        if self._exact_at is None or now < self._exact_at:
+            return
+        self._exact_at = now + LOOK_AGAIN_S
+        epoch = crew.ask(names.THROTTLE, "ping", timeout_s=2.0)
+        if isinstance(epoch, Failure):
+            return
+        spent = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id, str(epoch)))
+        if self._tell(crew, spent, [], provisional=False) and spent == self._last:
+            self._exact_at = None
+        self._last = spent
+
+    def _lifetime_s(self) -> float:
+        return self._plan.config.analyzer.request_timeout_s + PERMIT_GRACE_S + MARGIN_S
+
+    @staticmethod
+    def _tell(crew: Crew, spent: Decimal, past: list[PastUse], *, provisional: bool) -> bool:
+        return not isinstance(crew.ask(names.THROTTLE, "restore", spent, past, provisional), Failure)
+
+    def _past(self) -> list[PastUse]:
+        """By this model's requests, in any run. An emulator of our own is as old as this session and knows no others."""
+        backend, model = self._plan.config.analyzer.backend, self._plan.config.analyzer.model
+        if backend is Backend.ALIGNER or (backend is Backend.EMULATOR and not self._told):
+            return []
+        taken = with_ledger(self._plan.database_url, lambda ledger: ledger.taken(model, self._plan.simulated))
+        if backend is Backend.EMULATOR:
+            taken = [item for item in taken if item.age_s <= time.monotonic() - self._began]
+        return [_past_use(item) for item in taken]
+
+
+def _past_use(taken: Taken) -> PastUse:
+    tier = "flex" if taken.service_tier == "flex" else "on_demand"
+    return PastUse(taken.age_s, taken.requests, taken.prompt_tokens, taken.completion_tokens, tier)  # type: ignore[arg-type]

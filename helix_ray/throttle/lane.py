@@ -1,0 +1,195 @@
+"""One service tier of the API: its limits, and whatever else decides when the next request may go there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from helix_ray.config import ThrottleConfig
+from helix_ray.throttle.breaker import Breaker
+from helix_ray.throttle.concurrency import Concurrency
+from helix_ray.throttle.gate import Gate
+from helix_ray.throttle.kinds import DAY_S, KINDS
+from helix_ray.throttle.limits import Limits, Wait
+from helix_ray.throttle.messages import BucketStats, PastUse, ServiceTier, Settlement, Want
+from helix_ray.throttle.park import PARK_FROM_S, Park
+from helix_ray.throttle.permits import Permit
+
+_EARLY_S = 2.0  # an account that is wrong by less is not wrong
+
+
+class Lane:
+    """Grants a request iff every bucket has room for it, the gate and the breaker are open, fewer are in flight than the API
+    bears, no day's limit is used up, and no probe is under way.
+
+    A probe is a request that goes out alone: the first one (an invalid key is to be refused once, and its headers name the
+    limits), the first one after the gate was closed, and every one while a day's limit is used up or the breaker is half open.
+    If it fails, the next one is the probe. A server that shows no limit is not probed for ever: one answer opens the lane.
+    """
+
+    def __init__(self, tier: ServiceTier, config: ThrottleConfig, most_in_flight: int) -> None:
+        self.tier = tier
+        self.limits = Limits(config)
+        self.gate = Gate()
+        self.park = Park()
+        self.breaker = Breaker()
+        self.concurrency = Concurrency(most_in_flight) if config.adaptive_concurrency else None
+        self.heard = False  # the API answered a request of ours
+        self.used = False
+        self._in_flight: dict[int, Permit] = {}
+        self._probe: int | None = None  # the number of the permit that is out alone
+        self._early = False  # the probe goes where our account of the day has no room
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    def must_probe(self, now: float) -> bool:
+        return not self.heard or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"
+
+    def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
+        """What was taken from all tiers before the first grant; None: not known."""
+        self.limits.restore(None if past is None else [use for use in past if use.service_tier == self.tier], now)
+
+    def wait(self, want: Want, now: float) -> Wait:
+        """How long this want waits if it is the next one here, and for what."""
+        waits = self.limits.waits(want, now)
+        self._watch_the_day(waits.day, waits.own_day, now)
+        if self._probe is not None and self.must_probe(now):
+            return Wait(None, self._cautious_for(now))
+        if self.in_flight >= self.park.most:
+            return Wait(None, "daily")
+        if self.concurrency is not None and self.in_flight >= self.concurrency.limit:
+            return Wait(None, "concurrency")
+        wait = waits.minute.longer(Wait(self.gate.closed_for_s(now), self.gate.limit))
+        wait = wait.longer(Wait(self.breaker.wait_s(now), "breaker"))
+        if self.park.limit is None:
+            return wait.longer(waits.day).longer(waits.own_day)
+        day_s = self.park.wait_s(waits.day.seconds, now) if self.park.probes else waits.day.seconds
+        return wait.longer(Wait(day_s, "daily")).longer(Wait(waits.own_day.seconds, "daily"))
+
+    def give(self, permit: Permit, now: float) -> None:
+        """`wait` was 0."""
+        if self.must_probe(now):
+            self._probe = permit.number
+        if self.park.probes:
+            day_s = self.limits.waits(permit.want, now).day.seconds
+            self.park.probing(day_s, now)
+            self._early = day_s is None or day_s > _EARLY_S
+        permit.marks.update(self.limits.reserve(permit.want, permit.number, now))
+        self._in_flight[permit.number] = permit
+        self.breaker.sent(now)
+        self.used = True
+
+    def settle(self, permit: Permit, settlement: Settlement, now: float) -> None:
+        """``answered`` also for an answer that nobody can read."""
+        in_flight = self.in_flight
+        del self._in_flight[permit.number]
+        if settlement.outcome == "answered":
+            self._answered(permit, settlement, in_flight, now)
+        elif settlement.outcome == "unknown":
+            self.limits.keep_whole(permit.marks, now)
+        else:
+            self._refused(permit, settlement, now)
+        self._note_trouble(permit, settlement, now)
+        if self._probe == permit.number:
+            self._probe = None
+            self._early = False
+            if self.park.probes and not _names_a_day(settlement):
+                self.park.undecided(now)
+
+    def daily_stop(self, want: Want, now: float) -> str | None:
+        """Why this want cannot be served today; None while it can."""
+        name = self.park.limit
+        if name is None:
+            return None
+        waits = self.limits.waits(want, now)
+        seconds = max(waits.day.seconds or 0.0, waits.own_day.seconds or 0.0)
+        if 0.0 < seconds < PARK_FROM_S:
+            return None
+        stats = self.limits[name].stats(now, now)
+        used = "" if stats is None else f": {stats.limit - stats.credit:.0f} of {stats.limit:.0f} are used"
+        again = f"; room for the next request in about {_spelled(seconds)}" if seconds > 0 else ""
+        return f"the daily limit {name} is used up ({self.tier}){used}{again}"
+
+    def bucket_stats(self, now: float, until: float) -> dict[str, BucketStats]:
+        """By the limit's name; with the tier behind it for all but the usual tier."""
+        if not self.used and self.tier != "on_demand":
+            return {}
+        suffix = "" if self.tier == "on_demand" else f" {self.tier}"
+        return {f"{name}{suffix}": stats for name, stats in self.limits.stats(now, until).items()}
+
+    # -- what became of a request ---------------------------------------------------------------------------------------
+
+    def _answered(self, permit: Permit, settlement: Settlement, in_flight: int, now: float) -> None:
+        self.heard = True
+        self.gate.passed(permit.granted_at)
+        usage = settlement.usage
+        if usage is None:
+            self.limits.keep_whole(permit.marks, now)
+        else:
+            lag_s = max(0.0, now - settlement.sent_at_age_s - permit.granted_at) if settlement.sent_at_age_s > 0 else 0.0
+            self.limits.answered(permit.want, permit.marks, usage, settlement.reading, lag_s, now)
+            latency_s = settlement.latency_s or settlement.sent_at_age_s
+            if self.concurrency is not None and latency_s > 0:
+                self.concurrency.answered(latency_s, usage.completion, in_flight, now)
+        limit, surprised = self.park.limit, self._early and self._probe == permit.number
+        self.park.passed(permit.granted_at, surprised, now)
+        if limit is not None and surprised and self.park.limit is None:
+            self.limits.overrule(limit, settlement.reading, now)
+        self.breaker.succeeded(now, permit.granted_at)
+
+    def _refused(self, permit: Permit, settlement: Settlement, now: float) -> None:
+        self.limits.give_back(permit.marks, settlement.reading, now)
+        limited = settlement.limited
+        if limited is None:
+            return
+        self.heard = True
+        if limited.kind is not None:
+            self.limits.named(limited, permit.marks[limited.kind], [each.marks for each in self._in_flight.values()], now)
+        if limited.never_fits:  # a 413: nothing to wait for
+            return
+        if limited.kind is not None and KINDS[limited.kind].window_s == DAY_S:
+            self.park.refused(limited.kind, limited.retry_after_s, permit.granted_at, now)
+        else:
+            self.gate.close(limited.retry_after_s, permit.granted_at, now, limited.kind)
+
+    def _note_trouble(self, permit: Permit, settlement: Settlement, now: float) -> None:
+        if settlement.trouble in ("capacity", "overload") and self.concurrency is not None:
+            self.concurrency.overloaded(now)
+        if settlement.trouble in ("overload", "failure"):
+            self.breaker.failed(now, permit.granted_at)
+        elif settlement.outcome != "answered" and self._probe == permit.number:
+            self.breaker.unsent(now)
+
+    # -- deciding -------------------------------------------------------------------------------------------------------
+
+    def _cautious_for(self, now: float) -> str | None:
+        if self.park.probes:
+            return "daily"
+        if self.breaker.state(now) != "closed":
+            return "breaker"
+        return self.gate.limit if self.gate.cautious else None
+
+    def _watch_the_day(self, day: Wait, own_day: Wait, now: float) -> None:
+        if own_day.seconds == 0.0:
+            self.park.room(now)
+        for wait, own in ((day, False), (own_day, True)):
+            if wait.seconds is not None and wait.reason is not None and wait.seconds >= PARK_FROM_S:
+                self.park.used_up(wait.reason, now, own=own)
+
+
+def worst_state(lanes: Sequence[Lane], now: float) -> Literal["closed", "open", "half_open"]:
+    """Of their breakers."""
+    states = {lane.breaker.state(now) for lane in lanes}
+    return "open" if "open" in states else "half_open" if "half_open" in states else "closed"
+
+
+def _names_a_day(settlement: Settlement) -> bool:
+    kind = None if settlement.limited is None else settlement.limited.kind
+    return kind is not None and KINDS[kind].window_s == DAY_S
+
+
+def _spelled(seconds: float) -> str:
+    minutes, hours = round(seconds / 60), round(seconds / 3600, 1)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{hours} h"

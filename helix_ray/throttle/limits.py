@@ -1,0 +1,173 @@
+"""The limits of one service tier: a bucket for each of the six, whether its limit is known yet or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import NamedTuple
+
+from helix_ray.config import ThrottleConfig
+from helix_ray.records import TokenUsage
+from helix_ray.throttle.bucket import Bucket, Mark
+from helix_ray.throttle.kinds import DAY_S, KINDS
+from helix_ray.throttle.messages import BucketStats, LimitReading, PastUse, RateLimitDetail, Want
+
+CONFIG_KEYS = {
+    "RPM": "requests_per_minute",
+    "RPD": "requests_per_day",
+    "TPM": "tokens_per_minute",
+    "TPD": "tokens_per_day",
+    "ITPM": "input_tokens_per_minute",
+    "OTPM": "output_tokens_per_minute",
+}
+_LARGEST_SCALE = 3.0
+_SCALE_MEMORY = 0.998  # per settlement
+
+Marks = dict[str, Mark]
+
+
+class Wait(NamedTuple):
+    """``seconds`` None: until a request in flight ends. ``reason``: a bucket's name, or what else holds back; None: nothing."""
+
+    seconds: float | None
+    reason: str | None
+
+    def longer(self, other: Wait) -> Wait:
+        if self.seconds is None or (other.seconds is not None and other.seconds <= self.seconds):
+            return self
+        return other
+
+
+NO_WAIT = Wait(0.0, None)
+
+
+class Waits(NamedTuple):
+    """Of one request, by the minute's limits, by what the provider has of the day's, and by the configured day's limits."""
+
+    minute: Wait
+    day: Wait
+    own_day: Wait
+
+
+class Limits:
+    """Estimates that turn out too low are scaled up for the requests that follow."""
+
+    def __init__(self, config: ThrottleConfig) -> None:
+        safety = config.safety_factor
+        tpm = self.tokens = Bucket("TPM", KINDS["TPM"].window_s, config.tokens_per_minute, safety)
+        self._buckets = {"TPM": tpm}
+        for name, key in CONFIG_KEYS.items():
+            if name != "TPM":  # the only one whose headers tell whether reservations are returned
+                self._buckets[name] = Bucket(name, KINDS[name].window_s, getattr(config, key), safety, tpm.refunds)
+        self._scale = 1.0  # of prompt estimates
+
+    def __getitem__(self, name: str) -> Bucket:
+        return self._buckets[name]
+
+    def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
+        """What was taken before the first grant; None: not known."""
+        oldest_first = None if past is None else sorted(past, key=lambda use: -use.age_s)
+        for name, bucket in self._buckets.items():
+            bucket.restore(None if oldest_first is None else _amounts(name, oldest_first), now)
+
+    def waits(self, want: Want, now: float) -> Waits:
+        minute = day = own_day = NO_WAIT
+        for name, bucket in self._buckets.items():
+            if bucket.limit is None:
+                continue
+            provider_s, own_s = bucket.waits(self._amount(name, want), now)
+            if bucket.window_s == DAY_S:
+                day = day.longer(Wait(provider_s, name))
+                own_day = own_day.longer(Wait(own_s, name))
+            else:
+                minute = minute.longer(Wait(provider_s, name)).longer(Wait(own_s, name))
+        return Waits(minute, day, own_day)
+
+    def reserve(self, want: Want, number: int, now: float) -> Marks:
+        return {name: bucket.reserve(self._amount(name, want), number, now) for name, bucket in self._buckets.items()}
+
+    def answered(self, want: Want, marks: Marks, usage: TokenUsage, reading: LimitReading | None, lag_s: float, now: float) -> None:
+        """``lag_s``: from the grant to the socket."""
+        for name, limit, remaining in _shown(reading):
+            bucket, mark = self._buckets[name], marks[name]
+            if bucket.adopt(limit, mark.number, now) and remaining is not None:
+                bucket.read(mark, remaining, KINDS[name].amount(usage.prompt, want.max_completion_tokens), now)
+        if want.prompt_tokens > 0:
+            self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / want.prompt_tokens))
+        for name, mark in marks.items():
+            whole = KINDS[name].amount(usage.prompt, want.max_completion_tokens)
+            returned = KINDS[name].amount(usage.prompt - usage.cached, usage.completion)
+            self._buckets[name].settle(mark, whole, returned, now, lag_s)
+
+    def keep_whole(self, marks: Marks, now: float) -> None:
+        """What became of the request is not known: it is charged all that it may have used."""
+        for name, mark in marks.items():
+            self._buckets[name].settle(mark, mark.amount, mark.amount, now)
+
+    def give_back(self, marks: Marks, reading: LimitReading | None, now: float) -> None:
+        """The provider charged nothing. Its headers still name its limits."""
+        for name, mark in marks.items():
+            self._buckets[name].give_back(mark, now)
+        for name, limit, remaining in _shown(reading):
+            bucket, mark = self._buckets[name], marks[name]
+            first = bucket.limit is None
+            if bucket.adopt(limit, mark.number, now) and first and remaining is not None:
+                bucket.exhausted(limit - remaining, 0.0, mark.refund.granted_at, now)
+
+    def named(self, limited: RateLimitDetail, mark: Mark, in_flight: Iterable[Marks], now: float) -> None:
+        """A 429 or a 413 names a limit. ``in_flight``: the other requests that are under way."""
+        name = limited.kind
+        if name is None or limited.limit is None:
+            return
+        bucket = self._buckets[name]
+        if not bucket.adopt(limited.limit, mark.number, now) or limited.never_fits:
+            return
+        earlier = sum(marks[name].amount for marks in in_flight if marks[name].number < mark.number)
+        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, mark.refund.granted_at, now)
+
+    def overrule(self, name: str, reading: LimitReading | None, now: float) -> None:
+        """The provider admitted a request for which our account of this day's limit had no room. Without a word on what is
+        left, it counts as full again: the next refusal will tell.
+        """
+        bucket = self._buckets[name]
+        used = [limit - remaining for shown, limit, remaining in _shown(reading) if shown == name and remaining is not None]
+        bucket.overrule(used[0] if used else 0.0, now)
+
+    def stats(self, now: float, until: float) -> dict[str, BucketStats]:
+        """Of the limits that are known."""
+        return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
+
+    def _amount(self, name: str, want: Want) -> float:
+        prompt = want.prompt_tokens if self._scale <= 1.0 else ceil(want.prompt_tokens * self._scale)
+        return KINDS[name].amount(prompt, want.max_completion_tokens)
+
+
+def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
+    kind = KINDS[name]
+    return [
+        (use.age_s, float(kind.requests * use.requests + kind.prompt * use.prompt_tokens + kind.completion * use.completion_tokens))
+        for use in past
+        if use.age_s < kind.window_s
+    ]
+
+
+def _shown(reading: LimitReading | None) -> list[tuple[str, float, float | None]]:
+    """Name, limit and what is left, of the limits that the headers show."""
+    if reading is None:
+        return []
+    shown = (("TPM", reading.tokens_limit, reading.tokens_remaining), ("RPD", reading.requests_limit, reading.requests_remaining))
+    return [(name, limit, remaining) for name, limit, remaining in shown if limit is not None]
+
+
+def _unrounded(limited: RateLimitDetail, window_s: float) -> float:
+    """``Used`` of a 429 before it was rounded for its message: the wait that it asks for tells, since by the bucket law
+    ``wait = (used + requested - limit) / limit × window``. The half that rounding may hide is the next 429. Without
+    ``Used``, the most that it can be.
+    """
+    assert limited.limit is not None
+    if limited.used is None:
+        return limited.limit
+    if limited.requested is None or limited.retry_after_s is None:
+        return limited.used + 0.5
+    exact = limited.limit - limited.requested + limited.retry_after_s * limited.limit / window_s
+    return min(max(exact, limited.used - 0.5), limited.used + 1.0)

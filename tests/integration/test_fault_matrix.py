@@ -1,0 +1,371 @@
+"""Every way in which the API says no or nothing at all, over HTTP and through the real SDK: each has one outcome, and no word of
+an error is ever stored as an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fix_analyzer import RIGHT, FakeQueue, FakeSink, FakeThrottle, read
+
+from helix_ray.actors.analysis_engine import AnalysisEngine
+from helix_ray.actors.attempts import UNPROVEN
+from helix_ray.actors.engine_parts import make_parts
+from helix_ray.backends.groq_client import GroqChat
+from helix_ray.clock import SystemClock
+from helix_ray.config import Config
+from helix_ray.records import CallState, Disposition, Read
+from helix_ray.testing.fault_server import Exchange, FaultServer
+from helix_ray.testing.scripted_llm import completion
+from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
+
+MARK = "not-an-answer"
+"""In every error body: found in a stored result, it would have passed for one."""
+
+Fault = Callable[[Exchange], Awaitable[None]]
+
+
+# ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def status(code: int, error_code: str | None = None, message: str = "because", **headers: str) -> Fault:
+    body = {"error": {"message": f"{message} {MARK}", "type": "invalid_request_error", "code": error_code}}
+
+    async def behave(exchange: Exchange) -> None:
+        exchange.send(code, json.dumps(body).encode(), {name.replace("_", "-"): value for name, value in headers.items()})
+
+    return behave
+
+
+def limited(kind: str, limit: int, used: int, requested: int, again: str, **headers: str) -> Fault:
+    what, window = ("tokens", "requests")[kind.startswith("R")], ("minute", "day")[kind.endswith("D")]
+    sentence = f"Rate limit reached on {what} per {window} ({kind}): Limit {limit}, Used {used}, Requested {requested}."
+    return status(429, "rate_limit_exceeded", f"{sentence} Please try again in {again}.", **headers)
+
+
+def raw(code: int, body: str, kind: str = "text/html") -> Fault:
+    async def behave(exchange: Exchange) -> None:
+        exchange.send(code, body.encode(), {"content-type": kind})
+
+    return behave
+
+
+def changed(change: Callable[[dict[str, Any]], None]) -> Fault:
+    """An answer with something wrong in its frame."""
+
+    async def behave(exchange: Exchange) -> None:
+        body = json.loads(completion(exchange.json(), RIGHT).body)
+        change(body)
+        exchange.send(200, json.dumps(body).encode())
+
+    return behave
+
+
+def cut(at: float) -> Fault:
+    async def behave(exchange: Exchange) -> None:
+        body = completion(exchange.json(), RIGHT).body
+        exchange.send(200, body[: int(len(body) * at)])
+
+    return behave
+
+
+def breaks(in_body: bool, by_reset: bool) -> Fault:
+    async def behave(exchange: Exchange) -> None:
+        if in_body:
+            exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + MARK.encode())
+            await exchange.writer.drain()
+        if by_reset:
+            exchange.reset()
+        else:
+            exchange.writer.close()
+
+    return behave
+
+
+async def hang(exchange: Exchange) -> None:
+    await asyncio.Event().wait()
+
+
+async def hang_in_body(exchange: Exchange) -> None:
+    exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + MARK.encode())
+    await asyncio.Event().wait()
+
+
+async def drip(exchange: Exchange) -> None:
+    exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+    while True:
+        exchange.writer.write(b"x")
+        await exchange.writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def endless(exchange: Exchange) -> None:
+    exchange.writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        exchange.writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        await exchange.writer.drain()
+
+
+# ── the run under test ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TieredThrottle(FakeThrottle):
+    """Grants everything at the tier that is wanted; tells when ``patience`` requests were settled."""
+
+    def __init__(self, patience: int = 0) -> None:
+        super().__init__()
+        self._patience = patience
+        self.exhausted = asyncio.Event()
+
+    async def settle(self, settlements: list[Settlement]) -> None:
+        await super().settle(settlements)
+        if len(self.settlements) >= self._patience > 0:
+            self.exhausted.set()
+
+    async def acquire(self, wants: list[Want]) -> AcquireReply:
+        self.wants += wants
+        return AcquireReply(
+            [Grant(want.want_id, f"e-{len(self.wants)}", 120.0, "flex" if want.service_tier == "flex" else "on_demand") for want in wants],
+            None,
+        )
+
+
+@dataclass
+class Run:
+    """What became of the reads, seen from outside."""
+
+    queue: FakeQueue
+    ended: str = ""
+    throttle: TieredThrottle = field(default_factory=TieredThrottle)
+    sink: FakeSink = field(default_factory=FakeSink)
+    payloads: list[dict[str, Any]] = field(default_factory=list)
+
+    def outcome(self) -> str:
+        """What the fault led to, told by nothing but what was sent and stored."""
+        if self.ended == "refused":
+            return "stop the run"
+        (result,) = self.sink.results
+        if result.disposition is Disposition.DEAD_LETTER:
+            return f"dead letter {result.error_kind}"
+        assert result.attempts == 1
+        first, second = self.payloads[:2] if len(self.payloads) > 1 else (self.payloads[0], self.payloads[0])
+        if any(call.kind == "repair" for call in self.sink.calls):
+            more = second["max_completion_tokens"] == 2 * first["max_completion_tokens"]
+            return "repair with more room" if more else "repair"
+        if second["max_completion_tokens"] < first["max_completion_tokens"]:
+            return "shrink"
+        if second["service_tier"] != first["service_tier"]:
+            return "other tier"
+        if self.throttle.settlements[0].limited is not None:
+            return "wait"
+        if any(want.retry for want in self.throttle.wants):
+            return "retry"
+        return "rest" if len(self.sink.calls) > 1 else "answered"
+
+
+async def run_against(
+    url: str | None,
+    reads: Sequence[Read],
+    faults: Sequence[Fault | None] = (),
+    otherwise: Fault | None = None,
+    *,
+    throttle: TieredThrottle | None = None,
+    max_attempts: int = 1,
+    **analyzer: Any,
+) -> Run:
+    """One analyzer. The server answers with ``faults`` in turn, then with ``otherwise``; None: a right answer."""
+    config = Config.model_validate(
+        {
+            "analyzer": {"requests_in_flight": 2, "request_timeout_s": 1.0, "max_completion_tokens": 256, **analyzer},
+            "retry": {"max_attempts": max_attempts, "base_delay_s": 0.001, "max_delay_s": 0.01},
+        }
+    )
+    clock = SystemClock()
+    it = Run(FakeQueue(reads, True, clock), throttle=throttle or TieredThrottle())
+    script = list(faults)
+
+    async def behave(exchange: Exchange) -> None:
+        it.payloads.append(exchange.json())
+        fault = script.pop(0) if script else otherwise
+        if fault is not None:
+            await fault(exchange)
+        else:
+            reply = completion(exchange.json(), RIGHT)
+            exchange.send(reply.status, reply.body, reply.headers)
+
+    async with FaultServer(behave) as server:
+        chat = GroqChat("gsk_any", url or server.url, 8)
+        parts = make_parts(config, it.queue, it.throttle, it.sink, chat, clock=clock, nonce="run", rng=random.Random(1), linger_s=0.0)
+        try:
+            it.ended = await AnalysisEngine(parts).run()
+        finally:
+            await chat.aclose()
+    return it
+
+
+def nothing_but_answers(it: Run) -> None:
+    """No error body has become a result, and the books are complete."""
+    for result in it.sink.results:
+        assert MARK not in (result.raw_answer or "")
+        if result.disposition is Disposition.STORED:
+            assert [(row.side, row.match) for row in result.variants][:2] == [("truth", "TP"), ("call", "TP")]
+        else:
+            assert result.raw_answer is None
+            assert result.error
+    assert len(it.sink.calls) == len(it.throttle.settlements) == len({call.call_id for call in it.sink.calls})
+    final = {CallState.ANSWERED, CallState.FAILED, CallState.POSSIBLY_BILLED}
+    assert {call.state for call in it.sink.calls} <= final
+
+
+# ── the matrix ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TOO_LARGE = "Request too large on tokens per minute (TPM): Limit 8000, Requested 10092, please reduce your message size"
+OVER_CAPACITY = "is currently over capacity. Please try again and back off exponentially."
+
+MATRIX: dict[str, tuple[Fault, str]] = {
+    # groq.md-like error bodies: status by status
+    "400 parameter": (status(400, None, "`max_completion_tokens` must be less than or equal to 65536"), "dead letter api_failed"),
+    "400 context": (status(400, "context_length_exceeded"), "dead letter api_failed"),
+    "400 json_validate_failed": (status(400, "json_validate_failed", "Failed to generate JSON."), "repair with more room"),
+    "400 model_decommissioned": (status(400, "model_decommissioned"), "stop the run"),
+    "400 blocked_api_access": (status(400, "blocked_api_access"), "stop the run"),
+    "401": (status(401, "invalid_api_key", "Invalid API Key"), "stop the run"),
+    "403": (status(403, None, "project not enabled"), "stop the run"),
+    "403 html": (raw(403, f"<html>{MARK}</html>"), "stop the run"),
+    "404": (status(404, "model_not_found"), "stop the run"),
+    "408": (status(408), "retry"),
+    "409": (status(409), "retry"),
+    "413": (status(413, "rate_limit_exceeded", TOO_LARGE), "shrink"),
+    "413 html": (raw(413, f"<html>{MARK}</html>"), "shrink"),
+    "422": (status(422), "retry"),
+    "424": (status(424), "dead letter api_failed"),
+    "429 TPM": (limited("TPM", 8000, 7739, 1108, "6.3525s", retry_after="7"), "wait"),
+    "429 RPM": (limited("RPM", 30, 30, 1, "2s"), "wait"),
+    "429 TPD beyond an hour": (limited("TPD", 100_000, 97_050, 3619, "1h9m38.016s", retry_after="4179"), "wait"),
+    "429 RPD": (limited("RPD", 1000, 1000, 1, "1m26.4s", retry_after="87"), "wait"),
+    "429 ITPM": (limited("ITPM", 8000, 7739, 1108, "6.3525s"), "wait"),
+    "429 OTPM": (limited("OTPM", 8000, 7739, 1108, "6.3525s"), "wait"),
+    "429 retry-after 0": (status(429, "rate_limit_exceeded", retry_after="0"), "wait"),
+    "429 html": (raw(429, f"<html>{MARK}</html>"), "wait"),
+    "429 that never fits": (limited("TPM", 7000, 0, 12_903, "50.597142857s"), "shrink"),
+    "498": (status(498, "capacity_exceeded"), "rest"),
+    "499": (status(499), "retry"),
+    "500": (status(500, None, "internal_server_error"), "retry"),
+    "500 that asks not to": (status(500, x_should_retry="false"), "retry"),
+    "502 html": (raw(502, f"<html>{MARK}</html>"), "retry"),
+    "503": (status(503, None, OVER_CAPACITY), "retry"),
+    "503 retry-after": (status(503, None, OVER_CAPACITY, retry_after="0.01"), "retry"),
+    "302": (status(302, location="/elsewhere"), "stop the run"),
+    # the transport
+    "reset before the headers": (breaks(in_body=False, by_reset=True), "retry"),
+    "closed before the headers": (breaks(in_body=False, by_reset=False), "retry"),
+    "reset in the body": (breaks(in_body=True, by_reset=True), "retry"),
+    "closed in the body": (breaks(in_body=True, by_reset=False), "retry"),
+    "hang before the headers": (hang, "retry"),
+    "hang in the body": (hang_in_body, "retry"),
+    "drip": (drip, "retry"),
+    "endless body": (endless, "retry"),
+    # a 200 that is none
+    "truncated json": (cut(0.5), "retry"),
+    "json without its end": (cut(0.999), "retry"),
+    "empty body": (raw(200, "", "application/json"), "retry"),
+    "204-like": (raw(204, "", "application/json"), "retry"),
+    "html 200": (raw(200, f"<html>{MARK}</html>"), "retry"),
+    "error in a 200": (status(200, "internal_server_error"), "retry"),
+    "no choices": (changed(lambda body: body.update(choices=[])), "retry"),
+    "choices of another type": (changed(lambda body: body.update(choices=MARK)), "retry"),
+    "a message of another type": (changed(lambda body: body["choices"][0].update(message=[MARK])), "retry"),
+    "content of another type": (changed(lambda body: body["choices"][0]["message"].update(content={MARK: 1})), "retry"),
+    "a list": (raw(200, f'["{MARK}"]', "application/json"), "retry"),
+    # a completion, whatever else is odd about it, was paid for
+    "usage of another type": (changed(lambda body: body.update(usage={"prompt_tokens": "many"})), "answered"),
+    "content that is no answer": (changed(lambda body: body["choices"][0]["message"].update(content="<html>")), "repair"),
+    "no content": (changed(lambda body: body["choices"][0]["message"].update(content=None)), "repair"),
+}
+
+
+@pytest.mark.parametrize("name", MATRIX)
+async def test_each_fault_has_its_outcome(name: str) -> None:
+    fault, outcome = MATRIX[name]
+    it = await run_against(None, [read(0)], [fault])
+    assert it.outcome() == outcome
+    nothing_but_answers(it)
+    if outcome == "stop the run":
+        assert (len(it.payloads), it.queue.nacked, it.sink.results) == (1, [0], [])
+        assert len(it.throttle.stopped) == 1
+
+
+SPENDING = [name for name, (_, outcome) in MATRIX.items() if outcome == "retry" and "503" not in name and name != "422"]
+
+
+@pytest.mark.parametrize("name", SPENDING)
+async def test_what_never_stops_failing_ends_as_a_dead_letter(name: str) -> None:
+    fault, _ = MATRIX[name]
+    it = await run_against(None, [read(0)], otherwise=fault)
+    assert it.outcome() == "dead letter api_failed"
+    assert len(it.payloads) == UNPROVEN
+    nothing_but_answers(it)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, outcome) in MATRIX.items() if outcome in ("wait", "rest") or "503" in name])
+async def test_what_is_no_failure_of_a_read_never_spends_its_attempts(name: str) -> None:
+    fault, _ = MATRIX[name]
+    it = await run_against(None, [read(0)], [fault] * 25)
+    (result,) = it.sink.results
+    assert (result.disposition, result.attempts) == (Disposition.STORED, 1)
+    assert {call.attempt for call in it.sink.calls} == {1}
+    assert len(it.payloads) == 26
+    nothing_but_answers(it)
+
+
+async def test_what_is_unprocessable_twice_and_what_cannot_be_generated_twice_end() -> None:
+    for name, error_kind in (("422", "api_failed"), ("400 json_validate_failed", "schema_error")):
+        it = await run_against(None, [read(0)], otherwise=MATRIX[name][0])
+        assert it.outcome() == f"dead letter {error_kind}"
+        assert len(it.payloads) == 2
+        nothing_but_answers(it)
+
+
+async def test_a_request_that_is_always_too_large_ends() -> None:
+    it = await run_against(None, [read(0)], otherwise=MATRIX["413 html"][0])
+    assert it.outcome() == "dead letter request_too_large"
+    assert [payload["max_completion_tokens"] for payload in it.payloads] == [256, 128, 64]
+    nothing_but_answers(it)
+
+
+async def test_without_room_in_flex_a_request_goes_on_demand() -> None:
+    it = await run_against(None, [read(0)], [MATRIX["498"][0]], service_tier="flex", on_capacity_exceeded="on_demand")
+    assert it.outcome() == "other tier"
+    assert [payload["service_tier"] for payload in it.payloads] == ["flex", "on_demand"]
+    nothing_but_answers(it)
+
+
+async def test_a_server_that_is_away_costs_nothing() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        throttle = TieredThrottle(patience=30)
+        run = asyncio.create_task(run_against(url, [read(0)], throttle=throttle))
+        done, _ = await asyncio.wait([run, asyncio.create_task(throttle.exhausted.wait())], return_when=asyncio.FIRST_COMPLETED)
+        assert run not in done, "30 failures are no reason to give up"
+        run.cancel()
+        await asyncio.wait([run])
+    assert {settlement.outcome for settlement in throttle.settlements} == {"not_sent"}
+
+
+async def test_a_whole_mixture_ends_with_every_read_in_its_place() -> None:
+    """Every fault that ends well, met in turn by packed requests."""
+    faults = [fault for fault, outcome in MATRIX.values() if not outcome.startswith(("dead", "stop", "repair"))]
+    script: list[Fault | None] = [step for fault in faults for step in (fault, None)]
+    reads = [read(index) for index in range(200)]
+    it = await run_against(None, reads, script, max_attempts=5, reads_per_request=4, requests_in_flight=8)
+    assert sorted(result.read.read_index for result in it.sink.results) == list(range(200))
+    nothing_but_answers(it)
+    assert {result.disposition for result in it.sink.results} == {Disposition.STORED}
