@@ -1,12 +1,12 @@
 """What a configuration's source will bring, without running it: how many records, how many of them are analysed, how long they are.
 
 Synthetic reads are made by index, so a sample of them is spread over the whole run. A file is read to its end, or to the run's
-count: the first records and some of every further stretch are placed and looked at, the others are only counted.
+count: the first records and one block of every further stretch are placed and looked at, the others are only counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,104 +15,100 @@ from helix_ray.config import Config, SourceKind
 from helix_ray.records import ReadBatch
 from helix_ray.sources import Source, make_source
 
-SAMPLE = 1000
-"""Records that are looked at from the start of a source, and at most as many again beyond."""
-STRIDE = 5000
-"""Records of a file, for each of which one more block is looked at; doubled when the sample has grown by `SAMPLE`."""
+SAMPLE = 2000
+"""Records that are looked at: spread over a synthetic source, from the start of a file."""
+
+STRIDE = 50_000
+"""Of a file beyond its start one block is looked at in each stretch: a twentieth of what came before it, at most this many records."""
+
 MAX_COUNTED = 20_000_000
-"""Records of a file after which counting ends: about a minute."""
+"""Records of a file after which counting ends."""
 
 
 class SampledRead(NamedTuple):
+    """A read that would be sent, and how many of the run it stands for."""
+
     ref_seq: str
     seq: str
     calls: list[tuple[int, str, str]]  # pos, ref, alt, by the aligner
-
-
-class SampledBlock(NamedTuple):
-    """Records that were looked at, and how many they stand for."""
-
-    stands_for: int
-    records: int
-    reads: list[SampledRead]  # those that are analysed
+    stands_for: float
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """``records`` None: the source is endless. ``counted`` False: the file holds more than ``records``."""
+    """``records`` None: the source is endless. ``whole`` False: the file holds more than ``records``, the rest was not counted."""
 
     records: int | None
-    counted: bool
-    blocks: list[SampledBlock]
+    whole: bool
+    looked_at: int  # records
+    analysed_share: float  # 0..1, of the records: the others are unplaced, filtered or malformed
+    reads: list[SampledRead]
 
-    @property
-    def sampled(self) -> int:
-        return sum(block.records for block in self.blocks)
 
-    @property
-    def analysed_share(self) -> float:
-        """Of the records, how many are sent to a model: the others are unplaced, filtered or malformed."""
-        stands_for = sum(block.stands_for for block in self.blocks)
-        kept = sum(block.stands_for * len(block.reads) / block.records for block in self.blocks if block.records)
-        return kept / stands_for if stands_for else 0.0
+class _Block(NamedTuple):
+    records: int
+    stands_for: int
+    reads: list[SampledRead]
 
 
 def survey(config: Config, progress: Callable[[int], None] = lambda _: None) -> Workload:
-    """Looks at the source; ``progress`` hears how many records were counted. InputError: as for a run."""
-    source = make_source(config)
+    """Looks at the source; ``progress`` hears how many records were counted. Raises InputError as the run would."""
+    source, batch_size = make_source(config), config.source.batch_size
     if config.source.kind is SourceKind.SYNTHETIC:
-        return _synthetic(source, config.source.batch_size)
-    return _file(source, config.source.batch_size, config.source.count, progress)
+        return _workload(source.total, True, _spread(source, batch_size))
+    blocks = _forward(source, batch_size, progress)
+    return _workload(sum(block.stands_for for block in blocks), source.total is not None, blocks)
 
 
-def _synthetic(source: Source, batch_size: int) -> Workload:
-    """Blocks evenly spread, or the first ones of an endless source."""
-    wanted = max(1, 2 * SAMPLE // batch_size)
-    if source.total is None:
-        indices = list(range(wanted))
-    else:
-        blocks = -(-source.total // batch_size)
-        indices = sorted({number * blocks // wanted for number in range(wanted)}) if blocks > wanted else list(range(blocks))
-    sampled = []
-    for index in indices:
-        batch = source.block(index)
-        assert batch is not None, "the source makes any block below its end"
-        sampled.append(_look(batch, batch.size))
-    return Workload(source.total, True, sampled)
+def _workload(records: int | None, whole: bool, blocks: Sequence[_Block]) -> Workload:
+    reads = [read for block in blocks for read in block.reads]
+    stood_for = sum(block.stands_for for block in blocks)
+    share = sum(read.stands_for for read in reads) / stood_for if stood_for else 0.0
+    return Workload(records, whole, sum(block.records for block in blocks), share, reads)
 
 
-def _file(source: Source, batch_size: int, count: int | None, progress: Callable[[int], None]) -> Workload:
-    last = None if count is None else (count - 1) // batch_size
-    sampled: list[SampledBlock] = []
-    stride, looked, index, seen = 1, 0, 0, 0
-    while True:
-        batch = source.block(index)
-        if batch is None:
-            break
-        seen = index * batch_size + batch.size
-        sampled.append(_look(batch, batch.size))
-        looked += batch.size
-        progress(seen)
-        if index == last or seen >= MAX_COUNTED:
-            break
-        if looked >= SAMPLE:
-            grown = looked // SAMPLE - 1  # the longer the file, the wider the steps: the sample stays small
-            stride = max(1, STRIDE // batch_size) * 2**grown
-        index = index + stride if last is None else min(index + stride, last)
-    source.block(seen // batch_size + 1)  # where the file ends here, the source learns it
-    total = source.total
-    records = seen if total is None else total
-    return Workload(records, total is not None, _weighted(sampled, records))
+def _spread(source: Source, batch_size: int) -> list[_Block]:
+    """Blocks at even distances, or the first ones of an endless source; all of a small one."""
+    wanted = max(1, SAMPLE // batch_size)
+    there = wanted if source.total is None else -(-source.total // batch_size)
+    indices = sorted({number * there // wanted for number in range(wanted)}) if there > wanted else range(there)
+    batches = [source.block(index) for index in indices]
+    return [_look(batch, batch.size) for batch in batches if batch is not None]
 
 
-def _weighted(blocks: list[SampledBlock], records: int) -> list[SampledBlock]:
-    return blocks if records else []
+def _forward(source: Source, batch_size: int, progress: Callable[[int], None]) -> list[_Block]:
+    """A block beyond the start stands for all records from its own first one up to the next block's."""
+    blocks: list[_Block] = []
+    index, begun = 0, 0
+    while (batch := source.block(index)) is not None:
+        if blocks:
+            blocks[-1] = _standing_for(blocks[-1], index * batch_size - begun)
+        begun = index * batch_size
+        blocks.append(_look(batch, batch.size))
+        progress(begun + batch.size)
+        if source.total is not None or begun + batch.size >= MAX_COUNTED:
+            return blocks
+        seen = begun + batch.size
+        index += 1 if seen < SAMPLE else max(1, min(STRIDE, seen // 20) // batch_size)
+    if blocks and source.total is not None:
+        blocks[-1] = _standing_for(blocks[-1], source.total - begun)
+    return blocks
 
 
-def _look(batch: ReadBatch, stands_for: int) -> SampledBlock:
+def _look(batch: ReadBatch, stands_for: int) -> _Block:
+    weight = stands_for / batch.size
     reads = [
-        SampledRead(ref_seq, seq, align_calls(ref_seq, seq))
+        SampledRead(ref_seq, seq, _differences(ref_seq, seq), weight)
         for ref_seq, seq, disposition in zip(batch.ref_seq, batch.seq, batch.disposition, strict=True)
         if disposition is None
     ]
-    return SampledBlock(stands_for, batch.size, reads)
+    return _Block(batch.size, stands_for, reads)
+
+
+def _standing_for(block: _Block, records: int) -> _Block:
+    weight = records / block.records
+    return _Block(block.records, records, [read._replace(stands_for=weight) for read in block.reads])
+
+
+def _differences(ref_seq: str, seq: str) -> list[tuple[int, str, str]]:
+    return [call for call in align_calls(ref_seq, seq) if "N" not in call[1] + call[2]]

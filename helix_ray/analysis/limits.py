@@ -19,7 +19,7 @@ WINDOW_S: Final[Mapping[str, float]] = {kind: 86_400.0 if kind.endswith("D") els
 FLEX_FACTOR: Final = 10
 """The flex tier's limits against those of on_demand; paid plans only (https://console.groq.com/docs/flex-processing)."""
 
-USUAL_TOKENS_PER_S = 450.0
+USUAL_TOKENS_PER_S: Final = 450.0
 """The speed that is taken for a model without a published one: the slowest of those that have."""
 
 
@@ -38,6 +38,11 @@ def published_limits(model: str, plan: Plan) -> dict[str, int]:
     """The model's limits by kind; those that are not published are absent, all of them for an unknown model."""
     row = _table()["models"].get(model, {}).get(plan, {})
     return {kind: int(amount) for kind, amount in row.items() if amount is not None}
+
+
+def flex_limits(limits: Mapping[str, int]) -> dict[str, int]:
+    """Those of the flex tier, from those of on_demand."""
+    return {kind: FLEX_FACTOR * amount for kind, amount in limits.items()}
 
 
 def completion_tokens_per_s(model: str) -> float:
