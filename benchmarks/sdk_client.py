@@ -32,7 +32,7 @@ class SdkRun:
 
 def run_sdk(config: Config, max_retries: int, in_flight: int, deadline_s: float) -> SdkRun:
     """Asks about every read of ``config`` once, at most ``in_flight`` requests at a time; what still fails then is lost."""
-    requests = _requests(config)
+    requests = requests_of(config)
     with EmulatorProcess.start(config.emulator, config.analyzer.model) as emulator:
         started = time.monotonic()
         delivered = asyncio.run(_ask_all(emulator.url, requests, max_retries, in_flight, deadline_s))
@@ -41,7 +41,7 @@ def run_sdk(config: Config, max_retries: int, in_flight: int, deadline_s: float)
             return SdkRun(delivered, seconds, json.loads(answer.read()))
 
 
-def _requests(config: Config) -> list[tuple[int, dict[str, Any]]]:
+def requests_of(config: Config) -> list[tuple[int, dict[str, Any]]]:
     """Each request's number of reads and its body, as the pipeline would send it."""
     settings = config.analyzer
     template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)

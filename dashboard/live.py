@@ -105,6 +105,8 @@ def _tables(snapshot: MetricsSnapshot) -> None:
     with left:
         st.caption("Headroom of the API's limits")
         _table(panels.bucket_columns(snapshot), "buckets")
+        st.caption("The API and the throttle")
+        _table(panels.api_columns(snapshot), "api")
     with right:
         st.caption("Actors")
         _table(panels.actor_columns(snapshot), "actors")

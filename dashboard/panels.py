@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from helix_ray.metrics.describe import throttle_lines
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
+from helix_ray.records import FAILURE_KINDS
 
 Spec = dict[str, Any]
 
@@ -18,6 +20,7 @@ GAP_S = 2.5  # a pause between two points that is drawn as a gap: a line across 
 ICONS = {
     "STARTING": "⏳",
     "RUNNING": "▶",
+    "PARKED": "⏸",
     "PAUSED": "⏸",
     "DRAINING": "⏬",
     "STOPPING": "⏹",
@@ -162,6 +165,8 @@ def actor_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
         "last heard": [f"{actor.last_seen_s:.0f} s ago" for actor in snapshot.actors],
         "memory MB": [number(actor.pss_mb) for actor in snapshot.actors],
         "restarts": [str(actor.restarts) for actor in snapshot.actors],
+        "CPU, of a core": [percent(actor.cpu_share) for actor in snapshot.actors],
+        "event loop late, ms": [number(actor.loop_lag_ms, 1) for actor in snapshot.actors],
     }
 
 
@@ -174,6 +179,22 @@ def bucket_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
         "headroom": [percent(bucket.headroom) for bucket in buckets],
         "used": [percent(bucket.utilisation) for bucket in buckets],
     }
+
+
+def api_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
+    """What the throttle does about the API, and how the API fails."""
+    totals, throttle, money = snapshot.totals, snapshot.throttle, snapshot.money
+    share = percent(totals.resent / totals.requests) if totals.requests else UNKNOWN
+    rows = [
+        *throttle_lines(snapshot),
+        ("in flight", f"{number(throttle.in_flight)} of {number(throttle.concurrency or snapshot.slots or None)} requests"),
+        ("wait for a permit", f"{number(throttle.waiting)} requests, for {throttle.binding or 'nothing in particular'}"),
+        ("on record as the most it can cost now", f"{number(money.authorised_usd, 4)} USD"),
+        ("sent again after a failure", f"{number(totals.resent)} requests, {share}"),
+        *((FAILURE_KINDS.get(kind, kind), number(count)) for kind, count in totals.failures_by_kind),
+        *((f"reads answered by tier {tier}", number(count)) for tier, count in totals.reads_by_tier),
+    ]
+    return {"what": [name for name, _ in rows], "now": [words for _, words in rows]}
 
 
 def _with_gaps(points: Sequence[HistoryPoint]) -> list[HistoryPoint | None]:

@@ -221,7 +221,7 @@ class Pipeline:
             if ending is not None:
                 return ending
             if watch.snapshot is not None:
-                watch.bottlenecks.update({watch.snapshot.bottleneck.name} - {"none"})
+                watch.bottlenecks[watch.snapshot.bottleneck.name] += 1
                 self._listener.progress(watch.snapshot)
             self._footprint.sample(time.monotonic())
             signals.wait(TICK_S)
@@ -373,7 +373,7 @@ class Pipeline:
             rows_at_open=watch.rows_at_open,
             throttle=throttle,
             sink=sink,
-            bottleneck=watch.bottlenecks.most_common(1)[0][0] if watch.bottlenecks else None,
+            bottlenecks=watch.bottlenecks,
             totals=watch.snapshot.totals if watch.snapshot else None,
         )
         return Outcome(ending, write_report(self._plan, end, books if isinstance(books, Books) else None))

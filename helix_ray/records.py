@@ -199,6 +199,33 @@ class ApiCall:
     prompt_estimate: int = 0  # tokens; with max_completion_tokens, what its permit reserved
     max_completion_tokens: int = 0
     throttle_epoch: str | None = None  # the incarnation of the throttle that gave its permit
+    retry: bool = False  # about a read that the API had failed to answer: bounded by retry.max_share
+
+
+def failure_kind(state: CallState, status: int | None, error_kind: str | None) -> str | None:
+    """What kind of failure of the API a request met, by its row; None: none. Neither a 429 is one, nor what we gave up ourselves.
+
+    ``capacity``: 498, no room in the flex tier. ``overloaded``: 503. ``server``: every other 5xx. ``transport``: refused, lost or
+    late. ``unusable``: a 200 that was no completion. ``rejected``: every other 4xx.
+    """
+    if state is CallState.ANSWERED or error_kind is None or error_kind in NOT_THE_API or status == 429:
+        return None
+    if status is None:
+        return "transport"
+    return {498: "capacity", 503: "overloaded"}.get(status) or ("server" if status >= 500 else "rejected" if status >= 400 else "unusable")
+
+
+FAILURE_KINDS = {
+    "capacity": "no room in the flex tier (498)",
+    "overloaded": "API over capacity (503)",
+    "server": "API failed (other 5xx)",
+    "transport": "no connection, lost or late",
+    "unusable": "an answer that was none",
+    "rejected": "request rejected (other 4xx)",
+}
+"""What `failure_kind` tells apart, in words for people."""
+NOT_THE_API = frozenset({"abandoned", "unsettled", "not_sent"})
+"""Error kinds of requests whose end nobody waited for (we were stopped, or died), or whose permit was withdrawn."""
 
 
 class Taken(NamedTuple):

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class SessionEnd:
     rows_at_open: int  # rows that the run had when the newest queue began to count
     throttle: ThrottleStats | None
     sink: SinkStats | None
-    bottleneck: str | None  # what the run waited for most of the time
+    bottlenecks: Mapping[str, int]  # by name: looks at which the run waited for that
     totals: Totals | None = None  # as metrics heard them last
 
 
@@ -138,7 +139,8 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         queue_capacity=plan.config.queue.capacity,
         conflicts_suppressed=0 if end.sink is None else end.sink.suppressed,
         utilisation=utilisation,
-        bottleneck=end.bottleneck,
+        bottlenecks=end.bottlenecks,
+        authorised_usd=None if end.throttle is None else end.throttle.authorised_usd,
         accuracy=accuracy(books.scores) if synthetic and books else None,
         ceiling=ceiling(books.scores) if synthetic and books else None,
         scoring=scoring(books.scores, _asked(plan), _effort(books, end.totals)) if synthetic and books else None,
@@ -206,4 +208,7 @@ def _stored(books: Books | None) -> Stored | None:
         latency_ms=counts.latency_ms,
         truth_reads=counts.truth_reads,
         identifiable_reads=counts.identifiable_reads,
+        resent=counts.resent,
+        failures=counts.failures,
+        reads_by_tier=counts.reads_by_tier,
     )

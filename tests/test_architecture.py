@@ -18,6 +18,7 @@ LAYERS = (
         "config",
         "config_base",
         "config_emulator",
+        "config_faults",
         "config_file",
         "config_yaml",
         "mutation",
@@ -43,7 +44,7 @@ IMPURE_PACKAGES = {"ray", "groq", "psycopg", "aiohttp", "httpx", "streamlit"}
 BESIDE = {("analysis", "scoring")}  # analysis names the types of variants, which scoring defines
 
 # The rooms that stand apart, and what they may import of helix_ray.
-EMULATOR_MAY_IMPORT = {"emulator", "config", "config_emulator", "errors"}
+EMULATOR_MAY_IMPORT = {"emulator", "config", "config_emulator", "config_faults", "errors"}
 DASHBOARD_MAY_IMPORT = {"client", "config", "errors", "records", "metrics"}
 STARTS_THE_EMULATOR = {"pipeline", "cli"}
 

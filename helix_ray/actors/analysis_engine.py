@@ -41,6 +41,8 @@ class AnalysisEngine:
         self._no_more: str | None = None  # why no more is leased
         self._stopped = False  # nothing more is sent
         self._returned = 0
+        self._held_back_s = 0.0  # nothing was leased, since too many results waited for their commit
+        self._held_back_since: float | None = None
         self.limited: str | None = None
         self.refused: str | None = None
 
@@ -96,9 +98,12 @@ class AnalysisEngine:
 
     def counters(self) -> dict[str, float]:
         in_flight = self._slots.running if self._slots is not None else 0
+        self._is_held_back()
         own: dict[str, float] = {
             "in_flight": in_flight,
             "requests_in_flight": self._limit,
+            "held_back_s": self._held_back_s,
+            "intent_wait_s": self._parts.intents.waited_s if self._parts.intents is not None else 0.0,
             "held": self._held.held,
             "unsaved": self._parts.outbox.unsaved,
         }
@@ -125,9 +130,18 @@ class AnalysisEngine:
 
     def _room(self) -> int:
         """What free request slots hold plus one batch; nothing while the sink falls behind."""
-        if self._parts.outbox.unsaved >= self._parts.max_unsaved:
+        if self._is_held_back():
             return 0
         return self._limit * self._parts.reads_per_request + self._parts.batch_size - self._held.held
+
+    def _is_held_back(self) -> bool:
+        """Too many results wait for the sink; the time is added up."""
+        now, since = self._parts.clock.monotonic(), self._held_back_since
+        if since is not None:
+            self._held_back_s += now - since
+        held_back = self._parts.outbox.unsaved >= self._parts.max_unsaved
+        self._held_back_since = now if held_back else None
+        return held_back
 
     def _take(self, jobs: list[Job]) -> None:
         parts, now = self._parts, self._parts.clock.now()

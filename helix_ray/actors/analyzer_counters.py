@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from decimal import Decimal
 
-from helix_ray.records import Disposition, ReadResult, TokenUsage
+from helix_ray.records import CallState, Disposition, ReadResult, TokenUsage, failure_kind
 from helix_ray.scoring.scores import Scores
 
 _LATENCIES = 1024
@@ -25,6 +25,9 @@ class AnalyzerCounters:
         self.repairs = 0  # reads asked again because their answer could not be used
         self.lenient = 0  # answers read although they break the schema's letter
         self.tokens = [0, 0, 0]  # prompt, cached, completion
+        self.resent = 0  # requests that left, about reads that the API failed before
+        self.failed: Counter[str] = Counter()  # requests that the API failed, by `records.failure_kind`
+        self.tiers: Counter[str] = Counter()  # answered reads by the service tier that answered
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
         self.scores = Scores()
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
@@ -37,10 +40,18 @@ class AnalyzerCounters:
         self.cost_usd += float(cost)
         self._latencies_ms.append(latency_ms)
 
+    def ended(self, state: CallState, status: int | None, error_kind: str | None, resent: bool) -> None:
+        """Every request that ended, as its row says."""
+        self.resent += resent and (state is not CallState.FAILED or status is not None)
+        if (kind := failure_kind(state, status, error_kind)) is not None:
+            self.failed[kind] += 1
+
     def finished(self, result: ReadResult) -> None:
         self.analysed += 1
         if result.disposition is Disposition.DEAD_LETTER:
             self.dead_letters += 1
+        elif result.service_tier is not None:
+            self.tiers[result.service_tier] += 1
         began = self._cpu_s()
         self.scores.add(result)
         self.tally_s += self._cpu_s() - began
@@ -59,6 +70,9 @@ class AnalyzerCounters:
             "tokens_cached": self.tokens[1],
             "tokens_completion": self.tokens[2],
             "cost_usd": self.cost_usd,
+            "resent": self.resent,
+            **{f"failed.{kind}": count for kind, count in self.failed.items()},
+            **{f"tier.{tier}": count for tier, count in self.tiers.items()},
         }
         flat |= self.scores.flat()
         ordered = sorted(self._latencies_ms)

@@ -32,7 +32,7 @@ LEAST_UNSAVED = 200
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """``analyst`` and ``permits`` are None for the aligner, which asks nobody. Times are seconds, the rest are counts of reads."""
+    """``analyst``, ``permits``, ``intents``: None for the aligner, which asks nobody. Times are seconds, the rest are counts of reads."""
 
     queue: QueuePort
     throttle: ThrottlePort
@@ -43,6 +43,7 @@ class EngineParts:
     clock: Clock
     analyst: Analyst | None
     permits: PermitClient | None
+    intents: Intents | None
     requests_in_flight: int
     reads_per_request: int
     batch_size: int
@@ -69,7 +70,7 @@ def make_parts(
     Raises ConfigError for a model without a price and an unknown prompt.
     """
     counters, outbox = AnalyzerCounters(), ResultOutbox(sink, clock, linger_s)
-    analyst, permits, results = None, None, ResultMaker(ALIGNER, None, None, None)
+    analyst, permits, intents, results = None, None, None, ResultMaker(ALIGNER, None, None, None)
     if backend is not None:
         permits = PermitClient(throttle, clock)
         template = _template(config.analyzer)
@@ -93,6 +94,7 @@ def make_parts(
         clock=clock,
         analyst=analyst,
         permits=permits,
+        intents=intents,
         requests_in_flight=config.analyzer.requests_in_flight,
         reads_per_request=config.analyzer.reads_per_request,
         batch_size=config.source.batch_size,

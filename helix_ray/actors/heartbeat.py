@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from helix_ray.actors import names
 from helix_ray.actors.gauge_mirror import GaugeMirror
 from helix_ray.actors.peers import call_or_none
+from helix_ray.actors.vitals import LoopLag, Vitals
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.errors import HelixError
 from helix_ray.metrics.reporter import STARTED_AT
@@ -45,6 +46,8 @@ class Heartbeat:
         self._mirror_wanted = mirror
         self._mirror: GaugeMirror | None = None
         self._process = psutil.Process()
+        self._vitals = Vitals(self._clock, self._process)
+        self._lag = LoopLag(self._clock)
         self._pss_mb = 0.0
         self._measured_at: float | None = None
         self._adopted: DesiredState | None = None
@@ -58,10 +61,14 @@ class Heartbeat:
         self, source: str, counters_fn: CountersFn, adopt_fn: AdoptFn, text_fn: Callable[[], Mapping[str, str]] | None = None
     ) -> None:
         """Runs until cancelled. ``source`` is the actor's own name; counters are absolute since its start."""
-        while True:
-            began = self._clock.monotonic()
-            await self.once(source, counters_fn, adopt_fn, text_fn)
-            await self._clock.sleep(max(0.05, INTERVAL_S - (self._clock.monotonic() - began)))
+        measuring = asyncio.create_task(self._lag.run())
+        try:
+            while True:
+                began = self._clock.monotonic()
+                await self.once(source, counters_fn, adopt_fn, text_fn)
+                await self._clock.sleep(max(0.05, INTERVAL_S - (self._clock.monotonic() - began)))
+        finally:
+            measuring.cancel()
 
     async def once(
         self, source: str, counters_fn: CountersFn, adopt_fn: AdoptFn, text_fn: Callable[[], Mapping[str, str]] | None = None
@@ -72,7 +79,9 @@ class Heartbeat:
             if inspect.isawaitable(adopting):
                 await adopting
             self._adopted = desired
-        counters = {**counters_fn(), "pss_mb": await self._memory(), "cpu_s": self._cpu_s(), STARTED_AT: self._process.create_time()}
+        own = {"pss_mb": await self._memory(), **self._vitals.take(), STARTED_AT: self._process.create_time()}
+        lag_ms = self._lag.take_ms()
+        counters = {**counters_fn(), **own, **({} if lag_ms is None else {"loop_lag_ms": lag_ms})}
         if self._mirror_wanted:
             self._mirror = self._mirror or GaugeMirror(source)
             self._mirror.show(counters)
@@ -83,10 +92,6 @@ class Heartbeat:
             return await self._call(name, method, *args, timeout_s=PEER_TIMEOUT_S)
         except PEER_DOWN:
             return None  # shown by metrics as an actor that is not heard; the next beat tries again
-
-    def _cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return times.user + times.system
 
     async def _memory(self) -> float:
         """Proportional set size in MB: pages shared with n processes count one n-th."""

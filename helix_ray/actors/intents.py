@@ -20,6 +20,9 @@ class Intents:
         self._clock = clock
         self._waiting: list[tuple[ApiCall, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._pending = 0
+        self._waited_s = 0.0
+        self._noted_at = clock.monotonic()
 
     async def record(self, call: ApiCall) -> None:
         """Returns when the call is committed, as long as that takes. Cancelled, it may or may not be."""
@@ -27,7 +30,23 @@ class Intents:
         self._waiting.append((call, committed))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
-        await committed
+        self._note(1)
+        try:
+            await committed
+        finally:
+            self._note(-1)
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that requests waited so far, added up; those that still wait included."""
+        self._note(0)
+        return self._waited_s
+
+    def _note(self, change: int) -> None:
+        now = self._clock.monotonic()
+        self._waited_s += self._pending * (now - self._noted_at)
+        self._noted_at = now
+        self._pending += change
 
     async def _write(self) -> None:
         await asyncio.sleep(0)  # whoever is about to send joins this write

@@ -143,6 +143,7 @@ class RequestLog:
         request_id: str | None = None,
     ) -> None:
         """How it ended."""
+        self._counters.ended(state, status, error_kind, resent=any(job.retrying for job in sent.request.jobs))
         self._add_call(
             replace(
                 self._call(sent, state),
@@ -176,6 +177,7 @@ class RequestLog:
             prompt_estimate=sent.prompt_estimate,
             max_completion_tokens=sent.request.max_completion_tokens,
             throttle_epoch=epoch_of(sent.permit_id),
+            retry=any(job.retrying for job in jobs),
         )
 
 

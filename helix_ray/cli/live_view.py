@@ -11,8 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_ray.client.accuracy import Share, by_type, mistakes
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.describe import throttle_lines
+from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
+from helix_ray.records import FAILURE_KINDS
 from helix_ray.results.report import SIMULATED
+from helix_ray.results.words import named
 
 WIDE = 100  # columns from which on there is room for long bars
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12
@@ -78,24 +81,36 @@ def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
             _bar(headroom, 1.0, bar_width, alarm=headroom < LOW),
             Text(f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"),
         )
+    for name, words in throttle_lines(snapshot):
+        table.add_row(name, "", Text(words))
     share = money.share or 0.0
     table.add_row(
         "cost",
         _bar(share, 1.0, bar_width, alarm=share > 1 - LOW),
         f"${_number(money.spent_usd, 4)} + ${_number(money.reserved_usd, 4)} reserved of ${_number(money.max_cost_usd, 2)}",
     )
+    if money.authorised_usd is not None:
+        table.add_row("", "", f"${_number(money.authorised_usd, 4)} on record as the most that it can be now")
     waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
     table.add_row(
         "API",
         "",
         f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}",
     )
-    table.add_row("", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s")
+    table.add_row("", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{_resent(totals)}")
+    for kind, count in totals.failures_by_kind:
+        table.add_row("", "", f"{count:,} × {FAILURE_KINDS.get(kind, kind)}")
+    if {tier for tier, _ in totals.reads_by_tier} - {"on_demand"}:
+        table.add_row("tiers", "", Text(f"reads: {named(dict(totals.reads_by_tier))}"))
     table.add_row("accuracy", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_accuracy(snapshot)))
     if snapshot.accuracy:
         table.add_row("mistakes", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_mistakes(snapshot)))
     table.add_row("waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}"))
     return table
+
+
+def _resent(totals: Totals) -> str:
+    return f", {totals.resent:,} sent again ({100 * totals.resent / totals.requests:.1f} %)" if totals.resent and totals.requests else ""
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> str:

@@ -110,5 +110,5 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     label = "EMULATOR " if snapshot.run.simulated else ""
     return (
         f"{label}{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
-        f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}"
+        f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}, waits for {snapshot.bottleneck.name}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config_faults import EmulatorFaults
 from helix_ray.emulator.answers import UNHARMED, Item, Sent, write_answer
 from helix_ray.emulator.checks import AnswerForm, ChatRequest
 from helix_ray.emulator.faults import FaultDraws, damaged
@@ -21,10 +22,16 @@ class Prepared(NamedTuple):
 class Answerer:
     def __init__(self, config: EmulatorConfig) -> None:
         self._model = ScriptedModel(config.seed, config.error_rates)
+        self._seed = config.seed
         self._faults = FaultDraws(config.seed, config.faults)
 
-    def prepare(self, request: ChatRequest) -> Prepared:
-        """Several reads under a schema that has room for one are not understood, as little as a damaged prompt is: the
+    def set_faults(self, rates: EmulatorFaults) -> None:
+        self._faults = FaultDraws(self._seed, rates)
+
+    def prepare(self, request: ChatRequest, scripted: str | None = None) -> Prepared:
+        """``scripted``: the fault that hits this answer for certain.
+
+        Several reads under a schema that has room for one are not understood, as little as a damaged prompt is: the
         answer is then a valid empty one.
         """
         pairs = parse_pairs(request.last_user_message)
@@ -33,7 +40,7 @@ class Answerer:
             pairs = []
         answers = [self._model.answer(pair.ref, pair.read) for pair in pairs]
         items = [Item(pair.opaque_id, answer.calls, read) for read, (pair, answer) in enumerate(zip(pairs, answers, strict=True))]
-        drawn = self._faults.draw() if pairs else {}
+        drawn = self._faults.draw(scripted) if pairs else {}
         if drawn:
             return Prepared(pairs, answers, damaged(items, form, drawn))
         return Prepared(pairs, answers, Sent(write_answer(items, form), False, None, [UNHARMED] * len(pairs)))

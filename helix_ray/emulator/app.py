@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from helix_ray.emulator import messages
 from helix_ray.emulator.chat import Admitted, Chat, Reply, is_bearer
+from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE, Receive, Send, Wire, left_within, send_whole, serve
+from helix_ray.emulator.injector import Injected
 from helix_ray.emulator.journal import Journal
 from helix_ray.emulator.models import MODELS, models_body
+from helix_ray.emulator.protocol import connection_of
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _MAX_PAGE = 10_000
-_JSON: messages.Headers = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"private, max-age=0, no-store, no-cache, must-revalidate"),
-    (b"vary", b"Origin"),
-    (b"server", b"helix-emulator"),
-]
 
 
 class EmulatorApp:
@@ -44,16 +37,18 @@ class EmulatorApp:
             raise RuntimeError(f"the emulator speaks HTTP only, not {scope['type']}")
         path, method = scope["path"], scope["method"]
         if method == "POST" and path.endswith("/openai/v1/chat/completions"):
-            reply = await self._complete(scope, receive)
+            answered = await self._complete(scope, receive, send)
+            if answered is None:
+                return
+            reply = answered
         elif method == "GET":
             reply = self._get(scope, path)
         else:
             reply = Reply(404, [], messages.unknown_url(method, path))
-        headers = [*_JSON, *reply.headers, (b"content-length", b"%d" % len(reply.body))]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+        await send_whole(reply, send)
 
-    async def _complete(self, scope: Scope, receive: Receive) -> Reply:
+    async def _complete(self, scope: Scope, receive: Receive, send: Send) -> Reply | None:
+        """None: a fault has seen to the answer."""
         authorization = retries = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -67,16 +62,26 @@ class EmulatorApp:
             body += message.get("body", b"")
             if len(body) > MAX_BODY_BYTES:
                 return Reply(413, [], messages.error_body("Request Entity Too Large", code="request_too_large"))
-        outcome = self._chat.begin(authorization, retries, body)
+        injected = self._injected(scope) if self._chat.injector.active else None
+        outcome = self._chat.begin(authorization, retries, body, injected)
         if isinstance(outcome, Reply):
             return outcome
+        if injected is not None and injected.name in DELIVERED_OTHERWISE:
+            await serve(self._chat, outcome, injected, Wire(connection_of(scope), receive, send))
+            return None
         return await self._wait_and_answer(outcome, receive)
+
+    def _injected(self, scope: Scope) -> Injected | None:
+        injected = self._chat.injector.next_request()
+        connection = connection_of(scope)
+        deaf_s, connection.deaf_s = connection.deaf_s, None
+        return Injected("slow_accept", deaf_s) if injected is None and deaf_s is not None else injected
 
     async def _wait_and_answer(self, admitted: Admitted, receive: Receive) -> Reply:
         gone = True  # also when the server is stopped while the answer is being written
         try:
             seconds = admitted.timing.queue_s + admitted.timing.total_s
-            gone = seconds > 0 and await _left_within(seconds, receive)
+            gone = seconds > 0 and await left_within(seconds, receive)
         finally:
             reply = self._chat.finish(admitted, gone)
         return reply
@@ -108,17 +113,6 @@ class EmulatorApp:
                 return Reply(400, [], messages.error_body("offset and limit must be whole numbers"))
             return Reply(200, [], _json(journal.page(int(offset), min(int(limit), _MAX_PAGE))))
         return Reply(404, [], messages.unknown_url("GET", path))
-
-
-async def _left_within(seconds: float, receive: Receive) -> bool:
-    """Waits; True as soon as the client hangs up. After the body, the only message a client can send is its leaving."""
-    try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return False
-    return True
 
 
 def _json(value: object) -> bytes:

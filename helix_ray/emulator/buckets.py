@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from helix_ray.emulator.tiers import Limit
 
-WINDOW_S = {"RPM": 60, "TPM": 60, "RPD": 86_400, "TPD": 86_400}
+WINDOW_S = {"RPM": 60, "TPM": 60, "RPD": 86_400, "TPD": 86_400, "ITPM": 60, "OTPM": 60}
 _MAX_BREACHES = 20  # kept for the summary; one is a defect already
 
 

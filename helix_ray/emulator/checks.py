@@ -40,6 +40,7 @@ class ChatRequest(NamedTuple):
 
     model: Model
     service_tier: str  # on_demand | flex
+    contents: list[str]  # of the messages
     last_user_message: str
     prompt_tokens: int
     max_completion_tokens: int
@@ -97,6 +98,7 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
     return ChatRequest(
         model,
         service_tier,
+        [message["content"] for message in payload["messages"]],
         last_user,
         prompt_tokens,
         budget,

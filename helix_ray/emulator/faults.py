@@ -7,13 +7,15 @@ an answer without calls) does not happen and is not recorded.
 
 from __future__ import annotations
 
-from helix_ray.config_emulator import EmulatorFaults
+from collections.abc import Sequence
+
+from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults
 from helix_ray.emulator.answers import Fate, Item, Sent, write_answer
 from helix_ray.emulator.caller import Call
 from helix_ray.emulator.checks import AnswerForm
 from helix_ray.emulator.draws import Draws
 
-NAMES = tuple(EmulatorFaults.model_fields)
+NAMES = ANSWER_FAULTS
 REFUSAL = "I'm sorry, but I can't help with that."
 _MADE_UP = [(Call(2, "A", "C"), 0.9)]
 
@@ -24,10 +26,16 @@ class FaultDraws:
     def __init__(self, seed: int, rates: EmulatorFaults) -> None:
         given = rates.model_dump()
         self._streams = [(name, given[name], Draws(f"{seed}|fault|{name}")) for name in NAMES if given[name] > 0]
+        self._scripted = {name: Draws(f"{seed}|script|{name}") for name in NAMES}
 
-    def draw(self) -> Drawn:
-        """The faults of the next request, each with the stream that decides its details; mostly none."""
-        return {name: stream for name, rate, stream in self._streams if stream.uniform() < rate}
+    def draw(self, scripted: str | None = None) -> Drawn:
+        """The faults of the next request, each with the stream that decides its details; mostly none. ``scripted``: one that
+        hits it for certain.
+        """
+        drawn = {name: stream for name, rate, stream in self._streams if stream.uniform() < rate}
+        if scripted is not None:
+            drawn.setdefault(scripted, self._scripted[scripted])
+        return drawn
 
 
 def damaged(items: list[Item], form: AnswerForm, drawn: Drawn) -> Sent:
@@ -54,12 +62,13 @@ def damaged(items: list[Item], form: AnswerForm, drawn: Drawn) -> Sent:
     for name in ("cut_json", "fenced", "prose"):
         if name in drawn:
             damage.note(name, *range(reads))
-    fates = [Fate(_joined(names), usable) for names, usable in zip(damage.by_read, damage.usable, strict=True)]
-    return Sent(text, False, _joined(damage.names), fates)
+    fates = [Fate(joined(names), usable) for names, usable in zip(damage.by_read, damage.usable, strict=True)]
+    return Sent(text, False, joined(damage.names), fates)
 
 
-def _joined(names: list[str]) -> str | None:
-    return "+".join(names) or None
+def joined(names: Sequence[str | None]) -> str | None:
+    """As the ledger writes several faults."""
+    return "+".join(name for name in names if name is not None) or None
 
 
 class _Damage:

@@ -18,15 +18,16 @@ class Entry(NamedTuple):
     id: str  # the request id that the client was sent
     time: float  # Unix seconds at arrival
     retry_count: int | None  # the SDK's x-stainless-retry-count; None: header absent
-    status: int  # 499: the client left before its answer; it was billed all the same
+    status: int  # of the answer, also of one that was lost on its way; 499: the client left before it, and was billed all the same
     limit_kind: str | None  # of a 413 or 429
     requested: int  # tokens: prompt and completion budget
     charged: int  # tokens that count for good against the limits; 0 when not admitted
     billed_usd: Decimal
     client_saw_it: bool
     prompt_tokens: int
+    cached_tokens: int  # of the prompt
     completion_tokens: int
-    fault: str | None  # what was done to the answer on purpose; several joined by +
+    fault: str | None  # what was done to the request or its answer on purpose; several joined by +
     read_ids: list[str]  # the opaque ids in the prompt
     true_calls: int  # this and the next three: of all its reads
     dropped: int
@@ -86,6 +87,7 @@ class Ledger:
         self.admitted_tokens = 0
         self.charged_tokens = 0
         self.prompt_tokens = 0
+        self.cached_tokens = 0
         self.completion_tokens = 0
         self.bill_usd = Decimal(0)
         self.repeated_reads = 0
@@ -103,6 +105,8 @@ class Ledger:
             self.by_limit[entry.limit_kind] += 1
         if not entry.client_saw_it:
             self.unseen += 1
+        if entry.fault is not None:
+            self.by_fault.update(entry.fault.split("+"))
         if entry.charged:
             self._count_admitted(entry)
         for read in reads:
@@ -112,10 +116,9 @@ class Ledger:
         self.admitted_tokens += entry.requested
         self.charged_tokens += entry.charged
         self.prompt_tokens += entry.prompt_tokens
+        self.cached_tokens += entry.cached_tokens
         self.completion_tokens += entry.completion_tokens
         self.bill_usd += entry.billed_usd
-        if entry.fault is not None:
-            self.by_fault.update(entry.fault.split("+"))
         if entry.read_ids:
             answers = self.answers
             answers["reads"] += len(entry.read_ids)
@@ -136,13 +139,13 @@ class Ledger:
                 "total": self.entries.total,
                 "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
             },
-            "http_429": {kind: self.by_limit[kind] for kind in ("RPM", "RPD", "TPM", "TPD")},
+            "http_429": {kind: self.by_limit[kind] for kind in ("RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM")},
             "tokens": {
                 "admitted": self.admitted_tokens,
                 "charged": self.charged_tokens,
                 "billed": self.prompt_tokens + self.completion_tokens,
                 "prompt": self.prompt_tokens,
-                "cached": 0,
+                "cached": self.cached_tokens,
                 "completion": self.completion_tokens,
             },
             "bill_usd": f"{self.bill_usd:f}",

@@ -9,10 +9,25 @@ from helix_ray.emulator.buckets import WINDOW_S, BucketSet, Refused
 
 ORGANIZATION = "org_01helixemulator00000000000"
 _UPGRADE = "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
-_SCOPE = {"RPM": "requests per minute", "RPD": "requests per day", "TPM": "tokens per minute", "TPD": "tokens per day"}
+_SCOPE = {
+    "RPM": "requests per minute",
+    "RPD": "requests per day",
+    "TPM": "tokens per minute",
+    "TPD": "tokens per day",
+    "ITPM": "tokens per minute",
+    "OTPM": "tokens per minute",
+}
 _NS = 1_000_000_000
 
 Headers = list[tuple[bytes, bytes]]
+
+_ALWAYS: Headers = [
+    (b"cache-control", b"private, max-age=0, no-store, no-cache, must-revalidate"),
+    (b"vary", b"Origin"),
+    (b"server", b"helix-emulator"),
+]
+JSON_HEAD: Headers = [(b"content-type", b"application/json"), *_ALWAYS]
+HTML_HEAD: Headers = [(b"content-type", b"text/html; charset=UTF-8"), *_ALWAYS]
 
 
 def go_duration(ns: int) -> str:

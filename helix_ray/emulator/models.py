@@ -30,9 +30,10 @@ class Model:
     efforts: frozenset[str]
     strict_schema: bool  # constrained decoding is offered
 
-    def bill(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """US dollars for one answered request; nothing is rounded."""
-        return prompt_tokens * Decimal(self.prompt_usd) + completion_tokens * Decimal(self.completion_usd)
+    def bill(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> Decimal:
+        """US dollars for one answered request, of whose prompt ``cached_tokens`` were cached; nothing is rounded."""
+        bill = (prompt_tokens - cached_tokens) * Decimal(self.prompt_usd) + completion_tokens * Decimal(self.completion_usd)
+        return bill + cached_tokens * Decimal(self.cached_usd or self.prompt_usd) if cached_tokens else bill
 
     def wire(self) -> dict[str, object]:
         """The object that ``GET /models`` returns for this model."""

@@ -15,6 +15,7 @@ import uvicorn
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
+from helix_ray.emulator.protocol import connections_with
 
 _STDIN = 0
 
@@ -79,10 +80,14 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _serve(config: EmulatorConfig, model: str, listener: socket.socket, on_ready: Callable[[], None], watch_stdin: bool) -> None:
     chat = Chat(config, model, time.monotonic, time.time)
-    settings = uvicorn.Config(
+    _Server(server_settings(chat), on_ready, watch_stdin).run(sockets=[listener])
+
+
+def server_settings(chat: Chat) -> uvicorn.Config:
+    return uvicorn.Config(
         EmulatorApp(chat),
         loop="asyncio",
-        http="httptools",
+        http=connections_with(chat.injector),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -95,7 +100,6 @@ def _serve(config: EmulatorConfig, model: str, listener: socket.socket, on_ready
         timeout_graceful_shutdown=1,
         backlog=2048,
     )
-    _Server(settings, on_ready, watch_stdin).run(sockets=[listener])
 
 
 def main() -> None:

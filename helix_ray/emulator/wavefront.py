@@ -20,6 +20,7 @@ _NONE = -1_000_000
 
 Operation = tuple[str, int, int]  # (X | I | D, 0-based ref index, 0-based read index), one base each
 Front = dict[int, int]
+_EMPTY: Front = {}
 
 
 class _Fronts(NamedTuple):
@@ -65,20 +66,20 @@ def align(ref: str, read: str, max_score: int = 250) -> list[Operation] | None:
 
 def _next(fronts: _Fronts, score: int, n: int, m: int) -> tuple[Front, Front, Front]:
     """The three fronts of ``score``, before the run of matches that follows."""
-    empty: Front = {}
-    mismatched = fronts.matches[score - MISMATCH] if score >= MISMATCH else empty
-    opened = fronts.matches[score - _FIRST_GAP] if score >= _FIRST_GAP else empty
-    insert: Front = {}
-    delete: Front = {}
-    for source in (opened, fronts.inserts[score - GAP_EXTEND]):
-        for k, r in source.items():
-            if r - k < m and r > insert.get(k - 1, _NONE):
-                insert[k - 1] = r
-    for source in (opened, fronts.deletes[score - GAP_EXTEND]):
-        for k, r in source.items():
-            if r < n and r + 1 > delete.get(k + 1, _NONE):
-                delete[k + 1] = r + 1
+    mismatched = fronts.matches[score - MISMATCH] if score >= MISMATCH else _EMPTY
+    opened = fronts.matches[score - _FIRST_GAP] if score >= _FIRST_GAP else _EMPTY
+    inserted, deleted = fronts.inserts[score - GAP_EXTEND], fronts.deletes[score - GAP_EXTEND]
     match: Front = {k: r + 1 for k, r in mismatched.items() if r < n and r - k < m}
+    if not (opened or inserted or deleted):
+        return match, _EMPTY, _EMPTY
+    insert: Front = {k - 1: r for k, r in opened.items() if r - k < m}
+    for k, r in inserted.items():
+        if r - k < m and r > insert.get(k - 1, _NONE):
+            insert[k - 1] = r
+    delete: Front = {k + 1: r + 1 for k, r in opened.items() if r < n}
+    for k, r in deleted.items():
+        if r < n and r + 1 > delete.get(k + 1, _NONE):
+            delete[k + 1] = r + 1
     for gap in (insert, delete):
         for k, r in gap.items():
             if r > match.get(k, _NONE):

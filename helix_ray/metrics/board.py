@@ -80,7 +80,8 @@ class Board:
         actors = crew.actors(now)
         queue = crew.queue(self._is_blocked(now))
         throttle, control = crew.throttle(), crew.control()
-        state, reason = state_of(self._run, Parts(actors, queue, crew.sink(), throttle, control), unix_now)
+        sink = crew.sink(self._held_back(now), self._window.rate("intent_wait", now))
+        state, reason = state_of(self._run, Parts(actors, queue, sink, throttle, control), unix_now)
         snapshot = MetricsSnapshot(
             as_of=unix_now,
             run=self._run,
@@ -89,10 +90,12 @@ class Board:
             rates=Rates(*(self._window.rate(name, now) for name in ("offered", "analysed", "stored"))),
             totals=crew.totals(),
             queue=queue,
-            sink=crew.sink(),
+            sink=sink,
             throttle=throttle,
             money=crew.money(self._run.max_cost_usd),
             latency=crew.latency(),
+            slots=crew.slots(),
+            machine=crew.machine(),
             accuracy=crew.accuracy(),
             ceiling=crew.ceiling(),
             strata=crew.strata(),
@@ -116,6 +119,8 @@ class Board:
                 "analysed": crew.progress("analyzer", "analysed"),
                 "stored": crew.progress("sink", "committed_reads"),
                 "blocked": crew.progress("queue", "blocked_seconds"),
+                "held_back": crew.progress("analyzer", "held_back_s"),
+                "intent_wait": crew.progress("analyzer", "intent_wait_s"),
             },
         )
         blocked = self._is_blocked(now)
@@ -136,6 +141,11 @@ class Board:
                 paused=crew.control().paused,
             )
         )
+
+    def _held_back(self, now: float) -> float | None:
+        """Seconds that analyzers held back for the sink, of the seconds that they had: 0..1."""
+        held_back, analyzers = self._window.rate("held_back", now), len(self._crew.role("analyzer"))
+        return None if held_back is None or not analyzers else min(1.0, held_back / analyzers)
 
     def _is_blocked(self, now: float) -> bool:
         """Some producer stood blocked for most of the last seconds."""

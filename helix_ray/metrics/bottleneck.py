@@ -1,55 +1,228 @@
-"""Names the part that the run waits for: the first one that is busy and not itself waiting for a part below it."""
+"""Why the run is not faster: the one part that all others wait for, and what to do about it.
+
+A part is the bottleneck when it is busy and does not itself wait for another. The rules below go from those that can be read
+off with certainty (somebody waits, and says what for) to those that are left when nobody does. What cannot be told is "none".
+"""
 
 from __future__ import annotations
 
-from helix_ray.metrics.snapshot import Bottleneck, BucketView, MetricsSnapshot, ThrottleView
+from collections.abc import Callable, Iterator
+
+from helix_ray.metrics.kinds import role_of
+from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
+
+NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 
 LOW_HEADROOM = 0.05  # of a limit: the bucket is as good as empty
+MUCH = 0.5  # of the time, or of the requests in flight: more than by chance
+HELD_BACK = 0.3  # of the analyzers' time that results waited for the database: they come in batches, so it is never all of it
+FULL_CORE = 0.9
+FULL_MACHINE = 0.95
+TURNS = 4
+"""Times that a request waits for its analyzer's event loop at least: permit, intent, sending, answer."""
+LATE_MS = 50.0
+IN_USE = 0.9  # of the requests that may be in flight: all, but for those between two requests
+FEW = 0.1  # of the queue's capacity: whatever is offered is taken at once
+
+_KIND_NAMES = {
+    "RPM": "requests",
+    "TPM": "tokens",
+    "ITPM": "tokens",
+    "OTPM": "tokens",
+    "RPD": "daily limit",
+    "TPD": "daily limit",
+}
+_ADVICE = {
+    "requests": "more reads in a request (analyzer.reads_per_request) or a higher limit would help, more workers would not",
+    "tokens": "a shorter prompt, lower reasoning effort, a smaller max_completion_tokens or a higher limit would help",
+    "daily limit": "a higher limit or another key's day would help; throttle.on_daily_limit: stop ends such a run instead",
+}
 
 
 def find_bottleneck(snapshot: MetricsSnapshot) -> Bottleneck:
-    """From the outlet to the inlet: budget, gate, sink, limits, latency, analyzers, queue, source.
-
-    A first rule on the levels of one moment; it says "none" rather than guess.
-    """
-    queue, throttle, rates = snapshot.queue, snapshot.throttle, snapshot.rates
-    if snapshot.control.paused:
-        return Bottleneck("paused", "the run is paused")
-    if throttle.budget_exhausted:
-        return Bottleneck("budget", "the next request could pass the cost cap")
-    backlog = queue.waiting + queue.redelivered
-    sink = snapshot.sink
-    if sink.outage_s > 0:
-        return Bottleneck("sink", f"the database has not answered for {sink.outage_s:.0f} s")
-    falls_behind = rates.analysed is not None and rates.stored is not None and rates.analysed > 1.2 * rates.stored
-    if falls_behind and queue.in_sink >= queue.capacity // 2:
-        return Bottleneck("sink", f"{queue.in_sink} analysed reads wait for the database")
-    if throttle.gate_closed_for_s > 0:
-        return Bottleneck(_limit_name(throttle.binding), f"the API refuses requests for another {throttle.gate_closed_for_s:.0f} s")
-    tight = _tightest(throttle)
-    if throttle.waiting > 0 and tight is not None:
-        return Bottleneck(_limit_name(tight.name), f"{tight.name}: {max(tight.credit, 0.0):.0f} of {tight.limit:.0f} left, requests wait")
-    if backlog == 0 and queue.leased == 0:
-        return Bottleneck("source", "nothing waits in the queue") if rates.offered is not None else Bottleneck("none", "")
-    if not queue.blocked and backlog < queue.capacity // 10:
-        return Bottleneck("source", f"only {backlog} reads wait in the queue")
-    if throttle.in_flight > 0:
-        return Bottleneck("API latency", f"all {throttle.in_flight} requests in flight wait for answers")
-    if backlog > 0:
-        return Bottleneck("analyzers", "reads wait, no limit binds and no request is in flight")
+    """Of one moment; `MetricsSnapshot` holds what is averaged over the last seconds already."""
+    for rule in _RULES:
+        for found in rule(snapshot):
+            return found
     return Bottleneck("none", "")
 
 
-def _tightest(throttle: ThrottleView) -> BucketView | None:
-    """The bucket that the throttle itself names as binding, else the emptiest one when it is as good as empty."""
-    for bucket in throttle.buckets:
-        if bucket.name == throttle.binding:
-            return bucket
-    known = [(bucket.headroom, bucket) for bucket in throttle.buckets if bucket.headroom is not None]
-    headroom, emptiest = min(known, key=lambda pair: pair[0], default=(1.0, None))
+def _paused(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    if snapshot.control.paused:
+        yield Bottleneck("paused", "the run is paused; resume it")
+
+
+def _budget(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    throttle, money, advice = snapshot.throttle, snapshot.money, "raise throttle.max_cost_usd to go on"
+    if throttle.budget_exhausted:
+        yield Bottleneck("budget", f"the next request could pass the cost cap; {advice}")
+    elif throttle.waiting > 0 and throttle.binding == "budget" and not _waits_for_the_record(money):
+        of = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
+        left = f"${money.spent_usd:.4f} spent and ${money.reserved_usd:.4f} reserved{of}"
+        yield Bottleneck("budget", f"requests wait until others are settled, since the cap is near: {left}; {advice}")
+
+
+def _sink(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    sink, in_flight = snapshot.sink, snapshot.throttle.in_flight
+    commit = "" if sink.commit_ms_p50 is None else f", a commit takes {sink.commit_ms_p50:,.0f} ms"
+    advice = "look at the database's disk, locks and network, or raise sink.batch_size"
+    if sink.outage_s > 0:
+        yield Bottleneck("sink", f"the database has not answered for {sink.outage_s:.0f} s; bring it back, nothing is lost meanwhile")
+    elif sink.holds_back is not None and sink.holds_back >= HELD_BACK:
+        yield Bottleneck(
+            "sink", f"analyzers hold back {100 * sink.holds_back:.0f} % of the time, results wait for the database{commit}; {advice}"
+        )
+    elif sink.intents_waiting is not None and in_flight > 0 and sink.intents_waiting >= MUCH * in_flight:
+        waiting = f"{sink.intents_waiting:.0f} of {in_flight} requests wait until the database has recorded them, before they are sent"
+        yield Bottleneck("sink", f"{waiting}{commit}; {advice}")
+    elif snapshot.throttle.waiting > 0 and snapshot.throttle.binding == "budget" and _waits_for_the_record(snapshot.money):
+        yield Bottleneck("sink", f"requests wait until the database has recorded what more may be spent{commit}; {advice}")
+
+
+def _daily(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    throttle = snapshot.throttle
+    if throttle.is_parked:
+        probe = f"next try in {throttle.next_probe_in_s:.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
+        reason = f"{throttle.parked} is used up, parked for {throttle.parked_for_s:.0f} s, {probe}"
+        yield Bottleneck("daily limit", f"{reason}; {_ADVICE['daily limit']}")
+    elif throttle.waiting > 0 and throttle.binding == "daily":
+        yield Bottleneck("daily limit", f"the day's limit is used up; {_ADVICE['daily limit']}")
+
+
+def _failing(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    """An API that fails is one that does not answer in time."""
+    throttle = snapshot.throttle
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in snapshot.totals.failures_by_kind) or "see the errors"
+    advice = "nothing to do here but to wait, or to look at the provider's status page"
+    if throttle.breaker != "closed":
+        yield Bottleneck("API latency", f"the API keeps failing ({kinds}), so that single requests try whether it answers; {advice}")
+    elif throttle.waiting > 0 and throttle.binding in ("breaker", "retries"):
+        yield Bottleneck("API latency", f"so many requests fail ({kinds}) that sending them again is held to a share; {advice}")
+
+
+def _limits(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    throttle = snapshot.throttle
+    if throttle.waiting <= 0:
+        return
+    bucket = _binding_bucket(throttle)
+    name = None if bucket is None else _KIND_NAMES.get(_kind(bucket))
+    if name is not None:
+        yield Bottleneck(name, f"{_state_of(throttle, bucket)}; {_ADVICE[name]}")
+    elif throttle.gate_closed_for_s > 0:
+        refused = f"the API refuses requests for another {throttle.gate_closed_for_s:.0f} s, after a 429"
+        yield Bottleneck("requests", f"{refused}; {_ADVICE['requests']}")
+
+
+def _concurrency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    """Lowered because the API has no more room; at the configured number it is the latency that counts."""
+    throttle = snapshot.throttle
+    limit = throttle.concurrency
+    if limit is None or (snapshot.slots and limit >= snapshot.slots):
+        return
+    if (throttle.waiting > 0 and throttle.binding == "concurrency") or throttle.in_flight >= IN_USE * limit:
+        of = f" of {snapshot.slots}" if snapshot.slots else ""
+        reason = f"the API bears {limit}{of} requests in flight just now: with more it refuses them or slows down"
+        yield Bottleneck("concurrency", f"{reason}; another service tier or hour may bear more, more workers would not help")
+
+
+def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    """The queue is as good as empty, more will come, and whoever asks for reads has room for them."""
+    queue, throttle, slots = snapshot.queue, snapshot.throttle, snapshot.slots
+    backlog = queue.waiting + queue.redelivered
+    asked_for = throttle.in_flight + throttle.waiting
+    if queue.input_finished or queue.blocked or backlog >= FEW * queue.capacity or (slots and asked_for >= IN_USE * slots):
+        return
+    if snapshot.rates.offered is None:
+        return  # nothing was ever seen to flow: the run is starting
+    crew = [actor for actor in snapshot.actors if role_of(actor.name) == "producer"]
+    busiest = max(crew, key=lambda actor: actor.cpu_share or 0.0, default=None)
+    if busiest is not None and (busiest.cpu_share or 0.0) >= FULL_CORE:
+        how = f"{busiest.name} uses a whole core; more producers would help (source.producers), where the source is not a file"
+    else:
+        how = f"reads come at {snapshot.rates.offered:,.1f} a second and are taken at once; raise source.rate_per_s if it is set"
+    yield Bottleneck("producer", how)
+
+
+def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    """Measured: a thread that is never idle, event loops that run late compared with an answer, or all cores busy with ours."""
+    machine = snapshot.machine
+    around = "" if machine.busy is None else f" (this machine's cores are {100 * machine.busy:.0f} % busy)"
+    for role, advice in (
+        ("analyzer", "raise analyzer.workers if there are cores left"),
+        ("throttle", "put more reads into a request (analyzer.reads_per_request)"),
+        ("queue", "raise source.batch_size"),
+    ):
+        crew = [actor for actor in snapshot.actors if role_of(actor.name) == role]
+        busiest = max(crew, key=lambda actor: actor.loop_busy or 0.0, default=None)
+        latest = max(crew, key=lambda actor: actor.loop_lag_ms or 0.0, default=None)
+        if busiest is not None and (busiest.loop_busy or 0.0) >= FULL_CORE:
+            yield Bottleneck("pipeline CPU", f"{busiest.name} uses a whole core{around}; {advice}")
+        late_ms = 0.0 if latest is None else latest.loop_lag_ms or 0.0
+        if latest is not None and late_ms >= LATE_MS and TURNS * late_ms >= MUCH * (snapshot.latency.p50 or 0.0):
+            yield Bottleneck("pipeline CPU", f"{latest.name} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
+    full = machine.busy is not None and machine.busy >= FULL_MACHINE
+    if full and machine.ours is not None and machine.ours >= MUCH:
+        yield Bottleneck(
+            "pipeline CPU", f"all {machine.cores or ''} cores are busy, {100 * machine.ours:.0f} % of them with this run; give it more"
+        )
+
+
+def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    throttle, slots = snapshot.throttle, snapshot.slots
+    if throttle.in_flight <= 0:
+        return
+    p50 = snapshot.latency.p50
+    takes = "" if p50 is None else f"; half of them take more than {p50:,.0f} ms"
+    if snapshot.queue.input_finished and snapshot.queue.waiting + snapshot.queue.redelivered == 0:
+        yield Bottleneck("API latency", f"the last {throttle.in_flight} requests wait for their answers{takes}")
+        return
+    of = f" of {slots} that may be" if slots else ""
+    advice = "raise analyzer.requests_in_flight or analyzer.workers, or lower the reasoning effort"
+    yield Bottleneck("API latency", f"{throttle.in_flight} requests in flight{of} wait for answers{takes}; {advice}")
+
+
+def _aligner(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    """Without an API nothing but computing is left."""
+    if snapshot.run.backend == "aligner" and snapshot.queue.waiting + snapshot.queue.redelivered + snapshot.queue.leased > 0:
+        yield Bottleneck(
+            "pipeline CPU", "the analyzers compute, and nothing else is waited for; raise analyzer.workers if there are cores left"
+        )
+
+
+_RULES: tuple[Callable[[MetricsSnapshot], Iterator[Bottleneck]], ...] = (
+    _paused,
+    _budget,
+    _sink,
+    _daily,
+    _failing,
+    _limits,
+    _concurrency,
+    _producer,
+    _cpu,
+    _latency,
+    _aligner,
+)
+
+
+def _waits_for_the_record(money: Money) -> bool:
+    """There is budget left that was not put on record yet."""
+    return money.authorised_usd is not None and money.max_cost_usd is not None and money.authorised_usd < money.max_cost_usd
+
+
+def _kind(bucket: str) -> str:
+    return bucket.upper().partition(" ")[0]
+
+
+def _binding_bucket(throttle: ThrottleView) -> str | None:
+    """What the throttle itself names, else the emptiest one when it is as good as empty and the throttle names nothing."""
+    if throttle.binding is not None:
+        return throttle.binding
+    known = [(bucket.headroom, bucket.name) for bucket in throttle.buckets if bucket.headroom is not None]
+    headroom, emptiest = min(known, default=(1.0, None))
     return emptiest if headroom < LOW_HEADROOM else None
 
 
-def _limit_name(bucket: str | None) -> str:
-    name = (bucket or "").lower()
-    return "tokens limit" if "token" in name or name.startswith(("tp", "itp", "otp")) else "requests limit"
+def _state_of(throttle: ThrottleView, name: str | None) -> str:
+    bucket = next((each for each in throttle.buckets if each.name == name), None)
+    left = "" if bucket is None else f" has {max(bucket.credit, 0.0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left,"
+    return f"{name}{left} and {throttle.waiting} requests wait for it" if left else f"{throttle.waiting} requests wait for {name}"

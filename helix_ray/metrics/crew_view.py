@@ -12,6 +12,7 @@ from helix_ray.metrics.snapshot import (
     BucketView,
     ControlView,
     Latency,
+    MachineView,
     Money,
     QueueView,
     SinkView,
@@ -43,13 +44,14 @@ class CrewView:
         def count(role: str, name: str) -> int:
             return round(self.total(role, name))
 
+        failed = self._by_name("failed.")
         return Totals(
             produced=count("queue", "admitted") or count("producer", "produced"),
             analysed=count("analyzer", "analysed"),
             stored=count("sink", "committed_reads"),
             dead_letters=count("analyzer", "dead_letters"),
             requests=count("analyzer", "requests"),
-            failures=count("analyzer", "failures"),
+            failures=sum(number for _, number in failed),
             http_429=count("throttle", "http_429"),
             tokens_prompt=count("analyzer", "tokens_prompt"),
             tokens_cached=count("analyzer", "tokens_cached"),
@@ -61,7 +63,16 @@ class CrewView:
             baseline_s=self.total("analyzer", "baseline_s"),
             scoring_s=self.total("analyzer", "scoring_s"),
             analyzer_cpu_s=self.total("analyzer", "cpu_s"),
+            resent=count("analyzer", "resent"),
+            failures_by_kind=failed,
+            reads_by_tier=self._by_name("tier."),
         )
+
+    def _by_name(self, prefix: str) -> tuple[tuple[str, int], ...]:
+        """Sums of the analyzers' counters ``PREFIX.NAME``, the largest first."""
+        names = {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith(prefix)}
+        found = [(name.removeprefix(prefix), round(self.total("analyzer", name))) for name in names]
+        return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
     def queue(self, blocked: bool) -> QueueView:
         def count(name: str) -> int:
@@ -82,8 +93,10 @@ class CrewView:
             input_finished=self._input_finished(),
         )
 
-    def sink(self) -> SinkView:
+    def sink(self, holds_back: float | None = None, intents_waiting: float | None = None) -> SinkView:
         return SinkView(
+            holds_back=holds_back,
+            intents_waiting=intents_waiting,
             buffered=round(self.highest("sink", "buffered") or 0),
             unacked=round(self.highest("sink", "unacked") or 0),
             outage_s=self.highest("sink", "outage_s") or 0.0,
@@ -119,6 +132,11 @@ class CrewView:
             probing=bool(self.highest("throttle", "probing")),
             binding=texts.get("binding") or None,
             budget_exhausted=bool(self.highest("throttle", "budget_exhausted")),
+            concurrency=None if (limit := self.highest("throttle", "concurrency")) is None else round(limit),
+            breaker=texts.get("breaker") or "closed",
+            parked=texts.get("parked") or None,
+            parked_for_s=self.highest("throttle", "parked_for_s") or 0.0,
+            next_probe_in_s=self.highest("throttle", "next_probe_in_s") or 0.0,
         )
 
     def money(self, configured_cap: float | None) -> Money:
@@ -129,6 +147,7 @@ class CrewView:
             spent_usd=self.total("analyzer", "cost_usd") if spent is None else spent,
             reserved_usd=self.highest("throttle", "reserved_usd") or 0.0,
             max_cost_usd=configured_cap if cap is None else cap,
+            authorised_usd=self.highest("throttle", "authorised_usd"),
         )
 
     def latency(self) -> Latency:
@@ -165,9 +184,30 @@ class CrewView:
 
     def actors(self, now: float) -> tuple[ActorView, ...]:
         return tuple(
-            ActorView(reporter.name, max(0.0, now - reporter.last_seen), reporter.gauge("pss_mb"), reporter.restarts, reporter.version)
+            ActorView(
+                reporter.name,
+                max(0.0, now - reporter.last_seen),
+                reporter.gauge("pss_mb"),
+                reporter.restarts,
+                reporter.version,
+                *(reporter.gauge(name) for name in ("cpu_share", "loop_busy", "loop_lag_ms")),
+            )
             for reporter in sorted(self._reporters.values(), key=lambda reporter: reporter.name)
         )
+
+    def slots(self) -> int:
+        """Requests that all analyzers together may have in flight."""
+        return round(self.total("analyzer", "requests_in_flight"))
+
+    def machine(self) -> MachineView:
+        """Actors are taken to share one machine, as they do in a run of this version."""
+        crew = self._reporters.values()
+        cores = max((value for reporter in crew if (value := reporter.gauge("machine_cores")) is not None), default=None)
+        shares = [value for reporter in crew if (value := reporter.gauge("cpu_share")) is not None]
+        busy = max((value for reporter in crew if (value := reporter.gauge("machine_busy")) is not None), default=None)
+        if not cores:
+            return MachineView(busy=busy)
+        return MachineView(round(cores), busy, min(1.0, sum(shares) / cores) if shares else None)
 
     def control(self) -> ControlView:
         reporters = self.role("control")

@@ -49,9 +49,12 @@ _COUNTERS = frozenset(
         "baseline_s",
         "scoring_s",
         "cpu_s",
+        "resent",
+        "held_back_s",
+        "intent_wait_s",
     }
 )
-_COUNTER_PREFIXES = ("score.", "ceiling.", "reads.", "off_by.")
+_COUNTER_PREFIXES = ("score.", "ceiling.", "reads.", "off_by.", "failed.", "tier.")
 
 
 def kind_of(name: str) -> Kind:

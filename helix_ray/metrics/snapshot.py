@@ -50,7 +50,7 @@ class Totals:
     stored: int = 0  # rows committed, whatever their disposition
     dead_letters: int = 0
     requests: int = 0
-    failures: int = 0  # API failures other than 429
+    failures: int = 0  # requests that the API failed, 429s apart
     http_429: int = 0
     tokens_prompt: int = 0
     tokens_cached: int = 0
@@ -62,6 +62,9 @@ class Totals:
     baseline_s: float = 0.0  # CPU seconds of the aligner beside the model
     scoring_s: float = 0.0  # CPU seconds of judging and scoring all calls
     analyzer_cpu_s: float = 0.0  # CPU seconds of the analyzers, everything included
+    resent: int = 0  # of the requests: sent again after a failure of the API
+    failures_by_kind: tuple[tuple[str, int], ...] = ()  # of these, by `records.failure_kind`
+    reads_by_tier: tuple[tuple[str, int], ...] = ()  # answered reads by the service tier that answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class QueueView:
     waiting: int = 0
     redelivered: int = 0
     leased: int = 0
-    in_sink: int = 0
+    in_sink: int = 0  # written to the sink, and not yet off the queue
     capacity: int = 500
     max_queue_depth: int = 0
     max_redelivered: int = 0
@@ -87,13 +90,15 @@ class SinkView:
     outage_s: float = 0.0  # how long the database has not answered; 0: it does
     commit_ms_p50: float | None = None
     commit_ms_p95: float | None = None
+    holds_back: float | None = None  # 0..1, of the analyzers' time: so many results waited for the database that nothing was leased
+    intents_waiting: float | None = None  # requests that have their permit and wait until the database has their intent; on average
 
 
 @dataclass(frozen=True, slots=True)
 class BucketView:
     """One limit of the provider. ``credit`` may be below 0 when an answer was dearer than reserved."""
 
-    name: str
+    name: str  # RPM RPD TPM TPD ITPM OTPM, and the service tier where it is not on_demand: "TPM flex"
     limit: float
     credit: float
     settled: float = 0.0
@@ -104,7 +109,12 @@ class BucketView:
     @property
     def window(self) -> str:
         """The time over which ``limit`` counts: day for RPD and TPD, else minute."""
-        return "day" if self.name.upper().endswith(("PD", "DAY")) else "minute"
+        return "day" if self.kind.endswith(("PD", "DAY")) else "minute"
+
+    @property
+    def kind(self) -> str:
+        """The name without its service tier."""
+        return self.name.upper().partition(" ")[0]
 
     @property
     def headroom(self) -> float | None:
@@ -119,8 +129,18 @@ class ThrottleView:
     waiting: int = 0
     gate_closed_for_s: float = 0.0
     probing: bool = False
-    binding: str | None = None
+    binding: str | None = None  # a bucket's name, or: concurrency breaker retries budget daily
     budget_exhausted: bool = False
+    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded
+    breaker: str = "closed"  # closed open half_open
+    parked: str | None = None  # the day's limit that is used up: RPD or TPD
+    parked_for_s: float = 0.0
+    next_probe_in_s: float = 0.0  # of a parked run
+
+    @property
+    def is_parked(self) -> bool:
+        """Nothing but a lone try is in flight: with another service tier the run may go on while one is parked."""
+        return self.parked is not None and self.in_flight <= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,7 @@ class Money:
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
     max_cost_usd: float | None = None
+    authorised_usd: float | None = None  # of the cap: put on record in ``runs.reserved_usd``, so that it may be granted
 
     @property
     def share(self) -> float | None:
@@ -151,6 +172,18 @@ class ActorView:
     pss_mb: float | None = None
     restarts: int = 0
     version: int = 0  # of the control state that it follows
+    cpu_share: float | None = None  # of one core, all threads; above 1 with several
+    loop_busy: float | None = None  # 0..1, of one core: the thread that runs its event loop
+    loop_lag_ms: float | None = None  # how late its event loop runs what is due; on average
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """The busiest machine that an actor runs on."""
+
+    cores: int | None = None  # that the actors may use
+    busy: float | None = None  # 0..1, of all cores, with whatever runs there
+    ours: float | None = None  # 0..1, of these cores: what the actors use, without the database and Ray
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +199,9 @@ class ControlView:
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    name: str  # source | queue | analyzers | requests limit | tokens limit | budget | API latency | sink | paused | none
+    """What the run waits for, and what to do about it."""
+
+    name: str  # requests | tokens | daily limit | concurrency | budget | API latency | sink | producer | pipeline CPU | paused | none
     reason: str
 
 
@@ -174,7 +209,7 @@ class Bottleneck:
 class MetricsSnapshot:
     as_of: float  # Unix seconds
     run: RunInfo = RunInfo()
-    state: str = "STARTING"  # STARTING RUNNING PAUSED DRAINING STOPPING DEGRADED COMPLETE LIMITED REFUSED STOPPED FAILED
+    state: str = "STARTING"  # STARTING RUNNING PARKED PAUSED DRAINING STOPPING DEGRADED COMPLETE LIMITED REFUSED STOPPED FAILED
     reason: str = ""
     rates: Rates = Rates()
     totals: Totals = Totals()
@@ -183,6 +218,8 @@ class MetricsSnapshot:
     throttle: ThrottleView = ThrottleView()
     money: Money = Money()
     latency: Latency = Latency()
+    slots: int = 0  # requests that the analyzers may have in flight, as they were told
+    machine: MachineView = MachineView()
     accuracy: tuple[LevelAccuracy, ...] = ()  # by variant type; empty without truth
     ceiling: tuple[LevelAccuracy, ...] = ()  # the aligner's accuracy on the same reads; empty without truth
     strata: tuple[Stratum, ...] = ()  # the model's accuracy by every other dimension

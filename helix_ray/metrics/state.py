@@ -1,6 +1,7 @@
 """The one word for what a run is doing, with its reason.
 
 STARTING → RUNNING ⇄ PAUSED
+   RUNNING ⇄ PARKED             a day's limit is used up; the throttle tries now and then
    RUNNING ⇄ DEGRADED           an actor that should report is silent
    any → DRAINING | STOPPING → COMPLETE | LIMITED | REFUSED | STOPPED | FAILED
 """
@@ -46,12 +47,17 @@ def state_of(run: RunInfo, parts: Parts, unix_now: float) -> tuple[str, str]:
         return "DEGRADED", f"the database has not answered for {parts.sink.outage_s:.0f} s; answers wait in the sink"
     if control.paused:
         return "PAUSED", f"paused; {parts.throttle.in_flight} requests still in flight"
-    return "RUNNING", _running(parts.throttle, queue, control, unix_now)
+    throttle = parts.throttle
+    if throttle.is_parked:
+        return "PARKED", f"the day's limit {throttle.parked} is used up since {throttle.parked_for_s:.0f} s; {_next_try(throttle)}"
+    return "RUNNING", _running(throttle, queue, control, unix_now)
 
 
 def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, unix_now: float) -> str:
     if throttle.budget_exhausted:
         return "the budget is used up"
+    if throttle.breaker != "closed":
+        return "the API keeps failing: one request tries whether it answers again"
     if throttle.gate_closed_for_s > 0:
         return f"the API asked for silence: next request in {throttle.gate_closed_for_s:.0f} s"
     if control.spike_until is not None and control.spike_until > unix_now:
@@ -59,6 +65,10 @@ def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, uni
     if queue.blocked:
         return "the queue is full: producers wait"
     return "reads flow"
+
+
+def _next_try(throttle: ThrottleView) -> str:
+    return f"next try in {throttle.next_probe_in_s:.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
 
 
 def _is_expected(actor: ActorView, queue: QueueView) -> bool:

@@ -50,6 +50,9 @@ class Stored:
     latency_ms: Mapping[str, float | None]
     truth_reads: int
     identifiable_reads: int
+    resent: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    reads_by_tier: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class Session:
     queue_capacity: int
     conflicts_suppressed: int
     utilisation: Mapping[str, float] = field(default_factory=dict)
-    bottleneck: str | None = None
+    bottlenecks: Mapping[str, int] = field(default_factory=dict)  # looks at which the run waited for each
+    authorised_usd: Decimal | None = None  # the most that could have been spent: put on record before it was granted
     accuracy: Mapping[str, Any] | None = None
     agreement: Mapping[str, Any] | None = None
     ceiling: Mapping[str, Any] | None = None
@@ -116,10 +120,16 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "requests": stored and stored.requests,
         "repairs": stored and stored.repairs,
         "http_429": stored and stored.http_429,
+        "failures_by_kind": stored and dict(stored.failures),
+        "resent": stored and stored.resent,
+        "resent_share": stored and (round(stored.resent / stored.requests, 4) if stored.requests else None),
+        "reads_by_tier": stored and dict(stored.reads_by_tier),
         "utilisation": {name: round(share, 4) for name, share in session.utilisation.items()},
-        "bottleneck": session.bottleneck,
+        "bottleneck": _bottleneck(session),
+        "bottleneck_shares": _shares(session.bottlenecks),
         "tokens": stored and {"prompt": stored.prompt_tokens, "cached": stored.cached_tokens, "completion": stored.completion_tokens},
         "cost_usd": stored and float(stored.cost_usd),
+        "authorised_usd": None if session.authorised_usd is None else float(session.authorised_usd),
         "cost_per_1000_reads": stored and _per_1000(stored),
         "queue_capacity": session.queue_capacity,
         "max_queue_depth": admission.max_queue_depth,
@@ -149,6 +159,18 @@ def _dispositions(stored: Stored | None) -> JsonObject:
         "reads_malformed": Disposition.MALFORMED,
     }
     return {key: stored and stored.by_disposition.get(ending.value, 0) for key, ending in keys.items()}
+
+
+def _bottleneck(session: Session) -> str | None:
+    """What the run waited for most of the time, if it was for anything."""
+    named = {name: looks for name, looks in session.bottlenecks.items() if name != "none"}
+    return max(named, key=lambda name: named[name], default=None)
+
+
+def _shares(looks: Mapping[str, int]) -> dict[str, float]:
+    """The largest first."""
+    total = sum(looks.values())
+    return {name: round(count / total, 4) for name, count in sorted(looks.items(), key=lambda item: -item[1])}
 
 
 def _per_1000(stored: Stored) -> float | None:

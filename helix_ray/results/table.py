@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_ray.records import JsonObject
+from helix_ray.results import words
 from helix_ray.results.report import NOTICE
 from helix_ray.scoring.mistakes import MISTAKES
 from helix_ray.scoring.summary import ALL, summarise
@@ -57,7 +58,7 @@ def _summary(report: JsonObject) -> Table:
             f"{report['max_queue_depth']} / {report['queue_capacity']}, {report['blocked_seconds']:.1f} s",
         ),
         ("limits used", ", ".join(f"{name} {share:.1%}" for name, share in report["utilisation"].items()) or "none seen"),
-        ("bottleneck", report["bottleneck"] or "none"),
+        ("bottleneck, share of the time", words.shares(report["bottleneck_shares"]) or report["bottleneck"] or "none"),
         ("memory, peak of all processes", f"{report['peak_pss_mb']:.0f} MB"),
         *_paid(report),
     ]
@@ -74,11 +75,25 @@ def _paid(report: JsonObject) -> list[tuple[str, str]]:
     per_1000, again = report["cost_per_1000_reads"], report["reads_repaid"] or report["possibly_billed"]
     return [
         ("requests / of them repairs / HTTP 429", f"{report['requests']:,} / {report['repairs']:,} / {report['http_429']:,}"),
+        *_failed(report),
         ("tokens prompt / cached / completion", " / ".join(f"{tokens[kind]:,}" for kind in ("prompt", "cached", "completion"))),
         ("cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")),
+        *([("on record before it was granted, at most", f"${report['authorised_usd']:.6f}")] if report["authorised_usd"] else []),
         *([("reads paid for twice / possibly billed", f"{report['reads_repaid']:,} / {report['possibly_billed']:,}")] if again else []),
         ("latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())),
     ]
+
+
+def _failed(report: JsonObject) -> list[tuple[str, str]]:
+    """Only what happened, or is not as it is most often."""
+    rows = []
+    if report["failures_by_kind"]:
+        rows.append(("failed requests", "\n".join(words.failures({kind: n}) for kind, n in report["failures_by_kind"].items())))
+    if report["resent"]:
+        rows.append(("sent again after a failure", f"{report['resent']:,} ({report['resent_share']:.1%} of all)"))
+    if set(report["reads_by_tier"]) - {"on_demand"}:
+        rows.append(("reads by service tier", words.named(report["reads_by_tier"])))
+    return rows
 
 
 def _count(value: int | None) -> str:
@@ -145,9 +160,9 @@ def _mistakes(report: JsonObject) -> Table:
     table = Table(title=title, title_justify="left", show_header=False, min_width=64)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    for name, words in MISTAKES.items():
+    for name, told_as in MISTAKES.items():
         found = told["mistakes"][name]
-        table.add_row(words, f"{found['count']:,} of {found['of']:,}: {_with_interval(found['rate'], found['ci'])}")
+        table.add_row(told_as, f"{found['count']:,} of {found['of']:,}: {_with_interval(found['rate'], found['ci'])}")
     reads = told["reads"]
     table.add_row("reads exactly right, by the model", _with_interval(reads["exact"]["rate"], reads["exact"]["ci"]))
     table.add_row("reads exactly right, by the aligner", _with_interval(reads["baseline_exact"]["rate"], reads["baseline_exact"]["ci"]))

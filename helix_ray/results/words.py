@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from helix_ray.records import FAILURE_KINDS
 
 UNKNOWN = "–"
 
@@ -32,3 +35,18 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def percents(bounds: Any, digits: int = 1) -> str:
     return f"{100 * bounds[0]:.{digits}f}–{100 * bounds[1]:.{digits}f}" if bounds else ""
+
+
+def failures(by_kind: Mapping[str, int]) -> str:
+    """``API failed (other 5xx) 12, ...``; "none" without any."""
+    return ", ".join(f"{FAILURE_KINDS.get(kind, kind)} {number:,}" for kind, number in by_kind.items()) or "none"
+
+
+def named(counts: Mapping[str, int]) -> str:
+    """``on_demand 1,200, flex 80``; "none" without any."""
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items()) or "none"
+
+
+def shares(parts: Mapping[str, float]) -> str:
+    """``tokens 92 %, producer 8 %``: what is below a percent is left out."""
+    return ", ".join(f"{name} {100 * part:.0f} %" for name, part in parts.items() if part >= 0.01)

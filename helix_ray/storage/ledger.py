@@ -95,6 +95,9 @@ class RunCounts:
     latency_ms: Mapping[str, float | None]  # p50, p95, p99 of the answering requests, as stored reads saw them
     truth_reads: int  # rows whose true variants are known
     identifiable_reads: int  # of these, rows whose truth can be told from window and read
+    resent: int = 0  # requests about reads that a request before them had failed to answer; repairs are counted apart
+    failures: Mapping[str, int] = field(default_factory=dict)  # requests that the API failed, by `records.failure_kind`
+    reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
 
 
 class Agreement(NamedTuple):

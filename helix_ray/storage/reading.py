@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.records import Read, ReadResult, RunStatus
+from helix_ray.records import CallState, Read, ReadResult, RunStatus, failure_kind
 from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun
 from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row, variant_from_row
 from helix_ray.storage.session import Session, Transaction
@@ -43,7 +43,7 @@ async def done_ranges(session: Session, run_id: str) -> list[tuple[int, int]]:
 async def counts(session: Session, run_id: str) -> RunCounts:
     sql, key = statements("reading"), {"run_id": run_id}
 
-    async def work(transaction: Transaction) -> tuple[Rows, Rows, Rows, Rows, Rows, Rows]:
+    async def work(transaction: Transaction) -> tuple[Rows, ...]:
         return (
             await transaction.rows(sql["rows_by_disposition"], key),
             await transaction.rows(sql["duplicates"], key),
@@ -51,9 +51,11 @@ async def counts(session: Session, run_id: str) -> RunCounts:
             await transaction.rows(sql["reads_repaid"], key),
             await transaction.rows(sql["latency"], key),
             await transaction.rows(sql["dead_letter_kinds"], key),
+            await transaction.rows(sql["call_endings"], key),
+            await transaction.rows(sql["reads_by_tier"], key),
         )
 
-    dispositions, duplicates, calls, repaid, latency, kinds = await session.run(work)
+    dispositions, duplicates, calls, repaid, latency, kinds, endings, tiers = await session.run(work)
     by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
     by_state = {str(row["state"]): int(row["calls"]) for row in calls}
     percentiles = latency[0]["percentiles"] or (None, None, None)
@@ -76,7 +78,19 @@ async def counts(session: Session, run_id: str) -> RunCounts:
         latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
         truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
         identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
+        resent=sum(int(row["resent"]) for row in calls),
+        failures=_failures(endings),
+        reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
     )
+
+
+def _failures(endings: Rows) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for row in endings:
+        kind = failure_kind(CallState(row["state"]), row["status"], row["error_kind"])
+        if kind is not None:
+            found[kind] += int(row["calls"])
+    return dict(found.most_common())
 
 
 async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:

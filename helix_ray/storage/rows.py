@@ -120,7 +120,7 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
 CALL_COLUMNS = (
     "call_id", "run_id", "kind", "attempt", "read_indices", "state", "status", "model", "prompt_tokens", "cached_tokens",
     "completion_tokens", "worst_case_usd", "cost_usd", "latency_ms", "provider_request_id", "error_kind", "error", "created_at",
-    "finished_at", "service_tier", "prompt_estimate", "max_completion_tokens", "throttle_epoch",
+    "finished_at", "service_tier", "prompt_estimate", "max_completion_tokens", "throttle_epoch", "retry",
 )  # fmt: skip
 """Of `call_row`, in the order of the table."""
 
@@ -151,6 +151,7 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
         call.prompt_estimate,
         call.max_completion_tokens,
         storable_or_none(call.throttle_epoch, 200),
+        call.retry,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
-from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus, Taken
+from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus, Taken, failure_kind
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.escaping import as_unstorable, result_problem
 from helix_ray.storage.ledger import (
@@ -173,6 +173,18 @@ class MemoryLedger:
             latency_ms=_percentiles([result.latency_ms for result in stored if result.latency_ms is not None]),
             truth_reads=sum(result.read.truth is not None for result in run.reads.values()),
             identifiable_reads=sum(result.read.truth is not None and bool(result.read.identifiable) for result in run.reads.values()),
+            resent=sum(
+                call.retry and call.state is not CallState.INTENDED and (call.state is not CallState.FAILED or call.status is not None)
+                for call in run.calls.values()
+            ),
+            failures=dict(Counter(kind for call in run.calls.values() if (kind := _failure(call)) is not None)),
+            reads_by_tier=dict(
+                Counter(
+                    result.service_tier
+                    for result in run.reads.values()
+                    if result.disposition is Disposition.STORED and result.service_tier is not None
+                )
+            ),
         )
 
     async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
@@ -321,3 +333,7 @@ def _percentiles(values: list[float]) -> dict[str, float | None]:
 def _dead_letter_kinds(run: _Run) -> dict[str, int]:
     kinds = Counter(str(result.error_kind) for result in run.reads.values() if result.disposition is Disposition.DEAD_LETTER)
     return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _failure(call: ApiCall) -> str | None:
+    return failure_kind(call.state, call.status, call.error_kind)

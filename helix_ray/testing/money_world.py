@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from helix_ray.config import ThrottleConfig
@@ -150,14 +151,14 @@ class MoneyWorld:
             reply = self._governor.collect(list(analyzer.wants), self._now)
             for grant in reply.grants:
                 want = analyzer.wants.pop(grant.want_id)
-                self._after(0.05, self._alive(analyzer, lambda a=analyzer, w=want, g=grant: self._intend(a, w, g, self._now)))
+                self._after(0.05, self._alive(analyzer, partial(self._intend, analyzer, want, grant, self._now)))
             if reply.refusal is not None:
                 assert reply.refusal.reason == "budget"
                 self._ended = True
         total = self._governor.to_authorise()
         if total is not None and self._asking != self._epoch:
             self._asking = self._epoch
-            self._after(0.1, lambda epoch=self._epoch, total=total: self._authorise(epoch, total))
+            self._after(0.1, partial(self._authorise, self._epoch, total))
 
     async def _authorise(self, epoch: str, total: Decimal) -> None:
         committed = await self._ledger.authorise(RUN_ID, total)

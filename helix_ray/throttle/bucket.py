@@ -86,10 +86,12 @@ class Bucket:
         self._discovered_by = -1
         self._safety = safety_factor
         self._whole, self._returned, self._own = Drain(), Drain(), Drain()
+        self._before_lowered = Drain()  # the most that the server's account can hold since its limit sank
         self._whole_added = self._returned_added = 0.0
         self._granted = 0.0
         self._settled_whole = self._settled_returned = 0.0
         self._past_unknown = False
+        self._exhausted_at = -inf
         self._started_at: float | None = None
         self._initial_credit = self._accrued = 0.0
         self._set_rates(-inf)
@@ -156,8 +158,8 @@ class Bucket:
         self.refunds.settled(mark.amount, whole, lag_s, now)
         if self.limit is None:
             return
-        self._whole.add(whole, now)
-        self._returned.add(returned, now)
+        self._charge(self._whole, whole, now)
+        self._charge(self._returned, returned, now)
         self._own.add(returned, now)
         self._settled_whole += whole
         self._settled_returned += returned
@@ -177,6 +179,8 @@ class Bucket:
         self._discovered_by = number
         self.neighbours.forget()  # what they take was seen under another limit
         before = self.limit
+        if self._discovered is not None:
+            self._before_lowered.set_level(max(self._discovered, self._before_lowered.level(now)), now)
         self._discovered = limit
         self.limit = limit if self._configured is None else min(self._configured, limit)
         if self._started_at is not None and before is not None and before != self.limit:
@@ -222,7 +226,9 @@ class Bucket:
         """
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
-        self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at)
+        if granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
+            self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at)
+        self._exhausted_at = now
         for account in (self._whole, self._returned):
             account.set_level(used - reserved_before, now)
 
@@ -274,6 +280,14 @@ class Bucket:
     def _active(self) -> Drain:
         return self._returned if self._law.verdict else self._whole
 
+    def _charge(self, account: Drain, amount: float, now: float) -> None:
+        """No server's account is ever above its limit. Ours would be after a refusal whose ``used`` contains requests granted
+        later that overtook the refused one: they are charged again when they are settled.
+        """
+        level = account.level(now)
+        most = inf if self._discovered is None else max(self._discovered, self._before_lowered.level(now))
+        account.add(min(amount, max(0.0, most - level)), now)
+
     def _start(self, now: float) -> None:
         if self._started_at is None and self.limit is not None:
             self._begin(min(self.limit, self.credit(now) / self._safety), now)
@@ -284,7 +298,7 @@ class Bucket:
 
     def _set_rates(self, now: float) -> None:
         if self.limit is not None:
-            for account in (self._whole, self._returned):
+            for account in (self._whole, self._returned, self._before_lowered):
                 account.set_rate(self._capacity() / self.window_s, now)
         if self._configured is not None:
             self._own.set_rate(self._own_capacity() / self.window_s, now)

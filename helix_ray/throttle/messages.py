@@ -157,7 +157,13 @@ class ThrottleStats:
             "gate_closed_for_s": self.gate_closed_for_s,
             "probing": float(self.probing),
             "budget_exhausted": float(self.budget_exhausted),
+            "parked_for_s": self.parked_for_s,
+            "next_probe_in_s": self.next_probe_in_s,
         }
+        if self.concurrency is not None:
+            flat["concurrency"] = float(self.concurrency)
+        if self.authorised_usd is not None:
+            flat["authorised_usd"] = float(self.authorised_usd)
         for name, bucket in self.buckets.items():
             for field in ("limit", "credit", "settled", "reserved", "initial_credit", "utilisation"):
                 flat[f"bucket.{name}.{field}"] = float(getattr(bucket, field))
@@ -167,4 +173,4 @@ class ThrottleStats:
     def texts(self) -> dict[str, str]:
         """What `counters` cannot say."""
         named = {f"bucket.{name}.source": bucket.source for name, bucket in self.buckets.items()}
-        return {**named, "binding": self.binding or ""}
+        return {**named, "binding": self.binding or "", "breaker": self.breaker, "parked": self.parked or ""}

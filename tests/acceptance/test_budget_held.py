@@ -39,7 +39,7 @@ def test_a_killed_throttle_and_a_killed_sink_cost_no_money(start_run: StartRun) 
         "source.count=600",
         "throttle.max_cost_usd=0.2",
         *CAPPED[2:],
-        "emulator.requests_per_minute=1200",
+        "emulator.requests_per_minute=450",  # so that the last 150 take 20 s
         "emulator.latency_scale=0.2",
         args=["--hold"],
     )

@@ -195,6 +195,25 @@ async def test_counts_by_state_of_calls_and_disposition_of_reads(ledger: Ledger)
     assert counts.latency_ms == {"p50": None, "p95": None, "p99": None}
 
 
+async def test_retries_failures_and_tiers_are_counted(ledger: Ledger) -> None:
+    failed, unknown = CallState.FAILED, CallState.POSSIBLY_BILLED
+    calls = [
+        call(1, [1], failed, status=503, error_kind="http_503"),
+        call(2, [1], failed, status=503, error_kind="http_503", retry=True),
+        call(3, [1], unknown, status=None, error_kind="reset", retry=True),
+        call(4, [1], failed, status=None, error_kind="connect", retry=True),  # it never left
+        call(5, [1], unknown, status=None, error_kind="abandoned"),
+        call(6, [1], failed, status=429, error_kind="rate_limited"),
+        call(7, [1], retry=True),
+    ]
+    stored = [result(1, service_tier="flex"), result(2, service_tier="on_demand"), result(3, service_tier="on_demand"), result(4)]
+    await ledger.write_batch(RUN_ID, stored, calls)
+    counts = await ledger.counts(RUN_ID)
+    assert (counts.requests, counts.resent) == (6, 3)
+    assert counts.failures == {"overloaded": 2, "transport": 2}
+    assert counts.reads_by_tier == {"on_demand": 2, "flex": 1}
+
+
 async def test_latency_percentiles_interpolate(ledger: Ledger) -> None:
     await ledger.write_batch(RUN_ID, [result(index) for index in range(5)], [])
     latency = (await ledger.counts(RUN_ID)).latency_ms

@@ -69,10 +69,7 @@ class CapacityWorld:
         return 1.0 / slow
 
     def send(self) -> None:
-        if self.rate is None:
-            room = self.workers - self.in_flight
-        else:
-            room = min(int(self.waiting), self.workers - self.in_flight)
+        room = self.workers - self.in_flight if self.rate is None else min(int(self.waiting), self.workers - self.in_flight)
         while room > 0 and self.in_flight < self.controller.limit:
             room -= 1
             self.waiting -= 1
@@ -125,9 +122,7 @@ class CapacityWorld:
     def scores(self, start: float, end: float) -> tuple[float, float]:
         """Share of the best throughput, and p95 latency over the unloaded one."""
         mean, p95 = self.unloaded()
-        in_flight = min(self.workers, self.capacity + self.round_trip_s / mean * self.capacity)
         best = min(self.capacity / mean, self.workers / (mean + self.round_trip_s)) / self.slowness
-        del in_flight
         return self.throughput(start, end) / best, self.p95(start, end) / (p95 + (self.slowness - 1) * mean)
 
     def mean_limit(self, start: float, end: float) -> float:

@@ -120,3 +120,16 @@ async def test_an_intent_that_could_not_be_written_is_written_again() -> None:
         await clock.advance(1.0)
     await task
     assert sink.batches == [["a"]]
+
+
+async def test_the_time_that_requests_wait_for_the_record_is_added_up() -> None:
+    it = rig([read(index) for index in range(3)])
+    it.sink.recording.clear()
+    async with it.running():
+        await it.clock.advance(2.0)
+        assert it.engine.counters()["intent_wait_s"] == 6.0
+        it.sink.recording.set()
+        await it.settle_down()
+        waited = it.engine.counters()["intent_wait_s"]
+        await it.clock.advance(5.0)
+        assert it.engine.counters()["intent_wait_s"] == waited

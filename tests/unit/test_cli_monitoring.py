@@ -87,6 +87,25 @@ def test_80_columns_are_enough(model: str) -> None:
     assert model[:20] in "\n".join(narrow)
 
 
+def test_what_holds_the_run_back_is_told_in_plain_words() -> None:
+    held = replace(
+        LIVE,
+        state="PARKED",
+        slots=64,
+        throttle=ThrottleView(in_flight=0, waiting=8, parked="TPD", parked_for_s=31, next_probe_in_s=12, concurrency=8, breaker="open"),
+        totals=Totals(
+            requests=200, resent=10, failures=7, failures_by_kind=(("capacity", 4), ("transport", 3)), reads_by_tier=(("flex", 90),)
+        ),
+        money=Money(0.0123, 0.001, 1.0, authorised_usd=0.05),
+        bottleneck=Bottleneck("daily limit", "TPD is used up"),
+    )
+    text = shown(held, 100)
+    wanted = ["PARKED", "daily limit TPD used up, for 31 s; next try in 12 s", "the API keeps failing", "8 of 64 requests in flight"]
+    wanted += ["10 sent again (5.0 %)", "4 × no room in the flex tier (498)", "3 × no connection, lost or late", "reads: flex 90"]
+    wanted += ["$0.0010 reserved", "$0.0500 on record", "daily limit  TPD is used up"]
+    assert not [words for words in wanted if words not in text]
+
+
 def test_a_run_that_is_not_known_yet_is_not_shown_as_if_it_were() -> None:
     text = shown(replace(LIVE, run=RunInfo()), 80)
     assert "run unknown yet" in text

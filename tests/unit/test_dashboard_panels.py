@@ -66,9 +66,38 @@ def test_cards_show_what_is_asked_of_them() -> None:
 def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
     words = [card.value + card.note for card in panels.cards(snapshot)]
     words += [panels.state_line(snapshot), panels.run_lines(snapshot, 7.0), accuracy.title(snapshot)]
-    tables = [accuracy.type_columns(snapshot), accuracy.mistake_columns(snapshot), accuracy.stratum_columns(snapshot, "gc")]
+    tables = [
+        panels.api_columns(snapshot),
+        panels.actor_columns(snapshot),
+        accuracy.type_columns(snapshot),
+        accuracy.mistake_columns(snapshot),
+        accuracy.stratum_columns(snapshot, "gc"),
+    ]
     words += [cell for table in tables for column in table.values() for cell in column]
     assert not [text for text in words if "nan" in text or "inf" in text or "None" in text]
+
+
+def test_the_api_and_the_throttle_in_words() -> None:
+    held = replace(
+        LIVE,
+        slots=64,
+        throttle=ThrottleView(
+            in_flight=8, waiting=3, binding="concurrency", parked="RPD", parked_for_s=31, concurrency=8, breaker="half_open"
+        ),
+        totals=Totals(requests=200, resent=10, failures_by_kind=(("overloaded", 4),), reads_by_tier=(("flex", 90), ("on_demand", 5))),
+        money=Money(0.0123, 0.001, 1.0, authorised_usd=0.05),
+    )
+    columns = panels.api_columns(held)
+    rows = dict(zip(columns["what"], columns["now"], strict=True))
+    assert rows["parked"] == "daily limit RPD used up, for 31 s; a request tries it now"
+    assert rows["breaker"].startswith("the API kept failing")
+    assert rows["held to"].startswith("8 of 64 requests in flight")
+    assert rows["in flight"] == "8 of 8 requests"
+    assert rows["wait for a permit"] == "3 requests, for concurrency"
+    assert rows["on record as the most it can cost now"] == "0.0500 USD"
+    assert rows["sent again after a failure"] == "10 requests, 5.0 %"
+    assert rows["API over capacity (503)"] == "4"
+    assert (rows["reads answered by tier flex"], rows["reads answered by tier on_demand"]) == ("90", "5")
 
 
 def test_the_ceiling_stands_beside_the_models_accuracy() -> None:

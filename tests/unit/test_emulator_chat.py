@@ -161,7 +161,7 @@ def test_429_carries_headers_body_and_retry_after():
     assert headers[b"x-ratelimit-remaining-requests"] == b"970"  # of the day; the minute is never shown
     time.now += 2
     assert ask(service, max_completion_tokens=16).status == 200
-    assert service.summary()["http_429"] == {"RPM": 1, "RPD": 0, "TPM": 0, "TPD": 0}
+    assert service.summary()["http_429"] == {"RPM": 1, "RPD": 0, "TPM": 0, "TPD": 0, "ITPM": 0, "OTPM": 0}
 
 
 @pytest.mark.parametrize("refund", [True, False])

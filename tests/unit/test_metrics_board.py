@@ -120,6 +120,46 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
     assert (snapshot.run.reads_requested, snapshot.run.started_at) == (2000, 1767225600.0)
 
 
+def test_what_the_throttle_is_held_by_and_how_the_api_fails() -> None:
+    rig = Rig()
+    rig.board.set_run({"run_id": "r"})
+    text = {"binding": "daily", "breaker": "half_open", "parked": "TPD"}
+    rig.say("helix-throttle", 0, text, parked_for_s=12, next_probe_in_s=8, concurrency=6, authorised_usd=0.5, in_flight=1)
+    rig.say("helix-analyzer-0", requests_in_flight=32, **{"failed.server": 2, "failed.capacity": 5, "tier.flex": 9, "resent": 4})
+    rig.say("helix-analyzer-1", requests_in_flight=32, **{"failed.server": 4, "tier.on_demand": 1, "tier.flex": 1})
+    snapshot = rig.snapshot
+    throttle, totals = snapshot.throttle, snapshot.totals
+    assert (throttle.parked, throttle.parked_for_s, throttle.next_probe_in_s, throttle.is_parked) == ("TPD", 12, 8, True)
+    assert (throttle.breaker, throttle.concurrency, snapshot.slots, snapshot.money.authorised_usd) == ("half_open", 6, 64, 0.5)
+    assert (totals.failures, totals.failures_by_kind) == (11, (("server", 6), ("capacity", 5)))
+    assert (totals.reads_by_tier, totals.resent) == ((("flex", 10), ("on_demand", 1)), 4)
+    assert (snapshot.state, snapshot.bottleneck.name) == ("PARKED", "daily limit")
+    rig.say("helix-throttle", 0, {**text, "binding": "TPM"}, in_flight=20)
+    assert rig.snapshot.state == "RUNNING", "another tier goes on"
+
+
+def test_a_sink_that_holds_back_is_seen_in_the_analyzers_time() -> None:
+    rig = Rig()
+    for second in range(12):
+        rig.second(
+            analyzer_0={"held_back_s": 0.8 * second, "intent_wait_s": 3.0 * second},
+            analyzer_1={"held_back_s": 0.4 * second, "intent_wait_s": 1.0 * second},
+        )
+    sink = rig.snapshot.sink
+    assert (round(sink.holds_back or 0, 3), round(sink.intents_waiting or 0, 3)) == (0.6, 4.0)
+    assert rig.snapshot.bottleneck.name == "sink"
+
+
+def test_what_the_machine_and_the_actors_have_to_do() -> None:
+    rig = Rig()
+    rig.say("helix-analyzer-0", cpu_share=0.9, loop_busy=0.8, loop_lag_ms=12.0, machine_cores=2.0, machine_busy=0.97)
+    rig.say("helix-throttle", cpu_share=0.3, machine_cores=2.0, machine_busy=0.95)
+    machine = rig.snapshot.machine
+    assert (machine.cores, machine.busy, round(machine.ours or 0, 3)) == (2, 0.97, 0.6)
+    (analyzer, _) = rig.snapshot.actors
+    assert (analyzer.cpu_share, analyzer.loop_busy, analyzer.loop_lag_ms) == (0.9, 0.8, 12.0)
+
+
 def test_states() -> None:
     rig = Rig()
     rig.second(queue={"waiting": 1, "capacity": 500}, producer_0={}, analyzer_0={})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
@@ -78,7 +80,13 @@ def test_every_table_and_picture_of_the_emulator_says_so() -> None:
 def test_outside_text_is_shown_and_never_run() -> None:
     keys = {"run": {"name": HOSTILE}, HOSTILE: TURNED}
     made = report(
-        reason=HOSTILE, bottleneck=HOSTILE, run_id=HOSTILE, model=HOSTILE, backend=HOSTILE, utilisation={HOSTILE: 0.5}, configuration=keys
+        reason=HOSTILE,
+        bottlenecks={HOSTILE: 1},
+        run_id=HOSTILE,
+        model=HOSTILE,
+        backend=HOSTILE,
+        utilisation={HOSTILE: 0.5},
+        configuration=keys,
     )
     told = made["scoring"]
     told["leniency"], told["outcomes"], told["prompt"] = {HOSTILE: 1}, {HOSTILE: 2}, HOSTILE
@@ -166,3 +174,11 @@ def test_a_run_without_anything_is_a_page_too(known: bool) -> None:
     assert Reader(page).open == []
     assert "None" not in page
     assert "nan" not in page
+
+
+def test_the_page_tells_why_it_was_slow_and_how_the_api_failed() -> None:
+    counted = replace(stored(300, stored=300), resent=15, failures={"capacity": 9}, reads_by_tier={"flex": 280, "on_demand": 20})
+    made = session(bottlenecks={"tokens": 9, "producer": 1}, authorised_usd=Decimal("0.5"))
+    page = render_html(build_report(made, admission(300), counted))
+    words = ("tokens 90 %, producer 10 %", "no room in the flex tier (498) 9", "15 (5.0 % of all)", "flex 280, on_demand 20", "$0.500000")
+    assert not [each for each in words if each not in page]

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from decimal import Decimal
 
 from rich.console import Console
@@ -86,9 +87,34 @@ def test_every_key_of_the_contract_is_there() -> None:
     assert contract <= build_report(session(), admission(), stored()).keys()
 
 
+def test_what_the_run_waited_for_is_told_in_shares() -> None:
+    looks = {"none": 30, "tokens": 60, "producer": 10}
+    report = build_report(session(bottlenecks=looks), admission(), stored())
+    assert report["bottleneck"] == "tokens"
+    assert list(report["bottleneck_shares"].items()) == [("tokens", 0.6), ("none", 0.3), ("producer", 0.1)]
+    assert "tokens 60 %, none 30 %, producer 10 %" in text(report)
+    nothing = build_report(session(bottlenecks={"none": 5}), admission(), stored())
+    assert (nothing["bottleneck"], nothing["bottleneck_shares"]) == (None, {"none": 1.0})
+    unseen = build_report(session(), admission(), stored())
+    assert (unseen["bottleneck"], unseen["bottleneck_shares"]) == (None, {})
+
+
+def test_failures_retries_tiers_and_what_was_put_on_record() -> None:
+    counted = replace(stored(), resent=5, failures={"overloaded": 4, "transport": 2}, reads_by_tier={"flex": 90, "on_demand": 10})
+    report = build_report(session(authorised_usd=Decimal("0.25")), admission(), counted)
+    assert (report["failures_by_kind"], report["resent"], report["resent_share"]) == ({"overloaded": 4, "transport": 2}, 5, 0.05)
+    assert (report["reads_by_tier"], report["authorised_usd"]) == ({"flex": 90, "on_demand": 10}, 0.25)
+    shown = text(report)
+    for words in ("API over capacity (503) 4", "no connection, lost or late 2", "5 (5.0% of all)", "flex 90, on_demand 10", "$0.250000"):
+        assert words in shown, words
+    quiet = text(build_report(session(), admission(), replace(stored(), reads_by_tier={"on_demand": 100})))
+    assert not [words for words in ("sent again", "service tier", "on record") if words in quiet]
+
+
 def test_without_the_database_its_terms_are_null_and_the_table_says_so() -> None:
     report = build_report(session(status=RunStatus.FAILED), admission(), None)
     nulls = ("reads_stored", "dead_letters", "lost", "duplicates", "requests", "cost_usd", "tokens", "truth_reads", "identifiable_reads")
+    nulls += ("failures_by_kind", "resent", "resent_share", "reads_by_tier")
     for key in nulls:
         assert report[key] is None, key
     assert "the database could not be asked" in text(report)

@@ -276,4 +276,6 @@ def test_statistics_flatten_to_counters_and_texts() -> None:
     assert counters["requests_granted"] == 1
     assert counters["bucket.RPM.limit"] == 10
     assert counters["bucket.TPM.credit"] == 5800
-    assert stats.texts() == {"bucket.TPM.source": "configured", "bucket.RPM.source": "configured", "binding": ""}
+    assert stats.texts() == {"bucket.TPM.source": "configured", "bucket.RPM.source": "configured"} | {
+        "binding": "", "breaker": "closed", "parked": "",
+    }  # fmt: skip

@@ -30,10 +30,11 @@ def test_400_records_at_36_000_tokens_a_minute(seed: int, refund: bool) -> None:
 
 
 @pytest.mark.parametrize("configured", [None, 60])
-def test_a_run_bound_by_requests(configured: int | None) -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_run_bound_by_requests(seed: int, configured: int | None) -> None:
     config = ThrottleConfig(max_cost_usd=1e6, requests_per_minute=configured)
     shape: dict[str, Any] = {**STEADY, "tokens_per_minute": 250_000, "requests_per_minute": 60, "records": 200}
-    world = World(**shape, refund=True, config=config)
+    world = World(**shape, refund=True, config=config, seed=seed)
     world.run(900)
     assert world.served == 200
     assert len(world.limited) <= (0 if configured else 32)

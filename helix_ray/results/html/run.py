@@ -9,7 +9,7 @@ from typing import Any
 from helix_ray.records import JsonObject
 from helix_ray.results.html.parts import Parts, Row, cell, section, words
 from helix_ray.results.html.tags import Child, Html, join, tag
-from helix_ray.results.words import UNKNOWN, count, interval, percent, percents, share
+from helix_ray.results.words import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
 from helix_ray.scoring.summary import ALL
 
 ASKED = {
@@ -107,13 +107,20 @@ def _operations(report: JsonObject) -> Iterator[tuple[str, str]]:
     yield "lost, duplicates", f"{count(report['lost'])}, {count(report['duplicates'])}"
     yield "duration", f"{report['duration_s']:,.1f} s, {UNKNOWN if report['reads_per_s'] is None else report['reads_per_s']} reads/s"
     yield "requests, HTTP 429", f"{count(report['requests'])}, {count(report['http_429'])}"
+    if report["requests"] is not None:
+        yield "failed requests", failures(report["failures_by_kind"])
+        yield "sent again after a failure", f"{count(report['resent'])} ({percent(report['resent_share'])} of all)"
+        yield "reads by service tier", named(report["reads_by_tier"])
     tokens = report["tokens"]
     yield "tokens", UNKNOWN if tokens is None else ", ".join(f"{kind} {number:,}" for kind, number in tokens.items())
     yield "cost", UNKNOWN if report["cost_usd"] is None else f"${report['cost_usd']:.6f}"
+    if report["authorised_usd"] is not None:
+        yield "put on record before it was granted, at most", f"${report['authorised_usd']:.6f}"
     waited = report["latency_ms"] or {}
     yield "latency p50, p95, p99", ", ".join(UNKNOWN if value is None else f"{value:,.0f} ms" for value in waited.values()) or UNKNOWN
     yield "limits used", ", ".join(f"{name} {part:.1%}" for name, part in report["utilisation"].items()) or "none seen"
     yield "bottleneck", report["bottleneck"] or "none"
+    yield "the run waited for, share of the time", shares(report["bottleneck_shares"]) or UNKNOWN
     yield "queue: deepest, bound", f"{report['max_queue_depth']:,}, {report['queue_capacity']:,}"
     yield "memory, peak of all processes", f"{report['peak_pss_mb']:,.0f} MB"
 

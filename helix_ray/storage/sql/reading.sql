@@ -28,6 +28,16 @@ select error_kind, count(*) as rows
 from helix.reads where run_id = %(run_id)s and disposition = 'dead_letter'
 group by error_kind order by rows desc, error_kind
 
+-- name: call_endings
+select state, status, error_kind, count(*) as calls
+from helix.api_calls where run_id = %(run_id)s and error_kind is not null
+group by state, status, error_kind
+
+-- name: reads_by_tier
+select service_tier, count(*) as rows
+from helix.reads where run_id = %(run_id)s and disposition = 'stored' and service_tier is not null
+group by service_tier order by rows desc, service_tier
+
 -- name: duplicates
 select count(*) - count(distinct read_index) as duplicates from helix.reads where run_id = %(run_id)s
 
@@ -37,7 +47,8 @@ select state, count(*) as calls, count(*) filter (where status = 429) as http_42
        coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens, coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
        coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
        coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms,
-       count(*) filter (where kind = 'repair') as repairs
+       count(*) filter (where kind = 'repair') as repairs,
+       count(*) filter (where retry and state <> 'intended' and (state <> 'failed' or status is not null)) as resent
 from helix.api_calls where run_id = %(run_id)s
 group by state
 

@@ -72,7 +72,7 @@ copy helix.variant_calls (
 copy pg_temp.incoming_calls (
     call_id, run_id, kind, attempt, read_indices, state, status, model, prompt_tokens, cached_tokens, completion_tokens,
     worst_case_usd, cost_usd, latency_ms, provider_request_id, error_kind, error, created_at, finished_at,
-    service_tier, prompt_estimate, max_completion_tokens, throttle_epoch
+    service_tier, prompt_estimate, max_completion_tokens, throttle_epoch, retry
 ) from stdin
 
 -- name: upsert_calls
