@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from helix_ray.analysis.expected import ROUND_TRIP_S, completion_tokens, latency_s
+from helix_ray.analysis.expected import ROUND_TRIP_S, completion_tokens, latency_s, tokens_per_base
 from helix_ray.analysis.limits import LIMIT_KINDS, WINDOW_S
 from helix_ray.analysis.prices import Tariff, worst_case_usd
 from helix_ray.analysis.prompts import Ask, PromptTemplate, get_prompt
@@ -152,6 +152,7 @@ class _Pricer:
         self._asking = config.analyzer
         self._template = template
         self._estimator = TokenEstimator(template)
+        self._margin = template.tokens_per_base - tokens_per_base(template.name, template.tokens_per_base)
         self._tariff = tariff
 
     def demand(self, pack: Sequence[SampledRead]) -> Demand:
@@ -177,7 +178,7 @@ class _Pricer:
             work=self._asking.work,
         )
         worst_usd = float(worst_case_usd(self._tariff.price, ceiling, room))
-        prompt = self._estimator.raw(bases, len(pack))
+        prompt = self._estimator.raw(bases, len(pack)) - self._margin * bases
         return Demand(len(pack), 1.0, 0.0, prompt, min(wanted, room), room, ceiling, worst_usd), wanted <= room
 
 
@@ -226,7 +227,7 @@ class _World:
     def _seconds(self, service: Service, records: int) -> float:
         if records <= 0 or self._per_record.requests == 0:
             return 0.0
-        probe_and_last = 2 * self._latency_s(service)
+        probe_and_last = 2 * self._latency_s(service)  # the first request goes out alone; the last one is granted at the very end
         return SESSION_S + probe_and_last + max(row.seconds for row in self._rows(service, records))
 
     def _rows(self, service: Service, records: int) -> list[Row]:

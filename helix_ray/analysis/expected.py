@@ -27,6 +27,10 @@ ROUND_TRIP_S: Final = 0.05
 """To an API on the internet; 20 to 80 ms are usual."""
 
 
+_LEAST_TOKENS_PER_BASE: Final = {"indexed10": 0.728}
+"""Where measurements differ between windows of different lengths; the templates have the greatest, since they reserve by it."""
+
+
 class _Reasoning(NamedTuple):
     """Tokens: once a request, and for each read."""
 
@@ -54,6 +58,11 @@ def completion_tokens(reads: Sequence[Sequence[AlignedCall]], *, effort: str, pa
             tokens += len('"work":"",') / ANSWER_CHARACTERS_PER_TOKEN + len(_work(calls)) / CHARACTERS_PER_TOKEN
         tokens += len(_answer(calls)) / ANSWER_CHARACTERS_PER_TOKEN
     return tokens
+
+
+def tokens_per_base(prompt: str, most: float) -> float:
+    """What to expect of the prompt ``prompt``, measured at up to ``most``."""
+    return (_LEAST_TOKENS_PER_BASE.get(prompt, most) + most) / 2
 
 
 def latency_s(prompt_tokens: float, answer_tokens: float, tokens_per_s: float) -> float:

@@ -31,12 +31,8 @@ class Tariff(NamedTuple):
 
     def words(self) -> str:
         """For people."""
-        shown = ", ".join(f"{part} ${_MILLION * amount:f}" for part, amount in zip(ModelPrice._fields, self.trimmed(), strict=True))
-        return f"{shown} per million tokens ({self.source})"
-
-    def trimmed(self) -> ModelPrice:
-        """The same amounts without zeros at their ends."""
-        return ModelPrice(*(Decimal(f"{amount.normalize():f}") for amount in self.price))
+        shown = [f"{part} ${(_MILLION * amount).normalize():f}" for part, amount in self.price._asdict().items()]
+        return f"{', '.join(shown)} per million tokens ({self.source})"
 
 
 @cache

@@ -22,7 +22,7 @@ UNITS: Final = {
     "ITPM": "prompt tokens a minute",
     "OTPM": "answer tokens a minute",
     "requests in flight": "requests in flight",
-    "this machine": "requests a second",
+    "this machine": "requests/s",
     "source.rate_per_s": "reads a second",
 }
 NONE_SAID: Final = {"none": "no limit", "not published": "not published"}
@@ -120,6 +120,8 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> list[str]:
         f"{_answer(forecast)} each, by a model of reasoning at effort {config.analyzer.reasoning_effort} and of the JSON; a live run of "
         "some 20 reads shows how far it holds for your model."
     )
+    if any(timing.binding == "this machine" for timing in forecast.timings):
+        said.append("What this machine carries is a rough figure, from runs on two cores: such a run is as fast as its cores.")
     said.append("Worst: every answer fills max_completion_tokens and every prompt its bound in bytes, each read asked once.")
     said.append("Left out: failed and repeated requests, other users of the key, and prompt tokens from the provider's cache (cheaper).")
     if config.analyzer.backend is Backend.EMULATOR:
@@ -212,6 +214,9 @@ def _verdict(told: JsonObject) -> list[str]:
     """In sentences: how long, by which limit, and what stops it before its end."""
     said = []
     cost, planned = told["cost_usd"], told["records"]["planned"]
+    spent = 0.0 if told.get("resumes") is None else told["resumes"]["cost_usd"]
+    if planned == 0 and told["records"]["total"] is not None:
+        return ["Nothing is left to do."]
     for service in told["services"]:
         said.append(f"{service['name']}: {spelled(service['seconds'])}, bound by {_binding(service['binding'])}.")
         said += [
@@ -220,8 +225,9 @@ def _verdict(told: JsonObject) -> list[str]:
             for stop in service["stops"]
         ]
     stopped = any(stop["by"] == "throttle.max_cost_usd" for service in told["services"] for stop in service["stops"])
-    if not stopped and cost["cap"] and cost["expected"] > 0:
-        said.append(f"The cap of ${cost['cap']:g} holds it: {cost['expected'] / cost['cap']:.0%} of it are expected to be spent.")
+    if not stopped and told["records"]["total"] is not None:
+        at_worst = "" if spent + cost["worst"] <= cost["cap"] else "; at worst it would stop the run before its end"
+        said.append(f"The cap of ${cost['cap']:g} suffices: {(spent + cost['expected']) / cost['cap']:.0%} of it are expected to be spent{at_worst}.")
     return said
 
 
