@@ -20,7 +20,7 @@ from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.config import Config
 from helix_ray.workload import SampledRead, Workload
 
-SESSION_S = 3.0
+SESSION_S = 2.5
 """From the start of the flow to its first request, and from the last answer to the report, together; Ray's own start not counted."""
 
 REQUESTS_PER_CORE_S = 80.0

@@ -226,8 +226,9 @@ def _verdict(told: JsonObject) -> list[str]:
         ]
     stopped = any(stop["by"] == "throttle.max_cost_usd" for service in told["services"] for stop in service["stops"])
     if not stopped and told["records"]["total"] is not None:
+        share = (spent + cost["expected"]) / cost["cap"]
         at_worst = "" if spent + cost["worst"] <= cost["cap"] else "; at worst it would stop the run before its end"
-        said.append(f"The cap of ${cost['cap']:g} suffices: {(spent + cost['expected']) / cost['cap']:.0%} of it are expected to be spent{at_worst}.")
+        said.append(f"The cap of ${cost['cap']:g} suffices: {share:.0%} of it are expected to be spent{at_worst}.")
     return said
 
 
