@@ -84,6 +84,7 @@ class FakeThrottle:
 
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
+        self.concurrency: int | None = None
         self.wants: list[Want] = []
         self.settlements: list[Settlement] = []
         self.withdrawn: list[str] = []
@@ -97,8 +98,8 @@ class FakeThrottle:
         self.asked.set()
         await self.open.wait()
         if self.refusal is not None:
-            return AcquireReply([], self.refusal)
-        return AcquireReply([Grant(want.want_id, f"p-{want.want_id}", 120.0) for want in wants], None)
+            return AcquireReply([], self.refusal, self.concurrency)
+        return AcquireReply([Grant(want.want_id, f"p-{want.want_id}", 120.0) for want in wants], None, self.concurrency)
 
     async def withdraw(self, want_ids: list[str]) -> None:
         self.withdrawn += want_ids

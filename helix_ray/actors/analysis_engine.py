@@ -31,12 +31,15 @@ class AnalysisEngine:
         self._parts = parts
         self._held = parts.held
         self._limit = parts.requests_in_flight
+        self._borne: int | None = None  # requests in flight that the API bears, over all analyzers
         self._slots = (
             RequestSlots(parts.analyst, parts.clock, self._limit, parts.reads_per_request, self._follow) if parts.analyst else None
         )
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         parts.outbox.on_commit = self._committed
+        if parts.permits is not None:
+            parts.permits.on_concurrency = self._bear
         self._paused = False
         self._no_more: str | None = None  # why no more is leased
         self._stopped = False  # nothing more is sent
@@ -80,9 +83,7 @@ class AnalysisEngine:
     def resize(self, requests_in_flight: int) -> None:
         """A new bound on requests in flight, at once; requests above it are left to end."""
         self._limit = max(1, requests_in_flight)
-        if self._slots is not None:
-            self._slots.limit = self._limit
-            self._slots.advance()
+        self._set_slots()
         self._changed.set()
 
     async def drain(self, timeout_s: float) -> DrainReply:
@@ -102,6 +103,7 @@ class AnalysisEngine:
         own: dict[str, float] = {
             "in_flight": in_flight,
             "requests_in_flight": self._limit,
+            "slots": self._slots.limit if self._slots is not None else 0,
             "held_back_s": self._held_back_s,
             "intent_wait_s": self._parts.intents.waited_s if self._parts.intents is not None else 0.0,
             "held": self._held.held,
@@ -114,6 +116,17 @@ class AnalysisEngine:
         """In words, what the numbers cannot say."""
         notes = {"limited": self.limited, "refused": self.refused, "sink_error": self._parts.outbox.last_error}
         return {name: note for name, note in notes.items() if note}
+
+    def _bear(self, concurrency: int | None) -> None:
+        """The throttle grants no more than this: further requests would only stand in its line."""
+        if concurrency != self._borne:
+            self._borne = concurrency
+            self._set_slots()
+
+    def _set_slots(self) -> None:
+        if self._slots is not None:
+            self._slots.limit = self._limit if self._borne is None else max(1, min(self._limit, self._borne))
+            self._slots.advance()
 
     async def _lease_reads(self) -> None:
         least = max(1, self._parts.batch_size // 2)  # not one call to the queue for every request that ends

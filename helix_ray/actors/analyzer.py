@@ -63,10 +63,12 @@ class AnalyzerActor:
 
     async def run(self) -> str:
         """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that."""
+        if self._beat is None:  # the first run of this incarnation: before all else, what its predecessor held is free again
+            await asyncio.gather(
+                *(peers.call(name, "release", self._name, timeout_s=ANSWER_MARGIN_S) for name in (names.QUEUE, names.THROTTLE))
+            )
         engine = self._make_engine()
-        if self._beat is None:  # the first run of this incarnation: what its predecessor held is free again
-            await peers.call(names.QUEUE, "release", self._name, timeout_s=ANSWER_MARGIN_S)
-            await peers.call(names.THROTTLE, "release", self._name, timeout_s=ANSWER_MARGIN_S)
+        if self._beat is None:
             from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
             self._heart = Heartbeat()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from helix_ray.actors.analysis_ports import ThrottlePort
 from helix_ray.clock import Clock
@@ -24,6 +25,8 @@ class PermitClient:
         self._to_tell = asyncio.Event()
         self._told = asyncio.Event()
         self._told.set()
+        self.on_concurrency: Callable[[int | None], None] = lambda _: None
+        """Called with what each reply says the API bears in flight, over all holders; None: not bounded."""
         self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
     async def acquire(self, want: Want) -> Answer:
@@ -72,6 +75,7 @@ class PermitClient:
                 self._wanted.clear()
                 continue
             reply = await self._throttle.acquire(asked)
+            self.on_concurrency(reply.concurrency)
             for grant in reply.grants:
                 self._answer(grant.want_id, grant)
             if reply.refusal is not None:

@@ -1,17 +1,18 @@
 """How many requests the API bears at once, found without being told and without a 429.
 
 Beyond its capacity a server answers no more a second, only later: by Little's law ``in flight = throughput × latency``, so
-when latency is ``s`` times the unloaded one, ``in flight / s`` requests would have brought the same. `Concurrency` keeps
-the limit at 1.2 times that (never idle, and answers 1.2 times as late), which is a fixed point at 1.2 times the capacity, and
-grows without end where there is none. Everything depends on what unloaded means, and that is measured:
+when latency is ``s`` times the unloaded one, ``in flight / s`` requests would have brought the same. `Concurrency` steers to
+1.2 times that (never idle, and answers 1.2 times as late), which is a fixed point at 1.2 times the capacity, and grows without
+end where there is none. Everything depends on what unloaded means, and that is measured:
 
 * **Level.** Latencies are compared at one length (`LengthModel`) and as logarithms, in windows that begin one round trip after
-  the limit changed. Nothing is decided below a certainty of three standard errors.
-* **Base.** The level of an API that is not loaded: learned while the limit grows from 4 by doubling.
-* **Dips.** A limit held by latency is lowered to 0.7 of itself for one window from time to time. Capacity lies between the
-  two levels, or it does not: *elasticity* = change of level / change of log(in flight) is 1 in a server that is full, 0 in one
-  that is not. A lower level than the base is a better base. A higher one that does not move with the load is a new base too:
-  the server became slower for other reasons, and holding back does not help. Every cut is such an experiment.
+  the limit changed. No limit is lowered below a certainty of two standard errors.
+* **Base.** The level of an API that is not loaded: learned while the limit grows from 4 by doubling, and then from dips alone.
+  A base that followed the levels of a load would follow it without end.
+* **Dips.** Before a limit is lowered, and from time to time while one holds the run back, it is set to 0.6 of itself for one
+  window. *Elasticity* = change of level / change of log(in flight) is 1 in a server that is full at both, so the dip goes on,
+  deeper; where it is less, the lower level is the base. If that is higher than before and the load made no difference, the
+  server became slower for other reasons, and the limit returns to where it was: holding back does not help.
 * **Refusals** (498, 503) cut to 0.7, once per round trip; after that growth goes quickly to nine tenths of where it was
   refused and then by 1, 2, 4 … requests per window.
 
@@ -27,19 +28,16 @@ from typing import NamedTuple
 from helix_ray.throttle.answer_times import LengthModel, Window
 
 _FIRST = 4
-_HEADROOM = 1.2  # of the limit over what is needed, and so of latency over the unloaded one
-_GROW_BELOW = log(1.13)
-_CUT_ABOVE = log(1.3)
+_HEADROOM = log(1.2)  # of the limit over what is needed, and so of latency over the unloaded one
+_LOADED = log(1.12)
+_FLAT = 0.8  # elasticity below which the lower load is none
 _CUT = 0.7
-_DIP = 0.7
-_DEEP_DIP = 0.5  # while no level is known that did not move with the load
-_DIP_EVERY_S = 45.0
-_PRECISION = 0.06  # of a window's mean, as a standard error
-_CERTAIN = 3.0  # standard errors
+_DIP = 0.6
+_DIP_EVERY_S, _DIP_SOON_S = 45.0, 8.0
+_PRECISION, _DIP_PRECISION = 0.06, 0.08  # of a window's mean, as a standard error
 _FEWEST, _MOST_ANSWERS = 12, 150  # in a window
-_LONGEST_WINDOW_S = 20.0
-_DRIFT_PER_S = 0.01 / 600  # by which the variance of the base grows: 0.1 in ten minutes
-_AGAIN_AFTER_S = 20.0  # a step that proved too far, of a limit too small for shares
+_LONGEST_WINDOW_S, _LONGEST_DIP_S = 20.0, 5.0
+_DRIFT_PER_S = 0.01 / 120  # by which the variance of the base grows
 
 
 class _Level(NamedTuple):
@@ -62,13 +60,10 @@ class Concurrency:
         self._base_error = 0.0
         self._base_at = 0.0
         self._round_trip_s: float | None = None
-        self._before: _Level | None = None  # at the limit that was just cut
-        self._restore: float | None = None  # and that limit
-        self._dipping = False
+        self._above: list[_Level] = []  # in a dip: the levels at the limit before it and at each one since
+        self._restore = 0.0  # and that limit
         self._next_dip_at = -inf
-        self._confirmed = False  # that the base is of an API that is not loaded
         self._suspected = False
-        self._slow_from: tuple[float, float] = (inf, -inf)  # requests in flight that were too many, and until when
         self._recent_in_flight = 0.0
         self._cut_at = -inf
         self._refused_at: float | None = None  # the limit
@@ -108,8 +103,8 @@ class Concurrency:
         self._cut_at = now
         reached = min(self._limit, self._recent_in_flight or self._limit)
         self._refused_at, self._step = max(1.0, reached), 1.0
-        self._doubling = self._dipping = self._suspected = False
-        self._before = self._restore = None
+        self._doubling = self._suspected = False
+        self._above = []
         self._set(_CUT * reached, now)
 
     # -- windows --------------------------------------------------------------------------------------------------------
@@ -124,30 +119,35 @@ class Concurrency:
         if self._base is None:
             if window.count >= 4:
                 self._absorb(self._close(now), now)
-                self._grow(level, now)
+                self._set(2.0 * self._limit, now)
             return
         over, error = level.mean - self._base, hypot(level.error, self._base_error)
         if self._doubling:
             if window.count < max(4.0, 0.5 * level.in_flight):
                 return
-            if over < _GROW_BELOW or over < 1.5 * error:
+            if over < _LOADED or over < 1.5 * error:
                 self._absorb(self._close(now), now)
-                self._grow(level, now)
-                self._doubling = self._limit < self._most
+                self._doubling = 2.0 * self._limit < self._most
+                self._set(2.0 * self._limit, now)
                 return
             self._doubling = False  # and look closely, at this limit
-        surprising = window.count >= 8 and over - _CERTAIN * error > _CUT_ABOVE
-        if surprising and not self._suspected and not self._dipping and self._before is None:
+        surprising = window.count >= 8 and over - 3.0 * error > 1.5 * _HEADROOM
+        if surprising and not self._suspected and not self._above:
             self._suspected = True  # part of the window may be older than the change
             self._close(now)
-        elif (surprising and window.count >= 0.5 * level.in_flight) or self._is_full(now):
+        elif (surprising and not self._above and window.count >= 0.5 * level.in_flight) or self._is_full(now):
             self._suspected = False
-            self._decide(self._close(now), now)
+            full = self._close(now)
+            if self._above:
+                self._learn(full, now)
+            else:
+                self._steer(full, now)
 
     def _is_full(self, now: float) -> bool:
         window = self._window
-        needed = min(_MOST_ANSWERS, max(_FEWEST, (self._deviation / _PRECISION) ** 2))
-        return window.count >= needed or (window.count >= _FEWEST and now - window.begins_at > _LONGEST_WINDOW_S)
+        precision, longest_s = (_DIP_PRECISION, _LONGEST_DIP_S) if self._above else (_PRECISION, _LONGEST_WINDOW_S)
+        needed = min(_MOST_ANSWERS, max(_FEWEST, (self._deviation / precision) ** 2))
+        return window.count >= needed or (window.count >= _FEWEST and now - window.begins_at > longest_s)
 
     def _close(self, now: float) -> _Level:
         """What the window showed, on the scale that it has taught; the next one begins."""
@@ -155,8 +155,7 @@ class Concurrency:
         moved = self._times.learn(window.answers)
         if self._base is not None:
             self._base += moved
-        if self._before is not None:
-            self._before = self._before._replace(mean=self._before.mean + moved)
+        self._above = [level._replace(mean=level.mean + moved) for level in self._above]
         weight = window.count / (window.count + 100)
         self._deviation = max(0.05, self._deviation + weight * (window.deviation - self._deviation))
         self._window = Window(now)
@@ -171,60 +170,42 @@ class Concurrency:
 
     # -- decisions ------------------------------------------------------------------------------------------------------
 
-    def _decide(self, level: _Level, now: float) -> None:
+    def _steer(self, level: _Level, now: float) -> None:
         assert self._base is not None
-        if self._before is not None and self._learn_from_cut(self._before, level, now):
-            return
-        over = level.mean - self._base
-        if over > _CUT_ABOVE:
-            self._slow_from = (level.in_flight, now + _AGAIN_AFTER_S)
-            self._cut(level, _HEADROOM * level.in_flight / exp(over), now)
-        elif over < _GROW_BELOW:
-            if self._limit < self._most:
-                self._grow(level, now)
-            else:
-                self._absorb(level, now)
-        elif now >= self._next_dip_at and self.limit > 1:
-            self._dipping = True
-            self._cut(level, min((_DIP if self._confirmed else _DEEP_DIP) * self._limit, self.limit - 1.0), now)
-
-    def _cut(self, level: _Level, limit: float, now: float) -> None:
-        self._before, self._restore = level, self._limit
-        self._set(limit, now)
-
-    def _learn_from_cut(self, before: _Level, level: _Level, now: float) -> bool:
-        """What the lower load did to latency; whether the limit was set again by that."""
-        assert self._base is not None
-        assert self._restore is not None
-        restore, dipped = self._restore, self._dipping
-        self._before = self._restore = None
-        self._dipping = False
-        lowered = log(max(1.0, before.in_flight) / max(1.0, level.in_flight))
-        if lowered < 0.1:  # nothing was learned: the callers had no more to send
-            self._set(restore if dipped else self._limit, now)
-            return dipped
-        elastic = (before.mean - level.mean) / lowered
         over, error = level.mean - self._base, hypot(level.error, self._base_error)
-        if dipped:
-            self._next_dip_at = now + _DIP_EVERY_S
-            self._confirmed = elastic < 0.7
-        if over < -2 * error:
-            self._base, self._base_error, self._base_at = level.mean, level.error, now
-            if elastic > 0.6:
-                self._confirmed = False
-                self._next_dip_at = now  # it may be lower still
-        elif over > 2 * error and elastic < 0.5:
-            self._confirmed = True
-            self._base, self._base_error, self._base_at = level.mean, level.error, now
-            self._set(restore, now)
-            return True
-        elif dipped and abs(over) <= 2 * error:
+        target = level.in_flight * exp(_HEADROOM - over)
+        if target >= self._limit or over < _LOADED:
+            self._grow(max(target, self._limit), over, now)
+        if over <= _LOADED:
+            return
+        too_slow = over > 1.5 * _HEADROOM + 2.0 * error
+        if self.limit > 1 and (too_slow or (now >= self._next_dip_at and self.limit < self._most)):
+            self._above, self._restore = [level], self._limit
+            self._set(min(target, _DIP * level.in_flight, self.limit - 1.0), now)
+        elif target < self._limit and self.limit < self._most:
+            self._set(target, now)
+
+    def _learn(self, level: _Level, now: float) -> None:
+        """What the lower load did to latency."""
+        assert self._base is not None
+        first, last = self._above[0], self._above[-1]
+        lowered = log(max(1.0, last.in_flight) / max(1.0, level.in_flight))
+        elastic = (last.mean - level.mean) / lowered if lowered > 0.1 else 0.0
+        over, error = level.mean - self._base, hypot(level.error, self._base_error)
+        if elastic > _FLAT and over > -2.0 * error - 0.5 and self.limit > 1 and (over > 2.0 * error or over < -2.0 * error):
+            self._above.append(level)
+            self._set(min(_DIP * level.in_flight, self.limit - 1.0), now)
+            return
+        self._above = []
+        if abs(over) <= 3.0 * error:
             self._absorb(level, now)
-        if not dipped:
-            return False
-        slow = before.mean - self._base
-        self._set(min(restore, _HEADROOM * before.in_flight / exp(slow)) if slow > _CUT_ABOVE else restore, now)
-        return True
+        else:
+            self._base, self._base_error, self._base_at = level.mean, level.error, now
+        moved = abs(over) > 2.0 * error
+        self._next_dip_at = now + (_DIP_SOON_S if moved else _DIP_EVERY_S)
+        slow = max(0.0, first.mean - self._base)
+        target = first.in_flight * exp(_HEADROOM - slow)
+        self._set(self._restore if slow < _LOADED else min(target, 1.2 * self._restore), now)
 
     def _absorb(self, level: _Level, now: float) -> None:
         """The base moves towards a level that is taken as unloaded: a Kalman filter of a quantity that drifts."""
@@ -236,14 +217,8 @@ class Concurrency:
         self._base += gain * (level.mean - self._base)
         self._base_error, self._base_at = sqrt((1 - gain) * variance), now
 
-    def _grow(self, level: _Level, now: float) -> None:
-        assert self._base is not None
-        if self._doubling:
-            self._set(2.0 * self._limit, now)
-            return
-        target = max(self._limit, _HEADROOM * level.in_flight / exp(level.mean - self._base))
-        too_many, until = self._slow_from
-        if self.limit + 1 < 0.97 * too_many or now >= until:
+    def _grow(self, target: float, over: float, now: float) -> None:
+        if over < _LOADED:
             target = max(target, self.limit + 1.0)
         if self._refused_at is not None:
             near = 0.9 * self._refused_at

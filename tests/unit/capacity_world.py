@@ -7,7 +7,6 @@ import itertools
 import random
 from collections import deque
 from dataclasses import dataclass, field
-from math import exp, log
 from typing import Literal
 
 from helix_ray.throttle.concurrency import Concurrency
@@ -36,6 +35,7 @@ class CapacityWorld:
     done: list[tuple[float, float]] = field(default_factory=list)  # when, latency
     limits: list[tuple[float, int]] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+    worked: float = 0.0  # seconds of unloaded work done
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -95,6 +95,7 @@ class CapacityWorld:
                 step = min(step, self.on_way[0][0] - self.now)
             self.now += step
             self.virtual += step * speed
+            self.worked += step * speed * len(self.serving)
             if self.rate is not None:
                 self.waiting = min(self.waiting + step * self.rate, 500.0)
             while self.serving and self.serving[0][0] <= self.virtual + 1e-9:
@@ -112,21 +113,18 @@ class CapacityWorld:
             if not self.limits or self.limits[-1][1] != self.controller.limit:
                 self.limits.append((self.now, self.controller.limit))
 
-    def throughput(self, start: float, end: float) -> float:
-        return sum(start <= at < end for at, _ in self.done) / (end - start)
-
     def p95(self, start: float, end: float) -> float:
         latencies = sorted(latency for at, latency in self.done if start <= at < end)
         return latencies[int(0.95 * len(latencies))]
 
-    def scores(self, start: float, end: float) -> tuple[float, float]:
-        """Share of the best throughput, and p95 latency over the unloaded one."""
+    def scores(self, end: float) -> tuple[float, float]:
+        """From now to ``end``: the share of what the server could have worked, and p95 latency over the unloaded one."""
+        start, worked = self.now, self.worked
+        self.run(end)
         mean, p95 = self.unloaded()
-        best = min(self.capacity / mean, self.workers / (mean + self.round_trip_s)) / self.slowness
-        return self.throughput(start, end) / best, self.p95(start, end) / (p95 + (self.slowness - 1) * mean)
+        most = min(self.capacity, self.workers * mean / (mean + self.round_trip_s))
+        return (self.worked - worked) / (end - start) / most, self.p95(start, end) / p95
 
-    def mean_limit(self, start: float, end: float) -> float:
-        total, points = 0.0, [*self.limits, (end, 0)]
-        for (at, limit), (then, _) in itertools.pairwise(points):
-            total += limit * max(0.0, min(end, then) - max(start, at))
-        return exp(log(max(total, 1e-9) / (end - start)))
+    def least_limit(self, start: float) -> int:
+        """Since then."""
+        return min([limit for at, limit in self.limits if at >= start] + [self.controller.limit])

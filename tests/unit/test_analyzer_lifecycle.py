@@ -49,6 +49,24 @@ async def test_requests_in_flight_can_be_raised_and_lowered_live() -> None:
         assert it.llm.max_in_flight <= 5  # while the six came back
 
 
+async def test_what_the_api_bears_bounds_the_requests_in_flight() -> None:
+    it = rig([read(index) for index in range(200)], requests_in_flight=6, batch_size=8)
+    it.llm.hold()
+    async with it.running():
+        assert it.llm.in_flight == 6
+        for borne, in_flight in ((2, 2), (0, 1), (4, 4), (100, 6), (3, 3), (None, 6)):
+            it.throttle.concurrency = borne
+            it.llm.release()  # six are answered, and the next ones ask
+            it.llm.hold()
+            await it.settle_down()
+            it.llm.release()
+            it.llm.hold()
+            await it.settle_down()
+            assert (it.llm.in_flight, it.engine.counters()["slots"]) == (in_flight, in_flight), borne
+            assert it.engine.counters()["requests_in_flight"] == 6
+        it.llm.release()
+
+
 async def test_nothing_is_leased_while_the_sink_falls_behind() -> None:
     it = rig([read(index) for index in range(3000)], backend=False, batch_size=50)
     it.sink.open.clear()

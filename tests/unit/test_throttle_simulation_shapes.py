@@ -8,6 +8,7 @@ import pytest
 from throttle_world import World
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.throttle.kinds import DAY_S
 
 STEADY: dict[str, Any] = {
     "tokens_per_minute": 36_000,
@@ -17,6 +18,9 @@ STEADY: dict[str, Any] = {
     "in_flight": 32,
     "latency_s": (0.2, 0.6),
 }
+WATCHED_S = 3600.0
+PROBES = WATCHED_S / 45 + 4
+"""While the provider's own day is used up, a lone request asks every 45 s, and sooner at first, whether that is still so."""
 
 
 @pytest.mark.parametrize("refund", [True, False])
@@ -39,6 +43,32 @@ def test_a_run_bound_by_requests(seed: int, configured: int | None) -> None:
     assert world.served == 200
     assert len(world.limited) <= (0 if configured else 32)
     assert world.served / (60 * (1 + world.ended_at / 60)) >= 0.97
+
+
+@pytest.mark.parametrize("known", ["configured", "by header"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_run_bound_by_the_days_requests(seed: int, known: str) -> None:
+    limit, watched_s = 300.0, WATCHED_S
+    config = ThrottleConfig(max_cost_usd=1e6, requests_per_day=300 if known == "configured" else None)
+    shown = {"requests_per_day": limit} if known == "by header" else {}
+    world = World(**{**STEADY, "tokens_per_minute": 250_000, "records": None, **shown}, refund=True, config=config, seed=seed)
+    world.run(watched_s)
+    available = limit * (1 + watched_s / DAY_S)
+    assert 0.985 * available <= world.served <= available
+    assert len(world.limited) <= (0 if known == "configured" else PROBES)
+
+
+@pytest.mark.parametrize("configured", [None, 100_000])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_run_bound_by_the_days_tokens(seed: int, configured: int | None) -> None:
+    limit, watched_s = 100_000.0, WATCHED_S
+    config = ThrottleConfig(max_cost_usd=1e6, tokens_per_day=configured)
+    shape = {**STEADY, "tokens_per_minute": 250_000, "records": None, "tokens_per_day": limit}
+    world = World(**shape, refund=True, config=config, seed=seed)
+    world.run(watched_s)
+    available = limit * (1 + watched_s / DAY_S)
+    assert 0.985 * available <= world.served_tokens <= available
+    assert len(world.limited) <= (0 if configured else 32 + PROBES)
 
 
 @pytest.mark.parametrize(("tokens_per_minute", "per_s", "in_flight"), [(250_000, 2083, 64), (36_000, 300, 32)])

@@ -17,7 +17,8 @@ from decimal import Decimal
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail, Settlement, ThrottleStats, Want
+from helix_ray.throttle.kinds import DAY_S
+from helix_ray.throttle.messages import LimitKind, LimitReading, RateLimitDetail, Settlement, ThrottleStats, Want
 
 MAX_COMPLETION = 512
 
@@ -27,9 +28,10 @@ class ModelBucket:
     limit: float
     used: float = 0.0
     at: float = 0.0
+    window_s: float = 60.0
 
     def now(self, t: float) -> float:
-        self.used = max(0.0, self.used - self.limit / 60 * (t - self.at))
+        self.used = max(0.0, self.used - self.limit / self.window_s * (t - self.at))
         self.at = t
         return self.used
 
@@ -43,6 +45,8 @@ class World:
     in_flight: int = 64
     seed: int = 1
     requests_per_minute: float = 1e9
+    requests_per_day: float | None = None  # shown by headers, as on Groq
+    tokens_per_day: float = 1e12
     estimate: float = 1.08  # of the real prompt
     handshake_s: float = 0.0  # every worker's first request takes up to this much longer to arrive
     used_at_start: float = 0.0
@@ -57,6 +61,8 @@ class World:
         self.random = random.Random(self.seed)
         self.tokens = ModelBucket(self.tokens_per_minute, self.used_at_start)
         self.requests = ModelBucket(self.requests_per_minute)
+        self.requests_today = ModelBucket(self.requests_per_day or 1e12, window_s=DAY_S)
+        self.tokens_today = ModelBucket(self.tokens_per_day, window_s=DAY_S)
         self.events: list[tuple[float, int, Callable[[float], None]]] = []
         self.order = itertools.count()
         self.limited: list[tuple[float, str]] = []
@@ -123,16 +129,26 @@ class World:
         _, prompt, completion, _ = self.wants[want_id]
         down = self.random.uniform(0.01, 0.08)
         requested = prompt + MAX_COMPLETION
-        for bucket, amount, kind in ((self.requests, 1, "RPM"), (self.tokens, requested, "TPM")):
+        checked: list[tuple[ModelBucket, int, LimitKind]] = [
+            (self.requests, 1, "RPM"),
+            (self.requests_today, 1, "RPD"),
+            (self.tokens, requested, "TPM"),
+            (self.tokens_today, requested, "TPD"),
+        ]
+        for bucket, amount, kind in checked:
             over = bucket.now(t) + amount - bucket.limit
             if over > 1e-4:
                 self.limited.append((t, kind))
-                detail = RateLimitDetail(kind, bucket.limit, round(bucket.used), amount, max(1.0, over / bucket.limit * 60))
+                wait_s = max(1.0, over / bucket.limit * bucket.window_s)
+                detail = RateLimitDetail(kind, bucket.limit, round(bucket.used), amount, wait_s)
                 self.at(t + down, lambda now, d=detail: self.settle(want_id, Settlement(permit_id, "rejected", limited=d), now))
                 return
-        self.requests.used += 1
-        self.tokens.used += requested
+        for bucket, amount, _ in checked:
+            bucket.used += amount
         reading = LimitReading(tokens_limit=self.tokens.limit, tokens_remaining=int(self.tokens.limit - self.tokens.used))
+        if self.requests_per_day is not None:
+            left = int(self.requests_today.limit - self.requests_today.used)
+            reading = reading._replace(requests_limit=self.requests_today.limit, requests_remaining=left)
         ends = t + self.random.uniform(*self.latency_s)
         self.at(ends, lambda now: self.complete(requested, prompt + completion, now))
         usage = TokenUsage(prompt, 0, completion)
@@ -146,12 +162,13 @@ class World:
         )
 
     def complete(self, requested: float, real: float, t: float) -> None:
-        self.tokens.now(t)
         self.served += 1
         self.ended_at = t
         self.served_tokens += real if self.refund else requested
         if self.refund:
-            self.tokens.used = max(0.0, self.tokens.used - (requested - real))
+            for bucket in (self.tokens, self.tokens_today):
+                bucket.now(t)
+                bucket.used = max(0.0, bucket.used - (requested - real))
 
     def settle(self, want_id: str, settlement: Settlement, t: float) -> None:
         self.governor.settle(settlement, t)
