@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,16 @@ UNITS: Final = {
     "this machine": "requests/s",
     "source.rate_per_s": "reads a second",
 }
-NONE_SAID: Final = {"none": "no limit", "not published": "not published"}
+SHORT: Final = {
+    "RPM": "requests/min",
+    "RPD": "requests/day",
+    "TPM": "tokens/min",
+    "TPD": "tokens/day",
+    "ITPM": "tokens in/min",
+    "OTPM": "tokens out/min",
+    "this machine": "per s",
+}
+NONE_SAID: Final = {"none": "no limit", "not published": "unknown"}
 
 
 def as_json(config: Config, work: Workload, forecast: Forecast) -> JsonObject:
@@ -120,6 +130,8 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> list[str]:
         f"{_answer(forecast)} each, by a model of reasoning at effort {config.analyzer.reasoning_effort} and of the JSON; a live run of "
         "some 20 reads shows how far it holds for your model."
     )
+    if config.throttle.safety_factor < 1:
+        said.append(f"Every limit of the API is cut to {config.throttle.safety_factor:.0%} (throttle.safety_factor).")
     if any(timing.binding == "this machine" for timing in forecast.timings):
         said.append("What this machine carries is a rough figure, from runs on two cores: such a run is as fast as its cores.")
     said.append("Worst: every answer fills max_completion_tokens and every prompt its bound in bytes, each read asked once.")
@@ -179,24 +191,27 @@ def _work(told: JsonObject) -> Table:
 def _times(told: JsonObject) -> Table:
     """A row a limit; the services side by side."""
     services = told["services"]
-    table = Table(title="Time at the limits", title_justify="left", caption_justify="left", min_width=64)
-    table.add_column("limit")
-    table.add_column("the run needs", justify="right")
+    title = "Time at the limits: what each allows, and how long the run takes at it"
+    table = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("limit", no_wrap=True)
+    table.add_column("needs", justify="right", no_wrap=True)
     for service in services:
-        table.add_column(service["name"], justify="right")
-        table.add_column("takes", justify="right")
+        table.add_column(service["name"].removeprefix("Groq, "), justify="right")
+        table.add_column("takes", justify="right", no_wrap=True)
     for rows in zip(*(service["limits"] for service in services), strict=True):
         first = rows[0]
         cells = [cell for service, row in zip(services, rows, strict=True) for cell in _cells(service, row)]
-        name = f"{first['name']}: {first['unit']}" if first["name"] != first["unit"] else first["name"]
-        table.add_row(name, f"{first['needs']:,}", *cells)
+        unit = SHORT.get(first["name"])
+        table.add_row(f"{first['name']}, {unit}" if unit else first["name"], f"{first['needs']:,}", *cells)
     whole = [cell for service in services for cell in ("", spelled(service["seconds"]))]
     table.add_section()
     table.add_row("the whole run", "", *whole, style="bold")
     if told["limits_version"] is not None:
-        table.caption = f"limits as published on {told['limits_version']}, per organisation and model; * set in the configuration"
+        table.caption = (
+            f"limits as Groq published them on {told['limits_version']}, per organisation and model\n◄ binds   * set in the configuration"
+        )
     else:
-        table.caption = "* set in the configuration"
+        table.caption = "◄ binds   * set in the configuration"
     return table
 
 
@@ -207,7 +222,7 @@ def _cells(service: JsonObject, row: JsonObject) -> tuple[Any, Any]:
         return Text(NONE_SAID[row["said_by"]], style="dim"), Text("-", style="dim")
     mark = " *" if row["said_by"] == "configuration" else ""
     took = spelled(row["seconds"]) if row["seconds"] > 0 else "at once"
-    return Text(f"{row['limit']:,.10g}{mark}", style=style), Text(f"{took}{' ◄ binds' if binds else ''}", style=style)
+    return Text(f"{row['limit']:,.10g}{mark}", style=style), Text(f"{took}{' ◄' if binds else ''}", style=style)
 
 
 def _verdict(told: JsonObject) -> list[str]:
@@ -219,11 +234,10 @@ def _verdict(told: JsonObject) -> list[str]:
         return ["Nothing is left to do."]
     for service in told["services"]:
         said.append(f"{service['name']}: {spelled(service['seconds'])}, bound by {_binding(service['binding'])}.")
-        said += [
-            f"  {_stopper(stop['by'], cost['cap'])} stops it after about {stop['after_records']:,} of {planned:,} reads, "
-            f"{spelled(stop['seconds'])} and ${stop['cost_usd']:.4f} (exit 3; it can be resumed)."
-            for stop in service["stops"]
-        ]
+        for number, stop in enumerate(service["stops"]):
+            by = ("Resumed without it: " if number else "") + _stopper(stop["by"], cost["cap"])
+            after = f"{stop['after_records']:,} of {planned:,} reads, {spelled(stop['seconds'])} and ${stop['cost_usd']:.4f}"
+            said.append(f"  {by} stops it after about {after} (exit 3; it can be resumed).")
     stopped = any(stop["by"] == "throttle.max_cost_usd" for service in told["services"] for stop in service["stops"])
     if not stopped and told["records"]["total"] is not None:
         share = (spent + cost["expected"]) / cost["cap"]
@@ -238,7 +252,7 @@ def _binding(name: str) -> str:
 
 def _stopper(by: str, cap: float) -> str:
     if by == "throttle.max_cost_usd":
-        return f"The cap of ${cap:g}"
+        return f"The cap of ${cap:g} (throttle.max_cost_usd)"
     return f"The daily limit {by} (throttle.on_daily_limit: stop)" if by.isupper() else by
 
 

@@ -59,8 +59,8 @@ def test_groqs_plans_stand_side_by_side_and_the_binding_limit_is_named() -> None
     printed = invoke(str(ROOT / "configs/groq_developer.yaml"))
     assert "Groq, free plan: 8.0 days, bound by tokens a day (TPD)." in printed
     assert "Groq, developer plan: 6.3 min, bound by tokens a minute (TPM)." in printed
-    assert "limits as published on 2026-11-23" in printed
-    assert "not published" in printed
+    assert "limits as Groq published them on 2026-11-23" in printed
+    assert "unknown" in printed
 
 
 def test_the_report_says_the_same_in_json(tmp_path: Path) -> None:
