@@ -196,7 +196,7 @@ def _times(told: JsonObject) -> Table:
     table.add_column("limit", no_wrap=True)
     table.add_column("needs", justify="right", no_wrap=True)
     for service in services:
-        table.add_column(service["name"].removeprefix("Groq, "), justify="right")
+        table.add_column(service["name"].removeprefix("Groq, ").removesuffix(" plan"), justify="right")
         table.add_column("takes", justify="right", no_wrap=True)
     for rows in zip(*(service["limits"] for service in services), strict=True):
         first = rows[0]
@@ -206,12 +206,9 @@ def _times(told: JsonObject) -> Table:
     whole = [cell for service in services for cell in ("", spelled(service["seconds"]))]
     table.add_section()
     table.add_row("the whole run", "", *whole, style="bold")
+    table.caption = "◄ binds   * set in the configuration"
     if told["limits_version"] is not None:
-        table.caption = (
-            f"limits as Groq published them on {told['limits_version']}, per organisation and model\n◄ binds   * set in the configuration"
-        )
-    else:
-        table.caption = "◄ binds   * set in the configuration"
+        table.caption = f"limits as Groq published them on {told['limits_version']}, per organisation and model\n{table.caption}"
     return table
 
 
@@ -220,7 +217,7 @@ def _cells(service: JsonObject, row: JsonObject) -> tuple[Any, Any]:
     style = "bold" if binds else ""
     if row["limit"] is None:
         return Text(NONE_SAID[row["said_by"]], style="dim"), Text("-", style="dim")
-    mark = " *" if row["said_by"] == "configuration" else ""
+    mark = "*" if row["said_by"] == "configuration" else ""
     took = spelled(row["seconds"]) if row["seconds"] > 0 else "at once"
     return Text(f"{row['limit']:,.10g}{mark}", style=style), Text(f"{took}{' ◄' if binds else ''}", style=style)
 
