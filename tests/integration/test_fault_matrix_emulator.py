@@ -167,7 +167,8 @@ async def test_without_room_in_flex_a_request_goes_on_demand() -> None:
 async def test_a_mixture_by_chance_ends_with_every_read_in_its_place() -> None:
     """Every fault that a run survives, at once, against packed requests."""
     ends_well = {name: 0.02 for name, (outcome, _) in FAULTS.items() if not outcome.startswith(("stop", "dead"))}
-    del ends_well["json_validate_failed"]  # the one repair of each read of the pack
+    for ends_a_read_at_the_second in ("json_validate_failed", "unprocessable"):
+        del ends_well[ends_a_read_at_the_second]
     faults = {**ends_well, "hang_s": LONG_S, "drip_s": 0.05, "slow_accept": 0.0, "overloaded_wait": 0.0}
     async with served(faults=faults) as emulated:
         it = await run_one_analyzer(
@@ -177,7 +178,7 @@ async def test_a_mixture_by_chance_ends_with_every_read_in_its_place() -> None:
         nothing_but_answers(it, emulated)
         happened: Any = emulated.chat.summary()["faults"]
     assert sorted(result.read.read_index for result in it.sink.results) == list(range(400))
-    assert {result.disposition for result in it.sink.results} == {Disposition.STORED}
+    assert [(result.error_kind, result.error) for result in it.sink.results if result.disposition is not Disposition.STORED] == []
     assert len(happened) > 15
 
 

@@ -251,8 +251,8 @@ def test_an_answer_that_was_lost_is_billed_and_holds_no_calls() -> None:
     chat = service()
     admitted = begin(chat, Injected("reset_body"))
     assert isinstance(admitted, Admitted)
-    chat.settle(admitted)
-    chat.record(admitted, False, 200, "reset_body", lost=True)
+    settled = chat.settle(admitted)
+    chat.record(admitted, settled.charged, False, 200, "reset_body", lost=True)
     (entry,) = entries(chat)
     assert (entry["status"], entry["fault"], entry["client_saw_it"]) == (200, "reset_body", False)
     assert Decimal(entry["billed_usd"]) > 0
