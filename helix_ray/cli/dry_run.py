@@ -93,7 +93,7 @@ def _emulator(config: Config) -> Service:
         (),
         model.completion_tokens_per_s,
         settings.latency_scale,
-        0.0,
+        settings.latency_scale * settings.round_trip_s,
         settings.refund,
     )
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from helix_ray.analysis.limits import limits_version
 from helix_ray.config import Backend, Config
+from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.forecast import Demand, Forecast, Row, Timing
 from helix_ray.records import JsonObject
 from helix_ray.workload import MAX_COUNTED, Workload
@@ -137,8 +138,16 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> list[str]:
     said.append("Worst: every answer fills max_completion_tokens and every prompt its bound in bytes, each read asked once.")
     said.append("Left out: failed and repeated requests, other users of the key, and prompt tokens from the provider's cache (cheaper).")
     if config.analyzer.backend is Backend.EMULATOR:
+        if _hindered(config):
+            said.append("The emulator is told to fail, to slow down or to share its limits: what that costs is left out, too.")
         said.append("The dollars are counted by Groq's prices; the emulator bills nobody.")
     return said
+
+
+def _hindered(config: Config) -> bool:
+    told, usual = config.emulator, EmulatorConfig()
+    keys = ("faults", "script", "outages", "neighbour", "hidden_capacity", "overload_capacity", "flex_capacity", "spend_limit_usd")
+    return any(getattr(told, key) != getattr(usual, key) for key in keys)
 
 
 def _answer(forecast: Forecast) -> str:
