@@ -10,6 +10,7 @@ from dashboard.style import heartbeat
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
 CHART_HEIGHT = 260
+API_HEIGHT = 420  # eleven rows: all that there mostly are
 
 
 @st.fragment(run_every=1.0)
@@ -105,11 +106,11 @@ def _tables(snapshot: MetricsSnapshot) -> None:
     with left:
         st.caption("Headroom of the API's limits")
         _table(panels.bucket_columns(snapshot), "buckets")
-        st.caption("The API and the throttle")
-        _table(panels.api_columns(snapshot), "api")
     with right:
         st.caption("Actors")
         _table(panels.actor_columns(snapshot), "actors")
+    st.caption("The API and the throttle")
+    _table(panels.api_columns(snapshot), "api", height=API_HEIGHT)
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> None:
@@ -130,7 +131,7 @@ def _accuracy(snapshot: MetricsSnapshot) -> None:
         _table(accuracy.stratum_columns(snapshot, dimension), "stratum")
 
 
-def _table(columns: dict[str, list[str]], key: str) -> None:
+def _table(columns: dict[str, list[str]], key: str, height: int = 220) -> None:
     """Text cells only: whatever a file's header or a model's answer holds is shown as it is."""
     text_only = {name: st.column_config.TextColumn(name) for name in columns}
-    st.dataframe(columns, column_config=text_only, hide_index=True, height=220, key=key)
+    st.dataframe(columns, column_config=text_only, hide_index=True, height=height, key=key)

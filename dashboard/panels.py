@@ -105,8 +105,8 @@ def cards(snapshot: MetricsSnapshot) -> list[Card]:
         ),
         Card(
             "Cost of cap",
-            f"{number(money.spent_usd, 4)} / {number(money.max_cost_usd, 2)} USD",
-            f"reserved {number(money.reserved_usd, 4)}, used {percent(money.share)}",
+            f"{number(money.spent_usd, 4)} USD",
+            f"of {number(money.max_cost_usd, 2)}, reserved {number(money.reserved_usd, 4)}, used {percent(money.share)}",
         ),
         Card("Errors / 429", f"{number(totals.failures)} / {number(totals.http_429)}", f"dead letters {number(totals.dead_letters)}"),
     ]

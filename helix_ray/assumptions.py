@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
-from helix_ray.analysis.json_text import strict_json
+from helix_ray.analysis.offers import PRICING, offered_models
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.analysis.prompts import Ask, get_prompt
@@ -30,10 +30,6 @@ READ = WINDOW[:30] + "T" + WINDOW[31:]
 HEADERS = tuple(f"x-ratelimit-{part}-{what}" for part in ("limit", "remaining", "reset") for what in ("requests", "tokens"))
 
 
-PRICING = {"prompt": "prompt", "completion": "completion", "input_cache_read": "cached"}
-"""What ``pricing`` of GET /models calls the prices of prices.json."""
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     assumption: str
@@ -49,15 +45,6 @@ class Examination:
 
     def note(self, assumption: str, held: bool | None, seen: str) -> None:
         self.checks.append(Check(assumption, held, seen))
-
-
-def offered_models(body: bytes) -> dict[str, dict[str, Any]]:
-    """What GET /models lists, by id; StartError when the body is no such list."""
-    try:
-        data = strict_json(body)
-        return {str(entry["id"]): entry for entry in data["data"]}
-    except (ValueError, LookupError, TypeError):
-        raise StartError(f"GET /models was answered with something else than a list of models: {body[:120]!r}") from None
 
 
 def per_million(usd_per_token: Decimal) -> str:

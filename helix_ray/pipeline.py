@@ -118,7 +118,7 @@ class Pipeline:
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
             signals.install()  # once more: ray.init has handlers of its own
             base_url = self._base_url(stack)
-            crew = Crew(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url)
+            crew = Crew(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff)
             watch = _Watch(self._run_info(cluster))
             self._create(crew, watch)
             signals.arm()

@@ -11,17 +11,18 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from helix_ray import __version__
-from helix_ray.analysis.prices import completion_limit
+from helix_ray.analysis.offers import offered_models, offered_tariff
+from helix_ray.analysis.prices import Tariff, tariff_of
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.config_file import parse_config
-from helix_ray.errors import ConfigError, InputError, MissingSecretError
+from helix_ray.errors import ConfigError, InputError, MissingSecretError, StartError
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secret, Secrets
 from helix_ray.sources import SourceFacts, check_source, generator_version
@@ -46,6 +47,7 @@ class Plan:
     source: SourceFacts
     row: RunRow
     simulated: bool  # the answers are an emulator's: ours, or one behind analyzer.base_url
+    tariff: Tariff | None = None  # what tokens cost; None: the aligner, which asks nobody
     resumed: bool = False
     rows_before: int = 0
 
@@ -101,45 +103,67 @@ def check_key(config: Config, secrets: Secrets) -> Secret | None:
             return None
 
 
-def check_backend(config: Config, secrets: Secrets) -> tuple[Secret | None, bool]:
-    """The API key, and whether an emulator answers. Price, key and address are known to be usable; no completion is sent."""
+class Provider(NamedTuple):
+    """Who answers a run's requests, and for how much."""
+
+    api_key: Secret
+    simulated: bool  # the answers are an emulator's
+    tariff: Tariff
+
+
+def check_backend(config: Config, secrets: Secrets) -> Provider | None:
+    """None for the aligner. Price, key, model and address are known to be usable then; no completion is sent."""
     key = check_key(config, secrets)
     if key is None:
-        return None, False
-    _check_completion(config)
-    if config.analyzer.base_url is None:
-        asyncio.run(GroqChat(key.reveal(), None, connections=1).aclose())  # refuses what is no key
-        return key, config.analyzer.backend is Backend.EMULATOR
-    return key, asyncio.run(_is_emulator(key, config.analyzer.base_url))
+        return None
+    if config.analyzer.backend is Backend.EMULATOR:
+        provider = Provider(key, True, tariff_of(config.analyzer.model))
+    else:
+        provider = asyncio.run(_ask_provider(key, config))
+    check_completion(config, provider.tariff)
+    return provider
 
 
-async def _is_emulator(key: Secret, base_url: str) -> bool:
-    """Asks who is behind an address of the user's own, by GET /models: an emulator says so in each answer."""
+async def _ask_provider(key: Secret, config: Config) -> Provider:
+    """GET /models, which is free: is the model there, what does it cost, and who is behind an address of the user's own?"""
+    base_url, model = config.analyzer.base_url, config.analyzer.model
     chat = GroqChat(key.reveal(), base_url, connections=1)
     try:
         reply = await chat.models(timeout_s=START_DEADLINE_S / 2)
     finally:
         await chat.aclose()
+    where = base_url or "api.groq.com"
     if isinstance(reply, TransportFailure):
-        raise ConfigError("analyzer.base_url", [f"{base_url} does not answer ({reply.error_kind}: {reply.message}); is the server up?"])
-    return reply.headers.get("server", "").startswith("helix-emulator")
+        problem = f"{where} does not answer ({reply.error_kind}: {reply.message}); is the {'server up' if base_url else 'network up'}?"
+        raise ConfigError("analyzer.base_url", [problem])
+    simulated = reply.headers.get("server", "").startswith("helix-emulator")
+    if reply.status in (401, 403):
+        raise MissingSecretError(f"GROQ_API_KEY is not accepted: GET /models at {where} was answered {reply.status}; check the key")
+    if reply.status in _NO_LIST:
+        return Provider(key, simulated, tariff_of(model))
+    if reply.status != 200:
+        raise StartError(f"GET /models at {where} was answered {reply.status}, so the price of {model} is not known; try again later")
+    return Provider(key, simulated, offered_tariff(model, offered_models(reply.body)))
 
 
-def _check_completion(config: Config) -> None:
-    """ConfigError: the model has no price, or does not write so much in one answer."""
-    model, asked = config.analyzer.model, config.analyzer.max_completion_tokens
-    limit = completion_limit(model)
-    if asked > limit:
-        raise ConfigError("analyzer.max_completion_tokens", [f"{model} gives at most {limit} completion tokens, found {asked}"])
+_NO_LIST = (404, 405, 501)
+"""A compatible server need not list its models; then the table knows the price, or there is none."""
+
+
+def check_completion(config: Config, tariff: Tariff) -> None:
+    """ConfigError: the model does not write so much in one answer."""
+    asked, limit = config.analyzer.max_completion_tokens, tariff.completion_limit
+    if limit is not None and asked > limit:
+        problem = f"{config.analyzer.model} gives at most {limit} completion tokens, found {asked}"
+        raise ConfigError("analyzer.max_completion_tokens", [problem])
 
 
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     """A new run."""
-    api_key, simulated = check_backend(config, secrets)
+    provider = check_backend(config, secrets)
     source = check_source(config)
     url = open_database(config, home, secrets)
-    run_id = str(uuid.uuid4())
-    return Plan(config, run_id, home, url, api_key, source, _row(config, run_id, source, simulated), simulated)
+    return _plan(config, str(uuid.uuid4()), home, url, source, provider)
 
 
 def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
@@ -187,11 +211,20 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         )
     if changed and not accept_changes:
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
-    api_key, simulated = check_backend(config, secrets)
+    provider = check_backend(config, secrets)
     url = open_database(config, home, secrets)
-    simulated = simulated or stored.simulated
-    row = _row(config, stored.run_id, source, simulated)
-    return Plan(config, stored.run_id, home, url, api_key, source, row, simulated, resumed=True, rows_before=stored.rows)
+    return _plan(config, stored.run_id, home, url, source, provider, stored)
+
+
+def _plan(
+    config: Config, run_id: str, home: Path, url: Secret, source: SourceFacts, provider: Provider | None, stored: StoredRun | None = None
+) -> Plan:
+    simulated = (provider is not None and provider.simulated) or (stored is not None and stored.simulated)
+    tariff = None if provider is None else provider.tariff
+    row = _row(config, run_id, source, simulated, tariff)
+    key = None if provider is None else provider.api_key
+    rows_before = 0 if stored is None else stored.rows
+    return Plan(config, run_id, home, url, key, source, row, simulated, tariff, resumed=stored is not None, rows_before=rows_before)
 
 
 def _differences(before: Config, after: Config) -> list[str]:
@@ -199,7 +232,7 @@ def _differences(before: Config, after: Config) -> list[str]:
     return [f"{key}: was {old.get(key)!r}, is {new.get(key)!r}" for key in sorted(old | new) if old.get(key) != new.get(key)]
 
 
-def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool) -> RunRow:
+def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool, tariff: Tariff | None) -> RunRow:
     return RunRow(
         run_id=run_id,
         name=config.run.name,
@@ -208,7 +241,7 @@ def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool) -> R
         seed=config.run.seed,
         backend=config.analyzer.backend.value,
         simulated=simulated,
-        versions=_versions(config),
+        versions=_versions(config) | ({} if tariff is None else {"prices": tariff.words()}),
         source_checksum=source.checksum,
         started_at=SystemClock().now(),
     )

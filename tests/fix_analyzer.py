@@ -13,6 +13,7 @@ from typing import Any
 from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.engine_parts import make_parts
+from helix_ray.analysis.prices import Tariff
 from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.queueing.messages import Lease, LeaseReply
@@ -195,6 +196,7 @@ def rig(
     backend: bool = True,
     batch_size: int = 4,
     max_attempts: int = 3,
+    tariff: Tariff | None = None,
     **analyzer: Any,
 ) -> Rig:
     """``analyzer``: keys of its section."""
@@ -209,6 +211,15 @@ def rig(
     llm, clock = ScriptedLLM(script, otherwise or (lambda payload: completion(payload, RIGHT))), ManualClock()
     queue, throttle, sink = FakeQueue(reads, closed, clock), FakeThrottle(), FakeSink()
     parts = make_parts(
-        config, queue, throttle, sink, llm if backend else None, clock=clock, nonce="run", rng=random.Random(1), linger_s=0.0
+        config,
+        queue,
+        throttle,
+        sink,
+        llm if backend else None,
+        clock=clock,
+        nonce="run",
+        rng=random.Random(1),
+        linger_s=0.0,
+        tariff=tariff,
     )
     return Rig(AnalysisEngine(parts), llm, queue, clock, throttle, sink)

@@ -34,7 +34,7 @@ LAYERS = (
     {"sources", "backends", "storage"},
     {"results"},
     {"actors"},
-    {"pipeline", "preparation", "reporting", "restoring", "signals", "footprint", "assumptions"},
+    {"pipeline", "preparation", "reporting", "restoring", "signals", "footprint", "assumptions", "workload", "forecast"},
     {"client"},
     {"cli", "run"},
 )

@@ -13,6 +13,7 @@ from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.analyzer_peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.actors.engine_parts import make_parts
+from helix_ray.analysis.prices import Tariff
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
@@ -28,16 +29,25 @@ MAX_CONNECTIONS = 1024
 
 
 class AnalyzerActor:
-    """Analyzer ``index``. ``secrets``: the API key; ``base_url``: the API's address when it is not Groq's own."""
+    """Analyzer ``index``. ``secrets``: the API key; ``base_url``: the API's address when it is not Groq's own;
+    ``tariff``: what its tokens cost, None: as the table has it.
+    """
 
     def __init__(
-        self, index: int, config_json: str, secrets: Secret | Mapping[str, str] | None, base_url: str | None, run_nonce: str
+        self,
+        index: int,
+        config_json: str,
+        secrets: Secret | Mapping[str, str] | None,
+        base_url: str | None,
+        run_nonce: str,
+        tariff: Tariff | None = None,
     ) -> None:
         self._name = names.analyzer(index)
         self._config_json = config_json
         self._api_key = secrets.reveal() if isinstance(secrets, Secret) else (secrets or {}).get(GROQ_API_KEY)
         self._base_url = base_url
         self._run_nonce = run_nonce
+        self._tariff = tariff
         self._incarnation = uuid.uuid4().hex[:12]
         self._state = DesiredState()
         self._engine: AnalysisEngine | None = None
@@ -98,7 +108,8 @@ class AnalyzerActor:
             port = AnalyzerPeers(self._name)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
-            self._engine = AnalysisEngine(make_parts(config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng))
+            parts = make_parts(config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff)
+            self._engine = AnalysisEngine(parts)
         return self._engine
 
     def _make_backend(self, kind: Backend) -> ChatBackend | None:

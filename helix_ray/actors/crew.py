@@ -23,6 +23,7 @@ from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
+from helix_ray.analysis.prices import Tariff
 from helix_ray.config import Config
 from helix_ray.errors import StartError
 from helix_ray.secrets import Secret
@@ -42,7 +43,15 @@ class Failure:
 class Crew:
     """The actors of one run and the loops that they run."""
 
-    def __init__(self, config: Config, run_id: str, database_url: Secret, api_key: Secret | None, base_url: str | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        run_id: str,
+        database_url: Secret,
+        api_key: Secret | None,
+        base_url: str | None,
+        tariff: Tariff | None = None,
+    ) -> None:
         self.producers = [names.producer(index) for index in range(config.source.producer_count)]
         self.analyzers = [names.analyzer(index) for index in range(config.analyzer.workers)]
         self.services = [names.METRICS, names.CONTROL, names.QUEUE, names.THROTTLE, names.SINK]
@@ -61,7 +70,7 @@ class Crew:
             self._plan[name] = (ProducerActor, (index, text), 1000)
         for index, name in enumerate(self.analyzers):
             # above any size to which requests_in_flight can be raised live
-            self._plan[name] = (AnalyzerActor, (index, text, api_key, base_url, run_id), 2048)
+            self._plan[name] = (AnalyzerActor, (index, text, api_key, base_url, run_id, tariff), 2048)
 
     def create(self, actor_names: list[str]) -> dict[str, str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""

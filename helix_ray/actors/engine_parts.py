@@ -19,7 +19,7 @@ from helix_ray.actors.read_results import ALIGNER, ResultMaker
 from helix_ray.actors.request_log import RequestLog
 from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import completion_limit, price_of
+from helix_ray.analysis.prices import Tariff, tariff_of
 from helix_ray.analysis.prompts import PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
@@ -62,8 +62,10 @@ def make_parts(
     nonce: str,
     rng: random.Random,
     linger_s: float = LINGER_S,
+    tariff: Tariff | None = None,
 ) -> EngineParts:
-    """``backend`` None: the aligner. ``nonce``: of the run, so that a read's opaque id differs between runs and not within one.
+    """``backend`` None: the aligner. ``tariff``: what tokens cost; None: as the table has it.
+    ``nonce``: of the run, so that a read's opaque id differs between runs and not within one.
 
     Raises ConfigError for a model without a price and an unknown prompt.
     """
@@ -77,7 +79,7 @@ def make_parts(
         log = RequestLog(permits, intents.record, lambda call: outbox.add(None, (call,)), counters, clock, model)
         attempts = Attempts(config.retry.max_attempts)
         setbacks = Setbacks(results, config.retry, config.analyzer.on_capacity_exceeded, attempts, counters, clock, rng)
-        requests = _request_maker(config, template, nonce)
+        requests = _request_maker(config, template, nonce, tariff or tariff_of(config.analyzer.model))
         answers = AnswerReader(template, requests.estimator, requests.price, results, attempts, setbacks, log, counters, clock)
         analyst = Analyst(
             backend, permits, requests, RequestSizes(), attempts, answers, setbacks, log, clock, config.analyzer.request_timeout_s
@@ -105,7 +107,7 @@ def _template(settings: AnalyzerConfig) -> PromptTemplate:
     return get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
 
 
-def _request_maker(config: Config, template: PromptTemplate, nonce: str) -> RequestMaker:
+def _request_maker(config: Config, template: PromptTemplate, nonce: str, tariff: Tariff) -> RequestMaker:
     settings = config.analyzer
     payloads = PayloadBuilder(
         template,
@@ -118,9 +120,9 @@ def _request_maker(config: Config, template: PromptTemplate, nonce: str) -> Requ
     return RequestMaker(
         payloads,
         TokenEstimator(template),
-        price_of(settings.model),
+        tariff.price,
         settings.max_completion_tokens,
-        completion_limit(settings.model),
+        tariff.completion_limit,
         nonce,
         settings.service_tier,
     )

@@ -36,7 +36,7 @@ class RequestMaker:
     estimator: TokenEstimator
     price: ModelPrice
     max_completion_tokens: int
-    completion_limit: int  # the model's own, which a repair may not pass
+    completion_limit: int | None  # the model's own, which a repair may not pass; None: not known
     nonce: str
     service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
 
@@ -46,7 +46,7 @@ class RequestMaker:
         repair = any(job.repairs for job in jobs)
         tokens = self.max_completion_tokens
         if any(job.cut_off for job in jobs):
-            tokens = min(2 * tokens, max(tokens, self.completion_limit))
+            tokens = 2 * tokens if self.completion_limit is None else min(2 * tokens, max(tokens, self.completion_limit))
         tokens = min([tokens, *(job.most_tokens for job in jobs if job.most_tokens is not None)])
         payload, text = self.payloads.build(asks, seed_offset=REPAIR_SEED if repair else 0, max_completion_tokens=tokens)
         return ReadRequest(

@@ -22,6 +22,19 @@ class ModelPrice(NamedTuple):
     completion: Decimal  # reasoning included
 
 
+class Tariff(NamedTuple):
+    """What a run pays a token, and where that is known from."""
+
+    price: ModelPrice
+    completion_limit: int | None  # the most completion tokens that the model gives in one answer; None: not known
+    source: str
+
+    def words(self) -> str:
+        """For people."""
+        shown = [f"{part} ${(_MILLION * amount).normalize():f}" for part, amount in self.price._asdict().items()]
+        return f"{', '.join(shown)} per million tokens ({self.source})"
+
+
 @cache
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = json.loads(files("helix_ray.analysis").joinpath("prices.json").read_text("utf-8"))
@@ -34,20 +47,27 @@ def price_version() -> str:
 
 
 @cache
-def price_of(model: str) -> ModelPrice:
-    """The model's price; ConfigError when it is unknown, since a budget cannot hold without a price."""
-    models: dict[str, dict[str, Any]] = _table()["models"]
-    row = models.get(model)
+def known_tariff(model: str) -> Tariff | None:
+    """As the table has it; None when it does not know the model."""
+    row = _table()["models"].get(model)
     if row is None:
-        problem = f"no price is known for '{model}', so no budget could hold; priced on {price_version()}: {', '.join(models)}"
+        return None
+    price = ModelPrice(*(Decimal(row[part]) / _MILLION for part in ModelPrice._fields))
+    return Tariff(price, int(row["max_completion_tokens"]), f"prices.json of {price_version()}")
+
+
+def tariff_of(model: str) -> Tariff:
+    """As the table has it; ConfigError when it does not know the model, since a budget cannot hold without a price."""
+    tariff = known_tariff(model)
+    if tariff is None:
+        problem = f"no price is known for '{model}', so no budget could hold; priced on {price_version()}: {', '.join(_table()['models'])}"
         raise ConfigError("analyzer.model", [problem])
-    return ModelPrice(*(Decimal(row[part]) / _MILLION for part in ModelPrice._fields))
+    return tariff
 
 
-def completion_limit(model: str) -> int:
-    """The most completion tokens that the model gives in one answer; ConfigError as `price_of`."""
-    price_of(model)
-    return int(_table()["models"][model]["max_completion_tokens"])
+def price_of(model: str) -> ModelPrice:
+    """The model's price by the table; ConfigError as `tariff_of`."""
+    return tariff_of(model).price
 
 
 def cost_usd(price: ModelPrice, usage: TokenUsage) -> Decimal:

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from helix_ray.actors.cluster import local_cluster
+from helix_ray.analysis.offers import offered_models
 from helix_ray.analysis.prices import price_of
-from helix_ray.assumptions import compare_prices, offered_models, per_million
+from helix_ray.assumptions import compare_prices, per_million
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.cli.run import shipped_configs

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from helix_ray import preparation
 from helix_ray.actors.cluster import prepare_environment
+from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
 from helix_ray.config_file import load_config, parse_config
@@ -43,7 +44,9 @@ def run(
         typer.Option(metavar="RUN_ID", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
     ] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Resume although what defines the results was changed.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Predict requests, tokens, cost and time. Not built yet: exit 2.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Predict requests, tokens, cost and time at the limits; start nothing.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write the report (JSON) here.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Print no live view, only the start and the report.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Keep Ray, its dashboard and the metrics up after the run, until Ctrl-C.")] = False,
@@ -52,13 +55,14 @@ def run(
 
     With no CONFIG it runs the demo: 2,000 synthetic reads against the local emulator of the API, into an embedded PostgreSQL.
 
+    --dry-run prints what the run would ask for, cost and take, and starts nothing: it needs no key, no database and no network.
+    With --resume it is about what is left of that run.
+
     The first Ctrl-C finishes and stores what is in flight and prints how to resume; the second stops within 5 seconds.
 
     Exit codes: 0 complete · 2 could not start, nothing was sent or stored · 3 stopped by budget or duration ·
     4 refused by the provider · 5 complete, with dead letters · 130 stopped by you · 1 anything else.
     """
-    if dry_run:
-        raise ConfigError("--dry-run", ["the prediction is not built yet; nothing was started"])
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
     if accept_changes and resume is None:
@@ -67,10 +71,17 @@ def run(
     given = load_config(path or shipped_configs() / "demo.yaml", list(overrides or ())) if path or resume is None else None
     if report is not None:
         _check_writable(report)
+    if dry_run and resume is None:
+        assert given is not None
+        forecasting.dry_run(given, report, Console())
+        return
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()  # so that no child process and no Ray worker inherits them
     home = helix_home()
     with HomeLock(home):
+        if dry_run and resume is not None:
+            _forecast_the_rest(given, list(overrides or ()), home, secrets, resume, report)
+            return
         plan = _plan(given, list(overrides or ()), home, secrets, resume, accept_changes)
         terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
         terminal.announce()
@@ -89,6 +100,12 @@ def _check_writable(report: Path) -> None:
     folder = report.absolute().parent
     if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--report {report}", ["not a file in a folder that exists and may be written to"])
+
+
+def _forecast_the_rest(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str, report: Path | None) -> None:
+    stored = preparation.load_stored(home, secrets, resume, given)
+    config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
+    forecasting.dry_run(config, report, Console(), done=stored.rows, spent_usd=float(stored.cost_usd), run_id=resume)
 
 
 def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str | None, accept_changes: bool) -> Plan:

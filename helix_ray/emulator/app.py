@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import MutableMapping
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qs
 
 from helix_ray.emulator import messages
 from helix_ray.emulator.chat import Admitted, Chat, Reply, is_bearer
-from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE, Receive, Send, Wire, left_within, send_whole, serve
+from helix_ray.emulator.control import Control
+from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE, Send, Wire, send_whole, serve
 from helix_ray.emulator.injector import Injected
-from helix_ray.emulator.journal import Journal
 from helix_ray.emulator.models import MODELS, models_body
 from helix_ray.emulator.protocol import connection_of
+from helix_ray.emulator.serving import Receive
 
 Scope = MutableMapping[str, Any]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
-_MAX_PAGE = 10_000
+_TOO_LARGE = Reply(413, [], messages.error_body("Request Entity Too Large", code="request_too_large"))
 
 
 class EmulatorApp:
     """``/openai/v1/chat/completions``, ``/openai/v1/models`` under any prefix, and the control plane ``/_ctl/*``.
 
-    The control plane is read-only and open to whoever reaches the port; the server binds to loopback by default.
+    The control plane is open to this machine only, whatever address the server listens on.
     """
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._models = models_body()
-        self._journals: dict[str, Journal[Any]] = {"/_ctl/ledger": chat.ledger.entries, "/_ctl/reads": chat.ledger.reads}
+        self._control = Control(chat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,6 +42,8 @@ class EmulatorApp:
             if answered is None:
                 return
             reply = answered
+        elif path.startswith("/_ctl/"):
+            reply = await self._ctl(scope, receive)
         elif method == "GET":
             reply = self._get(scope, path)
         else:
@@ -55,13 +58,9 @@ class EmulatorApp:
                 authorization = value.decode("latin-1")
             elif name == b"x-stainless-retry-count":
                 retries = int(value) if value.isdigit() else None
-        message = await receive()
-        body = message.get("body", b"")
-        while message.get("more_body"):
-            message = await receive()
-            body += message.get("body", b"")
-            if len(body) > MAX_BODY_BYTES:
-                return Reply(413, [], messages.error_body("Request Entity Too Large", code="request_too_large"))
+        body = await _body(receive)
+        if body is None:
+            return _TOO_LARGE
         injected = self._injected(scope) if self._chat.injector.active else None
         outcome = self._chat.begin(authorization, retries, body, injected)
         if isinstance(outcome, Reply):
@@ -78,17 +77,14 @@ class EmulatorApp:
         return Injected("slow_accept", deaf_s) if injected is None and deaf_s is not None else injected
 
     async def _wait_and_answer(self, admitted: Admitted, receive: Receive) -> Reply:
-        gone = True  # also when the server is stopped while the answer is being written
+        gone, stretch = True, 1.0  # also when the server is stopped while the answer is being written
         try:
-            seconds = admitted.timing.queue_s + admitted.timing.total_s
-            gone = seconds > 0 and await left_within(seconds, receive)
+            gone, stretch = await self._chat.serving.serve(admitted.timing, receive)
         finally:
-            reply = self._chat.finish(admitted, gone)
+            reply = self._chat.finish(admitted, gone, stretch)
         return reply
 
     def _get(self, scope: Scope, path: str) -> Reply:
-        if path.startswith("/_ctl/"):
-            return self._control(path, scope["query_string"])
         _, found, model = path.partition("/openai/v1/models")
         if not found or (model and model[0] != "/"):
             return Reply(404, [], messages.unknown_url("GET", path))
@@ -102,17 +98,33 @@ class EmulatorApp:
             return Reply(404, [], messages.model_not_found(model))
         return Reply(200, [], _json(MODELS[model].wire()))
 
-    def _control(self, path: str, query: bytes) -> Reply:
-        if path == "/_ctl/summary":
-            return Reply(200, [], _json(self._chat.summary()))
-        journal = self._journals.get(path)
-        if journal is not None:
-            asked = parse_qs(query.decode("latin-1"))
-            offset, limit = asked.get("offset", ["0"])[0], asked.get("limit", ["1000"])[0]
-            if not (offset.isdecimal() and limit.isdecimal()):
-                return Reply(400, [], messages.error_body("offset and limit must be whole numbers"))
-            return Reply(200, [], _json(journal.page(int(offset), min(int(limit), _MAX_PAGE))))
-        return Reply(404, [], messages.unknown_url("GET", path))
+    async def _ctl(self, scope: Scope, receive: Receive) -> Reply:
+        path, method = scope["path"], scope["method"]
+        if not _is_local(scope):
+            return Reply(403, [], messages.error_body("the control plane is open to the emulator's own machine only"))
+        if method == "GET":
+            return self._control.get(path, scope["query_string"])
+        if (method, path) != ("POST", "/_ctl/set"):
+            return Reply(404, [], messages.unknown_url(method, path))
+        body = await _body(receive)
+        return _TOO_LARGE if body is None else self._control.set(body)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The request's body; None if it is too large."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    return body
+
+
+def _is_local(scope: Scope) -> bool:
+    client = scope.get("client")
+    return client is None or ip_address(client[0]).is_loopback
 
 
 def _json(value: object) -> bytes:

@@ -1,63 +1,71 @@
-"""The provider's prompt cache: what a prompt shares with a recent one from its beginning on is cheaper and read faster."""
+"""The prompt cache: the longest beginning that a prompt shares with a recent one of the same model."""
 
 from __future__ import annotations
 
-import random
-from typing import NamedTuple
+from collections import OrderedDict
 
-BLOCK_TOKENS = 128
-"""The shortest prefix that is kept, and the step in which longer ones grow."""
+from helix_ray.emulator.checks import ChatRequest
+from helix_ray.emulator.draws import Draws
+from helix_ray.emulator.tokens import text_tokens, total_prompt_tokens
 
-LIFETIME_S = 7_200.0
-_CHARS = 4  # a token, in the text that prompts begin with
-_MOST_PREFIXES = 50_000
-
-
-class _Prefix(NamedTuple):
-    """A prompt up to the end of one of its blocks, by the hashes of all blocks until there."""
-
-    model: str
-    chain: int
+LEAST_TOKENS = 128  # shorter beginnings are not cached; Groq does not publish its figure
+TTL_S = 2 * 3600
+_MOST_PROMPTS = 32  # remembered per model
+_SEPARATOR = "\n\x00\n"  # between messages, so that none runs into the next
 
 
 class PromptCache:
-    """Every request leaves its prompt behind; one in ``hit_rate`` (0 to 1) finds what others left, since requests are spread
-    over servers that do not share it.
-    """
+    """``hit_rate`` is the chance that a prompt that could be served from the cache is. ``now`` is in monotonic seconds."""
 
     def __init__(self, hit_rate: float, seed: int) -> None:
-        self._hit_rate = hit_rate
-        self._random = random.Random(seed)  # noqa: S311  not for secrets
-        self._seen: dict[_Prefix, float] = {}  # when, in monotonic seconds; the oldest first
+        self.hit_rate = hit_rate
+        self._draws = Draws(f"{seed}|cache")
+        self._prompts: dict[str, OrderedDict[str, float]] = {}  # by model: text to when it was last used
 
-    def cached_tokens(self, model: str, contents: list[str], prompt_tokens: int, now: float) -> int:
-        """Of ``prompt_tokens``, those that need not be read again: a multiple of 128, and never the whole prompt.
-
-        ``contents``: of the messages, in order.
-        """
-        if self._hit_rate == 0.0:
+    def cached_tokens(self, request: ChatRequest, now: float) -> int:
+        """Prompt tokens that need not be read again, 0 or from 128 on."""
+        prompts = self._prompts.get(request.model.id)
+        if self.hit_rate == 0 or not prompts or self._draws.uniform() >= self.hit_rate:
             return 0
-        warm = self._random.random() < self._hit_rate
-        prefixes = _prefixes(model, "\n".join(contents))
-        blocks = 0
-        for prefix in prefixes:
-            seen_at = self._seen.get(prefix)
-            if seen_at is None or now - seen_at > LIFETIME_S:
-                break
-            blocks += 1
-        for prefix in prefixes:
-            self._seen.pop(prefix, None)
-            self._seen[prefix] = now
-        while len(self._seen) > _MOST_PREFIXES:
-            del self._seen[next(iter(self._seen))]
-        return BLOCK_TOKENS * min(blocks, (prompt_tokens - 1) // BLOCK_TOKENS) if warm else 0
+        text, shared, source = _text(request), 0, None
+        for other, used_at in prompts.items():
+            if now - used_at < TTL_S and other[: shared + 1] == text[: shared + 1]:
+                shared, source = _shared(text, other), other
+        if source is None:
+            return 0
+        own_schema = request.schema_json or ""
+        if shared < len(own_schema):
+            return 0  # the schema stands first: everything behind it differs in place
+        tokens = min(request.prompt_tokens, total_prompt_tokens(text_tokens(text[len(own_schema) : shared]), request.schema_json))
+        if tokens < LEAST_TOKENS:
+            return 0
+        prompts[source] = now
+        return tokens
+
+    def remember(self, request: ChatRequest, now: float) -> None:
+        """Call it when the prompt has been read: until then others find nothing of it."""
+        if self.hit_rate == 0:
+            return
+        prompts = self._prompts.setdefault(request.model.id, OrderedDict())
+        text = _text(request)
+        prompts[text] = now
+        prompts.move_to_end(text)
+        if len(prompts) > _MOST_PROMPTS:
+            prompts.popitem(last=False)
 
 
-def _prefixes(model: str, text: str) -> list[_Prefix]:
-    size = BLOCK_TOKENS * _CHARS
-    prefixes: list[_Prefix] = []
-    chain = 0
-    for start in range(0, len(text) - size + 1, size):
-        chain = hash((chain, text[start : start + size]))
-        prefixes.append(_Prefix(model, chain))
-    return prefixes
+def _text(request: ChatRequest) -> str:
+    """A prompt as the model reads it: the schema, then the messages."""
+    return (request.schema_json or "") + _SEPARATOR.join([message["content"] for message in request.conversation])
+
+
+def _shared(first: str, second: str) -> int:
+    """Characters that both begin with."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

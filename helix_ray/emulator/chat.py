@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults, ScriptedFault
+from helix_ray.config_faults import ANSWER_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
 from helix_ray.emulator import messages, refusals
+from helix_ray.emulator.admission import Admission, Refusal, Ticket
 from helix_ray.emulator.answerer import Answerer, Prepared
 from helix_ray.emulator.answers import Fate
-from helix_ray.emulator.buckets import BucketSet
+from helix_ray.emulator.audit import Audit
 from helix_ray.emulator.cache import PromptCache
 from helix_ray.emulator.checks import ChatRequest, Rejection, check
 from helix_ray.emulator.completion import BodyWriter, Text, write_text
@@ -19,9 +20,11 @@ from helix_ray.emulator.faults import joined
 from helix_ray.emulator.injector import Injected, Injector
 from helix_ray.emulator.latency import LatencyModel, Timing
 from helix_ray.emulator.ledger import Entry, Ledger, ReadEntry, totals
-from helix_ray.emulator.models import MODELS, Model
+from helix_ray.emulator.models import MODELS
+from helix_ray.emulator.organization import Organization
+from helix_ray.emulator.outages import Active, Outages
 from helix_ray.emulator.prompt import parse_pairs
-from helix_ray.emulator.tiers import limits_of
+from helix_ray.emulator.serving import Serving
 
 NOTICE = "an emulator with scripted error rates; says nothing about any LLM"
 
@@ -44,34 +47,63 @@ class Admitted(NamedTuple):
 
     arrival: Arrival
     request: ChatRequest
-    buckets: BucketSet
+    ticket: Ticket
     prepared: Prepared
     text: Text
-    cached_tokens: int
-    timing: Timing
+    cached_tokens: int  # of the prompt
+    timing: Timing  # as planned, before hidden capacity has its say
     limits: messages.Headers  # as they stood right after the admission: the headers of the answer
+
+
+class Settled(NamedTuple):
+    """What the client would be sent if nothing happened to it on its way, and the tokens that count for good."""
+
+    reply: Reply
+    charged: int
 
 
 class Chat:
     """One organization's view of the service. ``monotonic`` and ``unix`` are clocks in seconds."""
 
     def __init__(self, config: EmulatorConfig, model: str, monotonic: Callable[[], float], unix: Callable[[], float]) -> None:
-        self._config = config
+        self.config = config
         self._monotonic = monotonic
         self._unix = unix
+        self._outages = Outages(config.outages)
+        self._organization = Organization(config)
+        self._admission = Admission(config, self._organization, self._outages)
         self._answerer = Answerer(config)
         self._cache = PromptCache(config.cache_hit_rate, config.seed)
         self.injector = Injector(config.seed, config.faults, config.script)
-        self._latency = LatencyModel(config.latency_scale, config.seed)
+        self._latency = LatencyModel(config.latency_scale, config.round_trip_s, config.seed)
         self._writer = BodyWriter(config.seed)
-        self._groups: dict[tuple[str, str], BucketSet] = {}
+        self._spend_limit = _dollars(config.spend_limit_usd)
+        self.serving = Serving(config.hidden_capacity, monotonic)
         self.ledger = Ledger()
+        self._audit = Audit(self.ledger)
+        self._open: set[str] = set()  # admitted and not finished, by request id
+        self._breaches: list[str] = []
         self.unparsed_prompts = 0
-        self.in_flight = 0
         self.max_concurrent = 0
         self._started = monotonic()
         if model in MODELS:  # its buckets are in the summary even before its first request
-            self._buckets(MODELS[model], "on_demand")
+            self._organization.buckets(MODELS[model], "on_demand")
+
+    def change(self, config: EmulatorConfig, *, outages_too: bool) -> None:
+        """Another configuration from now on; ``outages_too`` starts its script anew."""
+        now = self._monotonic()
+        self._organization.change(config, now)
+        self._admission.change(config)
+        if outages_too:
+            self._outages.replace(config.outages, now)
+        if (config.faults, config.script) != (self.config.faults, self.config.script):
+            self.set_faults(config.faults, config.script)
+        self._cache.hit_rate = config.cache_hit_rate
+        self._latency.scale, self._latency.round_trip_s = config.latency_scale, config.round_trip_s
+        self._spend_limit = _dollars(config.spend_limit_usd)
+        if config.hidden_capacity != self.config.hidden_capacity:
+            self.serving.change(config.hidden_capacity)
+        self.config = config
 
     def set_faults(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
         """From the next request on, which is the script's first."""
@@ -82,80 +114,88 @@ class Chat:
         """Checks and admission. An `Admitted` must be given to `finish` exactly once, or to `settle` and then `record`.
         ``injected``: the fault that hits it, if it passes the checks.
         """
-        unix_s = self._unix()
+        now, unix_s = self._monotonic(), self._unix()
         arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
+        if self._outages.scripted:
+            self._outages.begin(now)
+            down = self._outages.of_api(now)
+            if down is not None:
+                return self._reject(arrival, _unavailable(down))
         if not is_bearer(authorization):
-            return self._reject(arrival, 401, messages.invalid_key(), None)
-        request = check(body, self._config.tier)
+            return self._reject(arrival, Refusal(401, messages.invalid_key()))
+        spent = self._spend_limit is not None and self.ledger.bill_usd >= self._spend_limit
+        request = check(body, self.config.tier, spent)
         if isinstance(request, Rejection):
-            known = None if request.model is None else self._buckets(request.model, "on_demand")
-            return self._reject(arrival, request.status, request.body, known)
-        buckets = self._buckets(request.model, request.service_tier)
-        if injected is not None and (made_up := refusals.refusal(injected, request, buckets)) is not None:
-            kind = None if made_up.limit is None else made_up.limit.kind
-            reply = self._reject(arrival, made_up.status, made_up.body, buckets, request=request, kind=kind, fault=injected.name)
-            return reply._replace(headers=refusals.headers_of(made_up, reply.headers), head=made_up.head)
-        impossible = buckets.too_large(request.requested)
-        if impossible is not None:
-            kind, limit = impossible
-            refusal = messages.too_large(kind, limit, request.requested, request.model.id, request.service_tier)
-            return self._reject(arrival, 413, refusal, buckets, request=request, kind=kind)
-        refused = buckets.admit(request.requested, self._monotonic())
-        if refused is not None:
-            refusal, retry_after = messages.rate_limited(refused, request.model.id, request.service_tier)
-            reply = self._reject(arrival, 429, refusal, buckets, request=request, kind=refused.kind)
-            reply.headers.append((b"retry-after", b"%d" % retry_after))
-            return reply
-        self.in_flight += 1
-        self.max_concurrent = max(self.max_concurrent, self.in_flight)
-        return self._answer(arrival, request, buckets, injected.name if injected is not None and injected.name in ANSWER_FAULTS else None)
+            if request.model is None:
+                return self._reject(arrival, Refusal(request.status, request.body))
+            shown = self._organization.buckets(request.model, "on_demand")
+            shown.touch(now)
+            return self._reject(arrival, Refusal(request.status, request.body, shown))
+        if injected is not None and injected.name in REFUSALS:
+            return self._refuse_on_purpose(arrival, request, injected, now)
+        decision = self._admission.decide(request, now)
+        if isinstance(decision, Refusal):
+            return self._reject(arrival, decision, request)
+        self._open.add(arrival.request_id)
+        self.max_concurrent = max(self.max_concurrent, len(self._open))
+        scripted = injected.name if injected is not None and injected.name in ANSWER_FAULTS else None
+        return self._answer(arrival, request, decision, scripted, now)
 
-    def _answer(self, arrival: Arrival, request: ChatRequest, buckets: BucketSet, scripted: str | None) -> Admitted:
+    def _answer(self, arrival: Arrival, request: ChatRequest, ticket: Ticket, scripted: str | None, now: float) -> Admitted:
+        if request.service_tier != ticket.service_tier:
+            request = request._replace(service_tier=ticket.service_tier)
         prepared = self._answerer.prepare(request, scripted)
         if not prepared.pairs:
             self.unparsed_prompts += 1
         text = write_text(request, prepared.sent, prepared.answers)
-        cached = self._cached(request)
-        timing = self._latency.draw(request.model, request.prompt_tokens - cached, text.completion_tokens, self.in_flight)
-        return Admitted(arrival, request, buckets, prepared, text, cached, timing, messages.limit_headers(buckets))
+        cached = self._cache.cached_tokens(request, now)
+        timing = self._latency.draw(request.model, request.prompt_tokens - cached, text.completion_tokens, len(self._open))
+        return Admitted(arrival, request, ticket, prepared, text, cached, timing, messages.limit_headers(ticket.buckets))
 
-    def finish(self, admitted: Admitted, client_gone: bool) -> Reply:
+    def finish(self, admitted: Admitted, client_gone: bool, stretch: float = 1.0) -> Reply:
         """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
-        from its side this is the request of unknown outcome.
+        from its side this is the request of unknown outcome. ``stretch``: how many times as long as planned it took.
         """
-        reply = self.settle(admitted)
-        self.record(admitted, not client_gone, 499 if client_gone else 200)
-        return reply
+        settled = self.settle(admitted, stretch)
+        self.record(admitted, settled.charged, not client_gone, 499 if client_gone else 200)
+        return settled.reply
 
-    def settle(self, admitted: Admitted) -> Reply:
+    def settle(self, admitted: Admitted, stretch: float = 1.0) -> Settled:
         """The model is done: its answer, and the limits as they stand for good."""
-        self.in_flight -= 1
-        request, text = admitted.request, admitted.text
-        admitted.buckets.settle(request.requested, self._charged(admitted), self._monotonic())
-        body = self._writer.success(request, admitted.arrival.request_id, text, admitted.cached_tokens, admitted.timing, self._unix())
-        return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
+        request, text, cached = admitted.request, admitted.text, admitted.cached_tokens
+        request_id, now = admitted.arrival.request_id, self._monotonic()
+        if request_id not in self._open:
+            self._breaches.append(f"{request_id} ended twice")
+        self._open.discard(request_id)
+        charged = self._admission.settle(admitted.ticket, request.prompt_tokens - cached, text.completion_tokens, now)
+        self._cache.remember(request, now)
+        timing = admitted.timing if stretch == 1.0 else admitted.timing.stretched(stretch)
+        body = self._writer.success(request, request_id, text, timing, self._unix(), cached)
+        return Settled(Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body), charged)
 
-    def record(self, admitted: Admitted, seen: bool, status: int, fault: str | None = None, lost: bool = False) -> None:
+    def record(self, admitted: Admitted, charged: int, seen: bool, status: int, fault: str | None = None, lost: bool = False) -> None:
         """Bills an admitted request. ``fault``: what happened to the answer on its way, ``lost``: so that none of it arrived."""
-        request, text = admitted.request, admitted.text
+        request, text, cached = admitted.request, admitted.text, admitted.cached_tokens
         pairs, answers, sent = admitted.prepared
         request_id, usable = admitted.arrival.request_id, text.finish_reason == "stop" and not lost
         fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
-        self.ledger.append(
+        self._record(
             Entry(
                 *admitted.arrival,
                 status,
                 None,
                 request.requested,
-                self._charged(admitted),
-                request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens),
+                charged,
+                request.model.bill(request.prompt_tokens, text.completion_tokens, cached),
                 seen,
                 request.prompt_tokens,
-                admitted.cached_tokens,
                 text.completion_tokens,
                 sent.fault if fault is None else joined([sent.fault, fault]),
                 [pair.opaque_id for pair in pairs],
                 *totals(answers),
+                request.model.id,
+                request.service_tier,
+                cached,
             ),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
@@ -163,48 +203,40 @@ class Chat:
             ],
         )
 
-    def _charged(self, admitted: Admitted) -> int:
-        if not self._config.refund:
-            return admitted.request.requested
-        return admitted.request.prompt_tokens - admitted.cached_tokens + admitted.text.completion_tokens
+    def _refuse_on_purpose(self, arrival: Arrival, request: ChatRequest, injected: Injected, now: float) -> Reply:
+        tier = "flex" if request.service_tier == "flex" else "on_demand"
+        self._organization.catch_up(request.model, now)
+        buckets = self._organization.buckets(request.model, tier)
+        buckets.touch(now)
+        made_up = refusals.refusal(injected, request, tier, buckets)
+        kind = None if made_up.limit is None else made_up.limit.kind
+        shown = made_up.limit if made_up.status == 429 else None
+        refusal = Refusal(made_up.status, made_up.body, buckets, kind, made_up.retry_after_s, shown)
+        return self._reject(arrival, refusal, request, injected.name)._replace(head=made_up.head)
 
-    def _cached(self, request: ChatRequest) -> int:
-        if request.model.cached_usd is None:
-            return 0
-        return self._cache.cached_tokens(request.model.id, request.contents, request.prompt_tokens, self._monotonic())
-
-    def _reject(
-        self,
-        arrival: Arrival,
-        status: int,
-        body: bytes,
-        buckets: BucketSet | None,
-        *,
-        request: ChatRequest | None = None,
-        kind: str | None = None,
-        fault: str | None = None,
-    ) -> Reply:
-        requested, prompt_tokens = (0, 0) if request is None else (request.requested, request.prompt_tokens)
-        read_ids = [] if request is None else [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
+    def _reject(self, arrival: Arrival, refusal: Refusal, request: ChatRequest | None = None, fault: str | None = None) -> Reply:
+        requested = prompt_tokens = 0
+        read_ids, model, tier = [], None, None
+        if request is not None:
+            requested, prompt_tokens, model, tier = request.requested, request.prompt_tokens, request.model.id, request.service_tier
+            read_ids = [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
+        status, body, buckets, kind, retry_after_s, shown = refusal
         nothing = totals([])
-        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, 0, fault, read_ids, *nothing)
-        self.ledger.append(entry, [])
-        if buckets is not None:
-            buckets.touch(self._monotonic())
-        limits = [] if buckets is None else messages.limit_headers(buckets)
-        return Reply(status, [*limits, _request_id(arrival)], body)
+        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), True, prompt_tokens, 0, fault, read_ids, *nothing, model, tier, 0)
+        self._record(entry, [])
+        headers = [_request_id(arrival)] if buckets is None else [*messages.limit_headers(buckets, shown), _request_id(arrival)]
+        if retry_after_s is not None:
+            headers.append((b"retry-after", b"%d" % retry_after_s))
+        return Reply(status, headers, body)
 
-    def _buckets(self, model: Model, service_tier: str) -> BucketSet:
-        key = (model.id, service_tier)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = BucketSet(limits_of(self._config, model, service_tier))
-        return group
+    def _record(self, entry: Entry, reads: list[ReadEntry]) -> None:
+        if self.ledger.entries.full:
+            self._audit.catch_up()
+        self.ledger.append(entry, reads)
 
     def summary(self) -> dict[str, object]:
         """Everything the ledger adds up to. ``buckets`` is keyed by model (``MODEL flex`` for flex), then by kind."""
-        now = self._monotonic()
-        config = self._config
+        now, config, organization = self._monotonic(), self.config, self._organization
         return {
             "emulator": NOTICE,
             "tier": config.tier,
@@ -214,13 +246,12 @@ class Chat:
             "uptime_s": round(now - self._started, 6),
             **self.ledger.summary(),
             "unparsed_prompts": self.unparsed_prompts,
-            "in_flight": self.in_flight,
+            "in_flight": len(self._open),
             "max_concurrent": self.max_concurrent,
-            "buckets": {
-                model if service_tier == "on_demand" else f"{model} {service_tier}": group.summary(now)
-                for (model, service_tier), group in self._groups.items()
-            },
-            "invariants_broken": [breach for group in self._groups.values() for breach in group.breaches()],
+            "capacity": {"hidden": config.hidden_capacity, "flex": config.flex_capacity, "overload": config.overload_capacity},
+            "outages": self._outages.summary(now),
+            **organization.summary(now),
+            "invariants_broken": [*organization.breaches(), *self._breaches, *self._audit.problems(organization.settled_tokens())],
         }
 
 
@@ -228,6 +259,16 @@ def is_bearer(authorization: str | None) -> bool:
     """Whether the header carries any token at all; the emulator accepts every key."""
     scheme, _, token = (authorization or "").partition(" ")
     return scheme.lower() == "bearer" and bool(token.strip())
+
+
+def _unavailable(down: Active) -> Refusal:
+    status = down.outage.status
+    body = messages.internal_error() if status == 500 else messages.over_capacity("The API")
+    return Refusal(status, body, retry_after_s=down.outage.retry_after_s)
+
+
+def _dollars(limit: float | None) -> Decimal | None:
+    return None if limit is None else Decimal(str(limit))
 
 
 def _request_id(arrival: Arrival) -> tuple[bytes, bytes]:

@@ -39,8 +39,7 @@ class ChatRequest(NamedTuple):
     """A request that may be admitted. Token counts are whole tokens."""
 
     model: Model
-    service_tier: str  # on_demand | flex
-    contents: list[str]  # of the messages
+    service_tier: str  # on_demand | flex | auto
     last_user_message: str
     prompt_tokens: int
     max_completion_tokens: int
@@ -48,6 +47,8 @@ class ChatRequest(NamedTuple):
     effort: str
     show_reasoning: bool
     form: AnswerForm | None  # None: no schema
+    conversation: list[dict[str, Any]]
+    schema_json: str | None
 
     @property
     def requested(self) -> int:
@@ -55,7 +56,8 @@ class ChatRequest(NamedTuple):
         return self.prompt_tokens + self.max_completion_tokens
 
 
-def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
+def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest | Rejection:
+    """``spent``: the organization has reached its spend limit."""
     try:
         payload = json.loads(body)
     except ValueError:
@@ -77,7 +79,7 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
     if effort not in model.efforts:
         allowed = ", ".join(f"`{each}`" for each in sorted(model.efforts))
         return _bad(f"`reasoning_effort` must be one of {allowed} for model `{name}`", "reasoning_effort", model)
-    service_tier = "flex" if payload.get("service_tier") == "flex" else "on_demand"
+    service_tier = payload.get("service_tier") or "on_demand"
     if service_tier == "flex" and emulated_tier == "free":
         return _bad("service_tier `flex` is not available for this organization", "service_tier", model)
     response_format = payload.get("response_format") or {}
@@ -88,17 +90,17 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
         broken, form = _examined(schema_json)
         if broken is not None and response_format["json_schema"].get("strict") and model.strict_schema:
             return _bad(broken, "response_format", model)
+    if spent:
+        return Rejection(400, messages.blocked_api_access(), model)
     last_user, message_tokens = _measure(payload["messages"])
     prompt_tokens = total_prompt_tokens(message_tokens, schema_json)
     budget = payload.get("max_completion_tokens") or payload.get("max_tokens") or DEFAULT_COMPLETION_TOKENS
-    if budget > model.max_completion_tokens:
-        return Rejection(400, messages.completion_too_long(model.max_completion_tokens), model)
-    if prompt_tokens + budget > model.context_window:
-        return Rejection(400, messages.context_exceeded(), model)
+    too_long = _length_problem(model, prompt_tokens, budget)
+    if too_long is not None:
+        return Rejection(400, too_long, model)
     return ChatRequest(
         model,
         service_tier,
-        [message["content"] for message in payload["messages"]],
         last_user,
         prompt_tokens,
         budget,
@@ -106,7 +108,15 @@ def check(body: bytes, emulated_tier: str) -> ChatRequest | Rejection:
         effort,
         payload.get("include_reasoning") is not False and payload.get("reasoning_format") != "hidden" and effort != "none",
         form,
+        payload["messages"],
+        schema_json,
     )
+
+
+def _length_problem(model: Model, prompt_tokens: int, budget: int) -> bytes | None:
+    if budget > model.max_completion_tokens:
+        return messages.completion_too_long(model.max_completion_tokens)
+    return messages.context_exceeded() if prompt_tokens + budget > model.context_window else None
 
 
 def _bad(message: str, param: str | None = None, model: Model | None = None) -> Rejection:

@@ -66,7 +66,7 @@ class BodyWriter:
         value = (int(unix_s * 1000) & (1 << 48) - 1) << 80 | self._random.getrandbits(80)
         return "req_" + "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
-    def success(self, request: ChatRequest, request_id: str, text: Text, cached: int, timing: Timing, unix_s: float) -> bytes:
+    def success(self, request: ChatRequest, request_id: str, text: Text, timing: Timing, unix_s: float, cached_tokens: int = 0) -> bytes:
         model = request.model.id
         digits = f"{self._random.getrandbits(128):032x}"
         uuid4 = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
@@ -74,7 +74,7 @@ class BodyWriter:
         content = json.dumps(text.content)
         if text.refused:
             content = f'null,"refusal":{content}'
-        cached_details = f'"prompt_tokens_details":{{"cached_tokens":{cached}}},' if cached else ""
+        cached = f'"prompt_tokens_details":{{"cached_tokens":{cached_tokens}}},' if cached_tokens else ""
         reasoning = f',"reasoning":{json.dumps(text.reasoning)}' if request.show_reasoning else ""
         return (
             f'{{"id":"chatcmpl-{uuid4}","object":"chat.completion","created":{int(unix_s)},"model":"{model}",'
@@ -83,7 +83,7 @@ class BodyWriter:
             f'"usage":{{"queue_time":{timing.queue_s:.9f},"prompt_tokens":{request.prompt_tokens},"prompt_time":{timing.prompt_s:.9f},'
             f'"completion_tokens":{text.completion_tokens},"completion_time":{timing.completion_s:.9f},'
             f'"total_tokens":{request.prompt_tokens + text.completion_tokens},"total_time":{timing.total_s:.9f},'
-            f'{cached_details}"completion_tokens_details":{{"reasoning_tokens":{text.reasoning_tokens}}}}},'
+            f'{cached}"completion_tokens_details":{{"reasoning_tokens":{text.reasoning_tokens}}}}},'
             f'"usage_breakdown":null,"system_fingerprint":"{SYSTEM_FINGERPRINT}",'
             f'"x_groq":{{"id":"{request_id}","seed":{seed}}},"service_tier":"{request.service_tier}"}}'
         ).encode()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Literal, NamedTuple
 
 from helix_ray.emulator import messages
-from helix_ray.emulator.chat import Admitted, Chat, Reply
+from helix_ray.emulator.chat import Admitted, Chat, Reply, Settled
 from helix_ray.emulator.injector import Injected
 from helix_ray.emulator.protocol import Connection
+from helix_ray.emulator.serving import Receive, left_within
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 Delivery = Literal["whole", "lost", "left"]
@@ -22,17 +21,6 @@ Delivery = Literal["whole", "lost", "left"]
 _ENDLESS = b" " * 65_536  # blanks after JSON change nothing: only its length is wrong with this body
 _NOTICE_S = 0.02
 """A client that left while nobody read is noticed only after its request was read; this long at most."""
-
-
-async def left_within(seconds: float, receive: Receive) -> bool:
-    """Waits; True as soon as the client hangs up. After the body, the only message a client can send is its leaving."""
-    try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return False
-    return True
 
 
 def head(reply: Reply, length: int | None = None) -> Message:
@@ -73,22 +61,21 @@ class Wire(NamedTuple):
 
 async def serve(chat: Chat, admitted: Admitted, injected: Injected, wire: Wire) -> None:
     """Waits as long as the model takes, settles and bills, and then does to the answer what ``injected`` says."""
-    seconds = admitted.timing.queue_s + admitted.timing.total_s
-    if injected.name == "slow_accept":
-        seconds = max(seconds, _NOTICE_S)
     delivery: Delivery = "left"  # also when the server is stopped meanwhile
     happened: str | None = injected.name if injected.name == "slow_accept" else None
-    reply: Reply | None = None
+    settled: Settled | None = None
     try:
-        gone = seconds > 0 and await left_within(seconds, wire.receive)
-        reply = chat.settle(admitted)
+        gone, stretch = await chat.serving.serve(admitted.timing, wire.receive)
+        if not gone and injected.name == "slow_accept":
+            gone = await left_within(_NOTICE_S, wire.receive)
+        settled = chat.settle(admitted, stretch)
         if not gone:
             happened = injected.name
-            delivery = await _EFFECTS[injected.name](reply, wire, injected.seconds or 0.0)
+            delivery = await _EFFECTS[injected.name](settled.reply, wire, injected.seconds or 0.0)
     finally:
-        if reply is None:
-            chat.settle(admitted)
-        chat.record(admitted, delivery == "whole", 499 if delivery == "left" else 200, happened, delivery == "lost")
+        if settled is None:
+            settled = chat.settle(admitted)
+        chat.record(admitted, settled.charged, delivery == "whole", 499 if delivery == "left" else 200, happened, delivery == "lost")
 
 
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,8 +24,17 @@ class Journal(Generic[T]):
         """How many there ever were."""
         return self._forgotten + len(self._entries)
 
+    @property
+    def full(self) -> bool:
+        """The next entry will make the oldest ones forgotten."""
+        return len(self._entries) == MAX_ENTRIES
+
+    def since(self, offset: int) -> list[T]:
+        """The entries from ``offset`` on that are not forgotten."""
+        return self._entries[max(0, offset - self._forgotten) :]
+
     def append(self, entry: T) -> None:
-        if len(self._entries) == MAX_ENTRIES:
+        if self.full:
             del self._entries[: MAX_ENTRIES // 10]
             self._forgotten += MAX_ENTRIES // 10
         self._entries.append(entry)

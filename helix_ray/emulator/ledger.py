@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from helix_ray.emulator.journal import Journal
 from helix_ray.emulator.scripted_model import ScriptedAnswer
+from helix_ray.emulator.windows import KINDS
 
 
 class Entry(NamedTuple):
@@ -25,7 +26,6 @@ class Entry(NamedTuple):
     billed_usd: Decimal
     client_saw_it: bool
     prompt_tokens: int
-    cached_tokens: int  # of the prompt
     completion_tokens: int
     fault: str | None  # what was done to the request or its answer on purpose; several joined by +
     read_ids: list[str]  # the opaque ids in the prompt
@@ -33,6 +33,9 @@ class Entry(NamedTuple):
     dropped: int
     shifted: int
     hallucinated: int
+    model: str | None  # None: refused before it was known
+    service_tier: str | None  # that served it, or that it asked for
+    cached_tokens: int  # of the prompt, from the cache
 
     def wire(self) -> dict[str, object]:
         return {**self._asdict(), "billed_usd": f"{self.billed_usd:f}"}
@@ -83,6 +86,7 @@ class Ledger:
         self._billed_reads: set[str] = set()
         self.by_status: Counter[int] = Counter()
         self.by_limit: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()  # by status, and kind of limit where there is one
         self.by_fault: Counter[str] = Counter()
         self.admitted_tokens = 0
         self.charged_tokens = 0
@@ -103,10 +107,12 @@ class Ledger:
             self.sdk_retries += 1
         if entry.limit_kind is not None and entry.status == 429:
             self.by_limit[entry.limit_kind] += 1
-        if not entry.client_saw_it:
-            self.unseen += 1
+        if entry.status >= 400 and entry.status != 499:
+            self.refused[f"{entry.status} {entry.limit_kind}" if entry.limit_kind else str(entry.status)] += 1
         if entry.fault is not None:
             self.by_fault.update(entry.fault.split("+"))
+        if not entry.client_saw_it:
+            self.unseen += 1
         if entry.charged:
             self._count_admitted(entry)
         for read in reads:
@@ -139,7 +145,8 @@ class Ledger:
                 "total": self.entries.total,
                 "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
             },
-            "http_429": {kind: self.by_limit[kind] for kind in ("RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM")},
+            "http_429": {kind: self.by_limit[kind] for kind in KINDS},
+            "refused": {"total": self.refused.total(), "by_kind": dict(sorted(self.refused.items()))},
             "tokens": {
                 "admitted": self.admitted_tokens,
                 "charged": self.charged_tokens,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from math import ceil
 
-from helix_ray.emulator.buckets import WINDOW_S, BucketSet, Refused
+from helix_ray.emulator.buckets import Bucket, BucketSet, Refused
+from helix_ray.emulator.windows import WINDOW_S
 
 ORGANIZATION = "org_01helixemulator00000000000"
 _UPGRADE = "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
@@ -18,6 +19,8 @@ _SCOPE = {
     "OTPM": "tokens per minute",
 }
 _NS = 1_000_000_000
+_REQUEST_HEADERS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
+_TOKEN_HEADERS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -66,7 +69,7 @@ def rate_limited(refused: Refused, model: str, service_tier: str) -> tuple[bytes
         f"on {_SCOPE[refused.kind]} ({refused.kind}): Limit {refused.limit}, Used {refused.used}, "
         f"Requested {refused.requested}. Please try again in {go_duration(wait)}. {_UPGRADE}"
     )
-    return error_body(message, _SCOPE[refused.kind].split()[0], "rate_limit_exceeded"), ceil(wait / _NS)
+    return error_body(message, "requests" if refused.kind[0] == "R" else "tokens", "rate_limit_exceeded"), ceil(wait / _NS)
 
 
 def too_large(kind: str, limit: int, requested: int, model: str, service_tier: str) -> bytes:
@@ -103,6 +106,30 @@ def model_decommissioned(model: str) -> bytes:
     )
 
 
+def blocked_api_access() -> bytes:
+    """Groq publishes the code, not the words."""
+    return error_body("API access is blocked: the organization has reached its spend limit for this month.", code="blocked_api_access")
+
+
+def capacity_exceeded(model: str) -> bytes:
+    """The body of a 498. Groq publishes the status and the code, not the words."""
+    return error_body(f"The flex tier has no capacity left for model `{model}`.", "capacity_exceeded", "capacity_exceeded")
+
+
+def over_capacity(model: str) -> bytes:
+    """The body of a 503."""
+    return error_body(
+        f"{model} is currently over capacity. Please try again and back off exponentially. "
+        "Visit https://groqstatus.com to see if there is an active incident.",
+        "internal_server_error",
+    )
+
+
+def internal_error() -> bytes:
+    """The body of a 500."""
+    return error_body("Internal Server Error", "internal_server_error")
+
+
 def completion_too_long(limit: int) -> bytes:
     return error_body(
         f"`max_completion_tokens` must be less than or equal to `{limit}`, the maximum value for `max_completion_tokens` "
@@ -122,13 +149,14 @@ def unknown_url(method: str, path: str) -> bytes:
     )
 
 
-def limit_headers(buckets: BucketSet) -> Headers:
-    """The six headers: requests per day and tokens per minute, as last refilled. Other limits are never shown."""
-    headers: Headers = []
-    for name, bucket in ((b"requests", buckets.requests_shown), (b"tokens", buckets.tokens_shown)):
-        remaining = max(0, bucket.limit - ceil(bucket.used))
-        reset = go_duration(int(bucket.used / bucket.limit * WINDOW_S[bucket.kind] * 1e9))
-        headers.append((b"x-ratelimit-limit-" + name, b"%d" % bucket.limit))
-        headers.append((b"x-ratelimit-remaining-" + name, b"%d" % remaining))
-        headers.append((b"x-ratelimit-reset-" + name, reset.encode()))
-    return headers
+def limit_headers(buckets: BucketSet, refused: Refused | None = None) -> Headers:
+    """The six headers: requests per day and tokens per minute, as last refilled. Other limits are never shown. ``refused``
+    takes the place of the bucket of its kind, which a scripted outage leaves as it is.
+    """
+    return [*_shown(_REQUEST_HEADERS, buckets.requests_shown, refused), *_shown(_TOKEN_HEADERS, buckets.tokens_shown, refused)]
+
+
+def _shown(names: tuple[bytes, bytes, bytes], bucket: Bucket, refused: Refused | None) -> Headers:
+    limit, used = (bucket.limit, bucket.used) if refused is None or refused.kind != bucket.kind else (refused.limit, refused.used)
+    reset = go_duration(int(used / limit * WINDOW_S[bucket.kind] * 1e9))
+    return [(names[0], b"%d" % limit), (names[1], b"%d" % max(0, limit - ceil(used))), (names[2], reset.encode())]

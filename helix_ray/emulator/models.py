@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 _GPT_OSS_EFFORTS = frozenset({"low", "medium", "high"})
 _QWEN_EFFORTS = frozenset({"none", "default", "low", "medium", "high"})
+_dollars = lru_cache(Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,11 @@ class Model:
     strict_schema: bool  # constrained decoding is offered
 
     def bill(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> Decimal:
-        """US dollars for one answered request, of whose prompt ``cached_tokens`` were cached; nothing is rounded."""
-        bill = (prompt_tokens - cached_tokens) * Decimal(self.prompt_usd) + completion_tokens * Decimal(self.completion_usd)
-        return bill + cached_tokens * Decimal(self.cached_usd or self.prompt_usd) if cached_tokens else bill
+        """US dollars for one answered request; nothing is rounded. ``cached_tokens`` are those of the prompt that the cache
+        gave; where no price for them is published, they cost what others cost.
+        """
+        bill = (prompt_tokens - cached_tokens) * _dollars(self.prompt_usd) + completion_tokens * _dollars(self.completion_usd)
+        return bill + cached_tokens * _dollars(self.cached_usd or self.prompt_usd) if cached_tokens else bill
 
     def wire(self) -> dict[str, object]:
         """The object that ``GET /models`` returns for this model."""

@@ -7,22 +7,20 @@ from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
-from helix_ray.config_faults import REFUSALS
 from helix_ray.emulator import messages
-from helix_ray.emulator.buckets import WINDOW_S, BucketSet, Refused
+from helix_ray.emulator.buckets import BucketSet, Refused
 from helix_ray.emulator.checks import ChatRequest
 from helix_ray.emulator.injector import Injected
 from helix_ray.emulator.prompt import parse_pairs
+from helix_ray.emulator.windows import WINDOW_S
 
 OVERLOADED_WAIT_S = 2
-_OVER_CAPACITY = (
-    "{} is currently over capacity. Please try again and back off exponentially. "
-    "Visit https://groqstatus.com to see if there is an active incident."
-)
 _PAGE = "<!DOCTYPE html>\n<html>\n<head><title>{0}</title></head>\n<body>\n<center><h1>{0}</h1></center>\n</body>\n</html>\n"
 
 
-class Refusal(NamedTuple):
+class MadeUp(NamedTuple):
+    """A refusal that nothing called for."""
+
     status: int
     body: bytes
     head: messages.Headers = messages.JSON_HEAD
@@ -30,43 +28,27 @@ class Refusal(NamedTuple):
     limit: Refused | None = None  # that is said to be used up, or too small
 
 
-def refusal(injected: Injected, request: ChatRequest, buckets: BucketSet) -> Refusal | None:
-    """None: this fault is no refusal."""
-    if injected.name not in REFUSALS:
-        return None
+def refusal(injected: Injected, request: ChatRequest, tier: str, buckets: BucketSet) -> MadeUp:
+    """``injected`` is one of `REFUSALS`; ``buckets`` are those of the service tier ``tier``, as last refilled."""
     if injected.name.startswith("limit_"):
-        return _limited(injected, request, buckets)
+        return _limited(injected, request, tier, buckets)
     if injected.name == "too_large":
-        return _too_large(request)
+        return _too_large(request, tier)
     if injected.name == "overloaded_wait":
         wait_s = OVERLOADED_WAIT_S if injected.seconds is None else ceil(injected.seconds)
         return _overloaded(request)._replace(retry_after_s=wait_s)
     return _OTHERS[injected.name](request)
 
 
-def headers_of(refused: Refusal, shown: messages.Headers) -> messages.Headers:
-    """The limit headers beside this refusal. One that names a limit which they show too says the same in both places."""
-    changed: dict[bytes, bytes] = {}
-    if refused.status == 429 and refused.limit is not None and refused.limit.kind in ("RPD", "TPM"):
-        kind, limit, used, _ = refused.limit
-        name = b"requests" if kind == "RPD" else b"tokens"
-        changed[b"x-ratelimit-remaining-" + name] = b"%d" % max(0, limit - used)
-        changed[b"x-ratelimit-reset-" + name] = messages.go_duration(int(used / limit * WINDOW_S[kind] * 1e9)).encode()
-    headers = [(name, changed.get(name, value)) for name, value in shown]
-    if refused.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % refused.retry_after_s))
-    return headers
-
-
-def _limited(injected: Injected, request: ChatRequest, buckets: BucketSet) -> Refusal:
+def _limited(injected: Injected, request: ChatRequest, tier: str, buckets: BucketSet) -> MadeUp:
     """As if this bucket were full to the brim, or so much above it that the law tells the client to wait ``seconds``."""
     kind = injected.name.removeprefix("limit_").upper()
     requested = {"R": 1, "T": request.requested, "I": request.prompt_tokens, "O": request.max_completion_tokens}[kind[0]]
     limit = _limit(kind, buckets)
     over = requested if injected.seconds is None else ceil(limit * injected.seconds / WINDOW_S[kind])
     refused = Refused(kind, limit, max(0, limit + over - requested), requested)
-    body, retry_after_s = messages.rate_limited(refused, request.model.id, request.service_tier)
-    return Refusal(429, body, retry_after_s=retry_after_s, limit=refused)
+    body, retry_after_s = messages.rate_limited(refused, request.model.id, tier)
+    return MadeUp(429, body, retry_after_s=retry_after_s, limit=refused)
 
 
 def _limit(kind: str, buckets: BucketSet) -> int:
@@ -76,18 +58,18 @@ def _limit(kind: str, buckets: BucketSet) -> int:
     return limits.get(kind, {"RPM": limits["RPD"], "TPD": tokens * 1440}.get(kind, tokens))
 
 
-def _too_large(request: ChatRequest) -> Refusal:
+def _too_large(request: ChatRequest, tier: str) -> MadeUp:
     """As if the limit were one token too small."""
     requested = request.requested
-    body = messages.too_large("TPM", requested - 1, requested, request.model.id, request.service_tier)
-    return Refusal(413, body, limit=Refused("TPM", requested - 1, 0, requested))
+    body = messages.too_large("TPM", requested - 1, requested, request.model.id, tier)
+    return MadeUp(413, body, limit=Refused("TPM", requested - 1, 0, requested))
 
 
-def _overloaded(request: ChatRequest) -> Refusal:
-    return Refusal(503, messages.error_body(_OVER_CAPACITY.format(request.model.id), "internal_server_error"))
+def _overloaded(request: ChatRequest) -> MadeUp:
+    return MadeUp(503, messages.over_capacity(request.model.id))
 
 
-def _not_generated(request: ChatRequest) -> Refusal:
+def _not_generated(request: ChatRequest) -> MadeUp:
     """Of all errors the one that looks most like an answer: it holds what the model wrote."""
     pairs = parse_pairs(request.last_user_message)
     error = {
@@ -96,23 +78,23 @@ def _not_generated(request: ChatRequest) -> Refusal:
         "code": "json_validate_failed",
         "failed_generation": f'{{"id":"{pairs[0].opaque_id}","calls":[{{"pos":1,"ref":"A","alt":"C"' if pairs else "",
     }
-    return Refusal(400, json.dumps({"error": error}, separators=(",", ":")).encode())
+    return MadeUp(400, json.dumps({"error": error}, separators=(",", ":")).encode())
 
 
 def _error(status: int, message: str, type_: str = "invalid_request_error", code: str | None = None, param: str | None = None) -> _Maker:
-    made = Refusal(status, messages.error_body(message, type_, code, param))
+    made = MadeUp(status, messages.error_body(message, type_, code, param))
     return lambda request: made
 
 
 def _page(status: int, title: str) -> _Maker:
-    made = Refusal(status, _PAGE.format(title).encode(), messages.HTML_HEAD)
+    made = MadeUp(status, _PAGE.format(title).encode(), messages.HTML_HEAD)
     return lambda request: made
 
 
-_Maker = Callable[[ChatRequest], Refusal]
+_Maker = Callable[[ChatRequest], MadeUp]
 _OTHERS: dict[str, _Maker] = {
-    "capacity": _error(498, "The flex tier has no capacity for this request now. Please try again later.", code="capacity_exceeded"),
-    "internal": _error(500, "Internal Server Error", "internal_server_error"),
+    "capacity": lambda request: MadeUp(498, messages.capacity_exceeded(request.model.id)),
+    "internal": lambda request: MadeUp(500, messages.internal_error()),
     "bad_gateway": _page(502, "502 Bad Gateway"),
     "overloaded": _overloaded,
     "request_timeout": _error(408, "Request Timeout"),
@@ -122,10 +104,10 @@ _OTHERS: dict[str, _Maker] = {
     "bad_parameter": _error(400, "'temperature' : value is not supported with this model", param="temperature"),
     "unprocessable": _error(422, "The request was well-formed and could not be followed. Please verify it and try again."),
     "dependency": _error(424, "A dependency of this request failed."),
-    "unauthorized": lambda request: Refusal(401, messages.invalid_key()),
+    "unauthorized": lambda request: MadeUp(401, messages.invalid_key()),
     "forbidden": _error(403, "This project may not use this model.", "permissions_error", "model_permission_blocked_project"),
     "forbidden_html": _page(403, "403 Forbidden"),
-    "model_gone": lambda request: Refusal(404, messages.model_not_found(request.model.id)),
-    "decommissioned": lambda request: Refusal(400, messages.model_decommissioned(request.model.id)),
-    "spend_limit": _error(400, "API access is blocked: this organization has reached its spend limit.", code="blocked_api_access"),
+    "model_gone": lambda request: MadeUp(404, messages.model_not_found(request.model.id)),
+    "decommissioned": lambda request: MadeUp(400, messages.model_decommissioned(request.model.id)),
+    "spend_limit": lambda request: MadeUp(400, messages.blocked_api_access()),
 }

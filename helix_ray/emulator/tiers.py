@@ -11,7 +11,7 @@ FLEX_FACTOR = 10  # flex processing has ten times the on-demand limits
 
 
 class Limit(NamedTuple):
-    kind: str  # RPM | RPD | TPM | TPD
+    kind: str  # of KINDS in windows.py
     amount: int
     enforced: bool  # False: shown in headers only
 
@@ -21,8 +21,8 @@ def limits_of(config: EmulatorConfig, model: Model, service_tier: str) -> list[L
 
     ``free`` is the published table (30 / 1K / 8K / 200K). ``developer`` has the published 1K RPM and the model's TPM; its
     RPD is not published, 500,000 is this emulator's choice, and it has no TPD. ``unlimited`` enforces nothing, but since
-    Groq always sends the six headers, it shows large figures for RPD and TPM. A configured limit replaces the tier's;
-    ``unlimited`` lifts configured limits too.
+    Groq always sends the six headers, it shows large figures for RPD and TPM. No tier has ITPM or OTPM: some organizations do.
+    A configured limit replaces the tier's; ``unlimited`` lifts configured limits too.
     """
     tiers: dict[str, dict[str, int]] = {
         "free": {"RPM": 30, "RPD": 1_000, "TPM": 8_000, "TPD": 200_000},
@@ -34,6 +34,8 @@ def limits_of(config: EmulatorConfig, model: Model, service_tier: str) -> list[L
         "RPD": config.requests_per_day,
         "TPM": config.tokens_per_minute,
         "TPD": config.tokens_per_day,
+        "ITPM": config.input_tokens_per_minute,
+        "OTPM": config.output_tokens_per_minute,
     }
     factor = FLEX_FACTOR if service_tier == "flex" else 1
     unlimited = config.tier == "unlimited"

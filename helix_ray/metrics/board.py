@@ -37,6 +37,7 @@ class Board:
         self._window = RateWindow()
         self._history: deque[HistoryPoint] = deque(maxlen=HISTORY_SECONDS)
         self._last_point: float | None = None
+        self._in_flight_s = 0.0  # of all requests with a permit, added up
         self._reads: deque[RecentRead] = deque(maxlen=RECENT)
         self._alerts: deque[RecentRead] = deque(maxlen=RECENT)
 
@@ -80,7 +81,7 @@ class Board:
         actors = crew.actors(now)
         queue = crew.queue(self._is_blocked(now))
         throttle, control = crew.throttle(), crew.control()
-        sink = crew.sink(self._held_back(now), self._window.rate("intent_wait", now))
+        sink = crew.sink(self._held_back(now), self._intents_share(now))
         state, reason = state_of(self._run, Parts(actors, queue, sink, throttle, control), unix_now)
         snapshot = MetricsSnapshot(
             as_of=unix_now,
@@ -109,8 +110,10 @@ class Board:
         return replace(snapshot, bottleneck=find_bottleneck(snapshot))
 
     def _take_point(self, now: float, unix_now: float) -> None:
-        self._last_point = now
         crew = self._crew
+        if self._last_point is not None:
+            self._in_flight_s += (now - self._last_point) * crew.throttle().in_flight
+        self._last_point = now
         offered = ("queue", "admitted") if crew.role("queue") else ("producer", "produced")
         self._window.add(
             now,
@@ -121,6 +124,7 @@ class Board:
                 "blocked": crew.progress("queue", "blocked_seconds"),
                 "held_back": crew.progress("analyzer", "held_back_s"),
                 "intent_wait": crew.progress("analyzer", "intent_wait_s"),
+                "in_flight": self._in_flight_s,
             },
         )
         blocked = self._is_blocked(now)
@@ -146,6 +150,11 @@ class Board:
         """Seconds that analyzers held back for the sink, of the seconds that they had: 0..1."""
         held_back, analyzers = self._window.rate("held_back", now), len(self._crew.role("analyzer"))
         return None if held_back is None or not analyzers else min(1.0, held_back / analyzers)
+
+    def _intents_share(self, now: float) -> float | None:
+        """Both averages are over the same seconds; the sampled one may be the smaller by chance."""
+        waited, in_flight = self._window.rate("intent_wait", now), self._window.rate("in_flight", now)
+        return None if waited is None or not in_flight else min(1.0, waited / in_flight)
 
     def _is_blocked(self, now: float) -> bool:
         """Some producer stood blocked for most of the last seconds."""

@@ -35,6 +35,7 @@ _KIND_NAMES = {
 _ADVICE = {
     "requests": "more reads in a request (analyzer.reads_per_request) or a higher limit would help, more workers would not",
     "tokens": "a shorter prompt, lower reasoning effort, a smaller max_completion_tokens or a higher limit would help",
+    "sink": "look at the database's disk, locks and network, or raise sink.batch_size",
     "daily limit": "a higher limit or another key's day would help; throttle.on_daily_limit: stop ends such a run instead",
 }
 
@@ -63,20 +64,23 @@ def _budget(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 
 
 def _sink(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
-    sink, in_flight = snapshot.sink, snapshot.throttle.in_flight
-    commit = "" if sink.commit_ms_p50 is None else f", a commit takes {sink.commit_ms_p50:,.0f} ms"
-    advice = "look at the database's disk, locks and network, or raise sink.batch_size"
+    sink, commit, advice = snapshot.sink, _commit(snapshot), _ADVICE["sink"]
     if sink.outage_s > 0:
         yield Bottleneck("sink", f"the database has not answered for {sink.outage_s:.0f} s; bring it back, nothing is lost meanwhile")
     elif sink.holds_back is not None and sink.holds_back >= HELD_BACK:
         yield Bottleneck(
             "sink", f"analyzers hold back {100 * sink.holds_back:.0f} % of the time, results wait for the database{commit}; {advice}"
         )
-    elif sink.intents_waiting is not None and in_flight > 0 and sink.intents_waiting >= MUCH * in_flight:
-        waiting = f"{sink.intents_waiting:.0f} of {in_flight} requests wait until the database has recorded them, before they are sent"
-        yield Bottleneck("sink", f"{waiting}{commit}; {advice}")
     elif snapshot.throttle.waiting > 0 and snapshot.throttle.binding == "budget" and _waits_for_the_record(snapshot.money):
         yield Bottleneck("sink", f"requests wait until the database has recorded what more may be spent{commit}; {advice}")
+
+
+def _recording(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
+    """Not before the limits: where those bind, a request waits for its permit first, and the record costs it nothing."""
+    share = snapshot.sink.intents_share
+    if share is not None and share >= MUCH and snapshot.throttle.in_flight > 0:
+        waiting = f"for {100 * share:.0f} % of its time a request waits until the database has recorded it, before it is sent"
+        yield Bottleneck("sink", f"{waiting}{_commit(snapshot)}; {_ADVICE['sink']}")
 
 
 def _daily(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -196,6 +200,7 @@ _RULES: tuple[Callable[[MetricsSnapshot], Iterator[Bottleneck]], ...] = (
     _daily,
     _failing,
     _limits,
+    _recording,
     _concurrency,
     _producer,
     _cpu,
@@ -207,6 +212,10 @@ _RULES: tuple[Callable[[MetricsSnapshot], Iterator[Bottleneck]], ...] = (
 def _waits_for_the_record(money: Money) -> bool:
     """There is budget left that was not put on record yet."""
     return money.authorised_usd is not None and money.max_cost_usd is not None and money.authorised_usd < money.max_cost_usd
+
+
+def _commit(snapshot: MetricsSnapshot) -> str:
+    return "" if snapshot.sink.commit_ms_p50 is None else f", a commit takes {snapshot.sink.commit_ms_p50:,.0f} ms"
 
 
 def _kind(bucket: str) -> str:

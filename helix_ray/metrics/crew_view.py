@@ -93,10 +93,10 @@ class CrewView:
             input_finished=self._input_finished(),
         )
 
-    def sink(self, holds_back: float | None = None, intents_waiting: float | None = None) -> SinkView:
+    def sink(self, holds_back: float | None = None, intents_share: float | None = None) -> SinkView:
         return SinkView(
             holds_back=holds_back,
-            intents_waiting=intents_waiting,
+            intents_share=intents_share,
             buffered=round(self.highest("sink", "buffered") or 0),
             unacked=round(self.highest("sink", "unacked") or 0),
             outage_s=self.highest("sink", "outage_s") or 0.0,

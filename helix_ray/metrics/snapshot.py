@@ -91,7 +91,9 @@ class SinkView:
     commit_ms_p50: float | None = None
     commit_ms_p95: float | None = None
     holds_back: float | None = None  # 0..1, of the analyzers' time: so many results waited for the database that nothing was leased
-    intents_waiting: float | None = None  # requests that have their permit and wait until the database has their intent; on average
+    intents_share: float | None = (
+        None  # 0..1, of the time of requests with a permit: not sent yet, since the database has not recorded them
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,28 +11,13 @@ from typing import Any
 import aiohttp
 import groq
 import pytest
+from emulator_messages import MODEL, messages, prompt
 from groq import AsyncGroq
 
 from helix_ray.config_emulator import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
 from helix_ray.emulator.process import EmulatorProcess
 
-MODEL = "openai/gpt-oss-20b"
-SYSTEM = "Report the differences between the read and its reference window as JSON."
 EXACT = EmulatorErrorRates(drop=0.0, shift=0.0, hallucinate=0.0)
-
-
-def prompt(opaque_id: str, ref: str, read: str) -> str:
-    def indexed(bases: str) -> str:
-        return " ".join(f"{i + 1}:{bases[i : i + 10]}" for i in range(0, len(bases), 10))
-
-    return f"id: {opaque_id}\nreference ({len(ref)} bases):\n{indexed(ref)}\nread ({len(read)} bases):\n{indexed(read)}"
-
-
-def messages(opaque_id: str = "a1") -> list[Any]:
-    return [
-        {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": prompt(opaque_id, "ACGTTGCAAGCTTACGGATC", "ACGTTGCATGCTTACGGATC")},
-    ]
 
 
 async def control(url: str, what: str) -> Any:

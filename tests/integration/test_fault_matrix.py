@@ -6,25 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from fix_analyzer import RIGHT, FakeQueue, FakeSink, FakeThrottle, read
+from fault_run import Run, TieredThrottle, run_one_analyzer
+from fix_analyzer import RIGHT, read
 
-from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.attempts import UNPROVEN
-from helix_ray.actors.engine_parts import make_parts
-from helix_ray.backends.groq_client import GroqChat
-from helix_ray.clock import SystemClock
-from helix_ray.config import Config
-from helix_ray.records import CallState, Disposition, Read
+from helix_ray.records import Disposition, Read
 from helix_ray.testing.fault_server import Exchange, FaultServer
 from helix_ray.testing.scripted_llm import completion
-from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
 
 MARK = "not-an-answer"
 """In every error body: found in a stored result, it would have passed for one."""
@@ -116,83 +109,17 @@ async def endless(exchange: Exchange) -> None:
 # ── the run under test ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class TieredThrottle(FakeThrottle):
-    """Grants everything at the tier that is wanted; tells when ``patience`` requests were settled."""
-
-    def __init__(self, patience: int = 0) -> None:
-        super().__init__()
-        self._patience = patience
-        self.exhausted = asyncio.Event()
-
-    async def settle(self, settlements: list[Settlement]) -> None:
-        await super().settle(settlements)
-        if len(self.settlements) >= self._patience > 0:
-            self.exhausted.set()
-
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
-        self.wants += wants
-        return AcquireReply(
-            [Grant(want.want_id, f"e-{len(self.wants)}", 120.0, "flex" if want.service_tier == "flex" else "on_demand") for want in wants],
-            None,
-        )
-
-
-@dataclass
-class Run:
-    """What became of the reads, seen from outside."""
-
-    queue: FakeQueue
-    ended: str = ""
-    throttle: TieredThrottle = field(default_factory=TieredThrottle)
-    sink: FakeSink = field(default_factory=FakeSink)
-    payloads: list[dict[str, Any]] = field(default_factory=list)
-
-    def outcome(self) -> str:
-        """What the fault led to, told by nothing but what was sent and stored."""
-        if self.ended == "refused":
-            return "stop the run"
-        (result,) = self.sink.results
-        if result.disposition is Disposition.DEAD_LETTER:
-            return f"dead letter {result.error_kind}"
-        assert result.attempts == 1
-        first, second = self.payloads[:2] if len(self.payloads) > 1 else (self.payloads[0], self.payloads[0])
-        if any(call.kind == "repair" for call in self.sink.calls):
-            more = second["max_completion_tokens"] == 2 * first["max_completion_tokens"]
-            return "repair with more room" if more else "repair"
-        if second["max_completion_tokens"] < first["max_completion_tokens"]:
-            return "shrink"
-        if second["service_tier"] != first["service_tier"]:
-            return "other tier"
-        if self.throttle.settlements[0].limited is not None:
-            return "wait"
-        if any(want.retry for want in self.throttle.wants):
-            return "retry"
-        return "rest" if len(self.sink.calls) > 1 else "answered"
-
-
 async def run_against(
     url: str | None,
     reads: Sequence[Read],
     faults: Sequence[Fault | None] = (),
     otherwise: Fault | None = None,
-    *,
-    throttle: TieredThrottle | None = None,
-    max_attempts: int = 1,
-    **analyzer: Any,
+    **how: Any,
 ) -> Run:
-    """One analyzer. The server answers with ``faults`` in turn, then with ``otherwise``; None: a right answer."""
-    config = Config.model_validate(
-        {
-            "analyzer": {"requests_in_flight": 2, "request_timeout_s": 1.0, "max_completion_tokens": 256, **analyzer},
-            "retry": {"max_attempts": max_attempts, "base_delay_s": 0.001, "max_delay_s": 0.01},
-        }
-    )
-    clock = SystemClock()
-    it = Run(FakeQueue(reads, True, clock), throttle=throttle or TieredThrottle())
+    """The server answers with ``faults`` in turn, then with ``otherwise``; None: a right answer. ``url``: another server."""
     script = list(faults)
 
     async def behave(exchange: Exchange) -> None:
-        it.payloads.append(exchange.json())
         fault = script.pop(0) if script else otherwise
         if fault is not None:
             await fault(exchange)
@@ -201,27 +128,13 @@ async def run_against(
             exchange.send(reply.status, reply.body, reply.headers)
 
     async with FaultServer(behave) as server:
-        chat = GroqChat("gsk_any", url or server.url, 8)
-        parts = make_parts(config, it.queue, it.throttle, it.sink, chat, clock=clock, nonce="run", rng=random.Random(1), linger_s=0.0)
-        try:
-            it.ended = await AnalysisEngine(parts).run()
-        finally:
-            await chat.aclose()
-    return it
+        return await run_one_analyzer(url or server.url, reads, **how)
 
 
 def nothing_but_answers(it: Run) -> None:
     """No error body has become a result, and the books are complete."""
-    for result in it.sink.results:
-        assert MARK not in (result.raw_answer or "")
-        if result.disposition is Disposition.STORED:
-            assert [(row.side, row.match) for row in result.variants][:2] == [("truth", "TP"), ("call", "TP")]
-        else:
-            assert result.raw_answer is None
-            assert result.error
-    assert len(it.sink.calls) == len(it.throttle.settlements) == len({call.call_id for call in it.sink.calls})
-    final = {CallState.ANSWERED, CallState.FAILED, CallState.POSSIBLY_BILLED}
-    assert {call.state for call in it.sink.calls} <= final
+    it.books_are_complete()
+    assert not [result for result in it.sink.results if MARK in (result.raw_answer or "")]
 
 
 # ── the matrix ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.assumptions import compare_prices, offered_models
+from helix_ray.analysis.offers import offered_models
+from helix_ray.assumptions import compare_prices
 from helix_ray.cli.doctor import check_price
 from helix_ray.config import Config
 from helix_ray.emulator.models import MODELS, models_body

@@ -57,7 +57,7 @@ def test_cards_show_what_is_asked_of_them() -> None:
         "Ingestion rate": "1,234.5 reads/s",
         "Processed": "1,500",
         "Waiting reads": "492 / 500",
-        "Cost of cap": "0.0123 / 1.00 USD",
+        "Cost of cap": "0.0123 USD",
         "Errors / 429": "2 / 3",
     }
 

@@ -93,7 +93,7 @@ def test_a_shift_that_changes_nothing_goes_the_other_way_or_is_dropped():
 
 
 def test_latency_has_the_published_shape():
-    model = LatencyModel(1.0, 5)
+    model = LatencyModel(1.0, 0.05, 5)
     drawn = [model.draw(MODELS["openai/gpt-oss-20b"], 1000, 200, 0) for _ in range(4000)]
     assert all(timing.prompt_s == pytest.approx(0.037) and timing.completion_s == pytest.approx(0.2) for timing in drawn)
     queue = [timing.queue_s for timing in drawn]
@@ -104,9 +104,9 @@ def test_latency_has_the_published_shape():
 
 def test_latency_scales_and_vanishes_at_zero():
     model = MODELS["openai/gpt-oss-120b"]
-    full, tenth = (LatencyModel(scale, 5).draw(model, 1000, 470, 3) for scale in (1.0, 0.1))
+    full, tenth = (LatencyModel(scale, 0.05, 5).draw(model, 1000, 470, 3) for scale in (1.0, 0.1))
     assert tenth == pytest.approx([value / 10 for value in full], abs=1e-9)
-    assert LatencyModel(0.0, 5).draw(model, 1000, 470, 3) == NO_TIME
+    assert LatencyModel(0.0, 0.05, 5).draw(model, 1000, 470, 3) == NO_TIME
 
 
 def test_models_carry_prices_as_the_live_api_does():

@@ -7,59 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from emulator_chat_case import MODEL, Time, ask, chat, error, payload
 
-from helix_ray.config_emulator import EmulatorConfig, EmulatorErrorRates
-from helix_ray.emulator.chat import Admitted, Chat, Reply
-
-MODEL = "openai/gpt-oss-20b"
-REF = "ACGTTGCAAGCTTACGGATC"
-READ = "ACGTTGCATGCTTACGGATC"
-PROMPT = "id: r9\nreference (20 bases):\n1:ACGTTGCAAG 11:CTTACGGATC\nread (20 bases):\n1:ACGTTGCATG 11:CTTACGGATC"
-SCHEMA = {
-    "type": "object",
-    "properties": {"id": {"type": "string"}, "calls": {"type": "array", "items": {"type": "string"}}},
-    "required": ["id", "calls"],
-    "additionalProperties": False,
-}
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def unix(self) -> float:
-        return 1_790_000_000.0 + self.now
-
-
-def payload(**changes: Any) -> dict[str, Any]:
-    base: dict[str, Any] = {
-        "model": MODEL,
-        "messages": [{"role": "system", "content": "Find the differences."}, {"role": "user", "content": PROMPT}],
-        "temperature": 0,
-        "seed": 7,
-        "max_completion_tokens": 512,
-        "reasoning_effort": "low",
-        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}},
-    }
-    return {key: value for key, value in {**base, **changes}.items() if value is not None}
-
-
-def chat(time: Time | None = None, **config: Any) -> Chat:
-    time = time or Time()
-    rates = EmulatorErrorRates(drop=0.0, shift=0.0, hallucinate=0.0)
-    return Chat(EmulatorConfig(**{"latency_scale": 0.0, "error_rates": rates, **config}), MODEL, time.monotonic, time.unix)
-
-
-def ask(service: Chat, *, authorization: str | None = "Bearer any", retries: int | None = 0, **changes: Any) -> Reply:
-    outcome = service.begin(authorization, retries, json.dumps(payload(**changes)).encode())
-    return service.finish(outcome, False) if isinstance(outcome, Admitted) else outcome
-
-
-def error(reply: Reply) -> dict[str, Any]:
-    return json.loads(reply.body)["error"]
+from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.emulator.chat import Admitted, Reply
 
 
 def test_success_body_has_the_shape_of_captured_ones():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from helix_ray.emulator.buckets import Bucket, BucketSet, Refused
+from helix_ray.emulator.buckets import Bucket, BucketSet, Refused, amounts
 from helix_ray.emulator.messages import error_body, go_duration, limit_headers, rate_limited, too_large, wait_ns
 from helix_ray.emulator.tiers import Limit
 
@@ -86,7 +86,7 @@ def test_durations_are_written_as_go_writes_them(ns: int, text: str):
 def test_six_headers_show_requests_per_day_and_tokens_per_minute():
     buckets = BucketSet([Limit("RPM", 30, True), Limit("RPD", 14_400, True), Limit("TPM", 8_000, True), Limit("TPD", 200_000, True)])
     for _ in range(30):
-        assert buckets.admit(100, 5.0) is None
+        assert buckets.admit(amounts(60, 40), 5.0) is None
     assert dict(limit_headers(buckets)) == {
         b"x-ratelimit-limit-requests": b"14400",
         b"x-ratelimit-remaining-requests": b"14370",

@@ -57,7 +57,7 @@ SCENARIOS = [
     ("budget", replace(throttle(binding="budget"), money=Money(0.99, 0.005, 1.0, authorised_usd=1.0)), "$0.9900 spent"),
     ("sink", replace(BUSY, sink=SinkView(outage_s=3)), "not answered for 3 s"),
     ("sink", replace(BUSY, sink=SinkView(holds_back=0.6, commit_ms_p50=2500)), "a commit takes 2,500 ms"),
-    ("sink", replace(BUSY, sink=SinkView(intents_waiting=50)), "50 of 64 requests"),
+    ("sink", replace(BUSY, sink=SinkView(intents_share=0.7)), "for 70 % of its time"),
     ("sink", replace(throttle(binding="budget"), money=Money(0.2, 0.01, 1.0, authorised_usd=0.22)), "recorded what more may be spent"),
     ("daily limit", throttle(parked="TPD", parked_for_s=30, next_probe_in_s=12, in_flight=0), "next try in 12 s"),
     ("daily limit", throttle(parked="RPD", in_flight=1), "a request tries it now"),
@@ -107,7 +107,7 @@ def test_every_name_has_its_scenario_and_no_other_name_is_used() -> None:
     [
         actor("helix-analyzer-1", loop_lag_ms=60),  # a small part of an answer that takes 900 ms
         replace(BUSY, machine=MachineView(2, 1.0, 0.1)),  # others use the machine, and nothing of ours is late
-        replace(BUSY, sink=SinkView(holds_back=0.05, intents_waiting=3)),
+        replace(BUSY, sink=SinkView(holds_back=0.05, intents_share=0.1)),
         actor("helix-sink", loop_busy=0.99),
     ],
 )
@@ -118,3 +118,7 @@ def test_what_does_not_hold_the_run_back_is_not_blamed(given: MetricsSnapshot) -
 def test_a_limit_that_is_waited_for_comes_before_a_busy_core() -> None:
     busy = replace(throttle(buckets=(TPM,), binding="TPM"), actors=(ActorView("helix-analyzer-0", 0.5, loop_busy=1.0, loop_lag_ms=900),))
     assert find_bottleneck(busy).name == "tokens"
+
+
+def test_what_a_request_waits_for_first_comes_before_the_record() -> None:
+    assert find_bottleneck(replace(throttle(buckets=(TPM,), binding="TPM"), sink=SinkView(intents_share=0.9))).name == "tokens"

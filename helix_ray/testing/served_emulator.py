@@ -1,0 +1,55 @@
+"""The emulator behind a real socket, in the event loop of whoever asks: no process, and its ledger within reach."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+
+from uvicorn.server import ServerState
+
+from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.emulator.chat import Chat
+from helix_ray.emulator.protocol import Connection
+from helix_ray.emulator.server import server_settings
+
+
+class ServedEmulator:
+    """Serves while entered, on loopback and a free port. ``chat`` is what it decides by, ledger and faults included."""
+
+    def __init__(self, config: EmulatorConfig, model: str) -> None:
+        self.chat = Chat(config, model, time.monotonic, time.time)
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> ServedEmulator:
+        settings = server_settings(self.chat)
+        settings.load()
+        protocol = settings.http_protocol_class
+        assert issubclass(protocol, Connection)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: protocol(settings, self._state, {}), "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await self.quiet()
+        await self._server.wait_closed()
+
+    async def quiet(self) -> None:
+        """Returns when no request is being served: then every one of them is in the ledger."""
+        while self._state.tasks:
+            await asyncio.wait(list(self._state.tasks))
+
+    @property
+    def connections(self) -> int:
+        """That are open."""
+        return len(self._state.connections)
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
