@@ -87,7 +87,7 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
     schema_json: str | None = None
     form: AnswerForm | None = None
     if response_format.get("type") == "json_schema":
-        broken, form, schema_json = _examined(marshal.dumps(response_format["json_schema"]["schema"], 2))
+        broken, form, schema_json = examined(response_format["json_schema"]["schema"])
         if broken is not None and response_format["json_schema"].get("strict") and model.strict_schema:
             return _bad(broken, "response_format", model)
     if spent:
@@ -172,12 +172,17 @@ def _measure(conversation: list[dict[str, Any]]) -> tuple[str, float]:
     return last_user, tokens
 
 
+def examined(schema: dict[str, Any]) -> _Schema:
+    """What a schema from a request's JSON asks for."""
+    return _examined(marshal.dumps(schema, 2))
+
+
 @lru_cache(maxsize=64)
 def _examined(marshalled: bytes) -> _Schema:
     """Schemas repeat from request to request, and their marshalled form is the cheapest key to tell them by (in version 2 equal
     ones have equal bytes).
     """
-    schema = marshal.loads(marshalled)  # noqa: S302  made by `check` from JSON
+    schema = marshal.loads(marshalled)  # noqa: S302  made by `examined`
     return _Schema(_strict_schema_problem(schema), _form(schema), _COMPACT.encode(schema))
 
 

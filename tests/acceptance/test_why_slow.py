@@ -11,7 +11,7 @@ from fix_run import StartRun
 from helix_ray.storage.postgres import PostgresLedger
 
 QUICK = ("source.count=100000", "ray.dashboard=false", "run.drain_timeout_s=1", "emulator.error_rates.drop=0")
-SECONDS = 20
+SECONDS = 15
 """The shortest that the held-back time is most of the run in, however slow this machine."""
 
 SCENARIOS = {

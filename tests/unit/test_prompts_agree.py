@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 
 from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt
-from helix_ray.emulator.checks import _examined
+from helix_ray.emulator.checks import examined
 from helix_ray.emulator.prompt import parse_pairs
 
 
@@ -23,5 +24,6 @@ def test_the_emulator_reads_every_template(name: str, packed: int, work: bool) -
             for _ in range(packed)
         ]
         assert [tuple(pair) for pair in parse_pairs(template.user_text(asks))] == [tuple(ask) for ask in asks]
-    problem, form = _examined(template.schema.text)
+    problem, form, text = examined(json.loads(template.schema.text))
     assert (problem, form) == (None, (packed > 1, work))
+    assert text == template.schema.text
