@@ -97,15 +97,13 @@ class ThrottleActor:
         self._governor.release(holder, self._now())
         self._pump()
 
-    async def restore(
-        self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only_epoch: str = ""
-    ) -> str:
+    async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
         """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
         of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
-        ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only_epoch``: for that
-        incarnation, any other is to forget it. Returns the epoch.
+        ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only``: the
+        epoch of the incarnation that it is for, any other forgets it. Returns the epoch.
         """
-        if only_epoch in ("", self._epoch):
+        if only in ("", self._epoch):
             self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
             self._pump()
         return await self.start()
@@ -146,7 +144,7 @@ class ThrottleActor:
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-        await Heartbeat().beat(names.THROTTLE, self._counters, lambda state: None, lambda: self._governor.stats(self._now()).texts())
+        def stats() -> ThrottleStats:
+            return self._governor.stats(self._now())
 
-    def _counters(self) -> dict[str, float]:
-        return self._governor.stats(self._now()).counters()
+        await Heartbeat().beat(names.THROTTLE, lambda: stats().counters(), lambda state: None, lambda: stats().texts())
