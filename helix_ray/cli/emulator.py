@@ -58,7 +58,9 @@ def emulator(
 
     What it saw: /_ctl/summary (requests, 429 by kind, tokens, bill, use of each
     limit), /_ctl/ledger?offset=0 (every request) and /_ctl/reads?offset=0 (every
-    billed read: its scripted errors and the calls sent). Ctrl-C ends it.
+    billed read: its scripted errors and the calls sent). POST /_ctl/set changes
+    limits, capacity, outages and faults while it runs: a JSON object of keys as
+    in the section emulator of a configuration. Ctrl-C ends it.
     """
     if model not in MODELS:
         raise StartError(f"--model {model}: not served; served are {', '.join(MODELS)}")
