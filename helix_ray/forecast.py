@@ -18,6 +18,7 @@ from helix_ray.analysis.prices import Tariff, worst_case_usd
 from helix_ray.analysis.prompts import Ask, PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.config import Config
+from helix_ray.throttle.limits import CONFIG_KEYS
 from helix_ray.workload import SampledRead, Workload
 
 SESSION_S = 2.5
@@ -27,15 +28,6 @@ REQUESTS_PER_CORE_S = 80.0
 """What one core carries of the whole pipeline, the emulator beside it: 160 requests a second were seen on two cores."""
 
 REQUESTS_PER_WORKER_S = 160.0
-
-OWN_LIMITS = {
-    "RPM": "requests_per_minute",
-    "RPD": "requests_per_day",
-    "TPM": "tokens_per_minute",
-    "TPD": "tokens_per_day",
-    "ITPM": "input_tokens_per_minute",
-    "OTPM": "output_tokens_per_minute",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +244,7 @@ class _World:
     def _limit(self, service: Service, kind: str) -> tuple[float | None, str]:
         """Over all tiers that may be used, and who says so. A configured limit holds in each tier."""
         throttle = self._config.throttle
-        own: int | None = getattr(throttle, OWN_LIMITS[kind])
+        own: int | None = getattr(throttle, CONFIG_KEYS[kind])
         total, said_by = 0.0, "none"
         for lane in service.lanes:
             theirs = lane.get(kind)

@@ -94,7 +94,7 @@ class _Watch:
     queue: QueueHistory = field(default_factory=QueueHistory)
     desired: DesiredState = field(default_factory=DesiredState)
     loop_error: str | None = None
-    budget_used_up: bool = False
+    analyzers_ended: frozenset[str] = frozenset()  # why, once none is left
     snapshot: MetricsSnapshot | None = None
     bottlenecks: Counter[str] = field(default_factory=Counter)  # looks at which each was the bottleneck
 
@@ -248,12 +248,13 @@ class Pipeline:
             signals=signals.count,
             asked_to=watch.desired.ending,
             all_stored=queue is not None and _is_through(queue, len(crew.producers)),
-            budget_exhausted=_budget_message(throttle) if throttle and (throttle.budget_exhausted or watch.budget_used_up) else None,
+            budget_exhausted=_budget_message(throttle) if throttle and throttle.budget_exhausted else None,
             refused=throttle.refused if throttle else None,
             daily_stop=throttle.daily_stop if throttle else None,
             source_error=watch.loop_error or self._emulator_error(),
             sink_error=sink.fatal_error if sink else None,
             storm=_storm(watch, now),
+            analyzers_ended=watch.analyzers_ended,
         )
 
     @staticmethod
@@ -297,7 +298,8 @@ class Pipeline:
                 watch.queue_informed = not isinstance(crew.ask(names.QUEUE, "open", self._done_ranges(), len(crew.producers)), Failure)
             if not watch.throttle_restored:
                 watch.throttle_restored = self._restoring.begin(crew)
-            self._restoring.correct(crew)
+            else:
+                self._restoring.correct(crew)
         except DATABASE_AWAY:
             return  # the next look tries again; the sink says when the database is lost for good
 
@@ -308,9 +310,8 @@ class Pipeline:
         for name, result in ended.items():
             if isinstance(result, Failure) and result.kind == "raised":
                 watch.loop_error = f"{name}: {result.error}"
-        reasons = {str(ended[name]) for name in crew.analyzers if name in ended and not isinstance(ended[name], Failure)}
-        if "budget" in reasons and all(name in ended for name in crew.analyzers):
-            watch.budget_used_up = True  # the throttle says so too, unless it was restarted since
+        if all(name in ended for name in crew.analyzers):
+            watch.analyzers_ended = frozenset(str(ended[name]) for name in crew.analyzers if not isinstance(ended[name], Failure))
 
     def _emulator_error(self) -> str | None:
         if self._emulator is None or self._emulator.running:

@@ -32,17 +32,19 @@ class Restoring:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._began = time.monotonic()
-        self._told = False  # the first throttle of this session
+        self._opened = False  # the books of what ended before this session are closed
+        self._epoch = ""  # of the throttle that was told last
         self._exact_at: float | None = None
         self._last: Decimal | None = None
 
     def begin(self, crew: Crew) -> bool:
         """Tells a throttle that knows nothing; whether it heard."""
         run_id = self._plan.run_id
-        if not self._told:
+        if not self._opened:
             spent = with_ledger(self._plan.database_url, lambda ledger: ledger.close_open_calls(run_id))
-            self._told = self._tell(crew, spent, self._past(), provisional=False)
-            return self._told
+            past = self._past()
+            self._opened = True  # also when no answer comes: the throttle may have heard all the same, and grant from now on
+            return self._tell(crew, spent, past)
 
         async def most(ledger: PostgresLedger) -> Decimal:
             return max(await ledger.reserved_usd(run_id), await ledger.spent_usd(run_id))
@@ -59,25 +61,26 @@ class Restoring:
         if self._exact_at is None or now < self._exact_at:
             return
         self._exact_at = now + LOOK_AGAIN_S
-        epoch = crew.ask(names.THROTTLE, "ping", timeout_s=2.0)
-        if isinstance(epoch, Failure):
-            return
-        spent = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id, str(epoch)))
-        if self._tell(crew, spent, [], provisional=False) and spent == self._last:
-            self._exact_at = None
+        epoch = self._epoch
+        spent = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id, epoch))
+        if self._tell(crew, spent, [], only=epoch) and (self._epoch != epoch or spent == self._last):
+            self._exact_at = None  # a throttle that started meanwhile is told by `begin`
         self._last = spent
 
     def _lifetime_s(self) -> float:
         return self._plan.config.analyzer.request_timeout_s + PERMIT_GRACE_S + MARGIN_S
 
-    @staticmethod
-    def _tell(crew: Crew, spent: Decimal, past: list[PastUse], *, provisional: bool) -> bool:
-        return not isinstance(crew.ask(names.THROTTLE, "restore", spent, past, provisional), Failure)
+    def _tell(self, crew: Crew, spent: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> bool:
+        epoch = crew.ask(names.THROTTLE, "restore", spent, past, provisional, only)
+        if isinstance(epoch, Failure):
+            return False
+        self._epoch = str(epoch)
+        return True
 
     def _past(self) -> list[PastUse]:
         """By this model's requests, in any run. An emulator of our own is as old as this session and knows no others."""
         backend, model = self._plan.config.analyzer.backend, self._plan.config.analyzer.model
-        if backend is Backend.ALIGNER or (backend is Backend.EMULATOR and not self._told):
+        if backend is Backend.ALIGNER or (backend is Backend.EMULATOR and not self._opened):
             return []
         taken = with_ledger(self._plan.database_url, lambda ledger: ledger.taken(model, self._plan.simulated))
         if backend is Backend.EMULATOR:

@@ -212,7 +212,7 @@ class AnalysisEngine:
         self._changed.set()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Nothing more may be sent: the budget or a day's limit is used up, the throttle is closed, or the provider refuses for good."""
+        """Nothing more may be sent: the budget or a day's limit is used up, or the provider refuses for good."""
         if self._stopped:
             return
         if refusal.reason in ("budget", "daily"):

@@ -16,7 +16,7 @@ from helix_ray.actors.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.throttle.headers import read_limits, read_rate_limit
-from helix_ray.throttle.messages import Grant, Refusal
+from helix_ray.throttle.messages import Grant, RateLimitDetail, Refusal
 from helix_ray.throttle.retry import Verdict, VerdictKind, classify, classify_unanswered
 from helix_ray.throttle.sizes import RequestSizes
 
@@ -74,6 +74,9 @@ class Analyst:
         if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
             return dropped + everyone(request.jobs, Step(Next.AGAIN))
+        if any(job.lost for job in request.jobs):  # somebody else may be paying for these already
+            self.log.not_sent(sent, "not_sent", "the lease of a read ended before the request was on record")
+            return dropped + [(job, Step(Next.DROP if job.lost else Next.AGAIN)) for job in request.jobs]
         return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
 
     def _may_expire(self, permit: Grant, granted_at: float) -> bool:
@@ -108,8 +111,16 @@ class Analyst:
         return self.setbacks.after(sent, verdict, f"{failure.error_kind}: {failure.message}")
 
     def _error(self, sent: Sent, reply: ChatReply, verdict: Verdict) -> Steps:
-        limited = read_rate_limit(reply.headers, reply.body) if reply.status in (429, 413) else None
+        limited = _limit_met(reply)
         if limited is not None:
             self.sizes.refused(limited)
         self.log.rejected(sent, reply, verdict.error_kind, verdict.message, limited, verdict.trouble)
         return self.setbacks.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")
+
+
+def _limit_met(reply: ChatReply) -> RateLimitDetail | None:
+    """A 413 that names no limit met none: whatever the limits have room for, the body is too long."""
+    if reply.status not in (429, 413):
+        return None
+    detail = read_rate_limit(reply.headers, reply.body)
+    return detail if reply.status == 429 or detail.never_fits else None

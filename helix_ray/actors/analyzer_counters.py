@@ -21,7 +21,7 @@ class AnalyzerCounters:
         self.dead_letters = 0
         self.requests = 0  # that left this machine
         self.rate_limited = 0  # of these, answered by a 429
-        self.failures = 0  # attempts that counted against their reads
+        self.failures = 0  # requests that the API failed, or will never serve
         self.repairs = 0  # reads asked again because their answer could not be used
         self.lenient = 0  # answers read although they break the schema's letter
         self.tokens = [0, 0, 0]  # prompt, cached, completion

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -96,14 +97,16 @@ class ThrottleActor:
         self._governor.release(holder, self._now())
         self._pump()
 
-    async def restore(self, spent_usd: Decimal, past: list[PastUse] | tuple[()] | None = (), provisional: bool = False) -> None:
+    async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
         """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
         of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
-        ``provisional``: permits of a dead throttle count as spent and may still come to nothing.
+        ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only``: the
+        epoch of the incarnation that it is for, any other forgets it. Returns the epoch.
         """
-        await self.start()
-        self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
-        self._pump()
+        if only in ("", self._epoch):
+            self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
+            self._pump()
+        return await self.start()
 
     async def set_budget(self, max_cost_usd: Decimal) -> None:
         self._governor.set_budget(max_cost_usd)
@@ -141,10 +144,7 @@ class ThrottleActor:
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-        await Heartbeat().beat(names.THROTTLE, self._counters, lambda state: None, self._texts)
+        def stats() -> ThrottleStats:
+            return self._governor.stats(self._now())
 
-    def _counters(self) -> dict[str, float]:
-        return self._governor.stats(self._now()).counters()
-
-    def _texts(self) -> dict[str, str]:
-        return self._governor.stats(self._now()).texts()
+        await Heartbeat().beat(names.THROTTLE, lambda: stats().counters(), lambda state: None, lambda: stats().texts())

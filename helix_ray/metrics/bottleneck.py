@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from helix_ray.metrics.describe import next_try
 from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
 
@@ -86,8 +87,7 @@ def _recording(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 def _daily(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     throttle = snapshot.throttle
     if throttle.is_parked:
-        probe = f"next try in {throttle.next_probe_in_s:.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
-        reason = f"{throttle.parked} is used up, parked for {throttle.parked_for_s:.0f} s, {probe}"
+        reason = f"{throttle.parked} is used up, parked for {throttle.parked_for_s:.0f} s, {next_try(throttle)}"
         yield Bottleneck("daily limit", f"{reason}; {_ADVICE['daily limit']}")
     elif throttle.waiting > 0 and throttle.binding == "daily":
         yield Bottleneck("daily limit", f"the day's limit is used up; {_ADVICE['daily limit']}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, ThrottleView
 
 BREAKER = {
     "open": "the API keeps failing: nothing is sent for some seconds",
@@ -10,13 +10,17 @@ BREAKER = {
 }
 
 
+def next_try(throttle: ThrottleView) -> str:
+    """Of a parked run."""
+    return f"next try in {throttle.next_probe_in_s:,.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
+
+
 def throttle_lines(snapshot: MetricsSnapshot) -> list[tuple[str, str]]:
     """Name and words; only what is out of the ordinary. Made of numbers and words of our own."""
     throttle = snapshot.throttle
     lines = []
     if throttle.parked is not None:
-        probe = f"next try in {throttle.next_probe_in_s:,.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
-        lines.append(("parked", f"daily limit {throttle.parked} used up, for {throttle.parked_for_s:,.0f} s; {probe}"))
+        lines.append(("parked", f"daily limit {throttle.parked} used up, for {throttle.parked_for_s:,.0f} s; {next_try(throttle)}"))
     if throttle.breaker in BREAKER:
         lines.append(("breaker", BREAKER[throttle.breaker]))
     if throttle.concurrency is not None and not (snapshot.slots and throttle.concurrency >= snapshot.slots):

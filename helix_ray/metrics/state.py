@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from helix_ray.metrics.describe import BREAKER, next_try
 from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, QueueView, RunInfo, SinkView, ThrottleView
 
@@ -49,15 +50,15 @@ def state_of(run: RunInfo, parts: Parts, unix_now: float) -> tuple[str, str]:
         return "PAUSED", f"paused; {parts.throttle.in_flight} requests still in flight"
     throttle = parts.throttle
     if throttle.is_parked:
-        return "PARKED", f"the day's limit {throttle.parked} is used up since {throttle.parked_for_s:.0f} s; {_next_try(throttle)}"
+        return "PARKED", f"the day's limit {throttle.parked} has been used up for {throttle.parked_for_s:.0f} s; {next_try(throttle)}"
     return "RUNNING", _running(throttle, queue, control, unix_now)
 
 
 def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, unix_now: float) -> str:
     if throttle.budget_exhausted:
         return "the budget is used up"
-    if throttle.breaker != "closed":
-        return "the API keeps failing: one request tries whether it answers again"
+    if throttle.breaker in BREAKER:
+        return BREAKER[throttle.breaker]
     if throttle.gate_closed_for_s > 0:
         return f"the API asked for silence: next request in {throttle.gate_closed_for_s:.0f} s"
     if control.spike_until is not None and control.spike_until > unix_now:
@@ -65,10 +66,6 @@ def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, uni
     if queue.blocked:
         return "the queue is full: producers wait"
     return "reads flow"
-
-
-def _next_try(throttle: ThrottleView) -> str:
-    return f"next try in {throttle.next_probe_in_s:.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
 
 
 def _is_expected(actor: ActorView, queue: QueueView) -> bool:

@@ -73,7 +73,7 @@ class Session:
     conflicts_suppressed: int
     utilisation: Mapping[str, float] = field(default_factory=dict)
     bottlenecks: Mapping[str, int] = field(default_factory=dict)  # looks at which the run waited for each
-    authorised_usd: Decimal | None = None  # the most that could have been spent: put on record before it was granted
+    authorised_usd: Decimal | None = None  # the most that the run could have cost: put on record before it was granted
     accuracy: Mapping[str, Any] | None = None
     agreement: Mapping[str, Any] | None = None
     ceiling: Mapping[str, Any] | None = None

@@ -43,6 +43,15 @@ class Facts:
     source_error: str | None = None
     sink_error: str | None = None
     storm: str | None = None
+    analyzers_ended: frozenset[str] = frozenset()  # why, once none is left: as `AnalysisEngine.run` says
+
+
+_NOBODY_LEFT = {
+    "refused": (RunStatus.REFUSED, "the provider refuses for good; its words are in helix.api_calls"),
+    "budget": (RunStatus.LIMITED, "throttle.max_cost_usd: the worst case of one more request would pass it"),
+    "daily": (RunStatus.LIMITED, "a daily limit is used up, and throttle.on_daily_limit is stop"),
+}
+"""What analyzers were told by a throttle that does not know it any more, since it died before anybody else had asked it."""
 
 
 def decide(facts: Facts) -> Ending | None:
@@ -64,4 +73,5 @@ def decide(facts: Facts) -> Ending | None:
         return Ending(RunStatus.LIMITED, facts.daily_stop)
     if facts.max_duration_s is not None and facts.elapsed_s >= facts.max_duration_s:
         return Ending(RunStatus.LIMITED, f"run.max_duration_s: {facts.max_duration_s:g} s have passed")
-    return None
+    told = next((told for reason, told in _NOBODY_LEFT.items() if reason in facts.analyzers_ended), None)
+    return None if told is None else Ending(*told)

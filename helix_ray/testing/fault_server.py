@@ -87,6 +87,20 @@ class FaultServer:
             writer.transport.abort()
 
 
+async def hang(exchange: Exchange) -> None:
+    """A behaviour: no answer, for ever."""
+    await asyncio.Event().wait()
+
+
+async def drip(exchange: Exchange, head: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", piece: bytes = b"x") -> None:
+    """A behaviour: ``head``, then a piece every 20 ms, for as long as the client stays."""
+    exchange.writer.write(head)
+    while True:
+        exchange.writer.write(piece)
+        await exchange.writer.drain()
+        await asyncio.sleep(0.02)
+
+
 async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -131,11 +131,6 @@ class Bucket:
         capacity = self._own_capacity()
         return Waits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
 
-    def wait_s(self, amount: float, now: float) -> float | None:
-        """The longer of `waits`."""
-        provider_s, own_s = self.waits(amount, now)
-        return None if provider_s is None or own_s is None else max(provider_s, own_s)
-
     def reserve(self, amount: float, number: int, now: float) -> Mark:
         self._start(now)
         refund = self.refunds.granted(amount, self.reserved, now)

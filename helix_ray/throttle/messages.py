@@ -10,7 +10,7 @@ from helix_ray.records import TokenUsage
 
 LimitKind = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Outcome = Literal["answered", "rejected", "not_sent", "unknown"]
-RefusalReason = Literal["budget", "closed", "refused", "daily"]
+RefusalReason = Literal["budget", "refused", "daily"]
 ServiceTier = Literal["on_demand", "flex"]
 Trouble = Literal["capacity", "overload", "failure"]
 """What the API did instead of answering: 498, no room in the flex tier; 503, it has too much to do; or it failed (5xx, a lost
@@ -81,7 +81,8 @@ class Settlement(NamedTuple):
     """How a permit ended.
 
     ``answered``: served, with its usage. ``rejected``: the provider answered with an error and billed nothing; ``limited``
-    is set for every 429 and 413. ``not_sent``: nothing left this machine. ``unknown``: sent, and no answer came.
+    is set for every 429, and for a 413 that names the limit it is larger than. ``not_sent``: nothing left this machine.
+    ``unknown``: sent, and no answer came.
     """
 
     permit_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,19 +15,15 @@ from helix_ray.storage.ledger import Ledger, RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.session import Transaction
 from helix_ray.storage.statements import statements
-from helix_ray.testing.memory_ledger import MemoryLedger
 
 RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c11"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else PostgresLedger(request.getfixturevalue("database_url"))
-    await made.migrate()
-    await made.start_run(run_row())
-    yield made
-    await made.aclose()
+@pytest.fixture
+async def ledger(empty_ledger: Ledger) -> Ledger:
+    await empty_ledger.start_run(run_row())
+    return empty_ledger
 
 
 def run_row(run_id: str = RUN_ID) -> RunRow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,20 +14,15 @@ from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import total
 from helix_ray.storage.ledger import Ledger, RunRow
-from helix_ray.storage.postgres import PostgresLedger
-from helix_ray.testing.memory_ledger import MemoryLedger
 
 RUN_ID, OTHER = str(uuid.UUID(int=7)), str(uuid.UUID(int=8))
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else PostgresLedger(request.getfixturevalue("database_url"))
-    await made.migrate()
+@pytest.fixture
+async def ledger(empty_ledger: Ledger) -> Ledger:
     for run_id in (RUN_ID, OTHER):
-        await made.start_run(RunRow(run_id, "n", "{}", "h", 1, {}, None, datetime(2026, 1, 1, tzinfo=UTC), "emulator", True))
-    yield made
-    await made.aclose()
+        await empty_ledger.start_run(RunRow(run_id, "n", "{}", "h", 1, {}, None, datetime(2026, 1, 1, tzinfo=UTC), "emulator", True))
+    return empty_ledger
 
 
 def added(results: list[ReadResult]) -> RunScores:

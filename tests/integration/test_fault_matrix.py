@@ -16,7 +16,7 @@ from fix_analyzer import RIGHT, read
 
 from helix_ray.actors.attempts import UNPROVEN
 from helix_ray.records import Disposition, Read
-from helix_ray.testing.fault_server import Exchange, FaultServer
+from helix_ray.testing.fault_server import Exchange, FaultServer, drip, hang
 from helix_ray.testing.scripted_llm import completion
 
 MARK = "not-an-answer"
@@ -82,21 +82,9 @@ def breaks(in_body: bool, by_reset: bool) -> Fault:
     return behave
 
 
-async def hang(exchange: Exchange) -> None:
-    await asyncio.Event().wait()
-
-
 async def hang_in_body(exchange: Exchange) -> None:
     exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + MARK.encode())
     await asyncio.Event().wait()
-
-
-async def drip(exchange: Exchange) -> None:
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    while True:
-        exchange.writer.write(b"x")
-        await exchange.writer.drain()
-        await asyncio.sleep(0.05)
 
 
 async def endless(exchange: Exchange) -> None:

@@ -16,7 +16,7 @@ from helix_ray.backends import http_transport
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.errors import ConfigError, MissingSecretError
-from helix_ray.testing.fault_server import Exchange, FaultServer
+from helix_ray.testing.fault_server import Exchange, FaultServer, drip, hang
 
 KEY = "gsk_a-secret-that-nobody-may-see"
 PAYLOAD = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "id: x"}]}
@@ -169,18 +169,6 @@ async def test_an_idle_connection_that_the_server_dropped_is_not_retried_behind_
     server.behaviour = good
     assert isinstance(await chat.complete(PAYLOAD, 10), ChatReply)
     assert len(server.exchanges) == 3
-
-
-async def hang(exchange: Exchange) -> None:
-    await asyncio.Event().wait()
-
-
-async def drip(exchange: Exchange) -> None:
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    while True:
-        exchange.writer.write(b"x")
-        await exchange.writer.drain()
-        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("behaviour", [hang, drip])

@@ -14,7 +14,7 @@ import pytest
 from helix_ray.backends import http_transport
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
-from helix_ray.testing.fault_server import Exchange, FaultServer
+from helix_ray.testing.fault_server import Exchange, FaultServer, drip, hang
 
 PAYLOAD = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "id: x"}]}
 TIMEOUT_S = 0.3
@@ -34,10 +34,6 @@ async def overrun(chat: GroqChat, payload: dict[str, Any]) -> tuple[float, Trans
     return least, failure
 
 
-async def hang(exchange: Exchange) -> None:
-    await asyncio.Event().wait()
-
-
 async def hang_in_the_headers(exchange: Exchange) -> None:
     exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-ty")
     await asyncio.Event().wait()
@@ -48,30 +44,16 @@ async def hang_in_the_body(exchange: Exchange) -> None:
     await asyncio.Event().wait()
 
 
-async def drip(exchange: Exchange) -> None:
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    await _dripped(exchange, b"x")
-
-
 async def drip_chunks(exchange: Exchange) -> None:
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-    await _dripped(exchange, b"1\r\nx\r\n")
+    await drip(exchange, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
 
 
 async def drip_headers(exchange: Exchange) -> None:
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\n")
-    await _dripped(exchange, b"a: b\r\n")
+    await drip(exchange, b"HTTP/1.1 200 OK\r\n", b"a: b\r\n")
 
 
 async def never_an_answer_but_progress(exchange: Exchange) -> None:
-    await _dripped(exchange, b"HTTP/1.1 102 Processing\r\n\r\n")
-
-
-async def _dripped(exchange: Exchange, piece: bytes) -> None:
-    while True:
-        exchange.writer.write(piece)
-        await exchange.writer.drain()
-        await asyncio.sleep(0.02)
+    await drip(exchange, b"", b"HTTP/1.1 102 Processing\r\n\r\n")
 
 
 @pytest.fixture

@@ -49,6 +49,24 @@ async def test_a_permit_that_expired_while_the_database_was_away_is_not_used() -
     assert it.sink.calls[0].cost_usd == 0
 
 
+async def test_a_read_whose_lease_ended_while_the_database_was_away_is_left_to_its_next_holder() -> None:
+    it = rig([read(0)], closed=False)
+    it.sink.recording.clear()
+    async with it.running():
+        it.queue.put(read(1))
+        await it.settle_down()
+        assert len(it.throttle.wants) == 2
+        it.queue.lost = {"lease1"}
+        await it.clock.advance(11.0)
+        it.sink.recording.set()
+        await it.settle_down()
+        assert it.engine.counters()["held"] == 0
+    assert sorted(it.throttle.outcomes()) == ["answered", "not_sent"]
+    assert len(it.llm.payloads) == 1
+    assert [result.read.read_index for result in it.sink.results] == [1]
+    assert sorted((call.read_indices, call.state) for call in it.sink.calls) == [([0], CallState.FAILED), ([1], CallState.ANSWERED)]
+
+
 async def test_a_drain_while_the_database_is_away_leaves_a_row_that_costs_nothing() -> None:
     it = rig([read(0)])
     it.sink.recording.clear()

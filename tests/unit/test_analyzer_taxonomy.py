@@ -184,6 +184,7 @@ async def test_what_fits_with_less_room_is_answered() -> None:
     await it.finish()
     assert [want.max_completion_tokens for want in it.throttle.wants] == [400, 200, 100]
     assert (only(it).disposition, only(it).attempts) == (Disposition.STORED, 1)
+    assert [settlement.limited for settlement in it.throttle.settlements] == [None] * 3, "no limit is named, so none is waited for"
 
 
 async def test_a_429_that_can_never_be_served_is_too_large() -> None:

@@ -108,6 +108,12 @@ def test_endings() -> None:
         (Facts(1.0, sink_error="gone"), (RunStatus.FAILED, False)),
         (Facts(1.0, storm="storm"), (RunStatus.FAILED, False)),
         (Facts(1.0, source_error="bad record"), (RunStatus.FAILED, False)),
+        (Facts(1.0, daily_stop="TPD"), (RunStatus.LIMITED, False)),
+        (Facts(1.0, analyzers_ended=frozenset({"closed", "drained", "ending"})), None),
+        (Facts(1.0, analyzers_ended=frozenset({"daily"})), (RunStatus.LIMITED, False)),
+        (Facts(1.0, analyzers_ended=frozenset({"budget", "closed"})), (RunStatus.LIMITED, False)),
+        (Facts(1.0, analyzers_ended=frozenset({"daily", "refused"})), (RunStatus.REFUSED, False)),
+        (Facts(1.0, all_stored=True, analyzers_ended=frozenset({"budget"})), (RunStatus.COMPLETE, False)),
     ]
     for facts, expected in cases:
         ending = decide(facts)

@@ -87,3 +87,11 @@ async def test_release_and_withdraw_leave_nothing_behind(throttle: ThrottleActor
     await throttle.release("b")
     stats = await throttle.stats()
     assert (stats.in_flight, stats.waiting, stats.spent_usd) == (0, 0, Decimal("0.01"))
+
+
+async def test_what_is_said_about_another_incarnation_is_not_taken_up(throttle: ThrottleActor) -> None:
+    epoch = await throttle.ping()
+    assert await throttle.restore(Decimal("0.5"), [], False, "another") == epoch
+    assert (await throttle.stats()).spent_usd == 0
+    assert await throttle.restore(Decimal("0.5"), [], False, epoch) == epoch
+    assert (await throttle.stats()).spent_usd == Decimal("0.5")

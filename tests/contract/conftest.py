@@ -1,0 +1,20 @@
+"""Every store that promises what `Ledger` says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from helix_ray.storage.ledger import Ledger
+from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.testing.memory_ledger import MemoryLedger
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def empty_ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    """Migrated, without a run."""
+    made: Ledger = MemoryLedger() if request.param == "memory" else PostgresLedger(request.getfixturevalue("database_url"))
+    await made.migrate()
+    yield made
+    await made.aclose()
