@@ -130,7 +130,9 @@ def _whole_numbers(value: Any) -> Any:
 
 
 def _placed(path: KeyPath, message: str, places: Places) -> str:
-    """``message`` behind the place of its key, or of the nearest section around it that was written out."""
+    """``message`` behind the place of its key, of what was written under it, or of the nearest section around it."""
+    if path and path not in places:
+        path = next((known for known in places if known[: len(path)] == path), path)
     while path and path not in places:
         path = path[:-1]
     return f"{places[path]}: {message}" if path else message

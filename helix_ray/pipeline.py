@@ -394,6 +394,6 @@ def _storm(watch: _Watch, now: float) -> str | None:
 
 def _budget_message(throttle: ThrottleStats) -> str:
     return (
-        f"budget: ${throttle.spent_usd:.6f} of throttle.max_cost_usd ${throttle.max_cost_usd:.2f} is spent, "
-        "and the worst case of one more request would pass it"
+        f"budget: ${throttle.spent_usd:.6f} of throttle.max_cost_usd ${throttle.max_cost_usd:g} is spent, "
+        "and the worst case of one more request would pass it; to go on, resume with a higher one (--set throttle.max_cost_usd=...)"
     )

@@ -37,6 +37,7 @@ SHORT: Final = {
     "this machine": "per s",
 }
 NONE_SAID: Final = {"none": "no limit", "not published": "unknown"}
+YEAR_S: Final = 365.25 * 86_400
 
 
 def as_json(config: Config, work: Workload, forecast: Forecast) -> JsonObject:
@@ -242,8 +243,10 @@ def _verdict(told: JsonObject) -> list[str]:
         said.append(f"{service['name']}: {spelled(service['seconds'])}, bound by {_binding(service['binding'])}.")
         for number, stop in enumerate(service["stops"]):
             by = ("Resumed without it: " if number else "") + _stopper(stop["by"], cost["cap"])
-            after = f"{stop['after_records']:,} of {planned:,} reads, {spelled(stop['seconds'])} and ${stop['cost_usd']:.4f}"
-            said.append(f"  {by} stops it after about {after} (exit 3; it can be resumed).")
+            after = f"about {stop['after_records']:,} of {planned:,} reads, {spelled(stop['seconds'])} and ${stop['cost_usd']:.4f}"
+            if stop["after_records"] == 0 and stop["by"] == "throttle.max_cost_usd":
+                after = "no read at all: the worst case of one request does not fit below it"
+            said.append(f"  {by} stops it after {after} (exit 3; it can be resumed).")
     stopped = any(stop["by"] == "throttle.max_cost_usd" for service in told["services"] for stop in service["stops"])
     if not stopped and told["records"]["total"] is not None:
         share = (spent + cost["expected"]) / cost["cap"]
@@ -272,4 +275,6 @@ def spelled(seconds: float) -> str:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     if seconds < 2 * 3600:
         return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.1f} days"
+    if seconds < 2 * 86_400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:,.1f} days" if seconds < 2 * YEAR_S else f"{seconds / YEAR_S:,.1f} years"

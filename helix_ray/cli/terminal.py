@@ -106,7 +106,7 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     """One line of progress for a log."""
     queue, money = snapshot.queue, snapshot.money
     rate = "-" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
-    cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
+    cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:g}"
     label = "EMULATOR " if snapshot.run.simulated else ""
     return (
         f"{label}{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "

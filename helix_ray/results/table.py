@@ -78,7 +78,7 @@ def _paid(report: JsonObject) -> list[tuple[str, str]]:
         *_failed(report),
         ("tokens prompt / cached / completion", " / ".join(f"{tokens[kind]:,}" for kind in ("prompt", "cached", "completion"))),
         ("cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")),
-        *([("on record before it was granted, at most", f"${report['authorised_usd']:.6f}")] if report["authorised_usd"] else []),
+        *([("could have cost, at most", f"${report['authorised_usd']:.6f}")] if report["authorised_usd"] else []),
         *([("reads paid for twice / possibly billed", f"{report['reads_repaid']:,} / {report['possibly_billed']:,}")] if again else []),
         ("latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())),
     ]

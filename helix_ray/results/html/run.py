@@ -115,7 +115,7 @@ def _operations(report: JsonObject) -> Iterator[tuple[str, str]]:
     yield "tokens", UNKNOWN if tokens is None else ", ".join(f"{kind} {number:,}" for kind, number in tokens.items())
     yield "cost", UNKNOWN if report["cost_usd"] is None else f"${report['cost_usd']:.6f}"
     if report["authorised_usd"] is not None:
-        yield "put on record before it was granted, at most", f"${report['authorised_usd']:.6f}"
+        yield "could have cost, at most", f"${report['authorised_usd']:.6f}"
     waited = report["latency_ms"] or {}
     yield "latency p50, p95, p99", ", ".join(UNKNOWN if value is None else f"{value:,.0f} ms" for value in waited.values()) or UNKNOWN
     yield "limits used", ", ".join(f"{name} {part:.1%}" for name, part in report["utilisation"].items()) or "none seen"
