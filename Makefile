@@ -31,7 +31,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help demo test test-all test-extra fuzz lint lint-docker bench bench-concurrency bench-throttle monitor live-check clean tools
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000 reads against the emulator: no key, no cost
 	$(PHASE) 'Demo: about 1 minute'
