@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -151,11 +152,15 @@ _NO_LIST = (404, 405, 501)
 
 
 def check_completion(config: Config, tariff: Tariff) -> None:
-    """ConfigError: the model does not write so much in one answer."""
+    """ConfigError: the model does not write so much in one answer, or the cap does not pay for one."""
     asked, limit = config.analyzer.max_completion_tokens, tariff.completion_limit
     if limit is not None and asked > limit:
         problem = f"{config.analyzer.model} gives at most {limit} completion tokens, found {asked}"
         raise ConfigError("analyzer.max_completion_tokens", [problem])
+    cap, answer_usd = Decimal(str(config.throttle.max_cost_usd)), asked * tariff.price.completion
+    if cap < answer_usd:
+        problem = f"one answer of {asked} tokens (analyzer.max_completion_tokens) can cost ${answer_usd:f}, found a cap of ${cap:f}"
+        raise ConfigError("throttle.max_cost_usd", [f"{problem}; raise the cap, or ask for shorter answers"])
 
 
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:

@@ -138,6 +138,7 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> list[str]:
         said.append("What this machine carries is a rough figure, from runs on two cores: such a run is as fast as its cores.")
     said.append("Worst: every answer fills max_completion_tokens and every prompt its bound in bytes, each read asked once.")
     said.append("Left out: failed and repeated requests, other users of the key, and prompt tokens from the provider's cache (cheaper).")
+    said.append("Every limit is taken as unused, a day's too: after a run today, the rest of its quota comes back over 24 hours.")
     if config.analyzer.backend is Backend.EMULATOR:
         if _hindered(config):
             said.append("The emulator is told to fail, to slow down or to share its limits: what that costs is left out, too.")

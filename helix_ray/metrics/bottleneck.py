@@ -201,9 +201,9 @@ _RULES: tuple[Callable[[MetricsSnapshot], Iterator[Bottleneck]], ...] = (
     _failing,
     _limits,
     _recording,
-    _concurrency,
     _producer,
     _cpu,
+    _concurrency,
     _latency,
     _aligner,
 )

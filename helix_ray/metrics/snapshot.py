@@ -133,7 +133,7 @@ class ThrottleView:
     probing: bool = False
     binding: str | None = None  # a bucket's name, or: concurrency breaker retries budget daily
     budget_exhausted: bool = False
-    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded
+    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded, or not known yet
     breaker: str = "closed"  # closed open half_open
     parked: str | None = None  # the day's limit that is used up: RPD or TPD
     parked_for_s: float = 0.0

@@ -207,7 +207,7 @@ class Bucket:
             self._returned.add(returned_excess, now)
             self._returned_added += returned_excess
         excess = returned_excess if self._law.verdict else whole_excess
-        self.neighbours.took(excess if excess > 1.0 else 0.0, mark.refund.granted_at)
+        self.neighbours.took(excess if excess > 1.0 else 0.0, mark.refund.granted_at, self._active.rate)
         alone = self._granted == mark.granted and self.reserved == mark.amount and mark.refund.others == 0
         if alone and (self._safety == 1.0 or self._past_unknown):
             exact = max(0.0, used - charged) + 1.0
@@ -222,7 +222,7 @@ class Bucket:
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
         if granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
-            self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at)
+            self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at, self._active.rate)
         self._exhausted_at = now
         for account in (self._whole, self._returned):
             account.set_level(used - reserved_before, now)

@@ -83,6 +83,11 @@ class Concurrency:
         """Requests in flight, 1 to ``most``."""
         return max(1, min(self._most, int(self._limit + 1e-9)))
 
+    @property
+    def starting(self) -> bool:
+        """The limit still doubles from its start: it says nothing about the API yet."""
+        return self._doubling
+
     def answered(self, latency_s: float, completion_tokens: int, in_flight: int, now: float) -> None:
         """An answer came ``latency_s`` after its request was sent; ``in_flight``: requests in flight then, this one included."""
         self._round_trip_s = latency_s if self._round_trip_s is None else self._round_trip_s + 0.1 * (latency_s - self._round_trip_s)

@@ -232,7 +232,7 @@ class Governor:
             budget_exhausted=self._budget_exhausted,
             refunds=lanes[0].limits.tokens.refunds.verdict,
             refused=stopped.message if stopped is not None and stopped.reason == "refused" else None,
-            concurrency=self.concurrency,
+            concurrency=self._borne(lanes),
             breaker=worst_state(lanes, now),
             parked=None if parked is None else parked.park.limit,
             parked_for_s=0.0 if parked is None else now - parked.park.since,
@@ -240,6 +240,10 @@ class Governor:
             authorised_usd=self._budget.authorised,
             daily_stop=stopped.message if stopped is not None and stopped.reason == "daily" else None,
         )
+
+    def _borne(self, lanes: Sequence[Lane]) -> int | None:
+        limits = [lane.concurrency for lane in lanes if lane.concurrency is not None]
+        return None if not limits or any(limit.starting for limit in limits) else sum(limit.limit for limit in limits)
 
     @property
     def idle(self) -> bool:

@@ -60,7 +60,7 @@ class Lane:
         if self.in_flight >= self.park.most:
             return Wait(None, "daily")
         if self.concurrency is not None and self.in_flight >= self.concurrency.limit:
-            return Wait(None, "concurrency")
+            return Wait(None, None if self.concurrency.starting else "concurrency")
         wait = waits.minute.longer(Wait(self.gate.closed_for_s(now), self.gate.limit))
         wait = wait.longer(Wait(self.breaker.wait_s(now), "breaker"))
         if self.park.limit is None:

@@ -136,7 +136,7 @@ class ThrottleStats:
     budget_exhausted: bool
     refunds: bool | None  # whether the provider returns what a request reserved and did not use; None: not known yet
     refused: str | None = None  # why the provider refuses for good
-    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded
+    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded, or not known yet
     breaker: Literal["closed", "open", "half_open"] = "closed"
     parked: str | None = None  # the daily limit that is used up: RPD or TPD
     parked_for_s: float = 0.0  # since when

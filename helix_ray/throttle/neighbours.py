@@ -26,8 +26,10 @@ class Neighbours:
         """What the margin can grow to."""
         return self.rate * _LONGEST_AGE_S
 
-    def took(self, amount: float, granted_at: float) -> None:
-        """The reading of a request granted then showed ``amount`` more than our account could explain."""
+    def took(self, amount: float, granted_at: float, refill: float) -> None:
+        """The reading of a request granted then showed ``amount`` more than our account could explain. ``refill``: of the
+        limit, a second; nobody takes more than that for long, so a larger excess is a past that we knew nothing of.
+        """
         if self._seen_until is None:
             self._seen_until = granted_at
             return
@@ -37,7 +39,7 @@ class Neighbours:
             self._late = took
             return
         keep = exp(-since_s / _MEMORY_S)
-        self.rate = self.rate * keep + took / since_s * (1 - keep)
+        self.rate = min(refill, self.rate * keep + took / since_s * (1 - keep))
         self._late = 0.0
         self._seen_until = granted_at
 

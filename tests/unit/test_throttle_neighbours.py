@@ -1,0 +1,34 @@
+"""What other clients are taken to use of a shared limit."""
+
+from __future__ import annotations
+
+import pytest
+
+from helix_ray.throttle.neighbours import Neighbours
+
+REFILL = 600.0
+
+
+def test_the_rate_that_readings_show_is_found() -> None:
+    neighbours = Neighbours()
+    for second in range(60):
+        neighbours.took(300.0, float(second), REFILL)
+    assert neighbours.rate == pytest.approx(300, rel=0.02)
+    assert neighbours.margin(61.0) == pytest.approx(3 * neighbours.rate)
+
+
+def test_a_large_surprise_is_no_rate_that_a_limit_could_bear() -> None:
+    neighbours = Neighbours()
+    neighbours.took(0.0, 0.0, REFILL)
+    neighbours.took(1_200_000.0, 0.1, REFILL)
+    assert neighbours.rate == REFILL
+    assert neighbours.most == 5 * REFILL
+
+
+def test_silence_of_the_others_is_believed_within_seconds() -> None:
+    neighbours = Neighbours()
+    neighbours.took(0.0, 0.0, REFILL)
+    neighbours.took(60_000.0, 1.0, REFILL)
+    for second in range(2, 32):
+        neighbours.took(0.0, float(second), REFILL)
+    assert neighbours.rate < 0.06 * REFILL
