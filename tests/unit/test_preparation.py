@@ -10,7 +10,7 @@ import pytest
 
 from helix_ray.config import Config
 from helix_ray.errors import ConfigError, InputError
-from helix_ray.preparation import Plan, prepare_resume
+from helix_ray.preparation import Plan, check_backend, prepare_resume
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secrets
 from helix_ray.sources import check_source, generator_version
@@ -69,3 +69,11 @@ def test_another_scorer_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         resume(config, config, None, generator_version(), "1")
     assert caught.value.problems[0] == "scorer version: was 1, is 2"
+
+
+def test_a_cap_that_does_not_pay_for_one_answer_is_refused() -> None:
+    config = Config.model_validate({"throttle": {"max_cost_usd": 0.0001}})
+    with pytest.raises(ConfigError, match=r"one answer of 512 tokens .* can cost \$0\.00015.*, found a cap of \$0\.0001"):
+        check_backend(config, Secrets())
+    enough = Config.model_validate({"throttle": {"max_cost_usd": 0.001}})
+    assert check_backend(enough, Secrets()) is not None
