@@ -37,10 +37,10 @@ demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000
 	$(PHASE) 'Demo: about 1 minute'
 	@$(BIN)/python -m helix_ray.run
 
-test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 10 minutes)
+test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 15 minutes)
 	$(PHASE) 'Rust tests: about 1 minute'
 	@$(CARGO) test --quiet $(CRATE)
-	$(PHASE) 'Python tests: about 8 minutes'
+	$(PHASE) 'Python tests: about 12 minutes'
 	@$(PYTEST)
 	@touch $(VENV)/.tested
 
