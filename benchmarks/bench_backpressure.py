@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
+
 from harness import Run, argument, print_table, started_run
 
 SAMPLER = """

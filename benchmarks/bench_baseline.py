@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import argument, print_table
-
 from helix_ray.backends.aligner import aligner_calls
 from helix_ray.config import Config
 from helix_ray.native import rust

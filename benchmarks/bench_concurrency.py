@@ -22,8 +22,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness import print_table
-from sdk_client import requests_of
-
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.clock import SystemClock
@@ -31,6 +29,7 @@ from helix_ray.config_file import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
+from sdk_client import requests_of
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PATH = "/openai/v1/chat/completions"

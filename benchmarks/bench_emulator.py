@@ -19,15 +19,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-from harness import print_table
-from sdk_client import requests_of
 
+from harness import print_table
 from helix_ray.config import Config
 from helix_ray.config_emulator import EmulatorConfig, EmulatorFaults
 from helix_ray.config_file import load_config
 from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.process import EmulatorProcess
+from sdk_client import requests_of
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PATH = "/openai/v1/chat/completions"

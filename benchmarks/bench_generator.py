@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import print_table
 from numpy.typing import NDArray
 
+from harness import print_table
 from helix_ray import _rust_gen
 
 ROOT = Path(__file__).parents[1]

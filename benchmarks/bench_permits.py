@@ -23,9 +23,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-from harness import argument, print_table
-from sdk_client import requests_of
 
+from harness import argument, print_table
 from helix_ray.actors import names
 from helix_ray.actors.cluster import local_cluster
 from helix_ray.clock import SystemClock
@@ -35,6 +34,7 @@ from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.headers import read_limits, read_rate_limit
 from helix_ray.throttle.messages import Refusal, Settlement, Want
+from sdk_client import requests_of
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PATH = "/openai/v1/chat/completions"

@@ -19,10 +19,9 @@ from typing import Any
 
 from chart import bars
 from harness import print_table, started_run
+from helix_ray.config_file import load_config
 from sdk_client import run_sdk
 from throttle_shapes import IN_FLIGHT, SHAPES, Shape
-
-from helix_ray.config_file import load_config
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 OURS = "Helix-Throttle"

@@ -3,7 +3,7 @@
     python benchmarks/check_budget.py [RUNS]
 
 Without Ray: the throttle's governor, the ledger's fake and a provider that bills, on a clock of their own (see
-`helix_ray.testing.money_world`). Prints the provider's bill beside the ledger's sum, which is the report's cost. Exit code 1 when
+`support.money_world`). Prints the provider's bill beside the ledger's sum, which is the report's cost. Exit code 1 when
 any run was billed above its cap, or more than the ledger says.
 """
 
@@ -13,7 +13,7 @@ import asyncio
 import sys
 from decimal import Decimal
 
-from helix_ray.testing.money_world import LARGEST, Bill, Deaths, MoneyWorld
+from support.money_world import LARGEST, Bill, Deaths, MoneyWorld
 
 CAP = Decimal("0.2")
 KINDS = {

@@ -15,8 +15,8 @@ import urllib.request
 from typing import Any
 
 import psycopg
-from harness import Run, argument, print_table, started_run
 
+from harness import Run, argument, print_table, started_run
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import opaque_id
 from helix_ray.storage.embedded import embedded_url, stop

@@ -15,9 +15,8 @@ import argparse
 import sys
 
 from harness import print_table
-
 from helix_ray.config_emulator import EmulatorErrorRates
-from helix_ray.testing.scripted_chain import recovered, scripted_scores
+from support.scripted_chain import recovered, scripted_scores
 
 READS = 400
 RATES = {"missed": 0.10, "misplaced": 0.05, "invented": 0.05}

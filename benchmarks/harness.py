@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # benchmarks and tests share tests/support
+
 POLL_S = 0.1
 
 

@@ -18,9 +18,9 @@ from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
-from helix_ray.testing.manual_clock import ManualClock
-from helix_ray.testing.scripted_llm import ScriptedLLM, completion
 from helix_ray.throttle.messages import AcquireReply, Grant, Refusal, Settlement, Want
+from support.manual_clock import ManualClock
+from support.scripted_llm import ScriptedLLM, completion
 
 WINDOW = "ACGTACGTACGTACGTACGT"
 MUTATED = "ACGTTCGTACGTACGTACGT"

@@ -104,7 +104,7 @@ def may_import(room: str, other: str) -> bool:
 
 
 def test_every_room_has_its_layer() -> None:
-    rooms = {room_of(path) for path in sources("helix_ray")} - {"__init__", "emulator", "testing"}
+    rooms = {room_of(path) for path in sources("helix_ray")} - {"__init__", "emulator"}
     assert not rooms - set().union(*LAYERS)
 
 
@@ -113,7 +113,7 @@ def test_imports_point_down() -> None:
         f"{name_of(path)} imports {other}"
         for path in sources("helix_ray")
         for other in rooms_imported(path)
-        if room_of(path) not in ("__init__", "emulator", "testing") and not may_import(room_of(path), other)
+        if room_of(path) not in ("__init__", "emulator") and not may_import(room_of(path), other)
     ]
     assert not wrong
 
@@ -137,7 +137,7 @@ def test_rooms_that_stand_apart(folder: str, allowed: set[str]) -> None:
 
 
 def test_fakes_serve_tests_only() -> None:
-    shipped = [path for path in sources("helix_ray", "dashboard") if not name_of(path).startswith("helix_ray/testing/")]
+    shipped = [path for path in sources("helix_ray", "dashboard") if not name_of(path).startswith("tests/support/")]
     assert not [name_of(path) for path in shipped if "testing" in rooms_imported(path)]
 
 

@@ -5,7 +5,7 @@ use _rust_gen::simulate::columns::{Columns, VariantRow};
 use _rust_gen::simulate::{GENERATOR_VERSION, Generator};
 use flate2::Crc;
 
-/// The line that is hashed for each record; `tests/unit/test_rust_generate.py` builds the same.
+/// The line that is hashed for each record; `tests/unit/rust_gen/test_generate.py` builds the same.
 fn lines(c: &Columns) -> Vec<String> {
     let calls = |rows: &[VariantRow]| {
         let call = |(pos, r, a, kind, event, length, spdi, titv): &VariantRow| {

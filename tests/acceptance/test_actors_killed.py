@@ -7,6 +7,7 @@ import signal
 
 import psutil
 import pytest
+
 from fix_run import StartRun, helix
 
 CLASSES = ("ProducerActor", "QueueActor", "AnalyzerActor", "ThrottleActor", "SinkActor", "MetricsActor", "ControlActor")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fix_run import StartRun
 
+from fix_run import StartRun
 from helix_ray.storage.embedded import EmbeddedServer
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from fix_run import StartRun
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "fastq.yaml"

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from fix_run import ONE_OF_EACH, StartRun
 
 KEY = "gsk_" + "refusedforgood" * 3

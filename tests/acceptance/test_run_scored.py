@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from fix_run import Run, StartRun, helix
 
+from fix_run import Run, StartRun, helix
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import opaque_id
 from helix_ray.preparation import with_ledger

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+
 from fix_run import DEADLINE_S, ONE_OF_EACH, StartRun, helix
 
 FAST = ("emulator.latency_scale=0", "emulator.tier=unlimited", "ray.dashboard=false")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from fix_run import ONE_OF_EACH, SECRETS, StartRun
 
+from fix_run import ONE_OF_EACH, SECRETS, StartRun
 from helix_ray.cli import guarded
 from helix_ray.cli.run import run as run_command
 

@@ -6,8 +6,8 @@ import asyncio
 
 import psycopg
 import pytest
-from fix_run import StartRun
 
+from fix_run import StartRun
 from helix_ray.storage.postgres import PostgresLedger
 
 QUICK = ("source.count=100000", "ray.dashboard=false", "run.drain_timeout_s=1", "emulator.error_rates.drop=0")

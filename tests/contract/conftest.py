@@ -8,7 +8,7 @@ import pytest
 
 from helix_ray.storage.ledger import Ledger
 from helix_ray.storage.postgres import PostgresLedger
-from helix_ray.testing.memory_ledger import MemoryLedger
+from support.memory_ledger import MemoryLedger
 
 
 @pytest.fixture(params=["memory", "postgres"])

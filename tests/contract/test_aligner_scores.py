@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from aligner_pairs import KINDS, of_kind
-from check_aligner import differing
+
+from support.aligner_pairs import KINDS, of_kind
+from support.aligner_scores import differing
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,8 +11,8 @@ import pytest
 
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
-from helix_ray.testing.fault_server import Exchange, FaultServer
-from helix_ray.testing.scripted_llm import Reply, ScriptedLLM
+from support.fault_server import Exchange, FaultServer
+from support.scripted_llm import Reply, ScriptedLLM
 
 PAYLOAD: dict[str, Any] = {
     "model": "m",

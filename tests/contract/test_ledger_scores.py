@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from scored_results import scored_results
 
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import total
 from helix_ray.storage.ledger import Ledger, RunRow
+from support.scored_results import scored_results
 
 RUN_ID, OTHER = str(uuid.UUID(int=7)), str(uuid.UUID(int=8))
 

@@ -15,9 +15,9 @@ from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
 from helix_ray.records import ApiCall, CallState, Disposition, ReadBatch, ReadResult
 from helix_ray.secrets import Secret
-from helix_ray.testing.fault_server import Exchange, FaultServer
-from helix_ray.testing.list_source import sample_reads
-from helix_ray.testing.scripted_llm import completion
+from support.fault_server import Exchange, FaultServer
+from support.list_source import sample_reads
+from support.scripted_llm import completion
 
 COUNT = 60
 

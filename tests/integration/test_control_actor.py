@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fix_ray import StartActor
-
 from helix_ray.actors import names, peers
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.heartbeat import Heartbeat

@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 import groq
 import pytest
-from emulator_messages import MODEL, messages, prompt
 from groq import AsyncGroq
 
 from helix_ray.config_emulator import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
 from helix_ray.emulator.process import EmulatorProcess
+from support.emulator_messages import MODEL, messages, prompt
 
 EXACT = EmulatorErrorRates(drop=0.0, shift=0.0, hallucinate=0.0)
 

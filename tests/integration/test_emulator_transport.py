@@ -12,13 +12,13 @@ from typing import Any
 import aiohttp
 import groq
 import pytest
-from emulator_messages import MODEL, messages
 from groq import AsyncGroq
 
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.config_faults import DELIVERY_FAULTS, REFUSALS
 from helix_ray.emulator.process import EmulatorProcess
-from helix_ray.testing.served_emulator import ServedEmulator
+from support.emulator_messages import MODEL, messages
+from support.served_emulator import ServedEmulator
 
 SHORT_S, LONG_S = 0.4, 60.0
 

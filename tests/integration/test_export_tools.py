@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exported_results import exported
-from scored_results import scored_results
 
 from helix_ray.results.export import Format
 from helix_ray.results.export.calls import has_window, valid_calls
+from support.exported_results import exported
+from support.scored_results import scored_results
 
 RESULTS = [replace(found, read=found.read._replace(read_id=f"hx{found.read.read_index}")) for found in scored_results(400, seed=7)]
 KEPT = [result for result in RESULTS if has_window(result)]

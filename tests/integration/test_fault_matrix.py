@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
-from fault_run import Run, TieredThrottle, run_one_analyzer
-from fix_analyzer import RIGHT, read
 
+from fix_analyzer import RIGHT, read
 from helix_ray.actors.attempts import UNPROVEN
 from helix_ray.records import Disposition, Read
-from helix_ray.testing.fault_server import Exchange, FaultServer, drip, hang
-from helix_ray.testing.scripted_llm import completion
+from support.fault_run import Run, TieredThrottle, run_one_analyzer
+from support.fault_server import Exchange, FaultServer, drip, hang
+from support.scripted_llm import completion
 
 MARK = "not-an-answer"
 """In every error body: found in a stored result, it would have passed for one."""

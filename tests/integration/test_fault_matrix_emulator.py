@@ -9,15 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fault_run import Run, TieredThrottle, run_one_analyzer
-from fix_analyzer import RIGHT, read
 
+from fix_analyzer import RIGHT, read
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.config_faults import DELIVERY_FAULTS, REFUSALS
 from helix_ray.records import CallState, Disposition
-from helix_ray.testing.served_emulator import ServedEmulator
 from helix_ray.throttle.retry import TAXONOMY
+from support.fault_run import Run, TieredThrottle, run_one_analyzer
+from support.served_emulator import ServedEmulator
 
 MODEL = "openai/gpt-oss-20b"
 LONG_S = 600.0

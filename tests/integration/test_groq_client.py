@@ -16,7 +16,7 @@ from helix_ray.backends import http_transport
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.errors import ConfigError, MissingSecretError
-from helix_ray.testing.fault_server import Exchange, FaultServer, drip, hang
+from support.fault_server import Exchange, FaultServer, drip, hang
 
 KEY = "gsk_a-secret-that-nobody-may-see"
 PAYLOAD = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "id: x"}]}

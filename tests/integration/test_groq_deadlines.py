@@ -14,7 +14,7 @@ import pytest
 from helix_ray.backends import http_transport
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
-from helix_ray.testing.fault_server import Exchange, FaultServer, drip, hang
+from support.fault_server import Exchange, FaultServer, drip, hang
 
 PAYLOAD = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "id: x"}]}
 TIMEOUT_S = 0.3

@@ -12,7 +12,7 @@ import pytest
 from helix_ray.cli.live_check import UnfinishedCheckError, live_check
 from helix_ray.emulator.models import models_body
 from helix_ray.errors import StartError
-from helix_ray.testing.fault_server import Exchange, FaultServer
+from support.fault_server import Exchange, FaultServer
 
 MODEL = "openai/gpt-oss-20b"
 ANSWER = {

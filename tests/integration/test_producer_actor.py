@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from fix_ray import until
 from ray.exceptions import RayTaskError
 
+from fix_ray import until
 from helix_ray.actors import names, peers
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
@@ -29,7 +29,7 @@ def with_list_source(fail_at_block: int | None = None) -> type:
             from helix_ray.actors.producer import _NamedQueue
             from helix_ray.actors.producer_engine import ProducerEngine, Share
             from helix_ray.clock import SystemClock
-            from helix_ray.testing.list_source import ListSource, sample_reads
+            from support.list_source import ListSource, sample_reads
 
             source = ListSource(sample_reads(1000), 20, fail_at_block=fail_at_block)
             share = Share(self._index, 2, 20)

@@ -17,7 +17,7 @@ from helix_ray.emulator.models import models_body
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
 from helix_ray.preparation import Provider, check_backend
 from helix_ray.secrets import Secret, Secrets
-from helix_ray.testing.fault_server import Exchange, FaultServer
+from support.fault_server import Exchange, FaultServer
 
 MODEL = "openai/gpt-oss-20b"
 

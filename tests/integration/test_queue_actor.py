@@ -5,13 +5,12 @@ from collections import Counter
 from typing import Any
 
 from fix_ray import until
-
 from helix_ray.actors import names, peers
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import QueueConfig
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import ReadBatch
-from helix_ray.testing.list_source import sample_reads
+from support.list_source import sample_reads
 
 CONFIG = QueueConfig().model_dump(mode="json")
 BLOCKED = 1500

@@ -5,9 +5,9 @@ import os
 from typing import Any
 
 import pytest
-from fix_ray import until
 from ray.exceptions import RayActorError, RayTaskError
 
+from fix_ray import until
 from helix_ray.actors import peers
 from helix_ray.errors import ConfigError, HelixError, InputError
 

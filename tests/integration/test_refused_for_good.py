@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fix_analyzer import FakeQueue, FakeSink, read
 
+from fix_analyzer import FakeQueue, FakeSink, read
 from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.engine_parts import make_parts
 from helix_ray.actors.throttle import ThrottleActor
@@ -18,8 +18,8 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.testing.served_emulator import ServedEmulator
 from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from support.served_emulator import ServedEmulator
 
 MODEL = "openai/gpt-oss-20b"
 ANALYZERS, IN_FLIGHT, READS_EACH = 3, 32, 200

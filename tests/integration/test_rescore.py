@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from scored_results import answered, scored_results
 from typer.testing import CliRunner
 
 from helix_ray.cli import app
 from helix_ray.config import Config
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
+from support.scored_results import answered, scored_results
 
 RUN_ID = str(uuid.UUID(int=12))
 

@@ -24,7 +24,7 @@ from helix_ray.storage import claims
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.rows import utc_now
-from helix_ray.testing.list_source import sample_read
+from support.list_source import sample_read
 
 RUN_ID = str(uuid.UUID(int=21))
 

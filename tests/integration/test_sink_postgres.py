@@ -19,7 +19,7 @@ from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunCounts, RunRow, WriteOutcome
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.rows import utc_now
-from helix_ray.testing.list_source import sample_read
+from support.list_source import sample_read
 
 RUN_ID = str(uuid.UUID(int=11))
 WRITES, READS_PER_WRITE = 200, 5

@@ -15,7 +15,7 @@ from helix_ray.storage.ledger import Agreement, RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.rows import utc_now
 from helix_ray.storage.statements import migrations
-from helix_ray.testing.list_source import sample_read
+from support.list_source import sample_read
 
 SYNTHETIC, FILE = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 TABLES = ("runs", "reads", "variant_calls", "api_calls", "control_events")

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import psutil
+
 from fix_analyzer import read
 from fix_ray import until
-
 from helix_ray.actors import names
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.queue import QueueActor

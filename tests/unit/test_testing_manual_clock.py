@@ -2,7 +2,7 @@
 
 import asyncio
 
-from helix_ray.testing.manual_clock import ManualClock
+from support.manual_clock import ManualClock
 
 
 async def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:

@@ -1,0 +1,119 @@
+"""Files as such: compression, other formats, what is no file. One line a case; docs/input.md is made of it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+from support.input_case import (
+    ADDED,
+    CUT,
+    FQ,
+    FQ2,
+    FROM_SAM,
+    MANY,
+    NO_MARKER,
+    NOT_REGULAR,
+    TOO_LONG,
+    UNLIKE_FASTQ,
+    WRONG_SUM,
+    ZIPPED,
+    Case,
+    bgzip,
+    dangling,
+    endless,
+    flipped,
+    hole,
+    read,
+    refused,
+    zeros,
+)
+
+SECTIONS: dict[str, list[Case]] = {
+    "Compression": [
+        read("gzip", "r.fastq.gz", ZIPPED, "ACGT"),
+        read("gzip whose name does not say so", "r.fastq", ZIPPED, "ACGT"),
+        read("bgzip (BGZF)", "r.fastq.gz", bgzip(FQ), "ACGT"),
+        read("several members, one of them empty", "r.fastq.gz", ZIPPED + gzip.compress(b"") + gzip.compress(FQ2), "ACGT", "GGCC"),
+        read("a record that spans two members", "r.fastq.gz", gzip.compress(FQ[:6]) + gzip.compress(FQ[6:]), "ACGT"),
+        refused("cut within the header", "r.fastq.gz", ZIPPED[:7], CUT),
+        refused("cut within the data", "r.fastq.gz", MANY[: len(MANY) // 2], "…: " + CUT),
+        refused("cut before the checksum", "r.fastq.gz", ZIPPED[:-8], f"record 2 (line 5): {CUT}"),
+        refused("cut within the length field", "r.fastq.gz", ZIPPED[:-1], f"record 2 (line 5): {CUT}"),
+        refused("a wrong checksum", "r.fastq.gz", flipped(ZIPPED, -6), f"record 2 (line 5): {WRONG_SUM}"),
+        refused("a wrong length field", "r.fastq.gz", flipped(ZIPPED, -1), f"record 2 (line 5): {WRONG_SUM}"),
+        refused(
+            "damage within the data",
+            "r.fastq.gz",
+            flipped(ZIPPED, 10),
+            "the gzip data are damaged (corrupt deflate stream); copy the file again",
+        ),
+        refused("a damaged header", "r.fastq.gz", flipped(ZIPPED, 2), ADDED),
+        refused("a damaged second member", "r.fastq.gz", ZIPPED + flipped(gzip.compress(FQ2), -6), f"record 3 (line 9): {WRONG_SUM}"),
+        refused("a second member that is cut", "r.fastq.gz", ZIPPED + gzip.compress(FQ2)[:12], f"record 2 (line 5): {CUT}"),
+        refused("text behind the last member", "r.fastq.gz", ZIPPED + b"text that is no gzip", f"record 2 (line 5): {ADDED}"),
+        refused("zeros behind the last member", "r.fastq.gz", ZIPPED + bytes(512), f"record 2 (line 5): {ADDED}"),
+        refused("bgzip without its end marker", "r.fastq.gz", bgzip(FQ)[:-28], NO_MARKER),
+        refused("bgzip with something behind it", "r.fastq.gz", bgzip(FQ) + b"\n", NO_MARKER),
+        refused("gzip within gzip", "r.fastq.gz", gzip.compress(ZIPPED), "is compressed twice; decompress it once (gunzip)"),
+        refused("gzip of nothing", "r.fastq.gz", gzip.compress(b""), "is empty"),
+        refused("10 GB of one base in one record, in 10 MB of gzip", "r.fa.gz", endless(b">r1\n"), f"record 1 (line 1): {TOO_LONG}"),
+        refused("the same as FASTQ, behind a good record", "r.fastq.gz", endless(FQ + b"@r2\n"), f"record 2 (line 5): {TOO_LONG}"),
+        refused("10 GB of zeros in 10 MB of gzip", "r.fastq.gz", zeros, UNLIKE_FASTQ + "begins with '\\x00'"),
+    ],
+    "Other formats": [
+        refused("bzip2", "r.fastq", b"BZh91AY&SY", "is bzip2; decompress it (bunzip2) or compress it with gzip"),
+        refused("xz", "r.fastq", b"\xfd7zXZ\x00\x00", "is xz; decompress it (unxz) or compress it with gzip"),
+        refused("zstd", "r.fastq", b"\x28\xb5\x2f\xfd\x04", "is zstd; decompress it (unzstd) or compress it with gzip"),
+        refused("zip", "r.fastq", b"PK\x03\x04\x14", "is a zip archive; unpack it (unzip) and name the file of reads in it"),
+        refused(
+            "tar",
+            "r.fastq",
+            b"reads.fastq".ljust(257, b"\0") + b"ustar\x0000",
+            "is a tar archive; unpack it (tar xf) and name the file of reads in it",
+        ),
+        refused(
+            "BAM",
+            "r.fastq",
+            bgzip(b"BAM\x01\x00\x00"),
+            "is BAM (aligned reads); take the reads out: samtools fastq reads.bam > reads.fastq",
+        ),
+        refused("CRAM", "r.fastq", b"CRAM\x03\x00", "is CRAM (aligned reads); take the reads out: samtools fastq reads.cram > reads.fastq"),
+        refused(
+            "SAM",
+            "r.fastq",
+            b"@HD\tVN:1.6\n@SQ\tSN:c\tLN:9\n",
+            "record 1 (line 1): is SAM (aligned reads); take the reads out: " + FROM_SAM,
+        ),
+        refused(
+            "SAM without header",
+            "r.fastq",
+            b"r1\t0\tc\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n",
+            "record 1 (line 1): is SAM (aligned reads) without a header; "
+            "take the reads out: samtools fastq -t reference.fa.fai reads.sam > reads.fastq",
+        ),
+        refused("VCF", "r.fa", b"##fileformat=VCFv4.3\n", "record 1 (line 1): is VCF (variants); name a file of reads"),
+        refused("BCF", "r.fa", bgzip(b"BCF\x02\x02"), "is BCF (variants); name a file of reads"),
+        refused("UTF-16", "r.fa", ">r1\nAC\n".encode("utf-16"), "is UTF-16 text; save it as plain text (UTF-8)"),
+        refused(
+            "an error page",
+            "r.fa",
+            b"<html>404</html>\n",
+            "record 1 (line 1): is HTML or XML, perhaps an error page that was saved; fetch the file again",
+        ),
+        refused("an index", "r.fa", b"BAI\x01\x00", "is a BAM index; name the file of reads, not its index"),
+    ],
+    "Files": [
+        refused("nothing", "r.fastq", b"", "is empty"),
+        refused("blank lines only", "r.fastq", b"\n\r\n\n", "holds only blank lines"),
+        refused("no such file", "r.fastq", lambda path: None, "no such file"),
+        refused("a pattern", "*.fastq", lambda path: None, "no such file; patterns are not expanded: name one file"),
+        refused("a symbolic link to nothing", "r.fastq", dangling, "is a symbolic link to a file that does not exist"),
+        refused("a directory", "r.fastq", Path.mkdir, "is a directory; name one file"),
+        refused("a pipe", "r.fastq", os.mkfifo, f"is a pipe; {NOT_REGULAR}"),
+        refused("a socket", "r.fastq", lambda path: os.mknod(path, 0o140600), f"is a socket; {NOT_REGULAR}"),
+        refused("a device", "r.fastq", lambda path: path.symlink_to("/dev/zero"), f"is a device; {NOT_REGULAR}"),
+        refused("a gigabyte without a line end", "r.fastq", hole, f"record 1 (line 1): {TOO_LONG}"),
+    ],
+}

@@ -1,0 +1,173 @@
+"""Files of reads: FASTQ, FASTA, what their records may hold. One line a case; docs/input.md is made of it."""
+
+from __future__ import annotations
+
+from support.input_case import (
+    BLANKS,
+    CODE,
+    CR_ALONE,
+    FA,
+    FA2,
+    FQ,
+    FQ2,
+    GAP,
+    MATES,
+    ONE_FILE,
+    UNLIKE_FASTA,
+    UNLIKE_FASTQ,
+    WRAPPED,
+    Case,
+    malformed,
+    read,
+    refused,
+    two_files,
+)
+
+SECTIONS: dict[str, list[Case]] = {
+    "FASTQ": [
+        read("four lines a record", "r.fastq", FQ + FQ2, "ACGT", "GGCC"),
+        read("lower case: read as upper case", "r.fastq", b"@r1\nacgtn\n+\nIIIII\n", "ACGTN"),
+        read("lines that end in CR LF", "r.fastq", (FQ + FQ2).replace(b"\n", b"\r\n"), "ACGT", "GGCC"),
+        refused(
+            "lines that end in CR alone",
+            "r.fastq",
+            FQ.replace(b"\n", b"\r"),
+            CR_ALONE,
+        ),
+        read("no line end after the last record", "r.fastq", FQ + FQ2[:-1], "ACGT", "GGCC"),
+        read("blank lines before, between and after records", "r.fastq", b"\n\r\n" + FQ + b"\n\n" + FQ2 + b"\n" * 9, "ACGT", "GGCC"),
+        read("a byte order mark", "r.fastq", b"\xef\xbb\xbf" + FQ, "ACGT"),
+        read("a read without bases (`unplaced`, `empty_read`)", "r.fastq", b"@r1\n\n+\n\n" + FQ2, "", "GGCC"),
+        read("a `+` line that repeats the name", "r.fastq", b"@r1 a\nACGT\n+r1 a\nIIII\n", "ACGT"),
+        malformed(
+            "a `+` line that names another read",
+            "r.fastq",
+            b"@r1\nACGT\n+r9\nIIII\n" + FQ2,
+            (1, 1),
+            "the '+' line names 'r9', not the read",
+            "GGCC",
+        ),
+        read("qualities that begin with `@` or `+`", "r.fastq", b"@r1\nACGT\n+\n@@+@\n@r2\nAC\n+\n+@\n", "ACGT", "AC"),
+        malformed(
+            "fewer qualities than bases",
+            "r.fastq",
+            b"@r1\nACGT\n+\nIII\n" + FQ2,
+            (1, 1),
+            "Sequence length is 4 but quality length is 3",
+            "GGCC",
+        ),
+        malformed(
+            "more qualities than bases",
+            "r.fastq",
+            FQ + b"@r2\nACGT\n+\nIIIII\n",
+            (2, 5),
+            "Sequence length is 4 but quality length is 5",
+            "ACGT",
+        ),
+        malformed(
+            "a blank among the qualities",
+            "r.fastq",
+            b"@r1\nACGT\n+\nII I\n" + FQ2,
+            (1, 1),
+            "quality 3 is ' ', which is not Phred+33",
+            "GGCC",
+        ),
+        malformed("a quality above `~`", "r.fastq", b"@r1\nAC\n+\nI\x7f\n", (1, 1), "quality 2 is '\\x7f', which is not Phred+33"),
+        malformed(
+            "no `+` on the third line", "r.fastq", b"@r1\nACGT\n-\nIIII\n" + FQ2, (1, 1), "the third line does not begin with '+'", "GGCC"
+        ),
+        malformed(
+            "no `@` before a name",
+            "r.fastq",
+            FQ + b"r2\nACGT\n+\nIIII\n" + FQ2,
+            (2, 5),
+            "the header does not begin with '@'",
+            "ACGT",
+            "GGCC",
+        ),
+        malformed("the file ends after a header", "r.fastq", FQ + b"@r2\n", (2, 5), "the file ends within the record", "ACGT"),
+        malformed("the file ends within a sequence", "r.fastq", FQ + b"@r2\nAC", (2, 5), "the file ends within the record", "ACGT"),
+        malformed(
+            "the file ends after `+`", "r.fastq", FQ + b"@r2\nAC\n+\n", (2, 5), "Sequence length is 2 but quality length is 0", "ACGT"
+        ),
+        refused("a wrapped record", "r.fastq", FQ + b"@r2\nACGT\nACGT\n+\nIIII\nIIII\n", f"record 2 (line 5): {WRAPPED}"),
+        refused("a record without its `+` line", "r.fastq", b"@r1\nACGT\nBBBB\n" + FQ2, f"record 1 (line 1): {WRAPPED}"),
+        refused("FASTA under `source.kind: fastq`", "r.fastq", FA, UNLIKE_FASTQ + "is a FASTA file; set source.kind: fasta"),
+        refused("other text", "r.fastq", b"hello\n", UNLIKE_FASTQ + "begins with 'h'"),
+    ],
+    "FASTA": [
+        read("one line a sequence", "r.fa", FA + FA2, "ACGT", "GGCC"),
+        read("wrapped sequences", "r.fa", b">r1\nAC\nGT\nA\n" + FA2, "ACGTA", "GGCC"),
+        read("lines that end in CR LF", "r.fa", b">r1\r\nAC\r\nGT\r\n", "ACGT"),
+        refused(
+            "lines that end in CR alone",
+            "r.fa",
+            b">r1\rACGT\r>r2\rGG\r",
+            CR_ALONE,
+        ),
+        read("blank lines anywhere", "r.fa", b"\n\n>r1\n\nAC\n\nGT\n\n" + FA2 + b"\n", "ACGT", "GGCC"),
+        read("no line end after the last sequence", "r.fa", FA + FA2[:-1], "ACGT", "GGCC"),
+        read("a byte order mark", "r.fa", b"\xef\xbb\xbf" + FA, "ACGT"),
+        read("headers without sequence (`unplaced`, `empty_read`)", "r.fa", b">r1\n>r2\nAC\n>r3\n\n", "", "AC", ""),
+        malformed("a header that ends the file", "r.fa", FA + b">r2", (2, 3), "the file ends within the record", "ACGT"),
+        refused(
+            "old FASTA with `;` comments",
+            "r.fa",
+            b";old\n" + FA,
+            "record 1 (line 1): is FASTA of the old kind with ';' comments; remove the lines that begin with ';'",
+        ),
+        refused("FASTQ under `source.kind: fasta`", "r.fa", FQ, UNLIKE_FASTA + "is a FASTQ file; set source.kind: fastq"),
+        malformed(
+            "a line end missing before `>`",
+            "r.fa",
+            b">r1\nACGT>r2\nGG\n",
+            (1, 1),
+            "base 5 is '>', not a nucleotide code; a line end is missing before it",
+        ),
+    ],
+    "Bases and names": [
+        read(
+            "IUPAC ambiguity codes (`filtered`, `iupac`; with `source.iupac: n` they become N)",
+            "r.fa",
+            b">r1\nACGTRYSWKMBDHVN\n",
+            "ACGTRYSWKMBDHVN",
+        ),
+        read("U, as in RNA (`filtered`, `iupac`)", "r.fa", b">r1\nACGU\n", "ACGU"),
+        malformed("a gap `-`", "r.fa", b">r1\nAC-T\n" + FA2, (1, 1), f"base 3 is '-', {GAP}", "GGCC"),
+        malformed("a dot", "r.fastq", b"@r1\nA.GT\n+\nIIII\n", (1, 1), f"base 2 is '.', {GAP}"),
+        malformed("an asterisk", "r.fa", b">r1\nACGT*\n", (1, 1), "base 5 is '*', a stop or a padding; give nucleotides, unaligned"),
+        malformed("protein", "r.fa", b">r1\nMKVLAE\n", (1, 1), "base 4 is 'L', not a nucleotide code; is this protein?"),
+        malformed("a NUL byte", "r.fa", b">r1\nAC\nA\x00T\n" + FA2, (1, 1), f"base 4 is '\\x00', {CODE}", "GGCC"),
+        malformed("a blank in a sequence", "r.fa", b">r1\nAC GT\n", (1, 1), "base 3 is ' ', not a nucleotide code; " + BLANKS),
+        malformed(
+            "a tab behind a sequence", "r.fastq", b"@r1\nACG\t\n+\nIIII\n", (1, 1), "base 4 is '\\t', not a nucleotide code; " + BLANKS
+        ),
+        malformed("CR within a line", "r.fa", b">r1\nAC\rGT\n", (1, 1), "base 3 is '\\r', not a nucleotide code; end lines in LF or CR LF"),
+        malformed("a digit", "r.fa", b">r1\n1 ACGT\n", (1, 1), f"base 1 is '1', {CODE}"),
+        malformed("bytes above 127", "r.fa", b">r1\nAC\xc3\xa9\n", (1, 1), f"base 3 is '\\xc3', {CODE}"),
+        read("a name that is not UTF-8, or holds control characters: they become U+FFFD", "r.fa", b">r\xff\x001\nAC\n", "AC"),
+        read("a header of a megabyte: its first word counts, 200 characters at most", "r.fa", b">" + b"h" * 2**20 + b"\nAC\n", "AC"),
+        read("names that appear twice: a read is known by its number", "r.fa", FA + FA, "ACGT", "ACGT"),
+        read("no name: `record1`", "r.fa", b">\nAC\n", "AC"),
+    ],
+    "Pairs of mates": [
+        refused(
+            "mates named `/1` and `/2` in turn",
+            "r.fastq",
+            b"".join(b"@%s\nAC\n+\nII\n" % n for n in (b"a/1", b"a/2", b"b/1", b"b/2")),
+            MATES,
+        ),
+        refused(
+            "mates named ` 1:` and ` 2:` in turn",
+            "r.fastq",
+            b"".join(b"@%s:N:0:AC\nAC\n+\nII\n" % n for n in (b"a 1", b"a 2", b"b 1", b"b 2")),
+            MATES,
+        ),
+        refused("one pair", "r.fa", b">a/1\nAC\n>a/2\nGT\n", MATES),
+        read("one file of the two, whichever", "r.fastq", b"@a/2\nAC\n+\nII\n@b/2\nGT\n+\nII\n", "AC", "GT"),
+        read("numbered pieces that only look like mates", "r.fa", b">c/1\nAC\n>c/2\nGT\n>c/3\nAA\n>c/4\nCC\n", "AC", "GT", "AA", "CC"),
+        refused(
+            "a path that names both files", "a_1.fastq,{folder}/a_2.fastq", two_files, f"names 2 files, but a run reads one; {ONE_FILE}"
+        ),
+    ],
+}

@@ -1,0 +1,94 @@
+"""The once-a-second loop of every actor, with its peers up and down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import psutil
+import pytest
+from ray.exceptions import ActorDiedError
+
+from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.vitals import TICK_S, LoopLag, Vitals
+from helix_ray.clock import SystemClock
+from helix_ray.errors import DatabaseLostError
+from helix_ray.records import DesiredState
+from support.manual_clock import ManualClock
+
+
+class Peers:
+    def __init__(self, state: DesiredState) -> None:
+        self.state = state
+        self.failures: dict[str, Exception | None] = {}
+        self.reports: list[tuple[Any, ...]] = []
+
+    async def __call__(self, name: str, method: str, *args: object, timeout_s: float) -> object:
+        failure = self.failures.get(method)
+        if failure is not None:
+            raise failure
+        if method == "report":
+            self.reports.append(args)
+        return self.state if method == "state" else None
+
+
+async def test_a_new_state_is_adopted_once_and_reported() -> None:
+    peers, adopted = Peers(DesiredState(version=3, paused=True)), []
+    heart = Heartbeat(call=peers, mirror=False)
+    for _ in range(2):
+        await heart.once("helix-producer-0", lambda: {"produced": 5.0}, adopted.append, lambda: {"word": "text"})
+    assert adopted == [peers.state]
+    source, counters, version, text = peers.reports[-1]
+    assert (source, counters["produced"], version, text) == ("helix-producer-0", 5.0, 3, {"word": "text"})
+    assert counters["pss_mb"] > 0
+    assert counters["started_at"] > 0
+
+
+async def test_adopting_may_take_a_while() -> None:
+    peers, adopted = Peers(DesiredState(version=1)), []
+
+    async def adopt(state: DesiredState) -> None:
+        adopted.append(state.version)
+
+    await Heartbeat(call=peers, mirror=False).once("helix-analyzer-0", dict, adopt)
+    assert adopted == [1]
+
+
+async def test_a_beat_goes_on_without_its_peers() -> None:
+    peers, adopted = Peers(DesiredState(version=2)), []
+    heart = Heartbeat(call=peers, mirror=False)
+    await heart.once("helix-sink", dict, adopted.append)
+    peers.failures = {"state": DatabaseLostError("away"), "report": ActorDiedError()}
+    await heart.once("helix-sink", dict, adopted.append)
+    assert (len(adopted), heart.version, len(peers.reports)) == (1, 2, 1)
+
+
+async def test_a_late_event_loop_is_measured() -> None:
+    clock = ManualClock()
+    lag = LoopLag(clock)
+    measuring = asyncio.create_task(lag.run())
+    await clock.until_sleeping()
+    assert lag.take_ms() is None
+    for late_s in (0.0, 0.2):
+        clock.tick(TICK_S + late_s)
+        await asyncio.sleep(0)
+        await clock.until_sleeping()
+    assert lag.take_ms() == pytest.approx(100.0)
+    assert lag.take_ms() is None
+    measuring.cancel()
+
+
+def test_the_share_of_a_core_is_that_since_the_last_look() -> None:
+    vitals = Vitals(SystemClock(), psutil.Process())
+    first = vitals.take()
+    assert (first["cpu_s"] > 0, first["machine_cores"] >= 1) == (True, True)
+    assert "cpu_share" not in first
+    until = time.thread_time() + 0.3
+    while time.thread_time() < until:
+        pass
+    second = vitals.take()
+    assert 0.05 < second["loop_busy"] <= 1.0
+    assert second["cpu_share"] > 0.05
+    assert 0.0 <= second["machine_busy"] <= 1.0
+    assert second["cpu_s"] >= first["cpu_s"] + 0.2

@@ -1,0 +1,132 @@
+"""Secrets: where they are looked for, what counts as missing, and that they do not show."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from pathlib import Path
+
+import pytest
+
+from helix_ray.errors import MissingSecretError
+from helix_ray.secrets import KEY_FILE, NAMES, Secret, Secrets, load_secrets, withdraw_from_environment
+
+ROOT = Path(__file__).parents[3]
+VALUE = "gsk_0123456789"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.write_text(VALUE + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_process_environment_wins_over_dotenv(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("GROQ_API_KEY=from-file\nDATABASE_URL=postgresql://u:p$x@h/d\n")
+    found = load_secrets({"GROQ_API_KEY": VALUE}, dotenv)
+    assert found == Secrets(Secret(VALUE), Secret("postgresql://u:p$x@h/d"), None)
+
+
+@pytest.mark.parametrize("missing", ["", "   ", "your-groq-api-key-here"])
+def test_empty_and_placeholder_fall_through_to_the_next_place(missing: str, tmp_path: Path) -> None:
+    assert load_secrets({"GROQ_API_KEY": missing}, None).groq_api_key is None
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"GROQ_API_KEY={VALUE}\n")
+    assert load_secrets({"GROQ_API_KEY": missing}, dotenv).groq_api_key == Secret(VALUE)
+
+
+def test_example_file_names_every_secret_and_sets_none() -> None:
+    example = ROOT / ".env.example"
+    for name in NAMES:
+        assert f"\n{name}=" in example.read_text()
+    assert load_secrets({}, example) == Secrets()
+
+
+def test_dotenv_that_does_not_exist_is_no_error(tmp_path: Path) -> None:
+    assert load_secrets({}, tmp_path / ".env") == Secrets()
+
+
+def test_dotenv_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(b"GROQ_API_KEY=\xff\n")
+    with pytest.raises(MissingSecretError, match=r"\.env cannot be read"):
+        load_secrets({}, dotenv)
+
+
+def test_key_file_of_mode_0600_is_accepted(key_file: Path) -> None:
+    assert load_secrets({KEY_FILE: str(key_file)}, None).groq_api_key == Secret(VALUE)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
+def test_key_file_that_others_may_read_is_refused(key_file: Path, mode: int) -> None:
+    key_file.chmod(mode)
+    with pytest.raises(MissingSecretError, match=f"others may read .*mode {mode:04o}.*chmod 600"):
+        load_secrets({KEY_FILE: str(key_file)}, None)
+
+
+def test_key_file_missing_empty_or_a_folder_is_refused(key_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingSecretError, match="No such file"):
+        load_secrets({KEY_FILE: str(tmp_path / "none")}, None)
+    with pytest.raises(MissingSecretError, match="Is a directory"):
+        load_secrets({KEY_FILE: str(tmp_path)}, None)
+    for content in (b"", b"your-groq-api-key-here", b"x" * 5000):
+        key_file.write_bytes(content)
+        with pytest.raises(MissingSecretError, match="must hold the key and nothing else"):
+            load_secrets({KEY_FILE: str(key_file)}, None)
+
+
+@pytest.mark.parametrize("value", ["two words", '"quoted"', "new\nline", "bell\x07"])
+def test_value_that_cannot_be_a_secret_is_refused_without_showing_it(value: str) -> None:
+    with pytest.raises(MissingSecretError, match="GROQ_API_KEY in the environment") as caught:
+        load_secrets({"GROQ_API_KEY": value}, None)
+    assert value not in str(caught.value)
+
+
+def test_a_key_is_ascii_and_a_password_need_not_be(key_file: Path) -> None:
+    with pytest.raises(MissingSecretError, match="GROQ_API_KEY in the environment holds a character that is not ASCII") as caught:
+        load_secrets({"GROQ_API_KEY": "gsk_\u0430bc"}, None)  # a Cyrillic letter that looks like an a
+    assert "\u0430" not in str(caught.value)
+    key_file.write_text("gsk_\u0430bc", encoding="utf-8")
+    with pytest.raises(MissingSecretError, match="not ASCII"):
+        load_secrets({KEY_FILE: str(key_file)}, None)
+    assert load_secrets({"DATABASE_URL": "postgresql://u:pässword@h/d"}, None).database_url is not None
+
+
+def test_secrets_are_taken_out_of_text() -> None:
+    secrets = Secrets(Secret(VALUE), None, Secret("token"))
+    assert secrets.hide(f"401 for {VALUE}, {VALUE}; token") == "401 for [hidden], [hidden]; [hidden]"
+    assert Secrets().hide("text") == "text"
+
+
+def test_required_secret_that_is_missing_says_what_needs_it_and_what_to_do() -> None:
+    with pytest.raises(MissingSecretError, match=r"GROQ_API_KEY is missing: analyzer\.backend is groq\. Set it .*\.env"):
+        Secrets().require("GROQ_API_KEY", "analyzer.backend is groq")
+    assert Secrets(database_url=Secret("x")).require("DATABASE_URL", "").reveal() == "x"
+
+
+def test_a_secret_does_not_show() -> None:
+    secret = Secret(VALUE)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>30}", repr(Secrets(secret)), repr([secret])]
+    shown.append("".join(traceback.format_exception(ValueError(secret))))
+    assert not [text for text in shown if VALUE in text]
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+
+
+def test_a_secret_pickles_compares_and_hashes() -> None:
+    secrets = Secrets(Secret(VALUE), None, Secret("token"))
+    assert pickle.loads(pickle.dumps(secrets)) == secrets
+    assert {Secret(VALUE)} == {Secret(VALUE)}
+    assert Secret(VALUE) != VALUE
+    assert Secret(VALUE) != Secret("other")
+
+
+def test_withdrawing_leaves_the_rest() -> None:
+    environ = dict.fromkeys(NAMES, "x") | {"PATH": "/bin"}
+    withdraw_from_environment(environ)
+    withdraw_from_environment(environ)
+    assert environ == {"PATH": "/bin"}

@@ -1,0 +1,127 @@
+"""What a throttle is told when it starts, and when what it was told was only the most that could be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from helix_ray import restoring
+from helix_ray.actors.crew import Crew, Failure
+from helix_ray.config import Config
+from helix_ray.preparation import Plan
+from helix_ray.records import ApiCall, CallState
+from helix_ray.restoring import LOOK_AGAIN_S, Restoring
+from helix_ray.secrets import Secret
+from helix_ray.sources import SourceFacts
+from helix_ray.storage.ledger import RunRow
+from helix_ray.storage.rows import utc_now
+from support.memory_ledger import MemoryLedger
+
+RUN_ID = "r1"
+WORST = Decimal("0.01")
+LIFETIME_S = 60.0 + restoring.PERMIT_GRACE_S + restoring.MARGIN_S
+
+
+def intent(name: str, epoch: str) -> ApiCall:
+    return ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m", worst_case_usd=WORST, throttle_epoch=epoch)
+
+
+class World:
+    """A throttle that notes what it is told, a ledger in memory, and a clock."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
+        asyncio.run(self.ledger.start_run(row))
+        self.epoch = "e1"
+        self.answers = True
+        self.told: list[tuple[Decimal, bool]] = []  # what counted
+        self.now = 0.0
+        plan = Plan(Config(), RUN_ID, Path("home"), Secret("url"), None, SourceFacts(None), row, simulated=True)
+        self.restoring = Restoring(plan)
+
+    def ask(self, name: str, method: str, *arguments: Any, timeout_s: float = 10.0) -> Any:
+        assert method == "restore"
+        spent, _, provisional, only_epoch = arguments
+        if only_epoch in ("", self.epoch):
+            self.told.append((spent, provisional))
+        return self.epoch if self.answers else Failure("timeout", TimeoutError())
+
+    def begin(self) -> bool:
+        return self.restoring.begin(cast("Crew", self))
+
+    def correct(self, at: float) -> None:
+        self.now = at
+        self.restoring.correct(cast("Crew", self))
+
+    def intend(self, name: str) -> None:
+        asyncio.run(self.ledger.intend(RUN_ID, [intent(name, self.epoch)]))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+
+    def with_ledger(url: Secret, use: Callable[[MemoryLedger], Awaitable[Any]]) -> Any:
+        async def session() -> Any:
+            return await use(made.ledger)
+
+        return asyncio.run(session())
+
+    monkeypatch.setattr(restoring, "with_ledger", with_ledger)
+    monkeypatch.setattr(restoring.time, "monotonic", lambda: made.now)
+    return made
+
+
+def test_the_first_throttle_is_told_what_earlier_sessions_spent_with_what_they_left_open(world: World) -> None:
+    world.intend("of a process that died")
+    assert world.begin()
+    world.correct(10 * LIFETIME_S)
+    assert world.told == [(WORST, False)]
+    assert asyncio.run(world.ledger.counts(RUN_ID)).possibly_billed == 1
+
+
+def test_a_successor_is_told_all_that_was_authorised_and_the_ledger_once_no_permit_can_be_alive(world: World) -> None:
+    world.begin()
+    asyncio.run(world.ledger.authorise(RUN_ID, Decimal("0.5")))
+    world.intend("by the first")
+    world.epoch = "e2"
+    assert world.begin()
+    world.intend("by the second, which counts it itself")
+    world.correct(LIFETIME_S - 1)
+    assert world.told[1:] == [(Decimal("0.5"), True)]
+    world.correct(LIFETIME_S)
+    world.correct(LIFETIME_S + LOOK_AGAIN_S)
+    assert world.told[2:] == [(WORST, False)] * 2
+    world.correct(LIFETIME_S + 2 * LOOK_AGAIN_S)
+    assert len(world.told) == 4, "it did not change any more"
+
+
+def test_a_throttle_that_started_since_is_not_told_what_was_meant_for_its_predecessor(world: World) -> None:
+    world.begin()
+    asyncio.run(world.ledger.authorise(RUN_ID, Decimal("0.5")))
+    world.epoch = "e2"
+    world.begin()
+    world.epoch = "e3"  # and nobody noticed yet
+    world.correct(LIFETIME_S)
+    assert world.told[2:] == []
+    assert world.begin()
+    world.correct(LIFETIME_S + LOOK_AGAIN_S)
+    assert world.told[2:] == [(Decimal("0.5"), True)]
+
+
+def test_no_request_of_this_session_is_closed_when_the_first_word_seems_not_to_be_heard(world: World) -> None:
+    world.answers = False
+    assert not world.begin()
+    asyncio.run(world.ledger.authorise(RUN_ID, Decimal("0.5")))
+    world.intend("granted all the same")
+    world.answers = True
+    assert world.begin()
+    assert world.told[1:] == [(Decimal("0.5"), True)]
+    assert asyncio.run(world.ledger.counts(RUN_ID)).possibly_billed == 0
+    assert asyncio.run(world.ledger.reserved_usd(RUN_ID)) == Decimal("0.5")

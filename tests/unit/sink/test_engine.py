@@ -1,0 +1,344 @@
+"""The sink without Ray and without a database: batching, backpressure, outages, acks."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from helix_ray.actors.sink_buffer import Entry, SinkBuffer
+from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy
+from helix_ray.actors.sink_stats import CommitTimes
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
+from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
+from helix_ray.storage.ledger import RunRow, WriteOutcome
+from helix_ray.storage.rows import utc_now
+from support.list_source import sample_read
+from support.manual_clock import ManualClock
+from support.memory_ledger import MemoryLedger
+
+RUN_ID = str(uuid.UUID(int=3))
+
+
+def bases_and_alleles(ref_seq: str, seq: str, truth: list[tuple[int, str, str]] | None) -> int:
+    """A checksum that is good enough for a test."""
+    return zlib.crc32(repr((ref_seq, seq, truth)).encode())
+
+
+def result(index: int) -> ReadResult:
+    return ReadResult(sample_read(index), Disposition.STORED)
+
+
+def results(*indices: int) -> list[ReadResult]:
+    return [result(index) for index in indices]
+
+
+class GatedLedger(MemoryLedger):
+    """Writes wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.writing = asyncio.Event()
+
+    async def write_batch(self, run_id: str, results: object, calls: object) -> WriteOutcome:
+        self.writing.set()
+        await self.gate.wait()
+        return await super().write_batch(run_id, results, calls)  # type: ignore[arg-type]
+
+
+@dataclass
+class Bench:
+    engine: SinkEngine
+    ledger: GatedLedger
+    clock: ManualClock
+    acked: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+
+    def write(self, *indices: int) -> asyncio.Task[object]:
+        return asyncio.create_task(self.engine.write(results(*indices), []))
+
+
+@asynccontextmanager
+async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.0) -> AsyncIterator[Bench]:
+    ledger, clock = GatedLedger(), ManualClock()
+    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
+    made: Bench
+
+    async def ack(indices: list[int]) -> None:
+        made.acked.extend(indices)
+
+    engine = SinkEngine(
+        RUN_ID,
+        ledger,
+        SinkPolicy(batch_size, flush_s, outage_s),
+        clock,
+        checksum=bases_and_alleles,
+        ack=ack,
+        announce=lambda shown: made.shown.extend(item.read.read_index for item in shown),
+    )
+    made = Bench(engine, ledger, clock)
+    try:
+        yield made
+    finally:
+        ledger.gate.set()
+        tasks, engine._tasks = engine._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def settle(turns: int = 30) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def test_a_full_batch_is_committed_at_once() -> None:
+    async with bench() as b:
+        first, second = b.write(0, 1), b.write(2, 3)
+        assert (await first, await second) == (([0, 1],), ([2, 3],))
+        assert b.ledger.batches == [[0, 1, 2, 3]]
+        await b.engine.flush()
+        assert sorted(b.acked) == [0, 1, 2, 3] == b.shown
+
+
+async def test_an_old_batch_is_committed_though_it_is_small() -> None:
+    async with bench(flush_s=1.0) as b:
+        task = b.write(0)
+        await settle()
+        await b.clock.advance(0.9)
+        assert not task.done()
+        await b.clock.advance(0.2)
+        assert await task == ([0],)
+
+
+async def test_flush_does_not_wait_and_returns_after_the_ack() -> None:
+    async with bench(flush_s=50.0) as b:
+        task = b.write(0)
+        await settle()
+        await b.engine.flush()
+        assert task.done()
+        assert b.acked == [0]
+        await b.engine.flush()
+
+
+async def test_a_write_returns_only_after_commit() -> None:
+    async with bench() as b:
+        b.ledger.gate.clear()
+        task = b.write(0, 1, 2, 3)
+        await b.ledger.writing.wait()
+        await settle()
+        assert not task.done()
+        assert b.acked == []
+        b.ledger.gate.set()
+        await task
+
+
+async def test_writes_wait_while_the_buffer_is_full_and_get_in_in_order() -> None:
+    async with bench(batch_size=2) as b:  # room for eight reads
+        b.ledger.gate.clear()
+        tasks = [b.write(2 * index, 2 * index + 1) for index in range(10)]
+        await b.ledger.writing.wait()
+        await settle()
+        assert b.engine.stats().buffered == 8
+        late = b.write(100)
+        await settle()
+        assert b.engine.stats().buffered == 8, "a small write does not overtake"
+        b.ledger.gate.set()
+        await asyncio.gather(*tasks)
+        await b.engine.flush()
+        await late
+        assert b.ledger.batches == [[2 * index, 2 * index + 1] for index in range(10)] + [[100]]
+        assert b.engine.stats().buffered == 0
+
+
+async def test_a_write_larger_than_the_buffer_gets_in_when_it_is_empty() -> None:
+    async with bench(batch_size=2) as b:
+        assert await b.write(*range(50)) == (list(range(50)),)
+
+
+async def test_a_cancelled_writer_leaves_no_hole_in_the_line() -> None:
+    async with bench(batch_size=1) as b:
+        b.ledger.gate.clear()
+        held = [b.write(index) for index in range(4)]
+        await b.ledger.writing.wait()
+        waiting = [b.write(10), b.write(11)]
+        await settle()
+        waiting[0].cancel()
+        await settle()
+        b.ledger.gate.set()
+        await asyncio.gather(*held, waiting[1])
+        await b.engine.flush()
+        assert b.engine.stats().buffered == 0
+        assert [11] in b.ledger.batches
+        assert [10] not in b.ledger.batches
+
+
+async def test_calls_without_results_are_written() -> None:
+    async with bench() as b:
+        call = ApiCall(str(uuid.uuid4()), "analysis", 1, [1], CallState.FAILED, 429, "m")
+        task = asyncio.create_task(b.engine.write([], [call]))
+        await settle()
+        await b.engine.flush()
+        assert await task == ([],)
+        assert (await b.ledger.counts(RUN_ID)).http_429 == 1
+        assert b.engine.stats().committed_calls == 1
+
+
+@pytest.mark.parametrize("error", [DatabaseLostError("gone"), DatabaseUnavailableError("refused")])
+@pytest.mark.parametrize("after_commit", [False, True])
+async def test_an_outage_loses_and_doubles_nothing(error: Exception, after_commit: bool) -> None:
+    async with bench() as b:
+        b.ledger.failures = [error, error, error]
+        b.ledger.fail_after_commit = after_commit
+        task = b.write(0, 1, 2, 3)
+        while not task.done():
+            await settle()
+            await b.clock.advance(1.0)
+        stats = b.engine.stats()
+        assert (stats.retries, stats.last_error, stats.fatal_error, stats.outage_s) == (3, str(error), None, 0.0)
+        assert await b.ledger.done_ranges(RUN_ID) == [(0, 4)]
+        assert stats.suppressed == 0
+        assert (stats.committed_reads, stats.replayed) == (4, 4 if after_commit else 0)
+        await b.engine.flush()
+        assert sorted(b.acked) == [0, 1, 2, 3]
+
+
+async def test_a_database_that_stays_away_is_given_up_aloud_and_for_good() -> None:
+    async with bench(outage_s=10.0) as b:
+        b.ledger.failures = [DatabaseLostError("gone")] * 1000
+        tasks = [b.write(*range(4 * index, 4 * index + 4)) for index in range(8)]  # more than the buffer holds
+        while not all(task.done() for task in tasks):
+            await settle()
+            await b.clock.advance(1.0)
+        for task in tasks:
+            with pytest.raises(DatabaseLostError, match="did not come back within 10 s: gone"):
+                await task
+        assert b.acked == []
+        assert "did not come back" in (b.engine.stats().fatal_error or "")
+        with pytest.raises(DatabaseLostError):
+            await b.write(99)
+        with pytest.raises(DatabaseLostError):
+            await b.engine.flush()
+        b.engine.check()
+
+
+async def test_a_defect_ends_the_sink_aloud() -> None:
+    async with bench() as b:
+        b.ledger.failures = [InvariantError("a call cannot be stored")]
+        with pytest.raises(InvariantError):
+            await b.write(0, 1, 2, 3)
+        assert b.engine.stats().fatal_error == "a call cannot be stored"
+
+
+async def test_an_error_of_no_kind_of_ours_is_seen_by_ping() -> None:
+    async with bench() as b:
+        b.ledger.failures = [ZeroDivisionError("a defect")]
+        with pytest.raises(DatabaseLostError, match="ZeroDivisionError"):
+            await b.write(0, 1, 2, 3)
+        await settle()
+        with pytest.raises(ZeroDivisionError):
+            b.engine.check()
+
+
+async def test_an_answer_that_came_second_is_counted_and_acked() -> None:
+    async with bench(batch_size=1) as b:
+        await b.write(5)
+        await b.write(5)
+        await b.engine.flush()
+        stats = b.engine.stats()
+        assert (stats.committed_reads, stats.suppressed, stats.batches) == (1, 1, 2)
+        assert b.acked == [5, 5]
+        assert b.shown == [5]
+        assert stats.counters()["committed_reads"] == 1.0
+        assert "last_error" not in stats.counters()
+
+
+async def test_an_unstorable_read_is_acked_too() -> None:
+    async with bench(batch_size=1) as b:
+        bad = ReadResult(sample_read(1)._replace(seq="\x00"), Disposition.STORED)
+        await b.engine.write([bad], [])
+        await b.engine.flush()
+        assert (b.engine.stats().unstorable, b.acked) == (1, [1])
+
+
+async def test_a_read_that_was_damaged_on_its_way_is_a_dead_letter_and_its_neighbours_are_stored() -> None:
+    async with bench(batch_size=3) as b:
+        whole = sample_read(1)
+        whole = whole._replace(checksum=bases_and_alleles(whole.ref_seq, whole.seq, []))
+        damaged = whole._replace(read_index=2, seq="T" + whole.seq[1:])
+        paid = [
+            ReadResult(read, Disposition.STORED, raw_answer="{}", call_id=str(uuid.UUID(int=9)))
+            for read in (sample_read(0), whole, damaged)
+        ]
+        await b.engine.write(paid, [])
+        await b.engine.flush()
+        assert (await b.ledger.counts(RUN_ID)).by_disposition == {"stored": 2, "dead_letter": 1}
+        assert (b.engine.stats().corrupted, b.engine.stats().unstorable, sorted(b.acked)) == (1, 0, [0, 1, 2])
+        (row,) = [row for row in await b.ledger.recent_reads(RUN_ID, 3) if row.read_index == 2]
+        assert row.error_kind == "corrupted"
+
+
+async def test_stop_flushes_and_is_safe_twice_and_before_start() -> None:
+    async with bench(flush_s=50.0) as b:
+        await b.engine.stop()
+        task = b.write(0)
+        await settle()
+        await b.engine.stop()
+        assert task.done()
+        await b.engine.stop()
+
+
+def test_the_buffer_takes_whole_writes_up_to_a_batch() -> None:
+    buffer: SinkBuffer[int] = SinkBuffer(4, 1.0, 8)
+    for number, size in enumerate((3, 2, 9, 1)):
+        buffer.reserve(size)
+        buffer.add(Entry(results(*range(size)), [], number, since=float(number)))
+    assert buffer.due_in(0.0) == 0.0
+    assert [[entry.ticket for entry in buffer.take()] for _ in range(4)] == [[0], [1], [2], [3]]
+    assert (buffer.reads, buffer.is_empty, buffer.due_in(0.0)) == (15, True, None)
+
+
+def test_commit_times_by_nearest_rank() -> None:
+    times = CommitTimes(kept=3)
+    assert times.percentile(0.5) is None
+    for value in (100.0, 1.0, 3.0, 2.0):
+        times.add(value)
+    assert (times.percentile(0.5), times.percentile(0.99)) == (2.0, 3.0)
+
+
+async def test_the_run_is_claimed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed: list[str] = []
+    away = [DatabaseUnavailableError("away")]
+
+    async def claim(self: MemoryLedger, run_id: str) -> None:
+        if away:
+            raise away.pop()
+        claimed.append(run_id)
+
+    monkeypatch.setattr(MemoryLedger, "claim", claim)
+    async with bench() as it:
+        await it.engine.start()
+        while not claimed:
+            await it.clock.advance(1.0)
+        assert claimed == [RUN_ID]
+        assert it.ledger.batches == []
+        assert it.engine.stats().retries == 1
+
+
+async def test_a_run_that_another_process_writes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def claim(self: MemoryLedger, run_id: str) -> None:
+        raise RunBusyError("written by another process")
+
+    monkeypatch.setattr(MemoryLedger, "claim", claim)
+    async with bench() as it:
+        with pytest.raises(RunBusyError):
+            await it.write(0)
+        assert it.engine.stats().fatal_error == "written by another process"
+        assert it.ledger.batches == []
