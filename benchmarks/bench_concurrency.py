@@ -25,7 +25,7 @@ from harness import print_table
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.clock import SystemClock
-from helix_ray.config_file import load_config
+from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want

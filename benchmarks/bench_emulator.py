@@ -22,8 +22,8 @@ import psutil
 
 from harness import print_table
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorConfig, EmulatorFaults
-from helix_ray.config_file import load_config
+from helix_ray.config.emulator import EmulatorConfig, EmulatorFaults
+from helix_ray.config.loading import load_config
 from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.process import EmulatorProcess

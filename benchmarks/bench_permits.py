@@ -29,7 +29,7 @@ from helix_ray.actors import names
 from helix_ray.actors.cluster import local_cluster
 from helix_ray.clock import SystemClock
 from helix_ray.config import RayConfig
-from helix_ray.config_file import load_config
+from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.headers import read_limits, read_rate_limit

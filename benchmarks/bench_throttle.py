@@ -19,7 +19,7 @@ from typing import Any
 
 from chart import bars
 from harness import print_table, started_run
-from helix_ray.config_file import load_config
+from helix_ray.config.loading import load_config
 from sdk_client import run_sdk
 from throttle_shapes import IN_FLIGHT, SHAPES, Shape
 

@@ -16,7 +16,7 @@ import argparse
 import sys
 
 from harness import print_table
-from helix_ray.mutation import MutationConfig
+from helix_ray.config.mutation import MutationConfig
 from support.identifiable import PRESETS, agreement
 
 

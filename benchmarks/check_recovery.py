@@ -15,7 +15,7 @@ import argparse
 import sys
 
 from harness import print_table
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from support.scripted_chain import recovered, scripted_scores
 
 READS = 400

@@ -22,7 +22,7 @@ from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
-from helix_ray.config_file import parse_config
+from helix_ray.config.loading import parse_config
 from helix_ray.errors import ConfigError, InputError, MissingSecretError, StartError
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secret, Secrets

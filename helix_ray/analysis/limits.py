@@ -25,7 +25,7 @@ USUAL_TOKENS_PER_S: Final = 450.0
 
 @cache
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(files("helix_ray.analysis").joinpath("limits.json").read_text("utf-8"))
+    table: dict[str, Any] = json.loads(files("helix_ray.providers").joinpath("limits.json").read_text("utf-8"))
     return table
 
 

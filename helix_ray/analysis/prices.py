@@ -37,7 +37,7 @@ class Tariff(NamedTuple):
 
 @cache
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(files("helix_ray.analysis").joinpath("prices.json").read_text("utf-8"))
+    table: dict[str, Any] = json.loads(files("helix_ray.providers").joinpath("prices.json").read_text("utf-8"))
     return table
 
 

@@ -22,7 +22,7 @@ from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.cli.run import shipped_configs
 from helix_ray.config import Backend, Config
-from helix_ray.config_file import load_config
+from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import HelixError, StartError
 from helix_ray.home import HomeLock, helix_home

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from helix_ray.cli.find_run import find_run
 from helix_ray.config import Config
-from helix_ray.config_file import load_config, parse_config
+from helix_ray.config.loading import load_config, parse_config
 from helix_ray.errors import ConfigError
 from helix_ray.records import JsonObject, Read
 from helix_ray.results.export import Export, Format, Origin, new_folder

@@ -16,7 +16,7 @@ from helix_ray.actors.cluster import prepare_environment
 from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
-from helix_ray.config_file import load_config, parse_config
+from helix_ray.config.loading import load_config, parse_config
 from helix_ray.errors import ConfigError
 from helix_ray.home import HomeLock, helix_home
 from helix_ray.preparation import Plan

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator import messages
 from helix_ray.emulator.buckets import Amounts, BucketSet, Refused, amounts
 from helix_ray.emulator.checks import ChatRequest

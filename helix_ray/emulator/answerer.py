@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.config_faults import EmulatorFaults
+from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.config.faults import EmulatorFaults
 from helix_ray.emulator.answers import UNHARMED, Item, Sent, write_answer
 from helix_ray.emulator.checks import AnswerForm, ChatRequest
 from helix_ray.emulator.faults import FaultDraws, damaged

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults, ScriptedFault
+from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults, ScriptedFault
 from helix_ray.emulator import messages, refusals
 from helix_ray.emulator.admission import HUNG_UP, Admission, Refusal, Ticket
 from helix_ray.emulator.answerer import Answerer, Prepared

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from pydantic import ValidationError
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator import messages
 from helix_ray.emulator.chat import Chat, Reply
 from helix_ray.emulator.journal import Journal

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helix_ray.config_faults import ANSWER_FAULTS, EmulatorFaults
+from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults
 from helix_ray.emulator.answers import Fate, Item, Sent, write_answer
 from helix_ray.emulator.caller import Call
 from helix_ray.emulator.checks import AnswerForm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from helix_ray.config_faults import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
+from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
 from helix_ray.emulator.draws import Draws
 
 _OF_CONNECTIONS = "slow_accept"

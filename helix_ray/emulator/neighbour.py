@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.config_emulator import EmulatorNeighbour
+from helix_ray.config.emulator import EmulatorNeighbour
 from helix_ray.emulator.buckets import BucketSet
 
 _MAX_ARRIVALS = 100_000  # caught up with in one go; whoever asks after a longer silence finds the oldest ones gone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.buckets import BucketSet
 from helix_ray.emulator.models import MODELS, Model
 from helix_ray.emulator.neighbour import Neighbour

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from helix_ray.config_emulator import EmulatorOutage
+from helix_ray.config.emulator import EmulatorOutage
 from helix_ray.emulator.buckets import BucketSet, Refused
 from helix_ray.emulator.windows import WINDOW_S
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import helix_ray
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.errors import StartError
 
 _SECRETS = ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
-from helix_ray.config_faults import REFUSALS
+from helix_ray.config.faults import REFUSALS
 from helix_ray.emulator import messages
 from helix_ray.emulator.buckets import BucketSet, Refused
 from helix_ray.emulator.checks import ChatRequest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.caller import Call, call_variants
 from helix_ray.emulator.draws import Draws
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.protocol import connections_with

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from fix_run import helix
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.process import EmulatorProcess
 
 MODEL = "openai/gpt-oss-20b"

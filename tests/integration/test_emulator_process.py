@@ -15,7 +15,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 import helix_ray
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import StartError
 
@@ -65,7 +65,7 @@ def test_too_slow_a_start_is_an_error():
 def test_child_ends_when_its_parent_is_killed():
     script = (
         "import signal\n"
-        "from helix_ray.config_emulator import EmulatorConfig\n"
+        "from helix_ray.config.emulator import EmulatorConfig\n"
         "from helix_ray.emulator.process import EmulatorProcess\n"
         f"process = EmulatorProcess.start(EmulatorConfig(latency_scale=0.0), {MODEL!r})\n"
         "print(process.pid, process.url, flush=True)\n"
@@ -87,7 +87,7 @@ def test_child_ends_when_its_parent_is_killed():
 def test_ctrl_c_in_the_terminal_does_not_reach_the_child():
     script = (
         "import os, signal, sys\n"
-        "from helix_ray.config_emulator import EmulatorConfig\n"
+        "from helix_ray.config.emulator import EmulatorConfig\n"
         "from helix_ray.emulator.process import EmulatorProcess\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         f"process = EmulatorProcess.start(EmulatorConfig(latency_scale=0.0), {MODEL!r})\n"

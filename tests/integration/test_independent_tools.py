@@ -17,8 +17,8 @@ from bioutils.normalize import normalize as bioutils_normalize
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorErrorRates
-from helix_ray.config_file import parse_config
+from helix_ray.config.emulator import EmulatorErrorRates
+from helix_ray.config.loading import parse_config
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.native import rust
 from helix_ray.records import Read

@@ -17,7 +17,7 @@ from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.throttle.messages import AcquireReply, Settlement, Want
 from support.served_emulator import ServedEmulator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from helix_ray.config_emulator import EmulatorConfig, EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
 from helix_ray.emulator.chat import Admitted, Chat, Reply
 
 MODEL = "openai/gpt-oss-20b"

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pysam
 
-from helix_ray.config_file import parse_config
+from helix_ray.config.loading import parse_config
 from helix_ray.records import Disposition, JsonObject, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export import Export, Format, Origin
 from helix_ray.results.export.record import READ_FIELDS, RESULT_FIELDS

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_ray.mutation import MutationConfig, Preset
+from helix_ray.config.mutation import MutationConfig, Preset
 from helix_ray.native import rust
 
 PRESETS: tuple[Preset, ...] = ("bench", "wgsim", "human")

@@ -7,7 +7,7 @@ from typing import Any
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.answers import Item, write_answer
 from helix_ray.emulator.checks import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.score import score_read

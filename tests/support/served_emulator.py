@@ -8,7 +8,7 @@ from types import TracebackType
 
 from uvicorn.server import ServerState
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.protocol import Connection
 from helix_ray.emulator.server import server_settings

@@ -12,7 +12,7 @@ from helix_ray.analysis.prompts.alignment import gapped
 from helix_ray.analysis.prompts.layouts import grouped10, indexed10, paired, spaced
 from helix_ray.analysis.prompts.worked import WORKED
 from helix_ray.analysis.read_answer import RawCall
-from helix_ray.mutation import MutationConfig
+from helix_ray.config.mutation import MutationConfig
 
 
 def test_groups_carry_the_position_of_their_first_base() -> None:

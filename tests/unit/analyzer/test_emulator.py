@@ -12,7 +12,7 @@ from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import PROMPTS, opaque_id
 from helix_ray.backends.chat import ChatReply
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.records import Disposition, Read
 from helix_ray.sources.synthetic import SyntheticSource

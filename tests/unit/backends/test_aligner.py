@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.backends.aligner import align, align_calls
+from helix_ray.config.mutation import MutationConfig, Preset
 from helix_ray.errors import StartError
-from helix_ray.mutation import MutationConfig, Preset
 from helix_ray.native import Missing
 from support.identifiable import PRESETS, agreement, applied, same
 

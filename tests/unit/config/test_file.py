@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from helix_ray.config import Config
-from helix_ray.config_file import MAX_BYTES, load_config, parse_config
+from helix_ray.config.loading import MAX_BYTES, load_config, parse_config
+from helix_ray.config.mutation import MutationConfig
 from helix_ray.errors import ConfigError
-from helix_ray.mutation import MutationConfig
 
 Load = Callable[..., Config]
 

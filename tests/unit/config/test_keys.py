@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from helix_ray.config import Config
-from helix_ray.config_file import load_config
+from helix_ray.config.loading import load_config
 from helix_ray.errors import ConfigError
 
 # Every key with a value of the right kind that is out of its range; None where every value of the kind is allowed.

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.config import Config
-from helix_ray.config_file import parse_config
+from helix_ray.config.loading import parse_config
+from helix_ray.config.mutation import KINDS, PRESETS, MutationConfig
 from helix_ray.errors import ConfigError
-from helix_ray.mutation import KINDS, PRESETS, MutationConfig
 
 ROOT = Path(__file__).parents[3]
 BINS = "binned:[2,12,23,37]"

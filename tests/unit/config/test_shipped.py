@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from helix_ray.config import Backend, Config, SourceKind
-from helix_ray.config_file import load_config, parse_config
+from helix_ray.config.loading import load_config, parse_config
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SHIPPED = ["baseline", "demo", "fastq", "groq_developer", "groq_free", "live"]

@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 import pytest
 
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.caller import Call, call_variants
 from helix_ray.emulator.latency import NO_TIME, LatencyModel
 from helix_ray.emulator.models import MODELS

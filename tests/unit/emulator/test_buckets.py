@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.buckets import BucketSet, Refused, amounts
 from helix_ray.emulator.messages import wait_ns
 from helix_ray.emulator.models import MODELS

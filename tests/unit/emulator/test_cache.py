@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config_emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.cache import LIFETIME_S, PromptCache
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.models import MODELS

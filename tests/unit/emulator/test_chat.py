@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.chat import Admitted, Reply
 from support.emulator_chat_case import MODEL, Time, ask, chat, error, payload
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from helix_ray.config import Config
-from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.config_faults import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorFaults, ScriptedFault
-from helix_ray.config_file import parse_config
+from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.config.faults import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorFaults, ScriptedFault
+from helix_ray.config.loading import parse_config
 from helix_ray.emulator.chat import Admitted, Chat, Reply
 from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE
 from helix_ray.emulator.injector import Injected, Injector

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config_emulator import EmulatorConfig, EmulatorNeighbour
+from helix_ray.config.emulator import EmulatorConfig, EmulatorNeighbour
 from helix_ray.emulator.buckets import BucketSet, amounts
 from helix_ray.emulator.models import MODELS
 from helix_ray.emulator.neighbour import Neighbour

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config_emulator import EmulatorOutage
+from helix_ray.config.emulator import EmulatorOutage
 from support.emulator_chat_case import MODEL, Time, ask, chat, error
 
 STEADY = {"tier": "developer", "tokens_per_minute": 36_000}

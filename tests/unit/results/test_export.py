@@ -11,7 +11,7 @@ import pysam
 import pytest
 
 from helix_ray.config import Config
-from helix_ray.config_file import parse_config
+from helix_ray.config.loading import parse_config
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read, Variant
 from helix_ray.results.export import Export, Format, Origin, new_folder

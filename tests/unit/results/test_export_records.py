@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helix_ray.cli.export import fill_from
-from helix_ray.config_file import parse_config
+from helix_ray.config.loading import parse_config
 from helix_ray.errors import InputError
 from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.results.export import Export, Format, Origin

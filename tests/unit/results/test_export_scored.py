@@ -11,7 +11,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from helix_ray.config_file import parse_config
+from helix_ray.config.loading import parse_config
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export import Format
 from helix_ray.results.export.calls import has_window, phred, valid_calls

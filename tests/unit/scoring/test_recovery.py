@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from helix_ray.config_emulator import EmulatorErrorRates
+from helix_ray.config.emulator import EmulatorErrorRates
 from support.scripted_chain import recovered, scripted_scores
 
 SEEDS = 100

@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from helix_ray.config import Config
+from helix_ray.config.mutation import MutationConfig
 from helix_ray.errors import InputError
-from helix_ray.mutation import MutationConfig
 from helix_ray.native import rust
 from helix_ray.records import Disposition, Read
 from helix_ray.sources import check_source, extension, make_source

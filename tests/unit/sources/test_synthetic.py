@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix_ray.config import Config
+from helix_ray.config.mutation import MutationConfig
 from helix_ray.errors import InputError, StartError
-from helix_ray.mutation import MutationConfig
 from helix_ray.native import Missing, rust
 from helix_ray.records import Read, Variant, record_id
 from helix_ray.sources import Source, check_source, extension, generator_version, make_source, split

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from helix_ray.config import Config, not_built_yet
-from helix_ray.config_yaml import KeyPath, Places, kind_of_value, read_yaml, show
+from helix_ray.config.yaml import KeyPath, Places, kind_of_value, read_yaml, show
 from helix_ray.errors import ConfigError
 
 MAX_BYTES = 256 * 1024

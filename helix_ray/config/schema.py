@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from helix_ray.config_base import FilePath, PositiveFloat, PositiveInt, Section
-from helix_ray.config_emulator import EmulatorConfig
-from helix_ray.mutation import MutationConfig
+from helix_ray.config.base import FilePath, PositiveFloat, PositiveInt, Section
+from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.config.mutation import MutationConfig
 
 ONE_FILE = "mates are not paired, each read is analysed by itself: run each file by itself"
 

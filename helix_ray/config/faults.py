@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from helix_ray.config_base import Fraction, PositiveInt, Section
+from helix_ray.config.base import Fraction, PositiveInt, Section
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 

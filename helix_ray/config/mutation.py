@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from helix_ray.config_base import Fraction, PositiveFloat, Section
+from helix_ray.config.base import Fraction, PositiveFloat, Section
 
 Preset = Literal["bench", "wgsim", "human"]
 VariantKind = Literal["snv", "ins", "del", "mnv", "dup", "inv"]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from helix_ray.config_base import Fraction, PositiveFloat, PositiveInt, Section
-from helix_ray.config_faults import EmulatorFaults, ScriptedFault
+from helix_ray.config.base import Fraction, PositiveFloat, PositiveInt, Section
+from helix_ray.config.faults import EmulatorFaults, ScriptedFault
 
 LimitName = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
