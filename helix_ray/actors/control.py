@@ -7,16 +7,16 @@ import os
 import uuid
 from typing import TYPE_CHECKING
 
-from helix_ray.actors.control_desk import LEDGER_DEADLINE_S, ControlDesk
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.names import CONTROL, METRICS
 from helix_ray.actors.peers import call_or_none
 from helix_ray.clock import SystemClock
+from helix_ray.control.command_log import LEDGER_DEADLINE_S, ControlDesk
 from helix_ray.records import Ack, Command, DesiredState
 from helix_ray.secrets import Secret
 
 if TYPE_CHECKING:
-    from helix_ray.actors.control_desk import ControlLedger
+    from helix_ray.control.command_log import ControlLedger
 
 
 class ControlActor:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from helix_ray.metrics.control_log import encode_change, replay
-from helix_ray.metrics.desired import MAX_SPIKE_S, Change, Rejection, plan, source_rate
+from helix_ray.control.changes import encode_change, replay
+from helix_ray.control.desired import MAX_SPIKE_S, Change, Rejection, plan, source_rate
 from helix_ray.records import Action, Command, DesiredState
 
 NOW = 1000.0

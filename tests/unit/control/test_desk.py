@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from helix_ray.actors.control_desk import ControlDesk
+from helix_ray.control.command_log import ControlDesk
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import Action, Command
 from helix_ray.storage.ledger import ControlEvent, ControlOutcome

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from helix_ray.clock import Clock
+from helix_ray.control.changes import encode_change, replay
+from helix_ray.control.desired import Change, Rejection, plan
 from helix_ray.errors import DatabaseLostError, HelixError
-from helix_ray.metrics.control_log import encode_change, replay
-from helix_ray.metrics.desired import Change, Rejection, plan
 from helix_ray.records import Ack, Action, Command, DesiredState
 from helix_ray.storage.ledger import ControlEvent, ControlOutcome
 

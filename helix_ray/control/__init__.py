@@ -1,0 +1,1 @@
+"""Commands, their log, and the state that they want."""
