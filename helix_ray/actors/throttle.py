@@ -14,12 +14,12 @@ from typing import Any
 
 from helix_ray.actors import names
 from helix_ray.actors.authority import Authorise, Authority
-from helix_ray.actors.callers import Callers
-from helix_ray.actors.long_poll import within
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, ThrottleStats, Want
+from helix_ray.waiting.long_poll import within
+from helix_ray.waiting.waiters import Callers
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # permits expire and silent wants are forgotten on this beat

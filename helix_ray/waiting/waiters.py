@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from helix_ray.actors.long_poll import resolve
+from helix_ray.waiting.long_poll import resolve
 
 
 class Callers:

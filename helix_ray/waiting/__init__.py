@@ -1,0 +1,1 @@
+"""Bounded waits inside an event loop."""
