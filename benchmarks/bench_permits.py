@@ -31,8 +31,8 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import RayConfig
 from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.providers.groq.headers import read_limits, read_rate_limit
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.headers import read_limits, read_rate_limit
 from helix_ray.throttle.messages import Refusal, Settlement, Want
 from sdk_client import requests_of
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
-from helix_ray.analysis.offers import PRICING, offered_models
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.errors import StartError
+from helix_ray.providers.groq.completion import AnswerError, Completion, parse_completion
+from helix_ray.providers.groq.headers import read_limits
+from helix_ray.providers.model_catalog import PRICING, offered_models
+from helix_ray.providers.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.secrets import Secret
-from helix_ray.throttle.headers import read_limits
 
 MAX_REQUESTS = 10
 MAX_COST_USD = Decimal("0.01")

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from helix_ray import __version__
-from helix_ray.analysis.offers import offered_models, offered_tariff
-from helix_ray.analysis.prices import Tariff, tariff_of
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
@@ -24,6 +22,8 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.config.loading import parse_config
 from helix_ray.errors import ConfigError, InputError, MissingSecretError, StartError
+from helix_ray.providers.model_catalog import offered_models, offered_tariff
+from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secret, Secrets
 from helix_ray.sources import SourceFacts, check_source, generator_version

@@ -13,9 +13,9 @@ from typing import Any
 from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.engine_parts import make_parts
-from helix_ray.analysis.prices import Tariff
 from helix_ray.clock import Clock
 from helix_ray.config import Config
+from helix_ray.providers.prices import Tariff
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
 from helix_ray.throttle.messages import AcquireReply, Grant, Refusal, Settlement, Want

@@ -15,9 +15,9 @@ from helix_ray.actors.read_request import RequestMaker
 from helix_ray.actors.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
-from helix_ray.throttle.headers import read_limits, read_rate_limit
+from helix_ray.providers.groq.errors import Verdict, VerdictKind, classify, classify_unanswered
+from helix_ray.providers.groq.headers import read_limits, read_rate_limit
 from helix_ray.throttle.messages import Grant, RateLimitDetail, Refusal
-from helix_ray.throttle.retry import Verdict, VerdictKind, classify, classify_unanswered
 from helix_ray.throttle.sizes import RequestSizes
 
 

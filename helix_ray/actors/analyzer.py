@@ -13,11 +13,11 @@ from helix_ray.actors.analysis_engine import AnalysisEngine
 from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.analyzer_peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.actors.engine_parts import make_parts
-from helix_ray.analysis.prices import Tariff
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.errors import MissingSecretError
+from helix_ray.providers.prices import Tariff
 from helix_ray.records import DesiredState
 from helix_ray.secrets import GROQ_API_KEY, Secret
 

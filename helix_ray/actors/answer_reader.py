@@ -12,13 +12,13 @@ from helix_ray.actors.next_steps import Next, Setbacks, Step, Steps
 from helix_ray.actors.read_results import Answered, ResultMaker
 from helix_ray.actors.request_log import RequestLog, Sent
 from helix_ray.analysis.answers import AnswerError, ParsedAnswers, parse_answer
-from helix_ray.analysis.prices import ModelPrice, cost_usd
 from helix_ray.analysis.prompts import PromptTemplate
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
-from helix_ray.throttle.headers import read_limits
-from helix_ray.throttle.retry import classify_unanswered
+from helix_ray.providers.groq.errors import classify_unanswered
+from helix_ray.providers.groq.headers import read_limits
+from helix_ray.providers.prices import ModelPrice, cost_usd
 
 SMALLEST_SHARE = Decimal("1e-12")
 """US dollars: the last place of the database's money columns."""

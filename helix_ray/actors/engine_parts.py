@@ -19,12 +19,12 @@ from helix_ray.actors.read_results import ALIGNER, ResultMaker
 from helix_ray.actors.request_log import RequestLog
 from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import Tariff, tariff_of
 from helix_ray.analysis.prompts import PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import AnalyzerConfig, Config
+from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.throttle.sizes import RequestSizes
 
 LEAST_UNSAVED = 200

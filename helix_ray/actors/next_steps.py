@@ -13,12 +13,12 @@ from helix_ray.actors.held_reads import Job
 from helix_ray.actors.read_request import ReadRequest
 from helix_ray.actors.read_results import Answered, ResultMaker
 from helix_ray.actors.request_log import Sent
-from helix_ray.analysis.completion import AnswerError
 from helix_ray.clock import Clock
 from helix_ray.config import RetryConfig
+from helix_ray.providers.groq.completion import AnswerError
+from helix_ray.providers.groq.errors import Verdict, VerdictKind, backoff_s
 from helix_ray.records import ReadResult
 from helix_ray.throttle.messages import Refusal
-from helix_ray.throttle.retry import Verdict, VerdictKind, backoff_s
 
 MAX_REPAIRS = 1
 LEAST_COMPLETION_TOKENS = 64

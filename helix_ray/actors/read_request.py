@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import ModelPrice, worst_case_usd
 from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.providers.prices import ModelPrice, worst_case_usd
 from helix_ray.throttle.messages import Want
 
 REPAIR_SEED = 1

@@ -12,11 +12,11 @@ from helix_ray.actors.analyzer_counters import AnalyzerCounters
 from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.read_request import ReadRequest
 from helix_ray.analysis.answers import AnswerError
-from helix_ray.analysis.completion import Completion, printable
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
+from helix_ray.providers.groq.completion import Completion, printable
+from helix_ray.providers.groq.headers import read_limits
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.headers import read_limits
 from helix_ray.throttle.messages import LimitReading, RateLimitDetail, ServiceTier, Settlement, Trouble
 
 _MAX_ERROR = 1000

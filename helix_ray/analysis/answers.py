@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helix_ray.analysis.completion import AnswerError, Completion, parse_completion
-from helix_ray.analysis.json_text import Found, find_object
 from helix_ray.analysis.read_answer import LENIENCIES, MAX_CALLS, RawCall, ReadAnswer, read_item, reread_answer
+from helix_ray.providers.groq.completion import AnswerError, Completion, parse_completion
+from helix_ray.providers.outside_text import Found, find_object
 
 __all__ = ["LENIENCIES", "MAX_CALLS", "AnswerError", "ParsedAnswers", "RawCall", "ReadAnswer", "parse_answer", "reread_answer"]
 

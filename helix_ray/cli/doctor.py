@@ -15,8 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from helix_ray.actors.cluster import local_cluster
-from helix_ray.analysis.offers import offered_models
-from helix_ray.analysis.prices import price_of
 from helix_ray.assumptions import compare_prices, per_million
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
@@ -27,6 +25,8 @@ from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import HelixError, StartError
 from helix_ray.home import HomeLock, helix_home
 from helix_ray.preparation import check_key, open_database
+from helix_ray.providers.model_catalog import offered_models
+from helix_ray.providers.prices import price_of
 from helix_ray.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.sources import check_source
 

@@ -14,8 +14,8 @@ from fix_analyzer import RIGHT, read
 from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS
+from helix_ray.providers.groq.errors import TAXONOMY
 from helix_ray.records import CallState, Disposition
-from helix_ray.throttle.retry import TAXONOMY
 from support.fault_run import Run, TieredThrottle, run_one_analyzer
 from support.served_emulator import ServedEmulator
 

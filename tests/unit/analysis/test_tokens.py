@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from helix_ray.analysis.prices import cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt
 from helix_ray.analysis.tokens import FORMAT_TOKENS_CEILING, TokenEstimator
 from helix_ray.errors import ConfigError
+from helix_ray.providers.prices import cost_usd, price_of, price_version, worst_case_usd
 from helix_ray.records import TokenUsage
 
 PER_BASE = {"raw": 0.518, "spaced": 1.0, "grouped10": 0.531, "indexed10": 0.789, "paired_indexed": 0.85, "assisted_aligned": 0.53}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from fix_analyzer import read, rig
-from helix_ray.analysis.prices import ModelPrice, Tariff, tariff_of
+from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
 
 MODEL = "openai/gpt-oss-20b"
 

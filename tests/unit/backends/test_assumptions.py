@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.analysis.offers import offered_models
 from helix_ray.assumptions import compare_prices
 from helix_ray.cli.doctor import check_price
 from helix_ray.config import Config
 from helix_ray.emulator.models import MODELS, models_body
 from helix_ray.errors import StartError
+from helix_ray.providers.model_catalog import offered_models
 
 MODEL = "openai/gpt-oss-20b"
 

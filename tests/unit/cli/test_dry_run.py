@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prices import tariff_of
 from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.cli import app
 from helix_ray.cli.dry_run import forecast_of, tariff_to_expect
@@ -19,6 +18,7 @@ from helix_ray.emulator.answerer import Answerer
 from helix_ray.emulator.checks import ChatRequest, check
 from helix_ray.emulator.completion import write_text
 from helix_ray.errors import ConfigError
+from helix_ray.providers.prices import tariff_of
 from helix_ray.workload import survey
 
 ROOT = Path(__file__).parents[3]

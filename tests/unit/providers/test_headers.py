@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.throttle.headers import parse_go_duration, read_limits, read_rate_limit
+from helix_ray.providers.groq.headers import parse_go_duration, read_limits, read_rate_limit
 from helix_ray.throttle.messages import LimitReading, RateLimitDetail
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from helix_ray.analysis.offers import offered_models, offered_tariff
-from helix_ray.analysis.prices import ModelPrice, tariff_of
 from helix_ray.emulator.models import MODELS, models_body
 from helix_ray.errors import ConfigError
+from helix_ray.providers.model_catalog import offered_models, offered_tariff
+from helix_ray.providers.prices import ModelPrice, tariff_of
 
 MODEL = "openai/gpt-oss-20b"
 

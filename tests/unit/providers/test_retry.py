@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_ray.providers.groq.errors import LONGEST_REST_S, TAXONOMY, Rule, VerdictKind, backoff_s, classify, classify_unanswered
 from helix_ray.throttle.messages import Trouble
-from helix_ray.throttle.retry import LONGEST_REST_S, TAXONOMY, Rule, VerdictKind, backoff_s, classify, classify_unanswered
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from helix_ray.throttle.headers import error_message, error_object, read_rate_limit, retry_after
+from helix_ray.providers.groq.headers import error_message, error_object, read_rate_limit, retry_after
 from helix_ray.throttle.messages import Trouble
 
 LONGEST_REST_S = 600.0

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from helix_ray.analysis.json_text import strict_json
-from helix_ray.analysis.prices import ModelPrice, Tariff, known_tariff, price_version
 from helix_ray.errors import ConfigError, StartError
+from helix_ray.providers.outside_text import strict_json
+from helix_ray.providers.prices import ModelPrice, Tariff, known_tariff, price_version
 
 PRICING: Final = {"prompt": "prompt", "completion": "completion", "input_cache_read": "cached"}
 """What ``pricing`` of GET /models calls the prices of prices.json. Its values are US dollars per token, as text."""

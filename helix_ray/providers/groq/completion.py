@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from helix_ray.analysis.json_text import strict_json
+from helix_ray.providers.outside_text import strict_json
 from helix_ray.records import TokenUsage
 
 _MAX_TOKENS = 2**31 - 1

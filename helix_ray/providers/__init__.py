@@ -1,0 +1,1 @@
+"""What an API publishes, promises and says: prices, limits, headers, errors, completions."""
