@@ -18,7 +18,7 @@ from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.config import Config
 from helix_ray.providers.prices import Tariff, worst_case_usd
 from helix_ray.providers.published_limits import LIMIT_KINDS, WINDOW_S
-from helix_ray.throttle.limits import CONFIG_KEYS
+from helix_ray.throttle.limits.limit_set import CONFIG_KEYS
 from helix_ray.workload import SampledRead, Workload
 
 SESSION_S = 2.5

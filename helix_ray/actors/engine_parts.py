@@ -25,7 +25,7 @@ from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import AnalyzerConfig, Config
 from helix_ray.providers.prices import Tariff, tariff_of
-from helix_ray.throttle.sizes import RequestSizes
+from helix_ray.throttle.limits.request_sizes import RequestSizes
 
 LEAST_UNSAVED = 200
 

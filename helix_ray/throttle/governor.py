@@ -24,11 +24,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.throttle.binding import BindingMeter
 from helix_ray.throttle.budget import Budget, Room
-from helix_ray.throttle.lane import Lane, worst_state
-from helix_ray.throttle.limits import Wait
-from helix_ray.throttle.line import Line, Waiting
+from helix_ray.throttle.limits.binding_limit import BindingMeter
+from helix_ray.throttle.limits.limit_set import Wait
 from helix_ray.throttle.messages import (
     AcquireReply,
     PastUse,
@@ -38,9 +36,11 @@ from helix_ray.throttle.messages import (
     ThrottleStats,
     Want,
 )
-from helix_ray.throttle.permits import Permit, Permits
+from helix_ray.throttle.permits.line import Line, Waiting
+from helix_ray.throttle.permits.outstanding import Permit, Permits
+from helix_ray.throttle.permits.turn import Turn
 from helix_ray.throttle.retry_budget import RetryBudget
-from helix_ray.throttle.turn import Turn
+from helix_ray.throttle.tier.service_tier import Lane, worst_state
 
 PERMIT_GRACE_S = 30.0  # beyond the request's own deadline
 _TIERS: tuple[ServiceTier, ...] = ("on_demand", "flex")

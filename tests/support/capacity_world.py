@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from helix_ray.throttle.concurrency import Concurrency
+from helix_ray.throttle.tier.concurrency import Concurrency
 
 
 @dataclass

@@ -18,7 +18,7 @@ from functools import partial
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.kinds import DAY_S
+from helix_ray.throttle.limits.limit_kinds import DAY_S
 from helix_ray.throttle.messages import LimitKind, LimitReading, RateLimitDetail, Settlement, ThrottleStats, Want
 
 MAX_COMPLETION = 512

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.throttle.breaker import Breaker
+from helix_ray.throttle.tier.breaker import Breaker
 
 
 def opened(now: float = 0.0) -> Breaker:

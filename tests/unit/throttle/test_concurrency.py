@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from helix_ray.throttle.concurrency import Concurrency
+from helix_ray.throttle.tier.concurrency import Concurrency
 from support.capacity_world import CapacityWorld
 
 SEEDS = range(3)

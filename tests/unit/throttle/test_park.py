@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helix_ray.throttle.messages import Grant, LimitReading
-from helix_ray.throttle.park import Park
+from helix_ray.throttle.tier.park import Park
 from support.throttle_desk import Desk, ids, want
 
 OUTAGE_S, RETRY_AFTER_S = 100.0, 432.0

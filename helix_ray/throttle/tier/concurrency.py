@@ -25,7 +25,7 @@ from __future__ import annotations
 from math import exp, hypot, inf, log, sqrt
 from typing import NamedTuple
 
-from helix_ray.throttle.answer_times import LengthModel, Window
+from helix_ray.throttle.tier.answer_times import LengthModel, Window
 
 _FIRST = 4
 _HEADROOM = log(1.2)  # of the limit over what is needed, and so of latency over the unloaded one

@@ -39,10 +39,10 @@ from collections.abc import Iterable
 from math import inf
 from typing import Literal, NamedTuple
 
-from helix_ray.throttle.drain import EPSILON, Drain
+from helix_ray.throttle.limits.leaky_level import EPSILON, Drain
+from helix_ray.throttle.limits.other_clients import Neighbours
+from helix_ray.throttle.limits.refund import RefundDetector, RefundMark
 from helix_ray.throttle.messages import BucketStats
-from helix_ray.throttle.neighbours import Neighbours
-from helix_ray.throttle.refund import RefundDetector, RefundMark
 
 SHORTEST_S = 1e-4
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.bucket import Bucket, Mark
-from helix_ray.throttle.kinds import DAY_S, KINDS
+from helix_ray.throttle.limits.bucket import Bucket, Mark
+from helix_ray.throttle.limits.limit_kinds import DAY_S, KINDS
 from helix_ray.throttle.messages import BucketStats, LimitReading, PastUse, RateLimitDetail, Want
 
 CONFIG_KEYS = {

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from helix_ray.throttle.bucket import Mark
+from helix_ray.throttle.limits.bucket import Mark
 from helix_ray.throttle.messages import Grant, ServiceTier, Want
 
 _REMEMBERED = 4096
