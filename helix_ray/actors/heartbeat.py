@@ -16,7 +16,7 @@ from helix_ray.actors.peers import call_or_none
 from helix_ray.actors.vitals import LoopLag, Vitals
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.errors import HelixError
-from helix_ray.metrics.reporter import STARTED_AT
+from helix_ray.metrics.incarnations import STARTED_AT
 from helix_ray.records import DesiredState
 
 INTERVAL_S = 1.0

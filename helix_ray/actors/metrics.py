@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from helix_ray.metrics.board import Board
+from helix_ray.metrics.aggregator import Board
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from helix_ray.metrics.describe import next_try
 from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
+from helix_ray.metrics.wording import next_try
 
 NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helix_ray.metrics.describe import BREAKER, next_try
 from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, QueueView, RunInfo, SinkView, ThrottleView
+from helix_ray.metrics.wording import BREAKER, next_try
 
 SILENT_AFTER_S = 5.0  # five missed reports: a fault shows within six seconds
 

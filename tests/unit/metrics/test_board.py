@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.metrics.board import HISTORY_SECONDS, RECENT, Board
+from helix_ray.metrics.aggregator import HISTORY_SECONDS, RECENT, Board
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import MetricsSnapshot
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_ray.metrics.incarnations import STARTED_AT, Reporter
 from helix_ray.metrics.kinds import Kind, kind_of, role_of
-from helix_ray.metrics.reporter import STARTED_AT, Reporter
 
 
 def report(reporter: Reporter, now: float = 0.0, **counters: float) -> None:

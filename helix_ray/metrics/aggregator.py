@@ -9,10 +9,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from helix_ray.metrics.aggregates import CrewView
 from helix_ray.metrics.bottleneck import find_bottleneck
-from helix_ray.metrics.crew_view import CrewView
+from helix_ray.metrics.incarnations import Reporter
 from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.reporter import Reporter
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, Rates, RunInfo
 from helix_ray.metrics.state import Parts, state_of
 from helix_ray.metrics.window import POINT_SECONDS, RateWindow

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
-from helix_ray.metrics.reporter import Reporter
+from helix_ray.metrics.incarnations import Reporter
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
