@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from helix_ray.actors.cluster import local_cluster
-from helix_ray.assumptions import compare_prices, per_million
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
+from helix_ray.backends.probe import compare_prices, per_million
 from helix_ray.cli.run import shipped_configs
 from helix_ray.config import Backend, Config
 from helix_ray.config.loading import load_config

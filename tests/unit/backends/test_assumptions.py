@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.assumptions import compare_prices
+from helix_ray.backends.probe import compare_prices
 from helix_ray.cli.doctor import check_price
 from helix_ray.config import Config
 from helix_ray.emulator.models import MODELS, models_body
