@@ -7,9 +7,9 @@ import uuid
 from functools import partial
 
 from helix_ray.actors import names, peers
-from helix_ray.actors.producer_engine import ProducerEngine, Share
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
+from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.records import DesiredState, ReadBatch
 

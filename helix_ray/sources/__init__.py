@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helix_ray.config import Config, SourceConfig, SourceKind
 from helix_ray.errors import InputError
+from helix_ray.producer.splitting import split
 from helix_ray.sources import extension
 from helix_ray.sources.extension import version as generator_version
 from helix_ray.sources.fastx import FastxCursor, check_fastx
@@ -14,7 +15,6 @@ from helix_ray.sources.files import facts_of, regular_file
 from helix_ray.sources.forward import ForwardSource
 from helix_ray.sources.pairs import PairsCursor, check_pairs
 from helix_ray.sources.source import Source, SourceFacts
-from helix_ray.sources.splitting import split
 from helix_ray.sources.synthetic import SyntheticSource
 
 __all__ = ["Source", "SourceFacts", "check_source", "generator_version", "make_source", "split"]

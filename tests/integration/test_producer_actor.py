@@ -27,8 +27,8 @@ def with_list_source(fail_at_block: int | None = None) -> type:
     class ListProducer(ProducerActor):
         async def _make_engine(self) -> Any:
             from helix_ray.actors.producer import _NamedQueue
-            from helix_ray.actors.producer_engine import ProducerEngine, Share
             from helix_ray.clock import SystemClock
+            from helix_ray.producer.engine import ProducerEngine, Share
             from support.list_source import ListSource, sample_reads
 
             source = ListSource(sample_reads(1000), 20, fail_at_block=fail_at_block)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.queueing.pacer import Pacer
+from helix_ray.producer.pacer import Pacer
 
 
 def run(pacer: Pacer, now: float, until: float, late_s: float = 0.0) -> list[tuple[float, int]]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.actors.producer_engine import Ending, ProducerEngine, Share
 from helix_ray.errors import InputError
+from helix_ray.producer.engine import Ending, ProducerEngine, Share
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.records import DesiredState, ReadBatch

@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from helix_ray.actors.producer_engine import ProducerEngine, Share
 from helix_ray.config import Config
+from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.records import Read, ReadBatch
 from helix_ray.sources import make_source, split

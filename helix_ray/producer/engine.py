@@ -16,8 +16,8 @@ from typing import Protocol
 
 from helix_ray.clock import Clock
 from helix_ray.control.desired import source_rate
+from helix_ray.producer.pacer import Pacer
 from helix_ray.queueing.messages import DoneReply, PutReply
-from helix_ray.queueing.pacer import Pacer
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import DesiredState, ReadBatch
 
