@@ -22,8 +22,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness import print_table
-from helix_ray.actors.permit_client import PermitClient
 from helix_ray.actors.throttle import ThrottleActor
+from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.clock import SystemClock
 from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess

@@ -65,7 +65,7 @@ class Holder:
     async def run(self) -> int:
         """Asks until `end`; the answers that came."""
         from helix_ray.actors.analyzer_peers import AnalyzerPeers  # noqa: PLC0415  (Ray is not needed before)
-        from helix_ray.actors.permit_client import PermitClient  # noqa: PLC0415
+        from helix_ray.analyzer.permit_client import PermitClient  # noqa: PLC0415
 
         permits = PermitClient(AnalyzerPeers(f"holder-{self._index}"), SystemClock())
         background = asyncio.create_task(permits.run())

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_ray.actors.analysis_engine import AnalysisEngine
-from helix_ray.actors.analysis_ports import DrainReply
-from helix_ray.actors.engine_parts import make_parts
+from helix_ray.analyzer.assembly import make_parts
+from helix_ray.analyzer.engine import AnalysisEngine
+from helix_ray.analyzer.ports import DrainReply
 from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.providers.prices import Tariff

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_ray.actors import names, peers
-from helix_ray.actors.analysis_engine import AnalysisEngine
-from helix_ray.actors.analysis_ports import DrainReply
 from helix_ray.actors.analyzer_peers import ANSWER_MARGIN_S, AnalyzerPeers
-from helix_ray.actors.engine_parts import make_parts
+from helix_ray.analyzer.assembly import make_parts
+from helix_ray.analyzer.engine import AnalysisEngine
+from helix_ray.analyzer.ports import DrainReply
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config

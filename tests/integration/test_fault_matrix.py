@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, read
-from helix_ray.actors.attempts import UNPROVEN
+from helix_ray.analyzer.attempts import UNPROVEN
 from helix_ray.records import Disposition, Read
 from support.fault_run import Run, TieredThrottle, run_one_analyzer
 from support.fault_server import Exchange, FaultServer, drip, hang

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fix_analyzer import FakeQueue, FakeSink, read
-from helix_ray.actors.analysis_engine import AnalysisEngine
-from helix_ray.actors.engine_parts import make_parts
 from helix_ray.actors.throttle import ThrottleActor
+from helix_ray.analyzer.assembly import make_parts
+from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config

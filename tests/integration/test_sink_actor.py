@@ -11,9 +11,9 @@ import pytest
 
 from helix_ray.actors import names, peers
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.held_reads import Job
-from helix_ray.actors.read_results import ResultMaker
 from helix_ray.actors.sink import SinkActor
+from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.config import Config, SinkConfig
 from helix_ray.errors import RunBusyError
 from helix_ray.metrics.recent import RecentRead

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fix_analyzer import FakeQueue, FakeSink, FakeThrottle
-from helix_ray.actors.analysis_engine import AnalysisEngine
-from helix_ray.actors.engine_parts import make_parts
+from helix_ray.analyzer.assembly import make_parts
+from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock

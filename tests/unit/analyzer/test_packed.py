@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, Rig, read, rig
-from helix_ray.actors.answer_reader import cost_shares
-from helix_ray.actors.attempts import UNPROVEN
+from helix_ray.analyzer.answer_reader import cost_shares
+from helix_ray.analyzer.attempts import UNPROVEN
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
 from helix_ray.throttle.messages import Refusal

@@ -9,12 +9,12 @@ from typing import cast
 
 import pytest
 
-from helix_ray.actors.analyst import Analyst
-from helix_ray.actors.held_reads import HeldReads, Job
-from helix_ray.actors.next_steps import Steps
-from helix_ray.actors.permit_client import PermitClient
-from helix_ray.actors.request_slots import RequestSlots
-from helix_ray.actors.result_outbox import MAX_BYTES, MAX_WRITES, ResultOutbox
+from helix_ray.analyzer.leased_reads import HeldReads, Job
+from helix_ray.analyzer.next_steps import Steps
+from helix_ray.analyzer.permit_client import PermitClient
+from helix_ray.analyzer.request_cycle import Analyst
+from helix_ray.analyzer.request_slots import RequestSlots
+from helix_ray.analyzer.result_outbox import MAX_BYTES, MAX_WRITES, ResultOutbox
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, read, rig
-from helix_ray.actors.attempts import UNPROVEN
+from helix_ray.analyzer.attempts import UNPROVEN
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.records import CallState, Disposition
 from support.scripted_llm import answer_text, api_error, completion, prompted_ids

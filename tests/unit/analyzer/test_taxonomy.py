@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, Rig, read, rig
-from helix_ray.actors.attempts import UNPROVEN, Attempts
-from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.prompts import opaque_id
+from helix_ray.analyzer.attempts import UNPROVEN, Attempts
+from helix_ray.analyzer.leased_reads import Job
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Grant, Want

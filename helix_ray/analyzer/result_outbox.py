@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from helix_ray.actors.analysis_ports import SinkPort
+from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
 from helix_ray.errors import HelixError
 from helix_ray.records import ApiCall, ReadResult

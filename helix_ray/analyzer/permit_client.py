@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from helix_ray.actors.analysis_ports import ThrottlePort
+from helix_ray.analyzer.ports import ThrottlePort
 from helix_ray.clock import Clock
 from helix_ray.throttle.messages import Grant, Refusal, Settlement, Want
 

@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from helix_ray.actors.analyst import Analyst
-from helix_ray.actors.held_reads import Job
-from helix_ray.actors.next_steps import Next, Step, Steps
+from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.next_steps import Next, Step, Steps
+from helix_ray.analyzer.request_cycle import Analyst
 from helix_ray.clock import Clock
 
 

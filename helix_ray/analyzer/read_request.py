@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from helix_ray.actors.held_reads import Job
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.analyzer.leased_reads import Job
 from helix_ray.providers.prices import ModelPrice, worst_case_usd
 from helix_ray.throttle.messages import Want
 

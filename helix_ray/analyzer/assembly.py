@@ -5,22 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from helix_ray.actors.analysis_ports import QueuePort, SinkPort, ThrottlePort
-from helix_ray.actors.analyst import Analyst
-from helix_ray.actors.analyzer_counters import AnalyzerCounters
-from helix_ray.actors.answer_reader import AnswerReader
-from helix_ray.actors.attempts import Attempts
-from helix_ray.actors.held_reads import HeldReads
-from helix_ray.actors.intents import Intents
-from helix_ray.actors.next_steps import Setbacks
-from helix_ray.actors.permit_client import PermitClient
-from helix_ray.actors.read_request import RequestMaker
-from helix_ray.actors.read_results import ALIGNER, ResultMaker
-from helix_ray.actors.request_log import RequestLog
-from helix_ray.actors.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.analyzer.answer_reader import AnswerReader
+from helix_ray.analyzer.attempts import Attempts
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.intents import Intents
+from helix_ray.analyzer.leased_reads import HeldReads
+from helix_ray.analyzer.next_steps import Setbacks
+from helix_ray.analyzer.permit_client import PermitClient
+from helix_ray.analyzer.ports import QueuePort, SinkPort, ThrottlePort
+from helix_ray.analyzer.read_request import RequestMaker
+from helix_ray.analyzer.read_results import ALIGNER, ResultMaker
+from helix_ray.analyzer.request_cycle import Analyst
+from helix_ray.analyzer.request_log import RequestLog
+from helix_ray.analyzer.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import AnalyzerConfig, Config

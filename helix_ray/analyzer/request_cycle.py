@@ -6,13 +6,13 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 
-from helix_ray.actors.answer_reader import AnswerReader
-from helix_ray.actors.attempts import Attempts
-from helix_ray.actors.held_reads import Job
-from helix_ray.actors.next_steps import Next, Setbacks, Step, Steps, everyone
-from helix_ray.actors.permit_client import PermitClient
-from helix_ray.actors.read_request import RequestMaker
-from helix_ray.actors.request_log import RequestLog, Sent
+from helix_ray.analyzer.answer_reader import AnswerReader
+from helix_ray.analyzer.attempts import Attempts
+from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.next_steps import Next, Setbacks, Step, Steps, everyone
+from helix_ray.analyzer.permit_client import PermitClient
+from helix_ray.analyzer.read_request import RequestMaker
+from helix_ray.analyzer.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.groq.errors import Verdict, VerdictKind, classify, classify_unanswered

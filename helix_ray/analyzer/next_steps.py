@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal, NamedTuple
 
-from helix_ray.actors.analyzer_counters import AnalyzerCounters
-from helix_ray.actors.attempts import Attempts
-from helix_ray.actors.held_reads import Job
-from helix_ray.actors.read_request import ReadRequest
-from helix_ray.actors.read_results import Answered, ResultMaker
-from helix_ray.actors.request_log import Sent
+from helix_ray.analyzer.attempts import Attempts
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.read_request import ReadRequest
+from helix_ray.analyzer.read_results import Answered, ResultMaker
+from helix_ray.analyzer.request_log import Sent
 from helix_ray.clock import Clock
 from helix_ray.config import RetryConfig
 from helix_ray.providers.groq.completion import AnswerError

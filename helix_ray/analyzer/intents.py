@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from helix_ray.actors.analysis_ports import SinkPort
+from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
 from helix_ray.errors import HelixError
 from helix_ray.records import ApiCall

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from helix_ray.actors.analysis_ports import DrainReply
-from helix_ray.actors.engine_parts import EngineParts
-from helix_ray.actors.held_reads import Job
-from helix_ray.actors.next_steps import Next, Steps
-from helix_ray.actors.read_results import needs_analysis
-from helix_ray.actors.request_slots import RequestSlots
+from helix_ray.analyzer.assembly import EngineParts
+from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.next_steps import Next, Steps
+from helix_ray.analyzer.ports import DrainReply
+from helix_ray.analyzer.read_results import needs_analysis
+from helix_ray.analyzer.request_slots import RequestSlots
 from helix_ray.clock import Clock
 from helix_ray.records import DesiredState, ReadResult
 from helix_ray.throttle.messages import Refusal

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
-from helix_ray.actors.analyzer_counters import AnalyzerCounters
-from helix_ray.actors.attempts import Attempts
-from helix_ray.actors.held_reads import Job
-from helix_ray.actors.next_steps import Next, Setbacks, Step, Steps
-from helix_ray.actors.read_results import Answered, ResultMaker
-from helix_ray.actors.request_log import RequestLog, Sent
 from helix_ray.analysis.answers import AnswerError, ParsedAnswers, parse_answer
 from helix_ray.analysis.prompts import PromptTemplate
 from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.analyzer.attempts import Attempts
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.next_steps import Next, Setbacks, Step, Steps
+from helix_ray.analyzer.read_results import Answered, ResultMaker
+from helix_ray.analyzer.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
 from helix_ray.providers.groq.errors import classify_unanswered

@@ -8,10 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from helix_ray.actors.analyzer_counters import AnalyzerCounters
-from helix_ray.actors.permit_client import PermitClient
-from helix_ray.actors.read_request import ReadRequest
 from helix_ray.analysis.answers import AnswerError
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.permit_client import PermitClient
+from helix_ray.analyzer.read_request import ReadRequest
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
 from helix_ray.providers.groq.completion import Completion, printable

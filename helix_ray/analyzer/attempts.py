@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.actors.held_reads import Job
+from helix_ray.analyzer.leased_reads import Job
 
 UNPROVEN = 3
 """Times ``retry.max_attempts``: failures of a read that nobody can tell from an outage, after which it is given up all the same,
