@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_ray.actors.sink_stats import SinkStats
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
@@ -24,6 +23,7 @@ from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
 from helix_ray.results.html import render_html
 from helix_ray.results.report import Admission, Session, Stored, build_report
 from helix_ray.scoring.scores import RunScores
+from helix_ray.sink.stats import SinkStats
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending

@@ -11,10 +11,10 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy
 from helix_ray.clock import SystemClock
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
+from helix_ray.sink.engine import SinkEngine, SinkPolicy
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunCounts, RunRow, WriteOutcome
 from helix_ray.storage.postgres import PostgresLedger

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from helix_ray.actors.sink_buffer import Entry, SinkBuffer
-from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy
-from helix_ray.actors.sink_stats import CommitTimes
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
+from helix_ray.sink.buffer import Entry, SinkBuffer
+from helix_ray.sink.engine import SinkEngine, SinkPolicy
+from helix_ray.sink.stats import CommitTimes
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read

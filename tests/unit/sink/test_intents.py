@@ -11,9 +11,9 @@ from decimal import Decimal
 
 import pytest
 
-from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy
 from helix_ray.errors import DatabaseLostError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
+from helix_ray.sink.engine import SinkEngine, SinkPolicy
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read

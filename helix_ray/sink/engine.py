@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
-from helix_ray.actors.sink_buffer import Entry, SinkBuffer
-from helix_ray.actors.sink_intents import SinkIntents
-from helix_ray.actors.sink_stats import CommitTimes, SinkStats
 from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, HelixError, InvariantError
 from helix_ray.records import ApiCall, ReadResult
+from helix_ray.sink.buffer import Entry, SinkBuffer
+from helix_ray.sink.intents import SinkIntents
+from helix_ray.sink.stats import CommitTimes, SinkStats
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
 

@@ -1,0 +1,1 @@
+"""The sink without Ray: batches, commits, acknowledgements."""
