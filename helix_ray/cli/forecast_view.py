@@ -11,10 +11,10 @@ from rich.text import Text
 
 from helix_ray.config import Backend, Config
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.forecast import Demand, Forecast, Row, Timing
+from helix_ray.forecast.estimate import Demand, Forecast, Row, Timing
+from helix_ray.forecast.workload import MAX_COUNTED, Workload
 from helix_ray.providers.published_limits import limits_version
 from helix_ray.records import JsonObject
-from helix_ray.workload import MAX_COUNTED, Workload
 
 UNITS: Final = {
     "RPM": "requests a minute",

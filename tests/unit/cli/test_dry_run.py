@@ -18,8 +18,8 @@ from helix_ray.emulator.answerer import Answerer
 from helix_ray.emulator.checks import ChatRequest, check
 from helix_ray.emulator.completion import write_text
 from helix_ray.errors import ConfigError
+from helix_ray.forecast.workload import survey
 from helix_ray.providers.prices import tariff_of
-from helix_ray.workload import survey
 
 ROOT = Path(__file__).parents[3]
 SECRETS = ("GROQ_API_KEY", "DATABASE_URL")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from helix_ray import forecast as forecasting
-from helix_ray.analysis.expected import completion_tokens, latency_s
 from helix_ray.config import Config
-from helix_ray.forecast import SESSION_S, Demand, Forecast, Service, Timing, foresee
+from helix_ray.forecast import estimate as forecasting
+from helix_ray.forecast.estimate import SESSION_S, Demand, Forecast, Service, Timing, foresee
+from helix_ray.forecast.expected import completion_tokens, latency_s
+from helix_ray.forecast.workload import SampledRead, Workload
 from helix_ray.providers.prices import ModelPrice, Tariff
-from helix_ray.workload import SampledRead, Workload
 
 DOLLAR_A_MILLION = Tariff(ModelPrice(Decimal("1e-6"), Decimal("5e-7"), Decimal("1e-6")), 1000, "a test")
 ONE = Demand(reads=1, requests=1, prompt=80, completion=20, reserved=50, worst_prompt=150, worst_usd=0.0002)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from helix_ray import workload
 from helix_ray.config import Config
 from helix_ray.errors import InputError
-from helix_ray.workload import survey
+from helix_ray.forecast import workload
+from helix_ray.forecast.workload import survey
 
 WINDOW = "ACGGTTAGCATCCGATAACTGGCATTACGA"
 

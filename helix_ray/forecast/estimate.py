@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from helix_ray.analysis.expected import ROUND_TRIP_S, completion_tokens, latency_s, tokens_per_base
 from helix_ray.analysis.prompts import Ask, PromptTemplate, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.config import Config
+from helix_ray.forecast.expected import ROUND_TRIP_S, completion_tokens, latency_s, tokens_per_base
+from helix_ray.forecast.workload import SampledRead, Workload
 from helix_ray.providers.prices import Tariff, worst_case_usd
 from helix_ray.providers.published_limits import LIMIT_KINDS, WINDOW_S
 from helix_ray.throttle.limits.limit_set import CONFIG_KEYS
-from helix_ray.workload import SampledRead, Workload
 
 SESSION_S = 2.5
 """From the start of the flow to its first request, and from the last answer to the report, together; Ray's own start not counted."""
