@@ -24,7 +24,7 @@ from typing import Any
 
 from helix_ray.actors import names
 from helix_ray.actors.cluster import Cluster, local_cluster
-from helix_ray.actors.crew import Crew, Failure
+from helix_ray.actors.group import Crew, Failure
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess

@@ -11,7 +11,7 @@ import time
 from decimal import Decimal
 
 from helix_ray.actors import names
-from helix_ray.actors.crew import Crew, Failure
+from helix_ray.actors.group import Crew, Failure
 from helix_ray.config import Backend
 from helix_ray.preparation import Plan, with_ledger
 from helix_ray.records import Taken

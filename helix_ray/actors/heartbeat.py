@@ -11,9 +11,9 @@ import psutil
 from ray.exceptions import RayError
 
 from helix_ray.actors import names
-from helix_ray.actors.gauge_mirror import GaugeMirror
 from helix_ray.actors.peers import call_or_none
-from helix_ray.actors.vitals import LoopLag, Vitals
+from helix_ray.actors.process_stats import LoopLag, Vitals
+from helix_ray.actors.prometheus import GaugeMirror
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.errors import HelixError
 from helix_ray.metrics.incarnations import STARTED_AT

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.actors import names
-from helix_ray.actors.authority import Authorise, Authority
+from helix_ray.actors.cost_authorization import Authorise, Authority
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.governor import Governor

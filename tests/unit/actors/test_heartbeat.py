@@ -11,7 +11,7 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.vitals import TICK_S, LoopLag, Vitals
+from helix_ray.actors.process_stats import TICK_S, LoopLag, Vitals
 from helix_ray.clock import SystemClock
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import DesiredState

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from helix_ray import restoring
-from helix_ray.actors.crew import Crew, Failure
+from helix_ray.actors.group import Crew, Failure
 from helix_ray.config import Config
 from helix_ray.preparation import Plan
 from helix_ray.records import ApiCall, CallState

@@ -16,8 +16,8 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from helix_ray.actors import names
 from helix_ray.actors.analyzer import AnalyzerActor
-from helix_ray.actors.authority import on_record
 from helix_ray.actors.control import ControlActor
+from helix_ray.actors.cost_authorization import on_record
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
