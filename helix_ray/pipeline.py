@@ -29,16 +29,16 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
-from helix_ray.footprint import Footprint
 from helix_ray.home import RunFile
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
-from helix_ray.reporting import Books, SessionEnd, missing_rows, read_books, write_report
-from helix_ray.restoring import Restoring
-from helix_ray.signals import Signals
+from helix_ray.session.memory import Footprint
+from helix_ray.session.preparation import Plan, with_ledger
+from helix_ray.session.reporting import Books, SessionEnd, missing_rows, read_books, write_report
+from helix_ray.session.signals import Signals
+from helix_ray.session.throttle_recovery import Restoring
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
 from helix_ray.supervision.liveness import Liveness

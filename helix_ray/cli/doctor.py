@@ -24,10 +24,10 @@ from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import HelixError, StartError
 from helix_ray.home import HomeLock, helix_home
-from helix_ray.preparation import check_key, open_database
 from helix_ray.providers.model_catalog import offered_models
 from helix_ray.providers.prices import price_of
 from helix_ray.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
+from helix_ray.session.preparation import check_key, open_database
 from helix_ray.sources import check_source
 
 

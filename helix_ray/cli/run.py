@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from helix_ray import preparation
 from helix_ray.actors.cluster import prepare_environment
 from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
@@ -19,8 +18,9 @@ from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
 from helix_ray.errors import ConfigError
 from helix_ray.home import HomeLock, helix_home
-from helix_ray.preparation import Plan
 from helix_ray.secrets import Secrets, load_secrets, withdraw_from_environment
+from helix_ray.session import preparation
+from helix_ray.session.preparation import Plan
 
 
 def shipped_configs() -> Path:

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from helix_ray import restoring
 from helix_ray.actors.group import Crew, Failure
 from helix_ray.config import Config
-from helix_ray.preparation import Plan
 from helix_ray.records import ApiCall, CallState
-from helix_ray.restoring import LOOK_AGAIN_S, Restoring
 from helix_ray.secrets import Secret
+from helix_ray.session import throttle_recovery as restoring
+from helix_ray.session.preparation import Plan
+from helix_ray.session.throttle_recovery import LOOK_AGAIN_S, Restoring
 from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.rows import utc_now

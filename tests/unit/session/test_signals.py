@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from helix_ray.signals import Signals
+from helix_ray.session.signals import Signals
 
 
 def test_before_it_is_armed_a_signal_interrupts() -> None:
@@ -31,7 +31,7 @@ def test_earlier_handlers_come_back() -> None:
 def test_only_a_second_signal_sets_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
     monkeypatch.setattr(os, "_exit", left.append)
-    monkeypatch.setattr("helix_ray.signals.LEAVE_WITHIN_S", 0.0)
+    monkeypatch.setattr("helix_ray.session.signals.LEAVE_WITHIN_S", 0.0)
     with Signals() as signals:
         signals.arm()
         signal.raise_signal(signal.SIGINT)
