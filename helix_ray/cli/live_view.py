@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from helix_ray.client.accuracy import Share, by_type, mistakes
+from helix_ray.client.measures import Share, by_type, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
 from helix_ray.metrics.wording import throttle_lines
 from helix_ray.records import FAILURE_KINDS
