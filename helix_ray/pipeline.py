@@ -42,7 +42,7 @@ from helix_ray.session.throttle_recovery import Restoring
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
 from helix_ray.supervision.liveness import Liveness
-from helix_ray.throttle.messages import ThrottleStats
+from helix_ray.throttle.stats import ThrottleStats
 
 TICK_S = 0.5
 HURRY_S = 0.8

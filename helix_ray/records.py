@@ -289,3 +289,28 @@ class DesiredState:
 
 
 JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEvent:
+    """A command as it was asked for, before anything is done about it."""
+
+    request_id: str
+    action: str
+    actor: str
+    asked_at: datetime
+    reason: str | None = None
+    value_from: str | None = None
+    value_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOutcome:
+    """What became of a command. A None leaves what is stored."""
+
+    accepted: bool | None = None
+    message: str | None = None
+    value_from: str | None = None
+    value_to: str | None = None
+    acknowledged_at: datetime | None = None
+    in_effect_at: datetime | None = None

@@ -11,40 +11,29 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# From the ground up. A room imports only rooms of lower layers; rooms of one layer do not know each other, except in
-# the first, the last and the driver's layer, which are one room in several files.
+# From the ground up. A room imports only rooms of lower layers; rooms of one layer do not know each other, except in the
+# first and the last layer, which are open among themselves.
 LAYERS = (
-    {
-        "config",
-        "config_base",
-        "config_emulator",
-        "config_faults",
-        "config_file",
-        "config_yaml",
-        "mutation",
-        "secrets",
-        "records",
-        "errors",
-        "clock",
-        "home",
-        "native",
-        "_rust_gen",
-    },
-    {"queueing", "throttle", "analysis", "scoring", "metrics", "supervision"},
+    {"records", "errors", "clock", "native", "_rust_gen", "config", "environment", "home", "secrets"},
+    {"waiting", "providers", "queueing", "supervision", "control"},
+    {"throttle", "scoring"},
+    {"analysis", "metrics"},
     {"sources", "backends", "storage"},
-    {"results"},
+    {"producer", "analyzer", "sink"},
+    {"results", "forecast"},
     {"actors"},
-    {"pipeline", "preparation", "reporting", "restoring", "signals", "footprint", "assumptions", "workload", "forecast"},
+    {"session"},
+    {"pipeline"},
     {"client"},
     {"cli", "run"},
 )
-OPEN_LAYERS = (0, 5, 7)
-PURE = LAYERS[1]
+OPEN_LAYERS = (0, len(LAYERS) - 1)
+PURE = set().union(*LAYERS[1:4])
+WITHOUT_RAY = LAYERS[5]
 IMPURE_PACKAGES = {"ray", "groq", "psycopg", "aiohttp", "httpx", "streamlit"}
-BESIDE = {("analysis", "scoring")}  # analysis names the types of variants, which scoring defines
 
 # The rooms that stand apart, and what they may import of helix_ray.
-EMULATOR_MAY_IMPORT = {"emulator", "config", "config_emulator", "config_faults", "errors"}
+EMULATOR_MAY_IMPORT = {"emulator", "config", "errors"}
 DASHBOARD_MAY_IMPORT = {"client", "config", "errors", "records", "metrics"}
 STARTS_THE_EMULATOR = {"pipeline", "cli"}
 
@@ -95,7 +84,7 @@ def layer_of(room: str) -> int:
 
 
 def may_import(room: str, other: str) -> bool:
-    if room == other or (room, other) in BESIDE:
+    if room == other:
         return True
     if other == "emulator":
         return room in STARTS_THE_EMULATOR
@@ -126,6 +115,12 @@ def test_pure_rooms_know_neither_ray_nor_network_nor_database() -> None:
         if name.split(".")[0] in IMPURE_PACKAGES
     ]
     assert not wrong
+
+
+def test_engines_run_without_ray() -> None:
+    engines = sources(*(f"helix_ray/{room}" for room in sorted(WITHOUT_RAY)))
+    assert engines
+    assert not [f"{name_of(path)} imports {name}" for path in engines for name in imports_of(path) if name.split(".")[0] == "ray"]
 
 
 @pytest.mark.parametrize(

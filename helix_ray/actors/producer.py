@@ -10,6 +10,7 @@ from helix_ray.actors import names, peers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.producer.engine import ProducerEngine, Share
+from helix_ray.producer.splitting import split
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.records import DesiredState, ReadBatch
 
@@ -82,7 +83,7 @@ class ProducerActor:
 
     async def _make_engine(self) -> ProducerEngine:
         # imported late: the source's native code is needed by the run only
-        from helix_ray.sources import make_source, split  # noqa: PLC0415
+        from helix_ray.sources import make_source  # noqa: PLC0415
 
         config = Config.model_validate_json(self._config_json)
         source = await asyncio.to_thread(make_source, config)

@@ -1,7 +1,7 @@
 """The throttle as an actor: waiting is done here, deciding in `throttle.governor`.
 
-One event loop and no concurrency groups. A waiting call costs one future; after every event, and at the very moment when
-time alone makes room for the head of the line, `_pump` asks the governor to decide and wakes the calls it decided about.
+One event loop and no concurrency groups. A waiting call costs one future; after every event, and at the moment when time
+alone makes room for the head of the line, `_pump` asks the governor to decide and wakes the calls it decided about.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from helix_ray.actors.cost_authorization import Authorise, Authority
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, ThrottleStats, Want
+from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, Want
+from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.waiting.long_poll import within
 from helix_ray.waiting.waiters import Callers
 
 MAX_WAIT_S = 5.0
-SWEEP_INTERVAL_S = 1.0  # permits expire and silent wants are forgotten on this beat
+SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent wants
 SHORTEST_SLEEP_S = 0.0005
 
 
@@ -144,7 +145,6 @@ class ThrottleActor:
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-        def stats() -> ThrottleStats:
-            return self._governor.stats(self._now())
-
-        await Heartbeat().beat(names.THROTTLE, lambda: stats().counters(), lambda state: None, lambda: stats().texts())
+        governor = self._governor
+        counters, texts = lambda: governor.stats(self._now()).counters(), lambda: governor.stats(self._now()).texts()
+        await Heartbeat().beat(names.THROTTLE, counters, lambda state: None, texts)

@@ -16,9 +16,10 @@ from helix_ray.analyzer.request_log import Sent
 from helix_ray.clock import Clock
 from helix_ray.config import RetryConfig
 from helix_ray.providers.groq.completion import AnswerError
-from helix_ray.providers.groq.errors import Verdict, VerdictKind, backoff_s
+from helix_ray.providers.groq.errors import Verdict, VerdictKind
 from helix_ray.records import ReadResult
 from helix_ray.throttle.messages import Refusal
+from helix_ray.waiting.backoff import backoff_s
 
 MAX_REPAIRS = 1
 LEAST_COMPLETION_TOKENS = 64

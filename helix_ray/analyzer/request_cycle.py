@@ -17,8 +17,9 @@ from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.groq.errors import Verdict, VerdictKind, classify, classify_unanswered
 from helix_ray.providers.groq.headers import read_limits, read_rate_limit
+from helix_ray.providers.readings import RateLimitDetail
 from helix_ray.throttle.limits.request_sizes import RequestSizes
-from helix_ray.throttle.messages import Grant, RateLimitDetail, Refusal
+from helix_ray.throttle.messages import Grant, Refusal
 
 
 @dataclass(frozen=True, slots=True)

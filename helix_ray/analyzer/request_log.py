@@ -14,10 +14,12 @@ from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import ReadRequest
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
-from helix_ray.providers.groq.completion import Completion, printable
+from helix_ray.providers.groq.completion import Completion
 from helix_ray.providers.groq.headers import read_limits
+from helix_ray.providers.outside_text import printable
+from helix_ray.providers.readings import LimitReading, RateLimitDetail, ServiceTier, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail, ServiceTier, Settlement, Trouble
+from helix_ray.throttle.messages import Settlement
 
 _MAX_ERROR = 1000
 _NOTHING = Decimal(0)

@@ -66,3 +66,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _BODY = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 _ANSWER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
+
+
+def printable(text: str, limit: int) -> str:
+    """Text that a database stores as it is: no NUL, no lone surrogate, at most ``limit`` characters."""
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode()
+    if "\0" in text:
+        text = text.replace("\0", "\\u0000")
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -27,7 +27,7 @@ from helix_ray.sink.stats import SinkStats
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
-from helix_ray.throttle.messages import ThrottleStats
+from helix_ray.throttle.stats import ThrottleStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from helix_ray.config import Config, SourceConfig, SourceKind
 from helix_ray.errors import InputError
-from helix_ray.producer.splitting import split
 from helix_ray.sources import extension
 from helix_ray.sources.extension import version as generator_version
 from helix_ray.sources.fastx import FastxCursor, check_fastx
@@ -17,7 +16,7 @@ from helix_ray.sources.pairs import PairsCursor, check_pairs
 from helix_ray.sources.source import Source, SourceFacts
 from helix_ray.sources.synthetic import SyntheticSource
 
-__all__ = ["Source", "SourceFacts", "check_source", "generator_version", "make_source", "split"]
+__all__ = ["Source", "SourceFacts", "check_source", "generator_version", "make_source"]
 
 
 def make_source(config: Config) -> Source:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus, Taken
+from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, Read, ReadResult, RunStatus, Taken
 from helix_ray.scoring.scores import RunScores
 
 
@@ -125,31 +125,6 @@ class RecentRow:
     error_kind: str | None  # of a dead letter
     latency_ms: float | None
     finished_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ControlEvent:
-    """A command as it was asked for, before anything is done about it."""
-
-    request_id: str
-    action: str
-    actor: str
-    asked_at: datetime
-    reason: str | None = None
-    value_from: str | None = None
-    value_to: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ControlOutcome:
-    """What became of a command. A None leaves what is stored."""
-
-    accepted: bool | None = None
-    message: str | None = None
-    value_from: str | None = None
-    value_to: str | None = None
-    acknowledged_at: datetime | None = None
-    in_effect_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

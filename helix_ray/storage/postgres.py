@@ -17,22 +17,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
-from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus, Taken
+from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, Read, ReadResult, RunStatus, Taken
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage import batches, failures, migrating, money, preflight, reading, scores, writing
 from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.failures import Failure
-from helix_ray.storage.ledger import (
-    Agreement,
-    ControlEvent,
-    ControlOutcome,
-    LedgerFacts,
-    RecentRow,
-    RunCounts,
-    RunRow,
-    StoredRun,
-    WriteOutcome,
-)
+from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
 from helix_ray.storage.session import Rejected, T, Transaction
 from helix_ray.storage.statements import statements
 

@@ -14,8 +14,9 @@ from helix_ray.actors import names
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.readings import LimitReading
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.messages import LimitReading, Settlement, Want
+from helix_ray.throttle.messages import Settlement, Want
 
 
 @pytest.fixture

@@ -11,20 +11,22 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
-from helix_ray.records import ApiCall, CallState, Disposition, JsonObject, Read, ReadResult, RunStatus, Taken, failure_kind
-from helix_ray.scoring.scores import RunScores
-from helix_ray.storage.escaping import as_unstorable, result_problem
-from helix_ray.storage.ledger import (
-    Agreement,
+from helix_ray.records import (
+    ApiCall,
+    CallState,
     ControlEvent,
     ControlOutcome,
-    LedgerFacts,
-    RecentRow,
-    RunCounts,
-    RunRow,
-    StoredRun,
-    WriteOutcome,
+    Disposition,
+    JsonObject,
+    Read,
+    ReadResult,
+    RunStatus,
+    Taken,
+    failure_kind,
 )
+from helix_ray.scoring.scores import RunScores
+from helix_ray.storage.escaping import as_unstorable, result_problem
+from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
 from helix_ray.storage.rows import as_made
 from support.memory_money import at_most, is_open, left, taken
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from helix_ray.providers.outside_text import strict_json
+from helix_ray.providers.outside_text import printable, strict_json
 from helix_ray.records import TokenUsage
 
 _MAX_TOKENS = 2**31 - 1
@@ -65,15 +65,6 @@ def parse_completion(body: bytes) -> Completion | AnswerError:
         service_tier=_label(data.get("service_tier")),
         request_id=request_id or _label(data.get("id")),
     )
-
-
-def printable(text: str, limit: int) -> str:
-    """Text that a database stores as it is: no NUL, no lone surrogate, at most ``limit`` characters."""
-    if not text.isascii():
-        text = text.encode("utf-8", "backslashreplace").decode()
-    if "\0" in text:
-        text = text.replace("\0", "\\u0000")
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _label(value: Any) -> str | None:

@@ -6,12 +6,12 @@ observed errors, and every way in which a connection was seen to fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 from helix_ray.providers.groq.headers import error_message, error_object, read_rate_limit, retry_after
-from helix_ray.throttle.messages import Trouble
+from helix_ray.providers.readings import Trouble
 
 LONGEST_REST_S = 600.0
 """However long a failing server asks to be left alone: its word on an error is a guess, unlike that of a 429."""
@@ -124,11 +124,3 @@ def _verdict(rule: Rule, found: str, message: str, wait_s: float | None) -> Verd
     again = rule.kind in (VerdictKind.WAIT, VerdictKind.RETRY, VerdictKind.RETRY_ONCE, VerdictKind.OTHER_TIER)
     error_kind = found if rule.named is None else rule.named
     return Verdict(rule.kind, error_kind, message, wait_s if again else None, rule.trouble, rule.spends)
-
-
-def backoff_s(attempt: int, base: float, cap: float, random: Callable[[], float]) -> float:
-    """Full jitter: a uniform share of ``min(cap, base × 2^(attempt-1))`` seconds. ``attempt`` is 1 after the first failure;
-    ``random`` returns values in [0, 1). Source: AWS Architecture Blog, "Exponential Backoff and Jitter".
-    """
-    doublings = min(max(attempt, 1) - 1, 60)  # 2^60 × any base is above any cap, and still a float
-    return random() * min(cap, base * 2.0**doublings)

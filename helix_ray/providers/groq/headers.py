@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import cast
 
-from helix_ray.throttle.messages import LimitKind, LimitReading, RateLimitDetail
+from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetail
 
 _UNIT_NS = {
     "h": 3_600_000_000_000,

@@ -42,7 +42,7 @@ from typing import Literal, NamedTuple
 from helix_ray.throttle.limits.leaky_level import EPSILON, Drain
 from helix_ray.throttle.limits.other_clients import Neighbours
 from helix_ray.throttle.limits.refund import RefundDetector, RefundMark
-from helix_ray.throttle.messages import BucketStats
+from helix_ray.throttle.stats import BucketStats
 
 SHORTEST_S = 1e-4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail
+from helix_ray.providers.readings import LimitReading, RateLimitDetail
 
 _OF_ALL_TOKENS = ("TPM", "TPD")
 

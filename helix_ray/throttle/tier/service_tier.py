@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.readings import ServiceTier
 from helix_ray.throttle.limits.limit_kinds import DAY_S, KINDS
 from helix_ray.throttle.limits.limit_set import Limits, Wait
-from helix_ray.throttle.messages import BucketStats, PastUse, ServiceTier, Settlement, Want
+from helix_ray.throttle.messages import PastUse, Settlement, Want
 from helix_ray.throttle.permits.outstanding import Permit
+from helix_ray.throttle.stats import BucketStats
 from helix_ray.throttle.tier.breaker import Breaker
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.gate import Gate

@@ -8,7 +8,7 @@ import pytest
 
 from helix_ray.analysis.answers import AnswerError, ParsedAnswers, ReadAnswer, parse_answer
 from helix_ray.analysis.read_answer import MAX_CALLS, MAX_TEXT
-from helix_ray.providers.groq.completion import printable
+from helix_ray.providers.outside_text import printable
 from helix_ray.records import TokenUsage
 from support.answer_bodies import CALL, body
 

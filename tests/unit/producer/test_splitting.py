@@ -7,8 +7,8 @@ import pickle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helix_ray.producer.splitting import split
 from helix_ray.records import Disposition, Read, ReadBatch, Variant
-from helix_ray.sources import split
 
 bases = st.text("ACGTN", max_size=400)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

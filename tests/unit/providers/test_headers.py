@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.providers.groq.headers import parse_go_duration, read_limits, read_rate_limit
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail
+from helix_ray.providers.readings import LimitReading, RateLimitDetail
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.providers.groq.errors import LONGEST_REST_S, TAXONOMY, Rule, VerdictKind, backoff_s, classify, classify_unanswered
-from helix_ray.throttle.messages import Trouble
+from helix_ray.providers.groq.errors import LONGEST_REST_S, TAXONOMY, Rule, VerdictKind, classify, classify_unanswered
+from helix_ray.providers.readings import Trouble
+from helix_ray.waiting.backoff import backoff_s
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 

@@ -9,9 +9,10 @@ import pytest
 
 from helix_ray.config import Config
 from helix_ray.producer.engine import ProducerEngine, Share
+from helix_ray.producer.splitting import split
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.records import Read, ReadBatch
-from helix_ray.sources import make_source, split
+from helix_ray.sources import make_source
 from support.manual_clock import ManualClock
 
 COUNT = 160

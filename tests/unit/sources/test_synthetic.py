@@ -15,8 +15,9 @@ from helix_ray.config import Config
 from helix_ray.config.mutation import MutationConfig
 from helix_ray.errors import InputError, StartError
 from helix_ray.native import Missing, rust
+from helix_ray.producer.splitting import split
 from helix_ray.records import Read, Variant, record_id
-from helix_ray.sources import Source, check_source, extension, generator_version, make_source, split
+from helix_ray.sources import Source, check_source, extension, generator_version, make_source
 
 PRESETS = ["bench", "wgsim", "human"]
 CONTIGS = {"chr1": "ACGTTGCAAC" * 40 + "N" * 10 + "GGATCCATTA" * 30, "chr2": "R" + "TTAGGC" * 50}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.throttle.messages import LimitReading
+from helix_ray.providers.readings import LimitReading
 from support.throttle_desk import Desk, ids, want
 
 # -- probing and learning -----------------------------------------------------------------------------------------------

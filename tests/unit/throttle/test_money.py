@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.readings import RateLimitDetail
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import RateLimitDetail, Settlement, Want
+from helix_ray.throttle.messages import Settlement, Want
 
 OUTCOMES = st.sampled_from(["answered", "rejected", "not_sent", "unknown", "limited"])
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.throttle.messages import Grant, LimitReading
+from helix_ray.providers.readings import LimitReading
+from helix_ray.throttle.messages import Grant
 from helix_ray.throttle.tier.park import Park
 from support.throttle_desk import Desk, ids, want
 
