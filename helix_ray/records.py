@@ -252,6 +252,8 @@ class Action(StrEnum):
     RESUME = "resume"
     RATE = "rate"  # value: reads/s, None lifts the limit
     SPIKE = "spike"  # value: reads/s (None: as fast as the source can), seconds: how long
+    BUDGET = "budget"  # value: US dollars for the whole run (None: as configured)
+    CONCURRENCY = "concurrency"  # value: requests in flight of each analyzer (None: as configured)
     DRAIN = "drain"
     STOP = "stop"
 
@@ -286,6 +288,8 @@ class DesiredState:
     spike_rate_per_s: float | None = None
     spike_until: float | None = None  # Unix seconds; None: no spike
     ending: str | None = None  # None | "drain" | "stop"
+    max_cost_usd: float | None = None  # of the whole run, with all its resumes; None: as configured
+    requests_in_flight: int | None = None  # of each analyzer; None: as configured
 
 
 JsonObject = dict[str, Any]

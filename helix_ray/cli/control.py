@@ -51,6 +51,28 @@ def spike(
 
 
 @app.command()
+def budget(
+    usd: Annotated[
+        float | None, typer.Argument(metavar="[USD]", help="US dollars for the whole run with all its resumes; none: as configured.")
+    ] = None,
+    reason: Reason = None,
+) -> None:
+    """Sets the cost cap of the live run. A cap below what is spent ends the run in order (exit 3); a resume has the configured one."""
+    _send(Action.BUDGET, usd, reason=reason)
+
+
+@app.command()
+def concurrency(
+    requests: Annotated[
+        int | None, typer.Argument(metavar="[REQUESTS]", help="1 to 1024 requests in flight of each analyzer; none: as configured.")
+    ] = None,
+    reason: Reason = None,
+) -> None:
+    """Sets how many requests each analyzer keeps in flight. Requests that are in flight are finished."""
+    _send(Action.CONCURRENCY, requests, reason=reason)
+
+
+@app.command()
 def drain(reason: Reason = None) -> None:
     """Ends the run in order: what is in flight is finished and stored; the rest can be resumed."""
     _send(Action.DRAIN, reason=reason)

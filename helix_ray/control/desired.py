@@ -10,6 +10,8 @@ from helix_ray.records import Action, Command, DesiredState
 MIN_RATE, MAX_RATE = 0.001, 1e7  # reads/s
 MAX_SPIKE_S = 300.0
 DEFAULT_SPIKE_S = 30.0
+MIN_BUDGET, MAX_BUDGET = 0.000_001, 1e6  # US dollars; as throttle.max_cost_usd
+MAX_IN_FLIGHT = 1024  # requests of one analyzer; as analyzer.requests_in_flight
 _ENDS = (Action.DRAIN, Action.STOP)
 
 
@@ -45,6 +47,14 @@ def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rej
     if command.action is Action.RATE:
         rate, note = _clamp(command.value, MIN_RATE, MAX_RATE, "reads/s")
         return Change(replace(next_state, rate_per_s=rate), rate_text(state.rate_per_s), rate_text(rate), note)
+    if command.action is Action.BUDGET:
+        usd, note = _clamp(command.value, MIN_BUDGET, MAX_BUDGET, "dollars")
+        return Change(replace(next_state, max_cost_usd=usd), budget_text(state.max_cost_usd), budget_text(usd), note)
+    if command.action is Action.CONCURRENCY:
+        wanted, note = _clamp(None if command.value is None else float(round(command.value)), 1, MAX_IN_FLIGHT, "requests in flight")
+        in_flight = None if wanted is None else int(wanted)
+        before, after = concurrency_text(state.requests_in_flight), concurrency_text(in_flight)
+        return Change(replace(next_state, requests_in_flight=in_flight), before, after, note)
     if command.action is Action.SPIKE:
         return _spike(state, next_state, command, unix_now)
     ending = command.action.value
@@ -79,6 +89,14 @@ def source_rate(state: DesiredState, configured: float | None, unix_now: float) 
 
 def rate_text(rate: float | None) -> str:
     return "as configured" if rate is None else f"{rate:g} reads/s"
+
+
+def budget_text(usd: float | None) -> str:
+    return "as configured" if usd is None else f"${usd:g}"
+
+
+def concurrency_text(requests: int | None) -> str:
+    return "as configured" if requests is None else f"{requests} requests in flight an analyzer"
 
 
 def _flow(state: DesiredState) -> str:

@@ -42,6 +42,25 @@ def test_rates_are_clamped_and_say_so(value: float, clamped: float) -> None:
     assert bool(change.note) is (value != clamped)
 
 
+@pytest.mark.parametrize(("value", "clamped"), [(0.0, 0.000_001), (-5, 0.000_001), (2e6, 1e6), (2.5, 2.5)])
+def test_a_budget_is_clamped_and_says_so(value: float, clamped: float) -> None:
+    change = ask(DesiredState(), Action.BUDGET, value)
+    assert isinstance(change, Change)
+    assert change.state.max_cost_usd == clamped
+    assert bool(change.note) is (value != clamped)
+    assert after((Action.BUDGET, 2, None), (Action.BUDGET, None, None)).max_cost_usd is None
+
+
+@pytest.mark.parametrize(("value", "clamped"), [(0, 1), (-3, 1), (5000, 1024), (7, 7)])
+def test_a_concurrency_is_a_whole_number_of_requests_and_clamped(value: float, clamped: int) -> None:
+    change = ask(DesiredState(), Action.CONCURRENCY, value)
+    assert isinstance(change, Change)
+    assert change.state.requests_in_flight == clamped
+    assert isinstance(change.state.requests_in_flight, int)
+    assert bool(change.note) is (value != clamped)
+    assert after((Action.CONCURRENCY, 8, None), (Action.CONCURRENCY, None, None)).requests_in_flight is None
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_not_a_number_is_refused(value: float) -> None:
     assert isinstance(ask(DesiredState(), Action.RATE, value), Rejection)
