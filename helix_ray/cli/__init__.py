@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from helix_ray.cli import control, db, doctor, emulator, export, live_check, monitor, rescore, run, status
+from helix_ray import __version__
+from helix_ray.cli import configs, control, db, doctor, emulator, export, live_check, monitor, rescore, run, status
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -25,8 +27,28 @@ app.command("rescore")(rescore.rescore)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("live-check")(live_check.live_check)
+app.add_typer(configs.app, name="configs")
 app.add_typer(control.app, name="control")
 app.add_typer(db.app, name="db")
+
+
+def _print_versions(wanted: bool) -> None:
+    if wanted:
+        from helix_ray.native import rust  # noqa: PLC0415  (only this option needs them)
+        from helix_ray.scoring.score import SCORER_VERSION  # noqa: PLC0415
+        from helix_ray.storage.migrating import latest_version  # noqa: PLC0415
+
+        typer.echo(f"helix-throttle {__version__}, generator {rust.GENERATOR_VERSION}, scorer {SCORER_VERSION}, schema {latest_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Print the versions that define results, and end.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

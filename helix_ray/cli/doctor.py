@@ -18,9 +18,9 @@ from helix_ray.actors.cluster import local_cluster
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.backends.probe import compare_prices, per_million
-from helix_ray.cli.run import shipped_configs
 from helix_ray.config import Backend, Config
 from helix_ray.config.loading import load_config
+from helix_ray.config.shipped import shipped_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import HelixError, StartError
 from helix_ray.home import HomeLock, helix_home
@@ -48,7 +48,7 @@ def doctor(
 
     Exit codes: 0 everything is ready · 2 something is not; the table says what to do.
     """
-    path = config or shipped_configs() / "demo.yaml"
+    path = config or shipped_config("demo")
     settings = load_config(path, list(overrides or ()))
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -16,17 +15,12 @@ from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
+from helix_ray.config.shipped import shipped_config
 from helix_ray.errors import ConfigError
 from helix_ray.home import HomeLock, helix_home
 from helix_ray.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.session import preparation
 from helix_ray.session.preparation import Plan
-
-
-def shipped_configs() -> Path:
-    """The folder of the shipped configurations: configs/ of a source tree, or the copy inside the installed package."""
-    in_tree = Path(__file__).resolve().parents[2] / "configs"
-    return in_tree if in_tree.is_dir() else Path(str(resources.files("helix_ray"))) / "_configs"
 
 
 def run(
@@ -68,7 +62,7 @@ def run(
     if accept_changes and resume is None:
         raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
     path = config or config_option
-    given = load_config(path or shipped_configs() / "demo.yaml", list(overrides or ())) if path or resume is None else None
+    given = load_config(path or shipped_config("demo"), list(overrides or ())) if path or resume is None else None
     if report is not None:
         _check_writable(report)
     if dry_run and resume is None:

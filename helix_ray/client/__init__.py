@@ -32,7 +32,6 @@ __all__ = [
     "command",
     "control_token",
     "helix_home",
-    "shipped_configs",
     "take_control_code",
 ]
 
@@ -136,11 +135,3 @@ def control_token() -> str | None:
 def take_control_code() -> str | None:
     """The code that `helix monitor` printed, which works once; taken out of the environment, so that nobody finds it again."""
     return os.environ.pop(CONTROL_CODE, None)
-
-
-def shipped_configs() -> dict[str, Path]:
-    """The shipped configurations by name: configs/ of a source tree, or the copy inside the installed package."""
-    package = Path(__file__).resolve().parents[1]
-    in_tree = package.parent / "configs"
-    folder = in_tree if in_tree.is_dir() else package / "_configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
