@@ -35,10 +35,11 @@ from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
 from helix_ray.session.memory import Footprint
-from helix_ray.session.preparation import Plan, with_ledger
+from helix_ray.session.plan import Plan
 from helix_ray.session.reporting import Books, SessionEnd, missing_rows, read_books, write_report
 from helix_ray.session.signals import Signals
 from helix_ray.session.throttle_recovery import Restoring
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
 from helix_ray.supervision.liveness import Liveness

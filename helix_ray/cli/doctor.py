@@ -27,7 +27,8 @@ from helix_ray.home import HomeLock, helix_home
 from helix_ray.providers.model_catalog import offered_models
 from helix_ray.providers.prices import price_of
 from helix_ray.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
-from helix_ray.session.preparation import check_key, open_database
+from helix_ray.session.database import open_database
+from helix_ray.session.provider_check import check_key
 from helix_ray.sources import check_source
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from helix_ray.errors import ConfigError
 from helix_ray.home import RunFile, helix_home
 from helix_ray.secrets import Secret, load_secrets, withdraw_from_environment
-from helix_ray.session.preparation import find_stored
+from helix_ray.session.database import find_stored
 from helix_ray.storage.ledger import StoredRun
 
 

@@ -19,8 +19,8 @@ from helix_ray.config.shipped import shipped_config
 from helix_ray.errors import ConfigError
 from helix_ray.home import HomeLock, helix_home
 from helix_ray.secrets import Secrets, load_secrets, withdraw_from_environment
-from helix_ray.session import preparation
-from helix_ray.session.preparation import Plan
+from helix_ray.session import database, preparation
+from helix_ray.session.plan import Plan
 
 
 def run(
@@ -97,7 +97,7 @@ def _check_writable(report: Path) -> None:
 
 
 def _forecast_the_rest(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str, report: Path | None) -> None:
-    stored = preparation.load_stored(home, secrets, resume, given)
+    stored = database.load_stored(home, secrets, resume, given)
     config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
     forecasting.dry_run(config, report, Console(), done=stored.rows, spent_usd=float(stored.cost_usd), run_id=resume)
 
@@ -107,6 +107,6 @@ def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secre
     if resume is None:
         assert given is not None
         return preparation.prepare(given, home, secrets)
-    stored = preparation.load_stored(home, secrets, resume, given)
+    stored = database.load_stored(home, secrets, resume, given)
     config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
     return preparation.prepare_resume(config, home, secrets, stored, accept_changes)

@@ -22,8 +22,9 @@ from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
 from helix_ray.results.html import render_html
 from helix_ray.results.report import Admission, Session, Stored, build_report
 from helix_ray.scoring.scores import RunScores
-from helix_ray.session.preparation import Plan, with_ledger
+from helix_ray.session.plan import Plan
 from helix_ray.sink.stats import SinkStats
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending

@@ -14,7 +14,8 @@ from helix_ray.actors import names
 from helix_ray.actors.group import Crew, Failure
 from helix_ray.config import Backend
 from helix_ray.records import Taken
-from helix_ray.session.preparation import Plan, with_ledger
+from helix_ray.session.plan import Plan
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.throttle.governor import PERMIT_GRACE_S
 from helix_ray.throttle.messages import PastUse

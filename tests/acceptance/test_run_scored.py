@@ -19,7 +19,7 @@ from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import total
 from helix_ray.scoring.tally import Counts
 from helix_ray.secrets import Secret
-from helix_ray.session.preparation import with_ledger
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Ledger
 
 READS = 2000

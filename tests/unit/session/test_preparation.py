@@ -12,7 +12,9 @@ from helix_ray.config import Config
 from helix_ray.errors import ConfigError, InputError
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.secrets import Secrets
-from helix_ray.session.preparation import Plan, check_backend, prepare_resume
+from helix_ray.session.plan import Plan
+from helix_ray.session.preparation import prepare_resume
+from helix_ray.session.provider_check import check_backend
 from helix_ray.sources import check_source, generator_version
 from helix_ray.storage.ledger import StoredRun
 

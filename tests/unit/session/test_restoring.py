@@ -15,7 +15,7 @@ from helix_ray.config import Config
 from helix_ray.records import ApiCall, CallState
 from helix_ray.secrets import Secret
 from helix_ray.session import throttle_recovery as restoring
-from helix_ray.session.preparation import Plan
+from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import LOOK_AGAIN_S, Restoring
 from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow

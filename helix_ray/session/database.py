@@ -1,0 +1,61 @@
+"""The database of a run before it starts: opened, checked, migrated, and searched for stored runs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from helix_ray.config import Config
+from helix_ray.config.loading import parse_config
+from helix_ray.errors import ConfigError, MissingSecretError
+from helix_ray.secrets import Secret, Secrets
+from helix_ray.session.plan import START_DEADLINE_S
+from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.embedded import embedded_url
+from helix_ray.storage.ledger import StoredRun
+from helix_ray.storage.postgres import PostgresLedger
+
+
+def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
+    """The address of a database that is there, new enough, ours to write to, and at the newest schema."""
+    if config.sink.database == "external":
+        if secrets.database_url is None:
+            raise MissingSecretError("sink.database is external, but DATABASE_URL is not set; set it in the environment or in .env")
+        url = secrets.database_url
+    else:
+        url = Secret(embedded_url(home))
+
+    async def check(ledger: PostgresLedger) -> None:
+        await ledger.check()
+        await ledger.migrate()
+
+    with_ledger(url, check, START_DEADLINE_S)
+    return url
+
+
+def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
+    """The run to resume. ``config`` says which database to ask; without it every one that is known is asked."""
+    return find_stored(home, secrets, run_id, config, "--resume")[0]
+
+
+def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None, option: str) -> tuple[StoredRun, Secret]:
+    """A run by its id, and the address of the database that holds it. ``option`` is named by the error when there is none."""
+    try:
+        uuid.UUID(run_id)
+    except ValueError:
+        raise ConfigError(option, [f"'{run_id}' is not a run id; helix status and the report show it"]) from None
+    for candidate in [config] if config is not None else _databases(home, secrets):
+        url = open_database(candidate, home, secrets)
+        stored = with_ledger(url, lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
+        if stored is not None:
+            return stored, url
+    raise ConfigError(option, [f"run {run_id} is not in the database; HELIX_HOME is {home}"])
+
+
+def _databases(home: Path, secrets: Secrets) -> Iterator[Config]:
+    """Where a run can be that is named by its id alone: the embedded database of this home, then DATABASE_URL."""
+    if (home / "postgres").is_dir():
+        yield Config()
+    if secrets.database_url is not None:
+        yield parse_config({"sink": {"database": "external"}}, "DATABASE_URL")

@@ -1,0 +1,36 @@
+"""A run that may start: everything that its session needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from helix_ray.config import Backend, Config
+from helix_ray.providers.prices import Tariff
+from helix_ray.secrets import Secret
+from helix_ray.sources import SourceFacts
+from helix_ray.storage.ledger import RunRow
+
+START_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that may start."""
+
+    config: Config
+    run_id: str
+    home: Path
+    database_url: Secret
+    api_key: Secret | None
+    source: SourceFacts
+    row: RunRow
+    simulated: bool  # the answers are an emulator's: ours, or one behind analyzer.base_url
+    tariff: Tariff | None = None  # what tokens cost; None: the aligner, which asks nobody
+    resumed: bool = False
+    rows_before: int = 0
+
+    @property
+    def sends_files_outside(self) -> bool:
+        """Reads of a file go to an API that is not on this machine."""
+        return self.config.source.input_file is not None and self.config.analyzer.backend is Backend.GROQ
