@@ -11,8 +11,7 @@ from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, HelixError
 from helix_ray.metrics.control_log import encode_change, replay
 from helix_ray.metrics.desired import Change, Rejection, plan
-from helix_ray.records import Ack, Action, Command, DesiredState
-from helix_ray.storage.ledger import ControlEvent, ControlOutcome
+from helix_ray.records import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState
 
 LEDGER_DEADLINE_S = 3.0
 LEDGER_DOWN = (HelixError, TimeoutError, OSError)

@@ -15,9 +15,9 @@ from helix_ray.analysis.answers import AnswerError
 from helix_ray.analysis.completion import Completion, printable
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
-from helix_ray.records import ApiCall, CallState, TokenUsage
+from helix_ray.records import ApiCall, CallState, ServiceTier, TokenUsage
 from helix_ray.throttle.headers import read_limits
-from helix_ray.throttle.messages import LimitReading, RateLimitDetail, ServiceTier, Settlement, Trouble
+from helix_ray.throttle.messages import LimitReading, RateLimitDetail, Settlement, Trouble
 
 _MAX_ERROR = 1000
 _NOTHING = Decimal(0)

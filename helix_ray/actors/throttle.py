@@ -18,8 +18,9 @@ from helix_ray.actors.callers import Callers
 from helix_ray.actors.long_poll import within
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
+from helix_ray.records import PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, ThrottleStats, Want
+from helix_ray.throttle.messages import AcquireReply, Settlement, ThrottleStats, Want
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # permits expire and silent wants are forgotten on this beat
@@ -98,10 +99,9 @@ class ThrottleActor:
         self._pump()
 
     async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
-        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
-        of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
-        ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only``: the
-        epoch of the incarnation that it is for, any other forgets it. Returns the epoch.
+        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits of this key
+        and model, None if unknown. Nothing is granted before this call; a later call corrects the money. ``provisional``: permits of a
+        dead throttle count as spent and may still come to nothing. ``only``: the epoch that it is for, others ignore it. The epoch.
         """
         if only in ("", self._epoch):
             self._governor.restore(spent_usd, past, self._now(), provisional=provisional)

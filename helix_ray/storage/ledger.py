@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus, Taken
+from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
 
 
@@ -128,31 +128,6 @@ class RecentRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ControlEvent:
-    """A command as it was asked for, before anything is done about it."""
-
-    request_id: str
-    action: str
-    actor: str
-    asked_at: datetime
-    reason: str | None = None
-    value_from: str | None = None
-    value_to: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ControlOutcome:
-    """What became of a command. A None leaves what is stored."""
-
-    accepted: bool | None = None
-    message: str | None = None
-    value_from: str | None = None
-    value_to: str | None = None
-    acknowledged_at: datetime | None = None
-    in_effect_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerFacts:
     """What `check` found out about the store."""
 
@@ -220,7 +195,7 @@ class Ledger(Protocol):
         Without the requests by permits of the throttle's incarnation ``but_epoch``.
         """
 
-    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
         """What requests of the last 24 hours took from this model's limits, over all runs in this store whose answers are
         ``simulated`` or not, the youngest first: one by one for two minutes, then by the minute.
         """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError
-from helix_ray.records import ApiCall, Taken
+from helix_ray.records import ApiCall, PastUse
 from helix_ray.storage.rows import CALL_COLUMNS, call_row, utc_now
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements
@@ -51,7 +51,7 @@ async def spent_usd(session: Session, run_id: str, but_epoch: str | None) -> Dec
     return Decimal((await session.run(lambda transaction: transaction.rows(query, params)))[0]["spent_usd"])
 
 
-async def taken(session: Session, model: str, simulated: bool) -> list[Taken]:
+async def taken(session: Session, model: str, simulated: bool) -> list[PastUse]:
     query, params = statements("money")["taken"], {"model": model, "simulated": simulated}
     rows = await session.run(lambda transaction: transaction.rows(query, params))
-    return [Taken(*(row[name] for name in Taken._fields)) for row in rows]
+    return [PastUse(*(row[name] for name in PastUse._fields)) for row in rows]

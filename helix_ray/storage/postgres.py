@@ -17,22 +17,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
-from helix_ray.records import ApiCall, JsonObject, Read, ReadResult, RunStatus, Taken
+from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage import batches, failures, migrating, money, preflight, reading, scores, writing
 from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.failures import Failure
-from helix_ray.storage.ledger import (
-    Agreement,
-    ControlEvent,
-    ControlOutcome,
-    LedgerFacts,
-    RecentRow,
-    RunCounts,
-    RunRow,
-    StoredRun,
-    WriteOutcome,
-)
+from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
 from helix_ray.storage.session import Rejected, T, Transaction
 from helix_ray.storage.statements import statements
 
@@ -306,7 +296,7 @@ class PostgresLedger:
     async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
         return await money.spent_usd(self._session, run_id, but_epoch)
 
-    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
         return await money.taken(self._session, model, simulated)
 
     async def scores(self, run_id: str) -> RunScores:

@@ -8,8 +8,8 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.records import CallState, Read, ReadResult, RunStatus, failure_kind
-from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, RecentRow, RunCounts, StoredRun
+from helix_ray.records import CallState, ControlEvent, ControlOutcome, Read, ReadResult, RunStatus, failure_kind
+from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, StoredRun
 from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row, variant_from_row
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from helix_ray.errors import InvariantError, RunBusyError, StartError
-from helix_ray.records import JsonObject, RunStatus
+from helix_ray.records import ControlEvent, ControlOutcome, JsonObject, RunStatus
 from helix_ray.storage.claims import busy_message, patiently
 from helix_ray.storage.escaping import storable, storable_or_none
-from helix_ray.storage.ledger import ControlEvent, ControlOutcome, RunRow
+from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.session import Session, Transaction
 from helix_ray.storage.statements import statements
 

@@ -24,20 +24,13 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.binding import BindingMeter
 from helix_ray.throttle.budget import Budget, Room
 from helix_ray.throttle.lane import Lane, worst_state
 from helix_ray.throttle.limits import Wait
 from helix_ray.throttle.line import Line, Waiting
-from helix_ray.throttle.messages import (
-    AcquireReply,
-    PastUse,
-    Refusal,
-    ServiceTier,
-    Settlement,
-    ThrottleStats,
-    Want,
-)
+from helix_ray.throttle.messages import AcquireReply, Refusal, Settlement, ThrottleStats, Want
 from helix_ray.throttle.permits import Permit, Permits
 from helix_ray.throttle.retry_budget import RetryBudget
 from helix_ray.throttle.turn import Turn

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.breaker import Breaker
 from helix_ray.throttle.concurrency import Concurrency
 from helix_ray.throttle.gate import Gate
 from helix_ray.throttle.kinds import DAY_S, KINDS
 from helix_ray.throttle.limits import Limits, Wait
-from helix_ray.throttle.messages import BucketStats, PastUse, ServiceTier, Settlement, Want
+from helix_ray.throttle.messages import BucketStats, Settlement, Want
 from helix_ray.throttle.park import PARK_FROM_S, Park
 from helix_ray.throttle.permits import Permit
 

@@ -7,10 +7,10 @@ from math import ceil
 from typing import NamedTuple
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.records import TokenUsage
+from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.bucket import Bucket, Mark
 from helix_ray.throttle.kinds import DAY_S, KINDS
-from helix_ray.throttle.messages import BucketStats, LimitReading, PastUse, RateLimitDetail, Want
+from helix_ray.throttle.messages import BucketStats, LimitReading, RateLimitDetail, Want
 
 CONFIG_KEYS = {
     "RPM": "requests_per_minute",

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from helix_ray.records import TokenUsage
+from helix_ray.records import ServiceTier, TokenUsage
 
 LimitKind = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Outcome = Literal["answered", "rejected", "not_sent", "unknown"]
 RefusalReason = Literal["budget", "refused", "daily"]
-ServiceTier = Literal["on_demand", "flex"]
 Trouble = Literal["capacity", "overload", "failure"]
 """What the API did instead of answering: 498, no room in the flex tier; 503, it has too much to do; or it failed (5xx, a lost
 connection, a deadline). A 4xx or a 429 is no trouble: it answered.
@@ -94,16 +93,6 @@ class Settlement(NamedTuple):
     sent_at_age_s: float = 0.0  # how long ago the request was sent; 0 when not known
     latency_s: float | None = None  # from the send to the whole answer
     trouble: Trouble | None = None
-
-
-class PastUse(NamedTuple):
-    """What was taken from the limits before this throttle started, as the ledger knows it."""
-
-    age_s: float  # since it was charged, 0 and up; the smallest possible where that is not known
-    requests: int
-    prompt_tokens: int  # not cached
-    completion_tokens: int  # of requests without a known end: all that they may use
-    service_tier: ServiceTier = "on_demand"
 
 
 @dataclass(frozen=True, slots=True)

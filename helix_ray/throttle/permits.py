@@ -6,8 +6,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from helix_ray.records import ServiceTier
 from helix_ray.throttle.bucket import Mark
-from helix_ray.throttle.messages import Grant, ServiceTier, Want
+from helix_ray.throttle.messages import Grant, Want
 
 _REMEMBERED = 4096
 

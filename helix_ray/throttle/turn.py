@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from helix_ray.records import ServiceTier
 from helix_ray.throttle.kinds import KINDS
 from helix_ray.throttle.limits import Wait
 from helix_ray.throttle.line import Waiting
-from helix_ray.throttle.messages import ServiceTier
 
 _LOOK_AHEAD = 8  # wants behind the one that blocks a lane
 

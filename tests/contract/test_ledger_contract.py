@@ -10,8 +10,19 @@ from decimal import Decimal
 import pytest
 
 from helix_ray.errors import InvariantError, StartError
-from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, RunStatus, ScoredVariant, Variant
-from helix_ray.storage.ledger import Agreement, ControlEvent, ControlOutcome, Ledger, RunRow
+from helix_ray.records import (
+    ApiCall,
+    CallState,
+    ControlEvent,
+    ControlOutcome,
+    Disposition,
+    Read,
+    ReadResult,
+    RunStatus,
+    ScoredVariant,
+    Variant,
+)
+from helix_ray.storage.ledger import Agreement, Ledger, RunRow
 
 RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c11"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

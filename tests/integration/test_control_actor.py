@@ -14,9 +14,9 @@ from helix_ray.actors.control import ControlActor
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.client import command
-from helix_ray.records import Action, DesiredState
+from helix_ray.records import Action, ControlEvent, ControlOutcome, DesiredState
 from helix_ray.secrets import Secret
-from helix_ray.storage.ledger import ControlEvent, ControlOutcome, RunRow
+from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 
 RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c77"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.records import TokenUsage
+from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Grant, LimitReading, PastUse, RateLimitDetail, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Grant, LimitReading, RateLimitDetail, Settlement, Want
 
 CENT = Decimal("0.01")
 

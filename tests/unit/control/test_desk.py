@@ -9,8 +9,7 @@ import pytest
 
 from helix_ray.actors.control_desk import ControlDesk
 from helix_ray.errors import DatabaseLostError
-from helix_ray.records import Action, Command
-from helix_ray.storage.ledger import ControlEvent, ControlOutcome
+from helix_ray.records import Action, Command, ControlEvent, ControlOutcome
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.records import PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import Grant, LimitReading, PastUse, Want
+from helix_ray.throttle.messages import Grant, LimitReading, Want
 from support.throttle_desk import CENT, Desk, ids, want
 
 Tier = Literal["on_demand", "flex", "auto"]
