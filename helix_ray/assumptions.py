@@ -18,8 +18,8 @@ from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
-from helix_ray.secrets import Secret
 from helix_ray.throttle.headers import read_limits
 
 MAX_REQUESTS = 10

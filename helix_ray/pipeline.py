@@ -28,9 +28,9 @@ from helix_ray.actors.crew import Crew, Failure
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.footprint import Footprint
-from helix_ray.home import RunFile
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.history import QueueHistory

@@ -23,9 +23,9 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.config_file import parse_config
+from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, InputError, MissingSecretError, StartError
 from helix_ray.scoring.score import SCORER_VERSION
-from helix_ray.secrets import Secret, Secrets
 from helix_ray.sources import SourceFacts, check_source, generator_version
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import RunRow, StoredRun

@@ -22,11 +22,10 @@ LAYERS = (
         "config_file",
         "config_yaml",
         "mutation",
-        "secrets",
         "records",
+        "environment",
         "errors",
         "clock",
-        "home",
         "native",
         "_rust_gen",
     },
@@ -67,7 +66,7 @@ def name_of(path: Path) -> str:
 
 
 def room_of(path: Path) -> str:
-    """``helix_ray/storage/rows.py`` lies in the room ``storage``, ``helix_ray/records.py`` in ``records``."""
+    """``helix_ray/storage/rows.py`` lies in the room ``storage``, ``helix_ray/clock.py`` in ``clock``."""
     return path.relative_to(ROOT / "helix_ray").parts[0].removesuffix(".py")
 
 

@@ -25,8 +25,8 @@ from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.analysis.prices import Tariff
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
-from helix_ray.secrets import Secret
 
 CALL_TIMEOUT_S = 10.0
 CREATION_TIMEOUT_S = 120.0

@@ -11,10 +11,10 @@ from typing import Any
 from helix_ray.actors import names, peers
 from helix_ray.actors.sink_engine import SinkEngine, SinkPolicy, SinkStats, WriteReply
 from helix_ray.clock import SystemClock
+from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.native import rust
 from helix_ray.records import ApiCall, DesiredState, ReadResult
-from helix_ray.secrets import Secret
 from helix_ray.storage.postgres import PostgresLedger
 
 SHOWN_PER_S = 20

@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
 from helix_ray.errors import AttachError
-from helix_ray.home import helix_home
-from helix_ray.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
 from helix_ray.storage import bundle
 from helix_ray.storage.embedded import EmbeddedServer, embedded_url
 from helix_ray.storage.postgres import libpq_environment

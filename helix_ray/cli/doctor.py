@@ -24,10 +24,11 @@ from helix_ray.cli.run import shipped_configs
 from helix_ray.config import Backend, Config
 from helix_ray.config_file import load_config
 from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.lock import HomeLock
+from helix_ray.environment.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import HelixError, StartError
-from helix_ray.home import HomeLock, helix_home
 from helix_ray.preparation import check_key, open_database
-from helix_ray.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.sources import check_source
 
 

@@ -17,10 +17,11 @@ from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
 from helix_ray.config_file import load_config, parse_config
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.lock import HomeLock
+from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import ConfigError
-from helix_ray.home import HomeLock, helix_home
 from helix_ray.preparation import Plan
-from helix_ray.secrets import Secrets, load_secrets, withdraw_from_environment
 
 
 def shipped_configs() -> Path:

@@ -15,10 +15,10 @@ from helix_ray.actors.held_reads import Job
 from helix_ray.actors.read_results import ResultMaker
 from helix_ray.actors.sink import SinkActor
 from helix_ray.config import Config, SinkConfig
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import RunBusyError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.records import Disposition, ReadResult
-from helix_ray.secrets import Secret
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage import claims
 from helix_ray.storage.ledger import RunRow

@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secrets
 from helix_ray.errors import ConfigError, InputError
 from helix_ray.preparation import Plan, check_backend, prepare_resume
 from helix_ray.scoring.score import SCORER_VERSION
-from helix_ray.secrets import Secrets
 from helix_ray.sources import check_source, generator_version
 from helix_ray.storage.ledger import StoredRun
 

@@ -13,10 +13,10 @@ import pytest
 from helix_ray import restoring
 from helix_ray.actors.crew import Crew, Failure
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.preparation import Plan
 from helix_ray.records import ApiCall, CallState
 from helix_ray.restoring import LOOK_AGAIN_S, Restoring
-from helix_ray.secrets import Secret
 from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.rows import utc_now
