@@ -32,13 +32,14 @@ from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.footprint import Footprint
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.preparation import Plan, with_ledger
+from helix_ray.preparation import Plan
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
 from helix_ray.reporting import Books, SessionEnd, missing_rows, read_books, write_report
 from helix_ray.restoring import Restoring
 from helix_ray.signals import Signals
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
 from helix_ray.supervision.liveness import Liveness

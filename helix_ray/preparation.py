@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from helix_ray import __version__
 from helix_ray.analysis.offers import offered_models, offered_tariff
@@ -27,11 +27,10 @@ from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, InputError, MissingSecretError, StartError
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.sources import SourceFacts, check_source, generator_version
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import RunRow, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
-
-Value = TypeVar("Value")
 
 START_DEADLINE_S = 10.0
 
@@ -56,19 +55,6 @@ class Plan:
     def sends_files_outside(self) -> bool:
         """Reads of a file go to an API that is not on this machine."""
         return self.config.source.input_file is not None and self.config.analyzer.backend is Backend.GROQ
-
-
-def with_ledger(url: Secret, use: Callable[[PostgresLedger], Awaitable[Value]], timeout_s: float = 30.0) -> Value:
-    """Runs ``use`` with a connection of its own: for the driver, which asks little and seldom."""
-
-    async def session() -> Value:
-        ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=timeout_s)
-        try:
-            return await use(ledger)
-        finally:
-            await ledger.aclose()
-
-    return asyncio.run(session())
 
 
 def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:

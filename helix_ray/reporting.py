@@ -17,13 +17,14 @@ from helix_ray.analysis.prompts import get_prompt
 from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.snapshot import Totals
-from helix_ray.preparation import Plan, with_ledger
+from helix_ray.preparation import Plan
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import JsonObject, RunStatus
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
 from helix_ray.results.html import render_html
 from helix_ray.results.report import Admission, Session, Stored, build_report
 from helix_ray.scoring.scores import RunScores
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending

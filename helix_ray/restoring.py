@@ -13,8 +13,9 @@ from decimal import Decimal
 from helix_ray.actors import names
 from helix_ray.actors.crew import Crew, Failure
 from helix_ray.config import Backend
-from helix_ray.preparation import Plan, with_ledger
+from helix_ray.preparation import Plan
 from helix_ray.records import PastUse
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.throttle.governor import PERMIT_GRACE_S
 

@@ -18,7 +18,7 @@ from helix_ray.environment.home import helix_home
 from helix_ray.environment.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
 from helix_ray.errors import AttachError
 from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url
-from helix_ray.storage.postgres import libpq_environment
+from helix_ray.storage.postgres_session import libpq_environment
 
 app = typer.Typer(help="The database of this HELIX_HOME, or of DATABASE_URL: its address, and a shell in it.", no_args_is_help=True)
 

@@ -25,7 +25,7 @@ from helix_ray.records import (
     failure_kind,
 )
 from helix_ray.scoring.scores import RunScores
-from helix_ray.storage.escaping import as_unstorable, result_problem
+from helix_ray.storage.integrity import as_unstorable, result_problem
 from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
 from helix_ray.storage.rows import as_made
 from support.memory_money import at_most, is_open, left, taken

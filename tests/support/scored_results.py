@@ -19,8 +19,7 @@ from helix_ray.records import Disposition, Read, ReadResult, Variant
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.sources.synthetic import SyntheticSource
-from helix_ray.storage.escaping import buried
-from helix_ray.storage.integrity import CORRUPTED
+from helix_ray.storage.integrity import CORRUPTED, dead_lettered
 
 MODELS: tuple[dict[str, Any], ...] = (
     {"preset": "bench", "base_error_rate": 0.01, "quality_model": "fixed:20"},
@@ -89,7 +88,7 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
         repairs=rng.choice((0, 0, 1)),
         **score.as_fields(),
     )
-    return buried(answered, CORRUPTED, "two checksums") if kind == "corrupted" else answered
+    return dead_lettered(answered, CORRUPTED, "two checksums") if kind == "corrupted" else answered
 
 
 def _made(read: Read, ending: Disposition, **changes: Any) -> ReadResult:
