@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 
 from harness import Run, argument, print_table, started_run
-from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import opaque_id
+from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
 from helix_ray.storage.embedded import embedded_url, stop
 
 FAULTS = ("shuffle_ids", "drop_id", "repeat_id", "invent_id")

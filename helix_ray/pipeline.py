@@ -28,8 +28,8 @@ from helix_ray.actors.group import Crew, Failure
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
-from helix_ray.home import RunFile
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports only rooms of lower layers; rooms of one layer do not know each other, except in the
 # first and the last layer, which are open among themselves.
 LAYERS = (
-    {"records", "errors", "clock", "native", "_rust_gen", "config", "environment", "home", "secrets"},
+    {"records", "errors", "clock", "native", "_rust_gen", "config", "environment"},
     {"waiting", "providers", "queueing", "supervision", "control"},
     {"throttle", "scoring"},
     {"analysis", "metrics"},
@@ -56,7 +56,7 @@ def name_of(path: Path) -> str:
 
 
 def room_of(path: Path) -> str:
-    """``helix_ray/storage/rows.py`` lies in the room ``storage``, ``helix_ray/records.py`` in ``records``."""
+    """``helix_ray/storage/rows.py`` lies in the room ``storage``, ``helix_ray/clock.py`` in ``clock``."""
     return path.relative_to(ROOT / "helix_ray").parts[0].removesuffix(".py")
 
 

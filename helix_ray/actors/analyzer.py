@@ -16,10 +16,10 @@ from helix_ray.analyzer.ports import DrainReply
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
+from helix_ray.environment.secrets import GROQ_API_KEY, Secret
 from helix_ray.errors import MissingSecretError
 from helix_ray.providers.prices import Tariff
 from helix_ray.records import DesiredState
-from helix_ray.secrets import GROQ_API_KEY, Secret
 
 if TYPE_CHECKING:
     from helix_ray.actors.heartbeat import Heartbeat

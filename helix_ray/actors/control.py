@@ -12,8 +12,8 @@ from helix_ray.actors.names import CONTROL, METRICS
 from helix_ray.actors.peers import call_or_none
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, ControlDesk
+from helix_ray.environment.secrets import Secret
 from helix_ray.records import Ack, Command, DesiredState
-from helix_ray.secrets import Secret
 
 if TYPE_CHECKING:
     from helix_ray.control.command_log import ControlLedger

@@ -24,9 +24,9 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.prices import Tariff
-from helix_ray.secrets import Secret
 
 CALL_TIMEOUT_S = 10.0
 CREATION_TIMEOUT_S = 120.0

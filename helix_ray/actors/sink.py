@@ -10,11 +10,12 @@ from typing import Any
 
 from helix_ray.actors import names, peers
 from helix_ray.clock import SystemClock
+from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.native import rust
 from helix_ray.records import ApiCall, DesiredState, ReadResult
-from helix_ray.secrets import Secret
-from helix_ray.sink.engine import SinkEngine, SinkPolicy, SinkStats, WriteReply
+from helix_ray.sink.engine import SinkEngine, SinkPolicy, WriteReply
+from helix_ray.sink.stats import SinkStats
 from helix_ray.storage.postgres import PostgresLedger
 
 SHOWN_PER_S = 20

@@ -16,8 +16,9 @@ from helix_ray.actors import names
 from helix_ray.actors.cost_authorization import Authorise, Authority
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
+from helix_ray.records import PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Settlement, Want
 from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.waiting.long_poll import within
 from helix_ray.waiting.waiters import Callers
@@ -99,10 +100,9 @@ class ThrottleActor:
         self._pump()
 
     async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
-        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits
-        of this key and model, None if nobody knows. Nothing is granted before this call; said again, it corrects the money.
-        ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only``: the
-        epoch of the incarnation that it is for, any other forgets it. Returns the epoch.
+        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits of this key
+        and model, None if unknown. Nothing is granted before this call; a later call corrects the money. ``provisional``: permits of a
+        dead throttle count as spent and may still come to nothing. ``only``: the epoch that it is for, others ignore it. The epoch.
         """
         if only in ("", self._epoch):
             self._governor.restore(spent_usd, past, self._now(), provisional=provisional)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
-from helix_ray.analysis.answers import AnswerError, ParsedAnswers, parse_answer
+from helix_ray.analysis.answers import ParsedAnswers, parse_answer
 from helix_ray.analysis.prompts import PromptTemplate
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.attempts import Attempts
@@ -16,6 +16,7 @@ from helix_ray.analyzer.read_results import Answered, ResultMaker
 from helix_ray.analyzer.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
+from helix_ray.providers.groq.completion import AnswerError
 from helix_ray.providers.groq.errors import classify_unanswered
 from helix_ray.providers.groq.headers import read_limits
 from helix_ray.providers.prices import ModelPrice, cost_usd

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.read_answer import ReadAnswer
 from helix_ray.analyzer.leased_reads import Job
 from helix_ray.backends.aligner import aligner_calls
 from helix_ray.providers.groq.completion import Completion

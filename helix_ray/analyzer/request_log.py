@@ -8,13 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from helix_ray.analysis.answers import AnswerError
 from helix_ray.analyzer.counters import AnalyzerCounters
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import ReadRequest
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
-from helix_ray.providers.groq.completion import Completion
+from helix_ray.providers.groq.completion import AnswerError, Completion
 from helix_ray.providers.groq.headers import read_limits
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.readings import LimitReading, RateLimitDetail, ServiceTier, Trouble

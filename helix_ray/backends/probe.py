@@ -15,12 +15,12 @@ from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.backends.chat import ChatReply
 from helix_ray.backends.groq_client import GroqChat
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.groq.completion import AnswerError, Completion, parse_completion
 from helix_ray.providers.groq.headers import read_limits
 from helix_ray.providers.model_catalog import PRICING, offered_models
 from helix_ray.providers.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
-from helix_ray.secrets import Secret
 
 MAX_REQUESTS = 10
 MAX_COST_USD = Decimal("0.01")

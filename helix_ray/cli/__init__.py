@@ -36,7 +36,7 @@ def _print_versions(wanted: bool) -> None:
     if wanted:
         from helix_ray.native import rust  # noqa: PLC0415  (only this option needs them)
         from helix_ray.scoring.score import SCORER_VERSION  # noqa: PLC0415
-        from helix_ray.storage.migrating import latest_version  # noqa: PLC0415
+        from helix_ray.storage.postgres import latest_version  # noqa: PLC0415
 
         typer.echo(f"helix-throttle {__version__}, generator {rust.GENERATOR_VERSION}, scorer {SCORER_VERSION}, schema {latest_version()}")
         raise typer.Exit

@@ -14,12 +14,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
 from helix_ray.errors import AttachError
-from helix_ray.home import helix_home
-from helix_ray.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
-from helix_ray.storage import bundle
-from helix_ray.storage.embedded import EmbeddedServer, embedded_url
-from helix_ray.storage.postgres import libpq_environment
+from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url
+from helix_ray.storage.postgres_session import libpq_environment
 
 app = typer.Typer(help="The database of this HELIX_HOME, or of DATABASE_URL: its address, and a shell in it.", no_args_is_help=True)
 
@@ -91,7 +90,7 @@ def _address(external: bool, *, keep_running: bool) -> str:
 
 def _psql() -> Path:
     """The one that fits the embedded server, or the one of this machine."""
-    bundled = bundle.package_folder() / bundle.INSTALLATION / "bin" / "psql"
+    bundled = binaries.package_folder() / binaries.INSTALLATION / "bin" / "psql"
     if os.access(bundled, os.X_OK):
         return bundled
     found = shutil.which("psql")

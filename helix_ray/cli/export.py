@@ -16,10 +16,10 @@ from rich.table import Table
 from helix_ray.cli.find_run import find_run
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError
 from helix_ray.records import JsonObject, Read
 from helix_ray.results.export import Export, Format, Origin, new_folder
-from helix_ray.secrets import Secret
 from helix_ray.sources import check_source, generator_version, make_source
 from helix_ray.storage.ledger import Ledger, StoredRun
 from helix_ray.storage.postgres import PostgresLedger

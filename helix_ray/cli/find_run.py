@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.run_file import RunFile
+from helix_ray.environment.secrets import Secret, load_secrets, withdraw_from_environment
 from helix_ray.errors import ConfigError
-from helix_ray.home import RunFile, helix_home
-from helix_ray.secrets import Secret, load_secrets, withdraw_from_environment
 from helix_ray.session.database import find_stored
 from helix_ray.storage.ledger import StoredRun
 

@@ -14,8 +14,8 @@ from rich.prompt import Confirm
 from rich.table import Table
 
 from helix_ray.backends.probe import MAX_COST_USD, MAX_REQUESTS, Examination, examine
+from helix_ray.environment.secrets import load_secrets, withdraw_from_environment
 from helix_ray.errors import HelixError, MissingSecretError
-from helix_ray.secrets import load_secrets, withdraw_from_environment
 
 
 class UnfinishedCheckError(HelixError):

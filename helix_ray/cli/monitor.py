@@ -19,8 +19,8 @@ import typer
 
 import dashboard
 from helix_ray.client import CONTROL_CODE, control_token, helix_home
+from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN
 from helix_ray.errors import MissingSecretError
-from helix_ray.secrets import HELIX_CONTROL_TOKEN
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -16,9 +16,10 @@ from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
 from helix_ray.config.shipped import shipped_config
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.lock import HomeLock
+from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import ConfigError
-from helix_ray.home import HomeLock, helix_home
-from helix_ray.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.session import database, preparation
 from helix_ray.session.plan import Plan
 

@@ -18,11 +18,12 @@ from helix_ray.actors.names import CONTROL, METRICS
 from helix_ray.client.attach import Link
 from helix_ray.client.launch import CONTROL_CODE, Launch, launch
 from helix_ray.client.past_run import past_snapshot
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.run_file import RunFile
+from helix_ray.environment.secrets import load_secrets
 from helix_ray.errors import AttachError
-from helix_ray.home import RunFile, helix_home
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.records import Ack, Action, Command
-from helix_ray.secrets import load_secrets
 
 __all__ = [
     "CONTROL_CODE",

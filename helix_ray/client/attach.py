@@ -13,8 +13,8 @@ import sys
 import threading
 from typing import Any
 
+from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import AttachError
-from helix_ray.home import RunFile
 
 PATIENCE_S = "1000000"
 RECONNECT = "RAY_gcs_rpc_server_reconnect_timeout_s"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from helix_ray.client.attach import RECONNECT
-from helix_ray.home import make_home
-from helix_ray.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
+from helix_ray.environment.home import make_home
+from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
 
 TAIL_LINES = 12
 CONTROL_CODE = "HELIX_CONTROL_CODE"

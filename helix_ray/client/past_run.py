@@ -8,14 +8,14 @@ import os
 import time
 from pathlib import Path
 
-from helix_ray.home import RunFile
+from helix_ray.environment.run_file import RunFile
+from helix_ray.environment.secrets import DATABASE_URL, load_secrets
 from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals
 from helix_ray.records import RunStatus
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.tally import Tally
-from helix_ray.secrets import DATABASE_URL, load_secrets
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
 from helix_ray.storage.postgres import PostgresLedger

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from helix_ray.config import Config
 from helix_ray.config.loading import parse_config
+from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, MissingSecretError
-from helix_ray.secrets import Secret, Secrets
 from helix_ray.session.plan import START_DEADLINE_S
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.embedded import embedded_url

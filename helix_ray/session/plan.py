@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.config import Backend, Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.providers.prices import Tariff
-from helix_ray.secrets import Secret
 from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow
 

@@ -14,10 +14,10 @@ from helix_ray.analysis.prompts import get_prompt
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.config.loading import parse_config
+from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, InputError
 from helix_ray.providers.prices import Tariff
 from helix_ray.scoring.score import SCORER_VERSION
-from helix_ray.secrets import Secret, Secrets
 from helix_ray.session.database import open_database
 from helix_ray.session.plan import Plan
 from helix_ray.session.provider_check import Provider, check_backend

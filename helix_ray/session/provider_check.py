@@ -9,10 +9,10 @@ from typing import NamedTuple
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.config import Backend, Config
+from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
 from helix_ray.providers.model_catalog import offered_models, offered_tariff
 from helix_ray.providers.prices import Tariff, tariff_of
-from helix_ray.secrets import Secret, Secrets
 from helix_ray.session.plan import START_DEADLINE_S
 
 

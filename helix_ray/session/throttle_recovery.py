@@ -13,12 +13,11 @@ from decimal import Decimal
 from helix_ray.actors import names
 from helix_ray.actors.group import Crew, Failure
 from helix_ray.config import Backend
-from helix_ray.records import Taken
+from helix_ray.records import PastUse
 from helix_ray.session.plan import Plan
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.throttle.governor import PERMIT_GRACE_S
-from helix_ray.throttle.messages import PastUse
 
 MARGIN_S = 5.0
 """Beyond the lifetime of a permit, for the last of its requests to be on record."""
@@ -86,9 +85,4 @@ class Restoring:
         taken = with_ledger(self._plan.database_url, lambda ledger: ledger.taken(model, self._plan.simulated))
         if backend is Backend.EMULATOR:
             taken = [item for item in taken if item.age_s <= time.monotonic() - self._began]
-        return [_past_use(item) for item in taken]
-
-
-def _past_use(taken: Taken) -> PastUse:
-    tier = "flex" if taken.service_tier == "flex" else "on_demand"
-    return PastUse(taken.age_s, taken.requests, taken.prompt_tokens, taken.completion_tokens, tier)  # type: ignore[arg-type]
+        return taken

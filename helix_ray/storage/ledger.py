@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, Read, ReadResult, RunStatus, Taken
+from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
 
 
@@ -195,7 +195,7 @@ class Ledger(Protocol):
         Without the requests by permits of the throttle's incarnation ``but_epoch``.
         """
 
-    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
         """What requests of the last 24 hours took from this model's limits, over all runs in this store whose answers are
         ``simulated`` or not, the youngest first: one by one for two minutes, then by the minute.
         """

@@ -1,87 +1,137 @@
-"""Questions to the database: what is done, what it came to, what happened last."""
+"""Questions to the database: what is done, what it came to, what it cost, what happened last."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.records import CallState, ControlEvent, ControlOutcome, Read, ReadResult, RunStatus, failure_kind
+from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, failure_kind
 from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, StoredRun
-from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row, variant_from_row
-from helix_ray.storage.session import Session, Transaction
-from helix_ray.storage.statements import statements
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows, statements
+from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row
 
-Rows = list[dict[str, Any]]
-
-
-async def _ask(session: Session, name: str, params: Mapping[str, Any]) -> Rows:
-    query = statements("reading")[name]
-    return await session.run(lambda transaction: transaction.rows(query, params))
+COUNTS = (
+    "rows_by_disposition", "duplicates", "calls_by_state", "reads_repaid", "latency", "dead_letter_kinds", "call_endings", "reads_by_tier",
+)  # fmt: skip
+"""The statements that together make `RunCounts`."""
 
 
-async def load_run(session: Session, run_id: str) -> StoredRun | None:
-    query, spent_query, key = statements("reading")["load_run"], statements("money")["spent_usd"], {"run_id": run_id}
+class Reading:
+    """The methods of `Ledger` that read, but `scores`."""
 
-    async def work(transaction: Transaction) -> tuple[Rows, Rows]:
-        return await transaction.rows(query, key), await transaction.rows(spent_query, {**key, "but_epoch": None})
+    _session: PostgresSession
 
-    rows, spent = await session.run(work)
-    if not rows:
-        return None
-    row = rows[0]
-    told = {"status": RunStatus(row["status"]), "earlier_configs": tuple(row["earlier_configs"]), "cost_usd": spent[0]["spent_usd"]}
-    return StoredRun(**{**row, **told})
+    async def load_run(self, run_id: str) -> StoredRun | None:
+        query, spent_query, key = statements("reading")["load_run"], statements("money")["spent_usd"], {"run_id": run_id}
 
+        async def work(transaction: PostgresTransaction) -> tuple[Rows, Rows]:
+            return await transaction.rows(query, key), await transaction.rows(spent_query, {**key, "but_epoch": None})
 
-async def done_ranges(session: Session, run_id: str) -> list[tuple[int, int]]:
-    return [(int(row["first"]), int(row["past"])) for row in await _ask(session, "done_ranges", {"run_id": run_id})]
+        rows, spent = await self._session.run(work)
+        if not rows:
+            return None
+        row = rows[0]
+        known = {"status": RunStatus(row["status"]), "earlier_configs": tuple(row["earlier_configs"]), "cost_usd": spent[0]["spent_usd"]}
+        return StoredRun(**{**row, **known})
 
+    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
+        rows = await self._session.rows("reading", "done_ranges", {"run_id": run_id})
+        return [(int(row["first"]), int(row["past"])) for row in rows]
 
-async def counts(session: Session, run_id: str) -> RunCounts:
-    sql, key = statements("reading"), {"run_id": run_id}
+    async def counts(self, run_id: str) -> RunCounts:
+        sql, key = statements("reading"), {"run_id": run_id}
 
-    async def work(transaction: Transaction) -> tuple[Rows, ...]:
-        return (
-            await transaction.rows(sql["rows_by_disposition"], key),
-            await transaction.rows(sql["duplicates"], key),
-            await transaction.rows(sql["calls_by_state"], key),
-            await transaction.rows(sql["reads_repaid"], key),
-            await transaction.rows(sql["latency"], key),
-            await transaction.rows(sql["dead_letter_kinds"], key),
-            await transaction.rows(sql["call_endings"], key),
-            await transaction.rows(sql["reads_by_tier"], key),
+        async def work(transaction: PostgresTransaction) -> list[Rows]:
+            return [await transaction.rows(sql[name], key) for name in COUNTS]
+
+        dispositions, duplicates, calls, repaid, latency, kinds, endings, tiers = await self._session.run(work)
+        by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
+        by_state = {str(row["state"]): int(row["calls"]) for row in calls}
+        percentiles = latency[0]["percentiles"] or (None, None, None)
+        return RunCounts(
+            rows=sum(by_disposition.values()),
+            by_disposition=by_disposition,
+            dead_letter_kinds={str(row["error_kind"]): int(row["rows"]) for row in kinds},
+            duplicates=int(duplicates[0]["duplicates"]),
+            reads_repaid=int(repaid[0]["reads_repaid"]),
+            possibly_billed=by_state.get("possibly_billed", 0),
+            requests=sum(int(row["requests"]) for row in calls),
+            repairs=sum(int(row["repairs"]) for row in calls),
+            calls_by_state=by_state,
+            http_429=sum(int(row["http_429"]) for row in calls),
+            prompt_tokens=sum(int(row["prompt_tokens"]) for row in calls),
+            cached_tokens=sum(int(row["cached_tokens"]) for row in calls),
+            completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
+            cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
+            answered_ms=sum(float(row["answered_ms"]) for row in calls),
+            latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
+            truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
+            identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
+            resent=sum(int(row["resent"]) for row in calls),
+            failures=_failures(endings),
+            reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
         )
 
-    dispositions, duplicates, calls, repaid, latency, kinds, endings, tiers = await session.run(work)
-    by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
-    by_state = {str(row["state"]): int(row["calls"]) for row in calls}
-    percentiles = latency[0]["percentiles"] or (None, None, None)
-    return RunCounts(
-        rows=sum(by_disposition.values()),
-        by_disposition=by_disposition,
-        dead_letter_kinds={str(row["error_kind"]): int(row["rows"]) for row in kinds},
-        duplicates=int(duplicates[0]["duplicates"]),
-        reads_repaid=int(repaid[0]["reads_repaid"]),
-        possibly_billed=by_state.get("possibly_billed", 0),
-        requests=sum(int(row["requests"]) for row in calls),
-        repairs=sum(int(row["repairs"]) for row in calls),
-        calls_by_state=by_state,
-        http_429=sum(int(row["http_429"]) for row in calls),
-        prompt_tokens=sum(int(row["prompt_tokens"]) for row in calls),
-        cached_tokens=sum(int(row["cached_tokens"]) for row in calls),
-        completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
-        cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
-        answered_ms=sum(float(row["answered_ms"]) for row in calls),
-        latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
-        truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
-        identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
-        resent=sum(int(row["resent"]) for row in calls),
-        failures=_failures(endings),
-        reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
-    )
+    async def reserved_usd(self, run_id: str) -> Decimal:
+        rows = await self._session.rows("money", "reserved_usd", {"run_id": run_id})
+        return Decimal(rows[0]["reserved_usd"]) if rows else Decimal(0)
+
+    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
+        rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_epoch": but_epoch})
+        return Decimal(rows[0]["spent_usd"])
+
+    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
+        rows = await self._session.rows("money", "taken", {"model": model, "simulated": simulated})
+        return [PastUse(*(row[name] for name in PastUse._fields)) for row in rows]
+
+    async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
+        rows = await self._session.rows("reading", "controls", {"run_id": run_id})
+        event, outcome = ([field.name for field in fields(made)] for made in (ControlEvent, ControlOutcome))
+        return [
+            (ControlEvent(**{name: row[name] for name in event}), ControlOutcome(**{name: row[name] for name in outcome})) for row in rows
+        ]
+
+    async def agreement(self, run_id: str) -> Agreement:
+        (row,) = await self._session.rows("reading", "agreement", {"run_id": run_id})
+        return Agreement(*(int(row[name]) for name in ("reads", "reads_equal", "named_by_both", "only_call", "only_baseline")))
+
+    async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
+        return await self._recent(run_id, limit, alerts_only=False)
+
+    async def recent_alerts(self, run_id: str, limit: int) -> list[RecentRow]:
+        return await self._recent(run_id, limit, alerts_only=True)
+
+    async def _recent(self, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
+        rows = await self._session.rows("reading", "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
+        return [RecentRow(**{**row, "calls": tuple(row["calls"])}) for row in rows]
+
+    async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
+        return [read_from_row(*found) for found in await self._page("read_reads", run_id, after_index, limit, ("truth", "error"))]
+
+    async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
+        return [result_from_row(*found) for found in await self._page("read_results", run_id, after_index, limit, (*SCORED_SIDES, "error"))]
+
+    async def _page(
+        self, name: str, run_id: str, after_index: int, limit: int, sides: Sequence[str]
+    ) -> list[tuple[dict[str, Any], dict[str, Rows]]]:
+        """Rows of ``reads``, each with its rows of ``variant_calls`` by side."""
+        sql = statements("reading")
+
+        async def work(transaction: PostgresTransaction) -> tuple[Rows, Rows]:
+            page = await transaction.rows(sql[name], {"run_id": run_id, "after_index": after_index, "limit": limit})
+            if not page:
+                return [], []
+            span = {"run_id": run_id, "sides": list(sides), "first": page[0]["read_index"], "last": page[-1]["read_index"]}
+            return page, await transaction.rows(sql["variants_of_reads"], span)
+
+        page, found = await self._session.run(work)
+        variants: dict[int, dict[str, Rows]] = defaultdict(lambda: {side: [] for side in sides})
+        for row in found:
+            variants[row["read_index"]][row["side"]].append(row)
+        return [(row, variants[row["read_index"]]) for row in page]
 
 
 def _failures(endings: Rows) -> dict[str, int]:
@@ -91,55 +141,3 @@ def _failures(endings: Rows) -> dict[str, int]:
         if kind is not None:
             found[kind] += int(row["calls"])
     return dict(found.most_common())
-
-
-async def controls(session: Session, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
-    rows = await _ask(session, "controls", {"run_id": run_id})
-    return [
-        (
-            ControlEvent(**{name: row[name] for name in ("request_id", "action", "actor", "asked_at", "reason", "value_from", "value_to")}),
-            ControlOutcome(**{name: row[name] for name in (field.name for field in fields(ControlOutcome))}),
-        )
-        for row in rows
-    ]
-
-
-async def agreement(session: Session, run_id: str) -> Agreement:
-    row = (await _ask(session, "agreement", {"run_id": run_id}))[0]
-    return Agreement(*(int(row[name]) for name in ("reads", "reads_equal", "named_by_both", "only_call", "only_baseline")))
-
-
-async def recent(session: Session, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
-    rows = await _ask(session, "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
-    return [RecentRow(**{**row, "calls": tuple(row["calls"])}) for row in rows]
-
-
-async def read_reads(session: Session, run_id: str, after_index: int, limit: int) -> list[Read]:
-    page, variants = await _page(session, "read_reads", run_id, after_index, limit, ("truth", "error"))
-    return [read_from_row(row, *(map(variant_from_row, variants[row["read_index"], side]) for side in ("truth", "error"))) for row in page]
-
-
-async def read_results(session: Session, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
-    sides = (*SCORED_SIDES, "error")
-    page, variants = await _page(session, "read_results", run_id, after_index, limit, sides)
-    return [result_from_row(row, {side: variants[row["read_index"], side] for side in sides}) for row in page]
-
-
-async def _page(
-    session: Session, name: str, run_id: str, after_index: int, limit: int, sides: Sequence[str]
-) -> tuple[Rows, dict[tuple[int, str], Rows]]:
-    """Rows of ``reads``, and those of ``variant_calls`` by read and side."""
-    sql = statements("reading")
-
-    async def work(transaction: Transaction) -> tuple[Rows, Rows]:
-        page = await transaction.rows(sql[name], {"run_id": run_id, "after_index": after_index, "limit": limit})
-        if not page:
-            return [], []
-        span = {"run_id": run_id, "sides": list(sides), "first": page[0]["read_index"], "last": page[-1]["read_index"]}
-        return page, await transaction.rows(sql["variants_of_reads"], span)
-
-    page, found = await session.run(work)
-    variants: dict[tuple[int, str], Rows] = defaultdict(list)
-    for row in found:
-        variants[row["read_index"], row["side"]].append(row)
-    return page, variants

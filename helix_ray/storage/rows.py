@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 from helix_ray.records import ApiCall, Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.strata import subtype
 from helix_ray.scoring.variants import trim
-from helix_ray.storage.escaping import UNSTORABLE, storable, storable_or_none
-from helix_ray.storage.integrity import CORRUPTED
+from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, storable, storable_or_none
 
 Row = tuple[Any, ...]
+Variants = Mapping[str, Sequence[Mapping[str, Any]]]
 
 SCORED_SIDES = ("truth", "call", "baseline")
 """Sides of `ReadResult.variants`, in their order."""
@@ -155,59 +155,48 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
     )
 
 
-def read_from_row(row: Mapping[str, Any], truth: Iterable[Variant], errors: Iterable[Variant]) -> Read:
-    """As `Ledger.read_reads` promises. A place that is not known comes as sources spell it: no contig, 0, "+"."""
-    ending, sound = Disposition(row["disposition"]), row["error_kind"] not in NOT_THE_SOURCES
-    preset = ending not in (Disposition.STORED, Disposition.DEAD_LETTER)
-    return Read(
-        read_index=row["read_index"],
-        read_id=row["read_id"],
-        contig=row["contig"],
-        ref_start=row["ref_start"],
-        strand=row["strand"],
-        ref_seq=row["ref_seq"],
-        seq=row["seq"],
-        qual=row["qual"],
-        truth=tuple(truth) if row["truth_known"] and sound else None,
-        identifiable=row["identifiable"],
-        strata=row["strata"],
-        disposition=ending if preset or not sound else None,
-        reason=row["reason"] if sound else row["error"],
-        source=row["source"],
-        errors=tuple(errors) if row["errors_known"] and sound else None,
-        checksum=None if row["checksum"] is None else int(row["checksum"]),
-    )
+def read_from_row(row: Mapping[str, Any], variants: Variants) -> Read:
+    """As `Ledger.read_reads` promises; ``variants``: the read's rows of ``variant_calls`` by side."""
+    return _as_made(_stored_read(row, variants), row["error_kind"], row["error"])
 
 
 def as_made(result: ReadResult) -> Read:
     """A result's read as `Ledger.read_reads` gives it."""
-    read = result.read
-    if result.error_kind in NOT_THE_SOURCES:
-        return read._replace(truth=None, errors=None, disposition=Disposition.DEAD_LETTER, reason=result.error)
+    return _as_made(result.read, result.error_kind, result.error)
+
+
+def _as_made(read: Read, error_kind: str | None, error: str | None) -> Read:
+    if error_kind in NOT_THE_SOURCES:
+        return read._replace(truth=None, errors=None, disposition=Disposition.DEAD_LETTER, reason=error)
     return read
 
 
-def result_from_row(row: Mapping[str, Any], variants: Mapping[str, Sequence[Mapping[str, Any]]]) -> ReadResult:
-    """As `Ledger.read_results` promises; ``variants``: the read's rows of ``variant_calls`` by side."""
-    ending = Disposition(row["disposition"])
-    read: dict[str, Any] = {
-        **{name: row.get(name) for name in Read._fields},
-        "truth": tuple(map(variant_from_row, variants["truth"])) if row["truth_known"] else None,
-        "errors": tuple(map(variant_from_row, variants["error"])) if row["errors_known"] else None,
-        "disposition": None if ending in (Disposition.STORED, Disposition.DEAD_LETTER) else ending,
-        "checksum": None if row["checksum"] is None else int(row["checksum"]),
-    }
+def result_from_row(row: Mapping[str, Any], variants: Variants) -> ReadResult:
+    """As `Ledger.read_results` promises; ``variants`` as of `read_from_row`."""
     result: dict[str, Any] = {
         **{field.name: row.get(field.name) for field in fields(ReadResult)},
-        "read": Read(**read),
-        "disposition": ending,
+        "read": _stored_read(row, variants),
+        "disposition": Disposition(row["disposition"]),
         "variants": [ScoredVariant(*(found[name] for name in ScoredVariant._fields)) for side in SCORED_SIDES for found in variants[side]],
         "leniency": tuple(row["leniency"]),
     }
     return ReadResult(**result)
 
 
-def variant_from_row(row: Mapping[str, Any]) -> Variant:
+def _stored_read(row: Mapping[str, Any], variants: Variants) -> Read:
+    """A place that is not known comes as sources spell it: no contig, 0, "+"."""
+    ending = Disposition(row["disposition"])
+    read: dict[str, Any] = {
+        **{name: row.get(name) for name in Read._fields},
+        "truth": tuple(map(_variant, variants["truth"])) if row["truth_known"] else None,
+        "errors": tuple(map(_variant, variants["error"])) if row["errors_known"] else None,
+        "disposition": None if ending in (Disposition.STORED, Disposition.DEAD_LETTER) else ending,
+        "checksum": None if row["checksum"] is None else int(row["checksum"]),
+    }
+    return Read(**read)
+
+
+def _variant(row: Mapping[str, Any]) -> Variant:
     return Variant(*(row[name] for name in Variant._fields))
 
 

@@ -1,90 +1,197 @@
-"""The rows that are written one at a time: runs and commands. Batches of reads are in `batches`."""
+"""What is written: runs, commands, requests and their money, and batches of final rows.
+
+The answer to a COMMIT can be lost, so every statement here is idempotent: the rows of a batch go through a temporary table with
+ON CONFLICT DO NOTHING, child rows and totals follow only from what that insert returned.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
 
 from helix_ray.errors import InvariantError, RunBusyError, StartError
-from helix_ray.records import ControlEvent, ControlOutcome, JsonObject, RunStatus
-from helix_ray.storage.claims import busy_message, patiently
-from helix_ray.storage.escaping import storable, storable_or_none
-from helix_ray.storage.ledger import RunRow
-from helix_ray.storage.session import Session, Transaction
-from helix_ray.storage.statements import statements
+from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, Disposition, JsonObject, ReadResult, RunStatus
+from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable, storable_or_none
+from helix_ray.storage.ledger import RunRow, WriteOutcome
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, statements, until_claimed
+from helix_ray.storage.rows import CALL_COLUMNS, call_row, read_row, utc_now, variant_rows
 
 
-async def start_run(session: Session, run: RunRow) -> None:
-    sql, params = statements("writing"), _run_params(run)
+class Writing:
+    """The methods of `Ledger` that write."""
 
-    async def work(transaction: Transaction) -> str:
-        await transaction.execute(sql["start_run"], params)
-        return str((await transaction.rows(sql["config_hash"], {"run_id": run.run_id}))[0]["config_hash"])
+    _session: PostgresSession
 
-    if await session.run(work) != run.config_hash:
-        raise InvariantError(f"run {run.run_id} exists already, with another configuration")
+    async def start_run(self, run: RunRow) -> None:
+        sql, params = statements("writing"), _run_params(run)
+
+        async def work(transaction: PostgresTransaction) -> str:
+            await transaction.execute(sql["start_run"], params)
+            return str((await transaction.rows(sql["config_hash"], {"run_id": run.run_id}))[0]["config_hash"])
+
+        if await self._session.run(work) != run.config_hash:
+            raise InvariantError(f"run {run.run_id} exists already, with another configuration")
+
+    async def resume_run(self, run_id: str, row: RunRow) -> None:
+        sql, params = statements("writing"), {**_run_params(row), "run_id": run_id}
+
+        async def work(transaction: PostgresTransaction) -> bool:
+            if not (await transaction.rows(sql["run_is_free"], {"run_id": run_id}))[0]["free"]:
+                return False
+            if not await transaction.execute(sql["resume_run"], params):
+                raise StartError(f"run {run_id} is not in this database; check the run id, HELIX_HOME and DATABASE_URL")
+            return True
+
+        if not await until_claimed(lambda: self._session.run(work)):
+            raise RunBusyError(busy_message(run_id))
+
+    async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None:
+        params = {"run_id": run_id, "status": status.value, "totals": json.dumps(totals)}
+        if not await self._session.execute("writing", "finish_run", params):
+            raise InvariantError(f"run {run_id} ends but was never started in this database")
+
+    async def record_control(self, run_id: str, event: ControlEvent) -> bool:
+        texts = {
+            "actor": storable(event.actor, 200),
+            "reason": storable_or_none(event.reason, 1000),
+            "value_from": storable_or_none(event.value_from, 200),
+            "value_to": storable_or_none(event.value_to, 200),
+        }
+        return await self._session.execute("writing", "record_control", {**asdict(event), **texts, "run_id": run_id}) == 1
+
+    async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None:
+        texts = {
+            "message": storable_or_none(outcome.message, 1000),
+            "value_from": storable_or_none(outcome.value_from, 200),
+            "value_to": storable_or_none(outcome.value_to, 200),
+        }
+        await self._session.execute("writing", "mark_control", {**asdict(outcome), **texts, "request_id": request_id})
+
+    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
+        now = utc_now()
+        rows = [dict(zip(CALL_COLUMNS, call_row(run_id, call, now), strict=True)) for call in calls]
+        await self._session.execute("money", "intend_calls", {"calls": json.dumps(rows, default=str)})
+
+    async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
+        rows = await self._session.rows("money", "authorise", {"run_id": run_id, "total_usd": total_usd})
+        if not rows:
+            raise InvariantError(f"run {run_id} was never started in this database")
+        return Decimal(rows[0]["reserved_usd"])
+
+    async def close_open_calls(self, run_id: str) -> Decimal:
+        sql, key = statements("money"), {"run_id": run_id}
+
+        async def work(transaction: PostgresTransaction) -> Decimal:
+            await transaction.execute(sql["close_open_calls"], key)
+            spent = Decimal((await transaction.rows(sql["spent_usd"], {**key, "but_epoch": None}))[0]["spent_usd"])
+            await transaction.execute(sql["reserve_what_is_spent"], {**key, "total_usd": spent})
+            return spent
+
+        return await self._session.run(work)
+
+    async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
+        """InvariantError if even a dead letter in place of a read is refused."""
+        return await _Batch(self._session, run_id).write(results, calls)
 
 
-async def resume_run(session: Session, run_id: str, run: RunRow) -> None:
-    sql, params = statements("writing"), {**_run_params(run), "run_id": run_id}
-
-    async def work(transaction: Transaction) -> bool:
-        if not (await transaction.rows(sql["run_is_free"], {"run_id": run_id}))[0]["free"]:
-            return False
-        if not await transaction.execute(sql["resume_run"], params):
-            raise StartError(f"run {run_id} is not in this database; check the run id, HELIX_HOME and DATABASE_URL")
-        return True
-
-    if not await patiently(lambda: session.run(work)):
-        raise RunBusyError(busy_message(run_id))
+def _run_params(run: RunRow) -> JsonObject:
+    return {**asdict(run), "versions": json.dumps(dict(run.versions))}
 
 
-def _run_params(run: RunRow) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "name": run.name,
-        "config_json": run.config_json,
-        "config_hash": run.config_hash,
-        "seed": run.seed,
-        "versions": json.dumps(dict(run.versions)),
-        "backend": run.backend,
-        "simulated": run.simulated,
-        "source_checksum": run.source_checksum,
-        "started_at": run.started_at,
-    }
+class _Batch:
+    """One batch: one transaction, or, when a row is refused, as many as it takes to store the others."""
+
+    def __init__(self, session: PostgresSession, run_id: str) -> None:
+        self._session = session
+        self._run_id = run_id
+        self._outcome = WriteOutcome([], [], [])
+
+    async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
+        first_of = {result.read.read_index: result for result in reversed(results)}  # within a batch, too, the first wins
+        unique = [result for index, result in sorted(first_of.items())]
+        whole = await self._attempt(unique, calls) if unique or calls else []
+        if isinstance(whole, Rejected):
+            await self._write_calls(calls)  # the money first
+            await self._bisect(unique, whole)
+        else:
+            self._outcome.inserted.extend(whole)
+        named = {*self._outcome.inserted, *(index for index, _ in self._outcome.poisoned)}
+        self._outcome.suppressed.extend(sorted(first_of.keys() - named))
+        return self._outcome
+
+    async def _bisect(self, results: list[ReadResult], known: Rejected | None) -> bool:
+        """Store what can be stored of ``results``; whether that was all. ``known``: why the whole was refused; None: not tried yet.
+
+        One bad row among n costs at most 2·log2(n) + 1 transactions: a half that follows a sound half is known to be bad.
+        """
+        refusal = known
+        if refusal is None:
+            written = await self._attempt(results, [])
+            if not isinstance(written, Rejected):
+                self._outcome.inserted.extend(written)
+                return True
+            refusal = written
+        if len(results) <= 1:
+            for result in results:
+                await self._dead_letter(result, refusal)
+            return not results
+        middle = len(results) // 2
+        left_is_sound = await self._bisect(results[:middle], None)
+        await self._bisect(results[middle:], refusal if left_is_sound else None)
+        return False
+
+    async def _dead_letter(self, result: ReadResult, refusal: Rejected) -> None:
+        index = result.read.read_index
+        reason = result_problem(result) or refusal.reason
+        written = await self._attempt([as_unstorable(result, reason)], [])
+        if isinstance(written, Rejected):
+            raise InvariantError(f"read {index} can be stored neither as it is ({reason}) nor as a dead letter ({written.reason})")
+        if written:
+            self._outcome.poisoned.append((index, reason))
+
+    async def _write_calls(self, calls: Sequence[ApiCall]) -> None:
+        written = await self._attempt([], calls) if calls else []
+        if isinstance(written, Rejected):
+            raise InvariantError(f"the record of a request cannot be stored, and its cost would be lost: {written.reason}")
+
+    async def _attempt(self, results: list[ReadResult], calls: Sequence[ApiCall]) -> list[int] | Rejected:
+        """The indices that this transaction inserted."""
+        oversized = next((problem for result in results if (problem := _oversized(result))), None)
+        if oversized is not None:
+            return Rejected(oversized)  # PostgreSQL would end the connection over it
+        return await self._session.attempt(lambda transaction: self._write(transaction, results, calls))
+
+    async def _write(self, transaction: PostgresTransaction, results: list[ReadResult], calls: Sequence[ApiCall]) -> list[int]:
+        sql, now, run_id, key = statements("writing"), utc_now(), self._run_id, {"run_id": self._run_id}
+        if not await transaction.rows(sql["lock_run"], key):
+            raise InvariantError(f"run {run_id} was never started in this database")
+        if calls:
+            latest = {call.call_id: call for call in calls}  # a batch may hold a call's beginning and its end
+            await transaction.execute(sql["incoming_calls"])
+            await transaction.copy(sql["copy_calls"], (call_row(run_id, call, now) for call in latest.values()))
+            await transaction.execute(sql["upsert_calls"], key)
+        if not results:
+            return []
+        await transaction.execute(sql["incoming_reads"])
+        await transaction.copy(sql["copy_reads"], (read_row(run_id, result, now) for result in results))
+        inserted = await transaction.rows(sql["insert_reads"])
+        indices = {int(row["read_index"]) for row in inserted}
+        await transaction.copy(
+            sql["copy_variants"],
+            (row for result in results if result.read.read_index in indices for row in variant_rows(run_id, result)),
+        )
+        if inserted:
+            dispositions = Counter(row["disposition"] for row in inserted)
+            await transaction.execute(sql["add_rows"], {**key, **{kind.value: dispositions[kind.value] for kind in Disposition}})
+        return sorted(indices)
 
 
-async def finish_run(session: Session, run_id: str, status: RunStatus, totals: JsonObject) -> None:
-    query = statements("writing")["finish_run"]
-    params = {"run_id": run_id, "status": status.value, "totals": json.dumps(totals)}
-    if not await session.run(lambda transaction: transaction.execute(query, params)):
-        raise InvariantError(f"run {run_id} ends but was never started in this database")
-
-
-async def record_control(session: Session, run_id: str, event: ControlEvent) -> bool:
-    query = statements("writing")["record_control"]
-    params = {
-        "request_id": event.request_id,
-        "run_id": run_id,
-        "action": event.action,
-        "actor": storable(event.actor, 200),
-        "reason": storable_or_none(event.reason, 1000),
-        "value_from": storable_or_none(event.value_from, 200),
-        "value_to": storable_or_none(event.value_to, 200),
-        "asked_at": event.asked_at,
-    }
-    return await session.run(lambda transaction: transaction.execute(query, params)) == 1
-
-
-async def mark_control(session: Session, request_id: str, outcome: ControlOutcome) -> None:
-    query = statements("writing")["mark_control"]
-    params = {
-        "request_id": request_id,
-        "accepted": outcome.accepted,
-        "message": storable_or_none(outcome.message, 1000),
-        "value_from": storable_or_none(outcome.value_from, 200),
-        "value_to": storable_or_none(outcome.value_to, 200),
-        "acknowledged_at": outcome.acknowledged_at,
-        "in_effect_at": outcome.in_effect_at,
-    }
-    await session.run(lambda transaction: transaction.execute(query, params))
+def _oversized(result: ReadResult) -> str | None:
+    read = result.read
+    longest = max(
+        len(text) for text in (read.read_id, read.ref_seq, read.seq, read.qual or "", result.raw_answer or "", result.error or "")
+    )
+    return f"a field of {longest} characters; at most {MAX_TEXT_CHARS} are stored" if longest > MAX_TEXT_CHARS else None

@@ -62,13 +62,3 @@ class Settlement(NamedTuple):
     sent_at_age_s: float = 0.0  # how long ago the request was sent; 0 when not known
     latency_s: float | None = None  # from the send to the whole answer
     trouble: Trouble | None = None
-
-
-class PastUse(NamedTuple):
-    """What was taken from the limits before this throttle started, as the ledger knows it."""
-
-    age_s: float  # since it was charged, 0 and up; the smallest possible where that is not known
-    requests: int
-    prompt_tokens: int  # not cached
-    completion_tokens: int  # of requests without a known end: all that they may use
-    service_tier: ServiceTier = "on_demand"

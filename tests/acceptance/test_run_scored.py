@@ -11,14 +11,14 @@ import psycopg
 import pytest
 
 from fix_run import Run, StartRun, helix
-from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import opaque_id
+from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
+from helix_ray.environment.secrets import Secret
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import total
 from helix_ray.scoring.tally import Counts
-from helix_ray.secrets import Secret
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Ledger
 

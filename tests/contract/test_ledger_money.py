@@ -13,8 +13,7 @@ from helix_ray.errors import InvariantError
 from helix_ray.records import ApiCall, CallState
 from helix_ray.storage.ledger import Ledger, RunRow
 from helix_ray.storage.postgres import PostgresLedger
-from helix_ray.storage.session import Transaction
-from helix_ray.storage.statements import statements
+from helix_ray.storage.postgres_session import PostgresTransaction, statements
 
 RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c11"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -134,7 +133,7 @@ async def test_an_intent_waits_for_no_batch_that_is_being_written(database_url: 
     first, second = PostgresLedger(database_url), PostgresLedger(database_url, statement_timeout_s=5.0)
     await first.start_run(run_row())
 
-    async def hold(transaction: Transaction) -> None:
+    async def hold(transaction: PostgresTransaction) -> None:
         await transaction.rows(statements("writing")["lock_run"], {"run_id": RUN_ID})
         await second.intend(RUN_ID, [intended(1)])  # would time out if it waited
 

@@ -13,8 +13,8 @@ from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.records import ApiCall, CallState, Disposition, ReadBatch, ReadResult
-from helix_ray.secrets import Secret
 from support.fault_server import Exchange, FaultServer
 from support.list_source import sample_reads
 from support.scripted_llm import completion

@@ -14,8 +14,8 @@ from helix_ray.actors.control import ControlActor
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.client import command
+from helix_ray.environment.secrets import Secret
 from helix_ray.records import Action, ControlEvent, ControlOutcome, DesiredState
-from helix_ray.secrets import Secret
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 

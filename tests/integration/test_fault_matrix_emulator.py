@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, read
-from helix_ray.analysis.answers import ReadAnswer, reread_answer
+from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS
 from helix_ray.providers.groq.errors import TAXONOMY

@@ -26,9 +26,9 @@ import ray
 from helix_ray.actors import names
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
-from helix_ray.home import RunFile
+from helix_ray.environment.run_file import RunFile
 from helix_ray.records import DesiredState
-from helix_ray.secrets import Secret
+from helix_ray.environment.secrets import Secret
 
 class Worker:
     async def run(self):
@@ -63,7 +63,7 @@ if sys.argv[2] == "ray first":
     import ray
 from helix_ray.client import HelixClient, command
 from helix_ray.errors import AttachError
-from helix_ray.home import RunFile
+from helix_ray.environment.run_file import RunFile
 from helix_ray.records import Action
 
 home = Path(sys.argv[1])

@@ -13,9 +13,9 @@ import pytest
 
 from helix_ray.config import Config
 from helix_ray.emulator.models import models_body
+from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
 from helix_ray.providers.prices import tariff_of
-from helix_ray.secrets import Secret, Secrets
 from helix_ray.session.provider_check import Provider, check_backend
 from support.fault_server import Exchange, FaultServer
 

@@ -15,12 +15,12 @@ from helix_ray.actors.sink import SinkActor
 from helix_ray.analyzer.leased_reads import Job
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.config import Config, SinkConfig
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import RunBusyError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.records import Disposition, ReadResult
-from helix_ray.secrets import Secret
 from helix_ray.sources.synthetic import SyntheticSource
-from helix_ray.storage import claims
+from helix_ray.storage import postgres_session
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.rows import utc_now
@@ -98,7 +98,7 @@ async def test_generated_reads_come_back_as_they_were_made_and_a_damaged_one_is_
 
 
 async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(postgres_session, "CLAIM_TIMEOUT_S", 0.0)
     row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
     sink, driver, other = await started(database_url), PostgresLedger(database_url), await started(database_url)
     await sink.ping()
@@ -111,7 +111,7 @@ async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[s
         await other.write("helix-analyzer-0", [ReadResult(sample_read(1), Disposition.STORED)], [])
     assert "written by another process" in str((await other.stats()).fatal_error)
     await sink.stop()
-    monkeypatch.setattr(claims, "PATIENCE_S", 15.0)  # the server may take a moment to notice
+    monkeypatch.setattr(postgres_session, "CLAIM_TIMEOUT_S", 15.0)  # the server may take a moment to notice
     await driver.resume_run(RUN_ID, row)
     await other.stop()
     await driver.aclose()

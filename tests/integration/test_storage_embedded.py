@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage import bundle, embedded, shelter
-from helix_ray.storage.embedded import EmbeddedServer, embedded_url, stop
+from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url, root_data_dir, stop
+from helix_ray.storage.embedded import server as embedded_server
 
 FAST = {"fsync": "off"}
 HOLD = """
@@ -98,7 +98,7 @@ def test_a_server_that_was_killed_comes_back(home: Path) -> None:
     url = embedded_url(home)
     pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGQUIT)  # as an immediate shutdown: its own processes end with it
-    server = embedded._held[home]
+    server = embedded_server._held[home]
     while server.is_running():
         continue
     assert embedded_url(home) == url
@@ -158,7 +158,7 @@ def test_a_home_that_cannot_be_written(home: Path) -> None:
 
 def test_below_a_closed_folder_roots_server_keeps_its_data_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root starts the server as another user, who may not enter; anyone else's server runs as that user."""
-    monkeypatch.setattr(shelter, "SHELTERS", home / "shelters")
+    monkeypatch.setattr(root_data_dir, "DATA_DIRS", home / "data")
     closed = home / "private"
     closed.mkdir(mode=0o700)
     for _ in range(2):
@@ -175,14 +175,14 @@ def test_programs_that_the_server_cannot_reach_are_copied(home: Path, monkeypatc
     """As when root installed the package below /root."""
     closed = home / "private"
     closed.mkdir(mode=0o700)
-    package = bundle.package_folder()
-    hidden = closed / bundle.PACKAGE
+    package = binaries.package_folder()
+    hidden = closed / binaries.PACKAGE
     for part in ("bin", "lib", "share"):
-        shutil.copytree(package / bundle.INSTALLATION / part, hidden / bundle.INSTALLATION / part, symlinks=True)
-    shutil.copytree(package.parent / bundle.LIBRARIES, closed / bundle.LIBRARIES, symlinks=True)
-    monkeypatch.setattr(bundle, "package_folder", lambda: hidden)
-    programs = bundle.programs(home)
-    assert (programs == hidden / bundle.INSTALLATION / "bin") is not as_root
+        shutil.copytree(package / binaries.INSTALLATION / part, hidden / binaries.INSTALLATION / part, symlinks=True)
+    shutil.copytree(package.parent / binaries.LIBRARIES, closed / binaries.LIBRARIES, symlinks=True)
+    monkeypatch.setattr(binaries, "package_folder", lambda: hidden)
+    programs = binaries.programs(home)
+    assert (programs == hidden / binaries.INSTALLATION / "bin") is not as_root
     server = EmbeddedServer(home, FAST)
     server.join()
     assert ask(server.url) == 1

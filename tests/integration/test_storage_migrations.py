@@ -10,11 +10,11 @@ import pytest
 
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.tally import Counts
-from helix_ray.storage import migrating
+from helix_ray.storage import postgres
 from helix_ray.storage.ledger import Agreement, RunRow
 from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.storage.postgres_session import migrations
 from helix_ray.storage.rows import utc_now
-from helix_ray.storage.statements import migrations
 from support.list_source import sample_read
 
 SYNTHETIC, FILE = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
@@ -46,7 +46,7 @@ async def migrated(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     """A database that version 1 filled, after its migration; and the rows of each table as they were."""
     ledger = PostgresLedger(empty_database_url)
     with monkeypatch.context() as earlier:
-        earlier.setattr(migrating, "migrations", lambda: migrations()[:1])
+        earlier.setattr(postgres, "migrations", lambda: migrations()[:1])
         assert await ledger.migrate() == 1
     script = AS_VERSION_1_WROTE.format(synthetic=SYNTHETIC, file=FILE)
     with psycopg.connect(empty_database_url) as connection:
@@ -170,7 +170,7 @@ insert into helix.variant_calls (run_id, read_index, side, ordinal, pos, ref, al
 async def test_a_run_of_version_2_keeps_its_scores_and_its_ceiling(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = PostgresLedger(empty_database_url)
     with monkeypatch.context() as earlier:
-        earlier.setattr(migrating, "migrations", lambda: migrations()[:2])
+        earlier.setattr(postgres, "migrations", lambda: migrations()[:2])
         await ledger.migrate()
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(AS_VERSION_2_WROTE.format(run=SYNTHETIC).encode())

@@ -18,11 +18,11 @@ from psycopg import sql
 
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
-from helix_ray.storage import claims, preflight
+from helix_ray.storage import postgres, postgres_session
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunRow
-from helix_ray.storage.migrating import latest_version
-from helix_ray.storage.postgres import PostgresLedger, PostgresSession, libpq_environment
+from helix_ray.storage.postgres import PostgresLedger, latest_version
+from helix_ray.storage.postgres_session import PostgresSession, libpq_environment
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read
 
@@ -213,7 +213,7 @@ def terminate_all(url: str) -> None:
 
 
 async def test_a_run_has_one_writer(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(postgres_session, "CLAIM_TIMEOUT_S", 0.0)
     first, second = await started(database_url), PostgresLedger(database_url)
     await first.claim(RUN_ID)
     row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
@@ -238,12 +238,12 @@ async def test_who_comes_next_waits_for_the_end_of_its_predecessor(database_url:
     done, _ = await asyncio.wait({claim}, timeout=0.5)
     assert not done
     await first.aclose()
-    await asyncio.wait_for(claim, claims.PATIENCE_S + 5)
+    await asyncio.wait_for(claim, postgres_session.CLAIM_TIMEOUT_S + 5)
     await second.aclose()
 
 
 async def test_a_connection_that_was_lost_is_claimed_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(postgres_session, "CLAIM_TIMEOUT_S", 0.0)
     ledger, other = await started(database_url), PostgresLedger(database_url)
     await ledger.claim(RUN_ID)
     terminate_all(database_url)
@@ -380,7 +380,7 @@ async def test_a_wrong_password(postgres_server: EmbeddedServer) -> None:
 
 async def test_sessions_without_a_pooler_pass(database_url: str) -> None:
     first, second = PostgresSession(database_url, 5), PostgresSession(database_url, 5)
-    await preflight.refuse_transaction_pooler(first, second)
+    await postgres.refuse_transaction_pooler(first, second)
     await first.aclose()
     await second.aclose()
 

@@ -17,8 +17,8 @@ from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.records import ReadBatch, TokenUsage
-from helix_ray.secrets import Secret
 from helix_ray.throttle.governor import PERMIT_GRACE_S
 from helix_ray.throttle.messages import Settlement, Want
 

@@ -18,14 +18,14 @@ from helix_ray.records import (
     ControlOutcome,
     Disposition,
     JsonObject,
+    PastUse,
     Read,
     ReadResult,
     RunStatus,
-    Taken,
     failure_kind,
 )
 from helix_ray.scoring.scores import RunScores
-from helix_ray.storage.escaping import as_unstorable, result_problem
+from helix_ray.storage.integrity import as_unstorable, result_problem
 from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
 from helix_ray.storage.rows import as_made
 from support.memory_money import at_most, is_open, left, taken
@@ -213,7 +213,7 @@ class MemoryLedger:
     async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
         return _spent(self._run(run_id), but_epoch)
 
-    async def taken(self, model: str, simulated: bool) -> list[Taken]:
+    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
         calls = [call for run in self._runs.values() if run.simulated == simulated for call in run.calls.values() if call.model == model]
         return taken(calls, datetime.now(UTC))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from helix_ray.records import ApiCall, CallState, Taken
+from helix_ray.records import ApiCall, CallState, PastUse, ServiceTier
 
 DAY_S = 86_400.0
 ONE_BY_ONE_S = 120.0
@@ -28,9 +28,9 @@ def at_most(call: ApiCall) -> Decimal:
     return max(call.worst_case_usd, call.cost_usd) if unknown else call.cost_usd
 
 
-def taken(calls: Iterable[ApiCall], now: datetime) -> list[Taken]:
+def taken(calls: Iterable[ApiCall], now: datetime) -> list[PastUse]:
     """As `Ledger.taken`."""
-    groups: dict[tuple[str, int, str | None], list[Taken]] = defaultdict(list)
+    groups: dict[tuple[ServiceTier, int, str | None], list[PastUse]] = defaultdict(list)
     for call in calls:
         assert call.created_at is not None
         took_something = is_open(call) or call.state in (CallState.POSSIBLY_BILLED, CallState.ANSWERED)
@@ -39,7 +39,7 @@ def taken(calls: Iterable[ApiCall], now: datetime) -> list[Taken]:
         one = _taken(call, now)
         groups[one.service_tier, int(one.age_s // 60), call.call_id if one.age_s < ONE_BY_ONE_S else None].append(one)
     sums = [
-        Taken(
+        PastUse(
             max(0.0, min(one.age_s for one in group)),
             len(group),
             sum(one.prompt_tokens for one in group),
@@ -51,7 +51,7 @@ def taken(calls: Iterable[ApiCall], now: datetime) -> list[Taken]:
     return sorted(sums)
 
 
-def _taken(call: ApiCall, now: datetime) -> Taken:
+def _taken(call: ApiCall, now: datetime) -> PastUse:
     assert call.created_at is not None
     charged = call.created_at
     if call.finished_at is not None and call.latency_ms is not None:
@@ -59,4 +59,4 @@ def _taken(call: ApiCall, now: datetime) -> Taken:
     known = call.state is CallState.ANSWERED and call.prompt_tokens > 0
     prompt = call.prompt_tokens - call.cached_tokens if known else max(call.prompt_estimate, call.prompt_tokens)
     completion = call.completion_tokens if known else max(call.max_completion_tokens, call.completion_tokens)
-    return Taken((now - charged).total_seconds(), 1, prompt, completion, call.service_tier or "on_demand")
+    return PastUse((now - charged).total_seconds(), 1, prompt, completion, call.service_tier or "on_demand")

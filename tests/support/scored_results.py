@@ -10,17 +10,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.analysis.answers import AnswerError, reread_answer
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.analysis.read_answer import RawCall
+from helix_ray.analysis.read_answer import RawCall, reread_answer
 from helix_ray.backends.aligner import aligner_calls
 from helix_ray.config import Config
+from helix_ray.providers.groq.completion import AnswerError
 from helix_ray.records import Disposition, Read, ReadResult, Variant
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.sources.synthetic import SyntheticSource
-from helix_ray.storage.escaping import buried
-from helix_ray.storage.integrity import CORRUPTED
+from helix_ray.storage.integrity import CORRUPTED, dead_lettered
 
 MODELS: tuple[dict[str, Any], ...] = (
     {"preset": "bench", "base_error_rate": 0.01, "quality_model": "fixed:20"},
@@ -89,7 +88,7 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
         repairs=rng.choice((0, 0, 1)),
         **score.as_fields(),
     )
-    return buried(answered, CORRUPTED, "two checksums") if kind == "corrupted" else answered
+    return dead_lettered(answered, CORRUPTED, "two checksums") if kind == "corrupted" else answered
 
 
 def _made(read: Read, ending: Disposition, **changes: Any) -> ReadResult:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.answers import Item, write_answer

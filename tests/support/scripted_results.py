@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.scripted_model import ScriptedModel

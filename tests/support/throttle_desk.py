@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading, RateLimitDetail
-from helix_ray.records import TokenUsage
+from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Grant, PastUse, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
 
 CENT = Decimal("0.01")
 

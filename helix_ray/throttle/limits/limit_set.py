@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading, RateLimitDetail
-from helix_ray.records import TokenUsage
+from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.limits.bucket import Bucket, Mark
 from helix_ray.throttle.limits.limit_kinds import DAY_S, KINDS
-from helix_ray.throttle.messages import PastUse, Want
+from helix_ray.throttle.messages import Want
 from helix_ray.throttle.stats import BucketStats
 
 CONFIG_KEYS = {

@@ -4,8 +4,8 @@ import pytest
 
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import MissingSecretError
-from helix_ray.secrets import Secret
 
 EMULATED = Config().to_json()
 ALIGNED = Config.model_validate({"analyzer": {"backend": "aligner"}}).to_json()

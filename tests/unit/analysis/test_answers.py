@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from helix_ray.analysis.answers import AnswerError, ParsedAnswers, ReadAnswer, parse_answer
-from helix_ray.analysis.read_answer import MAX_CALLS, MAX_TEXT
+from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.read_answer import MAX_CALLS, MAX_TEXT, ReadAnswer
+from helix_ray.providers.groq.completion import AnswerError
 from helix_ray.providers.outside_text import printable
 from helix_ray.records import TokenUsage
 from support.answer_bodies import CALL, body

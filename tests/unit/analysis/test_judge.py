@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.read_answer import RawCall
 from helix_ray.scoring.variants import collide, footprint
 
 WINDOW = "CCGAAAAAGT"

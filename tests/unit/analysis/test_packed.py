@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.analysis.answers import AnswerError, ParsedAnswers, parse_answer, reread_answer
+from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.read_answer import reread_answer
+from helix_ray.providers.groq.completion import AnswerError
 from support.answer_bodies import CALL, body
 
 ASKED = [f"read{number}" for number in range(8)]

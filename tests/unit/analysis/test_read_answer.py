@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.analysis.answers import LENIENCIES, AnswerError, ParsedAnswers, RawCall, ReadAnswer, parse_answer, reread_answer
-from helix_ray.analysis.read_answer import MAX_TEXT
+from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.read_answer import LENIENCIES, MAX_TEXT, RawCall, ReadAnswer, reread_answer
+from helix_ray.providers.groq.completion import AnswerError
 from support.answer_bodies import CALL, body
 
 ID = "r1"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fix_analyzer import rig
-from helix_ray.analysis.answers import ReadAnswer, reread_answer
 from helix_ray.analysis.prompts import PROMPTS, opaque_id
+from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
 from helix_ray.backends.chat import ChatReply
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig

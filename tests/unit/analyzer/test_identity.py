@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Any
 
 from fix_analyzer import read, rig
-from helix_ray.analysis.answers import RawCall, ReadAnswer, reread_answer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.prompts import opaque_id
+from helix_ray.analysis.read_answer import RawCall, ReadAnswer, reread_answer
 from helix_ray.backends.chat import ChatReply
 from helix_ray.records import Disposition, Read, ReadResult
 from support.scripted_llm import Call, answer_text, completion, is_packed

@@ -18,6 +18,7 @@ from helix_ray.cli.db import psql_environment
 from helix_ray.cli.live_view import render
 from helix_ray.cli.monitor import settings
 from helix_ray.client import Launch
+from helix_ray.environment.secrets import NAMES, Secret, Secrets
 from helix_ray.metrics.accuracy import LevelAccuracy
 from helix_ray.metrics.snapshot import (
     Bottleneck,
@@ -31,7 +32,6 @@ from helix_ray.metrics.snapshot import (
     ThrottleView,
     Totals,
 )
-from helix_ray.secrets import NAMES, Secret, Secrets
 
 LIVE = MetricsSnapshot(
     as_of=1_700_000_000.0,

@@ -10,8 +10,8 @@ import pytest
 from helix_ray.client import past_run
 from helix_ray.client.past_run import database_url, snapshot_from
 from helix_ray.config import Config
+from helix_ray.environment.run_file import Database, RunFile
 from helix_ray.errors import MissingSecretError
-from helix_ray.home import Database, RunFile
 from helix_ray.records import Disposition, Read, ReadResult, RunStatus
 from helix_ray.storage.ledger import RunRow
 from support.memory_ledger import MemoryLedger

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
+from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
+from helix_ray.config.faults import EmulatorFaults
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.faults import NAMES, FaultDraws
 from support.emulator_case import Asked, asked_reads, prompt

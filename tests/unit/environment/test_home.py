@@ -1,4 +1,4 @@
-"""The folder of a run: its lock and its note."""
+"""The folder of a run: its lock and its run file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.lock import HomeLock
+from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import HomeBusyError
-from helix_ray.home import HomeLock, RunFile, helix_home
 
 
 def note() -> RunFile:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from helix_ray.environment.secrets import KEY_FILE, NAMES, Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import MissingSecretError
-from helix_ray.secrets import KEY_FILE, NAMES, Secret, Secrets, load_secrets, withdraw_from_environment
 
 ROOT = Path(__file__).parents[3]
 VALUE = "gsk_0123456789"

@@ -11,7 +11,7 @@ from helix_ray.results.rescoring import Rescoring, rescored
 from helix_ray.results.table import accuracy_table
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.scores import RunScores
-from helix_ray.storage.escaping import as_unstorable
+from helix_ray.storage.integrity import as_unstorable
 from support.scored_results import answered, scored_results
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from helix_ray.analysis.answers import RawCall
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config import Config
 from helix_ray.records import Read, ScoredVariant, Variant
 from helix_ray.scoring.edits import apply, edits

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secrets
 from helix_ray.errors import ConfigError, InputError
 from helix_ray.scoring.score import SCORER_VERSION
-from helix_ray.secrets import Secrets
 from helix_ray.session.plan import Plan
 from helix_ray.session.preparation import prepare_resume
 from helix_ray.session.provider_check import check_backend

@@ -12,8 +12,8 @@ import pytest
 
 from helix_ray.actors.group import Crew, Failure
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
 from helix_ray.records import ApiCall, CallState
-from helix_ray.secrets import Secret
 from helix_ray.session import throttle_recovery as restoring
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import LOOK_AGAIN_S, Restoring

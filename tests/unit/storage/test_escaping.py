@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.records import Disposition, ReadResult, ScoredVariant, Variant
-from helix_ray.storage.escaping import KEPT_CHARS, MAX_TEXT_CHARS, as_unstorable, result_problem, storable, text_problem
+from helix_ray.storage.integrity import KEPT_CHARS, MAX_TEXT_CHARS, as_unstorable, result_problem, storable, text_problem
+from helix_ray.storage.postgres_session import migrations, statements
 from helix_ray.storage.rows import baseline_calls, read_row, variant_rows
-from helix_ray.storage.statements import migrations, statements
 from support.list_source import sample_read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage import preflight
+from helix_ray.storage import postgres
 from helix_ray.storage.failures import Failure, advice, classify, connect_advice
-from helix_ray.storage.session import Session
+from helix_ray.storage.postgres_session import PostgresSession
 
 FIT = {
     "version": "16.2",
@@ -80,9 +80,9 @@ def test_why_a_connection_could_not_be_made(words: str, expected: str) -> None:
     ],
 )
 def test_unfit_servers_are_refused(changes: dict[str, Any], words: str) -> None:
-    preflight.refuse_unfit(FIT)
+    postgres.refuse_unfit(FIT)
     with pytest.raises(DatabaseUnavailableError, match=words):
-        preflight.refuse_unfit({**FIT, **changes})
+        postgres.refuse_unfit({**FIT, **changes})
 
 
 class Pooler:
@@ -124,14 +124,14 @@ class PooledSession:
 async def test_a_pooler_in_transaction_mode_is_refused() -> None:
     pooler = Pooler(by_transaction=True)
     with pytest.raises(DatabaseUnavailableError, match="transaction mode"):
-        await preflight.refuse_transaction_pooler(*(cast(Session, PooledSession(pooler, 90 + number)) for number in range(2)))
+        await postgres.refuse_transaction_pooler(*(cast(PostgresSession, PooledSession(pooler, 90 + number)) for number in range(2)))
 
 
 async def test_a_pooler_in_session_mode_passes() -> None:
     pooler = Pooler(by_transaction=False)
-    await preflight.refuse_transaction_pooler(*(cast(Session, PooledSession(pooler, 90 + number)) for number in range(2)))
+    await postgres.refuse_transaction_pooler(*(cast(PostgresSession, PooledSession(pooler, 90 + number)) for number in range(2)))
 
 
 async def test_without_a_pooler_one_question_is_enough() -> None:
-    first = cast(Session, PooledSession(Pooler(by_transaction=False), 1))
-    await preflight.refuse_transaction_pooler(first, cast(Session, None))
+    first = cast(PostgresSession, PooledSession(Pooler(by_transaction=False), 1))
+    await postgres.refuse_transaction_pooler(first, cast(PostgresSession, None))

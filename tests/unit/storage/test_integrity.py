@@ -7,8 +7,7 @@ from decimal import Decimal
 import pytest
 
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant, Variant
-from helix_ray.storage.escaping import result_problem
-from helix_ray.storage.integrity import CORRUPTED, verified
+from helix_ray.storage.integrity import CORRUPTED, result_problem, verified
 from support.list_source import sample_read
 
 SNV = Variant(3, "A", "T", "SNV", "snv", 1, "test:2:A:T", "tv")

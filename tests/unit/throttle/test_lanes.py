@@ -9,8 +9,9 @@ import pytest
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading
+from helix_ray.records import PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import Grant, PastUse, Want
+from helix_ray.throttle.messages import Grant, Want
 from support.throttle_desk import CENT, Desk, ids, want
 
 Tier = Literal["on_demand", "flex", "auto"]

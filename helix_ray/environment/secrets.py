@@ -1,8 +1,8 @@
 """The three secrets of a run: from the process's environment, from ``.env``, or, for the API key, from a 0600 file.
 
-They are read once, by the process that starts a run, and handed on as arguments. `withdraw_from_environment` then takes
-them out of ``os.environ``, so that no child process and no Ray worker inherits them, and a `Secret` shows its value only
-when asked by `Secret.reveal`: not in a log line, a traceback or a configuration dump.
+The process that starts a run reads them once and passes them on as arguments. `withdraw_from_environment` then removes
+them from ``os.environ``, so that no child process and no Ray worker inherits them. A `Secret` shows its value only by
+`Secret.reveal`: not in a log line, a traceback or a configuration dump.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _PLACEHOLDER = re.compile(r"your-[a-z0-9-]+-here")  # as .env.example writes wha
 
 
 class Secret:
-    """Text that is not shown by accident. It pickles, so that it can be an argument to an actor."""
+    """Text that is not shown by accident. It pickles, so that it can be an argument to an actor.
+
+    Not pydantic's SecretStr: that compares in a time that depends on the text, and shows an empty value.
+    """
 
     __slots__ = ("_value",)
 
@@ -57,14 +60,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What was found; None is missing, and so is an empty value or a placeholder of ``.env.example``."""
+    """The secrets that were found. None: missing, empty, or a placeholder of ``.env.example``."""
 
     groq_api_key: Secret | None = None
     database_url: Secret | None = None
     control_token: Secret | None = None
 
     def require(self, name: str, reason: str) -> Secret:
-        """The secret of this variable name; MissingSecretError says ``reason`` (what needs it) and how to set it."""
+        """The secret of this variable name. MissingSecretError names ``reason`` (what needs it) and how to set it."""
         found = {GROQ_API_KEY: self.groq_api_key, DATABASE_URL: self.database_url, HELIX_CONTROL_TOKEN: self.control_token}[name]
         if found is None:
             also = f", or name a file of mode 0600 in {KEY_FILE}" if name == GROQ_API_KEY else ""
@@ -72,7 +75,7 @@ class Secrets:
         return found
 
     def hide(self, text: str) -> str:
-        """``text`` without these secrets, should something have printed one."""
+        """``text`` with these secrets replaced by ``[hidden]``."""
         for secret in (self.groq_api_key, self.database_url, self.control_token):
             text = text if secret is None else text.replace(secret.reveal(), "[hidden]")
         return text
@@ -88,7 +91,7 @@ def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
 
 
 def withdraw_from_environment(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Takes the three secrets out of this process's environment; processes started from now on do not inherit them."""
+    """Remove the three secrets from this process's environment. Processes started from now on do not inherit them."""
     for name in NAMES:
         environ.pop(name, None)
 
@@ -129,7 +132,7 @@ def _checked(value: str, name: str, where: str) -> Secret:
 
 
 def _from_file(path: Path) -> Secret:
-    """The key in a file that nobody but its owner may read; checked on the open file, so that it cannot be swapped."""
+    """The key in a file that only its owner may read. The rights are those of the open file, so that it cannot be swapped."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

@@ -60,7 +60,7 @@ def closed_folder(path: Path) -> Path | None:
 
 
 def open_to_all(folder: Path) -> None:
-    """Everything in ``folder``, which is ours, may be read and run by all."""
+    """Let all users read and run everything in ``folder``, which is ours."""
     for path in [folder, *folder.rglob("*")]:
         if not path.is_symlink():
             mode = path.stat().st_mode
@@ -68,7 +68,7 @@ def open_to_all(folder: Path) -> None:
 
 
 def server_user() -> str | None:
-    """Whom the programs must run as: None for the user of this process, who is not root."""
+    """The user that the programs must run as. None: the user of this process, who is not root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -85,7 +85,7 @@ def server_user() -> str | None:
 
 
 def run_program(program: Path, *arguments: str, user: str | None, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Runs one of the programs to its end, apart from this process's signals, environment and secrets."""
+    """Run a program to its end, apart from this process's signals, environment and secrets."""
     environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     try:
         return subprocess.run(  # noqa: S603

@@ -1,7 +1,7 @@
-"""The PostgreSQL server of a HELIX_HOME: whoever needs it starts or joins it, the last to leave stops it.
+"""The PostgreSQL server of a HELIX_HOME: the first process that needs it starts it, others join, the last to leave stops it.
 
-A holder proves that it lives by a lock that the kernel frees with the process, so nobody is misled by holders that were
-killed. The server listens on a UNIX socket in a folder that only its owner may enter, and on no port.
+A holder proves that it lives by a lock that the kernel frees with the process, so a killed process is never taken for a holder.
+The server listens on a UNIX socket in a folder that only its owner may enter, and on no port.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage import bundle
-from helix_ray.storage.shelter import shelter_of
+from helix_ray.storage.embedded import binaries
+from helix_ray.storage.embedded.root_data_dir import root_data_dir
 
 START_TIMEOUT_S = 120
 """Recovery after a crash may take a while; without one a start takes a fraction of a second."""
@@ -41,8 +42,7 @@ _held: dict[Path, EmbeddedServer] = {}
 def embedded_url(home: Path, keep_running: bool = False) -> str:
     """The libpq URL of the home's server, started if it is down and held by this process until `stop` or its end.
 
-    ``keep_running``: it outlives this process, until the next holder leaves. DatabaseUnavailableError with advice where it
-    cannot run.
+    ``keep_running``: it outlives this process, until the next holder leaves. DatabaseUnavailableError says why it cannot run.
     """
     home = home.expanduser().absolute()
     server = _held.get(home)
@@ -58,7 +58,7 @@ def embedded_url(home: Path, keep_running: bool = False) -> str:
 
 
 def stop(home: Path) -> None:
-    """Lets go of the home's server; the last holder on this machine stops it. Safe twice and before `embedded_url`."""
+    """Leave the home's server; the last holder on this machine stops it. Idempotent, also before `embedded_url`."""
     server = _held.pop(home.expanduser().absolute(), None)
     if server is not None:
         server.leave()
@@ -69,7 +69,7 @@ class EmbeddedServer:
 
     def __init__(self, home: Path, settings: dict[str, str] | None = None) -> None:
         self.home = home
-        self._place = home  # or a shelter, when root's server may not enter the home
+        self._base = home  # or a root_data_dir, when root's server may not enter the home
         self._holders = home / "postgres-holders"
         self._settings = settings or {}
         self._hold: int | None = None
@@ -78,16 +78,16 @@ class EmbeddedServer:
 
     @property
     def data(self) -> Path:
-        return self._place / "postgres"
+        return self._base / "postgres"
 
     @property
     def url(self) -> str:
-        """Where the running server listens, by its own word: another process may have chosen the socket's folder."""
+        """Where the running server listens, read from its own file: another process may have chosen the socket's folder."""
         folder = (self.data / "postmaster.pid").read_text().splitlines()[4]
         return f"postgresql://postgres@/postgres?host={quote(folder, safe='')}"
 
     def join(self) -> None:
-        """Starts the server or joins the one that runs. Safe twice. DatabaseUnavailableError says why it cannot."""
+        """Start the server or join the running one. Idempotent. DatabaseUnavailableError says why it cannot."""
         try:
             self._join()
         except OSError as error:
@@ -100,11 +100,11 @@ class EmbeddedServer:
         if set(str(self.home)) & set(SHELL_CHARACTERS):
             raise DatabaseUnavailableError(f"PostgreSQL's pg_ctl cannot handle any of {SHELL_CHARACTERS!r} in {self.home}; set HELIX_HOME")
         self.home.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._user = bundle.server_user()
+        self._user = binaries.server_user()
         if self._user is not None:
-            self._let_pass()
-        with self._turn():
-            self._programs = bundle.programs(self._place)
+            self._open_path()
+        with self._lock():
+            self._programs = binaries.programs(self._base)
             if not (self.data / "PG_VERSION").exists():
                 self._create()
             self._check_version()
@@ -113,10 +113,10 @@ class EmbeddedServer:
                 self._start()
 
     def leave(self) -> None:
-        """Stops the server unless another living process holds it. Safe twice."""
+        """Stop the server unless another living process holds it. Idempotent."""
         if self._hold is None:
             return
-        with self._turn():
+        with self._lock():
             os.close(self._hold)
             self._hold = None
             (self._holders / str(os.getpid())).unlink(missing_ok=True)
@@ -124,43 +124,42 @@ class EmbeddedServer:
                 self.halt()
 
     def is_running(self) -> bool:
-        return bundle.run_program(self._program("pg_ctl"), "-D", str(self.data), "status", user=self._user, timeout_s=10).returncode == 0
+        return self._run("pg_ctl", "-D", str(self.data), "status", timeout_s=10).returncode == 0
 
     def halt(self, mode: str = "fast") -> None:
-        """Stops the server whoever holds it: "fast" orderly, "immediate" as a crash would."""
-        arguments = ("-D", str(self.data), "-m", mode, "-w", "-t", str(STOP_TIMEOUT_S), "stop")
-        bundle.run_program(self._program("pg_ctl"), *arguments, user=self._user, timeout_s=STOP_TIMEOUT_S + 5)
+        """Stop the server in spite of other holders: "fast" orderly, "immediate" as a crash would."""
+        self._run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "-t", str(STOP_TIMEOUT_S), "stop", timeout_s=STOP_TIMEOUT_S + 5)
 
-    def _program(self, name: str) -> Path:
-        return self._programs / name
+    def _run(self, name: str, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        return binaries.run_program(self._programs / name, *arguments, user=self._user, timeout_s=timeout_s)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         """One process at a time creates, starts or stops."""
         with (self.home / "postgres.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _let_pass(self) -> None:
+    def _open_path(self) -> None:
         """As root the server runs as another user, who must be able to pass every folder above its data."""
-        if bundle.closed_folder(self.home.parent) is not None:
-            self._place = shelter_of(self.home)
+        if binaries.closed_folder(self.home.parent) is not None:
+            self._base = root_data_dir(self.home)
             return
         mode = stat.S_IMODE(self.home.stat().st_mode)
-        if not mode & bundle.OTHERS_MAY_PASS:
-            self.home.chmod(mode | bundle.OTHERS_MAY_PASS)  # the home is ours; to pass is not to list
+        if not mode & binaries.OTHERS_MAY_PASS:
+            self.home.chmod(mode | binaries.OTHERS_MAY_PASS)  # the home is ours; to pass is not to list
 
     def _create(self) -> None:
-        """Made beside the final place: a creation that was interrupted leaves no half of a database behind."""
+        """Create it beside the final place, so that an interrupted creation leaves no half of a database behind."""
         if self.data.exists() and any(self.data.iterdir()):
             raise DatabaseUnavailableError(f"{self.data} is not a database of PostgreSQL; move it away, or set another HELIX_HOME")
-        partial = self._place / "postgres.partial"
+        partial = self._base / "postgres.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         if self._user is not None:
             shutil.chown(partial, self._user, self._user)
         arguments = ("-D", str(partial), "-U", "postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale")
-        made = bundle.run_program(self._program("initdb"), *arguments, user=self._user, timeout_s=START_TIMEOUT_S)
+        made = self._run("initdb", *arguments, timeout_s=START_TIMEOUT_S)
         if made.returncode != 0:
             raise DatabaseUnavailableError(f"the embedded PostgreSQL could not be created in {self.home}:\n{made.stdout.strip()[-1000:]}")
         with (partial / "postgresql.conf").open("a") as configuration:
@@ -169,9 +168,9 @@ class EmbeddedServer:
 
     def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()
-        if found != str(bundle.MAJOR_VERSION):
+        if found != str(binaries.MAJOR_VERSION):
             raise DatabaseUnavailableError(
-                f"{self.data} was made by PostgreSQL {found}, and version {bundle.MAJOR_VERSION} is installed; "
+                f"{self.data} was made by PostgreSQL {found}, and version {binaries.MAJOR_VERSION} is installed; "
                 "upgrade it with pg_upgrade, or set another HELIX_HOME"
             )
 
@@ -186,7 +185,7 @@ class EmbeddedServer:
         (self.data / "helix.conf").chmod(0o644)
         log = self.data / "server.log"
         arguments = ("-D", str(self.data), "-l", str(log), "-w", "-t", str(START_TIMEOUT_S), "start")
-        started = bundle.run_program(self._program("pg_ctl"), *arguments, user=self._user, timeout_s=START_TIMEOUT_S + 10)
+        started = self._run("pg_ctl", *arguments, timeout_s=START_TIMEOUT_S + 10)
         if started.returncode != 0:
             words = log.read_text(errors="replace").strip()[-1500:] if log.exists() else started.stdout.strip()[-1500:]
             raise DatabaseUnavailableError(f"the embedded PostgreSQL in {self.data} did not start; its log ends with:\n{words}")
@@ -199,7 +198,7 @@ class EmbeddedServer:
         return Path(tempfile.gettempdir()) / f"helix-postgres-{digest}"
 
     def _make_socket_folder(self, folder: Path) -> None:
-        """In a folder that everybody may write to, where somebody else could have been first."""
+        """In a folder that all users may write to, where another user could have made it first."""
         owner = os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()

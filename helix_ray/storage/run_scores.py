@@ -12,8 +12,7 @@ from helix_ray.scoring.scores import NOTHING, RunScores, confused
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import fields_of
-from helix_ray.storage.session import Session, Transaction
-from helix_ray.storage.statements import statements
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, statements
 
 
 def _threshold(hundredth: int) -> float:
@@ -25,32 +24,36 @@ def _threshold(hundredth: int) -> float:
 THRESHOLDS: Final = [_threshold(hundredth) for hundredth in range(1, 101)]
 
 
-async def scores(session: Session, run_id: str) -> RunScores:
-    """As `Ledger.scores`."""
-    sql, key = statements("scoring"), {"run_id": run_id}
+class Scoring:
+    """`Ledger.scores`."""
 
-    async def work(transaction: Transaction) -> RunScores:
-        found = RunScores()
-        for row in await transaction.rows(sql["calls"], {**key, "thresholds": THRESHOLDS}):
-            hundredth = row["hundredth"]
-            found.add_call(None if hundredth is None else hundredth / 100, row["matched"], row["times"])
-            if row["off_by"] is not None:
-                found.off_by[row["off_by"]] += row["times"]
-        for row in await transaction.rows(sql["mistaken"], key):
-            found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
-        for row in await transaction.rows(sql["profiles"], key):
-            profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
-            found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
-        (whole,) = await transaction.rows(sql["reads"], key)
-        found.reads.update(whole)
-        found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
-        found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
-        await transaction.rows(sql["group_by_hash"])
-        for row in await transaction.rows(sql["counts"], key):
-            _add_variants(found, row)
-        return found
+    _session: PostgresSession
 
-    return await session.run(work)
+    async def scores(self, run_id: str) -> RunScores:
+        sql, key = statements("scoring"), {"run_id": run_id}
+
+        async def work(transaction: PostgresTransaction) -> RunScores:
+            found = RunScores()
+            for row in await transaction.rows(sql["calls"], {**key, "thresholds": THRESHOLDS}):
+                hundredth = row["hundredth"]
+                found.add_call(None if hundredth is None else hundredth / 100, row["matched"], row["times"])
+                if row["off_by"] is not None:
+                    found.off_by[row["off_by"]] += row["times"]
+            for row in await transaction.rows(sql["mistaken"], key):
+                found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
+            for row in await transaction.rows(sql["profiles"], key):
+                profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
+                found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
+            (whole,) = await transaction.rows(sql["reads"], key)
+            found.reads.update(whole)
+            found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
+            found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
+            await transaction.rows(sql["group_by_hash"])
+            for row in await transaction.rows(sql["counts"], key):
+                _add_variants(found, row)
+            return found
+
+        return await self._session.run(work)
 
 
 def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:

@@ -1,0 +1,37 @@
+"""The values that travel through the pipeline. Plain data, no behaviour beyond reshaping.
+
+Coordinates follow VCF: a variant's ``pos`` is 1-based within the reference window (``ref_seq``), alleles are upper-case
+ACGT(N), indels carry one anchor base. ``ref_start`` is 0-based on the contig, so a genomic VCF position is
+``ref_start + pos``. Money is ``Decimal`` US dollars; durations carry their unit in the name.
+"""
+
+from helix_ray.records.calls import FAILURE_KINDS, NOT_THE_API, ApiCall, CallState, PastUse, ServiceTier, TokenUsage, failure_kind
+from helix_ray.records.control import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState
+from helix_ray.records.reads import Disposition, Read, ReadBatch, Variant
+from helix_ray.records.results import ReadResult, ScoredVariant
+from helix_ray.records.runs import JsonObject, RunStatus
+
+__all__ = [
+    "FAILURE_KINDS",
+    "NOT_THE_API",
+    "Ack",
+    "Action",
+    "ApiCall",
+    "CallState",
+    "Command",
+    "ControlEvent",
+    "ControlOutcome",
+    "DesiredState",
+    "Disposition",
+    "JsonObject",
+    "PastUse",
+    "Read",
+    "ReadBatch",
+    "ReadResult",
+    "RunStatus",
+    "ScoredVariant",
+    "ServiceTier",
+    "TokenUsage",
+    "Variant",
+    "failure_kind",
+]

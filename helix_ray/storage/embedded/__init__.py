@@ -1,0 +1,5 @@
+"""The PostgreSQL server of a HELIX_HOME."""
+
+from helix_ray.storage.embedded.server import EmbeddedServer, embedded_url, stop
+
+__all__ = ["EmbeddedServer", "embedded_url", "stop"]
