@@ -24,8 +24,8 @@ from harness import print_table
 from helix_ray.config import Config
 from helix_ray.config_emulator import EmulatorConfig, EmulatorFaults
 from helix_ray.config_file import load_config
-from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
+from helix_ray.emulator.http import EmulatorApp
 from helix_ray.emulator.process import EmulatorProcess
 from sdk_client import requests_of
 

@@ -1,3 +1,3 @@
-from helix_ray.emulator.server import main
+from helix_ray.emulator.http import main
 
 main()

@@ -13,7 +13,7 @@ import pytest
 
 from helix_ray.analysis.prices import tariff_of
 from helix_ray.config import Config
-from helix_ray.emulator.models import models_body
+from helix_ray.emulator.published import models_body
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
 from helix_ray.preparation import Provider, check_backend
 from helix_ray.secrets import Secret, Secrets

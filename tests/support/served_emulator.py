@@ -10,8 +10,7 @@ from uvicorn.server import ServerState
 
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator.chat import Chat
-from helix_ray.emulator.protocol import Connection
-from helix_ray.emulator.server import server_settings
+from helix_ray.emulator.http import Connection, server_settings
 
 
 class ServedEmulator:

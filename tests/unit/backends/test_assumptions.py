@@ -8,7 +8,7 @@ from helix_ray.analysis.offers import offered_models
 from helix_ray.assumptions import compare_prices
 from helix_ray.cli.doctor import check_price
 from helix_ray.config import Config
-from helix_ray.emulator.models import MODELS, models_body
+from helix_ray.emulator.published import MODELS, models_body
 from helix_ray.errors import StartError
 
 MODEL = "openai/gpt-oss-20b"

@@ -8,8 +8,7 @@ from functools import cache
 import pytest
 
 from helix_ray.config import Config
-from helix_ray.emulator.caller import Call, call_variants
-from helix_ray.emulator.wavefront import align
+from helix_ray.emulator.scripted_model import Call, align, call_variants
 from helix_ray.scoring.variants import normalise
 from helix_ray.sources import make_source
 

@@ -15,9 +15,9 @@ from helix_ray.config import Config
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.config_faults import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorFaults, ScriptedFault
 from helix_ray.config_file import parse_config
-from helix_ray.emulator.chat import Admitted, Chat, Reply
-from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE
-from helix_ray.emulator.injector import Injected, Injector
+from helix_ray.emulator.chat import Admitted, Chat
+from helix_ray.emulator.faults import DELIVERED_OTHERWISE, Injected, Injector
+from helix_ray.emulator.published import Reply
 from helix_ray.errors import ConfigError
 from support.emulator_case import asked_reads, prompt
 

@@ -9,7 +9,7 @@ import pytest
 
 from helix_ray.analysis.offers import offered_models, offered_tariff
 from helix_ray.analysis.prices import ModelPrice, tariff_of
-from helix_ray.emulator.models import MODELS, models_body
+from helix_ray.emulator.published import MODELS, models_body
 from helix_ray.errors import ConfigError
 
 MODEL = "openai/gpt-oss-20b"

@@ -7,22 +7,20 @@ from typing import Any
 import pytest
 
 from helix_ray.config_emulator import EmulatorConfig, EmulatorNeighbour
-from helix_ray.emulator.buckets import BucketSet, amounts
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.neighbour import Neighbour
-from helix_ray.emulator.tiers import limits_of
-from support.emulator_chat_case import MODEL, Time, ask, chat
+from helix_ray.emulator.limits import BucketSet, OtherClient, amounts
+from helix_ray.emulator.published import MODELS, limits_of
+from support.emulator_chat_case import MODEL, Time, admit, ask, chat
 
 
 def test_half_of_the_minute_is_gone_and_the_other_half_is_ours():
     time = Time()
     buckets = BucketSet(limits_of(EmulatorConfig(tokens_per_minute=36_000), MODELS[MODEL], "on_demand"))
-    neighbour = Neighbour(EmulatorNeighbour(share=0.5, request_tokens=300))
+    neighbour = OtherClient(EmulatorNeighbour(share=0.5, request_tokens=300))
     settled = 0
     for _ in range(6000):
         time.now += 0.1
         neighbour.catch_up(buckets, time.now)
-        if buckets.admit(amounts(200, 100), time.now) is None:
+        if admit(buckets, amounts(200, 100), time.now) is None:
             buckets.settle(amounts(200, 100), amounts(200, 100), time.now)
             settled += 300
     bucket: Any = buckets.tokens_shown.summary(time.now)

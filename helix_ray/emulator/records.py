@@ -1,16 +1,18 @@
 """What the emulator saw, admitted, charged, billed and answered: one entry per request and one per billed read, never changed
-afterwards.
+afterwards, and an audit that adds them up a second time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-from helix_ray.emulator.journal import Journal
+from helix_ray.emulator.published import LIMIT_KINDS
 from helix_ray.emulator.scripted_model import ScriptedAnswer
-from helix_ray.emulator.windows import KINDS
+
+MAX_ENTRIES = 250_000  # older ones then go, offsets and totals stay; about 310 MB in both journals, at 1.26 kB a request measured
 
 
 class Entry(NamedTuple):
@@ -66,6 +68,49 @@ class ReadEntry(NamedTuple):
         }
 
 
+T = TypeVar("T", Entry, ReadEntry)
+
+
+class Journal(Generic[T]):
+    """A list that grows at its end and forgets its beginning beyond MAX_ENTRIES; read page by page."""
+
+    def __init__(self) -> None:
+        self._entries: list[T] = []
+        self._forgotten = 0
+
+    @property
+    def total(self) -> int:
+        """How many there ever were."""
+        return self._forgotten + len(self._entries)
+
+    @property
+    def full(self) -> bool:
+        """The next entry will make the oldest ones forgotten."""
+        return len(self._entries) == MAX_ENTRIES
+
+    def since(self, offset: int) -> list[T]:
+        """The entries from ``offset`` on that are not forgotten."""
+        return self._entries[max(0, offset - self._forgotten) :]
+
+    def append(self, entry: T) -> None:
+        if self.full:
+            del self._entries[: MAX_ENTRIES // 10]
+            self._forgotten += MAX_ENTRIES // 10
+        self._entries.append(entry)
+
+    def page(self, offset: int, limit: int) -> dict[str, object]:
+        """Entries from ``offset`` (counted from the first ever) on, at most ``limit``."""
+        start = max(0, offset - self._forgotten)
+        entries = self._entries[start : start + limit]
+        return {
+            "offset": start + self._forgotten,
+            "next_offset": start + self._forgotten + len(entries),
+            "total": self.total,
+            "forgotten": self._forgotten,
+            "entries": [entry.wire() for entry in entries],
+        }
+
+
 def totals(answers: list[ScriptedAnswer]) -> tuple[int, int, int, int]:
     """True, dropped, shifted and hallucinated calls of a request, as its entry names them."""
     if len(answers) == 1:
@@ -80,6 +125,8 @@ def totals(answers: list[ScriptedAnswer]) -> tuple[int, int, int, int]:
 
 
 class Ledger:
+    """All entries and their sums."""
+
     def __init__(self) -> None:
         self.entries: Journal[Entry] = Journal()
         self.reads: Journal[ReadEntry] = Journal()
@@ -88,11 +135,7 @@ class Ledger:
         self.by_limit: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()  # by status, and kind of limit where there is one
         self.by_fault: Counter[str] = Counter()
-        self.admitted_tokens = 0
-        self.charged_tokens = 0
-        self.prompt_tokens = 0
-        self.cached_tokens = 0
-        self.completion_tokens = 0
+        self.tokens: Counter[str] = Counter()  # admitted, charged, prompt, cached, completion
         self.bill_usd = Decimal(0)
         self.repeated_reads = 0
         self.sdk_retries = 0
@@ -116,14 +159,18 @@ class Ledger:
         if entry.charged:
             self._count_admitted(entry)
         for read in reads:
-            self._count_read(read)
+            self.reads.append(read)
+            if read.id in self._billed_reads:
+                self.repeated_reads += 1
+            self._billed_reads.add(read.id)
 
     def _count_admitted(self, entry: Entry) -> None:
-        self.admitted_tokens += entry.requested
-        self.charged_tokens += entry.charged
-        self.prompt_tokens += entry.prompt_tokens
-        self.cached_tokens += entry.cached_tokens
-        self.completion_tokens += entry.completion_tokens
+        tokens = self.tokens
+        tokens["admitted"] += entry.requested
+        tokens["charged"] += entry.charged
+        tokens["prompt"] += entry.prompt_tokens
+        tokens["cached"] += entry.cached_tokens
+        tokens["completion"] += entry.completion_tokens
         self.bill_usd += entry.billed_usd
         if entry.read_ids:
             answers = self.answers
@@ -133,27 +180,22 @@ class Ledger:
             answers["shifted"] += entry.shifted
             answers["hallucinated"] += entry.hallucinated
 
-    def _count_read(self, read: ReadEntry) -> None:
-        self.reads.append(read)
-        if read.id in self._billed_reads:
-            self.repeated_reads += 1
-        self._billed_reads.add(read.id)
-
     def summary(self) -> dict[str, object]:
+        tokens = self.tokens
         return {
             "requests": {
                 "total": self.entries.total,
                 "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
             },
-            "http_429": {kind: self.by_limit[kind] for kind in KINDS},
+            "http_429": {kind: self.by_limit[kind] for kind in LIMIT_KINDS},
             "refused": {"total": self.refused.total(), "by_kind": dict(sorted(self.refused.items()))},
             "tokens": {
-                "admitted": self.admitted_tokens,
-                "charged": self.charged_tokens,
-                "billed": self.prompt_tokens + self.completion_tokens,
-                "prompt": self.prompt_tokens,
-                "cached": self.cached_tokens,
-                "completion": self.completion_tokens,
+                "admitted": tokens["admitted"],
+                "charged": tokens["charged"],
+                "billed": tokens["prompt"] + tokens["completion"],
+                "prompt": tokens["prompt"],
+                "cached": tokens["cached"],
+                "completion": tokens["completion"],
             },
             "bill_usd": f"{self.bill_usd:f}",
             "answers": {key: self.answers[key] for key in ("reads", "true_calls", "dropped", "shifted", "hallucinated")},
@@ -162,3 +204,53 @@ class Ledger:
             "sdk_retries": self.sdk_retries,
             "client_did_not_see": self.unseen,
         }
+
+
+class Audit:
+    """Adds the ledger up entry by entry and compares the sums with its own: what was written must be what was counted.
+
+    It reads each entry once, in `problems` or before entries are forgotten.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._read = 0
+        self._bill = Decimal(0)
+        self._tokens: Counter[str] = Counter()
+        self._by_status: Counter[int] = Counter()
+        self._charged: Counter[tuple[str, str]] = Counter()
+
+    def catch_up(self) -> None:
+        entries = self._ledger.entries
+        for entry in entries.since(self._read):
+            self._by_status[entry.status] += 1
+            if entry.charged and entry.model is not None and entry.service_tier is not None:
+                self._bill += entry.billed_usd
+                self._tokens["charged"] += entry.charged
+                self._tokens["prompt"] += entry.prompt_tokens
+                self._tokens["cached"] += entry.cached_tokens
+                self._tokens["completion"] += entry.completion_tokens
+                self._charged[entry.model, entry.service_tier] += entry.charged
+            elif entry.billed_usd:
+                self._tokens["billed without being served"] += 1
+        self._read = entries.total
+
+    def problems(self, settled_tokens: Mapping[tuple[str, str], int]) -> list[str]:
+        """``settled_tokens``: what the buckets of each model and tier say was taken from them for good."""
+        self.catch_up()
+        ledger = self._ledger
+        found = [
+            f"{name} tokens: entries {self._tokens[name]}, total {ledger.tokens[name]}"
+            for name in ("charged", "prompt", "cached", "completion")
+            if self._tokens[name] != ledger.tokens[name]
+        ]
+        if self._tokens["billed without being served"]:
+            found.append(f"{self._tokens['billed without being served']} requests were billed that were not served")
+        if self._bill != ledger.bill_usd:
+            found.append(f"bill: entries {self._bill}, total {ledger.bill_usd}")
+        if self._by_status != ledger.by_status:
+            found.append(f"requests by status: entries {dict(self._by_status)}, total {dict(ledger.by_status)}")
+        for key, settled in settled_tokens.items():
+            if self._charged[key] != settled:
+                found.append(f"{' '.join(key)}: entries charge {self._charged[key]} tokens, the bucket settled {settled}")
+        return found

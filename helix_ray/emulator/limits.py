@@ -1,4 +1,4 @@
-"""Groq's limits as continuously refilling buckets.
+"""The limits of one organization: buckets for each model and service tier, which other clients on the key share.
 
 The law, inferred from published 429 messages and reproduced by them to the last digit: ``used`` falls linearly by
 limit / window each second, down to zero; a request is admitted if used + requested <= limit; else it must wait
@@ -10,10 +10,17 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from helix_ray.emulator.tiers import Limit
-from helix_ray.emulator.windows import MEASURE, REQUESTS, WINDOW_S
+from helix_ray.config_emulator import EmulatorConfig, EmulatorNeighbour
+from helix_ray.emulator.published import MODELS, WINDOW_S, Headers, Limit, Model, Refused, go_duration, limits_of
 
 _MAX_BREACHES = 20  # kept for the summary; one is a defect already
+_MAX_ARRIVALS = 100_000  # of other clients, made up for at once; after a longer silence the oldest ones are left out
+_REQUEST_HEADERS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
+_TOKEN_HEADERS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
+
+REQUESTS, TOKENS, INPUT, OUTPUT = range(4)
+MEASURE = {"RPM": REQUESTS, "RPD": REQUESTS, "TPM": TOKENS, "TPD": TOKENS, "ITPM": INPUT, "OTPM": OUTPUT}
+"""What each kind of limit counts, by its place in `Amounts`."""
 
 
 class Amounts(NamedTuple):
@@ -30,15 +37,6 @@ def amounts(input_tokens: int, output_tokens: int) -> Amounts:
     return Amounts(1, input_tokens + output_tokens, input_tokens, output_tokens)
 
 
-class Refused(NamedTuple):
-    """A request that does not fit now, in the whole numbers that the 429 body shows."""
-
-    kind: str
-    limit: int
-    used: int
-    requested: int
-
-
 class Bucket:
     """One limit: requests or tokens, per minute or per day."""
 
@@ -53,7 +51,7 @@ class Bucket:
         self.used = 0.0
         self.settled = 0  # of finished requests, after the refund
         self.reserved = 0  # of requests in flight
-        self.others = 0  # taken by the neighbour
+        self.others = 0  # taken by other clients
         self.rejected = 0  # of refused requests that were charged all the same
         self.first_at: float | None = None
         self.last_at = 0.0
@@ -63,11 +61,11 @@ class Bucket:
         self.change(limit)
 
     def change(self, limit: Limit) -> None:
-        """A new limit; what was used stays used, also where that is more than the new limit. Refill first."""
+        """Set a new limit. Precondition: refilled. What was used stays used, also where it exceeds the new limit."""
         self.limit = limit.amount
         self.enforced = limit.enforced
         self.rate = limit.amount / WINDOW_S[limit.kind]  # refill per second
-        # Whoever waits exactly as told must be admitted, although the wait was cut to whole nanoseconds.
+        # A client that waits exactly as long as the 429 says must be admitted, although the wait was cut to whole nanoseconds.
         self._tolerance = self.rate * 2e-9 + limit.amount * 1e-12
         self._highest = max(self._highest, limit.amount)
 
@@ -98,18 +96,18 @@ class Bucket:
         self._verify()
 
     def charge_other(self, amount: int) -> None:
-        """Taken by the neighbour."""
+        """Taken by another client."""
         self.used += amount
         self.others += amount
         self._verify()
 
     def charge_rejected(self, amount: int) -> None:
-        """Counts a refused request. This may lift ``used`` above the limit."""
+        """Count a refused request. This may lift ``used`` above the limit."""
         self.used += amount
         self.rejected += amount
 
     def settle(self, charged: int, final: int) -> None:
-        """Replaces what an admitted request was charged by what it counts for good; the difference is refunded."""
+        """Replace what an admitted request was charged by what it counts for good; the difference is refunded."""
         self.used = max(0.0, self.used + final - charged)
         self.reserved -= charged
         self.settled += final
@@ -127,7 +125,7 @@ class Bucket:
     def summary(self, now: float) -> dict[str, object]:
         """What was taken from the bucket. ``seconds`` runs from the first request to the last event, so that reading the
         summary late does not lower the utilisation; ``seconds_since_first_request`` runs to ``now``. ``utilisation`` is that
-        of the client under test: what it settled, of what the limit allowed and the neighbour left.
+        of the client under test: what it settled, of what the limit allowed and other clients left.
         """
         seconds = 0.0 if self.first_at is None else self.last_at - self.first_at
         capacity = self._highest + self._refilled - self.others
@@ -154,8 +152,6 @@ class BucketSet:
     __slots__ = ("_by_kind", "buckets", "requests_shown", "tokens_shown")
 
     def __init__(self, limits: list[Limit]) -> None:
-        self.buckets: list[Bucket] = []
-        self._by_kind: dict[str, Bucket] = {}
         self._replace([Bucket(limit) for limit in limits])
 
     def _replace(self, buckets: list[Bucket]) -> None:
@@ -165,7 +161,7 @@ class BucketSet:
         self.tokens_shown = self._by_kind["TPM"]
 
     def change(self, limits: list[Limit], now: float) -> None:
-        """New limits from ``now`` on. A kind that was there keeps what was used; one that is new starts empty of use."""
+        """New limits from ``now`` on. A kind that was there keeps what was used; a new one starts empty of use."""
         self.touch(now)
         buckets = []
         for limit in limits:
@@ -202,20 +198,12 @@ class BucketSet:
         return None
 
     def charge(self, asked: Amounts) -> None:
-        """Admits a request that no bucket refuses."""
+        """Admit a request. Precondition: no bucket refuses it."""
         for bucket in self.buckets:
             bucket.charge(asked[bucket.measure])
 
-    def admit(self, asked: Amounts, now: float) -> Refused | None:
-        """Charges every bucket, or none and says which one refuses first."""
-        self.touch(now)
-        refused = self.refusal(asked)
-        if refused is None:
-            self.charge(asked)
-        return refused
-
     def admit_other(self, tokens: int, now: float) -> bool:
-        """The neighbour's request of ``tokens``, half of them input; False: refused."""
+        """Another client's request of ``tokens``, half of them input; False: refused."""
         asked = amounts(tokens // 2, tokens - tokens // 2)
         self.touch(now)
         if self.refusal(asked) is not None:
@@ -225,13 +213,13 @@ class BucketSet:
         return True
 
     def charge_rejected(self) -> None:
-        """Counts one refused request against the limits of requests."""
+        """Count one refused request against the limits of requests."""
         for bucket in self.buckets:
             if bucket.measure == REQUESTS:
                 bucket.charge_rejected(1)
 
     def settle(self, charged: Amounts, final: Amounts, now: float) -> None:
-        """Ends one admitted request."""
+        """End one admitted request."""
         self.touch(now)
         for bucket in self.buckets:
             bucket.settle(charged[bucket.measure], final[bucket.measure])
@@ -239,5 +227,107 @@ class BucketSet:
     def breaches(self) -> list[str]:
         return [breach for bucket in self.buckets for breach in bucket.breaches]
 
+    def headers(self, refused: Refused | None = None) -> Headers:
+        """The six headers: requests per day and tokens per minute, as last refilled. Other limits are never shown. ``refused``
+        takes the place of the bucket of its kind, which a scripted outage leaves as it is.
+        """
+        return [*_shown(_REQUEST_HEADERS, self.requests_shown, refused), *_shown(_TOKEN_HEADERS, self.tokens_shown, refused)]
+
+
+def _shown(names: tuple[bytes, bytes, bytes], bucket: Bucket, refused: Refused | None) -> Headers:
+    limit, used = (bucket.limit, bucket.used) if refused is None or refused.kind != bucket.kind else (refused.limit, refused.used)
+    reset = go_duration(int(used / limit * WINDOW_S[bucket.kind] * 1e9))
+    return [(names[0], b"%d" % limit), (names[1], b"%d" % max(0, limit - ceil(used))), (names[2], reset.encode())]
+
+
+class OtherClient:
+    """A second client on the key: it asks for its share of TPM at a steady pace and drops what is refused.
+
+    Its requests happen at their own times, between those of the client under test: `catch_up` must come before any look at
+    the buckets. They are sums here, not ledger entries, since the ledger is the bill of the client under test. Each is
+    charged once, as if it were answered at once and used all that it asked for.
+    """
+
+    def __init__(self, config: EmulatorNeighbour) -> None:
+        self._config = config
+        self._next_at: float | None = None
+        self.requests = 0
+        self.refused = 0
+        self.tokens = 0  # of its admitted requests
+
+    def change(self, config: EmulatorNeighbour, now: float) -> None:
+        self._config = config
+        if self._next_at is not None:
+            self._next_at = now
+
+    def catch_up(self, buckets: BucketSet, now: float) -> None:
+        """Send every request that was due by ``now``."""
+        share, tokens = self._config.share, self._config.request_tokens
+        if share == 0:
+            return
+        if self._next_at is None:
+            self._next_at = now
+        pause = tokens / (share * buckets.tokens_shown.rate)
+        self._next_at = max(self._next_at, now - pause * _MAX_ARRIVALS)
+        while self._next_at <= now:
+            self.requests += 1
+            if buckets.admit_other(tokens, self._next_at):
+                self.tokens += tokens
+            else:
+                self.refused += 1
+            self._next_at += pause
+
+    def summary(self) -> dict[str, object]:
+        admitted = self.requests - self.refused
+        sums = {"requests": self.requests, "admitted": admitted, "refused": self.refused, "tokens": self.tokens}
+        return {"share": self._config.share, **sums}
+
+
+class Organization:
+    """The buckets of each model and service tier, and the other clients that share them."""
+
+    def __init__(self, config: EmulatorConfig) -> None:
+        self._config = config
+        self._groups: dict[tuple[str, str], BucketSet] = {}
+        self._other_clients: dict[str, OtherClient] = {}  # by model, for the on-demand tier
+
+    def buckets(self, model: Model, service_tier: str) -> BucketSet:
+        """Those of a model and ``on_demand`` or ``flex``."""
+        key = (model.id, service_tier)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = BucketSet(limits_of(self._config, model, service_tier))
+            if service_tier == "on_demand" and self._config.neighbour.share:
+                self._other_clients[model.id] = OtherClient(self._config.neighbour)
+        return group
+
+    def catch_up(self, model: Model, now: float) -> None:
+        """Send what other clients would have sent of this model by ``now``. Call it before looking at the model's buckets."""
+        client = self._other_clients.get(model.id)
+        if client is not None:
+            client.catch_up(self._groups[model.id, "on_demand"], now)
+
+    def change(self, config: EmulatorConfig, now: float) -> None:
+        """Other limits and other clients, from ``now`` on."""
+        before, self._config = self._config, config
+        for (name, service_tier), group in self._groups.items():
+            self.catch_up(MODELS[name], now)
+            limits = limits_of(config, MODELS[name], service_tier)
+            if limits != limits_of(before, MODELS[name], service_tier):
+                group.change(limits, now)
+            if service_tier == "on_demand" and config.neighbour != before.neighbour:
+                self._other_clients.setdefault(name, OtherClient(config.neighbour)).change(config.neighbour, now)
+
+    def breaches(self) -> list[str]:
+        """Bounds that did not hold, which would be defects of the emulator."""
+        return [f"{name}: {breach}" for name, group in self._named() for breach in group.breaches()]
+
+    def settled_tokens(self) -> dict[tuple[str, str], int]:
+        return {key: group.tokens_shown.settled for key, group in self._groups.items()}
+
     def summary(self, now: float) -> dict[str, object]:
-        return {bucket.kind: bucket.summary(now) for bucket in self.buckets}
+        buckets = {name: {bucket.kind: bucket.summary(now) for bucket in group.buckets} for name, group in self._named()}
+        return {"buckets": buckets, "neighbours": {name: client.summary() for name, client in self._other_clients.items()}}
+
+    def _named(self) -> list[tuple[str, BucketSet]]:
+        return [(name if tier == "on_demand" else f"{name} {tier}", group) for (name, tier), group in self._groups.items()]
