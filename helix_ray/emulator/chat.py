@@ -12,7 +12,7 @@ from helix_ray.config_faults import ANSWER_FAULTS, REFUSALS, EmulatorFaults, Scr
 from helix_ray.emulator import published
 from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, Prepared, Text, joined, write_text
 from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, scripted_refusal
-from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet, Organization, amounts
+from helix_ray.emulator.limits import Amounts, BucketSet, Organization, amounts
 from helix_ray.emulator.published import MODELS, Headers, Model, Reply
 from helix_ray.emulator.records import Audit, Entry, Ledger, ReadEntry, totals
 from helix_ray.emulator.request import ChatRequest, Rejection, check, parse_pairs
@@ -61,10 +61,8 @@ class Admission:
         if impossible is not None:
             kind, limit, _, requested = impossible
             return Refusal(413, published.too_large(kind, limit, requested, model.id, tier), buckets, kind)
-        if self._outages.scripted and (active := self._outages.of_limit(now)) is not None:
-            assert active.outage.limit is not None
-            refused, wait_s = limit_is_out(active, buckets, asked[MEASURE[active.outage.limit]])
-            return Refusal(429, published.rate_limited(refused, model.id, tier)[0], buckets, refused.kind, wait_s, refused)
+        if self._outages.scripted and (active := self._outages.active(now, of_limit=True)) is not None:
+            return limit_is_out(active, buckets, asked, model.id, tier)
         over = buckets.refusal(asked)
         if over is not None:
             body, wait_s = published.rate_limited(over, model.id, tier)
@@ -165,7 +163,7 @@ class Chat:
         arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
         if self._outages.scripted:
             self._outages.begin(now)
-            down = self._outages.of_api(now)
+            down = self._outages.active(now, of_limit=False)
             if down is not None:
                 return self._reject(arrival, api_is_out(down))
         if not is_bearer(authorization):
@@ -240,24 +238,13 @@ class Chat:
             return
         model, tier, charged = self._unrecorded.pop(request_id)
         fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
+        tokens = (request.prompt_tokens, admitted.cached_tokens, text.completion_tokens)
+        bill = request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens)
+        happened = sent.fault if fault is None else joined([sent.fault, fault])
+        ids = [pair.opaque_id for pair in pairs]
+        start = (*admitted.arrival, status, None, request.requested, charged, bill, seen, *tokens)
         self._append(
-            Entry(
-                *admitted.arrival,
-                status,
-                None,
-                request.requested,
-                charged,
-                request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens),
-                seen,
-                request.prompt_tokens,
-                admitted.cached_tokens,
-                text.completion_tokens,
-                sent.fault if fault is None else joined([sent.fault, fault]),
-                [pair.opaque_id for pair in pairs],
-                *totals(answers),
-                model,
-                tier,
-            ),
+            Entry(*start, happened, ids, *totals(answers), model, tier),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
                 for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from helix_ray.config_emulator import EmulatorOutage
 from helix_ray.config_faults import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
 from helix_ray.emulator import published
-from helix_ray.emulator.limits import BucketSet
+from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet
 from helix_ray.emulator.published import HTML_HEAD, WINDOW_S, Headers, Refused, Reply, error_body
 from helix_ray.emulator.request import ChatRequest, parse_pairs
 from helix_ray.emulator.scripted_model import Draws
-from helix_ray.emulator.timing import Receive, left_within
+from helix_ray.emulator.timing import Message, Receive, left_within
 
 _OF_CONNECTIONS = "slow_accept"
 _OF_REQUESTS = tuple(name for name in (*REFUSALS, *DELIVERY_FAULTS) if name != _OF_CONNECTIONS)
-_HANGING = {"hang_before", "hang_body", _OF_CONNECTIONS}
 
 
 class Injected(NamedTuple):
@@ -69,10 +68,8 @@ class Injector:
         return self._rates.hang_s if drawn else None
 
     def _injected(self, name: str, seconds: float | None) -> Injected:
-        if seconds is None and name in _HANGING:
-            seconds = self._rates.hang_s
-        elif seconds is None and name == "drip":
-            seconds = self._rates.drip_s
+        if seconds is None and name in ("hang_before", "hang_body", _OF_CONNECTIONS, "drip"):
+            seconds = self._rates.drip_s if name == "drip" else self._rates.hang_s
         return Injected(name, seconds)
 
 
@@ -175,8 +172,8 @@ class Active(NamedTuple):
 
 
 class Outages:
-    """Outages by script: a limit that refuses every request for a while, or an API that is out. ``now`` is in monotonic
-    seconds. The script starts with `begin`; until then nothing is out.
+    """Limits that refuse every request for a while, or an API that is out, by a script whose clock, in monotonic seconds,
+    starts with `begin`; until then nothing is out.
     """
 
     def __init__(self, script: Sequence[EmulatorOutage]) -> None:
@@ -197,13 +194,8 @@ class Outages:
         self._script = list(script)
         self._origin = now
 
-    def of_api(self, now: float) -> Active | None:
-        return self._active(now, of_limit=False)
-
-    def of_limit(self, now: float) -> Active | None:
-        return self._active(now, of_limit=True)
-
-    def _active(self, now: float, *, of_limit: bool) -> Active | None:
+    def active(self, now: float, *, of_limit: bool) -> Active | None:
+        """The outage of a limit, or else of the API, that lasts at ``now``."""
         if self._origin is None:
             return None
         elapsed = now - self._origin
@@ -213,7 +205,7 @@ class Outages:
         return None
 
     def summary(self, now: float) -> dict[str, object]:
-        active = self.of_api(now) or self.of_limit(now)
+        active = self.active(now, of_limit=False) or self.active(now, of_limit=True)
         return {
             "scripted": len(self._script),
             "clock_s": None if self._origin is None else round(now - self._origin, 6),
@@ -229,24 +221,22 @@ def api_is_out(active: Active) -> Refusal:
     return Refusal(status, body, retry_after_s=active.outage.retry_after_s)
 
 
-def limit_is_out(active: Active, buckets: BucketSet, requested: int) -> tuple[Refused, int]:
-    """The 429 of an outage and its wait in whole seconds. The figures shown are those from which the bucket law would
-    compute this wait, or a little more where only whole numbers can be shown.
-    """
+def limit_is_out(active: Active, buckets: BucketSet, asked: Amounts, model: str, service_tier: str) -> Refusal:
+    """The figures shown are those from which the bucket law would compute the wait, or a little more, being whole numbers."""
     outage = active.outage
     assert outage.limit is not None
-    limit = buckets.limit_of(outage.limit)
+    requested, limit = asked[MEASURE[outage.limit]], buckets.limit_of(outage.limit)
     if limit is None:
         # Far more than the minute's tokens allow, so that a client that believes it is not held back by it afterwards.
         limit = _NEVER_REACHED * buckets.tokens_shown.limit * (WINDOW_S[outage.limit] // 60)
     wait_s = outage.retry_after_s or max(1, ceil(active.ends_in_s))
     over = ceil(limit * wait_s / WINDOW_S[outage.limit])
-    return Refused(outage.limit, limit, max(0, limit + over - requested), requested), wait_s
+    refused = Refused(outage.limit, limit, max(0, limit + over - requested), requested)
+    return Refusal(429, published.rate_limited(refused, model, service_tier)[0], buckets, refused.kind, wait_s, refused)
 
 
 # ── answers that were paid for and do not arrive ─────────────────────────────────────────────────────────────────────────
 
-Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 Delivery = Literal["whole", "lost", "left"]
@@ -294,11 +284,6 @@ class Wire(NamedTuple):
         while (await self.receive())["type"] != "http.disconnect":
             pass
         return "lost"
-
-
-async def deliver(injected: Injected, reply: Reply, wire: Wire) -> Delivery:
-    """Do to the answer what ``injected`` says, one of DELIVERY_FAULTS."""
-    return await _EFFECTS[injected.name](reply, wire, injected.seconds or 0.0)
 
 
 Effect = Callable[[Reply, Wire, float], Awaitable[Delivery]]
@@ -378,7 +363,7 @@ async def _idle_close(reply: Reply, wire: Wire, seconds: float) -> Delivery:
     return "whole"
 
 
-_EFFECTS: dict[str, Effect] = {
+DELIVERIES: dict[str, Effect] = {
     "truncated_json": _sent_as(lambda reply: reply._replace(body=reply.body[: 2 * len(reply.body) // 3])),
     "empty_body": _sent_as(lambda reply: reply._replace(body=b"")),
     "html_200": _sent_as(_page),
@@ -395,4 +380,4 @@ _EFFECTS: dict[str, Effect] = {
     "idle_close": _idle_close,
     "slow_accept": _as_it_is,
 }
-DELIVERED_OTHERWISE = frozenset(_EFFECTS)
+"""What each of DELIVERY_FAULTS does to an answer, given its ``seconds``."""

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from ipaddress import ip_address
@@ -21,7 +20,7 @@ from uvicorn.server import ServerState
 
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.emulator.chat import Admitted, Chat, is_bearer
-from helix_ray.emulator.faults import DELIVERED_OTHERWISE, HUNG_UP, Delivery, Injected, Injector, Send, Wire, deliver, send_whole
+from helix_ray.emulator.faults import DELIVERIES, HUNG_UP, Delivery, Injected, Injector, Send, Wire, send_whole
 from helix_ray.emulator.published import INVALID_KEY, MODELS, Reply, error_body, model_not_found, models_body, unknown_url
 from helix_ray.emulator.records import Journal
 from helix_ray.emulator.timing import Receive
@@ -80,7 +79,7 @@ class EmulatorApp:
                 return outcome
             await Wire(connection_of(scope), receive, send).cut(by_reset=False)
             return None
-        if injected is not None and injected.name in DELIVERED_OTHERWISE:
+        if injected is not None and injected.name in DELIVERIES:
             await self._serve_broken(outcome, injected, Wire(connection_of(scope), receive, send))
             return None
         gone, stretch = True, 1.0  # also when the server is stopped while the answer is being written
@@ -110,7 +109,7 @@ class EmulatorApp:
             reply = chat.settle(admitted, stretch)
             if not gone:
                 happened = injected.name
-                delivery = await deliver(injected, reply, wire)
+                delivery = await DELIVERIES[injected.name](reply, wire, injected.seconds or 0.0)
         finally:
             if reply is None:
                 chat.settle(admitted)
@@ -334,22 +333,8 @@ def _serve(config: EmulatorConfig, model: str, listener: socket.socket, on_ready
 
 def server_settings(chat: Chat) -> uvicorn.Config:
     return uvicorn.Config(
-        EmulatorApp(chat),
-        loop="asyncio",
-        http=type("InjectedConnection", (Connection,), {"injector": chat.injector}),
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-        backlog=2048,
-    )
-
-
-def main() -> None:
-    sys.exit(run_child())
+        EmulatorApp(chat), http=type("InjectedConnection", (Connection,), {"injector": chat.injector}),
+        loop="asyncio", ws="none", lifespan="off", interface="asgi3", server_header=False, proxy_headers=False,
+        access_log=False, log_config=None, log_level="warning",
+        timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=2048,
+    )  # fmt: skip

@@ -33,7 +33,6 @@ class Amounts(NamedTuple):
 
 
 def amounts(input_tokens: int, output_tokens: int) -> Amounts:
-    """Of one request."""
     return Amounts(1, input_tokens + output_tokens, input_tokens, output_tokens)
 
 
@@ -81,11 +80,10 @@ class Bucket:
         self.last_at = now
 
     def refusal(self, requested: int) -> Refused | None:
-        """Why ``requested`` does not fit into the bucket as last refilled. ``used`` is shown rounded up, so that the wait
-        computed from the shown figures is never too short.
-        """
+        """Why ``requested`` does not fit into the bucket as last refilled."""
         if not self.enforced or self.used + requested <= self.limit + self._tolerance:
             return None
+        # rounded up, so that the wait computed from the shown figures is never too short
         return Refused(self.kind, self.limit, ceil(self.used), requested)
 
     def charge(self, amount: int) -> None:
@@ -100,11 +98,6 @@ class Bucket:
         self.used += amount
         self.others += amount
         self._verify()
-
-    def charge_rejected(self, amount: int) -> None:
-        """Count a refused request. This may lift ``used`` above the limit."""
-        self.used += amount
-        self.rejected += amount
 
     def settle(self, charged: int, final: int) -> None:
         """Replace what an admitted request was charged by what it counts for good; the difference is refunded."""
@@ -163,15 +156,10 @@ class BucketSet:
     def change(self, limits: list[Limit], now: float) -> None:
         """New limits from ``now`` on. A kind that was there keeps what was used; a new one starts empty of use."""
         self.touch(now)
-        buckets = []
         for limit in limits:
-            bucket = self._by_kind.get(limit.kind)
-            if bucket is None:
-                bucket = Bucket(limit)
-            else:
-                bucket.change(limit)
-            buckets.append(bucket)
-        self._replace(buckets)
+            if limit.kind in self._by_kind:
+                self._by_kind[limit.kind].change(limit)
+        self._replace([self._by_kind.get(limit.kind) or Bucket(limit) for limit in limits])
 
     def limit_of(self, kind: str) -> int | None:
         bucket = self._by_kind.get(kind)
@@ -213,10 +201,11 @@ class BucketSet:
         return True
 
     def charge_rejected(self) -> None:
-        """Count one refused request against the limits of requests."""
+        """Count one refused request against the limits of requests. This may lift ``used`` above the limit."""
         for bucket in self.buckets:
             if bucket.measure == REQUESTS:
-                bucket.charge_rejected(1)
+                bucket.used += 1
+                bucket.rejected += 1
 
     def settle(self, charged: Amounts, final: Amounts, now: float) -> None:
         """End one admitted request."""
@@ -243,9 +232,8 @@ def _shown(names: tuple[bytes, bytes, bytes], bucket: Bucket, refused: Refused |
 class OtherClient:
     """A second client on the key: it asks for its share of TPM at a steady pace and drops what is refused.
 
-    Its requests happen at their own times, between those of the client under test: `catch_up` must come before any look at
-    the buckets. They are sums here, not ledger entries, since the ledger is the bill of the client under test. Each is
-    charged once, as if it were answered at once and used all that it asked for.
+    `catch_up` must come before any look at the buckets. Its requests are sums, not ledger entries, since the ledger is the
+    bill of the client under test. Each is charged once, as if it were answered at once and used all that it asked for.
     """
 
     def __init__(self, config: EmulatorNeighbour) -> None:

@@ -75,22 +75,14 @@ class Model:
 MODELS: dict[str, Model] = {
     model.id: model
     for model in (
-        Model(
-            "openai/gpt-oss-20b", "OpenAI", 1754407957, 131072, 65536,
-            "0.000000075", "0.0000003", "0.0000000375", 1000, 250_000, _GPT_OSS_EFFORTS, True,
-        ),
-        Model(
-            "openai/gpt-oss-120b", "OpenAI", 1754408224, 131072, 65536,
-            "0.00000015", "0.0000006", "0.000000075", 470, 250_000, _GPT_OSS_EFFORTS, True,
-        ),
-        Model(
-            "openai/gpt-oss-safeguard-20b", "OpenAI", 1761708789, 131072, 65536,
-            "0.000000075", "0.0000003", "0.0000000375", 1000, 150_000, _GPT_OSS_EFFORTS, False,
-        ),
-        Model(
-            "qwen/qwen3.8-27b", "Alibaba Cloud", 1786984846, 131042, 16384,
-            "0.0000008", "0.000004", None, 450, 250_000, _QWEN_EFFORTS, False,
-        ),
+        Model("openai/gpt-oss-20b", "OpenAI", 1754407957, 131072, 65536,
+              "0.000000075", "0.0000003", "0.0000000375", 1000, 250_000, _GPT_OSS_EFFORTS, True),
+        Model("openai/gpt-oss-120b", "OpenAI", 1754408224, 131072, 65536,
+              "0.00000015", "0.0000006", "0.000000075", 470, 250_000, _GPT_OSS_EFFORTS, True),
+        Model("openai/gpt-oss-safeguard-20b", "OpenAI", 1761708789, 131072, 65536,
+              "0.000000075", "0.0000003", "0.0000000375", 1000, 150_000, _GPT_OSS_EFFORTS, False),
+        Model("qwen/qwen3.8-27b", "Alibaba Cloud", 1786984846, 131042, 16384,
+              "0.0000008", "0.000004", None, 450, 250_000, _QWEN_EFFORTS, False),
     )
 }  # fmt: skip
 
@@ -205,9 +197,8 @@ def _fraction(value: int, unit: int) -> str:
 
 
 def wait_ns(refused: Refused) -> int:
-    """How long until the refused request would fit. The order of the floating-point operations is the one whose rounding
-    the published messages show (``2.662499999s``, ``3m7.055999999s``).
-    """
+    """How long until the refused request would fit."""
+    # This order of the operations has the rounding of published messages (``2.662499999s``, ``3m7.055999999s``).
     over = refused.used + refused.requested - refused.limit
     return int(over / refused.limit * WINDOW_S[refused.kind] * 1e9)
 

@@ -1,6 +1,4 @@
-"""What the emulator saw, admitted, charged, billed and answered: one entry per request and one per billed read, never changed
-afterwards, and an audit that adds them up a second time.
-"""
+"""The ledger: one immutable entry per request and one per billed read, their sums, and an audit that adds them up again."""
 
 from __future__ import annotations
 
@@ -12,7 +10,10 @@ from typing import Generic, NamedTuple, TypeVar
 from helix_ray.emulator.published import LIMIT_KINDS
 from helix_ray.emulator.scripted_model import ScriptedAnswer
 
-MAX_ENTRIES = 250_000  # older ones then go, offsets and totals stay; about 310 MB in both journals, at 1.26 kB a request measured
+MAX_ENTRIES = 250_000  # older ones are dropped, offsets and totals stay; about 310 MB in both journals (1.26 kB a request, measured)
+
+
+_CALL_COUNTS = ("true_calls", "dropped", "shifted", "hallucinated")
 
 
 class Entry(NamedTuple):
@@ -21,7 +22,7 @@ class Entry(NamedTuple):
     id: str  # the request id that the client was sent
     time: float  # Unix seconds at arrival
     retry_count: int | None  # the SDK's x-stainless-retry-count; None: header absent
-    status: int  # of the answer, also of a lost one; 499: the client left before it, and was billed all the same; 0: hung up on
+    status: int  # of the answer, also of a lost one; 499: the client left before it, and was billed; 0: the connection was closed
     limit_kind: str | None  # of a 413 or 429
     requested: int  # tokens: prompt and completion budget
     charged: int  # tokens that count for good against the limits; 0 when not admitted
@@ -59,10 +60,7 @@ class ReadEntry(NamedTuple):
             "id": self.id,
             "request_id": self.request_id,
             "client_saw_it": self.client_saw_it,
-            "true_calls": answer.true_calls,
-            "dropped": answer.dropped,
-            "shifted": answer.shifted,
-            "hallucinated": answer.hallucinated,
+            **{name: getattr(answer, name) for name in _CALL_COUNTS},
             "fault": self.fault,
             "calls": [call for call, _ in answer.calls] if self.usable else None,
         }
@@ -80,16 +78,16 @@ class Journal(Generic[T]):
 
     @property
     def total(self) -> int:
-        """How many there ever were."""
+        """Entries ever written, dropped ones included."""
         return self._forgotten + len(self._entries)
 
     @property
     def full(self) -> bool:
-        """The next entry will make the oldest ones forgotten."""
+        """The next entry drops the oldest ones."""
         return len(self._entries) == MAX_ENTRIES
 
     def since(self, offset: int) -> list[T]:
-        """The entries from ``offset`` on that are not forgotten."""
+        """The entries from ``offset`` on that are not dropped."""
         return self._entries[max(0, offset - self._forgotten) :]
 
     def append(self, entry: T) -> None:
@@ -135,7 +133,7 @@ class Ledger:
         self.by_limit: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()  # by status, and kind of limit where there is one
         self.by_fault: Counter[str] = Counter()
-        self.tokens: Counter[str] = Counter()  # admitted, charged, prompt, cached, completion
+        self.tokens: Counter[str] = Counter()  # admitted, charged, billed; prompt, cached, completion
         self.bill_usd = Decimal(0)
         self.repeated_reads = 0
         self.sdk_retries = 0
@@ -168,37 +166,24 @@ class Ledger:
         tokens = self.tokens
         tokens["admitted"] += entry.requested
         tokens["charged"] += entry.charged
+        tokens["billed"] += entry.prompt_tokens + entry.completion_tokens
         tokens["prompt"] += entry.prompt_tokens
         tokens["cached"] += entry.cached_tokens
         tokens["completion"] += entry.completion_tokens
         self.bill_usd += entry.billed_usd
         if entry.read_ids:
-            answers = self.answers
-            answers["reads"] += len(entry.read_ids)
-            answers["true_calls"] += entry.true_calls
-            answers["dropped"] += entry.dropped
-            answers["shifted"] += entry.shifted
-            answers["hallucinated"] += entry.hallucinated
+            self.answers["reads"] += len(entry.read_ids)
+            for name in _CALL_COUNTS:
+                self.answers[name] += getattr(entry, name)
 
     def summary(self) -> dict[str, object]:
-        tokens = self.tokens
         return {
-            "requests": {
-                "total": self.entries.total,
-                "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
-            },
+            "requests": {"total": self.entries.total, "by_status": {str(key): self.by_status[key] for key in sorted(self.by_status)}},
             "http_429": {kind: self.by_limit[kind] for kind in LIMIT_KINDS},
             "refused": {"total": self.refused.total(), "by_kind": dict(sorted(self.refused.items()))},
-            "tokens": {
-                "admitted": tokens["admitted"],
-                "charged": tokens["charged"],
-                "billed": tokens["prompt"] + tokens["completion"],
-                "prompt": tokens["prompt"],
-                "cached": tokens["cached"],
-                "completion": tokens["completion"],
-            },
+            "tokens": {name: self.tokens[name] for name in ("admitted", "charged", "billed", "prompt", "cached", "completion")},
             "bill_usd": f"{self.bill_usd:f}",
-            "answers": {key: self.answers[key] for key in ("reads", "true_calls", "dropped", "shifted", "hallucinated")},
+            "answers": {key: self.answers[key] for key in ("reads", *_CALL_COUNTS)},
             "faults": dict(sorted(self.by_fault.items())),
             "repeated_reads": self.repeated_reads,
             "sdk_retries": self.sdk_retries,

@@ -33,7 +33,16 @@ DEFAULT_COMPLETION_TOKENS = 1024  # what Groq reserves when the request names no
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 _ROLES = frozenset({"system", "user", "assistant", "developer", "tool"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
-_SERVICE_TIERS = frozenset({"on_demand", "auto", "flex"})
+_SERVICE_TIERS = ("on_demand", "auto", "flex")
+_PARAMETERS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (  # each where it is given: what is allowed, else the problem
+    ("max_completion_tokens", lambda value: type(value) is int and value >= 1, "value must be an integer of at least 1"),
+    ("max_tokens", lambda value: type(value) is int and value >= 1, "value must be an integer of at least 1"),
+    ("temperature", lambda value: type(value) in (int, float) and 0 <= value <= 2, "value must be a number from 0 to 2"),
+    ("n", lambda value: bool(value == 1), "number must be at most 1"),
+    ("stream", lambda value: not value, "this emulator does not stream"),
+    ("seed", lambda value: type(value) is int, "value must be an integer"),
+    ("service_tier", lambda value: value in _SERVICE_TIERS, "value is not available for this organization"),
+)
 
 
 class Rejection(NamedTuple):
@@ -76,7 +85,7 @@ class ChatRequest(NamedTuple):
 
 
 def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest | Rejection:  # noqa: PLR0912  a list of checks
-    """``spent``: the organization has reached its spend limit."""
+    """Check a request's body. ``spent``: the organization has reached its spend limit."""
     try:
         payload = json.loads(body)
     except ValueError:
@@ -117,18 +126,9 @@ def check(body: bytes, emulated_tier: str, spent: bool = False) -> ChatRequest |
         return Rejection(400, published.completion_too_long(model.max_completion_tokens), model)
     if prompt_tokens + budget > model.context_window:
         return Rejection(400, published.CONTEXT_EXCEEDED, model)
-    return ChatRequest(
-        model,
-        service_tier,
-        [message["content"] for message in payload["messages"]],
-        last_user,
-        prompt_tokens,
-        budget,
-        payload.get("seed"),
-        effort,
-        payload.get("include_reasoning") is not False and payload.get("reasoning_format") != "hidden" and effort != "none",
-        form,
-    )
+    contents = [message["content"] for message in payload["messages"]]
+    shown = payload.get("include_reasoning") is not False and payload.get("reasoning_format") != "hidden" and effort != "none"
+    return ChatRequest(model, service_tier, contents, last_user, prompt_tokens, budget, payload.get("seed"), effort, shown, form)
 
 
 def _bad(message: str, param: str | None = None, model: Model | None = None) -> Rejection:
@@ -147,33 +147,19 @@ def _message_problem(value: Any) -> tuple[str, str] | None:
 
 
 def _parameter_problem(payload: dict[str, Any]) -> tuple[str, str] | None:
-    for key in ("max_completion_tokens", "max_tokens"):
-        budget = payload.get(key)
-        if budget is not None and (type(budget) is not int or budget < 1):
-            return f"'{key}' : value must be an integer of at least 1", key
-    temperature = payload.get("temperature")
-    if temperature is not None and not (type(temperature) in (int, float) and 0 <= temperature <= 2):
-        return "'temperature' : value must be a number from 0 to 2", "temperature"
-    if payload.get("n") not in (None, 1):
-        return "'n' : number must be at most 1", "n"
-    if payload.get("stream"):
-        return "'stream' : this emulator does not stream", "stream"
-    if payload.get("seed") is not None and type(payload["seed"]) is not int:
-        return "'seed' : value must be an integer", "seed"
-    if payload.get("service_tier") not in (None, *_SERVICE_TIERS):
-        return "'service_tier' : value is not available for this organization", "service_tier"
+    for key, allowed, problem in _PARAMETERS:
+        value = payload.get(key)
+        if value is not None and not allowed(value):
+            return f"'{key}' : {problem}", key
     form = payload.get("response_format")
-    if form is not None:
-        if not isinstance(form, dict) or form.get("type") not in _FORMATS:
-            return "'response_format' : type must be one of text, json_object, json_schema", "response_format"
-        if form["type"] == "json_schema":
-            described = form.get("json_schema")
-            if (
-                not isinstance(described, dict)
-                or not isinstance(described.get("name"), str)
-                or not isinstance(described.get("schema"), dict)
-            ):
-                return "'response_format.json_schema' : properties 'name' and 'schema' are required", "response_format"
+    if form is None:
+        return None
+    if not isinstance(form, dict) or form.get("type") not in _FORMATS:
+        return "'response_format' : type must be one of text, json_object, json_schema", "response_format"
+    described = form.get("json_schema")
+    named = isinstance(described, dict) and isinstance(described.get("name"), str) and isinstance(described.get("schema"), dict)
+    if form["type"] == "json_schema" and not named:
+        return "'response_format.json_schema' : properties 'name' and 'schema' are required", "response_format"
     return None
 
 
@@ -197,9 +183,7 @@ def examined(schema: dict[str, Any]) -> _Schema:
 
 @lru_cache(maxsize=64)
 def _examined(marshalled: bytes) -> _Schema:
-    """Schemas repeat from request to request, and their marshalled form is the cheapest key to tell them by (in version 2 equal
-    ones have equal bytes).
-    """
+    # Schemas repeat from request to request, and this is the cheapest key to tell them by (in version 2 equal ones have equal bytes).
     schema = marshal.loads(marshalled)  # noqa: S302  made by `examined`
     return _Schema(_strict_schema_problem(schema), _form(schema), _COMPACT.encode(schema))
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from helix_ray.emulator.published import Model
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 
 PROMPT_S_PER_TOKEN = 0.037e-3
 _QUEUE_MU = log(0.005)
@@ -191,23 +192,14 @@ class Serving:
         job = self.capacity.enter(timing.service_s, self._monotonic())
         try:
             while (left := self.capacity.left_s(job, self._monotonic())) > 0:
-                if await self._left_within(left, job, receive):
+                waiting = self._waiting[job] = asyncio.timeout(left)
+                if await left_within(waiting, receive):
                     return Served(True, 1.0)
         finally:
+            self._waiting.pop(job, None)
             self.capacity.leave(job, self._monotonic())
             self._wake_first()
         return Served(timing.round_trip_s > 0 and await left_within(timing.round_trip_s, receive), job.stretch)
-
-    async def _left_within(self, seconds: float, job: Job, receive: Receive) -> bool:
-        try:
-            async with asyncio.timeout(seconds) as waiting:
-                self._waiting[job] = waiting
-                await _left(receive)
-        except TimeoutError:
-            return False
-        finally:
-            del self._waiting[job]
-        return True
 
     def _wake_first(self) -> None:
         """Reschedule the next job to finish: it may end sooner, now that others are gone. Later jobs wait for their turn."""
@@ -218,20 +210,15 @@ class Serving:
             waiting.reschedule(asyncio.get_running_loop().time() + self.capacity.left_s(job, now))
 
 
-async def left_within(seconds: float, receive: Receive) -> bool:
-    """Wait; True as soon as the client hangs up."""
+async def left_within(waiting: float | asyncio.Timeout, receive: Receive) -> bool:
+    """Wait so many seconds, or until that timeout; True as soon as the client hangs up."""
     try:
-        async with asyncio.timeout(seconds):
-            await _left(receive)
+        async with waiting if isinstance(waiting, asyncio.Timeout) else asyncio.timeout(waiting):
+            while (await receive())["type"] != "http.disconnect":
+                pass  # after the body, the only message that a client can send is its leaving
     except TimeoutError:
         return False
     return True
-
-
-async def _left(receive: Receive) -> None:
-    """After the body, the only message that a client can send is its leaving."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 # ── prompt cache ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.config_faults import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorFaults, ScriptedFault
 from helix_ray.config_file import parse_config
 from helix_ray.emulator.chat import Admitted, Chat
-from helix_ray.emulator.faults import DELIVERED_OTHERWISE, Injected, Injector
+from helix_ray.emulator.faults import DELIVERIES, Injected, Injector
 from helix_ray.emulator.published import Reply
 from helix_ray.errors import ConfigError
 from support.emulator_case import asked_reads, prompt
@@ -52,7 +52,7 @@ def entries(chat: Chat) -> list[dict[str, Any]]:
 
 def test_every_name_is_of_one_kind_and_has_its_effect() -> None:
     assert len(FAULTS) == len(set(FAULTS)) == len(ANSWER_FAULTS) + len(REFUSALS) + len(DELIVERY_FAULTS)
-    assert frozenset(DELIVERY_FAULTS) == DELIVERED_OTHERWISE
+    assert set(DELIVERY_FAULTS) == set(DELIVERIES)
     assert set(TIMED) < set(FAULTS)
 
 
