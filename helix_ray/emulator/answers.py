@@ -79,9 +79,7 @@ Drawn = dict[str, Draws]
 
 
 class FaultDraws:
-    """Which damage hits which answer.
-
-    Every kind of fault is drawn once per request from a stream of its own, seeded by (seed, kind): setting one rate moves no
+    """Draws every kind of fault once per request from a stream of its own, seeded by (seed, kind): setting one rate moves no
     other fault, and the same read asked again draws anew. A fault that finds nothing to damage (a position to write as text
     in an answer without calls) does not happen and is not recorded.
     """
@@ -92,9 +90,7 @@ class FaultDraws:
         self._scripted = {name: Draws(f"{seed}|script|{name}") for name in ANSWER_FAULTS}
 
     def draw(self, scripted: str | None = None) -> Drawn:
-        """The faults of the next request, each with the stream that decides its details; mostly none. ``scripted``: one that
-        hits it for certain.
-        """
+        """The faults of the next request, each with the stream of its details. ``scripted``: one that hits it for certain."""
         drawn = {name: stream for name, rate, stream in self._streams if stream.uniform() < rate}
         if scripted is not None:
             drawn.setdefault(scripted, self._scripted[scripted])
@@ -108,9 +104,9 @@ def damaged(items: list[Item], form: AnswerForm, drawn: Drawn) -> Sent:
         if whole in drawn:
             return Sent(content, whole == "refusal", whole, [Fate(whole, False)] * reads)
     damage = _Damage(items, form)
-    for name, change in _OF_IDS.items():
-        if name in drawn:
-            change(damage, drawn[name])
+    for change in (damage.drop_id, damage.wrong_id, damage.repeat_id, damage.invent_id, damage.shuffle_ids):
+        if change.__name__ in drawn:
+            change(drawn[change.__name__])
     for name in ("lower_case", "pos_text"):
         if name in drawn and any(item.calls for item in damage.items):
             damage.note(name, *(item.read for item in damage.items if item.calls))
@@ -200,15 +196,6 @@ class _Damage:
         self.note(name, item.read)
 
 
-_OF_IDS = {
-    "drop_id": _Damage.drop_id,
-    "wrong_id": _Damage.wrong_id,
-    "repeat_id": _Damage.repeat_id,
-    "invent_id": _Damage.invent_id,
-    "shuffle_ids": _Damage.shuffle_ids,
-}
-
-
 class Prepared(NamedTuple):
     pairs: list[Pair]  # empty: the prompt was not understood
     answers: list[ScriptedAnswer]  # one for each pair
@@ -218,16 +205,11 @@ class Prepared(NamedTuple):
 class Answerer:
     def __init__(self, config: EmulatorConfig) -> None:
         self._model = ScriptedModel(config.seed, config.error_rates)
-        self._seed = config.seed
-        self._faults = FaultDraws(config.seed, config.faults)
-
-    def set_faults(self, rates: EmulatorFaults) -> None:
-        self._faults = FaultDraws(self._seed, rates)
+        self.faults = FaultDraws(config.seed, config.faults)
 
     def prepare(self, request: ChatRequest, scripted: str | None = None) -> Prepared:
-        """Answer the reads of a prompt. ``scripted``: the fault that hits this answer for certain.
-
-        Several reads under a schema for one are not understood, nor is a damaged prompt: the answer is then valid and empty.
+        """Answer the reads of a prompt. Several reads under a schema for one are not understood, nor is a damaged prompt: the
+        answer is then valid and empty. ``scripted``: the fault that hits this answer for certain.
         """
         pairs = parse_pairs(request.last_user_message)
         form = request.form or AnswerForm(packed=len(pairs) > 1, work=False)
@@ -235,13 +217,11 @@ class Answerer:
             pairs = []
         answers = [self._model.answer(pair.ref, pair.read) for pair in pairs]
         items = [Item(pair.opaque_id, answer.calls, read) for read, (pair, answer) in enumerate(zip(pairs, answers, strict=True))]
-        drawn = self._faults.draw(scripted) if pairs else {}
+        drawn = self.faults.draw(scripted) if pairs else {}
         if drawn:
             return Prepared(pairs, answers, damaged(items, form, drawn))
         return Prepared(pairs, answers, Sent(write_answer(items, form), False, None, [UNHARMED] * len(pairs)))
 
-
-# ── body ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Tokens of reasoning by effort: least, and how many more at most. Captured calls used about 36 at low and 130 at medium.
 _REASONING = {"none": (0, 0), "low": (24, 24), "medium": (100, 64), "default": (100, 64), "high": (300, 200)}
@@ -270,18 +250,14 @@ def write_text(request: ChatRequest, sent: Sent, answers: list[ScriptedAnswer]) 
     """Write the reasoning, read by read, and then the content. A budget too small for both cuts the content, as on the real
     service even in strict mode; one too small for the reasoning leaves no content.
     """
-    least, spread = _REASONING[request.effort]
-    reasoning = least
-    if least:
+    reasoning, spread = _REASONING[request.effort]
+    if reasoning:
         for answer in answers:
             reasoning += int(spread * answer.effort_draw) + _REASONING_TOKENS_PER_CALL * answer.true_calls
-    content = sent.content
+    content, budget, finish_reason = sent.content, request.max_completion_tokens, "stop"
     needed = reasoning + answer_tokens(content)
-    budget = request.max_completion_tokens
-    finish_reason = "stop"
     if needed > budget:
-        finish_reason, needed = "length", budget
-        reasoning = min(reasoning, budget)
+        finish_reason, needed, reasoning = "length", budget, min(reasoning, budget)
         content = content[: (budget - reasoning) * ANSWER_CHARS_PER_TOKEN]
     return Text(content, sent.refused, _REASONING_TEXT[: 4 * reasoning], reasoning, needed, finish_reason)
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from helix_ray.config_emulator import EmulatorConfig
 from helix_ray.config_faults import ANSWER_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
 from helix_ray.emulator import published
-from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, Prepared, Text, joined, write_text
+from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, FaultDraws, Prepared, Text, joined, write_text
 from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, scripted_refusal
 from helix_ray.emulator.limits import Amounts, BucketSet, Organization, amounts
 from helix_ray.emulator.published import MODELS, Headers, Model, Reply
-from helix_ray.emulator.records import Audit, Entry, Ledger, ReadEntry, totals
+from helix_ray.emulator.records import Entry, Ledger, ReadEntry, totals
 from helix_ray.emulator.request import ChatRequest, Rejection, check, parse_pairs
 from helix_ray.emulator.timing import LatencyModel, PromptCache, Serving, Timing
 
@@ -121,22 +121,19 @@ class Chat:
         self.injector = Injector(config.seed, config.faults, config.script)
         self._latency = LatencyModel(config.latency_scale, config.round_trip_s, config.seed)
         self._writer = BodyWriter(config.seed)
-        self._spend_limit = _dollars(config.spend_limit_usd)
         self.serving = Serving(config.hidden_capacity, monotonic)
         self.ledger = Ledger()
-        self._audit = Audit(self.ledger)
         self._open: set[str] = set()  # admitted and not settled, by request id
         self._unrecorded: dict[str, tuple[str, str, int]] = {}  # settled, by request id: model, tier and charge
         self._breaches: list[str] = []
-        self.unparsed_prompts = 0
-        self.max_concurrent = 0
+        self.unparsed_prompts = self.max_concurrent = 0
         self._started = monotonic()
         if model in MODELS:  # its buckets are in the summary even before its first request
             self._organization.buckets(MODELS[model], "on_demand")
 
     def set_faults(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
         """From the next request on, which is the script's first."""
-        self._answerer.set_faults(rates)
+        self._answerer.faults = FaultDraws(self.config.seed, rates)
         self.injector.set(rates, script)
 
     def change(self, config: EmulatorConfig, given: Collection[str]) -> None:
@@ -150,7 +147,6 @@ class Chat:
             self.set_faults(config.faults, config.script)
         self._cache.hit_rate = config.cache_hit_rate
         self._latency.scale, self._latency.round_trip_s = config.latency_scale, config.round_trip_s
-        self._spend_limit = _dollars(config.spend_limit_usd)
         if config.hidden_capacity != self.config.hidden_capacity:
             self.serving.change(config.hidden_capacity)
         self.config = config
@@ -168,7 +164,8 @@ class Chat:
                 return self._reject(arrival, api_is_out(down))
         if not is_bearer(authorization):
             return self._reject(arrival, Refusal(401, published.INVALID_KEY))
-        spent = self._spend_limit is not None and self.ledger.bill_usd >= self._spend_limit
+        spend_limit = self.config.spend_limit_usd
+        spent = spend_limit is not None and self.ledger.bill_usd >= Decimal(str(spend_limit))
         request = check(body, self.config.tier, spent)
         if isinstance(request, Rejection):
             if request.model is None:
@@ -208,9 +205,7 @@ class Chat:
         return Admitted(arrival, request, ticket, prepared, text, cached, timing, ticket.buckets.headers())
 
     def finish(self, admitted: Admitted, client_gone: bool, stretch: float = 1.0) -> Reply:
-        """Settle and bill an admitted request and write its ledger entry. A client that left is billed all the same:
-        for it the outcome is unknown. ``stretch``: how many times as long as planned it took.
-        """
+        """Settle, bill and record an admitted request, also when its client left. ``stretch``: actual over planned service time."""
         reply = self.settle(admitted, stretch)
         self.record(admitted, not client_gone, 499 if client_gone else 200)
         return reply
@@ -243,7 +238,7 @@ class Chat:
         happened = sent.fault if fault is None else joined([sent.fault, fault])
         ids = [pair.opaque_id for pair in pairs]
         start = (*admitted.arrival, status, None, request.requested, charged, bill, seen, *tokens)
-        self._append(
+        self.ledger.append(
             Entry(*start, happened, ids, *totals(answers), model, tier),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
@@ -260,16 +255,11 @@ class Chat:
         status, body, buckets, kind, retry_after_s, shown, head, fault = refusal
         seen, nothing = status != HUNG_UP, totals([])
         entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), seen, prompt_tokens, 0, 0, fault, read_ids, *nothing, model, tier)
-        self._append(entry, [])
+        self.ledger.append(entry, [])
         headers = [_request_id(arrival)] if buckets is None else [*buckets.headers(shown), _request_id(arrival)]
         if retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % retry_after_s))
         return Reply(status, headers, body, head)
-
-    def _append(self, entry: Entry, reads: list[ReadEntry]) -> None:
-        if self.ledger.entries.full:
-            self._audit.catch_up()
-        self.ledger.append(entry, reads)
 
     def summary(self) -> dict[str, object]:
         """Everything the ledger adds up to. ``buckets`` is keyed by model (``MODEL flex`` for flex), then by kind."""
@@ -288,7 +278,7 @@ class Chat:
             "capacity": {"hidden": config.hidden_capacity, "flex": config.flex_capacity, "overload": config.overload_capacity},
             "outages": self._outages.summary(now),
             **organization.summary(now),
-            "invariants_broken": [*organization.breaches(), *self._breaches, *self._audit.problems(self._recorded_tokens())],
+            "invariants_broken": [*organization.breaches(), *self._breaches, *self.ledger.audit.problems(self._recorded_tokens())],
         }
 
     def _recorded_tokens(self) -> Counter[tuple[str, str]]:
@@ -303,10 +293,6 @@ def is_bearer(authorization: str | None) -> bool:
     """Whether the header carries any token at all; the emulator accepts every key."""
     scheme, _, token = (authorization or "").partition(" ")
     return scheme.lower() == "bearer" and bool(token.strip())
-
-
-def _dollars(limit: float | None) -> Decimal | None:
-    return None if limit is None else Decimal(str(limit))
 
 
 def _request_id(arrival: Arrival) -> tuple[bytes, bytes]:

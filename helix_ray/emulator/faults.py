@@ -28,10 +28,8 @@ class Injected(NamedTuple):
 
 
 class Injector:
-    """Decides which fault of HTTP or the connection hits the next request.
-
-    Each kind has its own stream, seeded by (seed, kind), and draws once per request: one rate moves no other fault.
-    ``active`` is False while there is nothing to inject. Requests and connections are counted from the last `set`.
+    """Decides which fault of HTTP or the connection hits the next request, counted from the last `set`. Each kind has its own
+    stream, seeded by (seed, kind), and draws once per request: one rate moves no other fault.
     """
 
     def __init__(self, seed: int, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
@@ -47,7 +45,7 @@ class Injector:
         self._script = [each for each in script if each.fault != _OF_CONNECTIONS]
         self._script_of_connections = [each for each in script if each.fault == _OF_CONNECTIONS]
         self._requests = self._connections = 0
-        self.active = bool(self._streams or script or self._of_connections)
+        self.active = bool(self._streams or script or self._of_connections)  # False: there is nothing to inject
 
     def next_request(self) -> Injected | None:
         """The fault of the next request; the script goes first, then the kinds in their order."""
@@ -242,6 +240,7 @@ Send = Callable[[Message], Awaitable[None]]
 Delivery = Literal["whole", "lost", "left"]
 """How an answer ended: with the client, nowhere, or with a client that left before it."""
 
+_MOMENT = b"<!DOCTYPE html>\n<html><body>Just a moment...</body></html>\n"
 _ENDLESS = b" " * 65_536  # blanks after JSON change nothing: only its length is wrong with this body
 
 
@@ -277,10 +276,8 @@ class Wire(NamedTuple):
         await self.part(reply.body[: len(reply.body) // 2])
 
     async def cut(self, by_reset: bool) -> Delivery:
-        if by_reset:
-            self.connection.reset()
-        else:
-            self.connection.close()
+        end = self.connection.reset if by_reset else self.connection.close
+        end()
         while (await self.receive())["type"] != "http.disconnect":
             pass
         return "lost"
@@ -311,14 +308,6 @@ def _wrong_types(reply: Reply) -> Reply:
     body["choices"][0]["message"]["content"] = 42
     body["usage"] = dict.fromkeys(body["usage"], "many")
     return reply._replace(body=json.dumps(body).encode())
-
-
-def _no_choices(reply: Reply) -> Reply:
-    return reply._replace(body=json.dumps({**json.loads(reply.body), "choices": []}).encode())
-
-
-def _page(reply: Reply) -> Reply:
-    return reply._replace(body=b"<!DOCTYPE html>\n<html><body>Just a moment...</body></html>\n", head=HTML_HEAD)
 
 
 async def _hang_before(reply: Reply, wire: Wire, seconds: float) -> Delivery:
@@ -366,8 +355,8 @@ async def _idle_close(reply: Reply, wire: Wire, seconds: float) -> Delivery:
 DELIVERIES: dict[str, Effect] = {
     "truncated_json": _sent_as(lambda reply: reply._replace(body=reply.body[: 2 * len(reply.body) // 3])),
     "empty_body": _sent_as(lambda reply: reply._replace(body=b"")),
-    "html_200": _sent_as(_page),
-    "no_choices": _sent_as(_no_choices),
+    "html_200": _sent_as(lambda reply: reply._replace(body=_MOMENT, head=HTML_HEAD)),
+    "no_choices": _sent_as(lambda reply: reply._replace(body=json.dumps({**json.loads(reply.body), "choices": []}).encode())),
     "wrong_types": _sent_as(_wrong_types),
     "reset_before": _cut(in_body=False, by_reset=True),
     "close_before": _cut(in_body=False, by_reset=False),

@@ -34,9 +34,8 @@ _NOTICE_S = 0.02
 
 
 class EmulatorApp:
-    """``/openai/v1/chat/completions``, ``/openai/v1/models`` under any prefix, and the control plane ``/_ctl/*``.
-
-    The control plane is open to this machine only, whatever address the server listens on.
+    """``/openai/v1/chat/completions``, ``/openai/v1/models`` under any prefix, and the control plane ``/_ctl/*``, which is open
+    to this machine only, whatever address the server listens on.
     """
 
     def __init__(self, chat: Chat) -> None:
@@ -99,8 +98,7 @@ class EmulatorApp:
         """Wait as long as the model takes, settle, do to the answer what ``injected`` says, and bill."""
         chat, timing = self._chat, admitted.timing
         delivery: Delivery = "left"  # also when the server is stopped meanwhile
-        happened: str | None = None
-        reply: Reply | None = None
+        happened = reply = None
         if injected.name == "slow_accept":
             happened = injected.name
             timing = timing._replace(round_trip_s=max(timing.round_trip_s, _NOTICE_S))
@@ -129,8 +127,7 @@ class EmulatorApp:
 
     async def _ctl(self, scope: Scope, receive: Receive) -> Reply:
         path, method = scope["path"], scope["method"]
-        client = scope.get("client")
-        if client is not None and not ip_address(client[0]).is_loopback:
+        if (client := scope.get("client")) is not None and not ip_address(client[0]).is_loopback:
             return Reply(403, [], error_body("the control plane is open to the emulator's own machine only"))
         if method == "GET":
             return self._control.get(path, scope["query_string"])
@@ -301,25 +298,18 @@ def run_child() -> int:
     given = json.loads(line)
     config = EmulatorConfig.model_validate_json(json.dumps(given["config"]))
     with _listen(given["host"], given["port"]) as listener:
-        port = listener.getsockname()[1]
-        ready = json.dumps({"port": port, "pid": os.getpid()})
+        ready = json.dumps({"port": listener.getsockname()[1], "pid": os.getpid()})
         _serve(config, given["model"], listener, lambda: print(ready, flush=True), watch_stdin=True)
     return 0
 
 
 def run_foreground(config: EmulatorConfig, model: str, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; ``on_ready`` is given the base URL. Port 0 takes a free one.
-
-    Raises OSError if the address cannot be bound, KeyboardInterrupt on Ctrl-C.
+    """Serve until Ctrl-C or SIGTERM. Port 0 takes a free one. ``on_ready`` gets the base URL of a Groq client: without
+    ``/openai/v1``, which the SDK appends. Raises OSError if the address cannot be bound, KeyboardInterrupt on Ctrl-C.
     """
     with _listen(host, port) as listener:
-        url = base_url(host, listener.getsockname()[1])
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         _serve(config, model, listener, lambda: on_ready(url), watch_stdin=False)
-
-
-def base_url(host: str, port: int) -> str:
-    """What a Groq client takes as base URL: without ``/openai/v1``, which the SDK appends."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -327,8 +317,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _serve(config: EmulatorConfig, model: str, listener: socket.socket, on_ready: Callable[[], None], watch_stdin: bool) -> None:
-    chat = Chat(config, model, time.monotonic, time.time)
-    _Server(server_settings(chat), on_ready, watch_stdin).run(sockets=[listener])
+    settings = server_settings(Chat(config, model, time.monotonic, time.time))
+    _Server(settings, on_ready, watch_stdin).run(sockets=[listener])
 
 
 def server_settings(chat: Chat) -> uvicorn.Config:

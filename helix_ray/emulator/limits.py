@@ -116,8 +116,7 @@ class Bucket:
             self.breaches.append(f"{self.kind}: {what}")
 
     def summary(self, now: float) -> dict[str, object]:
-        """What was taken from the bucket. ``seconds`` runs from the first request to the last event, so that reading the
-        summary late does not lower the utilisation; ``seconds_since_first_request`` runs to ``now``. ``utilisation`` is that
+        """What was taken. ``seconds`` end with the last event, so that a late look does not lower the utilisation, which is that
         of the client under test: what it settled, of what the limit allowed and other clients left.
         """
         seconds = 0.0 if self.first_at is None else self.last_at - self.first_at

@@ -21,10 +21,9 @@ _HOST = "127.0.0.1"
 
 
 class EmulatorProcess:
-    """A running emulator on loopback. It ends with `stop`, or with the process that started it, however that one ends:
-    the child serves until the write end of its standard input is closed.
-
-    The child is in a session of its own, so Ctrl-C in the terminal reaches the run, which drains, and not the emulator.
+    """A running emulator on loopback. It ends with `stop`, or with the process that started it, however that one ends: the child
+    serves until the write end of its standard input is closed. It is in a session of its own, so Ctrl-C in the terminal
+    reaches the run, which drains, and not the emulator.
     """
 
     def __init__(self, url: str, pid: int, child: subprocess.Popen[bytes]) -> None:
@@ -75,7 +74,7 @@ class EmulatorProcess:
 
 
 def _environment() -> dict[str, str]:
-    """This process's without secrets, and with the package findable even where it was never installed."""
+    """The environment without secrets, and with the package findable even where it was never installed."""
     environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
     paths = [str(Path(helix_ray.__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)

@@ -56,20 +56,11 @@ class Model:
         if self.cached_usd is not None:
             pricing["input_cache_read"] = self.cached_usd
         return {
-            "id": self.id,
-            "object": "model",
-            "created": self.created,
-            "owned_by": self.owned_by,
-            "active": True,
-            "context_window": self.context_window,
-            "public_apps": None,
-            "max_completion_tokens": self.max_completion_tokens,
-            "context_length": self.context_window,
-            "max_output_length": self.max_completion_tokens,
-            "input_modalities": ["text"],
-            "output_modalities": ["text"],
-            "pricing": pricing,
-        }
+            "id": self.id, "object": "model", "created": self.created, "owned_by": self.owned_by, "active": True,
+            "context_window": self.context_window, "public_apps": None, "max_completion_tokens": self.max_completion_tokens,
+            "context_length": self.context_window, "max_output_length": self.max_completion_tokens,
+            "input_modalities": ["text"], "output_modalities": ["text"], "pricing": pricing,
+        }  # fmt: skip
 
 
 MODELS: dict[str, Model] = {
@@ -97,8 +88,6 @@ def models_body() -> bytes:
     """The body of ``GET /models``."""
     return json.dumps({"object": "list", "data": [model.wire() for model in MODELS.values()]}, separators=(",", ":")).encode()
 
-
-# ── limits of each tier ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 FLEX_FACTOR = 10  # flex processing has ten times the on-demand limits
 

@@ -135,13 +135,14 @@ class Ledger:
         self.by_fault: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()  # admitted, charged, billed; prompt, cached, completion
         self.bill_usd = Decimal(0)
-        self.repeated_reads = 0
-        self.sdk_retries = 0
-        self.unseen = 0
+        self.repeated_reads = self.sdk_retries = self.unseen = 0
         self.answers: Counter[str] = Counter()
+        self.audit = Audit(self)
 
     def append(self, entry: Entry, reads: list[ReadEntry]) -> None:
         """``reads``: those of a billed request that could be parsed."""
+        if self.entries.full:
+            self.audit.catch_up()
         self.entries.append(entry)
         self.by_status[entry.status] += 1
         if entry.retry_count:
@@ -192,10 +193,7 @@ class Ledger:
 
 
 class Audit:
-    """Adds the ledger up entry by entry and compares the sums with its own: what was written must be what was counted.
-
-    It reads each entry once, in `problems` or before entries are forgotten.
-    """
+    """Adds the ledger up entry by entry, each once, and compares the sums: what was written must be what was counted."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -1,6 +1,4 @@
-"""A request as the emulator reads it: the checks before any limit, its tokens, and the reads in its prompt.
-
-The checks come in Groq's order: JSON and parameters, model, sizes.
+"""A request: the checks before any limit, in Groq's order (JSON and parameters, model, sizes), its tokens, and its reads.
 
 A prompt has one read in the last user message, reads of a packed request one blank line apart::
 
@@ -183,7 +181,7 @@ def examined(schema: dict[str, Any]) -> _Schema:
 
 @lru_cache(maxsize=64)
 def _examined(marshalled: bytes) -> _Schema:
-    # Schemas repeat from request to request, and this is the cheapest key to tell them by (in version 2 equal ones have equal bytes).
+    # Schemas repeat, and this is the cheapest key to them (in version 2 equal ones have equal bytes).
     schema = marshal.loads(marshalled)  # noqa: S302  made by `examined`
     return _Schema(_strict_schema_problem(schema), _form(schema), _COMPACT.encode(schema))
 
@@ -232,7 +230,6 @@ CHARS_PER_TOKEN = 4
 ANSWER_CHARS_PER_TOKEN = 2
 
 _PER_BASE = {"indexed": 0.728, "interleaved": 0.85, "spaced": 1.0, "grouped": 0.531, "bare": 0.518, "aligned": 0.53}
-_PER_GAP = 1.0
 _NO_BASES = b"0123456789: -\nreadf"
 _RUN = re.compile(
     r"(?=[0-9rACGTN-])(?:"  # what any run starts with: elsewhere no alternative is tried
@@ -255,7 +252,7 @@ def text_tokens(text: str) -> float:
         other -= len(shown)
         tokens += _PER_BASE[kind] * len(shown.encode().translate(None, _NO_BASES))
         if kind == "aligned":
-            tokens += _PER_GAP * shown.count("-")
+            tokens += shown.count("-")  # one a gap
     return tokens + other / CHARS_PER_TOKEN
 
 
@@ -275,7 +272,7 @@ def total_prompt_tokens(message_tokens: float, schema_json: str | None) -> int:
 
 # ── reads in the prompt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-_ID = r"^id: (\S{1,200})[ \t]*\n"
+_ID = r"(?m)^id: (\S{1,200})[ \t]*\n"
 _SIZES = r"\((\d{1,6}) and (\d{1,6}) bases\):\n"
 _INDEX_CHARACTERS = b"0123456789: "
 _AS_N = bytes.maketrans(b"ACGT", b"NNNN")
@@ -362,12 +359,7 @@ def _sized(opaque_id: str, ref: str, ref_size: str, read: str, read_size: str) -
 
 
 _LINE = r"\n([0-9:ACGTN ]+)"
-_APART = _Layout(
-    re.compile(_ID + r"reference \((\d{1,6}) bases\):" + _LINE + r"\nread \((\d{1,6}) bases\):" + _LINE + "$", re.MULTILINE), 2, _apart
-)
-_INTERLEAVED = _Layout(
-    re.compile(_ID + "reference and read " + _SIZES + r"((?:ref|read) \d+:[ACGTN]+(?:\n(?:ref|read) \d+:[ACGTN]+)*)$", re.MULTILINE),
-    1,
-    _interleaved,
-)
-_ALIGNED = _Layout(re.compile(_ID + "aligned reference and read " + _SIZES + r"([ACGTN-]+)\n([ACGTN-]+)$", re.MULTILINE), 1, _aligned)
+_LINES = r"((?:ref|read) \d+:[ACGTN]+(?:\n(?:ref|read) \d+:[ACGTN]+)*)"
+_APART = _Layout(re.compile(_ID + r"reference \((\d{1,6}) bases\):" + _LINE + r"\nread \((\d{1,6}) bases\):" + _LINE + "$"), 2, _apart)
+_INTERLEAVED = _Layout(re.compile(_ID + "reference and read " + _SIZES + _LINES + "$"), 1, _interleaved)
+_ALIGNED = _Layout(re.compile(_ID + "aligned reference and read " + _SIZES + r"([ACGTN-]+)\n([ACGTN-]+)$"), 1, _aligned)

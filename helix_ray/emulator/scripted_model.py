@@ -16,10 +16,7 @@ _MASK = (1 << 64) - 1
 
 
 class Draws:
-    """Seeded uniform numbers, a stream for each ``seed`` text; equal texts draw the same.
-
-    SplitMix64 (Steele, Lea & Flood 2014), far cheaper to seed than ``random.Random``.
-    """
+    """Uniform numbers, a stream for each ``seed`` text. SplitMix64 (Steele, Lea & Flood 2014), far cheaper to seed than ``random``."""
 
     __slots__ = ("_state",)
 
@@ -93,10 +90,8 @@ class ScriptedModel:
 
 
 def _shifted(call: Call, ref: str, direction: float, truth: list[Call], made: list[Call]) -> Call | None:
-    """The call one base off, alleles unchanged: the miscounted position of a model that reads the bases right.
-
-    None where neither direction makes a mistake of its own: one that changes the window as a true call does would be a
-    right answer, and one on the bases of another call would spoil that call too.
+    """The call one base off, alleles unchanged, as of a model that miscounts. None where neither direction is a mistake of its
+    own: one with the effect of a true call would be right, and one on the bases of another call would spoil that call too.
     """
     others = [other for other in (*truth, *made) if other is not call]
     for step in (1, -1) if direction < 0.5 else (-1, 1):
@@ -295,10 +290,7 @@ class _Fronts(NamedTuple):
 
 
 def align(ref: str, read: str, max_score: int = 250) -> list[Operation] | None:
-    """The differences along a cheapest path, left to right; None if it costs more than ``max_score`` halves.
-
-    Where paths tie, a mismatch is preferred to gaps.
-    """
+    """The differences along a cheapest path, a mismatch rather than gaps where paths tie; None above ``max_score`` halves."""
     n, m = len(ref), len(read)
     goal = n - m
     # A run of equal bases is the run of zero bytes in the xor of the two strings as little-endian numbers; the

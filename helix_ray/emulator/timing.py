@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf, log
 from typing import Any, NamedTuple
@@ -71,20 +72,15 @@ class LatencyModel:
         )
 
 
-# ── hidden capacity ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
+@dataclass(slots=True, eq=False)
 class Job:
     """One request being served. Times are monotonic seconds."""
 
-    __slots__ = ("done_at", "entered_at", "finished_at", "left", "needed_s")
-
-    def __init__(self, needed_s: float, entered_at: float, done_at: float) -> None:
-        self.needed_s = needed_s  # of service, alone
-        self.entered_at = entered_at
-        self.done_at = done_at  # on the clock of `Capacity`
-        self.finished_at: float | None = None
-        self.left = False  # before it was finished
+    needed_s: float  # of service, alone
+    entered_at: float
+    done_at: float  # on the clock of `Capacity`
+    finished_at: float | None = None
+    left: bool = False  # before it was finished
 
     def __lt__(self, other: Job) -> bool:
         return self.done_at < other.done_at
@@ -96,10 +92,8 @@ class Job:
 
 
 class Capacity:
-    """Hidden capacity: a service that serves ``most`` requests at full speed, and more of them slower without saying so.
-
-    Processor sharing: n jobs beyond ``most`` run at ``most`` / n each. They share one clock that runs at the speed that each
-    of them gets, so a change of speed costs nothing per job.
+    """Hidden capacity: a service runs ``most`` jobs at full speed, and n of more than that at ``most`` / n each, without saying so.
+    The jobs share one clock that runs at the speed that each of them gets, so a change of speed costs nothing per job.
     """
 
     def __init__(self, most: int | None) -> None:
@@ -170,10 +164,7 @@ class Served(NamedTuple):
 
 
 class Serving:
-    """Waits as long as an answer takes, or until the client hangs up.
-
-    ``monotonic`` is a clock in seconds, the event loop's or one as fast.
-    """
+    """Waits as long as answers take. ``monotonic`` is a clock in seconds, the event loop's or one as fast."""
 
     def __init__(self, most: int | None, monotonic: Callable[[], float]) -> None:
         self.capacity = Capacity(most)
@@ -221,8 +212,6 @@ async def left_within(waiting: float | asyncio.Timeout, receive: Receive) -> boo
     return True
 
 
-# ── prompt cache ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 BLOCK_TOKENS = 128
 """The shortest prefix that is kept, and the step in which longer ones grow."""
 
@@ -236,10 +225,8 @@ _Prefix = tuple[str, int]
 
 
 class PromptCache:
-    """The provider's prompt cache: what a prompt shares with a recent one from its beginning on is cheaper and read faster.
-
-    Every request leaves its prompt behind; a share of ``hit_rate`` (0 to 1) finds what others left, since requests are
-    spread over servers that do not share it.
+    """What a prompt shares with a recent one from its beginning on is cheaper and read faster. Every request leaves its prompt
+    behind; a share of ``hit_rate`` (0 to 1) finds what others left, since requests are spread over servers.
     """
 
     def __init__(self, hit_rate: float, seed: int) -> None:
@@ -248,10 +235,7 @@ class PromptCache:
         self._seen: dict[_Prefix, float] = {}  # when, in monotonic seconds; the oldest first
 
     def cached_tokens(self, model: str, contents: list[str], prompt_tokens: int, now: float) -> int:
-        """Of ``prompt_tokens``, those that need not be read again: a multiple of 128, and never the whole prompt.
-
-        ``contents``: of the messages, in order.
-        """
+        """Of ``prompt_tokens``, those that need not be read again: a multiple of 128, and never the whole prompt."""
         if self.hit_rate == 0.0:
             return 0
         warm = self._random.random() < self.hit_rate

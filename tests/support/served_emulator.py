@@ -1,4 +1,4 @@
-"""The emulator behind a real socket, in the event loop of whoever asks: no process, and its ledger within reach."""
+"""The emulator behind a real socket, in the event loop of the test: no process, and its ledger within reach."""
 
 from __future__ import annotations
 

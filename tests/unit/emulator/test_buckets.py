@@ -1,4 +1,4 @@
-"""The bucket law: never more than the limit and its refill, and whoever waits as told gets in."""
+"""The bucket law: never more than the limit and its refill, and a client that waits as long as the 429 says is admitted."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_three_distant_variants_are_found_exactly():
 
 
 def test_it_finds_what_the_generator_did_to_spaced_reads():
-    """Two programs that share no code: every event of the default model, in repeats too, is told as its truth tells it."""
+    """Two programs that share no code: every event of the default model, in repeats too, is reported as in its truth."""
     block = make_source(Config.model_validate({"source": {"batch_size": 500}})).block(0)
     assert block is not None
     for read in block.rows():

@@ -1,4 +1,4 @@
-"""Damage on purpose: what each fault does to an answer, to whom it is written up, and that it happens as often as told."""
+"""Damage on purpose: what each fault does to an answer, which read it is recorded for, and that it happens at its rate."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_the_same_read_asked_again_draws_anew():
 
 
 def test_every_mixture_is_written_up_as_it_was_sent():
-    """The ledger against the answers: usable calls are there once and as told, all others are not to be had."""
+    """The ledger against the answers: usable calls are there once and as recorded, no others are."""
     service = Service(EmulatorErrorRates(drop=0.2, shift=0.2, hallucinate=0.3), **dict.fromkeys(ANSWER_FAULTS[7:], 0.3))
     asked = asked_reads(300)
     happened: Counter[str] = Counter()
