@@ -25,8 +25,8 @@ from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.config.faults import EmulatorFaults
 from helix_ray.config.loading import load_config
-from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
+from helix_ray.emulator.http import EmulatorApp
 from helix_ray.emulator.process import EmulatorProcess
 from sdk_client import requests_of
 

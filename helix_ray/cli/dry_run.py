@@ -13,8 +13,7 @@ from helix_ray import __version__
 from helix_ray.cli.forecast_view import as_json, render
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config, SourceKind
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.tiers import limits_of
+from helix_ray.emulator.published import MODELS, limits_of
 from helix_ray.errors import ConfigError
 from helix_ray.forecast.estimate import Forecast, Service, foresee
 from helix_ray.forecast.workload import Workload, survey

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.server import run_foreground
+from helix_ray.emulator.http import run_foreground
+from helix_ray.emulator.published import MODELS
 from helix_ray.errors import ConfigError, StartError
 
 Tier = Literal["free", "developer", "unlimited"]

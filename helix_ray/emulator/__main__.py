@@ -1,3 +1,5 @@
-from helix_ray.emulator.server import main
+import sys
 
-main()
+from helix_ray.emulator.http import run_child
+
+sys.exit(run_child())

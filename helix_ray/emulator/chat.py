@@ -8,33 +8,83 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults, ScriptedFault
-from helix_ray.emulator import messages, refusals
-from helix_ray.emulator.admission import HUNG_UP, Admission, Refusal, Ticket
-from helix_ray.emulator.answerer import Answerer, Prepared
-from helix_ray.emulator.answers import Fate
-from helix_ray.emulator.audit import Audit
-from helix_ray.emulator.cache import PromptCache
-from helix_ray.emulator.checks import ChatRequest, Rejection, check
-from helix_ray.emulator.completion import BodyWriter, Text, write_text
-from helix_ray.emulator.faults import joined
-from helix_ray.emulator.injector import Injected, Injector
-from helix_ray.emulator.latency import LatencyModel, Timing
-from helix_ray.emulator.ledger import Entry, Ledger, ReadEntry, totals
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.organization import Organization
-from helix_ray.emulator.outages import Active, Outages
-from helix_ray.emulator.prompt import parse_pairs
-from helix_ray.emulator.serving import Serving
+from helix_ray.config.faults import ANSWER_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
+from helix_ray.emulator import published
+from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, FaultDraws, Prepared, Text, joined, write_text
+from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, scripted_refusal
+from helix_ray.emulator.limits import Amounts, BucketSet, Organization, amounts
+from helix_ray.emulator.published import MODELS, Headers, Model, Reply
+from helix_ray.emulator.records import Entry, Ledger, ReadEntry, totals
+from helix_ray.emulator.request import ChatRequest, Rejection, check, parse_pairs
+from helix_ray.emulator.timing import LatencyModel, PromptCache, Serving, Timing
 
 NOTICE = "an emulator with scripted error rates; says nothing about any LLM"
 
 
-class Reply(NamedTuple):
-    status: int
-    headers: messages.Headers
-    body: bytes
-    head: messages.Headers = messages.JSON_HEAD
+class Ticket(NamedTuple):
+    """A request that is served. Give it back with `Admission.settle`, once."""
+
+    model: Model
+    service_tier: str  # on_demand | flex: the one that serves it
+    buckets: BucketSet
+    charged: Amounts
+
+
+class Admission:
+    """Limits first, then capacity, in Groq's order. A refused request takes nothing from any limit, unless ``charge_rejected``
+    says so.
+    """
+
+    def __init__(self, config: EmulatorConfig, organization: Organization, outages: Outages) -> None:
+        self.config = config
+        self._organization = organization
+        self._outages = outages
+        self.in_flight = 0
+        self.flex_in_flight = 0
+
+    def decide(self, request: ChatRequest, now: float) -> Ticket | Refusal:
+        """``auto`` is served on demand while those limits allow it, else as flex."""
+        asked = amounts(request.prompt_tokens, request.max_completion_tokens)
+        tier = "on_demand" if request.service_tier == "auto" else request.service_tier
+        self._organization.catch_up(request.model, now)
+        decision = self._within(request.model, asked, tier, now)
+        if request.service_tier == "auto" and type(decision) is Refusal and decision.kind is not None and self.config.tier != "free":
+            decision = self._within(request.model, asked, "flex", now)
+        if type(decision) is Refusal and self.config.charge_rejected and decision.buckets is not None:
+            decision.buckets.charge_rejected()
+        return decision
+
+    def _within(self, model: Model, asked: Amounts, tier: str, now: float) -> Ticket | Refusal:
+        buckets = self._organization.buckets(model, tier)
+        buckets.touch(now)
+        impossible = buckets.too_large(asked)
+        if impossible is not None:
+            kind, limit, _, requested = impossible
+            return Refusal(413, published.too_large(kind, limit, requested, model.id, tier), buckets, kind)
+        if self._outages.scripted and (active := self._outages.active(now, of_limit=True)) is not None:
+            return limit_is_out(active, buckets, asked, model.id, tier)
+        over = buckets.refusal(asked)
+        if over is not None:
+            body, wait_s = published.rate_limited(over, model.id, tier)
+            return Refusal(429, body, buckets, over.kind, wait_s)
+        config = self.config
+        if tier == "flex" and config.flex_capacity is not None and self.flex_in_flight >= config.flex_capacity:
+            return Refusal(498, published.capacity_exceeded(model.id), buckets)
+        if config.overload_capacity is not None and self.in_flight >= config.overload_capacity:
+            return Refusal(503, published.over_capacity(model.id), buckets)
+        buckets.charge(asked)
+        self.in_flight += 1
+        self.flex_in_flight += tier == "flex"
+        return Ticket(model, tier, buckets, asked)
+
+    def settle(self, ticket: Ticket, input_tokens: int, output_tokens: int, now: float) -> int:
+        """End a served request that used these tokens; returns those that count for good."""
+        self.in_flight -= 1
+        self.flex_in_flight -= ticket.service_tier == "flex"
+        self._organization.catch_up(ticket.model, now)
+        final = amounts(input_tokens, output_tokens) if self.config.refund else ticket.charged
+        ticket.buckets.settle(ticket.charged, final, now)
+        return final.tokens
 
 
 class Arrival(NamedTuple):
@@ -52,8 +102,8 @@ class Admitted(NamedTuple):
     prepared: Prepared
     text: Text
     cached_tokens: int  # of the prompt
-    timing: Timing  # as planned, before hidden capacity has its say
-    limits: messages.Headers  # as they stood right after the admission: the headers of the answer
+    timing: Timing  # as planned, without the effect of hidden capacity
+    limits: Headers  # as they stood right after the admission: the headers of the answer
 
 
 class Chat:
@@ -71,54 +121,51 @@ class Chat:
         self.injector = Injector(config.seed, config.faults, config.script)
         self._latency = LatencyModel(config.latency_scale, config.round_trip_s, config.seed)
         self._writer = BodyWriter(config.seed)
-        self._spend_limit = _dollars(config.spend_limit_usd)
         self.serving = Serving(config.hidden_capacity, monotonic)
         self.ledger = Ledger()
-        self._audit = Audit(self.ledger)
         self._open: set[str] = set()  # admitted and not settled, by request id
         self._unrecorded: dict[str, tuple[str, str, int]] = {}  # settled, by request id: model, tier and charge
         self._breaches: list[str] = []
-        self.unparsed_prompts = 0
-        self.max_concurrent = 0
+        self.unparsed_prompts = self.max_concurrent = 0
         self._started = monotonic()
         if model in MODELS:  # its buckets are in the summary even before its first request
             self._organization.buckets(MODELS[model], "on_demand")
 
     def set_faults(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
         """From the next request on, which is the script's first."""
-        self._answerer.set_faults(rates)
+        self._answerer.faults = FaultDraws(self.config.seed, rates)
         self.injector.set(rates, script)
 
     def change(self, config: EmulatorConfig, given: Collection[str]) -> None:
         """Another configuration from now on; scripts start anew where their keys are among the ``given`` ones."""
         now = self._monotonic()
         self._organization.change(config, now)
-        self._admission.change(config)
+        self._admission.config = config
         if "outages" in given:
             self._outages.replace(config.outages, now)
         if "faults" in given or "script" in given:
             self.set_faults(config.faults, config.script)
         self._cache.hit_rate = config.cache_hit_rate
         self._latency.scale, self._latency.round_trip_s = config.latency_scale, config.round_trip_s
-        self._spend_limit = _dollars(config.spend_limit_usd)
         if config.hidden_capacity != self.config.hidden_capacity:
             self.serving.change(config.hidden_capacity)
         self.config = config
 
     def begin(self, authorization: str | None, retry_count: int | None, body: bytes, injected: Injected | None = None) -> Reply | Admitted:
-        """Checks and admission. An `Admitted` must be given to `finish` exactly once, or to `settle` and then `record`.
+        """Check and admit a request. Give an `Admitted` to `finish` exactly once, or to `settle` and then `record`.
         ``injected``: the fault that hits it, if it passes the checks.
         """
         now, unix_s = self._monotonic(), self._unix()
         arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
         if self._outages.scripted:
             self._outages.begin(now)
-            down = self._outages.of_api(now)
+            down = self._outages.active(now, of_limit=False)
             if down is not None:
-                return self._reject(arrival, _unavailable(down))
+                return self._reject(arrival, api_is_out(down))
         if not is_bearer(authorization):
-            return self._reject(arrival, Refusal(401, messages.invalid_key()))
-        spent = self._spend_limit is not None and self.ledger.bill_usd >= self._spend_limit
+            return self._reject(arrival, Refusal(401, published.INVALID_KEY))
+        spend_limit = self.config.spend_limit_usd
+        spent = spend_limit is not None and self.ledger.bill_usd >= Decimal(str(spend_limit))
         request = check(body, self.config.tier, spent)
         if isinstance(request, Rejection):
             if request.model is None:
@@ -126,8 +173,10 @@ class Chat:
             shown = self._organization.buckets(request.model, "on_demand")
             shown.touch(now)
             return self._reject(arrival, Refusal(request.status, request.body, shown))
-        made_up = None if injected is None else self._made_up(injected, request, now)
-        decision = self._admission.decide(request, now) if made_up is None else made_up
+        if injected is not None and injected.name in REFUSALS:
+            decision: Ticket | Refusal = self._made_up(injected, request, now)
+        else:
+            decision = self._admission.decide(request, now)
         if isinstance(decision, Refusal):
             return self._reject(arrival, decision, request)
         self._open.add(arrival.request_id)
@@ -135,17 +184,12 @@ class Chat:
         scripted = injected.name if injected is not None and injected.name in ANSWER_FAULTS else None
         return self._answer(arrival, request, decision, scripted, now)
 
-    def _made_up(self, injected: Injected, request: ChatRequest, now: float) -> Refusal | None:
-        """The refusal that this fault is; None: it is none."""
+    def _made_up(self, injected: Injected, request: ChatRequest, now: float) -> Refusal:
         tier = "flex" if request.service_tier == "flex" else "on_demand"
         buckets = self._organization.buckets(request.model, tier)
-        made = refusals.refusal(injected, request._replace(service_tier=tier), buckets)
-        if made is None:
-            return None
         self._organization.catch_up(request.model, now)
         buckets.touch(now)
-        kind, shown = (None, None) if made.limit is None else (made.limit.kind, made.limit if made.status == 429 else None)
-        return Refusal(made.status, made.body, buckets, kind, made.retry_after_s, shown, made.head, injected.name)
+        return scripted_refusal(injected, request._replace(service_tier=tier), buckets)
 
     def _answer(self, arrival: Arrival, request: ChatRequest, ticket: Ticket, scripted: str | None, now: float) -> Admitted:
         if request.service_tier != ticket.service_tier:
@@ -158,18 +202,16 @@ class Chat:
         if request.model.cached_usd is not None:
             cached = self._cache.cached_tokens(request.model.id, request.contents, request.prompt_tokens, now)
         timing = self._latency.draw(request.model, request.prompt_tokens - cached, text.completion_tokens, len(self._open))
-        return Admitted(arrival, request, ticket, prepared, text, cached, timing, messages.limit_headers(ticket.buckets))
+        return Admitted(arrival, request, ticket, prepared, text, cached, timing, ticket.buckets.headers())
 
     def finish(self, admitted: Admitted, client_gone: bool, stretch: float = 1.0) -> Reply:
-        """Settles and bills an admitted request and writes its ledger entry. A client that left is billed all the same:
-        from its side this is the request of unknown outcome. ``stretch``: how many times as long as planned it took.
-        """
+        """Settle, bill and record an admitted request, also when its client left. ``stretch``: actual over planned service time."""
         reply = self.settle(admitted, stretch)
         self.record(admitted, not client_gone, 499 if client_gone else 200)
         return reply
 
     def settle(self, admitted: Admitted, stretch: float = 1.0) -> Reply:
-        """The model is done: its answer, and the limits as they stand for good."""
+        """Return the answer of the finished model, and charge what counts for good."""
         request, text, cached, ticket = admitted.request, admitted.text, admitted.cached_tokens, admitted.ticket
         request_id = admitted.arrival.request_id
         if request_id not in self._open:
@@ -182,7 +224,7 @@ class Chat:
         return Reply(200, [*admitted.limits, _request_id(admitted.arrival)], body)
 
     def record(self, admitted: Admitted, seen: bool, status: int, fault: str | None = None, lost: bool = False) -> None:
-        """Bills a settled request. ``fault``: what happened to the answer on its way, ``lost``: so that none of it arrived."""
+        """Bill a settled request. ``fault``: what happened to the answer on its way, ``lost``: so that none of it arrived."""
         request, text = admitted.request, admitted.text
         pairs, answers, sent = admitted.prepared
         request_id, usable = admitted.arrival.request_id, text.finish_reason == "stop" and not lost
@@ -191,24 +233,13 @@ class Chat:
             return
         model, tier, charged = self._unrecorded.pop(request_id)
         fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
-        self._append(
-            Entry(
-                *admitted.arrival,
-                status,
-                None,
-                request.requested,
-                charged,
-                request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens),
-                seen,
-                request.prompt_tokens,
-                admitted.cached_tokens,
-                text.completion_tokens,
-                sent.fault if fault is None else joined([sent.fault, fault]),
-                [pair.opaque_id for pair in pairs],
-                *totals(answers),
-                model,
-                tier,
-            ),
+        tokens = (request.prompt_tokens, admitted.cached_tokens, text.completion_tokens)
+        bill = request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens)
+        happened = sent.fault if fault is None else joined([sent.fault, fault])
+        ids = [pair.opaque_id for pair in pairs]
+        start = (*admitted.arrival, status, None, request.requested, charged, bill, seen, *tokens)
+        self.ledger.append(
+            Entry(*start, happened, ids, *totals(answers), model, tier),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
                 for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)
@@ -224,16 +255,11 @@ class Chat:
         status, body, buckets, kind, retry_after_s, shown, head, fault = refusal
         seen, nothing = status != HUNG_UP, totals([])
         entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), seen, prompt_tokens, 0, 0, fault, read_ids, *nothing, model, tier)
-        self._append(entry, [])
-        headers = [_request_id(arrival)] if buckets is None else [*messages.limit_headers(buckets, shown), _request_id(arrival)]
+        self.ledger.append(entry, [])
+        headers = [_request_id(arrival)] if buckets is None else [*buckets.headers(shown), _request_id(arrival)]
         if retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % retry_after_s))
         return Reply(status, headers, body, head)
-
-    def _append(self, entry: Entry, reads: list[ReadEntry]) -> None:
-        if self.ledger.entries.full:
-            self._audit.catch_up()
-        self.ledger.append(entry, reads)
 
     def summary(self) -> dict[str, object]:
         """Everything the ledger adds up to. ``buckets`` is keyed by model (``MODEL flex`` for flex), then by kind."""
@@ -252,11 +278,11 @@ class Chat:
             "capacity": {"hidden": config.hidden_capacity, "flex": config.flex_capacity, "overload": config.overload_capacity},
             "outages": self._outages.summary(now),
             **organization.summary(now),
-            "invariants_broken": [*organization.breaches(), *self._breaches, *self._audit.problems(self._recorded_tokens())],
+            "invariants_broken": [*organization.breaches(), *self._breaches, *self.ledger.audit.problems(self._recorded_tokens())],
         }
 
     def _recorded_tokens(self) -> Counter[tuple[str, str]]:
-        """What the buckets settled, but for answers that are still on their way and have no entry yet."""
+        """What the buckets settled, without answers that are still on their way and have no entry yet."""
         settled = Counter(self._organization.settled_tokens())
         for model, tier, charged in self._unrecorded.values():
             settled[model, tier] -= charged
@@ -267,18 +293,6 @@ def is_bearer(authorization: str | None) -> bool:
     """Whether the header carries any token at all; the emulator accepts every key."""
     scheme, _, token = (authorization or "").partition(" ")
     return scheme.lower() == "bearer" and bool(token.strip())
-
-
-def _unavailable(down: Active) -> Refusal:
-    status = down.outage.status
-    if status == "close":
-        return Refusal(HUNG_UP, b"")
-    body = messages.internal_error() if status == 500 else messages.over_capacity("The API")
-    return Refusal(status, body, retry_after_s=down.outage.retry_after_s)
-
-
-def _dollars(limit: float | None) -> Decimal | None:
-    return None if limit is None else Decimal(str(limit))
 
 
 def _request_id(arrival: Arrival) -> tuple[bytes, bytes]:

@@ -1,146 +1,372 @@
-"""Damage done to answers on purpose: to their text, and to the ids in them.
-
-Every kind of fault is drawn once per request from a stream of its own, seeded by (seed, kind): setting one rate moves no
-other fault, and the same read asked again draws anew. A fault that finds nothing to damage (a position to write as text in
-an answer without calls) does not happen and is not recorded.
-"""
+"""Faults on purpose, by script or by chance: outages, refusals of good requests, and answers lost, broken or late on their way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
+from typing import Literal, NamedTuple, Protocol
 
-from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults
-from helix_ray.emulator.answers import Fate, Item, Sent, write_answer
-from helix_ray.emulator.caller import Call
-from helix_ray.emulator.checks import AnswerForm
-from helix_ray.emulator.draws import Draws
+from helix_ray.config.emulator import EmulatorOutage
+from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
+from helix_ray.emulator import published
+from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet
+from helix_ray.emulator.published import HTML_HEAD, WINDOW_S, Headers, Refused, Reply, error_body
+from helix_ray.emulator.request import ChatRequest, parse_pairs
+from helix_ray.emulator.scripted_model import Draws
+from helix_ray.emulator.timing import Message, Receive, left_within
 
-NAMES = ANSWER_FAULTS
-REFUSAL = "I'm sorry, but I can't help with that."
-_MADE_UP = [(Call(2, "A", "C"), 0.9)]
-
-Drawn = dict[str, Draws]
+_OF_CONNECTIONS = "slow_accept"
+_OF_REQUESTS = tuple(name for name in (*REFUSALS, *DELIVERY_FAULTS) if name != _OF_CONNECTIONS)
 
 
-class FaultDraws:
-    def __init__(self, seed: int, rates: EmulatorFaults) -> None:
+class Injected(NamedTuple):
+    """A fault for one request. ``seconds``: how long it takes, or the wait in a limit's refusal; None: no matter."""
+
+    name: str
+    seconds: float | None = None
+
+
+class Injector:
+    """Decides which fault of HTTP or the connection hits the next request, counted from the last `set`. Each kind has its own
+    stream, seeded by (seed, kind), and draws once per request: one rate moves no other fault.
+    """
+
+    def __init__(self, seed: int, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
+        self._seed = seed
+        self.set(rates, script)
+
+    def set(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
         given = rates.model_dump()
-        self._streams = [(name, given[name], Draws(f"{seed}|fault|{name}")) for name in NAMES if given[name] > 0]
-        self._scripted = {name: Draws(f"{seed}|script|{name}") for name in NAMES}
+        streams = {name: Draws(f"{self._seed}|fault|{name}") for name in (*_OF_REQUESTS, _OF_CONNECTIONS) if given[name] > 0}
+        self._of_connections = streams.pop(_OF_CONNECTIONS, None)
+        self._streams = [(name, given[name], stream) for name, stream in streams.items()]
+        self._rates = rates
+        self._script = [each for each in script if each.fault != _OF_CONNECTIONS]
+        self._script_of_connections = [each for each in script if each.fault == _OF_CONNECTIONS]
+        self._requests = self._connections = 0
+        self.active = bool(self._streams or script or self._of_connections)  # False: there is nothing to inject
 
-    def draw(self, scripted: str | None = None) -> Drawn:
-        """The faults of the next request, each with the stream that decides its details; mostly none. ``scripted``: one that
-        hits it for certain.
-        """
-        drawn = {name: stream for name, rate, stream in self._streams if stream.uniform() < rate}
-        if scripted is not None:
-            drawn.setdefault(scripted, self._scripted[scripted])
-        return drawn
+    def next_request(self) -> Injected | None:
+        """The fault of the next request; the script goes first, then the kinds in their order."""
+        self._requests += 1
+        drawn = [name for name, rate, stream in self._streams if stream.uniform() < rate]
+        for step in self._script:
+            if step.hits(self._requests):
+                return self._injected(step.fault, step.seconds)
+        return self._injected(drawn[0], None) if drawn else None
 
+    def next_connection(self) -> float | None:
+        """How many seconds nothing is read from the next connection; None: it is served at once."""
+        self._connections += 1
+        drawn = self._of_connections is not None and self._of_connections.uniform() < self._rates.slow_accept
+        for step in self._script_of_connections:
+            if step.hits(self._connections):
+                return self._injected(step.fault, step.seconds).seconds
+        return self._rates.hang_s if drawn else None
 
-def damaged(items: list[Item], form: AnswerForm, drawn: Drawn) -> Sent:
-    """The answer made of ``items`` with the drawn faults, as many of them as find something to damage."""
-    reads = len(items)
-    for whole, content in (("refusal", REFUSAL), ("empty", "")):
-        if whole in drawn:
-            return Sent(content, whole == "refusal", whole, [Fate(whole, False)] * reads)
-    damage = _Damage(items, form)
-    for name, change in _OF_IDS.items():
-        if name in drawn:
-            change(damage, drawn[name])
-    for name in ("lower_case", "pos_text"):
-        if name in drawn and any(item.calls for item in damage.items):
-            damage.note(name, *(item.read for item in damage.items if item.calls))
-    text = write_answer(damage.items, form, lower_case="lower_case" in drawn, pos_text="pos_text" in drawn)
-    if "cut_json" in drawn:
-        text = text[: 1 + drawn["cut_json"].below(len(text) - 1)]
-        damage.usable = [False] * reads
-    if "fenced" in drawn:
-        text = f"```json\n{text}\n```"
-    if "prose" in drawn:
-        text = f"Here is what I found.\n{text}\nPlease check it before you use it."
-    for name in ("cut_json", "fenced", "prose"):
-        if name in drawn:
-            damage.note(name, *range(reads))
-    fates = [Fate(joined(names), usable) for names, usable in zip(damage.by_read, damage.usable, strict=True)]
-    return Sent(text, False, joined(damage.names), fates)
+    def _injected(self, name: str, seconds: float | None) -> Injected:
+        if seconds is None and name in ("hang_before", "hang_body", _OF_CONNECTIONS, "drip"):
+            seconds = self._rates.drip_s if name == "drip" else self._rates.hang_s
+        return Injected(name, seconds)
 
 
-def joined(names: Sequence[str | None]) -> str | None:
-    """As the ledger writes several faults."""
-    return "+".join(name for name in names if name is not None) or None
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HUNG_UP = 0
+OVERLOADED_WAIT_S = 2
+_PAGE = "<!DOCTYPE html>\n<html>\n<head><title>{0}</title></head>\n<body>\n<center><h1>{0}</h1></center>\n</body>\n</html>\n"
 
 
-class _Damage:
-    """An answer while its ids are being tampered with."""
+class Refusal(NamedTuple):
+    """What the client gets in place of an answer."""
 
-    def __init__(self, items: list[Item], form: AnswerForm) -> None:
-        self.items = list(items)
-        self.packed = form.packed
-        self.names: list[str] = []
-        self.by_read: list[list[str]] = [[] for _ in items]
-        self.usable = [True] * len(items)
-
-    def note(self, name: str, *reads: int | None) -> None:
-        self.names.append(name)
-        for read in dict.fromkeys(reads):
-            if read is not None:
-                self.by_read[read].append(name)
-
-    def drop_id(self, draws: Draws) -> None:
-        if self.packed:
-            self._lose("drop_id", self.items.pop(draws.below(len(self.items))))
-
-    def wrong_id(self, draws: Draws) -> None:
-        if len(self.items) == len(self.by_read) == 1:
-            self.items[0] = self.items[0]._replace(opaque_id=self._foreign_id(draws))
-            self.usable[0] = False
-            self.note("wrong_id", 0)
-
-    def repeat_id(self, draws: Draws) -> None:
-        """The second part has the calls of another read, where there is one: whoever believes it mixes reads up."""
-        if self.packed and self.items:
-            chosen = self.items[draws.below(len(self.items))]
-            others = [item.calls for item in self.items if item is not chosen and item.calls] or [_MADE_UP]
-            self._insert(chosen._replace(calls=others[draws.below(len(others))]), draws)
-            self._lose("repeat_id", chosen)
-
-    def invent_id(self, draws: Draws) -> None:
-        if self.packed:
-            others = [item.calls for item in self.items if item.calls] or [_MADE_UP]
-            self._insert(Item(self._foreign_id(draws), others[draws.below(len(others))], None), draws)
-            self.note("invent_id")
-
-    def shuffle_ids(self, draws: Draws) -> None:
-        if len({item.opaque_id for item in self.items}) > 1:
-            before = list(self.items)
-            for last in range(len(before) - 1, 0, -1):
-                other = draws.below(last + 1)
-                self.items[last], self.items[other] = self.items[other], self.items[last]
-            if self.items == before:
-                self.items.append(self.items.pop(0))
-            self.note("shuffle_ids", *(item.read for item in before))
-
-    def _foreign_id(self, draws: Draws) -> str:
-        """Of the shape of an opaque id, and none of the request's."""
-        asked = {item.opaque_id for item in self.items}
-        while (made := f"{draws.bits():016x}") in asked:
-            pass
-        return made
-
-    def _insert(self, item: Item, draws: Draws) -> None:
-        self.items.insert(draws.below(len(self.items) + 1), item)
-
-    def _lose(self, name: str, item: Item) -> None:
-        if item.read is not None:
-            self.usable[item.read] = False
-        self.note(name, item.read)
+    status: int  # HUNG_UP: the connection is closed without an answer
+    body: bytes
+    buckets: BucketSet | None = None  # shown in the headers; None: no such headers
+    kind: str | None = None  # of limit, for 413 and 429
+    retry_after_s: int | None = None
+    shown: Refused | None = None  # in the headers, in place of what the buckets say
+    head: Headers = published.JSON_HEAD
+    fault: str | None = None  # the refusal is on purpose
 
 
-_OF_IDS = {
-    "drop_id": _Damage.drop_id,
-    "wrong_id": _Damage.wrong_id,
-    "repeat_id": _Damage.repeat_id,
-    "invent_id": _Damage.invent_id,
-    "shuffle_ids": _Damage.shuffle_ids,
+_SAME_FOR_ALL = {
+    "internal": Refusal(500, published.INTERNAL_ERROR),
+    "bad_gateway": Refusal(502, _PAGE.format("502 Bad Gateway").encode(), head=HTML_HEAD),
+    "request_timeout": Refusal(408, error_body("Request Timeout")),
+    "conflict": Refusal(409, error_body("Conflict")),
+    "cancelled": Refusal(499, error_body("Request cancelled")),
+    "bad_parameter": Refusal(400, error_body("'temperature' : value is not supported with this model", param="temperature")),
+    "unprocessable": Refusal(422, error_body("The request was well-formed and could not be followed. Please verify it and try again.")),
+    "dependency": Refusal(424, error_body("A dependency of this request failed.")),
+    "unauthorized": Refusal(401, published.INVALID_KEY),
+    "forbidden": Refusal(403, error_body("This project may not use this model.", "permissions_error", "model_permission_blocked_project")),
+    "forbidden_html": Refusal(403, _PAGE.format("403 Forbidden").encode(), head=HTML_HEAD),
+    "spend_limit": Refusal(400, published.BLOCKED_API_ACCESS),
 }
+_NAMING_THE_MODEL: dict[str, tuple[int, Callable[[str], bytes]]] = {
+    "capacity": (498, published.capacity_exceeded),
+    "overloaded": (503, published.over_capacity),
+    "overloaded_wait": (503, published.over_capacity),
+    "model_gone": (404, published.model_not_found),
+    "decommissioned": (400, published.model_decommissioned),
+}
+
+
+def scripted_refusal(injected: Injected, request: ChatRequest, buckets: BucketSet) -> Refusal:
+    """Refuse a good request. Precondition: ``injected`` is one of REFUSALS."""
+    name, seconds = injected
+    if name in _SAME_FOR_ALL:
+        made = _SAME_FOR_ALL[name]
+    elif name in _NAMING_THE_MODEL:
+        status, words = _NAMING_THE_MODEL[name]
+        made = Refusal(status, words(request.model.id))
+        if name == "overloaded_wait":
+            made = made._replace(retry_after_s=OVERLOADED_WAIT_S if seconds is None else ceil(seconds))
+    elif name == "too_large":  # as if the limit were one token too small
+        asked = request.requested
+        made = Refusal(413, published.too_large("TPM", asked - 1, asked, request.model.id, request.service_tier), kind="TPM")
+    elif name == "json_validate_failed":
+        made = _not_generated(request)
+    else:
+        made = _limited(name.removeprefix("limit_").upper(), seconds, request, buckets)
+    return made._replace(buckets=buckets, fault=name)
+
+
+def _limited(kind: str, seconds: float | None, request: ChatRequest, buckets: BucketSet) -> Refusal:
+    """As if this bucket were full to the brim, or so much above it that the law makes the client wait ``seconds``."""
+    requested = {"R": 1, "T": request.requested, "I": request.prompt_tokens, "O": request.max_completion_tokens}[kind[0]]
+    limit = buckets.limit_of(kind)
+    if limit is None:  # where the tier has no such limit, one is named that could never bind
+        tokens = buckets.tokens_shown.limit
+        limit = {"RPM": buckets.requests_shown.limit, "TPD": tokens * 1440}.get(kind, tokens)
+    over = requested if seconds is None else ceil(limit * seconds / WINDOW_S[kind])
+    refused = Refused(kind, limit, max(0, limit + over - requested), requested)
+    body, retry_after_s = published.rate_limited(refused, request.model.id, request.service_tier)
+    return Refusal(429, body, None, kind, retry_after_s, refused)
+
+
+def _not_generated(request: ChatRequest) -> Refusal:
+    """Of all errors the one that looks most like an answer: it holds what the model wrote."""
+    pairs = parse_pairs(request.last_user_message)
+    error = {
+        "message": "Failed to generate JSON. Please adjust your prompt. See 'failed_generation' for more details.",
+        "type": "invalid_request_error",
+        "code": "json_validate_failed",
+        "failed_generation": f'{{"id":"{pairs[0].opaque_id}","calls":[{{"pos":1,"ref":"A","alt":"C"' if pairs else "",
+    }
+    return Refusal(400, json.dumps({"error": error}, separators=(",", ":")).encode())
+
+
+# ── outages ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_NEVER_REACHED = 10  # times what the minute's limit lets through
+
+
+class Active(NamedTuple):
+    outage: EmulatorOutage
+    ends_in_s: float
+
+
+class Outages:
+    """Limits that refuse every request for a while, or an API that is out, by a script whose clock, in monotonic seconds,
+    starts with `begin`; until then nothing is out.
+    """
+
+    def __init__(self, script: Sequence[EmulatorOutage]) -> None:
+        self._script = list(script)
+        self._origin: float | None = None
+
+    @property
+    def scripted(self) -> bool:
+        return bool(self._script)
+
+    def begin(self, now: float) -> None:
+        """Start the script's clock. Idempotent."""
+        if self._origin is None:
+            self._origin = now
+
+    def replace(self, script: Sequence[EmulatorOutage], now: float) -> None:
+        """Set a new script whose clock starts now."""
+        self._script = list(script)
+        self._origin = now
+
+    def active(self, now: float, *, of_limit: bool) -> Active | None:
+        """The outage of a limit, or else of the API, that lasts at ``now``."""
+        if self._origin is None:
+            return None
+        elapsed = now - self._origin
+        for outage in self._script:
+            if (outage.limit is not None) is of_limit and outage.after_s <= elapsed < outage.after_s + outage.for_s:
+                return Active(outage, outage.after_s + outage.for_s - elapsed)
+        return None
+
+    def summary(self, now: float) -> dict[str, object]:
+        active = self.active(now, of_limit=False) or self.active(now, of_limit=True)
+        return {
+            "scripted": len(self._script),
+            "clock_s": None if self._origin is None else round(now - self._origin, 6),
+            "active": None if active is None else {**active.outage.model_dump(), "ends_in_s": round(active.ends_in_s, 6)},
+        }
+
+
+def api_is_out(active: Active) -> Refusal:
+    status = active.outage.status
+    if status == "close":
+        return Refusal(HUNG_UP, b"")
+    body = published.INTERNAL_ERROR if status == 500 else published.over_capacity("The API")
+    return Refusal(status, body, retry_after_s=active.outage.retry_after_s)
+
+
+def limit_is_out(active: Active, buckets: BucketSet, asked: Amounts, model: str, service_tier: str) -> Refusal:
+    """The figures shown are those from which the bucket law would compute the wait, or a little more, being whole numbers."""
+    outage = active.outage
+    assert outage.limit is not None
+    requested, limit = asked[MEASURE[outage.limit]], buckets.limit_of(outage.limit)
+    if limit is None:
+        # Far more than the minute's tokens allow, so that a client that believes it is not held back by it afterwards.
+        limit = _NEVER_REACHED * buckets.tokens_shown.limit * (WINDOW_S[outage.limit] // 60)
+    wait_s = outage.retry_after_s or max(1, ceil(active.ends_in_s))
+    over = ceil(limit * wait_s / WINDOW_S[outage.limit])
+    refused = Refused(outage.limit, limit, max(0, limit + over - requested), requested)
+    return Refusal(429, published.rate_limited(refused, model, service_tier)[0], buckets, refused.kind, wait_s, refused)
+
+
+# ── answers that were paid for and do not arrive ─────────────────────────────────────────────────────────────────────────
+
+Send = Callable[[Message], Awaitable[None]]
+
+Delivery = Literal["whole", "lost", "left"]
+"""How an answer ended: with the client, nowhere, or with a client that left before it."""
+
+_MOMENT = b"<!DOCTYPE html>\n<html><body>Just a moment...</body></html>\n"
+_ENDLESS = b" " * 65_536  # blanks after JSON change nothing: only its length is wrong with this body
+
+
+class Breakable(Protocol):
+    """A connection that can be ended without an answer."""
+
+    def close(self) -> None: ...
+    def reset(self) -> None: ...
+
+
+def head(reply: Reply) -> Message:
+    headers = [*reply.head, *reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+async def send_whole(reply: Reply, send: Send) -> None:
+    await send(head(reply))
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+class Wire(NamedTuple):
+    """One request's way back to its client."""
+
+    connection: Breakable
+    receive: Receive
+    send: Send
+
+    async def part(self, piece: bytes) -> None:
+        await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def half(self, reply: Reply) -> None:
+        await self.send(head(reply))
+        await self.part(reply.body[: len(reply.body) // 2])
+
+    async def cut(self, by_reset: bool) -> Delivery:
+        end = self.connection.reset if by_reset else self.connection.close
+        end()
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        return "lost"
+
+
+Effect = Callable[[Reply, Wire, float], Awaitable[Delivery]]
+
+
+def _sent_as(change: Callable[[Reply], Reply]) -> Effect:
+    async def send(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+        await send_whole(change(reply), wire.send)
+        return "lost"
+
+    return send
+
+
+def _cut(in_body: bool, by_reset: bool) -> Effect:
+    async def cut(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+        if in_body:
+            await wire.half(reply)
+        return await wire.cut(by_reset)
+
+    return cut
+
+
+def _wrong_types(reply: Reply) -> Reply:
+    body = json.loads(reply.body)
+    body["choices"][0]["message"]["content"] = 42
+    body["usage"] = dict.fromkeys(body["usage"], "many")
+    return reply._replace(body=json.dumps(body).encode())
+
+
+async def _hang_before(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    return "left" if await left_within(seconds, wire.receive) else await _as_it_is(reply, wire, seconds)
+
+
+async def _hang_body(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await wire.half(reply)
+    if await left_within(seconds, wire.receive):
+        return "left"
+    await wire.send({"type": "http.response.body", "body": reply.body[len(reply.body) // 2 :]})
+    return "whole"
+
+
+async def _drip(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await wire.send(head(reply))
+    for at in range(len(reply.body)):
+        await wire.part(reply.body[at : at + 1])
+        if await left_within(seconds, wire.receive):
+            return "left"
+    await wire.send({"type": "http.response.body", "body": b""})
+    return "whole"
+
+
+async def _endless(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await wire.send({"type": "http.response.start", "status": 200, "headers": [*reply.head, *reply.headers]})
+    piece = reply.body
+    while not await left_within(0, wire.receive):
+        await wire.part(piece)
+        piece = _ENDLESS
+    return "left"
+
+
+async def _as_it_is(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await send_whole(reply, wire.send)
+    return "whole"
+
+
+async def _idle_close(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await send_whole(reply, wire.send)
+    wire.connection.close()
+    return "whole"
+
+
+DELIVERIES: dict[str, Effect] = {
+    "truncated_json": _sent_as(lambda reply: reply._replace(body=reply.body[: 2 * len(reply.body) // 3])),
+    "empty_body": _sent_as(lambda reply: reply._replace(body=b"")),
+    "html_200": _sent_as(lambda reply: reply._replace(body=_MOMENT, head=HTML_HEAD)),
+    "no_choices": _sent_as(lambda reply: reply._replace(body=json.dumps({**json.loads(reply.body), "choices": []}).encode())),
+    "wrong_types": _sent_as(_wrong_types),
+    "reset_before": _cut(in_body=False, by_reset=True),
+    "close_before": _cut(in_body=False, by_reset=False),
+    "reset_body": _cut(in_body=True, by_reset=True),
+    "close_body": _cut(in_body=True, by_reset=False),
+    "hang_before": _hang_before,
+    "hang_body": _hang_body,
+    "endless_body": _endless,
+    "drip": _drip,
+    "idle_close": _idle_close,
+    "slow_accept": _as_it_is,
+}
+"""What each of DELIVERY_FAULTS does to an answer, given its ``seconds``."""

@@ -1,4 +1,4 @@
-"""The emulator as a child process of whoever needs one."""
+"""The emulator as a child process."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _HOST = "127.0.0.1"
 
 
 class EmulatorProcess:
-    """A running emulator on loopback. It ends with `stop`, or with the process that started it, however that one ends:
-    the child serves until the write end of its standard input is closed.
-
-    The child is in a session of its own, so Ctrl-C in the terminal reaches the run, which drains, and not the emulator.
+    """A running emulator on loopback. It ends with `stop`, or with the process that started it, however that one ends: the child
+    serves until the write end of its standard input is closed. It is in a session of its own, so Ctrl-C in the terminal
+    reaches the run, which drains, and not the emulator.
     """
 
     def __init__(self, url: str, pid: int, child: subprocess.Popen[bytes]) -> None:
@@ -34,10 +33,8 @@ class EmulatorProcess:
 
     @classmethod
     def start(cls, config: EmulatorConfig, model: str, port: int = 0, timeout_s: float = 30.0) -> EmulatorProcess:
-        """Returns when the emulator serves. Raises StartError when it does not within ``timeout_s``, and leaves nothing
-        behind then.
-        """
-        with tempfile.TemporaryFile() as stderr:  # a file never fills up and blocks the child, as a pipe nobody reads would
+        """Return when the emulator serves. Raises StartError when it does not within ``timeout_s``; no child is left then."""
+        with tempfile.TemporaryFile() as stderr:  # not a pipe: unread, it would fill up and block the child
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "helix_ray.emulator"],
                 stdin=subprocess.PIPE,
@@ -49,8 +46,8 @@ class EmulatorProcess:
             asked = {"config": config.model_dump(mode="json"), "model": model, "host": _HOST, "port": port}
             line = _exchange(child, json.dumps(asked).encode() + b"\n", timeout_s)
             if line is None:
-                child.kill()
-                _reap(child)
+                with child:  # waits for its end and closes its pipes
+                    child.kill()
                 raise StartError(f"the emulator did not start within {timeout_s:g} s: {_tail(stderr)}")
             ready = json.loads(line)
         return cls(f"http://{_HOST}:{ready['port']}", child.pid, child)
@@ -60,14 +57,14 @@ class EmulatorProcess:
         return self._child.poll() is None
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Ends the child and waits until it is gone; safe to call again."""
-        if self._child.stdin is not None and not self._child.stdin.closed:
-            self._child.stdin.close()
-        try:
-            self._child.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-        _reap(self._child)
+        """End the child and wait until it is gone. Idempotent."""
+        with self._child as child:  # waits for its end and closes its pipes
+            if child.stdin is not None:
+                child.stdin.close()
+            try:
+                child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
     def __enter__(self) -> EmulatorProcess:
         return self
@@ -77,7 +74,7 @@ class EmulatorProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without secrets, and with the package findable even where it was never installed."""
+    """The environment without secrets, and with the package findable even where it was never installed."""
     environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
     paths = [str(Path(helix_ray.__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
@@ -85,7 +82,7 @@ def _environment() -> dict[str, str]:
 
 
 def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> bytes | None:
-    """Sends the configuration and waits for the ready line; None if the child ended or took too long."""
+    """Send the configuration and wait for the ready line; None if the child ended or took too long."""
     assert child.stdin is not None
     assert child.stdout is not None
     try:
@@ -105,13 +102,6 @@ def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) ->
                 return None
             line += received
     return line
-
-
-def _reap(child: subprocess.Popen[bytes]) -> None:
-    child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None and not pipe.closed:
-            pipe.close()
 
 
 def _tail(stderr: IO[bytes]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helix_ray.cli.live_check import UnfinishedCheckError, live_check
-from helix_ray.emulator.models import models_body
+from helix_ray.emulator.published import models_body
 from helix_ray.errors import StartError
 from support.fault_server import Exchange, FaultServer
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from helix_ray.config import Config
-from helix_ray.emulator.models import models_body
+from helix_ray.emulator.published import models_body
 from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
 from helix_ray.providers.prices import tariff_of

@@ -1,4 +1,4 @@
-"""A server that bears ``capacity`` requests at full speed and slows down beyond, in simulated time, with its callers."""
+"""A server that serves ``capacity`` requests at full speed and slows down beyond, in simulated time, with its callers."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
-from helix_ray.emulator.chat import Admitted, Chat, Reply
+from helix_ray.emulator.chat import Admitted, Chat
+from helix_ray.emulator.limits import Amounts, BucketSet
+from helix_ray.emulator.published import Refused, Reply
 
 MODEL = "openai/gpt-oss-20b"
 PROMPT = "id: r9\nreference (20 bases):\n1:ACGTTGCAAG 11:CTTACGGATC\nread (20 bases):\n1:ACGTTGCATG 11:CTTACGGATC"
@@ -61,6 +63,15 @@ def admitted(service: Chat, **changes: Any) -> Admitted:
 def ask(service: Chat, **changes: Any) -> Reply:
     outcome = begin(service, **changes)
     return service.finish(outcome, False) if isinstance(outcome, Admitted) else outcome
+
+
+def admit(buckets: BucketSet, asked: Amounts, now: float) -> Refused | None:
+    """Charges every bucket, or none and says which one refuses first."""
+    buckets.touch(now)
+    refused = buckets.refusal(asked)
+    if refused is None:
+        buckets.charge(asked)
+    return refused
 
 
 def error(reply: Reply) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.answers import Item, write_answer
-from helix_ray.emulator.checks import AnswerForm
+from helix_ray.emulator.request import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.mistakes import mistake_rates

@@ -1,4 +1,4 @@
-"""The emulator behind a real socket, in the event loop of whoever asks: no process, and its ledger within reach."""
+"""The emulator behind a real socket, in the event loop of the test: no process, and its ledger within reach."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from uvicorn.server import ServerState
 
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.chat import Chat
-from helix_ray.emulator.protocol import Connection
-from helix_ray.emulator.server import server_settings
+from helix_ray.emulator.http import Connection, server_settings
 
 
 class ServedEmulator:

@@ -8,8 +8,7 @@ import random
 import pytest
 
 from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt
-from helix_ray.emulator.checks import examined
-from helix_ray.emulator.prompt import parse_pairs
+from helix_ray.emulator.request import examined, parse_pairs
 
 
 @pytest.mark.parametrize("name", PROMPTS)

@@ -7,7 +7,7 @@ import pytest
 from helix_ray.backends.probe import compare_prices
 from helix_ray.cli.doctor import check_price
 from helix_ray.config import Config
-from helix_ray.emulator.models import MODELS, models_body
+from helix_ray.emulator.published import MODELS, models_body
 from helix_ray.errors import StartError
 from helix_ray.providers.model_catalog import offered_models
 

@@ -14,9 +14,8 @@ from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.cli import app
 from helix_ray.cli.dry_run import forecast_of, tariff_to_expect
 from helix_ray.config import Config
-from helix_ray.emulator.answerer import Answerer
-from helix_ray.emulator.checks import ChatRequest, check
-from helix_ray.emulator.completion import write_text
+from helix_ray.emulator.answers import Answerer, write_text
+from helix_ray.emulator.request import ChatRequest, check
 from helix_ray.errors import ConfigError
 from helix_ray.forecast.workload import survey
 from helix_ray.providers.prices import tariff_of

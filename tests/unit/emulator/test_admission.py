@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.emulator.chat import Chat
-from helix_ray.emulator.ledger import Entry, totals
+from helix_ray.emulator.records import Entry, totals
 from support.emulator_chat_case import MODEL, Time, admitted, ask, chat, error
 
 
@@ -83,17 +83,17 @@ def test_sums_that_do_not_agree_are_found():
     for _ in range(3):
         assert ask(service).status == 200
     assert broken(service) == []
-    service.ledger.charged_tokens += 1
+    service.ledger.tokens["charged"] += 1
     (found,) = broken(service)
     assert found.startswith("charged tokens: entries ")
-    service.ledger.charged_tokens -= 1
+    service.ledger.tokens["charged"] -= 1
     service.ledger.append(Entry("req_x", 0.0, 0, 200, None, 9, 9, Decimal(1), True, 5, 0, 4, None, [], *totals([]), MODEL, "on_demand"), [])
     (found,) = broken(service)
     assert "the bucket settled" in found
 
 
 def test_sums_agree_after_entries_were_forgotten(monkeypatch: Any):
-    monkeypatch.setattr("helix_ray.emulator.journal.MAX_ENTRIES", 20)
+    monkeypatch.setattr("helix_ray.emulator.records.MAX_ENTRIES", 20)
     service = chat(tier="unlimited")
     for _ in range(65):
         ask(service)

@@ -9,10 +9,9 @@ from statistics import median, quantiles
 import pytest
 
 from helix_ray.config.emulator import EmulatorErrorRates
-from helix_ray.emulator.caller import Call, call_variants
-from helix_ray.emulator.latency import NO_TIME, LatencyModel
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.scripted_model import ScriptedModel
+from helix_ray.emulator.published import MODELS
+from helix_ray.emulator.scripted_model import Call, ScriptedModel, call_variants
+from helix_ray.emulator.timing import NO_TIME, LatencyModel
 from support.emulator_case import asked_reads
 
 

@@ -1,4 +1,4 @@
-"""The bucket law: never more than the limit and its refill, and whoever waits as told gets in."""
+"""The bucket law: never more than the limit and its refill, and a client that waits as long as the 429 says is admitted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.emulator.buckets import BucketSet, Refused, amounts
-from helix_ray.emulator.messages import wait_ns
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.tiers import Limit, limits_of
-from helix_ray.emulator.windows import WINDOW_S
+from helix_ray.emulator.limits import BucketSet, amounts
+from helix_ray.emulator.published import MODELS, WINDOW_S, Limit, Refused, limits_of, wait_ns
+from support.emulator_chat_case import admit
 
 LIMITS = st.builds(
     lambda rpm, rpd, tpm, tpd: [Limit("RPM", rpm, True), Limit("RPD", rpd, True), Limit("TPM", tpm, True), Limit("TPD", tpd, True)],
@@ -29,7 +27,7 @@ def test_never_more_than_limit_and_refill_is_admitted(limits: list[Limit], steps
     final_tokens = admitted = 0
     for pause, tokens, used_share in steps:
         now += pause
-        if buckets.admit(amounts(tokens, 0), now) is not None:
+        if admit(buckets, amounts(tokens, 0), now) is not None:
             continue
         final = int(tokens * used_share) if refund else tokens
         now += 0.5
@@ -50,7 +48,7 @@ def test_whoever_waits_as_told_is_admitted_at_last(limits: list[Limit], sizes: l
         if buckets.too_large(amounts(size, 0)) is not None:
             continue
         for _ in range(8):  # each kind may refuse once, and once more after another kind's wait
-            refused = buckets.admit(amounts(size, 0), now)
+            refused = admit(buckets, amounts(size, 0), now)
             if refused is None:
                 break
             now += wait_ns(refused) / 1e9
@@ -60,27 +58,27 @@ def test_whoever_waits_as_told_is_admitted_at_last(limits: list[Limit], sizes: l
 
 def test_first_refusing_kind_is_named_and_nothing_is_charged():
     buckets = BucketSet([Limit("RPM", 2, True), Limit("RPD", 100, True), Limit("TPM", 1000, True)])
-    assert buckets.admit(amounts(400, 0), 0.0) is None
-    assert buckets.admit(amounts(700, 0), 0.0) == Refused("TPM", 1000, 400, 700)
-    assert buckets.admit(amounts(100, 0), 0.0) is None
-    assert buckets.admit(amounts(900, 0), 0.0) == Refused("RPM", 2, 2, 1)
+    assert admit(buckets, amounts(400, 0), 0.0) is None
+    assert admit(buckets, amounts(700, 0), 0.0) == Refused("TPM", 1000, 400, 700)
+    assert admit(buckets, amounts(100, 0), 0.0) is None
+    assert admit(buckets, amounts(900, 0), 0.0) == Refused("RPM", 2, 2, 1)
     assert buckets.tokens_shown.used == 500
 
 
 def test_refund_gives_back_what_was_not_used():
     buckets = BucketSet([Limit("RPD", 100, True), Limit("TPM", 1000, True)])
-    assert buckets.admit(amounts(1000, 0), 0.0) is None
-    assert buckets.admit(amounts(300, 0), 0.0) is not None
+    assert admit(buckets, amounts(1000, 0), 0.0) is None
+    assert admit(buckets, amounts(300, 0), 0.0) is not None
     buckets.settle(amounts(1000, 0), amounts(700, 0), 0.0)
-    assert buckets.admit(amounts(300, 0), 0.0) is None
+    assert admit(buckets, amounts(300, 0), 0.0) is None
     assert buckets.requests_shown.used == 2  # a request is not given back
 
 
 def test_utilisation_is_settled_over_credit_and_refill():
     buckets = BucketSet([Limit("RPD", 100, True), Limit("TPM", 6000, True)])
-    buckets.admit(amounts(6000, 0), 10.0)
+    admit(buckets, amounts(6000, 0), 10.0)
     buckets.settle(amounts(6000, 0), amounts(6000, 0), 10.0)
-    buckets.admit(amounts(3000, 0), 40.0)
+    admit(buckets, amounts(3000, 0), 40.0)
     buckets.settle(amounts(3000, 0), amounts(3000, 0), 40.0)
     summary = buckets.tokens_shown.summary(100.0)
     assert summary["utilisation"] == 1.0  # 9000 of 6000 + 6000/60 * 30
@@ -103,7 +101,7 @@ def test_tiers_have_the_published_limits_and_configured_ones_win():
 
 def test_unlimited_refuses_nothing_and_still_shows_large_figures():
     buckets = BucketSet(limits_of(EmulatorConfig(tier="unlimited"), MODELS["openai/gpt-oss-20b"], "on_demand"))
-    assert all(buckets.admit(amounts(500_000_000, 0), 0.0) is None for _ in range(10))
+    assert all(admit(buckets, amounts(500_000_000, 0), 0.0) is None for _ in range(10))
     assert buckets.too_large(amounts(2_000_000_000, 0)) is None
     assert buckets.breaches() == []
     assert buckets.tokens_shown.limit >= 1_000_000_000

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.emulator.cache import LIFETIME_S, PromptCache
 from helix_ray.emulator.chat import Admitted, Chat
-from helix_ray.emulator.models import MODELS
+from helix_ray.emulator.published import MODELS
+from helix_ray.emulator.timing import LIFETIME_S, PromptCache
 
 MODEL = "openai/gpt-oss-20b"
 RULES = "Compare the read with the reference. " * 30  # 1,110 characters: two blocks of 512

@@ -8,8 +8,7 @@ from functools import cache
 import pytest
 
 from helix_ray.config import Config
-from helix_ray.emulator.caller import Call, call_variants
-from helix_ray.emulator.wavefront import align
+from helix_ray.emulator.scripted_model import Call, align, call_variants
 from helix_ray.scoring.variants import normalise
 from helix_ray.sources import make_source
 
@@ -130,7 +129,7 @@ def test_three_distant_variants_are_found_exactly():
 
 
 def test_it_finds_what_the_generator_did_to_spaced_reads():
-    """Two programs that share no code: every event of the default model, in repeats too, is told as its truth tells it."""
+    """Two programs that share no code: every event of the default model, in repeats too, is reported as in its truth."""
     block = make_source(Config.model_validate({"source": {"batch_size": 500}})).block(0)
     assert block is not None
     for read in block.rows():

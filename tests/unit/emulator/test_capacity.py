@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.emulator.capacity import Capacity, Job
 from helix_ray.emulator.chat import Admitted
-from helix_ray.emulator.latency import Timing
-from helix_ray.emulator.serving import Serving
+from helix_ray.emulator.timing import Capacity, Job, Serving, Timing
 from support.emulator_chat_case import MODEL, admitted, ask, begin, chat, error
 
 

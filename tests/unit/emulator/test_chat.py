@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from helix_ray.config.emulator import EmulatorErrorRates
-from helix_ray.emulator.chat import Admitted, Reply
+from helix_ray.emulator.chat import Admitted
+from helix_ray.emulator.published import Reply
 from support.emulator_chat_case import MODEL, Time, ask, chat, error, payload
 
 
@@ -232,7 +233,7 @@ def test_reasoning_can_be_hidden():
 
 
 def test_offsets_and_totals_survive_forgotten_entries(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("helix_ray.emulator.journal.MAX_ENTRIES", 20)
+    monkeypatch.setattr("helix_ray.emulator.records.MAX_ENTRIES", 20)
     service = chat(tier="unlimited")
     for _ in range(25):
         ask(service)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from helix_ray.emulator.app import EmulatorApp
 from helix_ray.emulator.chat import Chat
-from helix_ray.emulator.control import CHANGEABLE, Control
+from helix_ray.emulator.http import CHANGEABLE, Control, EmulatorApp
 from support.emulator_chat_case import MODEL, Time, admitted, ask, chat, error
 
 

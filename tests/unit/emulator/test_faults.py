@@ -1,4 +1,4 @@
-"""Damage on purpose: what each fault does to an answer, to whom it is written up, and that it happens as often as told."""
+"""Damage on purpose: what each fault does to an answer, which read it is recorded for, and that it happens at its rate."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
-from helix_ray.config.faults import EmulatorFaults
+from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults
+from helix_ray.emulator.answers import FaultDraws
 from helix_ray.emulator.chat import Admitted, Chat
-from helix_ray.emulator.faults import NAMES, FaultDraws
 from support.emulator_case import Asked, asked_reads, prompt
 
 MODEL = "openai/gpt-oss-20b"
@@ -232,8 +232,8 @@ def test_the_same_read_asked_again_draws_anew():
 
 
 def test_every_mixture_is_written_up_as_it_was_sent():
-    """The ledger against the answers: usable calls are there once and as told, all others are not to be had."""
-    service = Service(EmulatorErrorRates(drop=0.2, shift=0.2, hallucinate=0.3), **dict.fromkeys(NAMES[7:], 0.3))
+    """The ledger against the answers: usable calls are there once and as recorded, no others are."""
+    service = Service(EmulatorErrorRates(drop=0.2, shift=0.2, hallucinate=0.3), **dict.fromkeys(ANSWER_FAULTS[7:], 0.3))
     asked = asked_reads(300)
     happened: Counter[str] = Counter()
     for start in range(0, 300, 3):
@@ -247,9 +247,9 @@ def test_every_mixture_is_written_up_as_it_was_sent():
             else:
                 assert [alleles(item) for item in mine] == [[tuple(call) for call in row["calls"]]]
         happened.update((service.entries()[-1]["fault"] or "").split("+"))
-    assert set(happened) == {"", *NAMES[7:]}
+    assert set(happened) == {"", *ANSWER_FAULTS[7:]}
     summary: Any = service.chat.summary()["faults"]
-    assert set(summary) == set(NAMES[7:])
+    assert set(summary) == set(ANSWER_FAULTS[7:])
 
 
 def test_a_budget_that_cuts_the_answer_leaves_no_read_usable():

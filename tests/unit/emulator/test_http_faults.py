@@ -15,9 +15,9 @@ from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.config.faults import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorFaults, ScriptedFault
 from helix_ray.config.loading import parse_config
-from helix_ray.emulator.chat import Admitted, Chat, Reply
-from helix_ray.emulator.http_faults import DELIVERED_OTHERWISE
-from helix_ray.emulator.injector import Injected, Injector
+from helix_ray.emulator.chat import Admitted, Chat
+from helix_ray.emulator.faults import DELIVERIES, Injected, Injector
+from helix_ray.emulator.published import Reply
 from helix_ray.errors import ConfigError
 from support.emulator_case import asked_reads, prompt
 
@@ -52,7 +52,7 @@ def entries(chat: Chat) -> list[dict[str, Any]]:
 
 def test_every_name_is_of_one_kind_and_has_its_effect() -> None:
     assert len(FAULTS) == len(set(FAULTS)) == len(ANSWER_FAULTS) + len(REFUSALS) + len(DELIVERY_FAULTS)
-    assert frozenset(DELIVERY_FAULTS) == DELIVERED_OTHERWISE
+    assert set(DELIVERY_FAULTS) == set(DELIVERIES)
     assert set(TIMED) < set(FAULTS)
 
 

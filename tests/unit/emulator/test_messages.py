@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from helix_ray.emulator.buckets import Bucket, BucketSet, Refused, amounts
-from helix_ray.emulator.messages import error_body, go_duration, limit_headers, rate_limited, too_large, wait_ns
-from helix_ray.emulator.tiers import Limit
+from helix_ray.emulator.limits import Bucket, BucketSet, amounts
+from helix_ray.emulator.published import Limit, Refused, error_body, go_duration, rate_limited, too_large, wait_ns
+from support.emulator_chat_case import admit
 
 PUBLISHED = [
     ("TPM", 8000, 7739, 1108, "6.3525s", 7),
@@ -86,8 +86,8 @@ def test_durations_are_written_as_go_writes_them(ns: int, text: str):
 def test_six_headers_show_requests_per_day_and_tokens_per_minute():
     buckets = BucketSet([Limit("RPM", 30, True), Limit("RPD", 14_400, True), Limit("TPM", 8_000, True), Limit("TPD", 200_000, True)])
     for _ in range(30):
-        assert buckets.admit(amounts(60, 40), 5.0) is None
-    assert dict(limit_headers(buckets)) == {
+        assert admit(buckets, amounts(60, 40), 5.0) is None
+    assert dict(buckets.headers()) == {
         b"x-ratelimit-limit-requests": b"14400",
         b"x-ratelimit-remaining-requests": b"14370",
         b"x-ratelimit-reset-requests": b"3m0s",

@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from helix_ray.emulator.prompt import Pair, parse_pairs
-from helix_ray.emulator.tokens import text_tokens, total_prompt_tokens
+from helix_ray.emulator.request import Pair, parse_pairs, text_tokens, total_prompt_tokens
 from support.emulator_case import FORMATS, asked_reads, prompt
 
 READ = ("q7", "ACGTACGTACGT", "ACGTACGTACG")

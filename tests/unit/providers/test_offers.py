@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.emulator.models import MODELS, models_body
+from helix_ray.emulator.published import MODELS, models_body
 from helix_ray.errors import ConfigError
 from helix_ray.providers.model_catalog import offered_models, offered_tariff
 from helix_ray.providers.prices import ModelPrice, tariff_of

@@ -7,30 +7,28 @@ from typing import Any
 import pytest
 
 from helix_ray.config.emulator import EmulatorConfig, EmulatorNeighbour
-from helix_ray.emulator.buckets import BucketSet, amounts
-from helix_ray.emulator.models import MODELS
-from helix_ray.emulator.neighbour import Neighbour
-from helix_ray.emulator.tiers import limits_of
-from support.emulator_chat_case import MODEL, Time, ask, chat
+from helix_ray.emulator.limits import BucketSet, OtherClient, amounts
+from helix_ray.emulator.published import MODELS, limits_of
+from support.emulator_chat_case import MODEL, Time, admit, ask, chat
 
 
 def test_half_of_the_minute_is_gone_and_the_other_half_is_ours():
     time = Time()
     buckets = BucketSet(limits_of(EmulatorConfig(tokens_per_minute=36_000), MODELS[MODEL], "on_demand"))
-    neighbour = Neighbour(EmulatorNeighbour(share=0.5, request_tokens=300))
+    client = OtherClient(EmulatorNeighbour(share=0.5, request_tokens=300))
     settled = 0
     for _ in range(6000):
         time.now += 0.1
-        neighbour.catch_up(buckets, time.now)
-        if buckets.admit(amounts(200, 100), time.now) is None:
+        client.catch_up(buckets, time.now)
+        if admit(buckets, amounts(200, 100), time.now) is None:
             buckets.settle(amounts(200, 100), amounts(200, 100), time.now)
             settled += 300
     bucket: Any = buckets.tokens_shown.summary(time.now)
     assert bucket["settled"] == settled
-    assert bucket["neighbour"] == neighbour.tokens > 0
-    assert settled + neighbour.tokens == pytest.approx(36_000 + 600 * 599.9, rel=0.01)
+    assert bucket["neighbour"] == client.tokens > 0
+    assert settled + client.tokens == pytest.approx(36_000 + 600 * 599.9, rel=0.01)
     assert 0.95 < bucket["utilisation"] <= 1.0
-    assert neighbour.requests == pytest.approx(600, abs=2)  # one a second, whatever came back
+    assert client.requests == pytest.approx(600, abs=2)  # one a second, whatever came back
     assert buckets.breaches() == []
 
 
@@ -45,7 +43,7 @@ def test_it_starts_with_the_first_request_and_is_not_in_the_ledger():
     assert summary["requests"]["total"] == 2
     assert summary["neighbours"][MODEL] == {"share": 0.5, "requests": 11, "admitted": 11, "refused": 0, "tokens": 3300}
     assert summary["buckets"][MODEL]["RPM"]["neighbour"] == 11
-    time.now += 3600  # whoever reads the summary late reads the same
+    time.now += 3600  # a late summary is the same
     later: Any = service.summary()
     assert later["buckets"][MODEL]["TPM"]["utilisation"] == summary["buckets"][MODEL]["TPM"]["utilisation"]
     assert later["invariants_broken"] == []
