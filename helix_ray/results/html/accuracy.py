@@ -1,15 +1,32 @@
-"""How right the calls are, by type: beside the aligner, without the failed reads, and what was called instead."""
+"""How right the calls are: by type, by kind of mistake, read by read, along the model's confidence, and by stratum."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from math import sqrt
 from typing import Any
 
 from helix_ray.records import JsonObject
-from helix_ray.results.html.drawing import interval_plot
-from helix_ray.results.html.parts import Parts, Row, cell, heat, measure, section, words
-from helix_ray.results.html.tags import Html, join, tag
+from helix_ray.results.html.parts import (
+    Html,
+    Parts,
+    Row,
+    Square,
+    bar_chart,
+    cell,
+    heat,
+    interval_plot,
+    join,
+    measure,
+    section,
+    tag,
+    text_cell,
+)
+from helix_ray.results.words import count, percent, percents, share
 from helix_ray.scoring import scores
+from helix_ray.scoring.intervals import jeffreys
+from helix_ray.scoring.mistakes import MISTAKES
 from helix_ray.scoring.summary import ALL, summarise
 
 EMPTY = summarise({})[ALL]
@@ -19,6 +36,17 @@ KEY = join(
     tag("span", tag("i"), "the model, with its 95 % interval", class_="key"),
     tag("span", tag("i", class_="tick"), "the aligner on the same reads: the ceiling", class_="key"),
 )
+
+NAMES = {
+    "subtype": ("Subtype", "ti, tv: transitions and transversions; I, D, C: insertions, deletions, both at once, by length in bases"),
+    "event": ("Event", "what the generator did; a call has no event, so that only recall is known"),
+    "n_truth": ("Variants in the read", "true ones"),
+    "length": ("Window", "bases"),
+    "gc": ("GC content", "of the window, 0 to 1"),
+    "homopolymer": ("Longest homopolymer", "of the window, in bases"),
+    "third": ("Place in the window", "thirds, from the left"),
+    "identifiable": ("Identifiable", "whether the truth can be told from window and read alone"),
+}
 
 
 def accuracy_section(report: JsonObject, parts: Parts) -> Html:
@@ -138,4 +166,146 @@ def _kinds(row: JsonObject) -> list[Html]:
 
 def _plot(kind: str, row: JsonObject, ceiling: JsonObject, key: str) -> Html:
     best = ceiling.get(kind, EMPTY)[key]
-    return words(interval_plot(row[key], row["ci"][key], best, f"{key} of {kind}"))
+    return text_cell(interval_plot(row[key], row["ci"][key], best, f"{key} of {kind}"))
+
+
+def mistakes_section(report: JsonObject, parts: Parts) -> Html:
+    scoring = report["scoring"]
+    counts = {int(offset): number for offset, number in scoring["off_by"].items()}
+    off_by = parts.figure(
+        "Off by k",
+        bar_chart(
+            counts, sorted(counts), "the call's position minus the truth's, in bases", "Wrong calls by their distance from a missed truth"
+        ),
+        "Wrong calls by their distance from the missed truth that they lie nearest to; 0: the right place with other alleles.",
+    )
+    rates = [Row(told, _rate_cells(scoring["mistakes"][key], told)) for key, told in MISTAKES.items()]
+    table = parts.table(
+        "Error rates",
+        ["mistake", "rate", "", "count"],
+        rows=rates,
+        about="Of the reads that got an answer. Calls that do not fit their window at all are among these, by where they point.",
+    )
+    return section("Mistakes", None, tag("div", table, off_by, class_="pair"))
+
+
+def reads_section(report: JsonObject, parts: Parts) -> Html:
+    reads = report["scoring"]["reads"]
+    exact = [
+        Row("the model", _rate_cells(reads["exact"], "the model")),
+        Row("the aligner", _rate_cells(reads["baseline_exact"], "the aligner")),
+    ]
+    test, residual = reads["mcnemar"], reads["residual_edits_per_truth_edit"]
+    about = (
+        "The calls spell the true sequence; a read without an answer is not exact. "
+        f"{count(test['only_model'])} reads by the model alone, {count(test['only_baseline'])} by the "
+        f"aligner alone; exact McNemar test: p {_p_words(test['p'])}. Bases that still differ with "
+        f"the calls applied, for each true changed base: {share(residual)}."
+    )
+    return section(
+        "Reads as a whole",
+        None,
+        tag(
+            "div",
+            parts.table("Described exactly", ["caller", "reads", "", "count"], exact, about),
+            _detection(reads, parts),
+            class_="pair",
+        ),
+    )
+
+
+def _detection(found: JsonObject, parts: Parts) -> Html:
+    tp, fp, fn, tn = (found[key] for key in ("true_positive", "false_positive", "false_negative", "true_negative"))
+    rows = [
+        Row("with variants", [cell(f"{tp + fn:,}"), heat(tp, tp + fn), heat(fn, tp + fn, wrong=True)]),
+        Row("without variants", [cell(f"{fp + tn:,}"), heat(fp, fp + tn, wrong=True), heat(tn, fp + tn)]),
+    ]
+    about = (
+        f"Sensitivity {_with_interval(found['sensitivity'])}, specificity {_with_interval(found['specificity'])}, Matthews' correlation "
+        f"{share(found['mcc'])}. A sequencing error that is called makes a read without variants a "
+        "detected one. A read without an answer misses its variants; if it has none it is not counted here."
+    )
+    return parts.table("Is there any variant at all?", ["true", "reads", "difference called", "none called"], rows, about)
+
+
+def _p_words(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
+
+
+def _with_interval(rate: JsonObject) -> str:
+    return percent(rate["rate"]) + (f" ({percents(rate['ci'])})" if rate["ci"] else "")
+
+
+def _rate_cells(rate: JsonObject, told: str) -> list[Html]:
+    number = join(percent(rate["rate"]), tag("span", percents(rate["ci"]), class_="ci") if rate["ci"] else None)
+    plot = text_cell(interval_plot(rate["rate"], rate["ci"], None, told))
+    return [cell(number), plot, cell(f"{rate['count']:,} of {rate['of']:,}")]
+
+
+def confidence_section(report: JsonObject, parts: Parts) -> Html | None:
+    """None when no call came with a confidence."""
+    found = report["scoring"]["confidence"]
+    if not found["calibration"]:
+        return None
+    return section("Confidence", None, tag("div", _calibration(found, parts), _curve(found, parts), class_="pair"))
+
+
+def _calibration(found: JsonObject, parts: Parts) -> Html:
+    chart = Square(
+        "Calibration: confidence against the share of calls that are right", "confidence, as the model said", "share that is right"
+    )
+    chart.diagonal()
+    bins = found["calibration"]["bins"]
+    most = max(row["calls"] for row in bins)
+    for row in bins:
+        low, high = jeffreys(round(row["right"] * row["calls"]), row["calls"])
+        chart.whisker(row["confidence"], low, high)
+    for row in bins:
+        chart.dot(row["confidence"], row["right"], 3 + 7 * sqrt(row["calls"] / most), f"{row['calls']:,} calls, {row['right']:.3f} right")
+    about = (
+        f"By tenths of confidence; a dot's area grows with its calls, the dashed line is a perfectly calibrated caller. Expected "
+        f"calibration error: {found['calibration']['ece']:.3f}."
+    )
+    return parts.figure("Calibration", chart.done(), about)
+
+
+def _curve(found: JsonObject, parts: Parts) -> Html:
+    chart = Square("Precision against recall, along the confidence", "recall", "precision")
+    points = [(point["recall"], point["precision"]) for point in found["curve"]]
+    chart.steps(points)
+    for (recall, precision), point in zip(points, found["curve"], strict=True):
+        words = f"confidence {point['confidence']:g} and above: recall {recall:.3f}, precision {precision:.3f}"
+        chart.dot(recall, precision, 2.5, words, small=True)
+    about = f"Calls at or above each confidence. Average precision: {share(found['average_precision'])}."
+    return parts.figure("Precision and recall", chart.done(), about)
+
+
+def strata_section(report: JsonObject, parts: Parts) -> Html:
+    by = report["scoring"]["by"]
+    tables = [_table(dimension, by[dimension], parts) for dimension in NAMES if by.get(dimension)]
+    lead = "Each table but that of events divides all truths and all calls, so that its rows add up to the totals above."
+    return section("Strata", lead, tag("div", *tables, class_="columns"))
+
+
+def _table(dimension: str, levels: JsonObject, parts: Parts) -> Html:
+    title, about = NAMES[dimension]
+    called = any(row["query_tp"] is not None for row in levels.values())
+    rows = [
+        Row(
+            level,
+            [
+                cell(f"{row['tp'] + row['fn']:,}"),
+                measure(row["recall"], row["ci"]["recall"]),
+                text_cell(interval_plot(row["recall"], row["ci"]["recall"], None, f"recall, {title} {level}")),
+                *([measure(row["precision"], row["ci"]["precision"]), measure(row["f1"])] if called else []),
+            ],
+        )
+        for level, row in sorted(levels.items(), key=lambda item: _natural(item[0]))
+    ]
+    return parts.table(title, ["level", "truths", "recall", "", *(["precision", "F1"] if called else [])], rows, about)
+
+
+def _natural(level: str) -> list[tuple[int, float, str]]:
+    """Numbers in names by their size: 5-6 before 11+."""
+    pieces = re.findall(r"\d+(?:\.\d+)?|\D+", level)
+    return [(0, float(piece), "") if piece[0].isdigit() else (1, 0.0, piece) for piece in pieces]

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from helix_ray.records import JsonObject
-from helix_ray.results.html.parts import Parts, Row, cell, section, words
-from helix_ray.results.html.tags import Child, Html, join, tag
+from helix_ray.results.html.parts import Html, Parts, Row, cell, join, section, tag, text_cell
 from helix_ray.results.words import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
 from helix_ray.scoring.summary import ALL
 
@@ -97,7 +96,7 @@ def answers_section(report: JsonObject, parts: Parts) -> Html:
 
 
 def run_section(report: JsonObject, parts: Parts) -> Html:
-    rows = [Row(name, [words(value)]) for name, value in _operations(report)]
+    rows = [Row(name, [text_cell(value)]) for name, value in _operations(report)]
     return section("The run", None, parts.table("What the run did", [], rows))
 
 
@@ -127,8 +126,8 @@ def _operations(report: JsonObject) -> Iterator[tuple[str, str]]:
 
 def configuration_section(report: JsonObject, parts: Parts) -> Html:
     told, config = report["scoring"] or {}, report["configuration"]
-    asked = [Row(name, [words(_mono(told[key]))]) for key, name in ASKED.items() if told.get(key) is not None]
-    keys = [Row(name, [words(_mono(value))]) for name, value in _flat(config or {})]
+    asked = [Row(name, [text_cell(_mono(told[key]))]) for key, name in ASKED.items() if told.get(key) is not None]
+    keys = [Row(name, [text_cell(_mono(value))]) for name, value in _flat(config or {})]
     return section(
         "What it was told",
         None,
@@ -137,7 +136,7 @@ def configuration_section(report: JsonObject, parts: Parts) -> Html:
     )
 
 
-def _mono(value: Child | Any) -> Html:
+def _mono(value: object) -> Html:
     return tag("span", value if isinstance(value, str) else json.dumps(value), class_="mono")
 
 

@@ -10,7 +10,7 @@ import pytest
 from helix_ray.records import JsonObject
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
 from helix_ray.results.html import render_html
-from helix_ray.results.html.drawing import bar_chart, interval_plot
+from helix_ray.results.html.parts import bar_chart, interval_plot
 from helix_ray.results.report import build_report
 from helix_ray.scoring.scores import RunScores
 from support.report_values import admission, session, stored
