@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_ray.records import JsonObject
-from helix_ray.results import words
+from helix_ray.results import formatting
 from helix_ray.results.report import NOTICE
 from helix_ray.scoring.mistakes import MISTAKES
 from helix_ray.scoring.summary import ALL, summarise
@@ -58,7 +58,7 @@ def _summary(report: JsonObject) -> Table:
             f"{report['max_queue_depth']} / {report['queue_capacity']}, {report['blocked_seconds']:.1f} s",
         ),
         ("limits used", ", ".join(f"{name} {share:.1%}" for name, share in report["utilisation"].items()) or "none seen"),
-        ("bottleneck, share of the time", words.shares(report["bottleneck_shares"]) or report["bottleneck"] or "none"),
+        ("bottleneck, share of the time", formatting.shares(report["bottleneck_shares"]) or report["bottleneck"] or "none"),
         ("memory, peak of all processes", f"{report['peak_pss_mb']:.0f} MB"),
         *_paid(report),
     ]
@@ -88,11 +88,11 @@ def _failed(report: JsonObject) -> list[tuple[str, str]]:
     """Only what happened, or is not as it is most often."""
     rows = []
     if report["failures_by_kind"]:
-        rows.append(("failed requests", "\n".join(words.failures({kind: n}) for kind, n in report["failures_by_kind"].items())))
+        rows.append(("failed requests", "\n".join(formatting.failures({kind: n}) for kind, n in report["failures_by_kind"].items())))
     if report["resent"]:
         rows.append(("sent again after a failure", f"{report['resent']:,} ({report['resent_share']:.1%} of all)"))
     if set(report["reads_by_tier"]) - {"on_demand"}:
-        rows.append(("reads by service tier", words.named(report["reads_by_tier"])))
+        rows.append(("reads by service tier", formatting.named(report["reads_by_tier"])))
     return rows
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 
 from helix_ray.records import JsonObject
+from helix_ray.results.formatting import PURPOSE
 from helix_ray.results.html import accuracy, run
 from helix_ray.results.html.parts import Html, Parts, join, tag
 from helix_ray.results.report import NOTICE
-from helix_ray.results.words import PURPOSE
 
 __all__ = ["render_html"]
 

@@ -8,6 +8,7 @@ from math import sqrt
 from typing import Any
 
 from helix_ray.records import JsonObject
+from helix_ray.results.formatting import count, percent, percents, share
 from helix_ray.results.html.parts import (
     Html,
     Parts,
@@ -23,7 +24,6 @@ from helix_ray.results.html.parts import (
     tag,
     text_cell,
 )
-from helix_ray.results.words import count, percent, percents, share
 from helix_ray.scoring import scores
 from helix_ray.scoring.intervals import jeffreys
 from helix_ray.scoring.mistakes import MISTAKES

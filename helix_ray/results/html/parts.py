@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from helix_ray.results.words import interval, share
+from helix_ray.results.formatting import interval, share
 
 VOID = frozenset({"meta", "br"})
 """Elements that have no end."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from helix_ray.records import JsonObject
+from helix_ray.results.formatting import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
 from helix_ray.results.html.parts import Html, Parts, Row, cell, join, section, tag, text_cell
-from helix_ray.results.words import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
 from helix_ray.scoring.summary import ALL
 
 ASKED = {
