@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -21,7 +20,7 @@ from helix_ray.preparation import Plan, with_ledger
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import JsonObject, RunStatus
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
-from helix_ray.results.html import render_html
+from helix_ray.results.files import report_path, save_report
 from helix_ray.results.report import Admission, Session, Stored, build_report
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.ledger import Agreement, RunCounts
@@ -52,10 +51,6 @@ class Books:
     counts: RunCounts
     scores: RunScores
     agreement: Agreement
-
-
-def report_path(home: Path, run_id: str) -> Path:
-    return home / "reports" / f"{run_id}.json"
 
 
 def resume_command(home: Path, run_id: str) -> str:
@@ -100,24 +95,6 @@ def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject
         with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the books were read: the file has it all
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, report))
     return report
-
-
-def save_report(report: JsonObject, path: Path) -> None:
-    """The report as JSON, and beside it, with the suffix .html, as a page. Each is written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, json.dumps(report, indent=2) + "\n")
-    _write(page_path(path), render_html(report))
-
-
-def page_path(path: Path) -> Path:
-    """Where the page of the report ``path`` lies."""
-    return path.with_name(f"{path.name}.html") if path.suffix == ".html" else path.with_suffix(".html")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
