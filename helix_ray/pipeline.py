@@ -38,6 +38,7 @@ from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
 from helix_ray.reporting import Books, SessionEnd, missing_rows, read_books, write_report
 from helix_ray.restoring import Restoring
+from helix_ray.results.schema import Report
 from helix_ray.signals import Signals
 from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Ending, Facts, decide
@@ -60,11 +61,11 @@ DATABASE_AWAY = (DatabaseLostError, DatabaseUnavailableError)
 @dataclass(frozen=True, slots=True)
 class Outcome:
     ending: Ending
-    report: JsonObject
+    report: Report
 
     @property
     def exit_code(self) -> int:
-        return self.ending.exit_code(int(self.report["dead_letters"] or 0))
+        return self.ending.exit_code(self.report["dead_letters"] or 0)
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from helix_ray.records import JsonObject
 from helix_ray.results.html import render_html
+from helix_ray.results.schema import Report
 
 
 def report_path(home: Path, run_id: str) -> Path:
@@ -19,7 +19,7 @@ def page_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.html") if path.suffix == ".html" else path.with_suffix(".html")
 
 
-def save_report(report: JsonObject, path: Path) -> None:
+def save_report(report: Report, path: Path) -> None:
     """The report as JSON, and beside it, with the suffix .html, as a page. Each is written whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, json.dumps(report, indent=2) + "\n")
