@@ -22,7 +22,7 @@ from helix_ray.records import Disposition, JsonObject, Read, ReadResult
 from helix_ray.results.export.happy import HappyTables
 from helix_ray.results.export.reads import Context, FastqFile, ReferenceCoordinates, ReferenceFasta, RegionsBed, WindowCoordinates
 from helix_ray.results.export.records import SIMULATED, InvalidCalls, ReadsJsonl, ResultTally, Tally, VariantTable
-from helix_ray.results.export.vcf import CallsVcf, ScoredVcf, TruthVcf
+from helix_ray.results.export.vcf import CallsVcf, ErrorsVcf, ScoredVcf, TruthVcf
 from helix_ray.storage.rows import as_made
 
 FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
@@ -77,11 +77,11 @@ class ResultWriter(Protocol):
         """As `Writer.close`."""
 
 
-WRITERS: dict[Format, Callable[[Context], Writer]] = {
-    Format.TRUTH_VCF: TruthVcf,
-    Format.FASTQ: FastqFile,
-    Format.REFERENCE: ReferenceFasta,
-    Format.BED: RegionsBed,
+WRITERS: dict[Format, tuple[Callable[[Context], Writer], ...]] = {
+    Format.TRUTH_VCF: (TruthVcf, ErrorsVcf),
+    Format.FASTQ: (FastqFile,),
+    Format.REFERENCE: (ReferenceFasta,),
+    Format.BED: (RegionsBed,),
 }
 
 
@@ -137,7 +137,7 @@ class Export:
         with ExitStack() as files:  # closes what was opened when a writer cannot be made
             flank, simulated = source.mutation.flank, self._origin.simulated
             context = Context(self._folder, files, coordinates, self._header(), flank, simulated, self._about())
-            self._writers = [WRITERS[kind](context) for kind in self._formats if not kind.needs_results]
+            self._writers = [make(context) for kind in self._formats for make in WRITERS.get(kind, ())]
             self._result_writers = [make(context) for kind in self._formats for make in RESULT_WRITERS.get(kind, ())]
             self._files = files.pop_all()
         return self

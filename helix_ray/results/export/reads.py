@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pysam
 
@@ -19,7 +19,6 @@ LINE_BASES = 80
 COMPLEMENT = str.maketrans("ACGTRYKMBVDHU", "TGCAYRMKVBHDA")
 NO_QUALITY = "I"
 """Phred 40, for reads that came without qualities: FASTQ has no way to leave them out."""
-_BUFFER_BYTES = 1 << 16
 
 
 class Place(NamedTuple):
@@ -88,9 +87,13 @@ class Context:
 class TextFile:
     """A file of lines, closed with the export at the latest."""
 
-    def __init__(self, context: Context, name: str, encoding: str = "utf-8", newline: str | None = None) -> None:
-        self.path = context.folder / name
-        self.out = context.files.enter_context(self.path.open("w", encoding=encoding, newline=newline))
+    name: ClassVar[str]
+    newline: ClassVar[str | None] = None
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.path = context.folder / self.name
+        self.out = context.files.enter_context(self.path.open("w", encoding="utf-8", newline=self.newline))
 
     def close(self) -> list[Path]:
         self.out.close()
@@ -103,19 +106,20 @@ class RegionsBed(TextFile):
     There the truth is complete and can be told apart from the ends of a window.
     """
 
+    name = "regions.bed"
+
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "regions.bed")
-        self._coordinates = context.coordinates
-        self._flank = context.flank
+        super().__init__(context)
         self._unsorted: list[tuple[int, int, str]] = []
 
     def add(self, read: Read) -> None:
-        if read.truth is None or len(read.ref_seq) <= 2 * self._flank:
+        flank = self.context.flank
+        if read.truth is None or len(read.ref_seq) <= 2 * flank:
             return
-        place = self._coordinates.place(read)
-        start, end = place.start + self._flank, place.start + len(read.ref_seq) - self._flank
+        place = self.context.coordinates.place(read)
+        start, end = place.start + flank, place.start + len(read.ref_seq) - flank
         line = f"{place.contig}\t{start}\t{end}\t{read.read_id}\n"
-        if self._coordinates.sorted_input:
+        if self.context.coordinates.sorted_input:
             self.out.write(line)
         else:
             self._unsorted.append((place.rank, start, line))
@@ -129,15 +133,16 @@ class RegionsBed(TextFile):
 class ReferenceFasta(TextFile):
     """Each window as a contig, or a copy of the reference in upper case; with its index."""
 
+    name = "reference.fa"
+
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "reference.fa")
-        self._windows = isinstance(context.coordinates, WindowCoordinates)
+        super().__init__(context)
         if isinstance(context.coordinates, ReferenceCoordinates):
             for name, _, bases in read_contigs(context.coordinates.reference):
                 self._write(name, bases)
 
     def add(self, read: Read) -> None:
-        if self._windows and read.ref_seq:
+        if isinstance(self.context.coordinates, WindowCoordinates) and read.ref_seq:
             cut = "" if read.contig == window_name(read) else f" {read.contig}:{read.ref_start + 1}-{read.ref_start + len(read.ref_seq)}"
             self._write(f"{window_name(read)}{cut}", read.ref_seq)
 
@@ -160,27 +165,15 @@ class FastqFile:
     def __init__(self, context: Context) -> None:
         self._path = context.folder / "reads.fastq.gz"
         self._out = context.files.enter_context(pysam.BGZFile(str(self._path), "wb", None))
-        self._lines: list[str] = []
-        self._size = 0
 
     def add(self, read: Read) -> None:
-        if not read.seq:
-            return
-        seq, qual = as_sequenced(read)
-        self._lines.append(f"@{read.read_id}\n{seq}\n+\n{qual}\n")
-        self._size += 2 * len(seq)
-        if self._size > _BUFFER_BYTES:
-            self._flush()
+        if read.seq:
+            seq, qual = as_sequenced(read)
+            self._out.write(f"@{read.read_id}\n{seq}\n+\n{qual}\n".encode())
 
     def close(self) -> list[Path]:
-        self._flush()
         self._out.close()
         return [self._path]
-
-    def _flush(self) -> None:
-        self._out.write("".join(self._lines).encode())
-        self._lines.clear()
-        self._size = 0
 
 
 def as_sequenced(read: Read) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -22,8 +22,6 @@ READ_FIELDS = tuple(name for name in Read._fields if name != "disposition")
 RESULT_FIELDS = tuple(field.name for field in fields(ReadResult) if field.name not in ("read", "variants"))
 
 SIMULATED = "the answers are an emulator's, scripted: they say nothing about any LLM"
-
-COLUMNS = ("Simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What OWASP's "CSV Injection" lists: a cell that begins so is a formula to Excel and LibreOffice."""
@@ -51,12 +49,8 @@ def _as_objects(variants: Sequence[Variant] | None) -> list[dict[str, Any]] | No
 class JsonLines(TextFile):
     """One JSON object a line, in ASCII: control characters and other characters are escaped."""
 
-    def __init__(self, context: Context, name: str) -> None:
-        super().__init__(context, name, encoding="ascii")
-        self._simulated = context.simulated
-
     def write(self, record: dict[str, Any]) -> None:
-        line = json.dumps({"simulated": self._simulated, **record}, default=_plain, allow_nan=False, separators=(",", ":"))
+        line = json.dumps({"simulated": self.context.simulated, **record}, default=_plain, allow_nan=False, separators=(",", ":"))
         self.out.write(f"{line}\n")
 
 
@@ -67,8 +61,7 @@ class ReadsJsonl(JsonLines):
     most JSON readers hold, and so is a string.
     """
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, "reads.jsonl")
+    name = "reads.jsonl"
 
     def add(self, result: ReadResult) -> None:
         record = read_record(result)
@@ -80,8 +73,7 @@ class ReadsJsonl(JsonLines):
 class InvalidCalls(JsonLines):
     """The calls that no VCF can hold, since they do not fit their window or each other; with the reason in words."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, "calls_invalid.jsonl")
+    name = "calls_invalid.jsonl"
 
     def add(self, result: ReadResult) -> None:
         for row in variant_records(result):
@@ -100,15 +92,16 @@ def _plain(value: object) -> float | str:
 class VariantTable(TextFile):
     """Truths, calls and the baseline's calls as rows for a spreadsheet; the reads themselves are in `ReadsJsonl`."""
 
+    name, newline = "variant_calls.csv", ""
+
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "variant_calls.csv", newline="")
+        super().__init__(context)
         self._writer = csv.writer(self.out, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
-        self._simulated = context.simulated
+        self._writer.writerow(("Simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype"))
 
     def add(self, result: ReadResult) -> None:
         for row in variant_records(result):
-            self._writer.writerow(map(cell, (self._simulated, result.read.read_index, result.read.read_id, *row.values())))
+            self._writer.writerow(map(cell, (self.context.simulated, result.read.read_index, result.read.read_id, *row.values())))
 
 
 def cell(value: object) -> str | int | float | Decimal:
@@ -137,15 +130,12 @@ class Tally:
 
     def __init__(self) -> None:
         self._reads: Counter[str] = Counter()
-        self._per_read: Counter[int] = Counter()
-        self._types: Counter[str] = Counter()
-        self._events: Counter[str] = Counter()
-        self._titv: Counter[str] = Counter()
-        self._left_out: Counter[str] = Counter()
+        self._per_read: Counter[int] = Counter()  # reads by their true variants
+        self._by: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def left_out(self, read: Read) -> None:
         """A read that no file holds, since it is not as its source gave it."""
-        self._left_out["unknown" if read.disposition is None else read.disposition.value] += 1
+        self._by["left_out"]["unknown" if read.disposition is None else read.disposition.value] += 1
 
     def add(self, read: Read) -> None:
         reads = self._reads
@@ -160,10 +150,10 @@ class Tally:
         reads["variants"] += len(read.truth)
         self._per_read[len(read.truth)] += 1
         for variant in read.truth:
-            self._types[variant.type] += 1
-            self._events[variant.event] += 1
+            self._by["by_type"][variant.type] += 1
+            self._by["by_event"][variant.event] += 1
             if variant.event == "snv" and variant.titv is not None:  # an inversion of two bases can be an SNV, always a tv
-                self._titv[variant.titv] += 1
+                self._by["titv"][variant.titv] += 1
 
     @property
     def reads(self) -> int:
@@ -173,11 +163,8 @@ class Tally:
         names = ("reads", "bases", "without_qualities", "with_known_truth", "identifiable", "variants", "sequencing_errors")
         return {
             **{name: self._reads[name] for name in names},
-            "variants_per_read": {str(count): self._per_read[count] for count in sorted(self._per_read)},
-            "by_type": dict(sorted(self._types.items())),
-            "by_event": dict(sorted(self._events.items())),
-            "titv": dict(sorted(self._titv.items())),
-            "left_out": dict(sorted(self._left_out.items())),
+            "variants_per_read": {str(variants): reads for variants, reads in sorted(self._per_read.items())},
+            **{name: dict(sorted(self._by[name].items())) for name in ("by_type", "by_event", "titv", "left_out")},
         }
 
 

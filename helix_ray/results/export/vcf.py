@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import pysam
 
@@ -21,10 +21,9 @@ from helix_ray.storage.rows import NOT_THE_SOURCES
 FIXED = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
 CONTIG_NAME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """Section 1.4.7 of VCF 4.3."""
-RESERVED = {ord(sign): f"%{ord(sign):02X}" for sign in ";=%,\t\r\n "}
-"""What would break an INFO value (section 1.2)."""
 MAX_QUAL = 99.0
 """Phred. A confidence of 1 would be infinite."""
+_RESERVED = {ord(sign): f"%{ord(sign):02X}" for sign in ";=%,\t\r\n "}
 _COPY_BYTES = 1 << 20
 
 _TYPE = '##INFO=<ID=TYPE,Number=1,Type=String,Description="SNV, MNV, INS, DEL or DELINS: a function of the alleles">'
@@ -75,14 +74,18 @@ class VcfFile:
     plain files beside the target until then.
     """
 
-    def __init__(self, context: Context, name: str, header: Sequence[str], *samples: str) -> None:
-        self._path = context.folder / name
-        self._header = ("##fileformat=VCFv4.3", *context.header, *header)
-        self._samples = "\t".join(samples)
+    name: ClassVar[str]
+    header: ClassVar[tuple[str, ...]]
+    samples: ClassVar[str]
+    of_answers = True  # and so of the emulator's, which the header says
+
+    def __init__(self, context: Context) -> None:
+        self._path = context.folder / self.name
+        simulated = [f"##simulated={SIMULATED}"] if context.simulated and self.of_answers else []
+        self._header = ["##fileformat=VCFv4.3", *context.header, *simulated, *self.header]
         self._coordinates = context.coordinates
-        self._contigs, self._body = (
-            context.files.enter_context(self._path.with_name(f"{name}.{part}").open("w+", encoding="utf-8")) for part in ("contigs", "body")
-        )
+        spools = (self._path.with_name(f"{self.name}.{part}").open("w+", encoding="utf-8") for part in ("contigs", "body"))
+        self._contigs, self._body = map(context.files.enter_context, spools)
         self._unsorted: list[tuple[int, int, str]] = []
         for contig in self._coordinates.known_contigs:
             self._declare(contig)
@@ -110,7 +113,7 @@ class VcfFile:
         with pysam.BGZFile(str(self._path), "wb", None) as out:
             out.write("".join(f"{line}\n" for line in self._header).encode())
             _pour(self._contigs, out)
-            out.write(f"{FIXED}\t{self._samples}\n".encode())
+            out.write(f"{FIXED}\t{self.samples}\n".encode())
             _pour(self._body, out)
         pysam.tabix_index(str(self._path), preset="vcf", force=True)
         return [self._path, self._path.with_name(f"{self._path.name}.tbi")]
@@ -130,45 +133,46 @@ def _pour(spool: IO[str], out: pysam.BGZFile) -> None:
     Path(spool.name).unlink()
 
 
-class TruthVcf:
-    """``truth.vcf.gz`` and ``errors.vcf.gz``: what the generator changed, and apart from it what its sequencing misread."""
+class TruthVcf(VcfFile):
+    """What the generator changed."""
 
-    def __init__(self, context: Context) -> None:
-        self._truth = VcfFile(context, "truth.vcf.gz", TRUTH_HEADER, "TRUTH")
-        self._errors = VcfFile(context, "errors.vcf.gz", TRUTH_HEADER, "ERRORS")
+    name, header, samples, of_answers = "truth.vcf.gz", TRUTH_HEADER, "TRUTH", False
 
     def add(self, read: Read) -> None:
-        if read.truth is None:
-            return
-        for file, variants in ((self._truth, read.truth), (self._errors, read.errors or ())):
-            place = file.place(read)
-            for variant in variants:
-                file.write(place, variant.pos, variant.ref, variant.alt, _truth_info(read, variant))
+        if read.truth is not None:
+            self.write_variants(read, read.truth)
 
-    def close(self) -> list[Path]:
-        return self._truth.close() + self._errors.close()
-
-
-def _truth_info(read: Read, variant: Variant) -> str:
-    """The INFO column; what would break it is percent-encoded, as VCF 4.3 asks (section 1.2)."""
-    spdi = None if variant.spdi is None else encoded(variant.spdi)
-    fields = {"TYPE": variant.type, "EVENT": variant.event, "LEN": variant.length, "RID": encoded(read.read_id), "SPDI": spdi}
-    return _joined(fields) + (";IDENT" if read.identifiable else "")
+    def write_variants(self, read: Read, variants: Iterable[Variant]) -> None:
+        place, rid = self.place(read), encoded(read.read_id)
+        for row in variants:
+            spdi = None if row.spdi is None else encoded(row.spdi)
+            info = _info({"TYPE": row.type, "EVENT": row.event, "LEN": row.length, "RID": rid, "SPDI": spdi})
+            self.write(place, row.pos, row.ref, row.alt, info + (";IDENT" if read.identifiable else ""))
 
 
-def _joined(fields: Mapping[str, object]) -> str:
+class ErrorsVcf(TruthVcf):
+    """And apart from it what its sequencing misread."""
+
+    name, samples = "errors.vcf.gz", "ERRORS"
+
+    def add(self, read: Read) -> None:
+        if read.truth is not None:
+            self.write_variants(read, read.errors or ())
+
+
+def _info(fields: Mapping[str, object]) -> str:
     return ";".join(f"{key}={value}" for key, value in fields.items() if value is not None)
 
 
 def encoded(text: str) -> str:
-    return text.translate(RESERVED)
+    """What would break the INFO column is percent-encoded, as VCF 4.3 asks (section 1.2)."""
+    return text.translate(_RESERVED)
 
 
 class CallsVcf(VcfFile):
     """``calls.vcf.gz``: the calls that fit their window, as any caller's output; those that do not are `InvalidCalls`."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, "calls.vcf.gz", (*_simulated_header(context), *CALLS_HEADER), "QUERY")
+    name, header, samples = "calls.vcf.gz", CALLS_HEADER, "QUERY"
 
     def add(self, result: ReadResult) -> None:
         if not has_window(result):
@@ -176,7 +180,7 @@ class CallsVcf(VcfFile):
         place, rid = self.place(result.read), encoded(result.read.read_id)
         for row in sorted(valid_calls(result), key=lambda row: row[1:4]):
             info = {"TYPE": row.type, "RID": rid, "CONF": row.confidence, "MATCH": row.match, "DETAIL": row.detail, "OFF_BY": row.off_by}
-            self.write(place, row.pos, row.ref, row.alt, _joined(info), qual=phred(row.confidence))
+            self.write(place, row.pos, row.ref, row.alt, _info(info), qual=phred(row.confidence))
 
 
 class ScoredVcf(VcfFile):
@@ -187,8 +191,7 @@ class ScoredVcf(VcfFile):
     so its ``gm`` does not occur. A variant that both sides name is one record.
     """
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, "scored.vcf.gz", (*_simulated_header(context), *SCORED_HEADER), "TRUTH", "QUERY")
+    name, header, samples = "scored.vcf.gz", SCORED_HEADER, "TRUTH\tQUERY"
 
     def add(self, result: ReadResult) -> None:
         read = result.read
@@ -228,7 +231,3 @@ def phred(confidence: float | None) -> str:
         return "."
     wrong = 1 - confidence
     return f"{min(MAX_QUAL, max(0.0, -10 * math.log10(wrong))) if wrong > 0 else MAX_QUAL:.2f}"
-
-
-def _simulated_header(context: Context) -> list[str]:
-    return [f"##simulated={SIMULATED}"] if context.simulated else []
