@@ -34,6 +34,7 @@ from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
+from helix_ray.results.schema import Report
 from helix_ray.session.memory import Footprint
 from helix_ray.session.plan import Plan
 from helix_ray.session.reporting import Books, SessionEnd, missing_rows, read_books, write_report
@@ -61,11 +62,11 @@ DATABASE_AWAY = (DatabaseLostError, DatabaseUnavailableError)
 @dataclass(frozen=True, slots=True)
 class Outcome:
     ending: Ending
-    report: JsonObject
+    report: Report
 
     @property
     def exit_code(self) -> int:
-        return self.ending.exit_code(int(self.report["dead_letters"] or 0))
+        return self.ending.exit_code(self.report["dead_letters"] or 0)
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from helix_ray.client.measures import Share, by_type, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
 from helix_ray.metrics.wording import throttle_lines
 from helix_ray.records import FAILURE_KINDS
+from helix_ray.results.formatting import named
 from helix_ray.results.report import SIMULATED
-from helix_ray.results.words import named
 
 WIDE = 100  # columns from which on there is room for long bars
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12

@@ -13,10 +13,10 @@ from helix_ray.actors.cluster import Cluster
 from helix_ray.cli.live_view import render
 from helix_ray.config import Backend
 from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.results.files import page_path, report_path, save_report
 from helix_ray.results.report import NOTICE
 from helix_ray.results.table import render_report
 from helix_ray.session.plan import Plan
-from helix_ray.session.reporting import page_path, report_path, save_report
 from helix_ray.supervision.endings import Ending
 
 if TYPE_CHECKING:

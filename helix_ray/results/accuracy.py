@@ -1,12 +1,13 @@
-"""How right the model was, as JSON values: the report's accuracy, ceiling and everything that is told beside them."""
+"""How right the model was, as JSON values: the report's accuracy, ceiling and scoring."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, cast
 
-from helix_ray.records import JsonObject
+from helix_ray.results.schema import ByType, Calibration, Confidence, Cost, Measures, Point, Rate, ReadsScored, Scoring
 from helix_ray.scoring.bootstrap import f1_interval
 from helix_ray.scoring.confidence import average_precision, calibration, curve
 from helix_ray.scoring.mistakes import mistake_rates
@@ -15,13 +16,24 @@ from helix_ray.scoring.paired import matthews, mcnemar
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.strata import DIMENSIONS
-from helix_ray.scoring.summary import measures, rate, summarise, total
+from helix_ray.scoring.summary import ALL, measures, rate, summarise, total
 from helix_ray.scoring.tally import Counts
 
 TRUTH_ONLY = ("event",)
 """Dimensions that the truth alone has."""
 
 METHOD = "haplotype-aware allele match, genotype not required (GA4GH method 2)"
+
+NOTHING = cast("Measures[int]", summarise({})[ALL])
+"""The measures of a type that one side alone has."""
+
+
+class Compared(NamedTuple):
+    """A type of variants: the model's measures, and beside them the aligner's on the same reads."""
+
+    kind: str
+    model: Measures[int]
+    ceiling: Measures[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +61,28 @@ class Effort:
     scoring_share: float | None  # of the analyzers' CPU time, aligner included
 
 
-def accuracy(scores: RunScores) -> JsonObject:
+def accuracy(scores: RunScores) -> ByType:
     """By type and ``ALL``: counts, precision, recall, F1 and their intervals."""
     reads = scores.reads["reads"]
     intervals = {level: found for level, profiles in scores.profiles.items() if (found := f1_interval(profiles, reads)) is not None}
-    return summarise(scores.model.by("type"), intervals)
+    return cast("ByType", summarise(scores.model.by("type"), intervals))
 
 
-def ceiling(scores: RunScores) -> JsonObject:
+def ceiling(scores: RunScores) -> ByType:
     """As accuracy, of the aligner's calls; without intervals of F1."""
-    return summarise(scores.ceiling.by("type"))
+    return cast("ByType", summarise(scores.ceiling.by("type")))
 
 
-def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
-    """The report's key ``scoring``; docs/output.md describes it."""
-    counts, reads = total(scores.model.by("type")), scores.reads
+def compared(model: ByType, beside: ByType | None) -> list[Compared]:
+    """Every type that either side has, and `ALL` last."""
+    ceilings = beside or {}
+    return [Compared(kind, model.get(kind, NOTHING), ceilings.get(kind, NOTHING)) for kind in [*sorted({*model, *ceilings} - {ALL}), ALL]]
+
+
+def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
+    """The report's key ``scoring``."""
+    by, reads = scores.model.by, scores.reads
+    counts = total(by("type"))
     failed = reads["reads"] - reads["answered"]
     return {
         "method": METHOD,
@@ -75,11 +94,9 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
         "reads_per_request": asked.reads_per_request,
         "work": asked.work,
         "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads["reads"] if reads["reads"] else None},
-        "by": {
-            name: {level: _known(name, row) for level, row in _in_order(scores.model.by(name))} for name in DIMENSIONS if name != "type"
-        },
+        "by": {name: {level: _known(name, row) for level, row in _in_order(by(name))} for name in DIMENSIONS if name != "type"},
         "reads": _reads(reads),
-        "mistakes": mistake_rates(counts, reads["invented"], reads["answered"]),
+        "mistakes": cast("dict[str, Rate]", mistake_rates(counts, reads["invented"], reads["answered"])),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
         "confusion": _confusion(scores),
         "outcomes": dict(sorted(scores.outcomes.items())),
@@ -97,56 +114,61 @@ def _in_order(levels: Mapping[str, Counts]) -> list[tuple[str, Counts]]:
     )
 
 
-def _known(dimension: str, counts: Counts) -> JsonObject:
+def _known(dimension: str, counts: Counts) -> Measures[int | None]:
     """Measures of a level. A call has no event: there no precision is known, and so no F1."""
     row = measures(counts)
     if dimension in TRUTH_ONLY:
         row |= dict.fromkeys(("query_tp", "fp", "fp_error", "fp_allele", "fp_near", "fp_invalid", "precision", "f1"))
         row["excluding_failed"]["f1"] = None
-    return row
+    return cast("Measures[int | None]", row)
 
 
-def _reads(reads: Mapping[str, int]) -> JsonObject:
+def _reads(reads: Counter[str]) -> ReadsScored:
     """Reads as a whole. Clean reads make true negatives, so that sensitivity and specificity mean something here."""
-    count = {key: reads.get(key, 0) for key in ("true_positive", "false_positive", "false_negative", "true_negative")}
-    only_model = reads.get("exact", 0) - reads.get("both_exact", 0)
-    only_baseline = reads.get("baseline_exact", 0) - reads.get("both_exact", 0)
-    edits = reads.get("truth_edits", 0)
+    tp, fp, fn, tn = (reads[key] for key in ("true_positive", "false_positive", "false_negative", "true_negative"))
+    only_model, only_baseline = reads["exact"] - reads["both_exact"], reads["baseline_exact"] - reads["both_exact"]
     return {
-        "reads": reads.get("reads", 0),
-        "answered": reads.get("answered", 0),
-        "exact": rate(reads.get("exact", 0), reads.get("reads", 0)),
-        "baseline_exact": rate(reads.get("baseline_exact", 0), reads.get("reads", 0)),
+        "reads": reads["reads"],
+        "answered": reads["answered"],
+        "exact": _rate(reads["exact"], reads["reads"]),
+        "baseline_exact": _rate(reads["baseline_exact"], reads["reads"]),
         "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
-        **count,
-        "sensitivity": rate(count["true_positive"], count["true_positive"] + count["false_negative"]),
-        "specificity": rate(count["true_negative"], count["true_negative"] + count["false_positive"]),
-        "mcc": matthews(*count.values()),
-        "residual_edits_per_truth_edit": reads.get("residual_edits", 0) / edits if edits else None,
-        "capped": reads.get("capped", 0),
+        "true_positive": tp,
+        "false_positive": fp,
+        "false_negative": fn,
+        "true_negative": tn,
+        "sensitivity": _rate(tp, tp + fn),
+        "specificity": _rate(tn, tn + fp),
+        "mcc": matthews(tp, fp, fn, tn),
+        "residual_edits_per_truth_edit": reads["residual_edits"] / reads["truth_edits"] if reads["truth_edits"] else None,
+        "capped": reads["capped"],
     }
 
 
-def _confusion(scores: RunScores) -> JsonObject:
+def _rate(count: int, of: int) -> Rate:
+    return cast("Rate", rate(count, of))
+
+
+def _confusion(scores: RunScores) -> dict[str, dict[str, int]]:
     """What stood there (``nothing``: an invented call) by what was called (``nothing``: missed, ``no answer``)."""
-    table: JsonObject = {}
+    table: dict[str, dict[str, int]] = {}
     for (truth, called), count in sorted(scores.confusion.items()):
         table.setdefault(truth, {})[called] = count
     return table
 
 
-def _confidence(scores: RunScores, counts: Counts) -> JsonObject:
+def _confidence(scores: RunScores, counts: Counts) -> Confidence:
     known = {sure: outcome for sure, outcome in scores.confidence.items() if sure is not None}
     truths = counts.tp + counts.fn
     return {
         "calls_without": sum(sum(outcome) for sure, outcome in scores.confidence.items() if sure is None),
         "average_precision": average_precision(known, truths),
-        "calibration": calibration(known),
-        "curve": curve(known, truths),
+        "calibration": cast("Calibration | None", calibration(known)),
+        "curve": cast("list[Point]", curve(known, truths)),
     }
 
 
-def _cost(effort: Effort, counts: Counts) -> dict[str, Any]:
+def _cost(effort: Effort, counts: Counts) -> Cost:
     found = counts.tp
     return {
         "usd_per_true_positive": effort.cost_usd / found if found else None,

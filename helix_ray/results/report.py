@@ -9,50 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
+from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import Disposition, JsonObject, RunStatus
+from helix_ray.results import schema
+from helix_ray.storage.ledger import Agreement, RunCounts
 
 SIMULATED = "scripted error rates; says nothing about any LLM"
 NOTICE = f"EMULATOR RESULTS: {SIMULATED}"
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What the queue says of this session. Counts are reads, times seconds."""
-
-    admitted: int
-    handed_back: int  # still waiting or returned when the session ended
-    max_queue_depth: int
-    max_redelivered: int
-    max_leased: int
-    max_held: int
-    blocked_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the database says of the whole run, by SQL."""
-
-    rows: int
-    by_disposition: Mapping[str, int]
-    dead_letter_kinds: Mapping[str, int]
-    duplicates: int
-    reads_repaid: int
-    repairs: int
-    possibly_billed: int
-    requests: int
-    http_429: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost_usd: Decimal
-    latency_ms: Mapping[str, float | None]
-    truth_reads: int
-    identifiable_reads: int
-    resent: int = 0
-    failures: Mapping[str, int] = field(default_factory=dict)
-    reads_by_tier: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +38,17 @@ class Session:
     utilisation: Mapping[str, float] = field(default_factory=dict)
     bottlenecks: Mapping[str, int] = field(default_factory=dict)  # looks at which the run waited for each
     authorised_usd: Decimal | None = None  # the most that the run could have cost: put on record before it was granted
-    accuracy: Mapping[str, Any] | None = None
-    agreement: Mapping[str, Any] | None = None
-    ceiling: Mapping[str, Any] | None = None
-    scoring: Mapping[str, Any] | None = None
+    accuracy: schema.ByType | None = None
+    agreement: Agreement | None = None
+    ceiling: schema.ByType | None = None
+    scoring: schema.Scoring | None = None
     model: str | None = None  # None: the aligner alone answered
-    configuration: Mapping[str, Any] | None = None
+    configuration: JsonObject | None = None
     resume_command: str | None = None
 
 
-def lost_reads(session: Session, admission: Admission, stored: Stored | None) -> int | None:
-    """Reads without a trace: 0, or there is a defect. None when the database could not be asked.
-
-    Complete run: requested − rows. Otherwise: admitted − (new rows + reads handed back).
-    """
-    if stored is None:
-        return None
-    if session.status is RunStatus.COMPLETE and session.requested is not None:
-        return session.requested - stored.rows
-    return admission.admitted - (stored.rows - session.rows_at_open + admission.handed_back)
-
-
-def build_report(session: Session, admission: Admission, stored: Stored | None) -> JsonObject:
-    """The report as JSON values; docs/output.md describes every key. ``stored`` None: the database is lost, its terms are null."""
+def build_report(session: Session, queue: QueueStats | None, stored: RunCounts | None) -> schema.Report:
+    """The report as JSON values. ``queue`` None: it counted nothing. ``stored`` None: the database is lost, its terms are null."""
     return {
         "run_id": session.run_id,
         "status": session.status.value,
@@ -106,11 +58,15 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "simulated": session.simulated,
         "notice": NOTICE if session.simulated else None,
         "reads_requested": session.requested,
-        "reads_produced": session.rows_at_open + admission.admitted,
-        **_dispositions(stored),
+        "reads_produced": session.rows_at_open + (queue.admitted if queue else 0),
+        "reads_stored": _ended(stored, Disposition.STORED),
+        "dead_letters": _ended(stored, Disposition.DEAD_LETTER),
+        "reads_unplaced": _ended(stored, Disposition.UNPLACED),
+        "reads_filtered": _ended(stored, Disposition.FILTERED),
+        "reads_malformed": _ended(stored, Disposition.MALFORMED),
         "dead_letters_by_kind": stored and dict(stored.dead_letter_kinds),
-        "reads_handed_back": admission.handed_back,
-        "lost": lost_reads(session, admission, stored),
+        "reads_handed_back": _handed_back(queue),
+        "lost": lost_reads(session, queue, stored),
         "duplicates": stored and stored.duplicates,
         "conflicts_suppressed": session.conflicts_suppressed,
         "reads_repaid": stored and stored.reads_repaid,
@@ -132,16 +88,16 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
         "authorised_usd": None if session.authorised_usd is None else float(session.authorised_usd),
         "cost_per_1000_reads": stored and _per_1000(stored),
         "queue_capacity": session.queue_capacity,
-        "max_queue_depth": admission.max_queue_depth,
-        "max_redelivered": admission.max_redelivered,
-        "max_leased": admission.max_leased,
-        "max_held": admission.max_held,
-        "blocked_seconds": round(admission.blocked_seconds, 3),
+        "max_queue_depth": queue.max_queue_depth if queue else 0,
+        "max_redelivered": queue.max_redelivered if queue else 0,
+        "max_leased": queue.max_leased if queue else 0,
+        "max_held": queue.max_held if queue else 0,
+        "blocked_seconds": round(queue.blocked_seconds, 3) if queue else 0.0,
         "peak_pss_mb": round(session.peak_pss_mb, 1),
         "latency_ms": stored and {name: stored.latency_ms.get(name) for name in ("p50", "p95", "p99")},
         "accuracy": session.accuracy,
         "ceiling": session.ceiling,
-        "agreement": session.agreement,
+        "agreement": session.agreement and _agreement(session.agreement),
         "scoring": session.scoring,
         "truth_reads": stored and stored.truth_reads,
         "identifiable_reads": stored and stored.identifiable_reads,
@@ -150,15 +106,25 @@ def build_report(session: Session, admission: Admission, stored: Stored | None) 
     }
 
 
-def _dispositions(stored: Stored | None) -> JsonObject:
-    keys = {
-        "reads_stored": Disposition.STORED,
-        "dead_letters": Disposition.DEAD_LETTER,
-        "reads_unplaced": Disposition.UNPLACED,
-        "reads_filtered": Disposition.FILTERED,
-        "reads_malformed": Disposition.MALFORMED,
-    }
-    return {key: stored and stored.by_disposition.get(ending.value, 0) for key, ending in keys.items()}
+def lost_reads(session: Session, queue: QueueStats | None, stored: RunCounts | None) -> int | None:
+    """Reads without a trace: 0, or there is a defect. None when the database could not be asked.
+
+    Complete run: requested − rows. Otherwise: admitted − (new rows + reads handed back).
+    """
+    if stored is None:
+        return None
+    if session.status is RunStatus.COMPLETE and session.requested is not None:
+        return session.requested - stored.rows
+    return (queue.admitted if queue else 0) - (stored.rows - session.rows_at_open + _handed_back(queue))
+
+
+def _handed_back(queue: QueueStats | None) -> int:
+    """Reads still waiting, returned or leased when the session ended."""
+    return queue.waiting + queue.redelivered + queue.leased if queue else 0
+
+
+def _ended(stored: RunCounts | None, ending: Disposition) -> int | None:
+    return stored and stored.by_disposition.get(ending.value, 0)
 
 
 def _bottleneck(session: Session) -> str | None:
@@ -173,6 +139,11 @@ def _shares(looks: Mapping[str, int]) -> dict[str, float]:
     return {name: round(count / total, 4) for name, count in sorted(looks.items(), key=lambda item: -item[1])}
 
 
-def _per_1000(stored: Stored) -> float | None:
+def _per_1000(stored: RunCounts) -> float | None:
     analysed = stored.by_disposition.get(Disposition.STORED.value, 0)
     return round(float(stored.cost_usd) * 1000 / analysed, 6) if analysed else None
+
+
+def _agreement(found: Agreement) -> schema.Agreement:
+    reads, reads_equal, both, only_call, only_baseline = found
+    return {"reads": reads, "reads_equal": reads_equal, "both": both, "only_call": only_call, "only_baseline": only_baseline}

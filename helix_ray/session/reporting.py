@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -17,10 +16,11 @@ from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.snapshot import Totals
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.records import JsonObject, RunStatus
+from helix_ray.records import RunStatus
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
-from helix_ray.results.html import render_html
-from helix_ray.results.report import Admission, Session, Stored, build_report
+from helix_ray.results.files import report_path, save_report
+from helix_ray.results.report import Session, build_report
+from helix_ray.results.schema import Report
 from helix_ray.scoring.scores import RunScores
 from helix_ray.session.plan import Plan
 from helix_ray.sink.stats import SinkStats
@@ -53,10 +53,6 @@ class Books:
     counts: RunCounts
     scores: RunScores
     agreement: Agreement
-
-
-def report_path(home: Path, run_id: str) -> Path:
-    return home / "reports" / f"{run_id}.json"
 
 
 def resume_command(home: Path, run_id: str) -> str:
@@ -93,32 +89,14 @@ def missing_rows(queue: QueueStats | None, books: Books) -> int:
     return 0 if queue is None or queue.total_reads is None else queue.total_reads - books.counts.rows
 
 
-def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> JsonObject:
+def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> Report:
     """The report, also stored in HELIX_HOME/reports and in the run's row. Without books the database's terms are null."""
-    report = build_report(_session(plan, end, books), _admission(end.queue), _stored(books))
+    report = build_report(_session(plan, end, books), end.queue, books.counts if books else None)
     save_report(report, report_path(plan.home, plan.run_id))
     if books is not None:
         with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the books were read: the file has it all
-            with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, report))
+            with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))
     return report
-
-
-def save_report(report: JsonObject, path: Path) -> None:
-    """The report as JSON, and beside it, with the suffix .html, as a page. Each is written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, json.dumps(report, indent=2) + "\n")
-    _write(page_path(path), render_html(report))
-
-
-def page_path(path: Path) -> Path:
-    """Where the page of the report ``path`` lies."""
-    return path.with_name(f"{path.name}.html") if path.suffix == ".html" else path.with_suffix(".html")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
@@ -145,7 +123,7 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         accuracy=accuracy(books.scores) if synthetic and books else None,
         ceiling=ceiling(books.scores) if synthetic and books else None,
         scoring=scoring(books.scores, _asked(plan), _effort(books, end.totals)) if synthetic and books else None,
-        agreement=books.agreement._asdict() if books and not synthetic else None,
+        agreement=books.agreement if books and not synthetic else None,
         configuration=json.loads(plan.row.config_json),
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
     )
@@ -171,45 +149,4 @@ def _effort(books: Books, totals: Totals | None) -> Effort:
         baseline_us_per_read=1e6 * totals.baseline_s / analysed if known and totals else None,
         scoring_us_per_read=1e6 * totals.scoring_s / analysed if known and totals else None,
         scoring_share=(totals.baseline_s + totals.scoring_s) / cpu_s if totals and cpu_s else None,
-    )
-
-
-def _admission(queue: QueueStats | None) -> Admission:
-    if queue is None:
-        return Admission(0, 0, 0, 0, 0, 0, 0.0)
-    return Admission(
-        admitted=queue.admitted,
-        handed_back=queue.waiting + queue.redelivered + queue.leased,
-        max_queue_depth=queue.max_queue_depth,
-        max_redelivered=queue.max_redelivered,
-        max_leased=queue.max_leased,
-        max_held=queue.max_held,
-        blocked_seconds=queue.blocked_seconds,
-    )
-
-
-def _stored(books: Books | None) -> Stored | None:
-    if books is None:
-        return None
-    counts = books.counts
-    return Stored(
-        rows=counts.rows,
-        by_disposition=counts.by_disposition,
-        dead_letter_kinds=counts.dead_letter_kinds,
-        duplicates=counts.duplicates,
-        reads_repaid=counts.reads_repaid,
-        repairs=counts.repairs,
-        possibly_billed=counts.possibly_billed,
-        requests=counts.requests,
-        http_429=counts.http_429,
-        prompt_tokens=counts.prompt_tokens,
-        cached_tokens=counts.cached_tokens,
-        completion_tokens=counts.completion_tokens,
-        cost_usd=counts.cost_usd,
-        latency_ms=counts.latency_ms,
-        truth_reads=counts.truth_reads,
-        identifiable_reads=counts.identifiable_reads,
-        resent=counts.resent,
-        failures=counts.failures,
-        reads_by_tier=counts.reads_by_tier,
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, final
 
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
@@ -73,6 +73,7 @@ class WriteOutcome(NamedTuple):
         return sorted({*self.inserted, *self.suppressed, *(index for index, _ in self.poisoned)})
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class RunCounts:
     """The whole run, counted by the database: rows by count(*), duplicates from the keys."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helix_ray.results.export import Format
-from helix_ray.results.export.calls import has_window, valid_calls
+from helix_ray.results.export.vcf import has_window, valid_calls
 from support.exported_results import exported
 from support.scored_results import scored_results
 

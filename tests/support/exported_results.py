@@ -16,7 +16,7 @@ import pysam
 from helix_ray.config.loading import parse_config
 from helix_ray.records import Disposition, JsonObject, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export import Export, Format, Origin
-from helix_ray.results.export.record import READ_FIELDS, RESULT_FIELDS
+from helix_ray.results.export.records import READ_FIELDS, RESULT_FIELDS
 
 ANALYSED = (Disposition.STORED, Disposition.DEAD_LETTER)
 SYNTHETIC = parse_config({"source": {"count": 3}}, "test")

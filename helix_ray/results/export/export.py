@@ -1,28 +1,103 @@
-"""One export: reads or results go in, a folder of files with its manifest comes out."""
+"""One export: reads or results go in, a folder of files with its manifest comes out, whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from contextlib import ExitStack
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
+
+from pysam.utils import SamtoolsError
 
 from helix_ray import __version__
-from helix_ray.config import Config
+from helix_ray.config import Config, SourceKind
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, JsonObject, Read, ReadResult
-from helix_ray.results.export.coordinates import ReferenceCoordinates, WindowCoordinates
-from helix_ray.results.export.folder import MANIFEST
-from helix_ray.results.export.formats import RESULT_WRITERS, WRITERS, Context, Format, ResultWriter, Writer
-from helix_ray.results.export.record import SIMULATED
-from helix_ray.results.export.tally import ResultTally, Tally
+from helix_ray.results.export.happy import HappyTables
+from helix_ray.results.export.reads import Context, FastqFile, ReferenceCoordinates, ReferenceFasta, RegionsBed, WindowCoordinates
+from helix_ray.results.export.records import SIMULATED, InvalidCalls, ReadsJsonl, ResultTally, Tally, VariantTable
+from helix_ray.results.export.vcf import CallsVcf, ErrorsVcf, ScoredVcf, TruthVcf
 from helix_ray.storage.rows import as_made
 
 FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
 """Endings before analysis that leave the read as its source gave it. A stored read has none; see `Ledger.read_reads`."""
+
+MANIFEST = "manifest.json"
+"""What makes a folder an export, and so replaceable."""
+
+
+class Format(StrEnum):
+    TRUTH_VCF = "truth-vcf"
+    FASTQ = "fastq"
+    REFERENCE = "reference"
+    BED = "bed"
+    CALLS_VCF = "calls-vcf"
+    GA4GH = "ga4gh"
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+    @property
+    def needs_truth(self) -> bool:
+        return self in (Format.TRUTH_VCF, Format.BED, Format.GA4GH, Format.CSV)
+
+    @property
+    def needs_results(self) -> bool:
+        return self in RESULT_WRITERS
+
+    @classmethod
+    def fitting(cls, config: Config, *, of_run: bool = False) -> list[Format]:
+        """All formats that the reads of this configuration have the data for; of a run that analysed them, its results too."""
+        known = config.source.kind is SourceKind.SYNTHETIC
+        return [kind for kind in cls if (known or not kind.needs_truth) and (of_run or not kind.needs_results)]
+
+
+class Writer(Protocol):
+    """Of what the source made."""
+
+    def add(self, read: Read) -> None: ...
+
+    def close(self) -> list[Path]:
+        """Completes the files and names them."""
+
+
+class ResultWriter(Protocol):
+    """Of what became of it."""
+
+    def add(self, result: ReadResult) -> None:
+        """Every result of the run, those among them whose reads are left out elsewhere."""
+
+    def close(self) -> list[Path]:
+        """As `Writer.close`."""
+
+
+WRITERS: dict[Format, tuple[Callable[[Context], Writer], ...]] = {
+    Format.TRUTH_VCF: (TruthVcf, ErrorsVcf),
+    Format.FASTQ: (FastqFile,),
+    Format.REFERENCE: (ReferenceFasta,),
+    Format.BED: (RegionsBed,),
+}
+
+
+def _parquet(context: Context) -> ResultWriter:
+    from helix_ray.results.export.parquet import ParquetTables  # noqa: PLC0415  (pyarrow takes 0.3 s that other commands need not wait for)
+
+    return ParquetTables(context)
+
+
+RESULT_WRITERS: dict[Format, tuple[Callable[[Context], ResultWriter], ...]] = {
+    Format.CALLS_VCF: (CallsVcf, InvalidCalls),
+    Format.GA4GH: (ScoredVcf,),
+    Format.CSV: (HappyTables, VariantTable),
+    Format.JSONL: (ReadsJsonl,),
+    Format.PARQUET: (_parquet,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +135,9 @@ class Export:
         on_reference = self._on_reference and source.reference is not None
         coordinates = ReferenceCoordinates(Path(str(source.reference)).expanduser()) if on_reference else WindowCoordinates()
         with ExitStack() as files:  # closes what was opened when a writer cannot be made
-            simulated = self._origin.simulated
-            context = Context(self._folder, files, coordinates, self._header(), source.mutation.flank, simulated, self._about())
-            self._writers = [WRITERS[kind](context) for kind in self._formats if not kind.needs_results]
+            flank, simulated = source.mutation.flank, self._origin.simulated
+            context = Context(self._folder, files, coordinates, self._header(), flank, simulated, self._about())
+            self._writers = [make(context) for kind in self._formats for make in WRITERS.get(kind, ())]
             self._result_writers = [make(context) for kind in self._formats for make in RESULT_WRITERS.get(kind, ())]
             self._files = files.pop_all()
         return self
@@ -152,3 +227,48 @@ class Export:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def new_folder(target: Path, *, force: bool) -> Iterator[Path]:
+    """A folder to fill beside ``target``; at the end of the block it takes that name, unless the block raised.
+
+    With ``force`` an earlier export is replaced, and nothing else: it goes only when its successor stands. InputError:
+    ``target`` holds something that may not be replaced, or writing failed.
+    """
+    target = target.absolute()
+    _check(target, force)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from None
+    try:
+        part.chmod(0o755)  # mkdtemp's 0700 is for secrets
+        yield part
+        _put(part, target)
+    except (OSError, SamtoolsError) as error:
+        raise InputError(f"{target}: writing failed ({error}); nothing was left behind: is the disk full?") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # gone already when all went well
+
+
+def _check(target: Path, force: bool) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InputError(f"{target}: is a {'link' if target.is_symlink() else 'file'}; an export is a folder, so name another place")
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    if not force:
+        raise InputError(f"{target}: is not empty; pass --force to replace an earlier export, or name another folder with --output")
+    if not (target / MANIFEST).is_file() or target in (Path.cwd(), *Path.cwd().parents):
+        raise InputError(f"{target}: is not an earlier export (it holds no {MANIFEST}), so it is not replaced; name another folder")
+
+
+def _put(part: Path, target: Path) -> None:
+    if not target.exists():
+        part.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    target.rename(old / target.name)
+    part.rename(target)
+    shutil.rmtree(old)

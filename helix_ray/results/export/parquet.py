@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helix_ray.records import ReadResult
-from helix_ray.results.export.record import read_record, variant_records
+from helix_ray.results.export.reads import Context
+from helix_ray.results.export.records import read_record, variant_records
 
 GROUP_ROWS = 5000
 """Of a row group, and so in memory: some 10 MB of reads with their answers."""
@@ -23,81 +22,40 @@ _VARIANTS = pa.list_(
     )
 )  # fmt: skip
 
+_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
 READS = pa.schema(
     {
-        "simulated": pa.bool_(),
-        "read_index": pa.int64(),
-        "read_id": pa.string(),
-        "contig": pa.string(),
-        "ref_start": pa.int64(),  # 0-based
-        "strand": pa.string(),
-        "ref_seq": pa.string(),
-        "seq": pa.string(),
-        "qual": pa.string(),
-        "truth": _VARIANTS,
-        "identifiable": pa.bool_(),
-        "strata": pa.map_(pa.string(), pa.float64()),
-        "reason": pa.string(),
-        "source": pa.string(),
-        "errors": _VARIANTS,
-        "checksum": pa.uint64(),
-        "disposition": pa.string(),
-        "mutation_detected": pa.bool_(),
-        "raw_answer": pa.string(),
-        "model": pa.string(),
-        "prompt": pa.string(),
-        "prompt_hash": pa.string(),
-        "schema_hash": pa.string(),
-        "system_fingerprint": pa.string(),
-        "service_tier": pa.string(),
-        "call_id": pa.string(),
+        "simulated": _BOOL, "read_index": _INT, "read_id": _STRING, "contig": _STRING,
+        "ref_start": _INT,  # 0-based
+        "strand": _STRING, "ref_seq": _STRING, "seq": _STRING, "qual": _STRING, "truth": _VARIANTS, "identifiable": _BOOL,
+        "strata": pa.map_(_STRING, _FLOAT), "reason": _STRING, "source": _STRING, "errors": _VARIANTS, "checksum": pa.uint64(),
+        "disposition": _STRING, "mutation_detected": _BOOL, "raw_answer": _STRING, "model": _STRING, "prompt": _STRING,
+        "prompt_hash": _STRING, "schema_hash": _STRING, "system_fingerprint": _STRING, "service_tier": _STRING, "call_id": _STRING,
         "cost_usd": pa.decimal128(18, 12),  # as the ledger stores it
-        "latency_ms": pa.float64(),
-        "queue_ms": pa.float64(),
-        "attempts": pa.int32(),
-        "repairs": pa.int32(),
-        "outcome": pa.string(),
-        "leniency": pa.list_(pa.string()),
-        "exact": pa.bool_(),
-        "baseline_exact": pa.bool_(),
-        "residual_edits": pa.int32(),
-        "capped": pa.bool_(),
-        "error_kind": pa.string(),
-        "error": pa.string(),
-        "finished_at": pa.timestamp("us", tz="UTC"),
+        "latency_ms": _FLOAT, "queue_ms": _FLOAT, "attempts": pa.int32(), "repairs": pa.int32(), "outcome": _STRING,
+        "leniency": pa.list_(_STRING), "exact": _BOOL, "baseline_exact": _BOOL, "residual_edits": pa.int32(), "capped": _BOOL,
+        "error_kind": _STRING, "error": _STRING, "finished_at": pa.timestamp("us", tz="UTC"),
     }
-)
+)  # fmt: skip
 
 VARIANT_CALLS = pa.schema(
     {
-        "simulated": pa.bool_(),
-        "read_index": pa.int64(),
-        "read_id": pa.string(),
-        "side": pa.string(),
-        "pos": pa.int64(),  # 1-based in the window
-        "ref": pa.string(),
-        "alt": pa.string(),
-        "type": pa.string(),
-        "event": pa.string(),
-        "confidence": pa.float64(),
-        "outcome": pa.string(),
-        "match": pa.string(),
-        "reason": pa.string(),
-        "detail": pa.string(),
-        "off_by": pa.int8(),
-        "baseline": pa.string(),
-        "subtype": pa.string(),
+        "simulated": _BOOL, "read_index": _INT, "read_id": _STRING, "side": _STRING,
+        "pos": _INT,  # 1-based in the window
+        "ref": _STRING, "alt": _STRING, "type": _STRING, "event": _STRING, "confidence": _FLOAT, "outcome": _STRING, "match": _STRING,
+        "reason": _STRING, "detail": _STRING, "off_by": pa.int8(), "baseline": _STRING, "subtype": _STRING,
     }
-)
+)  # fmt: skip
 
 
 class ParquetTables:
-    """Writes a row group whenever enough rows have gathered. ``about`` stands in the metadata of both files."""
+    """Writes a row group whenever enough rows have gathered. `Context.about` stands in the metadata of both files."""
 
-    def __init__(self, folder: Path, files: ExitStack, simulated: bool, about: Mapping[str, str]) -> None:
-        self._simulated = simulated
-        self._reads = _Table(folder / "reads.parquet", files, READS.with_metadata(dict(about)))
-        self._variants = _Table(folder / "variant_calls.parquet", files, VARIANT_CALLS.with_metadata(dict(about)))
+    def __init__(self, context: Context) -> None:
+        self._simulated = context.simulated
+        self._reads = _Table(context, "reads.parquet", READS)
+        self._variants = _Table(context, "variant_calls.parquet", VARIANT_CALLS)
 
     def add(self, result: ReadResult) -> None:
         record = read_record(result)
@@ -113,10 +71,10 @@ class ParquetTables:
 
 
 class _Table:
-    def __init__(self, path: Path, files: ExitStack, schema: pa.Schema) -> None:
-        self._path = path
-        self._schema = schema
-        self._out = files.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+    def __init__(self, context: Context, name: str, schema: pa.Schema) -> None:
+        self._path = context.folder / name
+        self._schema = schema.with_metadata(context.about)
+        self._out = context.files.enter_context(pq.ParquetWriter(self._path, self._schema, compression="zstd"))
         self._rows: list[dict[str, Any]] = []
 
     def add(self, row: dict[str, Any]) -> None:

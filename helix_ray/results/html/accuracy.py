@@ -1,60 +1,77 @@
-"""How right the calls are, by type: beside the aligner, without the failed reads, and what was called instead."""
+"""How right the calls are: by type, by kind of mistake, read by read, along the model's confidence, and by stratum."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import re
+from math import sqrt
 
-from helix_ray.records import JsonObject
-from helix_ray.results.html.drawing import interval_plot
-from helix_ray.results.html.parts import Parts, Row, cell, heat, measure, section, words
-from helix_ray.results.html.tags import Html, join, tag
+from helix_ray.results.accuracy import Compared
+from helix_ray.results.formatting import count, percent, percents, share
+from helix_ray.results.html.parts import (
+    Html,
+    Parts,
+    Row,
+    Square,
+    bar_chart,
+    cell,
+    heat,
+    interval_plot,
+    join,
+    measure,
+    section,
+    tag,
+    text_cell,
+)
+from helix_ray.results.schema import Calibration, Confidence, Measure, Measures, Rate, ReadsScored, Scoring
 from helix_ray.scoring import scores
-from helix_ray.scoring.summary import ALL, summarise
-
-EMPTY = summarise({})[ALL]
-"""The measures of a type that one side alone has."""
+from helix_ray.scoring.intervals import jeffreys
+from helix_ray.scoring.mistakes import MISTAKES
+from helix_ray.scoring.summary import ALL
 
 KEY = join(
     tag("span", tag("i"), "the model, with its 95 % interval", class_="key"),
     tag("span", tag("i", class_="tick"), "the aligner on the same reads: the ceiling", class_="key"),
 )
 
+NAMES = {
+    "subtype": ("Subtype", "ti, tv: transitions and transversions; I, D, C: insertions, deletions, both at once, by length in bases"),
+    "event": ("Event", "what the generator did; a call has no event, so that only recall is known"),
+    "n_truth": ("Variants in the read", "true ones"),
+    "length": ("Window", "bases"),
+    "gc": ("GC content", "of the window, 0 to 1"),
+    "homopolymer": ("Longest homopolymer", "of the window, in bases"),
+    "third": ("Place in the window", "thirds, from the left"),
+    "identifiable": ("Identifiable", "whether the truth can be told from window and read alone"),
+}
 
-def accuracy_section(report: JsonObject, parts: Parts) -> Html:
+
+def accuracy_section(rows: list[Compared], scoring: Scoring, parts: Parts) -> Html:
     lead = (
         "Calls against the injected truth. A read whose calls spell the true sequence is right, however the variants are named. "
         "Truths and calls are counted each on its own side; a read without an answer misses all of its truth."
     )
-    return section("Accuracy by type", lead, tag("p", KEY), _measures(report, parts), _without_failed(report, parts))
+    return section("Accuracy by type", lead, tag("p", KEY), _measures(rows, parts), _without_failed(rows, scoring, parts))
 
 
-def confusion_section(report: JsonObject, parts: Parts) -> Html:
-    rows = list(_levels(report))
+def confusion_section(rows: list[Compared], scoring: Scoring, parts: Parts) -> Html:
     truths = parts.table(
         "What became of the true variants",
         ["true type", "variants", "found", "other alleles", "1–5 bases off", "missed", "no answer"],
-        [Row(kind, [cell(f"{row['tp'] + row['fn']:,}"), *_fates(row)], kind == ALL) for kind, row in rows],
+        [Row(kind, [cell(f"{row['tp'] + row['fn']:,}"), *_fates(row)], kind == ALL) for kind, row, _ in rows],
         "Each row adds up to its variants.",
     )
     calls = parts.table(
         "What the calls were",
         ["called type", "calls", "right", "sequencing error", "other alleles", "1–5 bases off", "nothing there", "of these invalid"],
-        [Row(kind, [cell(f"{row['query_tp'] + row['fp']:,}"), *_kinds(row)], kind == ALL) for kind, row in rows],
+        [Row(kind, [cell(f"{row['query_tp'] + row['fp']:,}"), *_kinds(row)], kind == ALL) for kind, row, _ in rows],
         "Invalid calls name bases that the window does not hold, or contradict each other; they are among the wrong ones.",
     )
-    return section(
-        "Confusion by type",
-        "True variants against what was called for them, and calls against what is there.",
-        _types(report, parts),
-        truths,
-        calls,
-    )
+    lead = "True variants against what was called for them, and calls against what is there."
+    return section("Confusion by type", lead, _types(scoring["confusion"], parts), truths, calls)
 
 
-def _types(report: JsonObject, parts: Parts) -> Html:
+def _types(confusion: dict[str, dict[str, int]], parts: Parts) -> Html:
     """What stood there by what was called."""
-    confusion = report["scoring"]["confusion"]
     apart = (scores.NOTHING, scores.NO_ANSWER)
     called = [*sorted({name for row in confusion.values() for name in row} - set(apart)), *apart]
     names = {scores.NOTHING: "missed", scores.NO_ANSWER: "no answer"}
@@ -67,32 +84,31 @@ def _types(report: JsonObject, parts: Parts) -> Html:
     return parts.table("Types: what was there, and what was called", head, rows, about)
 
 
-def _measures(report: JsonObject, parts: Parts) -> Html:
-    ceiling = report["ceiling"] or {}
+def _measures(levels: list[Compared], parts: Parts) -> Html:
     rows = [
         Row(
-            kind,
+            level.kind,
             [
                 cell(f"{row['tp']:,} / {row['tp'] + row['fn']:,}"),
                 measure(row["recall"], row["ci"]["recall"]),
-                _plot(kind, row, ceiling, "recall"),
+                _plot(level, "recall"),
                 measure(row["precision"], row["ci"]["precision"]),
-                _plot(kind, row, ceiling, "precision"),
+                _plot(level, "precision"),
                 measure(row["f1"], row["ci"]["f1"]),
-                _plot(kind, row, ceiling, "f1"),
-                measure(ceiling.get(kind, EMPTY)["f1"]),
+                _plot(level, "f1"),
+                measure(level.ceiling["f1"]),
             ],
-            kind == ALL,
+            level.kind == ALL,
         )
-        for kind, row in _levels(report)
+        for level, row in ((level, level.model) for level in levels)
     ]
     head = ["type", "found / true", "recall", "", "precision", "", "F1", "", "ceiling F1"]
     return parts.table("Recall, precision and F1 by type", head, rows, "95 % intervals: Jeffreys; of F1 a bootstrap over reads.")
 
 
-def _without_failed(report: JsonObject, parts: Parts) -> Html | None:
-    failed = (report["scoring"] or {}).get("failed")
-    if not failed or not failed["reads"]:
+def _without_failed(levels: list[Compared], scoring: Scoring, parts: Parts) -> Html | None:
+    failed, of = scoring["failed"], scoring["reads"]["reads"]
+    if not failed["reads"]:
         return None
     rows = [
         Row(
@@ -105,9 +121,8 @@ def _without_failed(report: JsonObject, parts: Parts) -> Html | None:
             ],
             kind == ALL,
         )
-        for kind, row in _levels(report)
+        for kind, row, _ in levels
     ]
-    of = report["scoring"]["reads"]["reads"]
     about = (
         f"{failed['reads']:,} of {of:,} reads ended without a usable answer (dead letters); they held {failed['truths']:,} true "
         "variants. All reads: these count as missed (intention to treat). Answered reads only: as if the others had never been asked about."
@@ -116,26 +131,146 @@ def _without_failed(report: JsonObject, parts: Parts) -> Html | None:
     return parts.table("With and without the reads that got no answer", head, rows, about)
 
 
-def _levels(report: JsonObject) -> Iterator[tuple[str, Any]]:
-    accuracy, ceiling = report["accuracy"], report["ceiling"] or {}
-    for kind in [*sorted({*accuracy, *ceiling} - {ALL}), ALL]:
-        yield kind, accuracy.get(kind, EMPTY)
-
-
-def _fates(row: JsonObject) -> list[Html]:
+def _fates(row: Measures[int]) -> list[Html]:
     truths = row["tp"] + row["fn"]
     missed = row["fn"] - row["fn_allele"] - row["fn_near"] - row["fn_failed"]
     wrong = (row["fn_allele"], row["fn_near"], missed, row["fn_failed"])
     return [heat(row["tp"], truths), *(heat(count, truths, wrong=True) for count in wrong)]
 
 
-def _kinds(row: JsonObject) -> list[Html]:
+def _kinds(row: Measures[int]) -> list[Html]:
     calls = row["query_tp"] + row["fp"]
     nothing = row["fp"] - row["fp_error"] - row["fp_allele"] - row["fp_near"]
     wrong = (row["fp_error"], row["fp_allele"], row["fp_near"], nothing)
     return [heat(row["query_tp"], calls), *(heat(count, calls, wrong=True) for count in wrong), cell(f"{row['fp_invalid']:,}")]
 
 
-def _plot(kind: str, row: JsonObject, ceiling: JsonObject, key: str) -> Html:
-    best = ceiling.get(kind, EMPTY)[key]
-    return words(interval_plot(row[key], row["ci"][key], best, f"{key} of {kind}"))
+def _plot(level: Compared, key: Measure) -> Html:
+    row = level.model
+    return text_cell(interval_plot(row[key], row["ci"][key], level.ceiling[key], f"{key} of {level.kind}"))
+
+
+def mistakes_section(scoring: Scoring, parts: Parts) -> Html:
+    counts = {int(offset): number for offset, number in scoring["off_by"].items()}
+    label = "Wrong calls by their distance from a missed truth"
+    bars = bar_chart(counts, sorted(counts), "the call's position minus the truth's, in bases", label)
+    about = "Wrong calls by their distance from the missed truth that they lie nearest to; 0: the right place with other alleles."
+    off_by = parts.figure("Off by k", bars, about)
+    rates = [Row(meaning, _rate_cells(scoring["mistakes"][key], meaning)) for key, meaning in MISTAKES.items()]
+    about = "Of the reads that got an answer. Calls that do not fit their window at all are among these, by where they point."
+    table = parts.table("Error rates", ["mistake", "rate", "", "count"], rates, about)
+    return section("Mistakes", None, tag("div", table, off_by, class_="pair"))
+
+
+def reads_section(scoring: Scoring, parts: Parts) -> Html:
+    reads = scoring["reads"]
+    exact = [
+        Row("the model", _rate_cells(reads["exact"], "the model")),
+        Row("the aligner", _rate_cells(reads["baseline_exact"], "the aligner")),
+    ]
+    test, residual = reads["mcnemar"], reads["residual_edits_per_truth_edit"]
+    about = (
+        "The calls spell the true sequence; a read without an answer is not exact. "
+        f"{count(test['only_model'])} reads by the model alone, {count(test['only_baseline'])} by the "
+        f"aligner alone; exact McNemar test: p {_p_words(test['p'])}. Bases that still differ with "
+        f"the calls applied, for each true changed base: {share(residual)}."
+    )
+    described = parts.table("Described exactly", ["caller", "reads", "", "count"], exact, about)
+    return section("Reads as a whole", None, tag("div", described, _detection(reads, parts), class_="pair"))
+
+
+def _detection(found: ReadsScored, parts: Parts) -> Html:
+    tp, fp, fn, tn = found["true_positive"], found["false_positive"], found["false_negative"], found["true_negative"]
+    rows = [
+        Row("with variants", [cell(f"{tp + fn:,}"), heat(tp, tp + fn), heat(fn, tp + fn, wrong=True)]),
+        Row("without variants", [cell(f"{fp + tn:,}"), heat(fp, fp + tn, wrong=True), heat(tn, fp + tn)]),
+    ]
+    about = (
+        f"Sensitivity {_with_interval(found['sensitivity'])}, specificity {_with_interval(found['specificity'])}, Matthews' correlation "
+        f"{share(found['mcc'])}. A sequencing error that is called makes a read without variants a "
+        "detected one. A read without an answer misses its variants; if it has none it is not counted here."
+    )
+    return parts.table("Is there any variant at all?", ["true", "reads", "difference called", "none called"], rows, about)
+
+
+def _p_words(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
+
+
+def _with_interval(rate: Rate) -> str:
+    return percent(rate["rate"]) + (f" ({percents(rate['ci'])})" if rate["ci"] else "")
+
+
+def _rate_cells(rate: Rate, meaning: str) -> list[Html]:
+    number = join(percent(rate["rate"]), tag("span", percents(rate["ci"]), class_="ci") if rate["ci"] else None)
+    plot = text_cell(interval_plot(rate["rate"], rate["ci"], None, meaning))
+    return [cell(number), plot, cell(f"{rate['count']:,} of {rate['of']:,}")]
+
+
+def confidence_section(scoring: Scoring, parts: Parts) -> Html | None:
+    """None when no call came with a confidence."""
+    found = scoring["confidence"]
+    calibration = found["calibration"]
+    if calibration is None:
+        return None
+    return section("Confidence", None, tag("div", _calibration(calibration, parts), _curve(found, parts), class_="pair"))
+
+
+def _calibration(found: Calibration, parts: Parts) -> Html:
+    label = "Calibration: confidence against the share of calls that are right"
+    chart = Square(label, "confidence, as the model said", "share that is right")
+    chart.diagonal()
+    bins = found["bins"]
+    most = max(row["calls"] for row in bins)
+    for row in bins:
+        low, high = jeffreys(round(row["right"] * row["calls"]), row["calls"])
+        chart.whisker(row["confidence"], low, high)
+    for row in bins:
+        chart.dot(row["confidence"], row["right"], 3 + 7 * sqrt(row["calls"] / most), f"{row['calls']:,} calls, {row['right']:.3f} right")
+    about = (
+        f"By tenths of confidence; a dot's area grows with its calls, the dashed line is a perfectly calibrated caller. Expected "
+        f"calibration error: {found['ece']:.3f}."
+    )
+    return parts.figure("Calibration", chart.done(), about)
+
+
+def _curve(found: Confidence, parts: Parts) -> Html:
+    chart = Square("Precision against recall, along the confidence", "recall", "precision")
+    points = [(point["recall"], point["precision"]) for point in found["curve"]]
+    chart.steps(points)
+    for (recall, precision), point in zip(points, found["curve"], strict=True):
+        words = f"confidence {point['confidence']:g} and above: recall {recall:.3f}, precision {precision:.3f}"
+        chart.dot(recall, precision, 2.5, words, small=True)
+    about = f"Calls at or above each confidence. Average precision: {share(found['average_precision'])}."
+    return parts.figure("Precision and recall", chart.done(), about)
+
+
+def strata_section(scoring: Scoring, parts: Parts) -> Html:
+    by = scoring["by"]
+    tables = [_table(dimension, by[dimension], parts) for dimension in NAMES if by.get(dimension)]
+    lead = "Each table but that of events divides all truths and all calls, so that its rows add up to the totals above."
+    return section("Strata", lead, tag("div", *tables, class_="columns"))
+
+
+def _table(dimension: str, levels: dict[str, Measures[int | None]], parts: Parts) -> Html:
+    title, about = NAMES[dimension]
+    called = any(row["query_tp"] is not None for row in levels.values())
+    rows = [
+        Row(
+            level,
+            [
+                cell(f"{row['tp'] + row['fn']:,}"),
+                measure(row["recall"], row["ci"]["recall"]),
+                text_cell(interval_plot(row["recall"], row["ci"]["recall"], None, f"recall, {title} {level}")),
+                *([measure(row["precision"], row["ci"]["precision"]), measure(row["f1"])] if called else []),
+            ],
+        )
+        for level, row in sorted(levels.items(), key=lambda item: _natural(item[0]))
+    ]
+    return parts.table(title, ["level", "truths", "recall", "", *(["precision", "F1"] if called else [])], rows, about)
+
+
+def _natural(level: str) -> list[tuple[int, float, str]]:
+    """Numbers in names by their size: 5-6 before 11+."""
+    pieces = re.findall(r"\d+(?:\.\d+)?|\D+", level)
+    return [(0, float(piece), "") if piece[0].isdigit() else (1, 0.0, piece) for piece in pieces]

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from helix_ray.records import JsonObject
-from helix_ray.results.html.parts import Parts, Row, cell, section, words
-from helix_ray.results.html.tags import Child, Html, join, tag
-from helix_ray.results.words import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
+from helix_ray.results.formatting import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
+from helix_ray.results.html.parts import Html, Parts, Row, cell, join, section, tag, text_cell
+from helix_ray.results.schema import Agreement, Measure, Report, Scoring
 from helix_ray.scoring.summary import ALL
 
-ASKED = {
-    "prompt": "prompt template",
-    "prompt_sha256": "its SHA-256",
-    "task": "task",
-    "examples": "worked examples",
-    "reads_per_request": "reads in a request, at most",
-    "work": "reasoning before the answer",
-    "method": "matching",
-    "scorer": "version of the scorer",
-}
-"""Keys of the report's ``scoring``, in words."""
+HEADLINES: tuple[tuple[str, Measure], ...] = (("F1", "f1"), ("recall", "recall"), ("precision", "precision"))
 
 
-def tiles(report: JsonObject) -> Html:
+def tiles(report: Report) -> Html:
     return tag("div", *(_tile(*values) for values in _figures(report)), class_="tiles")
 
 
@@ -33,27 +22,27 @@ def _tile(name: str, value: str, note: str) -> Html:
     return tag("div", tag("div", value, class_="value"), tag("div", name, class_="name"), tag("div", note, class_="note"), class_="tile")
 
 
-def _figures(report: JsonObject) -> Iterator[tuple[str, str, str]]:
+def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
     """What to know first: at most six numbers."""
-    if report["accuracy"] and report["scoring"]:
-        row, scoring = report["accuracy"][ALL], report["scoring"]
-        for name, key in (("F1", "f1"), ("recall", "recall"), ("precision", "precision")):
+    accuracy, scoring, agreement = report["accuracy"], report["scoring"], report["agreement"]
+    if accuracy and scoring:
+        row = accuracy[ALL]
+        for name, key in HEADLINES:
             yield name, share(row[key]), interval(row["ci"][key])
         exact, aligner = scoring["reads"]["exact"], scoring["reads"]["baseline_exact"]
         yield "reads described exactly", percent(exact["rate"]), f"{percents(exact['ci'])}, aligner {percent(aligner['rate'])}"
         price = scoring["cost"]["usd_per_true_positive"]
         yield "per 1,000 variants found", UNKNOWN if price is None else f"${1000 * price:.3f}", "all that the run cost, divided"
-    elif report["agreement"]:
-        found = report["agreement"]
-        part = found["reads_equal"] / found["reads"] if found["reads"] else None
-        yield "agreement with the aligner", percent(part), f"{found['reads_equal']:,} of {found['reads']:,} reads name the same differences"
+    elif agreement:
+        equal, reads = agreement["reads_equal"], agreement["reads"]
+        part = equal / reads if reads else None
+        yield "agreement with the aligner", percent(part), f"{equal:,} of {reads:,} reads name the same differences"
         yield "cost", UNKNOWN if report["cost_usd"] is None else f"${report['cost_usd']:.4f}", "of the run"
     yield "reads stored", count(report["reads_stored"]), f"{count(report['dead_letters'])} dead letters, {count(report['lost'])} lost"
 
 
-def agreement_section(report: JsonObject, parts: Parts) -> Html:
+def agreement_section(found: Agreement, parts: Parts) -> Html:
     """There is no truth: two opinions, side by side."""
-    found = report["agreement"]
     rows = [
         Row("named by both", [cell(f"{found['both']:,}")]),
         Row("named by the model alone", [cell(f"{found['only_call']:,}")]),
@@ -66,8 +55,8 @@ def agreement_section(report: JsonObject, parts: Parts) -> Html:
     return section("Agreement with the aligner", lead, parts.table("Differences from the reference window", ["difference", "count"], rows))
 
 
-def price_section(report: JsonObject, parts: Parts) -> Html:
-    cost = report["scoring"]["cost"]
+def price_section(scoring: Scoring, parts: Parts) -> Html:
+    cost = scoring["cost"]
     rows = [
         Row("dollars for a variant found", [cell(_with(cost["usd_per_true_positive"], "${:.7f}"))]),
         Row("tokens for a variant found", [cell(_with(cost["tokens_per_true_positive"], "{:,.0f}"))]),
@@ -84,33 +73,34 @@ def _with(value: float | None, form: str) -> str:
     return UNKNOWN if value is None else form.format(value)
 
 
-def answers_section(report: JsonObject, parts: Parts) -> Html:
-    scoring = report["scoring"]
+def answers_section(scoring: Scoring, parts: Parts) -> Html:
     calls = [Row(outcome, [cell(f"{number:,}")]) for outcome, number in scoring["outcomes"].items()]
     overlooked = [Row(kind, [cell(f"{number:,}")]) for kind, number in scoring["leniency"].items()]
-    tables = [
-        parts.table("Calls by validity", ["outcome", "calls"], calls, "ok: it fits the window and no other call; the others are wrong.")
-    ]
+    about = "ok: it fits the window and no other call; the others are wrong."
+    tables = [parts.table("Calls by validity", ["outcome", "calls"], calls, about)]
     if overlooked:
         tables.append(parts.table("Answers read with leniency", ["what was overlooked", "reads"], overlooked))
     return section("Answers", None, tag("div", *tables, class_="pair"))
 
 
-def run_section(report: JsonObject, parts: Parts) -> Html:
-    rows = [Row(name, [words(value)]) for name, value in _operations(report)]
+def run_section(report: Report, parts: Parts) -> Html:
+    rows = [Row(name, [text_cell(value)]) for name, value in _operations(report)]
     return section("The run", None, parts.table("What the run did", [], rows))
 
 
-def _operations(report: JsonObject) -> Iterator[tuple[str, str]]:
+def _operations(report: Report) -> Iterator[tuple[str, str]]:
     yield "status", f"{report['status']}: {report['reason']}"
-    yield "reads requested, produced, stored", ", ".join(count(report[f"reads_{key}"]) for key in ("requested", "produced", "stored"))
+    yield (
+        "reads requested, produced, stored",
+        ", ".join(map(count, (report["reads_requested"], report["reads_produced"], report["reads_stored"]))),
+    )
     yield "lost, duplicates", f"{count(report['lost'])}, {count(report['duplicates'])}"
     yield "duration", f"{report['duration_s']:,.1f} s, {UNKNOWN if report['reads_per_s'] is None else report['reads_per_s']} reads/s"
     yield "requests, HTTP 429", f"{count(report['requests'])}, {count(report['http_429'])}"
     if report["requests"] is not None:
-        yield "failed requests", failures(report["failures_by_kind"])
+        yield "failed requests", failures(report["failures_by_kind"] or {})
         yield "sent again after a failure", f"{count(report['resent'])} ({percent(report['resent_share'])} of all)"
-        yield "reads by service tier", named(report["reads_by_tier"])
+        yield "reads by service tier", named(report["reads_by_tier"] or {})
     tokens = report["tokens"]
     yield "tokens", UNKNOWN if tokens is None else ", ".join(f"{kind} {number:,}" for kind, number in tokens.items())
     yield "cost", UNKNOWN if report["cost_usd"] is None else f"${report['cost_usd']:.6f}"
@@ -125,10 +115,9 @@ def _operations(report: JsonObject) -> Iterator[tuple[str, str]]:
     yield "memory, peak of all processes", f"{report['peak_pss_mb']:,.0f} MB"
 
 
-def configuration_section(report: JsonObject, parts: Parts) -> Html:
-    told, config = report["scoring"] or {}, report["configuration"]
-    asked = [Row(name, [words(_mono(told[key]))]) for key, name in ASKED.items() if told.get(key) is not None]
-    keys = [Row(name, [words(_mono(value))]) for name, value in _flat(config or {})]
+def configuration_section(report: Report, parts: Parts) -> Html:
+    asked = _rows(_asked(report["scoring"]) if report["scoring"] else [])
+    keys = _rows(_flat(report["configuration"] or {}))
     return section(
         "What it was told",
         None,
@@ -137,8 +126,24 @@ def configuration_section(report: JsonObject, parts: Parts) -> Html:
     )
 
 
-def _mono(value: Child | Any) -> Html:
-    return tag("span", value if isinstance(value, str) else json.dumps(value), class_="mono")
+def _asked(scoring: Scoring) -> list[tuple[str, object]]:
+    named = [
+        ("prompt template", scoring["prompt"]),
+        ("its SHA-256", scoring["prompt_sha256"]),
+        ("task", scoring["task"]),
+        ("worked examples", scoring["examples"]),
+        ("reads in a request, at most", scoring["reads_per_request"]),
+        ("reasoning before the answer", scoring["work"]),
+        ("matching", scoring["method"]),
+        ("version of the scorer", scoring["scorer"]),
+    ]
+    return [(name, value) for name, value in named if value is not None]
+
+
+def _rows(values: Iterable[tuple[str, object]]) -> list[Row]:
+    """Texts as they are, other values as JSON."""
+    shown = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in values)
+    return [Row(name, [text_cell(tag("span", value, class_="mono"))]) for name, value in shown]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

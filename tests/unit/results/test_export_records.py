@@ -19,8 +19,7 @@ from helix_ray.errors import InputError
 from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.results.export import Export, Format, Origin
 from helix_ray.results.export import parquet as parquet_tables
-from helix_ray.results.export.cells import cell
-from helix_ray.results.export.record import SIMULATED
+from helix_ray.results.export.records import SIMULATED, cell
 from helix_ray.storage.ledger import RunRow
 from support.exported_results import ORIGIN, SYNTHETIC, exported, from_jsonl, from_parquet
 from support.memory_ledger import MemoryLedger

@@ -14,8 +14,8 @@ import pytest
 from helix_ray.config.loading import parse_config
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export import Format
-from helix_ray.results.export.calls import has_window, phred, valid_calls
-from helix_ray.results.export.record import SIMULATED
+from helix_ray.results.export.records import SIMULATED
+from helix_ray.results.export.vcf import has_window, phred, valid_calls
 from support.exported_results import ORIGIN, exported, records
 from support.scored_results import scored_results
 

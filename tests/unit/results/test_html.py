@@ -10,9 +10,10 @@ import pytest
 from helix_ray.records import JsonObject
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
 from helix_ray.results.html import render_html
-from helix_ray.results.html.drawing import bar_chart, interval_plot
+from helix_ray.results.html.parts import bar_chart, interval_plot
 from helix_ray.results.report import build_report
 from helix_ray.scoring.scores import RunScores
+from helix_ray.storage.ledger import Agreement
 from support.report_values import admission, session, stored
 from support.scripted_results import scripted_results
 
@@ -156,7 +157,7 @@ def test_the_assisted_task_is_called_another_task() -> None:
 
 
 def test_without_truth_there_is_agreement_and_no_precision() -> None:
-    agreement = {"reads": 4, "reads_equal": 3, "both": 5, "only_call": 1, "only_baseline": 0}
+    agreement = Agreement(reads=4, reads_equal=3, both=5, only_call=1, only_baseline=0)
     page = render_html(build_report(session(agreement=agreement), admission(), stored(4)))
     assert "Agreement with the aligner" in page
     assert "75.0 %" in page

@@ -9,6 +9,7 @@ from helix_ray.results.report import NOTICE, build_report
 from helix_ray.results.table import render_report
 from helix_ray.scoring.summary import summarise
 from helix_ray.scoring.tally import Counts
+from helix_ray.storage.ledger import Agreement
 from support.report_values import admission, session, stored
 
 
@@ -122,7 +123,7 @@ def test_the_ceiling_stands_beside_the_model_in_every_type_that_either_has() -> 
 
 
 def test_without_truth_there_is_agreement_with_the_aligner() -> None:
-    agreement = {"reads": 4, "reads_equal": 3, "both": 5, "only_call": 1, "only_baseline": 0}
+    agreement = Agreement(reads=4, reads_equal=3, both=5, only_call=1, only_baseline=0)
     shown = text(build_report(session(agreement=agreement), admission(), stored(4)))
     assert "Agreement with the aligner (no truth is known)" in shown
     assert "3 of 4 (75.0%)" in shown

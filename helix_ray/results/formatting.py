@@ -1,4 +1,4 @@
-"""Numbers in words, alike on every surface. What is not known is a dash."""
+"""Numbers as text, alike in the table and on the page. What is not known is a dash."""
 
 from __future__ import annotations
 

@@ -1,0 +1,99 @@
+# ruff: noqa: UP013 (tables: related keys stand in one line)
+"""The report of a run as JSON. Keys and their order are a contract, and docs/output.md describes each of them.
+
+None stands for what is not known, or has no meaning in that run: no database, no truth, nothing to divide by.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, TypedDict, TypeVar
+
+from helix_ray.records import JsonObject
+
+Called = TypeVar("Called")
+Measure = Literal["recall", "precision", "f1"]
+Interval = list[float] | None  # low and high end, 95 %
+Count = int | None
+Number = float | None
+Counts = dict[str, int]
+
+Intervals = TypedDict("Intervals", {"precision": Interval, "recall": Interval, "f1": Interval})
+RecallInterval = TypedDict("RecallInterval", {"recall": Interval})
+WithoutFailed = TypedDict("WithoutFailed", {"recall": Number, "f1": Number, "ci": RecallInterval})
+Rate = TypedDict("Rate", {"count": int, "of": int, "rate": Number, "ci": Interval})
+McNemar = TypedDict("McNemar", {"only_model": int, "only_baseline": int, "p": float})
+Failed = TypedDict("Failed", {"reads": int, "truths": int, "frac_na": Number})
+Point = TypedDict("Point", {"confidence": float, "precision": float, "recall": float})
+Bin = TypedDict("Bin", {"from": float, "to": float, "calls": int, "confidence": float, "right": float})
+Calibration = TypedDict("Calibration", {"ece": float, "bins": list[Bin]})
+Tokens = TypedDict("Tokens", {"prompt": int, "cached": int, "completion": int})
+Agreement = TypedDict("Agreement", {"reads": int, "reads_equal": int, "both": int, "only_call": int, "only_baseline": int})
+
+
+class Measures(TypedDict, Generic[Called]):
+    """`scoring.tally.Counts` and what follows from them. ``Called``: int, or int | None where only truths have the dimension."""
+
+    tp: int
+    fn: int
+    fn_allele: int
+    fn_near: int
+    fn_failed: int
+    query_tp: Called
+    fp: Called
+    fp_error: Called
+    fp_allele: Called
+    fp_near: Called
+    fp_invalid: Called
+    precision: Number
+    recall: Number
+    f1: Number
+    ci: Intervals
+    excluding_failed: WithoutFailed
+
+
+ByType = dict[str, Measures[int]]
+
+# fmt: off
+ReadsScored = TypedDict("ReadsScored", {
+    "reads": int, "answered": int, "exact": Rate, "baseline_exact": Rate, "mcnemar": McNemar,
+    "true_positive": int, "false_positive": int, "false_negative": int, "true_negative": int,
+    "sensitivity": Rate, "specificity": Rate, "mcc": Number, "residual_edits_per_truth_edit": Number, "capped": int,
+})
+Confidence = TypedDict("Confidence", {
+    "calls_without": int, "average_precision": Number, "calibration": Calibration | None, "curve": list[Point],
+})
+Cost = TypedDict("Cost", {
+    "usd_per_true_positive": Number, "tokens_per_true_positive": Number, "latency_ms_per_true_positive": Number,
+    "latency_ms_p50": Number, "baseline_us_per_read": Number, "scoring_us_per_read": Number, "scoring_share_of_analyzer_cpu": Number,
+})
+Scoring = TypedDict("Scoring", {
+    "method": str, "scorer": str, "task": str | None, "prompt": str | None, "prompt_sha256": str | None,
+    "examples": int, "reads_per_request": int, "work": bool,
+    "failed": Failed,
+    "by": dict[str, dict[str, Measures[int | None]]],  # dimension, level
+    "reads": ReadsScored,
+    "mistakes": dict[str, Rate],  # keys of `scoring.mistakes.MISTAKES`
+    "off_by": Counts,
+    "confusion": dict[str, Counts],  # what was there, what was called
+    "outcomes": Counts, "leniency": Counts,
+    "confidence": Confidence,
+    "cost": Cost,
+})
+Report = TypedDict("Report", {
+    "run_id": str, "status": str, "reason": str, "backend": str, "model": str | None, "simulated": bool, "notice": str | None,
+    "reads_requested": Count, "reads_produced": int, "reads_stored": Count, "dead_letters": Count,
+    "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
+    "dead_letters_by_kind": Counts | None, "reads_handed_back": int,
+    "lost": Count, "duplicates": Count, "conflicts_suppressed": int, "reads_repaid": Count, "possibly_billed": Count,
+    "duration_s": float, "reads_per_s": Number,
+    "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": Counts | None,
+    "resent": Count, "resent_share": Number, "reads_by_tier": Counts | None,
+    "utilisation": dict[str, float], "bottleneck": str | None, "bottleneck_shares": dict[str, float],
+    "tokens": Tokens | None, "cost_usd": Number, "authorised_usd": Number, "cost_per_1000_reads": Number,
+    "queue_capacity": int, "max_queue_depth": int, "max_redelivered": int, "max_leased": int, "max_held": int,
+    "blocked_seconds": float, "peak_pss_mb": float,
+    "latency_ms": dict[str, Number] | None,  # p50, p95, p99
+    "accuracy": ByType | None, "ceiling": ByType | None, "agreement": Agreement | None, "scoring": Scoring | None,
+    "truth_reads": Count, "identifiable_reads": Count,
+    "resume_command": str | None, "configuration": JsonObject | None,
+})
