@@ -30,7 +30,9 @@ LAYERS = (
         "native",
         "_rust_gen",
     },
-    {"queueing", "throttle", "analysis", "scoring", "metrics", "supervision"},
+    {"queueing", "supervision"},
+    {"throttle", "scoring"},
+    {"analysis", "metrics"},
     {"sources", "backends", "storage"},
     {"results"},
     {"actors"},
@@ -38,10 +40,9 @@ LAYERS = (
     {"client"},
     {"cli", "run"},
 )
-OPEN_LAYERS = (0, 5, 7)
-PURE = LAYERS[1]
+OPEN_LAYERS = (0, 7, 9)
+PURE = LAYERS[1] | LAYERS[2] | LAYERS[3]
 IMPURE_PACKAGES = {"ray", "groq", "psycopg", "aiohttp", "httpx", "streamlit"}
-BESIDE = {("analysis", "scoring")}  # analysis names the types of variants, which scoring defines
 
 # The rooms that stand apart, and what they may import of helix_ray.
 EMULATOR_MAY_IMPORT = {"emulator", "config", "config_emulator", "config_faults", "errors"}
@@ -95,7 +96,7 @@ def layer_of(room: str) -> int:
 
 
 def may_import(room: str, other: str) -> bool:
-    if room == other or (room, other) in BESIDE:
+    if room == other:
         return True
     if other == "emulator":
         return room in STARTS_THE_EMULATOR

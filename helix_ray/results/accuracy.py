@@ -16,7 +16,7 @@ from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import measures, rate, summarise, total
-from helix_ray.scoring.tally import Counts
+from helix_ray.scoring.tally import Counts, ReadCounts
 
 TRUTH_ONLY = ("event",)
 """Dimensions that the truth alone has."""
@@ -51,7 +51,7 @@ class Effort:
 
 def accuracy(scores: RunScores) -> JsonObject:
     """By type and ``ALL``: counts, precision, recall, F1 and their intervals."""
-    reads = scores.reads["reads"]
+    reads = scores.reads.reads
     intervals = {level: found for level, profiles in scores.profiles.items() if (found := f1_interval(profiles, reads)) is not None}
     return summarise(scores.model.by("type"), intervals)
 
@@ -64,7 +64,7 @@ def ceiling(scores: RunScores) -> JsonObject:
 def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
     """The report's key ``scoring``; docs/output.md describes it."""
     counts, reads = total(scores.model.by("type")), scores.reads
-    failed = reads["reads"] - reads["answered"]
+    failed = reads.reads - reads.answered
     return {
         "method": METHOD,
         "scorer": SCORER_VERSION,
@@ -74,12 +74,12 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> JsonObject:
         "examples": asked.examples,
         "reads_per_request": asked.reads_per_request,
         "work": asked.work,
-        "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads["reads"] if reads["reads"] else None},
+        "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads.reads if reads.reads else None},
         "by": {
             name: {level: _known(name, row) for level, row in _in_order(scores.model.by(name))} for name in DIMENSIONS if name != "type"
         },
         "reads": _reads(reads),
-        "mistakes": mistake_rates(counts, reads["invented"], reads["answered"]),
+        "mistakes": mistake_rates(counts, reads.invented, reads.answered),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
         "confusion": _confusion(scores),
         "outcomes": dict(sorted(scores.outcomes.items())),
@@ -106,24 +106,24 @@ def _known(dimension: str, counts: Counts) -> JsonObject:
     return row
 
 
-def _reads(reads: Mapping[str, int]) -> JsonObject:
+def _reads(reads: ReadCounts) -> JsonObject:
     """Reads as a whole. Clean reads make true negatives, so that sensitivity and specificity mean something here."""
-    count = {key: reads.get(key, 0) for key in ("true_positive", "false_positive", "false_negative", "true_negative")}
-    only_model = reads.get("exact", 0) - reads.get("both_exact", 0)
-    only_baseline = reads.get("baseline_exact", 0) - reads.get("both_exact", 0)
-    edits = reads.get("truth_edits", 0)
+    count = {key: getattr(reads, key) for key in ("true_positive", "false_positive", "false_negative", "true_negative")}
+    only_model = reads.exact - reads.both_exact
+    only_baseline = reads.baseline_exact - reads.both_exact
+    edits = reads.truth_edits
     return {
-        "reads": reads.get("reads", 0),
-        "answered": reads.get("answered", 0),
-        "exact": rate(reads.get("exact", 0), reads.get("reads", 0)),
-        "baseline_exact": rate(reads.get("baseline_exact", 0), reads.get("reads", 0)),
+        "reads": reads.reads,
+        "answered": reads.answered,
+        "exact": rate(reads.exact, reads.reads),
+        "baseline_exact": rate(reads.baseline_exact, reads.reads),
         "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
         **count,
         "sensitivity": rate(count["true_positive"], count["true_positive"] + count["false_negative"]),
         "specificity": rate(count["true_negative"], count["true_negative"] + count["false_positive"]),
         "mcc": matthews(*count.values()),
-        "residual_edits_per_truth_edit": reads.get("residual_edits", 0) / edits if edits else None,
-        "capped": reads.get("capped", 0),
+        "residual_edits_per_truth_edit": reads.residual_edits / edits if edits else None,
+        "capped": reads.capped,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.scoring.bootstrap import Profile
@@ -50,7 +51,7 @@ class Scores:
         for name, tally in (("score", self.model), ("ceiling", self.ceiling)):
             for (dimension, level), counts in tally.as_dict().items():
                 named |= {f"{name}.{dimension}.{level}.{field}": count for field, count in counts._asdict().items() if count}
-        named |= {f"reads.{key}": count for key, count in self.reads.items() if count}
+        named |= {f"reads.{key}": count for key, count in asdict(self.reads).items() if count}
         return named | {f"off_by.{offset}": count for offset, count in self.off_by.items()}
 
 
@@ -111,7 +112,7 @@ class RunScores(Scores):
         return {
             "model": self.model.as_dict(),
             "ceiling": self.ceiling.as_dict(),
-            "reads": {key: count for key, count in sorted(self.reads.items()) if count},
+            "reads": {key: count for key, count in sorted(asdict(self.reads).items()) if count},
             "off_by": dict(sorted(self.off_by.items())),
             "profiles": {level: dict(sorted(counts.items())) for level, counts in sorted(self.profiles.items())},
             "confidence": dict(sorted(self.confidence.items(), key=lambda item: (item[0] is None, item[0]))),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -90,14 +90,27 @@ class Tally:
         return {level: counts for (name, level), counts in self.as_dict().items() if name == dimension}
 
 
-class ReadCounts(Counter[str]):
-    """Reads with known truth, by how they came out as a whole. Keys:
+@dataclass(slots=True)
+class ReadCounts:
+    """Reads with known truth, by their result as a whole.
 
-    ``reads``; ``answered``; ``exact``, ``baseline_exact`` and ``both_exact`` (a read without an answer is not exact); ``true_positive``,
-    ``false_positive``, ``false_negative``, ``true_negative`` (is there any variant? Without an answer a variant is missed, and a clean
-    read is not counted: nobody said that it is clean); ``invented`` (answered, with a call that nothing explains); ``capped``;
-    ``residual_edits`` and ``truth_edits`` (bases, of the answered).
+    The four outcomes of detection ask whether a read has any variant. A read without an answer misses its variants; without variants
+    it is not counted there, since no answer called it clean.
     """
+
+    reads: int = 0
+    answered: int = 0
+    exact: int = 0  # a read without an answer is not exact
+    baseline_exact: int = 0
+    both_exact: int = 0
+    true_positive: int = 0
+    false_positive: int = 0
+    false_negative: int = 0
+    true_negative: int = 0
+    invented: int = 0  # answered, with a call that no truth and no sequencing error explains
+    capped: int = 0  # the search was given up
+    residual_edits: int = 0  # bases, of the answered reads
+    truth_edits: int = 0  # bases, of the answered reads
 
     def add(self, result: ReadResult) -> None:
         read = result.read
@@ -105,19 +118,21 @@ class ReadCounts(Counter[str]):
             return
         answered = result.disposition is Disposition.STORED
         mutated, detected = bool(read.truth), answered and bool(result.mutation_detected)
-        self["reads"] += 1
-        if answered or mutated:
-            self[("true" if mutated is detected else "false") + ("_positive" if detected else "_negative")] += 1
-        self["capped"] += result.capped
-        self["exact"] += bool(result.exact)
-        self["baseline_exact"] += bool(result.baseline_exact)
-        self["both_exact"] += bool(result.exact and result.baseline_exact)
+        self.reads += 1
+        self.true_positive += mutated and detected
+        self.false_positive += detected and not mutated
+        self.false_negative += mutated and not detected
+        self.true_negative += answered and not (mutated or detected)
+        self.capped += result.capped
+        self.exact += bool(result.exact)
+        self.baseline_exact += bool(result.baseline_exact)
+        self.both_exact += bool(result.exact and result.baseline_exact)
         if not answered:
             return
-        self["answered"] += 1
-        self["invented"] += any(row.side == "call" and row.detail == "invented" for row in result.variants)
-        self["residual_edits"] += result.residual_edits or 0
-        self["truth_edits"] += sum(variant.length or _changed(variant) for variant in read.truth)
+        self.answered += 1
+        self.invented += any(row.side == "call" and row.detail == "invented" for row in result.variants)
+        self.residual_edits += result.residual_edits or 0
+        self.truth_edits += sum(variant.length or _changed(variant) for variant in read.truth)
 
 
 def _changed(variant: Variant) -> int:

@@ -84,18 +84,18 @@ def test_reads_as_a_whole() -> None:
     results = scripted_results()
     for result in results:
         scores.add(result)
-    reads = scores.reads
-    assert reads["reads"] == 500
-    assert reads["answered"] == 450
+    reads = replace(scores.reads)
+    assert reads.reads == 500
+    assert reads.answered == 450
     clean_without_answer = sum(result.disposition is Disposition.DEAD_LETTER and not result.read.truth for result in results)
     assert clean_without_answer > 0
-    counted = reads["true_positive"] + reads["false_positive"] + reads["true_negative"] + reads["false_negative"]
+    counted = reads.true_positive + reads.false_positive + reads.true_negative + reads.false_negative
     assert counted == 500 - clean_without_answer, "nobody said that these are clean"
-    assert reads["false_negative"] >= sum(result.disposition is Disposition.DEAD_LETTER and bool(result.read.truth) for result in results)
-    assert reads["baseline_exact"] == 500
-    assert reads["both_exact"] == reads["exact"] < 450
-    assert 0 < reads["invented"] < 450
-    assert reads["truth_edits"] > reads["residual_edits"] > 0
+    assert reads.false_negative >= sum(result.disposition is Disposition.DEAD_LETTER and bool(result.read.truth) for result in results)
+    assert reads.baseline_exact == 500
+    assert reads.both_exact == reads.exact < 450
+    assert 0 < reads.invented < 450
+    assert reads.truth_edits > reads.residual_edits > 0
     clean = replace(results[1], read=results[1].read._replace(truth=None))
     assert Scores().flat() == {}
     scores.add(clean)
