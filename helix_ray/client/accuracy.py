@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.scoring.mistakes import MISTAKES, mistake_rates
-from helix_ray.scoring.near import REACH
+from helix_ray.scoring.proximity import MISTAKES, REACH, mistake_rates
 from helix_ray.scoring.summary import ALL, measures, total
 from helix_ray.scoring.tally import Counts
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_ray.records import JsonObject
-from helix_ray.scoring.bootstrap import f1_interval
-from helix_ray.scoring.confidence import average_precision, calibration, curve
-from helix_ray.scoring.mistakes import mistake_rates
-from helix_ray.scoring.near import REACH
-from helix_ray.scoring.paired import matthews, mcnemar
+from helix_ray.scoring.proximity import REACH, mistake_rates
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.statistics import average_precision, calibration, curve, f1_interval, matthews, mcnemar
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import measures, rate, summarise, total
 from helix_ray.scoring.tally import Counts, ReadCounts

@@ -9,7 +9,7 @@ from rich.text import Text
 from helix_ray.records import JsonObject
 from helix_ray.results import words
 from helix_ray.results.report import NOTICE
-from helix_ray.scoring.mistakes import MISTAKES
+from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL, summarise
 
 NOTHING = summarise({})[ALL]

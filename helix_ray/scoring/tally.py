@@ -1,8 +1,7 @@
-"""Counts that add up: over reads, over workers, over sessions. Nothing is scored again to merge them."""
+"""Counts that add up over reads, workers and sessions. Nothing is scored again to merge them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from helix_ray.scoring.variants import trim
 
 
 class Counts(NamedTuple):
-    """Truths and calls, each counted on its own side. Dead letters are in: their truths are ``fn``."""
+    """Truths and calls, each counted on its own side. The truths of dead letters are ``fn``."""
 
     tp: int = 0  # truths that were found
     fn: int = 0  # truths that were not
@@ -37,23 +36,16 @@ _FIELD = {name: index for index, name in enumerate(Counts._fields)}
 def fields_of(row: ScoredVariant, side: str = "call") -> tuple[str, ...]:
     """Which of the counts a row adds one to, seen from the model (side ``call``) or from the aligner (side ``baseline``)."""
     if row.side == "truth":
-        found = row.match if side == "call" else row.baseline
-        return _truth_fields(found, row.detail if side == "call" else None)
-    return _call_fields(row.match, row.detail, row.outcome == "ok") if row.side == side else ()
+        return _fields("tp", row.match, row.detail, True) if side == "call" else _fields("tp", row.baseline, None, True)
+    return _fields("query_tp", row.match, row.detail, row.outcome == "ok") if row.side == side else ()
 
 
 @cache
-def _truth_fields(found: str | None, detail: str | None) -> tuple[str, ...]:
-    if found != "FN":
-        return ("tp",) if found == "TP" else ()
-    return ("fn", f"fn_{detail}") if f"fn_{detail}" in _FIELD else ("fn",)
-
-
-@cache
-def _call_fields(match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
-    if match != "FP":
-        return ("query_tp",) if match == "TP" else ()
-    fields = ("fp", f"fp_{detail}") if f"fp_{detail}" in _FIELD else ("fp",)
+def _fields(right: str, match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
+    if match not in ("FN", "FP"):
+        return (right,) if match == "TP" else ()
+    wrong = match.lower()
+    fields = (wrong, f"{wrong}_{detail}") if f"{wrong}_{detail}" in _FIELD else (wrong,)
     return fields if valid else (*fields, "fp_invalid")
 
 
@@ -74,10 +66,6 @@ class Tally:
             counts = self._counts[level] = [0] * len(Counts._fields)
         for place in _places(fields):
             counts[place] += times
-
-    def merge(self, other: Mapping[Level, Counts]) -> None:
-        for level, counts in other.items():
-            self._counts[level] = list(self.get(level).plus(counts))
 
     def get(self, level: Level) -> Counts:
         return Counts(*self._counts.get(level, ()))

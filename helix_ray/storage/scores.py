@@ -7,8 +7,8 @@ from math import inf, nextafter
 from typing import Any, Final
 
 from helix_ray.records import ScoredVariant
-from helix_ray.scoring.bootstrap import Profile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
+from helix_ray.scoring.statistics import Profile
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import ReadCounts, fields_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from helix_ray.records import ReadResult
 from helix_ray.results.export.cells import cell
 from helix_ray.results.export.happy_counts import EVERYWHERE, FILTERS, SUBTYPES, HappyCounts
-from helix_ray.scoring.bootstrap import f1_interval
+from helix_ray.scoring.statistics import f1_interval
 from helix_ray.scoring.strata import NOT_A_VARIANT, Level
 from helix_ray.scoring.summary import measures
 from helix_ray.scoring.tally import Counts

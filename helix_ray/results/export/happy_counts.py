@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from helix_ray.records import ReadResult, ScoredVariant
-from helix_ray.scoring.bootstrap import Profile
+from helix_ray.scoring.statistics import Profile
 from helix_ray.scoring.strata import NOT_A_VARIANT, Level, read_levels, subtype, variant_levels
 from helix_ray.scoring.tally import Counts, Tally, fields_of
 

@@ -9,7 +9,7 @@ from helix_ray.results.html.drawing import Square
 from helix_ray.results.html.parts import Parts, section
 from helix_ray.results.html.tags import Html, tag
 from helix_ray.results.words import share
-from helix_ray.scoring.intervals import jeffreys
+from helix_ray.scoring.statistics import jeffreys
 
 
 def confidence_section(report: JsonObject, parts: Parts) -> Html | None:

@@ -7,7 +7,7 @@ from helix_ray.results.html.drawing import bar_chart, interval_plot
 from helix_ray.results.html.parts import Parts, Row, cell, heat, section, words
 from helix_ray.results.html.tags import Html, join, tag
 from helix_ray.results.words import count, percent, percents, share
-from helix_ray.scoring.mistakes import MISTAKES
+from helix_ray.scoring.proximity import MISTAKES
 
 
 def mistakes_section(report: JsonObject, parts: Parts) -> Html:
