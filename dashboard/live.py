@@ -126,7 +126,7 @@ def _accuracy(snapshot: MetricsSnapshot) -> None:
         st.caption(words)
         st.echarts_chart(spec, key="off_by", height=CHART_HEIGHT, alt=words)
     # One table at a time: eight of them, redrawn every second, would slow the page down.
-    dimension = st.selectbox("Break down by", [stratum.dimension for stratum in snapshot.strata], index=None, key="dimension")
+    dimension = st.selectbox("Break down by", list(snapshot.strata), index=None, key="dimension")
     if dimension is not None:
         _table(accuracy.stratum_columns(snapshot, dimension), "stratum")
 

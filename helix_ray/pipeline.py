@@ -50,8 +50,7 @@ TICK_S = 0.5
 HURRY_S = 0.8
 """What each step of the end may take once the user has asked twice: together with Ray's own end that is below 5 s."""
 
-BOOKS_TIMEOUT_S = 600.0
-"""Counting the rows of a long run takes a while; it is done once."""
+BOOKS_TIMEOUT_S = 600.0  # counting the rows of a long run takes a while; it is done once
 
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from helix_ray.analysis.read_answer import GAPS, RawCall
 from helix_ray.native import rust
 from helix_ray.providers.outside_text import printable
-from helix_ray.scoring.edits import Edit, apply, edit, edits
-from helix_ray.scoring.variants import JudgedCall, collide, variant_type
+from helix_ray.scoring.variants import Edit, JudgedCall, apply, collide, edit, edits, variant_type
 
 _BASES = frozenset("ACGT")
 _SHOWN = 120

@@ -129,7 +129,7 @@ def _mistakes(snapshot: MetricsSnapshot) -> str:
         return ""
     missed, misplaced, misnamed, invented, misread = shares
     lines = [f"missed {missed}, misplaced {misplaced}, misnamed {misnamed}", f"invented in {invented} of reads"]
-    if any(level.fp_error for level in snapshot.accuracy):
+    if any(counts.fp_error for counts in snapshot.accuracy.values()):
         lines.append(f"{misread} of calls are sequencing errors")
     if sums.exact or sums.baseline_exact:  # of runs from before these were stored nothing is known
         exact, aligner = sums.exact / sums.reads, sums.baseline_exact / sums.reads

@@ -39,7 +39,7 @@ def rescore(
     console = Console(highlight=False, soft_wrap=True)
     if stored.simulated:
         console.print(NOTICE, style="bold yellow")
-    if found.scores.reads["reads"]:
+    if found.scores.reads.reads:
         title = f"Stored answers to {stored.config['analyzer']['prompt']}, scored again"
         console.print(accuracy_table(title, accuracy(found.scores), ceiling(found.scores), simulated=stored.simulated))
     else:

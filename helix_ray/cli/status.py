@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from helix_ray.cli.live_view import render
 from helix_ray.client import attach
+from helix_ray.metrics import snapshot as snapshots
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
@@ -21,6 +21,6 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole
     finally:
         client.close()
     if as_json:
-        typer.echo(json.dumps(asdict(snapshot), indent=2))
+        typer.echo(json.dumps(snapshots.as_json(snapshot), indent=2))
     else:
         Console().print(render(snapshot))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import astuple
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from helix_ray.metrics.accuracy import LevelAccuracy
 from helix_ray.metrics.snapshot import MetricsSnapshot
-from helix_ray.scoring.mistakes import MISTAKES, mistake_rates
-from helix_ray.scoring.near import REACH
+from helix_ray.scoring.proximity import MISTAKES, REACH, mistake_rates
 from helix_ray.scoring.summary import ALL, measures, total
 from helix_ray.scoring.tally import Counts
 
@@ -39,17 +36,15 @@ def by_type(snapshot: MetricsSnapshot) -> list[Row]:
 
 def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[Row]:
     """A row a level of the dimension."""
-    levels = next((stratum.levels for stratum in snapshot.strata if stratum.dimension == dimension), ())
-    return [_row(*item, None) for item in _counts(levels).items()]
+    return [_row(*item, None) for item in snapshot.strata.get(dimension, {}).items()]
 
 
 def mistakes(snapshot: MetricsSnapshot) -> list[tuple[str, int, Share]]:
     """In words, how many, and their share; empty without truth."""
-    counts = _counts(snapshot.accuracy)
-    if not counts:
+    if not snapshot.accuracy:
         return []
     sums = snapshot.read_sums
-    rates = mistake_rates(total(counts), sums.invented, sums.answered)
+    rates = mistake_rates(total(snapshot.accuracy), sums.invented, sums.answered)
     return [(MISTAKES[name], found["count"], _share(found["rate"], found["ci"])) for name, found in rates.items()]
 
 
@@ -59,13 +54,8 @@ def distances(snapshot: MetricsSnapshot) -> list[tuple[int, int]]:
     return [(offset, known.get(offset, 0)) for offset in range(-REACH, REACH + 1)]
 
 
-def _with_sum(levels: Iterable[LevelAccuracy]) -> dict[str, Counts]:
-    counts = _counts(levels)
+def _with_sum(counts: Mapping[str, Counts]) -> dict[str, Counts]:
     return {**counts, ALL: total(counts)} if counts else {}
-
-
-def _counts(levels: Iterable[LevelAccuracy]) -> dict[str, Counts]:
-    return {level: Counts(*rest) for level, *rest in map(astuple, levels)}
 
 
 def _row(level: str, counts: Counts, ceiling: Counts | None) -> Row:

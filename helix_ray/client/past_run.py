@@ -10,12 +10,10 @@ from pathlib import Path
 
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import DATABASE_URL, load_secrets
-from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals
 from helix_ray.records import RunStatus
 from helix_ray.scoring.strata import DIMENSIONS
-from helix_ray.scoring.tally import Tally
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
@@ -84,18 +82,14 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
         ),
         money=Money(spent_usd=float(counts.cost_usd), max_cost_usd=run.max_cost_usd),
         latency=Latency(*(counts.latency_ms.get(name) for name in ("p50", "p95", "p99"))),
-        accuracy=_levels(scores.model, "type"),
-        ceiling=_levels(scores.ceiling, "type"),
-        strata=tuple(Stratum(name, levels) for name in sorted(DIMENSIONS) if name != "type" and (levels := _levels(scores.model, name))),
-        read_sums=ReadSums(**scores.reads),
+        accuracy=scores.model.by("type"),
+        ceiling=scores.ceiling.by("type"),
+        strata={name: levels for name in sorted(DIMENSIONS) if name != "type" and (levels := scores.model.by(name))},
+        read_sums=scores.reads,
         off_by=tuple(sorted(scores.off_by.items())),
         recent_reads=tuple(_recent(row) for row in reads),
         recent_alerts=tuple(_recent(row) for row in alerts),
     )
-
-
-def _levels(tally: Tally, dimension: str) -> tuple[LevelAccuracy, ...]:
-    return tuple(LevelAccuracy(level, **counts._asdict()) for level, counts in tally.by(dimension).items())
 
 
 def _run_info(stored: StoredRun) -> RunInfo:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.incarnations import Reporter
 from helix_ray.metrics.snapshot import (
     ActorView,
@@ -19,6 +18,7 @@ from helix_ray.metrics.snapshot import (
     ThrottleView,
     Totals,
 )
+from helix_ray.scoring.tally import Counts, ReadCounts
 
 FOLLOWERS = ("producer", "analyzer")  # the roles that act on the control state
 
@@ -153,32 +153,23 @@ class CrewView:
     def latency(self) -> Latency:
         return Latency(*(self.highest("analyzer", f"latency_ms_{percentile}") for percentile in ("p50", "p95", "p99")))
 
-    def accuracy(self) -> tuple[LevelAccuracy, ...]:
-        return self._strata("score").get("type", ())
-
-    def ceiling(self) -> tuple[LevelAccuracy, ...]:
-        return self._strata("ceiling").get("type", ())
-
-    def strata(self) -> tuple[Stratum, ...]:
-        return tuple(Stratum(dimension, levels) for dimension, levels in self._strata("score").items() if dimension != "type")
-
-    def read_sums(self) -> ReadSums:
-        return ReadSums(**{field.name: round(self.total("analyzer", f"reads.{field.name}")) for field in fields(ReadSums)})
+    def read_sums(self) -> ReadCounts:
+        return ReadCounts(**{field.name: round(self.total("analyzer", f"reads.{field.name}")) for field in fields(ReadCounts)})
 
     def off_by(self) -> tuple[tuple[int, int], ...]:
         names = {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith("off_by.")}
         found = ((int(name.removeprefix("off_by.")), round(self.total("analyzer", name))) for name in names)
         return tuple(sorted(found))
 
-    def _strata(self, side: str) -> dict[str, tuple[LevelAccuracy, ...]]:
-        """Of counters named ``SIDE.DIMENSION.LEVEL.FIELD``; a level may hold dots."""
+    def counts(self, side: str) -> dict[str, dict[str, Counts]]:
+        """By dimension and level, of the counters named ``SIDE.DIMENSION.LEVEL.FIELD``; a level may hold dots."""
         counts: dict[str, dict[str, dict[str, int]]] = {}
         for name in {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith(f"{side}.")}:
             dimension, _, rest = name.removeprefix(f"{side}.").partition(".")
             level, _, field = rest.rpartition(".")
             counts.setdefault(dimension, {}).setdefault(level, {})[field] = round(self.total("analyzer", name))
         return {
-            dimension: tuple(LevelAccuracy(level, **of_level) for level, of_level in sorted(levels.items()))
+            dimension: {level: Counts(**of_level) for level, of_level in sorted(levels.items())}
             for dimension, levels in sorted(counts.items())
         }
 

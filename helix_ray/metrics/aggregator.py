@@ -81,6 +81,7 @@ class Board:
         actors = crew.actors(now)
         queue = crew.queue(self._is_blocked(now))
         throttle, control = crew.throttle(), crew.control()
+        scores = crew.counts("score")
         sink = crew.sink(self._held_back(now), self._intents_share(now))
         state, reason = state_of(self._run, Parts(actors, queue, sink, throttle, control), unix_now)
         snapshot = MetricsSnapshot(
@@ -97,9 +98,9 @@ class Board:
             latency=crew.latency(),
             slots=crew.slots(),
             machine=crew.machine(),
-            accuracy=crew.accuracy(),
-            ceiling=crew.ceiling(),
-            strata=crew.strata(),
+            accuracy=scores.pop("type", {}),
+            ceiling=crew.counts("ceiling").get("type", {}),
+            strata=scores,
             read_sums=crew.read_sums(),
             off_by=crew.off_by(),
             actors=actors,

@@ -5,10 +5,12 @@ None always means "not known (yet)", never zero. Rates are per second over the l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
-from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.recent import RecentRead
+from helix_ray.records import JsonObject
+from helix_ray.scoring.tally import Counts, ReadCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +224,29 @@ class MetricsSnapshot:
     latency: Latency = Latency()
     slots: int = 0  # requests that the analyzers may have in flight, as they were told
     machine: MachineView = MachineView()
-    accuracy: tuple[LevelAccuracy, ...] = ()  # by variant type; empty without truth
-    ceiling: tuple[LevelAccuracy, ...] = ()  # the aligner's accuracy on the same reads; empty without truth
-    strata: tuple[Stratum, ...] = ()  # the model's accuracy by every other dimension
-    read_sums: ReadSums = field(default_factory=ReadSums)
+    accuracy: Mapping[str, Counts] = field(default_factory=dict)  # by variant type; empty without truth
+    ceiling: Mapping[str, Counts] = field(default_factory=dict)  # of the aligner's calls on the same reads; empty without truth
+    strata: Mapping[str, Mapping[str, Counts]] = field(default_factory=dict)  # the model's, by every other dimension and its level
+    read_sums: ReadCounts = field(default_factory=ReadCounts)
     off_by: tuple[tuple[int, int], ...] = ()  # (call's position minus the truth's, calls): wrong ones within 5 bases of a missed truth
     actors: tuple[ActorView, ...] = ()
     recent_reads: tuple[RecentRead, ...] = ()  # newest first
     recent_alerts: tuple[RecentRead, ...] = ()  # newest first
     control: ControlView = ControlView()
     bottleneck: Bottleneck = field(default_factory=lambda: Bottleneck("none", ""))
+
+
+def as_json(snapshot: MetricsSnapshot) -> JsonObject:
+    """As JSON values, for ``helix status --json``: each level of the accuracy is an object with its name and its counts."""
+
+    def levels(counts: Mapping[str, Counts]) -> list[JsonObject]:
+        return [{"level": level, **row._asdict()} for level, row in counts.items()]
+
+    return asdict(snapshot) | {
+        "accuracy": levels(snapshot.accuracy),
+        "ceiling": levels(snapshot.ceiling),
+        "strata": [{"dimension": dimension, "levels": levels(counts)} for dimension, counts in snapshot.strata.items()],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from helix_ray.results.schema import ByType, Calibration, Confidence, Cost, Measures, Point, Rate, ReadsScored, Scoring
-from helix_ray.scoring.bootstrap import f1_interval
-from helix_ray.scoring.confidence import average_precision, calibration, curve
-from helix_ray.scoring.mistakes import mistake_rates
-from helix_ray.scoring.near import REACH
-from helix_ray.scoring.paired import matthews, mcnemar
+from helix_ray.scoring.proximity import REACH, mistake_rates
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.statistics import average_precision, calibration, curve, f1_interval, matthews, mcnemar
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL, measures, rate, summarise, total
-from helix_ray.scoring.tally import Counts
+from helix_ray.scoring.tally import Counts, ReadCounts
 
 TRUTH_ONLY = ("event",)
 """Dimensions that the truth alone has."""
@@ -63,7 +59,7 @@ class Effort:
 
 def accuracy(scores: RunScores) -> ByType:
     """By type and ``ALL``: counts, precision, recall, F1 and their intervals."""
-    reads = scores.reads["reads"]
+    reads = scores.reads.reads
     intervals = {level: found for level, profiles in scores.profiles.items() if (found := f1_interval(profiles, reads)) is not None}
     return cast("ByType", summarise(scores.model.by("type"), intervals))
 
@@ -83,7 +79,7 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
     """The report's key ``scoring``."""
     by, reads = scores.model.by, scores.reads
     counts = total(by("type"))
-    failed = reads["reads"] - reads["answered"]
+    failed = reads.reads - reads.answered
     return {
         "method": METHOD,
         "scorer": SCORER_VERSION,
@@ -93,10 +89,10 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
         "examples": asked.examples,
         "reads_per_request": asked.reads_per_request,
         "work": asked.work,
-        "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads["reads"] if reads["reads"] else None},
+        "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads.reads if reads.reads else None},
         "by": {name: {level: _known(name, row) for level, row in _in_order(by(name))} for name in DIMENSIONS if name != "type"},
         "reads": _reads(reads),
-        "mistakes": cast("dict[str, Rate]", mistake_rates(counts, reads["invented"], reads["answered"])),
+        "mistakes": cast("dict[str, Rate]", mistake_rates(counts, reads.invented, reads.answered)),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
         "confusion": _confusion(scores),
         "outcomes": dict(sorted(scores.outcomes.items())),
@@ -123,15 +119,15 @@ def _known(dimension: str, counts: Counts) -> Measures[int | None]:
     return cast("Measures[int | None]", row)
 
 
-def _reads(reads: Counter[str]) -> ReadsScored:
+def _reads(reads: ReadCounts) -> ReadsScored:
     """Reads as a whole. Clean reads make true negatives, so that sensitivity and specificity mean something here."""
-    tp, fp, fn, tn = (reads[key] for key in ("true_positive", "false_positive", "false_negative", "true_negative"))
-    only_model, only_baseline = reads["exact"] - reads["both_exact"], reads["baseline_exact"] - reads["both_exact"]
+    tp, fp, fn, tn = reads.true_positive, reads.false_positive, reads.false_negative, reads.true_negative
+    only_model, only_baseline = reads.exact - reads.both_exact, reads.baseline_exact - reads.both_exact
     return {
-        "reads": reads["reads"],
-        "answered": reads["answered"],
-        "exact": _rate(reads["exact"], reads["reads"]),
-        "baseline_exact": _rate(reads["baseline_exact"], reads["reads"]),
+        "reads": reads.reads,
+        "answered": reads.answered,
+        "exact": _rate(reads.exact, reads.reads),
+        "baseline_exact": _rate(reads.baseline_exact, reads.reads),
         "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
         "true_positive": tp,
         "false_positive": fp,
@@ -140,8 +136,8 @@ def _reads(reads: Counter[str]) -> ReadsScored:
         "sensitivity": _rate(tp, tp + fn),
         "specificity": _rate(tn, tn + fp),
         "mcc": matthews(tp, fp, fn, tn),
-        "residual_edits_per_truth_edit": reads["residual_edits"] / reads["truth_edits"] if reads["truth_edits"] else None,
-        "capped": reads["capped"],
+        "residual_edits_per_truth_edit": reads.residual_edits / reads.truth_edits if reads.truth_edits else None,
+        "capped": reads.capped,
     }
 
 

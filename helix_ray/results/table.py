@@ -10,7 +10,7 @@ from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
 from helix_ray.results.report import NOTICE
 from helix_ray.results.schema import Agreement, ByType, Measure, Report, Scoring
-from helix_ray.scoring.mistakes import MISTAKES
+from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL
 
 MEASURES: tuple[Measure, ...] = ("recall", "precision", "f1")

@@ -1,4 +1,4 @@
-"""One read scored: the model's calls and the aligner's against the truth, whatever they call it.
+"""Scores one read: the calls of the model and of the aligner against the truth, in any spelling.
 
 GA4GH's method 2, allele match without genotype (Krusche 2019, PMC6699627), on the scale of whole haplotypes: if the calls spell the
 true sequence, every truth and every call is right. Otherwise the largest subsets of both that spell the same sequence are.
@@ -6,8 +6,8 @@ true sequence, every truth and every call is right. Otherwise the largest subset
 ``detail`` of a row says how it came to its match:
 
 * TP: ``allele`` (the other side names the same alleles) or ``haplotype`` (it spells the same sequence in another way)
-* FP: ``error`` (a sequencing error: it is there to be seen, and no mutation), ``allele`` (a missed truth starts there, with other
-  alleles), ``near`` (a missed truth lies within 5 bases), ``invented`` (nothing is there)
+* FP: ``error`` (a sequencing error, which the read shows), ``allele`` (a missed truth starts there, with other alleles), ``near`` (a
+  missed truth lies within 5 bases), ``invented`` (none of these)
 * FN: ``allele`` and ``near`` as above, ``missed`` (nothing was called there), ``failed`` (the read got no answer)
 """
 
@@ -18,25 +18,22 @@ from typing import Any, NamedTuple
 
 from helix_ray.native import rust
 from helix_ray.records import Read, ScoredVariant, Variant
-from helix_ray.scoring.edits import apply, edit, edits
-from helix_ray.scoring.haplotype import MAX_STATES
-from helix_ray.scoring.matching import match_calls
-from helix_ray.scoring.near import pair_up
-from helix_ray.scoring.variants import JudgedCall, trim
+from helix_ray.scoring.matching import MAX_STATES, match_calls
+from helix_ray.scoring.proximity import Mistake, pair_nearby
+from helix_ray.scoring.variants import JudgedCall, apply, edit, edits, trim
 
 SCORER_VERSION = "2"
 """Raised whenever the same answer may be scored otherwise. 1 compared alleles by name."""
 
-
 MANY_CALLS, STATES_OF_MANY = 200, 2000
-"""A read has a handful of variants; an answer with hundreds of calls is not worth holding up the others for."""
+"""Calls above which the search is cut, and to how many states: a read has a handful of variants, and other reads wait. Guessed."""
 
 MAX_ALIGNED = 4_000_000
-"""Bases times bases."""
+"""Bases of the described window times bases of the read, above which no alignment is made. Guessed."""
 
 
 class ReadScore(NamedTuple):
-    """The rows of ``variant_calls`` of one read (truths, calls, baseline), and what is true of the read as a whole."""
+    """The rows of ``variant_calls`` of one read (truths, calls, baseline), and the result of the read as a whole."""
 
     rows: list[ScoredVariant]
     exact: bool | None  # the valid calls spell the true sequence, and no call is invalid; None without truth or answer
@@ -55,7 +52,7 @@ class _Side(NamedTuple):
 
     rows: list[ScoredVariant]
     matched: dict[int, str]  # index of a truth: allele | haplotype
-    near: dict[int, tuple[str, int]]  # index of a missed truth: allele | near, and how far off
+    mistaken: dict[int, Mistake]  # by the index of a missed truth that something was called for
     exact: bool | None
     capped: bool
 
@@ -67,42 +64,30 @@ def score_read(
 
     ``calls`` None: no answer came, so the whole truth is missed, as benchmarks treat a no-call. ``baseline`` None: not asked.
 
-    All variants must be in the form that `judge_calls` leaves them in; the read's errors are only there to tell a false positive
-    that was to be seen from one that was not.
+    Precondition: all variants are in the form that `judge_calls` returns. The read's errors only tell whether a false positive is
+    a sequencing error.
     """
     window, truth = read.ref_seq, read.truth
-    side = _score("call", read, calls or (), max_states)
-    beside = None if baseline is None else _score("baseline", read, baseline, max_states)
-    rows = [
-        ScoredVariant(
-            "truth",
-            *variant[:5],
-            None,
-            None,
-            "TP" if index in side.matched else "FN",
-            None,
-            *(("failed", None) if calls is None else _detail(index, side)),
-            None if beside is None else "TP" if index in beside.matched else "FN",
-        )
-        for index, variant in enumerate(truth or ())
-    ]
-    rows += side.rows
-    if beside is not None:
-        rows += beside.rows
+    model = _score("call", read, calls or (), max_states)
+    aligner = None if baseline is None else _score("baseline", read, baseline, max_states)
+    rows = [_truth_row(variant, index, model, aligner, answered=calls is not None) for index, variant in enumerate(truth or ())]
+    rows += model.rows
+    if aligner is not None:
+        rows += aligner.rows
     return ReadScore(
         rows,
-        None if calls is None else side.exact,
-        None if beside is None else beside.exact,
-        None if calls is None else 0 if baseline and _same(baseline, calls) else residual_edits(window, read.seq, calls),
-        side.capped or (beside is not None and beside.capped),
+        exact=None if calls is None else model.exact,
+        baseline_exact=None if aligner is None else aligner.exact,
+        residual_edits=None if calls is None else 0 if baseline and _same(baseline, calls) else residual_edits(window, read.seq, calls),
+        capped=model.capped or (aligner is not None and aligner.capped),
     )
 
 
 def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | None:
     """How many bases an optimal gap-affine alignment still finds different between the read and the window with the calls applied.
 
-    0: the calls describe the read. An N differs from nothing. None: the read has letters that no source lets pass. Where calls
-    blow the window up so far that an alignment would hold up everything else, every base counts as different.
+    0: the calls describe the read. An N differs from nothing. None: the read has letters that no source lets pass. Where the
+    calls make the window too long to align in time (`MAX_ALIGNED`), every base counts as different.
     """
     described = apply(window, sorted(edit(*call[:3]) for call in calls if call.outcome == "ok"))
     if described is None or described == seq or not described or not seq:
@@ -111,67 +96,70 @@ def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | 
         return max(len(described), len(seq))
     try:
         _, (rest,) = rust.align([described], [seq])
-    except ValueError:  # damaged on its way, which is for the sink to say
+    except ValueError:  # damaged in transport; the sink reports that
         return None
     return sum(max(len(ref), len(alt)) for _, ref, alt in (trim(*call[:3]) for call in rest))
 
 
-def _detail(index: int, side: _Side) -> tuple[str, int | None]:
-    if index in side.matched:
-        return side.matched[index], None
-    return side.near.get(index, ("missed", None))
+def _truth_row(variant: Variant, index: int, model: _Side, aligner: _Side | None, *, answered: bool) -> ScoredVariant:
+    found = index in model.matched
+    mistake = model.mistaken.get(index, ("missed", None)) if answered else ("failed", None)
+    detail, off_by = (model.matched[index], None) if found else mistake
+    match = "TP" if found else "FN"
+    by_aligner = None if aligner is None else "TP" if index in aligner.matched else "FN"
+    pos, ref, alt, kind, event, *_ = variant
+    return ScoredVariant("truth", pos, ref, alt, kind, event, None, None, match, None, detail, off_by, baseline=by_aligner)
+
+
+def _call_row(side: str, call: JudgedCall, match: str | None, detail: str | None = None, off_by: int | None = None) -> ScoredVariant:
+    pos, ref, alt, confidence, outcome, kind, reason = call
+    return ScoredVariant(side, pos, ref, alt, kind, None, confidence, outcome, match, reason, detail, off_by)
 
 
 def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) -> _Side:
     truth, window = read.truth, read.ref_seq
     if truth is None:
-        rows = [ScoredVariant(name, call.pos, call.ref, call.alt, call.type, None, *call[3:5], None, call.reason) for call in calls]
-        return _Side(rows, {}, {}, None, False)
+        return _Side([_call_row(name, call, None) for call in calls], {}, {}, None, False)
     if _same(truth, calls):  # the usual case, at a fraction of the price
-        rows = [ScoredVariant(name, *call[:3], call.type, None, *call[3:5], "TP", call.reason, "allele") for call in calls]
+        rows = [_call_row(name, call, "TP", "allele") for call in calls]
         return _Side(rows, dict.fromkeys(range(len(truth)), "allele"), {}, True, False)
     valid = [index for index, call in enumerate(calls) if call.outcome == "ok"]
-    errors = read.errors or ()
     if len(valid) > MANY_CALLS:
         max_states = min(max_states, STATES_OF_MANY)
-    found = match_calls(window, truth, [calls[index] for index in valid], errors, max_states)
+    found = match_calls(window, truth, [calls[index] for index in valid], read.errors or (), max_states)
     right = {valid[index] for index in found.calls}
     misread = {valid[index] for index in found.errors}
     wrong = [index for index, call in enumerate(calls) if index not in right and index not in misread and call.outcome != "duplicate"]
     missed = [index for index in range(len(truth)) if index not in found.truths]
-    pairs = pair_up([truth[index].pos for index in missed], [calls[index].pos for index in wrong]) if missed and wrong else []
-    kinds = {wrong[near.call]: ("near" if near.off_by else "allele", near.off_by) for near in pairs}
-    near = {missed[near.truth]: ("near" if near.off_by else "allele", near.off_by) for near in pairs}
+    pairs = pair_nearby([truth[index].pos for index in missed], [calls[index].pos for index in wrong]) if missed and wrong else []
+    mistakes: dict[int, Mistake] = dict.fromkeys(wrong, ("invented", None))
+    mistakes |= dict.fromkeys(misread, ("error", None))
+    mistakes |= {wrong[pair.call]: pair.mistake for pair in pairs}
     names = {variant[:3] for variant in truth}
     called = {calls[index][:3] for index in right}
     rows = []
     for index, call in enumerate(calls):
-        fate: tuple[str | None, str | None, int | None]
-        if call.outcome == "duplicate":
-            fate = (None, None, None)
-        elif index in right:
-            fate = ("TP", "allele" if call[:3] in names else "haplotype", None)
-        elif index in misread:
-            fate = ("FP", "error", None)
+        if index in right:
+            rows.append(_call_row(name, call, "TP", "allele" if call[:3] in names else "haplotype"))
+        elif index in mistakes:
+            rows.append(_call_row(name, call, "FP", *mistakes[index]))
         else:
-            fate = ("FP", *kinds.get(index, ("invented", None)))
-        rows.append(ScoredVariant(name, *call[:3], call.type, None, *call[3:5], fate[0], call.reason, fate[1], fate[2]))
+            rows.append(_call_row(name, call, None))  # a duplicate
     matched = {index: "allele" if truth[index][:3] in called else "haplotype" for index in found.truths}
-    exact = not wrong and not misread and not missed and _spells_the_truth(window, truth, [calls[index] for index in valid])
-    return _Side(rows, matched, near, exact, found.capped)
+    mistaken = {missed[pair.truth]: pair.mistake for pair in pairs}
+    exact = not mistakes and not missed and _spells_the_truth(window, truth, [calls[index] for index in valid])
+    return _Side(rows, matched, mistaken, exact, found.capped)
 
 
 def _same(one: Sequence[Variant | JudgedCall], calls: Sequence[JudgedCall]) -> bool:
-    """Whether all calls are valid and are, by their names, exactly the variants of ``one``. The aligner's calls give the read, so the
-    model's do if they are the same.
-    """
+    """Whether all calls are valid and have exactly the alleles of ``one``. If ``one`` spells the read, then so do the calls."""
     if len(one) != len(calls) or any(call.outcome != "ok" for call in calls):
         return False
     return {variant[:3] for variant in one} == {call[:3] for call in calls}
 
 
 def _spells_the_truth(window: str, truth: Sequence[Variant], valid: Sequence[JudgedCall]) -> bool:
-    """Also a truth and an error that were called as one match; that read is not described by its mutations alone."""
+    """Needed beside the matches: a truth and an error called as one match, though mutations alone do not describe that read."""
     if {variant[:3] for variant in truth} == {call[:3] for call in valid}:
         return True
     spelled = apply(window, edits(variant[:3] for variant in truth))

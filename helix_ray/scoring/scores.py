@@ -1,13 +1,13 @@
-"""Everything that a run's scored reads add up to."""
+"""The sums over the scored reads of a worker or of a whole run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from helix_ray.records import ReadResult, ScoredVariant
-from helix_ray.scoring.bootstrap import Profile
-from helix_ray.scoring.confidence import Outcome
+from helix_ray.scoring.statistics import Outcome, Profile
 from helix_ray.scoring.strata import NOT_A_VARIANT, read_levels, variant_levels
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import ReadCounts, Tally, fields_of
@@ -16,7 +16,7 @@ NOTHING, NO_ANSWER = "nothing", "no answer"
 
 
 class Scores:
-    """What is told while a run lives: sums only, so that those of several workers add up."""
+    """The sums that a worker reports during a run; those of several workers add up."""
 
     def __init__(self) -> None:
         self.model = Tally()
@@ -50,7 +50,7 @@ class Scores:
         for name, tally in (("score", self.model), ("ceiling", self.ceiling)):
             for (dimension, level), counts in tally.as_dict().items():
                 named |= {f"{name}.{dimension}.{level}.{field}": count for field, count in counts._asdict().items() if count}
-        named |= {f"reads.{key}": count for key, count in self.reads.items() if count}
+        named |= {f"reads.{key}": count for key, count in asdict(self.reads).items() if count}
         return named | {f"off_by.{offset}": count for offset, count in self.off_by.items()}
 
 
@@ -74,15 +74,15 @@ def confused(rows: Sequence[ScoredVariant]) -> list[tuple[str, str]]:
 
 
 class RunScores(Scores):
-    """And what only a whole run is asked for."""
+    """The sums of a live run, and those that only the report needs."""
 
     def __init__(self) -> None:
         super().__init__()
         self.profiles: dict[str, Counter[Profile]] = {}  # by type and for ALL: how reads came out; those with nothing are left out
         self.confidence: dict[float | None, Outcome] = {}  # calls, duplicates apart, by their confidence in hundredths
-        self.confusion: Counter[tuple[str, str]] = Counter()  # (what stood there, what was called), by type; see `confused`
+        self.confusion: Counter[tuple[str, str]] = Counter()  # types (of the truth, of the call); see `confused`
         self.outcomes: Counter[str] = Counter()  # calls by outcome, of reads with and without truth
-        self.leniency: Counter[str] = Counter()  # reads by what had to be overlooked in their answer
+        self.leniency: Counter[str] = Counter()  # reads by what their answers had beyond the schema
 
     def add(self, result: ReadResult) -> None:
         super().add(result)
@@ -106,16 +106,6 @@ class RunScores(Scores):
         before = self.confidence.get(key, Outcome(0, 0))
         self.confidence[key] = Outcome(before.right + times * right, before.wrong + times * (not right))
 
-    def as_dict(self) -> Mapping[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """For comparison: two runs with equal answers have equal dictionaries."""
-        return {
-            "model": self.model.as_dict(),
-            "ceiling": self.ceiling.as_dict(),
-            "reads": {key: count for key, count in sorted(self.reads.items()) if count},
-            "off_by": dict(sorted(self.off_by.items())),
-            "profiles": {level: dict(sorted(counts.items())) for level, counts in sorted(self.profiles.items())},
-            "confidence": dict(sorted(self.confidence.items(), key=lambda item: (item[0] is None, item[0]))),
-            "confusion": dict(sorted(self.confusion.items())),
-            "outcomes": dict(sorted(self.outcomes.items())),
-            "leniency": dict(sorted(self.leniency.items())),
-        }
+        return vars(self) | {"model": self.model.as_dict(), "ceiling": self.ceiling.as_dict()}

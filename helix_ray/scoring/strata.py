@@ -1,4 +1,4 @@
-"""By what the counts are broken down: levels of a variant and of the read that it lies in.
+"""The dimensions by which counts are broken down: levels of a variant and of its read.
 
 Every dimension but ``event`` divides all counts, so its levels add up to the totals. A call has no event: there the truth's side
 alone is counted.
@@ -24,7 +24,7 @@ Level = tuple[str, str]
 
 
 def read_levels(read: Read) -> tuple[Level, ...]:
-    """What all variants of a read have in common. Strata that its source does not know are ``unknown``."""
+    """The levels that all variants of a read share. Strata that its source does not know are ``unknown``."""
     strata = read.strata or {}
     gc, run = strata.get("gc"), strata.get("max_homopolymer")
     tenth = None if gc is None else min(int(gc * 10), 9)
@@ -33,7 +33,7 @@ def read_levels(read: Read) -> tuple[Level, ...]:
 
 @lru_cache(maxsize=4096)
 def _levels(truths: int, length: int, tenth: int | None, run: int | None, identifiable: bool | None) -> tuple[Level, ...]:
-    """Reads are alike in these: to spell the levels out for each of them would cost more than counting them."""
+    """Cached, since many reads share their levels: formatting them for each read would cost more than counting."""
     return (
         ("n_truth", str(truths) if truths < 4 else "4+"),
         ("length", _bin(length, (75, 150, 300))),
@@ -44,7 +44,7 @@ def _levels(truths: int, length: int, tenth: int | None, run: int | None, identi
 
 
 def variant_levels(row: ScoredVariant, window: int) -> tuple[Level, ...]:
-    """What is the variant's own; ``window``: bases. Its third is that of its position, 1 to 3 from the left."""
+    """The levels of the variant itself; ``window``: bases. Its third is that of its position, 1 to 3 from the left."""
     kind = row.type or NOT_A_VARIANT
     third = str((row.pos - 1) * 3 // window + 1) if 1 <= row.pos <= window else "outside"
     return _own_levels(kind, subtype(row.type, row.ref, row.alt), third, row.event)
@@ -59,16 +59,13 @@ def _own_levels(kind: str, of_type: str, third: str, event: str | None) -> tuple
 @lru_cache(maxsize=4096)
 def subtype(kind: str | None, ref: str, alt: str) -> str:
     """hap.py's subtypes: ti and tv, I, D and C (both at once) by length in bases; MNV stays one."""
-    if kind is None:
-        return NOT_A_VARIANT
-    if kind == "SNV":
-        _, old, new = trim(1, ref, alt)
-        return "ti" if (old, new) in _TRANSITIONS else "tv"
-    if kind not in _INDELS:
-        return kind
     _, old, new = trim(1, ref, alt)
-    length = max(len(old), len(new))
-    return _INDELS[kind] + ("1_5" if length <= 5 else "6_15" if length <= 15 else "16_PLUS")
+    if kind == "SNV":
+        return "ti" if (old, new) in _TRANSITIONS else "tv"
+    if kind in _INDELS:
+        length = max(len(old), len(new))
+        return _INDELS[kind] + ("1_5" if length <= 5 else "6_15" if length <= 15 else "16_PLUS")
+    return kind or NOT_A_VARIANT
 
 
 def _bin(value: int, tops: tuple[int, ...]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
-from helix_ray.scoring.intervals import jeffreys
+from helix_ray.scoring.statistics import jeffreys
 from helix_ray.scoring.tally import Counts
 
 ALL = "ALL"
@@ -14,10 +15,7 @@ ALL = "ALL"
 
 def total(counts: Mapping[str, Counts]) -> Counts:
     """The sum of the levels of one dimension."""
-    result = Counts()
-    for row in counts.values():
-        result = result.plus(row)
-    return result
+    return reduce(Counts.plus, counts.values(), Counts())
 
 
 def summarise(counts: Mapping[str, Counts], f1_intervals: Mapping[str, tuple[float, float]] | None = None) -> dict[str, dict[str, Any]]:
@@ -35,7 +33,7 @@ def recall_of(counts: Counts) -> float | None:
 
 
 def f1_of(counts: Counts) -> float | None:
-    """2PR / (P + R). Without a call, or without a truth, it is 0 as long as the other side has something to be right about."""
+    """2PR / (P + R); 0 without any call or without any truth, None without both."""
     precision, recall = precision_of(counts), recall_of(counts)
     if precision is None and recall is None:
         return None
@@ -45,9 +43,9 @@ def f1_of(counts: Counts) -> float | None:
 
 
 def measures(counts: Counts, f1_interval: tuple[float, float] | None = None) -> dict[str, Any]:
-    """All counts, and what follows from them, with 95 % Jeffreys intervals; a measure without a denominator is None.
+    """All counts and the measures of them, with 95 % Jeffreys intervals; a measure without a denominator is None.
 
-    ``excluding_failed``: as if the reads without an answer had never been asked for. Precision is the same there.
+    ``excluding_failed``: without the reads that got no answer. Precision is the same there.
     """
     truths, answered = counts.tp + counts.fn, counts.tp + counts.fn - counts.fn_failed
     calls = counts.query_tp + counts.fp

@@ -1,9 +1,8 @@
-"""Counts that add up: over reads, over workers, over sessions. Nothing is scored again to merge them."""
+"""Counts that add up over reads, workers and sessions. Nothing is scored again to merge them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from helix_ray.scoring.variants import trim
 
 
 class Counts(NamedTuple):
-    """Truths and calls, each counted on its own side. Dead letters are in: their truths are ``fn``."""
+    """Truths and calls, each counted on its own side. The truths of dead letters are ``fn``."""
 
     tp: int = 0  # truths that were found
     fn: int = 0  # truths that were not
@@ -37,23 +36,16 @@ _FIELD = {name: index for index, name in enumerate(Counts._fields)}
 def fields_of(row: ScoredVariant, side: str = "call") -> tuple[str, ...]:
     """Which of the counts a row adds one to, seen from the model (side ``call``) or from the aligner (side ``baseline``)."""
     if row.side == "truth":
-        found = row.match if side == "call" else row.baseline
-        return _truth_fields(found, row.detail if side == "call" else None)
-    return _call_fields(row.match, row.detail, row.outcome == "ok") if row.side == side else ()
+        return _fields("tp", row.match, row.detail, True) if side == "call" else _fields("tp", row.baseline, None, True)
+    return _fields("query_tp", row.match, row.detail, row.outcome == "ok") if row.side == side else ()
 
 
 @cache
-def _truth_fields(found: str | None, detail: str | None) -> tuple[str, ...]:
-    if found != "FN":
-        return ("tp",) if found == "TP" else ()
-    return ("fn", f"fn_{detail}") if f"fn_{detail}" in _FIELD else ("fn",)
-
-
-@cache
-def _call_fields(match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
-    if match != "FP":
-        return ("query_tp",) if match == "TP" else ()
-    fields = ("fp", f"fp_{detail}") if f"fp_{detail}" in _FIELD else ("fp",)
+def _fields(right: str, match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
+    if match not in ("FN", "FP"):
+        return (right,) if match == "TP" else ()
+    wrong = match.lower()
+    fields = (wrong, f"{wrong}_{detail}") if f"{wrong}_{detail}" in _FIELD else (wrong,)
     return fields if valid else (*fields, "fp_invalid")
 
 
@@ -75,10 +67,6 @@ class Tally:
         for place in _places(fields):
             counts[place] += times
 
-    def merge(self, other: Mapping[Level, Counts]) -> None:
-        for level, counts in other.items():
-            self._counts[level] = list(self.get(level).plus(counts))
-
     def get(self, level: Level) -> Counts:
         return Counts(*self._counts.get(level, ()))
 
@@ -90,14 +78,27 @@ class Tally:
         return {level: counts for (name, level), counts in self.as_dict().items() if name == dimension}
 
 
-class ReadCounts(Counter[str]):
-    """Reads with known truth, by how they came out as a whole. Keys:
+@dataclass(slots=True)
+class ReadCounts:
+    """Reads with known truth, by their result as a whole.
 
-    ``reads``; ``answered``; ``exact``, ``baseline_exact`` and ``both_exact`` (a read without an answer is not exact); ``true_positive``,
-    ``false_positive``, ``false_negative``, ``true_negative`` (is there any variant? Without an answer a variant is missed, and a clean
-    read is not counted: nobody said that it is clean); ``invented`` (answered, with a call that nothing explains); ``capped``;
-    ``residual_edits`` and ``truth_edits`` (bases, of the answered).
+    The four outcomes of detection ask whether a read has any variant. A read without an answer misses its variants; without variants
+    it is not counted there, since no answer called it clean.
     """
+
+    reads: int = 0
+    answered: int = 0
+    exact: int = 0  # a read without an answer is not exact
+    baseline_exact: int = 0
+    both_exact: int = 0
+    true_positive: int = 0
+    false_positive: int = 0
+    false_negative: int = 0
+    true_negative: int = 0
+    invented: int = 0  # answered, with a call that no truth and no sequencing error explains
+    capped: int = 0  # the search was given up
+    residual_edits: int = 0  # bases, of the answered reads
+    truth_edits: int = 0  # bases, of the answered reads
 
     def add(self, result: ReadResult) -> None:
         read = result.read
@@ -105,19 +106,21 @@ class ReadCounts(Counter[str]):
             return
         answered = result.disposition is Disposition.STORED
         mutated, detected = bool(read.truth), answered and bool(result.mutation_detected)
-        self["reads"] += 1
-        if answered or mutated:
-            self[("true" if mutated is detected else "false") + ("_positive" if detected else "_negative")] += 1
-        self["capped"] += result.capped
-        self["exact"] += bool(result.exact)
-        self["baseline_exact"] += bool(result.baseline_exact)
-        self["both_exact"] += bool(result.exact and result.baseline_exact)
+        self.reads += 1
+        self.true_positive += mutated and detected
+        self.false_positive += detected and not mutated
+        self.false_negative += mutated and not detected
+        self.true_negative += answered and not (mutated or detected)
+        self.capped += result.capped
+        self.exact += bool(result.exact)
+        self.baseline_exact += bool(result.baseline_exact)
+        self.both_exact += bool(result.exact and result.baseline_exact)
         if not answered:
             return
-        self["answered"] += 1
-        self["invented"] += any(row.side == "call" and row.detail == "invented" for row in result.variants)
-        self["residual_edits"] += result.residual_edits or 0
-        self["truth_edits"] += sum(variant.length or _changed(variant) for variant in read.truth)
+        self.answered += 1
+        self.invented += any(row.side == "call" and row.detail == "invented" for row in result.variants)
+        self.residual_edits += result.residual_edits or 0
+        self.truth_edits += sum(variant.length or _changed(variant) for variant in read.truth)
 
 
 def _changed(variant: Variant) -> int:

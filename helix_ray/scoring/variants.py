@@ -1,7 +1,8 @@
-"""What a variant is: its type, its normal form, the bases that it touches. Positions are 1-based in the window, as in VCF."""
+"""What a variant is: its type, the edit that it makes of its window, and the sequence that several of them spell."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from helix_ray.native import rust
@@ -40,21 +41,38 @@ def trim(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     return pos + start, ref[start:], alt[start:]
 
 
-def normalise(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
-    """Left-aligned and parsimonious (Tan, Abecasis & Kang 2015, doi:10.1093/bioinformatics/btv112).
-
-    ``ref`` must be what ``window`` holds at ``pos`` (else ValueError), and differ from ``alt``. An indel that reaches the window's
-    first base is anchored on the base after it, as VCF asks. The generator's truth went through the same code.
-    """
-    return rust.normalize(window, pos, ref, alt)[:3]
-
-
-def footprint(pos: int, ref: str, alt: str) -> tuple[int, int]:
-    """The reference bases that change, half-open; an insertion has an empty footprint before the base that follows it."""
-    start, ref, _ = trim(pos, ref, alt)
-    return start, start + len(ref)
-
-
 def collide(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two footprints cannot both be applied: they share a base, or both insert at the same place."""
+    """Whether two edits (start, end) cannot both be applied: they share a base, or both insert at the same place."""
     return (a[0] < b[1] and b[0] < a[1]) or (a == b and a[0] == a[1])
+
+
+class Edit(NamedTuple):
+    """Window bases ``start`` to ``end`` (0-based, half-open, empty for an insertion) are replaced by ``added``."""
+
+    start: int
+    end: int
+    added: str
+
+
+def edit(pos: int, ref: str, alt: str) -> Edit:
+    """The edit of a variant in VCF form; ``pos`` is 1-based."""
+    pos, ref, alt = trim(pos, ref, alt)
+    return Edit(pos - 1, pos - 1 + len(ref), alt)
+
+
+def edits(variants: Iterable[tuple[int, str, str]]) -> list[Edit]:
+    """The edits of (pos, ref, alt), in the order in which they stand in the window."""
+    return sorted(edit(*variant) for variant in variants)
+
+
+def apply(window: str, sorted_edits: Iterable[Edit]) -> str | None:
+    """The sequence that the edits make of the window; None when two of them touch the same bases."""
+    pieces: list[str] = []
+    done = 0
+    for start, end, added in sorted_edits:
+        if start < done:
+            return None
+        pieces += (window[done:start], added)
+        done = end
+    pieces.append(window[done:])
+    return "".join(pieces)

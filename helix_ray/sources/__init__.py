@@ -1,4 +1,4 @@
-"""Where reads come from: the generator, sequence files, pairs. Reads by index, the same on every ask."""
+"""Where reads come from: the generator, sequence files, pairs. Reads by index, the same at every call."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from helix_ray.errors import InputError
 from helix_ray.sources import extension
 from helix_ray.sources.extension import version as generator_version
 from helix_ray.sources.fastx import FastxCursor, check_fastx
-from helix_ray.sources.files import facts_of, regular_file
-from helix_ray.sources.forward import ForwardSource
+from helix_ray.sources.files import SourceFacts, facts_of, regular_file, sha256_of
 from helix_ray.sources.pairs import PairsCursor, check_pairs
-from helix_ray.sources.source import Source, SourceFacts
+from helix_ray.sources.source import ForwardSource, Source
 from helix_ray.sources.synthetic import SyntheticSource
 
 __all__ = ["Source", "SourceFacts", "check_source", "generator_version", "make_source"]
@@ -26,14 +25,14 @@ def make_source(config: Config) -> Source:
         return SyntheticSource(config)
     path, reference = _files(source)
     if reference is None:
-        return ForwardSource(path, None, source.batch_size, source.count, partial(PairsCursor, source, path))
+        return ForwardSource(path, source.batch_size, source.count, partial(PairsCursor, source, path))
     regular_file(path)
     placer = extension.open_placer(reference, ambiguous_as_n=source.iupac == "n")
-    return ForwardSource(path, reference, source.batch_size, source.count, partial(FastxCursor, source, path, placer))
+    return ForwardSource(path, source.batch_size, source.count, partial(FastxCursor, source, path, placer))
 
 
 def check_source(config: Config) -> SourceFacts:
-    """Proves, before anything is started, that reads will come; and what they come from.
+    """Checks before the start that reads can be made, and returns what identifies their files.
 
     Opens every file, reads the first record and a reference of up to 64 MiB whole (one for synthetic windows of any size), and
     takes the checksums: some seconds for a large file. InputError says what cannot be used, StartError that the extension is
@@ -42,10 +41,10 @@ def check_source(config: Config) -> SourceFacts:
     extension.require()
     source = config.source
     if source.kind is SourceKind.SYNTHETIC:
-        synthetic = SyntheticSource(config)
-        first = synthetic.block(0)
+        first = SyntheticSource(config).block(0)
         assert first is not None, "count is at least 1"
-        return SourceFacts(synthetic.checksum, reference_checksum=synthetic.checksum)
+        checksum = None if source.reference is None else sha256_of(Path(source.reference).expanduser())
+        return SourceFacts(checksum, checksum)
     path, reference = _files(source)
     regular_file(path)
     if reference is None:

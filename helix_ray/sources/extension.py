@@ -1,4 +1,4 @@
-"""The sources' border to the compiled extension: names for its columns, our errors for its own."""
+"""The border between sources and the compiled extension: names for its columns, our errors for its own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Generated(NamedTuple):
 
 
 def require() -> None:
-    """StartError when the extension is not there. Nothing ever takes its place."""
+    """StartError when the extension is not built."""
     version()
 
 
@@ -73,53 +73,52 @@ def checksum(ref_seq: str, seq: str) -> int:
     return rust.checksum(ref_seq, seq, None)
 
 
-def open_reader(path: Path, kind: str, keep_bases: int, *, refuse_mates: bool = True) -> rust.FastxReader:
-    require()
-    with input_errors():
-        return rust.FastxReader(path, kind, MAX_RECORD_BYTES, keep_bases, refuse_mates)
-
-
-def open_contigs(reference: Path, keep_bases: int) -> rust.FastxReader:
-    """The contigs of a reference one by one, however long; only the lengths of those above ``keep_bases``."""
-    require()
-    with input_errors():
-        return rust.FastxReader(reference, "fasta", MAX_CONTIG_BYTES, keep_bases, False)
-
-
-def open_lines(path: Path, max_line_bytes: int) -> rust.LineReader:
-    """A text file, plain or gzip, line by line."""
-    require()
-    with input_errors():
-        return rust.LineReader(path, max_line_bytes)
-
-
-def open_placer(reference: Path, *, ambiguous_as_n: bool = False) -> rust.Placer:
-    """Loads a reference and indexes it: takes some 10 bytes of memory and 0.1 microseconds a base."""
-    require()
-    with input_errors():
-        return rust.Placer(reference, ambiguous_as_n)
-
-
-def open_genome(reference: Path) -> rust.Genome:
-    """Loads a reference from which windows are drawn: takes its size in memory, in every process that draws."""
-    require()
-    with input_errors():
-        return rust.Genome(reference)
-
-
-def first_contig(reference: Path) -> None:
-    """Reads as much of a reference as shows that it is one."""
-    reader = open_contigs(reference, 0)
-    with input_errors():
-        *_, problems = reader.read(1)
-    if problems[0] is not None:
-        raise InputError(f"{reference}: record 1: {problems[0]}")
-
-
 @contextmanager
 def input_errors() -> Iterator[None]:
-    """Turns the extension's error into ours; its message is whole already."""
+    """Turn the extension's InputFileError into InputError with the same message. Also a decorator."""
     try:
         yield
     except rust.InputFileError as error:
         raise InputError(error.args[0]) from None
+
+
+@input_errors()
+def open_reader(path: Path, kind: str, keep_bases: int, *, refuse_mates: bool = True) -> rust.FastxReader:
+    return rust.FastxReader(path, kind, MAX_RECORD_BYTES, keep_bases, refuse_mates)
+
+
+@input_errors()
+def open_contigs(reference: Path, keep_bases: int) -> rust.FastxReader:
+    """The contigs of a reference one by one, however long; only the lengths of those above ``keep_bases``."""
+    return rust.FastxReader(reference, "fasta", MAX_CONTIG_BYTES, keep_bases, False)
+
+
+@input_errors()
+def open_lines(path: Path, max_line_bytes: int) -> rust.LineReader:
+    """A text file, plain or gzip, line by line."""
+    return rust.LineReader(path, max_line_bytes)
+
+
+@input_errors()
+def open_placer(reference: Path, *, ambiguous_as_n: bool = False) -> rust.Placer:
+    """Load and index a reference; takes some 10 bytes of memory and 0.1 microseconds a base."""
+    return rust.Placer(reference, ambiguous_as_n)
+
+
+@input_errors()
+def open_genome(reference: Path) -> rust.Genome:
+    """Load a reference from which windows are drawn; takes its size in memory, in every producer."""
+    return rust.Genome(reference)
+
+
+@input_errors()
+def records(reader: rust.FastxReader, count: int) -> list[Record]:
+    """The next ``count`` records, fewer at the end."""
+    return [Record(*row) for row in zip(*reader.read(count), strict=True)]
+
+
+def first_contig(reference: Path) -> None:
+    """Read as much of a reference as shows that it is one. InputError if it is none."""
+    problem = records(open_contigs(reference, 0), 1)[0].problem
+    if problem is not None:
+        raise InputError(f"{reference}: record 1: {problem}")

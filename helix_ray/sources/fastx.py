@@ -1,8 +1,8 @@
 """Reads from FASTA and FASTQ files, each placed on a reference.
 
 A read's window is exactly the stretch of the reference that its primary alignment spans; what the alignment left out at its
-ends (soft clips) is cut off and counted. Secondary and supplementary alignments are ignored. N in a read stays: a base that
-was not called is no difference. Every record has its row; the endings before analysis, and their reasons:
+ends (soft clips) is cut off and counted. Secondary and supplementary alignments are ignored. N in a read stays: an uncalled
+base is no difference. Every record has its row; the endings before analysis, and their reasons:
 
     malformed   the parser's words       the record breaks the format (with ``source.on_error: skip``)
     unplaced    no_hit | empty_read      minimap2 finds no place
@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from helix_ray.config import SourceConfig
-from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read
 from helix_ray.sources import extension
 from helix_ray.sources.files import regular_file
-from helix_ray.sources.rows import unanalysed
+from helix_ray.sources.source import malformed, unanalysed
 
 if TYPE_CHECKING:
     from helix_ray._rust_gen import FastxReader, Placer
@@ -59,14 +58,13 @@ class FastxCursor:
         self._reader: FastxReader = extension.open_reader(path, config.kind.value, config.max_read_length)
 
     def skip(self, count: int) -> int:
-        """Passes over records without placing them."""
+        """Pass over records without placing them."""
         with extension.input_errors():
             return self._reader.skip(count)
 
     def read(self, count: int) -> list[Read]:
-        """Reads and places. InputError: a damaged file, or with ``on_error: stop`` a malformed record."""
-        with extension.input_errors():
-            records = [extension.Record(*row) for row in zip(*self._reader.read(count), strict=True)]
+        """The next records, placed. InputError: a damaged file, or with ``on_error: stop`` a malformed record."""
+        records = extension.records(self._reader, count)
         for record in records:
             if record.problem is not None and self._config.on_error == "stop":
                 raise malformed(self._path, record.ordinal, record.line, record.problem)
@@ -121,19 +119,10 @@ def _on_strand(qual: str | None, place: _Placed) -> str | None:
     return kept[::-1] if place.strand == "-" else kept
 
 
-def malformed(path: Path, ordinal: int, line: int, problem: str) -> InputError:
-    """The error for a record that breaks the format when that is not to be passed over. ``ordinal`` counts from 0."""
-    return InputError(
-        f"{path}: record {ordinal + 1} (line {line}): {problem}; mend the file, or set source.on_error: skip "
-        "to give such records a row of their own and go on"
-    )
-
-
 def check_fastx(config: SourceConfig, path: Path, reference: Path) -> None:
     """What can be known cheaply: both files open, the first records are single reads, the reference is usable."""
     reader = extension.open_reader(path, config.kind.value, config.max_read_length)
-    with extension.input_errors():
-        records = [extension.Record(*row) for row in zip(*reader.read(RECORDS_CHECKED), strict=True)]
+    records = extension.records(reader, RECORDS_CHECKED)
     if records and records[0].problem is not None and config.on_error == "stop":
         raise malformed(path, records[0].ordinal, records[0].line, records[0].problem)
     if regular_file(reference).stat().st_size <= SMALL_REFERENCE_BYTES:

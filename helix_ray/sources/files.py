@@ -1,4 +1,4 @@
-"""Input files: their checksums, and whether they stayed as they were."""
+"""Input files: which can be used, their checksums, and how a change is seen."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import hashlib
 import re
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.config import ONE_FILE
 from helix_ray.errors import InputError
-from helix_ray.sources.source import SourceFacts
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What identifies the input of a run. Hexadecimal SHA-256; all None for synthetic reads without a reference."""
+
+    checksum: str | None
+    """Of every file that decides the reads: the only one, or reads and reference together."""
+    reference_checksum: str | None = None
 
 
 def regular_file(path: Path) -> Path:
-    """``path``, if it is a file with something in it. Does not open it: to open a pipe is to wait for its writer."""
+    """``path``, if it is a regular file and not empty. Does not open it: opening a pipe would wait for its writer."""
     try:
         facts = path.stat()
     except OSError as error:
@@ -30,7 +39,7 @@ def regular_file(path: Path) -> Path:
 
 
 def _cannot_open(path: Path, error: OSError) -> str:
-    """What `files/input.rs` says, and, where a path may have been meant to be several, what to do."""
+    """The messages of `files/input.rs`, and advice where a path looks like several."""
     if isinstance(error, PermissionError):
         return "cannot be read: permission denied; chmod it, or run as its owner"
     if not isinstance(error, FileNotFoundError):
@@ -61,15 +70,12 @@ def facts_of(path: Path, reference: Path | None) -> SourceFacts:
     """Checksums of the reads and, when there is one, of the reference."""
     reads = sha256_of(regular_file(path))
     if reference is None:
-        return SourceFacts(reads, reads)
+        return SourceFacts(reads)
     other = sha256_of(regular_file(reference))
-    return SourceFacts(hashlib.sha256(f"{reads}\n{other}\n".encode()).hexdigest(), reads, other)
+    return SourceFacts(hashlib.sha256(f"{reads}\n{other}\n".encode()).hexdigest(), other)
 
 
-Stamp = tuple[int, int, int]
-
-
-def stamp(path: Path) -> Stamp:
-    """Inode, size and time of change in nanoseconds: equal as long as nobody touched the file."""
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Inode, size and time of change in nanoseconds: equal as long as the file is not changed."""
     facts = regular_file(path).stat()
     return facts.st_ino, facts.st_size, facts.st_mtime_ns

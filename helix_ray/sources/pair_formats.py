@@ -1,4 +1,4 @@
-r"""What a file of pairs looks like: TSV, JSON lines or FASTA, plain or gzip, chosen by the file's ending.
+r"""The formats of a file of pairs: TSV, JSON lines or FASTA, plain or gzip, chosen by the file's ending.
 
     .tsv .txt         id<TAB>window<TAB>read, with or without that header
     .jsonl            {"id": "r1", "window": "ACGT", "read": "ACGA"}, each key once
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ FIELDS = ("id", "window", "read")
 
 
 class Pair(NamedTuple):
-    """Upper-case nucleotide codes; a sequence that is longer than asked for may be left out, its length not."""
+    """Upper-case nucleotide codes; a sequence above the bases to keep may be left out, its length not."""
 
     read_id: str
     window: str
@@ -40,11 +41,15 @@ class Parsed(NamedTuple):
     problem: str | None
 
 
+Format = Callable[[Path, int], Iterator[Parsed]]
+"""Opens a file, keeping at most so many bases of a sequence."""
+
+
 class ProblemError(Exception):
-    """What is wrong with a pair; never leaves the parsing of one."""
+    """What is wrong with a pair; caught in this module."""
 
 
-class StrangersError(ProblemError):
+class MismatchError(ProblemError):
     """Two records that should be a pair have different ids."""
 
 
@@ -58,31 +63,16 @@ def pairs_of(path: Path, keep_bases: int) -> Iterator[Parsed]:
         raise InputError(f"{path}: the file's ending says how pairs are read; allowed are {allowed}, each also with .gz") from None
 
 
-def _tsv(path: Path, _: int) -> Iterator[Parsed]:
-    return _of_lines(path, _parse_tsv, header=True)
-
-
-def _jsonl(path: Path, _: int) -> Iterator[Parsed]:
-    return _of_lines(path, _parse_json, header=False)
-
-
-def _of_lines(path: Path, parse: Callable[[str], Pair], *, header: bool) -> Iterator[Parsed]:
-    reader = extension.open_lines(path, MAX_LINE_BYTES)
-    return _each_line(reader.read, parse, header=header)
+def _lines(parse: Callable[[str], Pair], *, header: bool) -> Format:
+    return lambda path, _: _each_line(extension.open_lines(path, MAX_LINE_BYTES).read, parse, header=header)
 
 
 def _each_line(read: Callable[[], tuple[int, bytes] | None], parse: Callable[[str], Pair], *, header: bool) -> Iterator[Parsed]:
-    first = header
-    while True:
-        with extension.input_errors():
-            found = read()
-        if found is None:
-            return
-        number, raw = found
-        if first and tuple(raw.decode("utf-8", "replace").lower().split("\t")) == FIELDS:
-            first = False
+    for number, raw in iter(extension.input_errors()(read), None):
+        is_header = header and tuple(raw.decode("utf-8", "replace").lower().split("\t")) == FIELDS
+        header = False  # only the first line may be one
+        if is_header:
             continue
-        first = False
         try:
             yield Parsed(number, parse(raw.decode("utf-8")), None)
         except UnicodeDecodeError as error:
@@ -138,25 +128,20 @@ def _bases(name: str, text: str) -> str:
 
 def _fasta(path: Path, keep_bases: int) -> Iterator[Parsed]:
     reader = extension.open_reader(path, "fasta", keep_bases, refuse_mates=False)
-
-    def two() -> list[extension.Record]:
-        with extension.input_errors():
-            return [extension.Record(*row) for row in zip(*reader.read(2), strict=True)]
-
-    return _each_two(path, two)
+    return _each_two(path, partial(extension.records, reader, 2))
 
 
 def _each_two(path: Path, two: Callable[[], list[extension.Record]]) -> Iterator[Parsed]:
-    """After two pairs in a row whose ids differ nobody knows which records belong together."""
-    strangers = 0
+    """InputError after two pairs in a row whose ids differ: then it is not known which records are pairs."""
+    mismatches = 0
     while records := two():
         first = records[0]
         try:
             parsed = Parsed(first.line, _two_records(records), None)
-            strangers = 0
+            mismatches = 0
         except ProblemError as error:
-            strangers = strangers + 1 if isinstance(error, StrangersError) else 0
-            if strangers > 1:
+            mismatches = mismatches + 1 if isinstance(error, MismatchError) else 0
+            if mismatches > 1:
                 raise InputError(
                     f"{path}: record {first.ordinal + 1} (line {first.line}): again the ids of a pair differ: "
                     "which records are pairs is lost; mend the file"
@@ -174,17 +159,17 @@ def _two_records(records: list[extension.Record]) -> Pair:
             raise ProblemError(f"the {name}: {record.problem}")
     read_id = window.name.removesuffix("/window")
     if read_id != read.name.removesuffix("/read"):
-        raise StrangersError(f"the ids of a pair must be the same, found '{window.name}' and '{read.name}'")
+        raise MismatchError(f"the ids of a pair must be the same, found '{window.name}' and '{read.name}'")
     for name, value in (("id", read_id), ("window", window.length), ("read", read.length)):
         if not value:
             raise ProblemError(f"the {name} is empty")
     return Pair(read_id, window.seq, read.seq, window.length, read.length)
 
 
-FORMATS: dict[str, Callable[[Path, int], Iterator[Parsed]]] = {
-    ".tsv": _tsv,
-    ".txt": _tsv,
-    ".jsonl": _jsonl,
+FORMATS: dict[str, Format] = {
+    ".tsv": _lines(_parse_tsv, header=True),
+    ".txt": _lines(_parse_tsv, header=True),
+    ".jsonl": _lines(_parse_json, header=False),
     ".fa": _fasta,
     ".fasta": _fasta,
     ".fna": _fasta,

@@ -13,10 +13,9 @@ from helix_ray.config import SourceConfig, SourceKind
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read
 from helix_ray.sources.extension import checksum
-from helix_ray.sources.fastx import malformed
 from helix_ray.sources.files import regular_file
 from helix_ray.sources.pair_formats import Pair, Parsed, pairs_of
-from helix_ray.sources.rows import unanalysed
+from helix_ray.sources.source import malformed, unanalysed
 
 PLAIN = frozenset("ACGTN")
 AMBIGUITIES_TO_N = str.maketrans(dict.fromkeys("RYSWKMBDHV", "N"))

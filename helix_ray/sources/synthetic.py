@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 
 from helix_ray.config import Config
 from helix_ray.records import ReadBatch, Variant
 from helix_ray.sources import extension
-from helix_ray.sources.files import regular_file, sha256_of
+from helix_ray.sources.files import regular_file
 
 
 class SyntheticSource:
     """Read i is a pure function of the seed, ``source.mutation``, the generator's version, i and, if set, the reference.
 
-    Its window is made up and a contig of its own, ``hx{i}``; with ``source.reference`` it is drawn from that file, uniformly over
+    Its window is random and a contig of its own, ``hx{i}``; with ``source.reference`` it is drawn from that file, uniformly over
     all stretches of A, C, G and T.
     """
 
@@ -26,16 +25,11 @@ class SyntheticSource:
         self._batch_size = source.batch_size
         self._seed = config.run.seed
         self._mutation = source.mutation.to_generator_json()
-        self._reference = None if source.reference is None else regular_file(Path(source.reference).expanduser())
-        self._genome = None if self._reference is None else extension.open_genome(self._reference)
-
-    @cached_property
-    def checksum(self) -> str | None:
-        """Of the reference; None without one."""
-        return None if self._reference is None else sha256_of(self._reference)
+        reference = None if source.reference is None else regular_file(Path(source.reference).expanduser())
+        self._genome = None if reference is None else extension.open_genome(reference)
 
     def block(self, index: int) -> ReadBatch | None:
-        """Block ``index``, whatever was asked before."""
+        """Block ``index``, in any order."""
         start = index * self._batch_size
         end = start + self._batch_size
         if self.total is not None:
@@ -65,7 +59,7 @@ class SyntheticSource:
 
 
 def _strata(made: extension.Generated) -> list[dict[str, float] | None]:
-    """What results are broken down by; ``min_gap`` only where there are two variants to lie apart."""
+    """The numbers by which results are broken down; ``min_gap`` (bases) only with two variants or more."""
     strata: list[dict[str, float] | None] = []
     columns = zip(made.gc, made.max_homopolymer, made.max_str, made.truth, made.seq, made.min_gap, strict=True)
     for gc, homopolymer, repeat, truth, seq, min_gap in columns:

@@ -7,11 +7,11 @@ from math import inf, nextafter
 from typing import Any, Final
 
 from helix_ray.records import ScoredVariant
-from helix_ray.scoring.bootstrap import Profile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
+from helix_ray.scoring.statistics import Profile
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
-from helix_ray.scoring.tally import fields_of
+from helix_ray.scoring.tally import ReadCounts, fields_of
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, statements
 
 
@@ -45,7 +45,7 @@ class Scoring:
                 profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
                 found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
             (whole,) = await transaction.rows(sql["reads"], key)
-            found.reads.update(whole)
+            found.reads = ReadCounts(**whole)
             found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
             found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
             await transaction.rows(sql["group_by_hash"])

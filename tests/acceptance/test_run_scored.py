@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -103,7 +104,9 @@ def test_every_read_is_scored_as_the_emulator_answered_it(held: Run) -> None:
     assert {stratum["dimension"]: levels(stratum["levels"]) for stratum in live["strata"]} == {
         dimension: scores.model.by(dimension) for dimension in DIMENSIONS if dimension != "type"
     }
-    assert {key: count for key, count in live["read_sums"].items() if count} == {key: count for key, count in scores.reads.items() if count}
+    assert {key: count for key, count in live["read_sums"].items() if count} == {
+        key: count for key, count in asdict(scores.reads).items() if count
+    }
     assert dict(live["off_by"]) == dict(scores.off_by)
 
     again = helix(held.home, "rescore", "--run", report["run_id"])

@@ -12,7 +12,7 @@ from helix_ray.emulator.answers import Item, write_answer
 from helix_ray.emulator.request import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
-from helix_ray.scoring.mistakes import mistake_rates
+from helix_ray.scoring.proximity import mistake_rates
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.scores import Scores
 from helix_ray.scoring.summary import total
@@ -43,4 +43,4 @@ def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:
 
 def recovered(scores: Scores) -> dict[str, dict[str, Any]]:
     """The rates at which the caller erred, as a report has them."""
-    return mistake_rates(total(scores.model.by("type")), scores.reads["invented"], scores.reads["answered"])
+    return mistake_rates(total(scores.model.by("type")), scores.reads.invented, scores.reads.answered)

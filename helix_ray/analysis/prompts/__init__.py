@@ -1,11 +1,9 @@
-"""Named, versioned, hashed prompt templates. A prompt holds opaque ids and sequences, and nothing else of a read.
+"""Named, versioned, hashed prompt templates. A prompt shows opaque ids and sequences, and nothing else of a read.
 
-The static text comes first, so that a provider can cache it; what differs between reads comes last. Every template is shown in
-docs/prompts.md.
+The static text comes first, so that a provider can cache it; what differs between reads comes last. docs/prompts.md shows all.
 """
 
-from helix_ray.analysis.prompts.ask import Ask, opaque_id
-from helix_ray.analysis.prompts.catalogue import PROMPTS, get_prompt
-from helix_ray.analysis.prompts.template import PromptTemplate
+from helix_ray.analysis.prompts.layouts import Ask, opaque_id
+from helix_ray.analysis.prompts.template import PROMPTS, PromptTemplate, get_prompt
 
 __all__ = ["PROMPTS", "Ask", "PromptTemplate", "get_prompt", "opaque_id"]

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.results.export.reads import Context
 from helix_ray.results.export.records import cell
-from helix_ray.scoring.bootstrap import Profile, f1_interval
+from helix_ray.scoring.statistics import Profile, f1_interval
 from helix_ray.scoring.strata import NOT_A_VARIANT, Level, read_levels, subtype, variant_levels
 from helix_ray.scoring.summary import measures
 from helix_ray.scoring.tally import Counts, Tally, fields_of

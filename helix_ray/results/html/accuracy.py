@@ -24,8 +24,8 @@ from helix_ray.results.html.parts import (
 )
 from helix_ray.results.schema import Calibration, Confidence, Measure, Measures, Rate, ReadsScored, Scoring
 from helix_ray.scoring import scores
-from helix_ray.scoring.intervals import jeffreys
-from helix_ray.scoring.mistakes import MISTAKES
+from helix_ray.scoring.proximity import MISTAKES
+from helix_ray.scoring.statistics import jeffreys
 from helix_ray.scoring.summary import ALL
 
 KEY = join(

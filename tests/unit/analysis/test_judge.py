@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall
-from helix_ray.scoring.variants import collide, footprint
+from helix_ray.scoring.variants import collide, edit
 
 WINDOW = "CCGAAAAAGT"
 
@@ -132,7 +132,7 @@ def test_of_any_calls_no_two_that_stand_collide_and_every_overlap_collides_with_
     standing: list[tuple[int, int]] = []
     for call, judged in zip(calls, judge_calls(calls, window), strict=True):
         if judged.outcome in ("ok", "overlap"):
-            span = footprint(call.pos, call.ref, call.alt)
+            span = edit(call.pos, call.ref, call.alt)[:2]
             collides = any(collide(span, other) for other in standing)
             assert collides is (judged.outcome == "overlap")
             if not collides:

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.prompts import get_prompt
-from helix_ray.analysis.prompts.alignment import gapped
-from helix_ray.analysis.prompts.layouts import grouped10, indexed10, paired, spaced
-from helix_ray.analysis.prompts.worked import WORKED
+from helix_ray.analysis.prompts.layouts import gapped, grouped10, indexed10, paired, spaced
+from helix_ray.analysis.prompts.text import WORKED
 from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config.mutation import MutationConfig
 

@@ -55,7 +55,7 @@ def test_the_form_that_every_reader_of_a_prompt_relies_on(name: str) -> None:
     template = get_prompt(name)
     assert template.user_text((ONE,)) == SHOWN[name]
     assert template.user_text((ONE, TWO)) == f"{SHOWN[name]}\n\n{template.user_text((TWO,))}"
-    system, user = template.messages((ONE,))
+    system, user = builder(template).build((ONE,))[0]["messages"]
     assert (system["role"], user["role"]) == ("system", "user")
     assert (system["content"], user["content"]) == (template.system, SHOWN[name])
 

@@ -11,7 +11,7 @@ import pytest
 
 from helix_ray.analysis.answers import ParsedAnswers, parse_answer
 from helix_ray.analysis.judge import judge_calls
-from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt, words
+from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt, text
 from helix_ray.analysis.read_answer import LENIENCIES, MAX_ALLELE, MAX_CALLS, MAX_TEXT, RawCall
 from support.answer_bodies import body
 
@@ -53,8 +53,8 @@ def test_the_table_of_templates() -> None:
 def test_the_system_message() -> None:
     plain, packed, work, example = blocks("The system message")
     assert plain == get_prompt("indexed10").system
-    assert packed == words.MANY_READS
-    assert get_prompt("indexed10", reads_per_request=2).system.startswith(f"{packed}\n{words.INDEXED}\n")
+    assert packed == text.MANY_READS
+    assert get_prompt("indexed10", reads_per_request=2).system.startswith(f"{packed}\n{text.INDEXED}\n")
     assert get_prompt("indexed10", work=True).system.endswith(f"\n{work}")
     assert get_prompt("indexed10", work=True, examples=2).system.endswith(f"\n\n{example}")
     lines = [set(get_prompt(name).system.splitlines()) for name in PROMPTS]

@@ -19,7 +19,6 @@ from helix_ray.cli.live_view import render
 from helix_ray.cli.monitor import settings
 from helix_ray.client import Launch
 from helix_ray.environment.secrets import NAMES, Secret, Secrets
-from helix_ray.metrics.accuracy import LevelAccuracy
 from helix_ray.metrics.snapshot import (
     Bottleneck,
     BucketView,
@@ -32,6 +31,7 @@ from helix_ray.metrics.snapshot import (
     ThrottleView,
     Totals,
 )
+from helix_ray.scoring.tally import Counts
 
 LIVE = MetricsSnapshot(
     as_of=1_700_000_000.0,
@@ -42,15 +42,15 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy=(LevelAccuracy("SNV", tp=8, fn=2, query_tp=8, fp=1), LevelAccuracy("INVALID", fp=100)),
-    ceiling=(LevelAccuracy("SNV", tp=10, query_tp=10),),
+    accuracy={"SNV": Counts(tp=8, fn=2, query_tp=8, fp=1), "INVALID": Counts(fp=100)},
+    ceiling={"SNV": Counts(tp=10, query_tp=10)},
 )
 STRANGE = replace(
     LIVE,
     run=replace(LIVE.run, simulated=False, reads_requested=None),
     rates=Rates(math.nan, math.inf, None),
     money=Money(math.nan, 0.0, None),
-    accuracy=(),
+    accuracy={},
 )
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from dashboard import accuracy, panels
 from dashboard.gate import PER_SECONDS, TRIES, USED, Gate
-from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     BucketView,
@@ -24,6 +23,7 @@ from helix_ray.metrics.snapshot import (
     Totals,
 )
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant
+from helix_ray.scoring.tally import Counts, ReadCounts
 
 LIVE = MetricsSnapshot(
     as_of=1_700_000_000.0,
@@ -35,10 +35,10 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy=(LevelAccuracy("SNV", tp=8, fn=2, fn_near=1, query_tp=8, fp=1, fp_near=1),),
-    ceiling=(LevelAccuracy("SNV", tp=10, query_tp=10),),
-    strata=(Stratum("gc", (LevelAccuracy("0.3-0.4", tp=8, fn=2, query_tp=8, fp=1),)),),
-    read_sums=ReadSums(reads=10, answered=10, exact=7, baseline_exact=10, invented=1),
+    accuracy={"SNV": Counts(tp=8, fn=2, fn_near=1, query_tp=8, fp=1, fp_near=1)},
+    ceiling={"SNV": Counts(tp=10, query_tp=10)},
+    strata={"gc": {"0.3-0.4": Counts(tp=8, fn=2, query_tp=8, fp=1)}},
+    read_sums=ReadCounts(reads=10, answered=10, exact=7, baseline_exact=10, invented=1),
     off_by=((-1, 1),),
 )
 STRANGE = replace(

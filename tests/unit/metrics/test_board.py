@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from helix_ray.metrics.aggregator import HISTORY_SECONDS, RECENT, Board
 from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, as_json
+from helix_ray.scoring.summary import precision_of, recall_of
+from helix_ray.scoring.tally import Counts
 
 UNIX = 1_700_000_000.0
 
@@ -33,7 +35,7 @@ def test_before_the_first_report_nothing_is_known_and_nothing_is_invented() -> N
     snapshot = Rig().snapshot
     assert snapshot.state == "STARTING"
     assert (snapshot.rates.offered, snapshot.rates.stored, snapshot.money.max_cost_usd, snapshot.latency.p95) == (None,) * 4
-    assert snapshot.accuracy == ()
+    assert snapshot.accuracy == {}
 
 
 def test_rates_are_over_the_last_ten_seconds() -> None:
@@ -110,12 +112,18 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
     (bucket,) = snapshot.throttle.buckets
     assert (bucket.name, bucket.headroom, bucket.source) == ("RPM", 0.02, "discovered")
     assert (snapshot.money.spent_usd, snapshot.money.max_cost_usd, snapshot.money.share) == (0.25, 1.0, 0.3)
-    (snv,) = snapshot.accuracy
-    assert (snv.level, snv.precision, snv.recall) == ("SNV", 0.9, 9 / 11)
-    (ceiling,) = snapshot.ceiling
-    assert (ceiling.level, ceiling.precision, ceiling.recall) == ("SNV", None, 9 / 11)
-    (gc,) = snapshot.strata
-    assert (gc.dimension, gc.levels[0].level, gc.levels[0].tp) == ("gc", "0.3-0.4", 8)
+    ((level, snv),) = snapshot.accuracy.items()
+    assert (level, precision_of(snv), recall_of(snv)) == ("SNV", 0.9, 9 / 11)
+    ((level, ceiling),) = snapshot.ceiling.items()
+    assert (level, precision_of(ceiling), recall_of(ceiling)) == ("SNV", None, 9 / 11)
+    ((dimension, levels),) = snapshot.strata.items()
+    assert (dimension, next(iter(levels)), levels["0.3-0.4"].tp) == ("gc", "0.3-0.4", 8)
+    printed = as_json(snapshot)
+    assert list(printed) == list(MetricsSnapshot.__dataclass_fields__)
+    assert printed["accuracy"] == [{"level": "SNV", **snv._asdict()}]
+    assert list(printed["ceiling"][0]) == ["level", *Counts._fields]
+    assert printed["strata"] == [{"dimension": "gc", "levels": [{"level": "0.3-0.4", **Counts(tp=8)._asdict()}]}]
+    assert (printed["read_sums"]["exact"], printed["off_by"]) == (3, ((-1, 1),))
     assert (snapshot.off_by, snapshot.read_sums.exact) == (((-1, 1),), 3)
     assert (snapshot.run.reads_requested, snapshot.run.started_at) == (2000, 1767225600.0)
 

@@ -12,8 +12,8 @@ import pytest
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export import Format
 from helix_ray.results.export.happy import EXTENDED, SUMMARY
-from helix_ray.scoring.intervals import jeffreys
 from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.statistics import jeffreys
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import total
 from support.exported_results import exported

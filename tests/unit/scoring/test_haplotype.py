@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from helix_ray.scoring.edits import Edit, apply, edit, edits
-from helix_ray.scoring.haplotype import Matching, match
+from helix_ray.scoring.matching import Matching, match
+from helix_ray.scoring.variants import Edit, apply, edit, edits
 
 CASES = 5000
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.scoring.intervals import beta_cdf, beta_quantile, jeffreys
+from helix_ray.scoring.statistics import beta_cdf, beta_quantile, jeffreys
 
 
 def half_integer_cdf(x: float, k: int, m: int) -> float:

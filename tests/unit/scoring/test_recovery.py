@@ -31,4 +31,4 @@ def test_without_mistakes_there_are_none() -> None:
     }
     assert rates["missed"]["of"] > 500
     assert rates["invented"]["of"] == 500
-    assert scores.reads["exact"] == 500
+    assert scores.reads.exact == 500

@@ -9,9 +9,8 @@ from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config import Config
 from helix_ray.records import Read, ScoredVariant, Variant
-from helix_ray.scoring.edits import apply, edits
 from helix_ray.scoring.score import score_read
-from helix_ray.scoring.variants import JudgedCall
+from helix_ray.scoring.variants import JudgedCall, apply, edits
 from helix_ray.sources.synthetic import SyntheticSource
 
 WINDOW = "ACGTACGTTTTTACGTGGCATCGA"

@@ -3,10 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from helix_ray.scoring.bootstrap import Profile, f1_interval
-from helix_ray.scoring.confidence import Outcome, average_precision, calibration, curve
-from helix_ray.scoring.intervals import jeffreys
-from helix_ray.scoring.paired import matthews, mcnemar
+from helix_ray.scoring.statistics import Outcome, Profile, average_precision, calibration, curve, f1_interval, jeffreys, matthews, mcnemar
 from helix_ray.scoring.summary import ALL, measures, rate, summarise
 from helix_ray.scoring.tally import Counts
 

@@ -8,7 +8,7 @@ from helix_ray.records import Disposition, ScoredVariant
 from helix_ray.scoring.scores import RunScores, Scores
 from helix_ray.scoring.strata import DIMENSIONS, read_levels, subtype, variant_levels
 from helix_ray.scoring.summary import total
-from helix_ray.scoring.tally import Counts, Tally, fields_of
+from helix_ray.scoring.tally import Counts, fields_of
 from support.scripted_results import scripted_results
 
 
@@ -70,10 +70,8 @@ def test_workers_add_up_in_any_order() -> None:
     for result in results:
         whole.add(result)
         (left if result.read.read_index % 3 else right).add(result)
-    merged = Tally()
-    merged.merge(right.model.as_dict())
-    merged.merge(left.model.as_dict())
-    assert merged.as_dict() == whole.model.as_dict()
+    levels = right.model.as_dict() | left.model.as_dict()
+    assert {level: right.model.get(level).plus(left.model.get(level)) for level in sorted(levels)} == whole.model.as_dict()
     both = Counter(left.flat())
     both.update(right.flat())
     assert both == Counter(whole.flat())
@@ -84,18 +82,18 @@ def test_reads_as_a_whole() -> None:
     results = scripted_results()
     for result in results:
         scores.add(result)
-    reads = scores.reads
-    assert reads["reads"] == 500
-    assert reads["answered"] == 450
+    reads = replace(scores.reads)
+    assert reads.reads == 500
+    assert reads.answered == 450
     clean_without_answer = sum(result.disposition is Disposition.DEAD_LETTER and not result.read.truth for result in results)
     assert clean_without_answer > 0
-    counted = reads["true_positive"] + reads["false_positive"] + reads["true_negative"] + reads["false_negative"]
+    counted = reads.true_positive + reads.false_positive + reads.true_negative + reads.false_negative
     assert counted == 500 - clean_without_answer, "nobody said that these are clean"
-    assert reads["false_negative"] >= sum(result.disposition is Disposition.DEAD_LETTER and bool(result.read.truth) for result in results)
-    assert reads["baseline_exact"] == 500
-    assert reads["both_exact"] == reads["exact"] < 450
-    assert 0 < reads["invented"] < 450
-    assert reads["truth_edits"] > reads["residual_edits"] > 0
+    assert reads.false_negative >= sum(result.disposition is Disposition.DEAD_LETTER and bool(result.read.truth) for result in results)
+    assert reads.baseline_exact == 500
+    assert reads.both_exact == reads.exact < 450
+    assert 0 < reads.invented < 450
+    assert reads.truth_edits > reads.residual_edits > 0
     clean = replace(results[1], read=results[1].read._replace(truth=None))
     assert Scores().flat() == {}
     scores.add(clean)

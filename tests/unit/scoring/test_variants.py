@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.config import Config
-from helix_ray.scoring.variants import collide, footprint, normalise, trim, variant_type
+from helix_ray.native import rust
+from helix_ray.scoring.variants import collide, edit, trim, variant_type
 from helix_ray.sources import make_source
+
+
+def normalise(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
+    return rust.normalize(window, pos, ref, alt)[:3]
 
 
 def apply(window: str, pos: int, ref: str, alt: str) -> str:
@@ -77,10 +82,10 @@ def test_equal_deletions_have_one_form(window: str, length: int, at: int) -> Non
     assert all(len(same) == 1 for same in forms.values())
 
 
-def test_footprints() -> None:
-    assert footprint(5, "A", "G") == (5, 6)
-    assert footprint(5, "ACC", "A") == (6, 8)
-    assert footprint(5, "A", "ACC") == (6, 6)
+def test_spans_of_edits() -> None:
+    assert edit(5, "A", "G")[:2] == (4, 5)
+    assert edit(5, "ACC", "A")[:2] == (5, 7)
+    assert edit(5, "A", "ACC")[:2] == (5, 5)
     assert trim(1, "ACA", "AA") == (2, "C", "")
     assert collide((5, 6), (5, 6))
     assert collide((6, 6), (6, 6))

@@ -1,6 +1,14 @@
-"""What the model is told, sentence by sentence. Any change here is another experiment: raise the templates' versions with it."""
+"""The fixed texts of prompts: instructions and worked examples.
+
+Any change here makes another experiment: raise the templates' versions with it.
+"""
 
 from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from helix_ray.analysis.prompts.layouts import Ask
 
 ONE_READ = "You compare one DNA read with its reference window and report every small variant of the read."
 MANY_READS = """\
@@ -46,3 +54,38 @@ def answer_form(packed: bool, work: bool) -> str:
 def instructions(shown: str, packed: bool, work: bool) -> str:
     parts = [MANY_READS if packed else ONE_READ, shown, answer_form(packed, work), CALLS]
     return "\n".join([*parts, WORK] if work else parts)
+
+
+class WorkedExample(NamedTuple):
+    ask: Ask
+    work: str
+    calls: tuple[tuple[int, str, str], ...]  # pos, ref, alt
+
+    def answer(self, work: bool) -> dict[str, Any]:
+        calls = [{"pos": pos, "ref": ref, "alt": alt, "confidence": 0.99} for pos, ref, alt in self.calls]
+        return {**({"work": self.work} if work else {}), "id": self.ask.opaque_id, "calls": calls}
+
+
+WORKED = (
+    WorkedExample(
+        Ask("example-1", "TGCATTCGAGCTTACGGATCCTAG", "TGCATTCGAGCTTACGGATCCTAG"),
+        "The read equals the reference from 1 to 24.",
+        (),
+    ),
+    WorkedExample(
+        Ask("example-2", "CATGGCTTAGACGTCCAATGCGTA", "CATGGCTTAGATGTCCAATGCAGTA"),
+        "Reference position 12 is C, the read has T. After reference position 21 (C) the read has one more A.",
+        ((12, "C", "T"), (21, "C", "CA")),
+    ),
+    WorkedExample(
+        Ask("example-3", "GATTCAGCCGTATGACTCGGTTCA", "GATTCACGTATGACTGAGTTCA"),
+        "Reference positions 7 and 8 (GC) are missing after position 6 (A). Reference positions 18 and 19 are CG, the read has GA.",
+        ((6, "AGC", "A"), (18, "CG", "GA")),
+    ),
+)
+
+
+def answer_text(examples: tuple[WorkedExample, ...], packed: bool, work: bool) -> str:
+    """The right answer to ``examples``, as JSON text."""
+    answers = [example.answer(work) for example in examples]
+    return json.dumps({"reads": answers} if packed else answers[0])

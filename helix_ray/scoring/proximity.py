@@ -1,0 +1,70 @@
+"""Mistakes of a model, and how near they are to a truth.
+
+A missed truth and the nearest wrong call within `REACH` bases are a pair: at offset 0 with other alleles, else shifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from helix_ray.scoring.summary import rate
+from helix_ray.scoring.tally import Counts
+
+REACH = 5
+"""Bases. A call further than this from every missed truth is invented."""
+
+Mistake = tuple[str, int | None]
+"""The ``detail`` of a row and its ``off_by``, as in `ScoredVariant`."""
+
+
+class Near(NamedTuple):
+    """A wrong call and the missed truth that it was probably meant to be."""
+
+    truth: int  # index
+    call: int  # index
+    mistake: Mistake  # allele | near, and the call's position minus the truth's, -REACH..REACH
+
+
+def pair_nearby(missed: Sequence[int], wrong: Sequence[int]) -> list[Near]:
+    """Positions of missed truths and of wrong calls, in pairs: the nearest first, each at most once; of equals the leftmost."""
+    candidates = sorted(
+        (abs(at - truth_at), truth_at, at, truth, call)
+        for truth, truth_at in enumerate(missed)
+        for call, at in enumerate(wrong)
+        if abs(at - truth_at) <= REACH
+    )
+    pairs: dict[int, Near] = {}  # by truth
+    calls: set[int] = set()
+    for _, truth_at, at, truth, call in candidates:
+        if truth not in pairs and call not in calls:
+            calls.add(call)
+            pairs[truth] = Near(truth, call, ("allele" if at == truth_at else "near", at - truth_at))
+    return list(pairs.values())
+
+
+MISTAKES = {
+    "missed": "variants with no call near them",
+    "misplaced": f"variants called 1 to {REACH} bases off",
+    "misnamed": "right place, other alleles",
+    "invented": "reads with an invented call",
+    "misread": "calls that are sequencing errors",
+}
+"""The rates of `mistake_rates`, as shown to users."""
+
+
+def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, dict[str, Any]]:
+    """Rates by the keys of `MISTAKES`, with 95 % Jeffreys intervals, of the counts over all types.
+
+    ``invented``: of the ``answered`` reads, those with a call that no truth and no sequencing error is near to. Reads without an
+    answer are left out, since they show nothing about the model.
+    """
+    truths = counts.tp + counts.fn - counts.fn_failed
+    missed = counts.fn - counts.fn_failed - counts.fn_near - counts.fn_allele
+    return {
+        "missed": rate(missed, truths),
+        "misplaced": rate(counts.fn_near, truths),
+        "misnamed": rate(counts.fn_allele, truths),
+        "invented": rate(invented, answered),
+        "misread": rate(counts.fp_error, counts.query_tp + counts.fp),
+    }
