@@ -12,6 +12,7 @@ from helix_ray.records import JsonObject
 
 Called = TypeVar("Called")
 Measure = Literal["recall", "precision", "f1"]
+MEASURES: tuple[Measure, ...] = ("recall", "precision", "f1")
 Interval = list[float] | None  # low and high end, 95 %
 Count = int | None
 Number = float | None

@@ -9,11 +9,9 @@ from rich.text import Text
 from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
 from helix_ray.results.report import NOTICE
-from helix_ray.results.schema import Agreement, ByType, Measure, Report, Scoring
+from helix_ray.results.schema import MEASURES, Agreement, ByType, Report, Scoring
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL
-
-MEASURES: tuple[Measure, ...] = ("recall", "precision", "f1")
 
 
 def render_report(report: Report) -> RenderableType:

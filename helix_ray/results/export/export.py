@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from pysam.utils import SamtoolsError
 
@@ -30,6 +30,8 @@ FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
 
 MANIFEST = "manifest.json"
 """What makes a folder an export, and so replaceable."""
+
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
 class Format(StrEnum):
@@ -58,26 +60,16 @@ class Format(StrEnum):
         return [kind for kind in cls if (known or not kind.needs_truth) and (of_run or not kind.needs_results)]
 
 
-class Writer(Protocol):
-    """Of what the source made."""
+class Writer(Protocol[Item_contra]):
+    """Of reads as their source made them, or of every result, those among them whose reads are left out elsewhere."""
 
-    def add(self, read: Read) -> None: ...
+    def add(self, item: Item_contra, /) -> None: ...
 
     def close(self) -> list[Path]:
         """Completes the files and names them."""
 
 
-class ResultWriter(Protocol):
-    """Of what became of it."""
-
-    def add(self, result: ReadResult) -> None:
-        """Every result of the run, those among them whose reads are left out elsewhere."""
-
-    def close(self) -> list[Path]:
-        """As `Writer.close`."""
-
-
-WRITERS: dict[Format, tuple[Callable[[Context], Writer], ...]] = {
+WRITERS: dict[Format, tuple[Callable[[Context], Writer[Read]], ...]] = {
     Format.TRUTH_VCF: (TruthVcf, ErrorsVcf),
     Format.FASTQ: (FastqFile,),
     Format.REFERENCE: (ReferenceFasta,),
@@ -85,13 +77,13 @@ WRITERS: dict[Format, tuple[Callable[[Context], Writer], ...]] = {
 }
 
 
-def _parquet(context: Context) -> ResultWriter:
+def _parquet(context: Context) -> Writer[ReadResult]:
     from helix_ray.results.export.parquet import ParquetTables  # noqa: PLC0415  (pyarrow takes 0.3 s that other commands need not wait for)
 
     return ParquetTables(context)
 
 
-RESULT_WRITERS: dict[Format, tuple[Callable[[Context], ResultWriter], ...]] = {
+RESULT_WRITERS: dict[Format, tuple[Callable[[Context], Writer[ReadResult]], ...]] = {
     Format.CALLS_VCF: (CallsVcf, InvalidCalls),
     Format.GA4GH: (ScoredVcf,),
     Format.CSV: (HappyTables, VariantTable),
@@ -127,8 +119,8 @@ class Export:
         self._tally = Tally()
         self._results = ResultTally()
         self._files = ExitStack()
-        self._writers: list[Writer] = []
-        self._result_writers: list[ResultWriter] = []
+        self._writers: list[Writer[Read]] = []
+        self._result_writers: list[Writer[ReadResult]] = []
 
     def __enter__(self) -> Self:
         source = self._origin.config.source

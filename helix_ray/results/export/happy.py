@@ -28,7 +28,7 @@ from helix_ray.scoring.tally import Counts, Tally, fields_of
 SUBTYPES = {
     "INDEL": tuple(f"{kind}{length}" for kind in "CDI" for length in ("16_PLUS", "1_5", "6_15")),
     "SNP": ("ti", "tv"),
-    NOT_A_VARIANT: (NOT_A_VARIANT,),
+    NOT_A_VARIANT: (),
 }
 FILTERS = ("ALL", "PASS")
 """ALL counts every call, PASS those that fit their window; a truth passes always."""
@@ -71,22 +71,24 @@ class _Leaf(NamedTuple):
     passed: bool
 
 
-class HappyCounts:
-    """Sums only: memory does not grow with the run."""
+class HappyTables:
+    """Counts while results come, and writes at the end. Sums only: memory does not grow with the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Context) -> None:
+        self._folder = context.folder
+        self._simulated = context.simulated
         self._leaves: dict[_Leaf, Tally] = {}
-        self.bases: Counter[Level] = Counter()  # of the windows, by the levels of their reads
-        self.profiles: dict[tuple[str, str], Counter[Profile]] = {}  # (type, filter): how reads came out; those with nothing are left out
-        self.reads = 0  # with known truth
+        self._bases: Counter[Level] = Counter()  # of the windows, by the levels of their reads
+        self._profiles: dict[tuple[str, str], Counter[Profile]] = {}  # (type, filter): how reads came out; those with nothing are left out
+        self._reads = 0  # with known truth
 
     def add(self, result: ReadResult) -> None:
         read = result.read
         if read.truth is None:
             return
-        self.reads += 1
+        self._reads += 1
         common = (EVERYWHERE, *read_levels(read))
-        self.bases.update(dict.fromkeys(common, len(read.ref_seq)))
+        self._bases.update(dict.fromkeys(common, len(read.ref_seq)))
         of_read: dict[tuple[str, str], list[int]] = {}
         for row in result.variants:
             fields = fields_of(row)
@@ -103,9 +105,9 @@ class HappyCounts:
                     profile = of_read.setdefault((kind, chosen), [0] * len(Profile._fields))
                     profile[Profile._fields.index(fields[0])] += times
         for key, counts in of_read.items():
-            self.profiles.setdefault(key, Counter())[Profile(*counts)] += 1
+            self._profiles.setdefault(key, Counter())[Profile(*counts)] += 1
 
-    def get(self, kind: str, name: str, chosen: str, level: Level = EVERYWHERE) -> Counts:
+    def _sum(self, kind: str, name: str, chosen: str, level: Level = EVERYWHERE) -> Counts:
         """Of a type, a subtype (``*``: all), a filter and a subset."""
         total = Counts()
         for leaf, tally in self._leaves.items():
@@ -113,64 +115,28 @@ class HappyCounts:
                 total = total.plus(tally.get(level))
         return total
 
-    def levels(self) -> list[Level]:
-        """All subsets that were seen, the whole first."""
-        return sorted({level for tally in self._leaves.values() for level in tally.as_dict()} | self.bases.keys())
-
-    def types(self) -> list[str]:
-        """hap.py's two always; the third where there is something to be told of it."""
-        seen = {leaf.type for leaf in self._leaves}
-        return [kind for kind in SUBTYPES if kind in seen or kind != NOT_A_VARIANT]
-
-
-def _units(row: ScoredVariant) -> Iterator[tuple[str, str, int]]:
-    """(type, subtype, how many) of one row."""
-    if row.type not in ("SNV", "MNV"):
-        yield ("INDEL" if row.type else NOT_A_VARIANT, subtype(row.type, row.ref, row.alt), 1)
-        return
-    changed = Counter(subtype("SNV", old, new) for old, new in zip(row.ref, row.alt, strict=True) if old != new)
-    for name, times in changed.items():
-        yield "SNP", name, times
-
-
-class HappyTables:
-    """Counts while results come, and writes at the end."""
-
-    def __init__(self, context: Context) -> None:
-        self._folder = context.folder
-        self._simulated = context.simulated
-        self._counts = HappyCounts()
-
-    def add(self, result: ReadResult) -> None:
-        self._counts.add(result)
-
     def close(self) -> list[Path]:
-        wholes = ((kind, chosen) for kind in self._counts.types() for chosen in _filters(kind))
-        summary = (self._row(kind, "*", chosen, EVERYWHERE) for kind, chosen in wholes)
-        parts = ((kind, name, level) for kind in self._counts.types() for name in _subtypes(kind) for level in self._counts.levels())
-        extended = (self._row(kind, name, chosen, level) for kind, name, level in parts for chosen in _filters(kind))
+        seen = {leaf.type for leaf in self._leaves}
+        kinds = [(kind, FILTERS) for kind in ("INDEL", "SNP")] + [(kind, FILTERS[:1]) for kind in (NOT_A_VARIANT,) if kind in seen]
+        levels = sorted({level for tally in self._leaves.values() for level in tally.as_dict()} | self._bases.keys())  # the whole first
+        summary = (self._row(kind, "*", chosen, EVERYWHERE) for kind, filters in kinds for chosen in filters)
+        parts = ((kind, name, level, filters) for kind, filters in kinds for name in ("*", *SUBTYPES[kind]) for level in levels)
+        extended = (self._row(kind, name, chosen, level) for kind, name, level, filters in parts for chosen in filters)
         return [_write(self._folder / "summary.csv", SUMMARY, summary), _write(self._folder / "extended.csv", EXTENDED, extended)]
 
     def _row(self, kind: str, name: str, chosen: str, level: Level) -> dict[str, object]:
-        counts = self._counts.get(kind, name, chosen, level)
+        counts = self._sum(kind, name, chosen, level)
         whole = name == "*" and level == EVERYWHERE
-        interval = f1_interval(self._counts.profiles.get((kind, chosen), {}), self._counts.reads) if whole else None
-        bases = self._counts.bases.get(level)
+        interval = f1_interval(self._profiles.get((kind, chosen), {}), self._reads) if whole else None
+        bases = self._bases.get(level)
         row: dict[str, object] = {
-            "Type": kind,
-            "Subtype": name,
-            "Subset": "*" if level == EVERYWHERE else "=".join(level),
-            "Filter": chosen,
-            "Genotype": "*",
-            "QQ.Field": "QUAL",
-            "QQ": "*",
-            "Subset.Size": bases,
-            "Subset.IS_CONF.Size": bases,  # the truth is complete in all of a window
-            "Subset.Level": 0,
-            "Simulated": self._simulated,
-        }
+            "Type": kind, "Subtype": name, "Subset": "*" if level == EVERYWHERE else "=".join(level), "Filter": chosen, "Genotype": "*",
+            "QQ.Field": "QUAL", "QQ": "*",
+            "Subset.Size": bases, "Subset.IS_CONF.Size": bases,  # the truth is complete in all of a window
+            "Subset.Level": 0, "Simulated": self._simulated,
+        }  # fmt: skip
         if kind == "SNP":
-            ti, tv = (self._counts.get(kind, part, chosen, level) if name in ("*", part) else Counts() for part in SUBTYPES[kind])
+            ti, tv = (self._sum(kind, part, chosen, level) if name in ("*", part) else Counts() for part in SUBTYPES[kind])
             row |= _transitions(ti, tv)
         return row | _metrics(counts, interval)
 
@@ -199,12 +165,14 @@ def _sum(counts: Counts, names: Iterable[str]) -> int:
     return sum(getattr(counts, name) for name in names)
 
 
-def _filters(kind: str) -> tuple[str, ...]:
-    return FILTERS[:1] if kind == NOT_A_VARIANT else FILTERS
-
-
-def _subtypes(kind: str) -> tuple[str, ...]:
-    return ("*",) if kind == NOT_A_VARIANT else ("*", *SUBTYPES[kind])
+def _units(row: ScoredVariant) -> Iterator[tuple[str, str, int]]:
+    """(type, subtype, how many) of one row."""
+    if row.type not in ("SNV", "MNV"):
+        yield ("INDEL" if row.type else NOT_A_VARIANT, subtype(row.type, row.ref, row.alt), 1)
+        return
+    changed = Counter(subtype("SNV", old, new) for old, new in zip(row.ref, row.alt, strict=True) if old != new)
+    for name, times in changed.items():
+        yield "SNP", name, times
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, object]]) -> Path:

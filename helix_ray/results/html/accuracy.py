@@ -22,7 +22,7 @@ from helix_ray.results.html.parts import (
     tag,
     text_cell,
 )
-from helix_ray.results.schema import Calibration, Confidence, Measure, Measures, Rate, ReadsScored, Scoring
+from helix_ray.results.schema import MEASURES, Calibration, Confidence, Measures, Rate, ReadsScored, Scoring
 from helix_ray.scoring import scores
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.statistics import jeffreys
@@ -85,23 +85,13 @@ def _types(confusion: dict[str, dict[str, int]], parts: Parts) -> Html:
 
 
 def _measures(levels: list[Compared], parts: Parts) -> Html:
-    rows = [
-        Row(
-            level.kind,
-            [
-                cell(f"{row['tp']:,} / {row['tp'] + row['fn']:,}"),
-                measure(row["recall"], row["ci"]["recall"]),
-                _plot(level, "recall"),
-                measure(row["precision"], row["ci"]["precision"]),
-                _plot(level, "precision"),
-                measure(row["f1"], row["ci"]["f1"]),
-                _plot(level, "f1"),
-                measure(level.ceiling["f1"]),
-            ],
-            level.kind == ALL,
-        )
-        for level, row in ((level, level.model) for level in levels)
-    ]
+    rows = []
+    for kind, row, ceiling in levels:
+        cells = [cell(f"{row['tp']:,} / {row['tp'] + row['fn']:,}")]
+        for key in MEASURES:
+            plot = interval_plot(row[key], row["ci"][key], ceiling[key], f"{key} of {kind}")
+            cells += [measure(row[key], row["ci"][key]), text_cell(plot)]
+        rows.append(Row(kind, [*cells, measure(ceiling["f1"])], kind == ALL))
     head = ["type", "found / true", "recall", "", "precision", "", "F1", "", "ceiling F1"]
     return parts.table("Recall, precision and F1 by type", head, rows, "95 % intervals: Jeffreys; of F1 a bootstrap over reads.")
 
@@ -110,19 +100,11 @@ def _without_failed(levels: list[Compared], scoring: Scoring, parts: Parts) -> H
     failed, of = scoring["failed"], scoring["reads"]["reads"]
     if not failed["reads"]:
         return None
-    rows = [
-        Row(
-            kind,
-            [
-                measure(row["recall"], row["ci"]["recall"]),
-                measure(row["excluding_failed"]["recall"], row["excluding_failed"]["ci"]["recall"]),
-                measure(row["f1"]),
-                measure(row["excluding_failed"]["f1"]),
-            ],
-            kind == ALL,
-        )
-        for kind, row, _ in levels
-    ]
+    rows = []
+    for kind, row, _ in levels:
+        answered = row["excluding_failed"]
+        recalls = [measure(row["recall"], row["ci"]["recall"]), measure(answered["recall"], answered["ci"]["recall"])]
+        rows.append(Row(kind, [*recalls, measure(row["f1"]), measure(answered["f1"])], kind == ALL))
     about = (
         f"{failed['reads']:,} of {of:,} reads ended without a usable answer (dead letters); they held {failed['truths']:,} true "
         "variants. All reads: these count as missed (intention to treat). Answered reads only: as if the others had never been asked about."
@@ -145,11 +127,6 @@ def _kinds(row: Measures[int]) -> list[Html]:
     return [heat(row["query_tp"], calls), *(heat(count, calls, wrong=True) for count in wrong), cell(f"{row['fp_invalid']:,}")]
 
 
-def _plot(level: Compared, key: Measure) -> Html:
-    row = level.model
-    return text_cell(interval_plot(row[key], row["ci"][key], level.ceiling[key], f"{key} of {level.kind}"))
-
-
 def mistakes_section(scoring: Scoring, parts: Parts) -> Html:
     counts = {int(offset): number for offset, number in scoring["off_by"].items()}
     label = "Wrong calls by their distance from a missed truth"
@@ -164,16 +141,14 @@ def mistakes_section(scoring: Scoring, parts: Parts) -> Html:
 
 def reads_section(scoring: Scoring, parts: Parts) -> Html:
     reads = scoring["reads"]
-    exact = [
-        Row("the model", _rate_cells(reads["exact"], "the model")),
-        Row("the aligner", _rate_cells(reads["baseline_exact"], "the aligner")),
-    ]
+    callers = {"the model": reads["exact"], "the aligner": reads["baseline_exact"]}
+    exact = [Row(caller, _rate_cells(found, caller)) for caller, found in callers.items()]
     test, residual = reads["mcnemar"], reads["residual_edits_per_truth_edit"]
+    p = "< 0.0001" if test["p"] < 0.0001 else f"= {test['p']:.4f}"
     about = (
         "The calls spell the true sequence; a read without an answer is not exact. "
-        f"{count(test['only_model'])} reads by the model alone, {count(test['only_baseline'])} by the "
-        f"aligner alone; exact McNemar test: p {_p_words(test['p'])}. Bases that still differ with "
-        f"the calls applied, for each true changed base: {share(residual)}."
+        f"{count(test['only_model'])} reads by the model alone, {count(test['only_baseline'])} by the aligner alone; exact McNemar test: "
+        f"p {p}. Bases that still differ with the calls applied, for each true changed base: {share(residual)}."
     )
     described = parts.table("Described exactly", ["caller", "reads", "", "count"], exact, about)
     return section("Reads as a whole", None, tag("div", described, _detection(reads, parts), class_="pair"))
@@ -187,14 +162,10 @@ def _detection(found: ReadsScored, parts: Parts) -> Html:
     ]
     about = (
         f"Sensitivity {_with_interval(found['sensitivity'])}, specificity {_with_interval(found['specificity'])}, Matthews' correlation "
-        f"{share(found['mcc'])}. A sequencing error that is called makes a read without variants a "
-        "detected one. A read without an answer misses its variants; if it has none it is not counted here."
+        f"{share(found['mcc'])}. A sequencing error that is called makes a read without variants a detected one. "
+        "A read without an answer misses its variants; if it has none it is not counted here."
     )
     return parts.table("Is there any variant at all?", ["true", "reads", "difference called", "none called"], rows, about)
-
-
-def _p_words(p: float) -> str:
-    return "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
 
 
 def _with_interval(rate: Rate) -> str:
@@ -255,18 +226,12 @@ def strata_section(scoring: Scoring, parts: Parts) -> Html:
 def _table(dimension: str, levels: dict[str, Measures[int | None]], parts: Parts) -> Html:
     title, about = NAMES[dimension]
     called = any(row["query_tp"] is not None for row in levels.values())
-    rows = [
-        Row(
-            level,
-            [
-                cell(f"{row['tp'] + row['fn']:,}"),
-                measure(row["recall"], row["ci"]["recall"]),
-                text_cell(interval_plot(row["recall"], row["ci"]["recall"], None, f"recall, {title} {level}")),
-                *([measure(row["precision"], row["ci"]["precision"]), measure(row["f1"])] if called else []),
-            ],
-        )
-        for level, row in sorted(levels.items(), key=lambda item: _natural(item[0]))
-    ]
+    rows = []
+    for level, row in sorted(levels.items(), key=lambda item: _natural(item[0])):
+        recall, bounds = row["recall"], row["ci"]["recall"]
+        plot = interval_plot(recall, bounds, None, f"recall, {title} {level}")
+        right = [measure(row["precision"], row["ci"]["precision"]), measure(row["f1"])] if called else []
+        rows.append(Row(level, [cell(f"{row['tp'] + row['fn']:,}"), measure(recall, bounds), text_cell(plot), *right]))
     return parts.table(title, ["level", "truths", "recall", "", *(["precision", "F1"] if called else [])], rows, about)
 
 

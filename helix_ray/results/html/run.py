@@ -15,11 +15,11 @@ HEADLINES: tuple[tuple[str, Measure], ...] = (("F1", "f1"), ("recall", "recall")
 
 
 def tiles(report: Report) -> Html:
-    return tag("div", *(_tile(*values) for values in _figures(report)), class_="tiles")
-
-
-def _tile(name: str, value: str, note: str) -> Html:
-    return tag("div", tag("div", value, class_="value"), tag("div", name, class_="name"), tag("div", note, class_="note"), class_="tile")
+    shown = (
+        tag("div", tag("div", value, class_="value"), tag("div", name, class_="name"), tag("div", note, class_="note"), class_="tile")
+        for name, value, note in _figures(report)
+    )
+    return tag("div", *shown, class_="tiles")
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
@@ -43,11 +43,8 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
 
 def agreement_section(found: Agreement, parts: Parts) -> Html:
     """There is no truth: two opinions, side by side."""
-    rows = [
-        Row("named by both", [cell(f"{found['both']:,}")]),
-        Row("named by the model alone", [cell(f"{found['only_call']:,}")]),
-        Row("named by the aligner alone", [cell(f"{found['only_baseline']:,}")]),
-    ]
+    callers = {"both": found["both"], "the model alone": found["only_call"], "the aligner alone": found["only_baseline"]}
+    rows = [Row(f"named by {who}", [cell(f"{number:,}")]) for who, number in callers.items()]
     lead = (
         "No truth is known of these reads. A difference from the reference window may be a sequencing error or a real allele, and neither "
         "the model nor the aligner says which."
@@ -57,20 +54,17 @@ def agreement_section(found: Agreement, parts: Parts) -> Html:
 
 def price_section(scoring: Scoring, parts: Parts) -> Html:
     cost = scoring["cost"]
-    rows = [
-        Row("dollars for a variant found", [cell(_with(cost["usd_per_true_positive"], "${:.7f}"))]),
-        Row("tokens for a variant found", [cell(_with(cost["tokens_per_true_positive"], "{:,.0f}"))]),
-        Row("request time for a variant found", [cell(_with(cost["latency_ms_per_true_positive"], "{:,.0f} ms"))]),
-        Row("latency of an answer, median", [cell(_with(cost["latency_ms_p50"], "{:,.0f} ms"))]),
-        Row("the aligner beside it, CPU for each read", [cell(_with(cost["baseline_us_per_read"], "{:,.1f} µs, no dollars"))]),
-        Row("judging and scoring, CPU for each read", [cell(_with(cost["scoring_us_per_read"], "{:,.1f} µs"))]),
-    ]
+    figures = (
+        ("dollars for a variant found", cost["usd_per_true_positive"], "${:.7f}"),
+        ("tokens for a variant found", cost["tokens_per_true_positive"], "{:,.0f}"),
+        ("request time for a variant found", cost["latency_ms_per_true_positive"], "{:,.0f} ms"),
+        ("latency of an answer, median", cost["latency_ms_p50"], "{:,.0f} ms"),
+        ("the aligner beside it, CPU for each read", cost["baseline_us_per_read"], "{:,.1f} µs, no dollars"),
+        ("judging and scoring, CPU for each read", cost["scoring_us_per_read"], "{:,.1f} µs"),
+    )
+    rows = [Row(name, [cell(UNKNOWN if value is None else form.format(value))]) for name, value, form in figures]
     about = "All that the run cost, dead letters, repairs and retries included, divided by the true variants that were found."
     return section("Price", None, parts.table("What the answers cost", [], rows, about))
-
-
-def _with(value: float | None, form: str) -> str:
-    return UNKNOWN if value is None else form.format(value)
 
 
 def answers_section(scoring: Scoring, parts: Parts) -> Html:
