@@ -1,4 +1,4 @@
-"""The answers inside a completion, each for the read that it names: nothing crosses from one read to another."""
+"""The answers inside a completion, each attributed to the read whose id it carries."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["LENIENCIES", "MAX_CALLS", "AnswerError", "ParsedAnswers", "RawCall",
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswers:
-    """Every id asked for is a key of either ``answers`` or ``faults``, and nothing else is."""
+    """The keys of ``answers`` and ``faults`` together are exactly the requested ids, each once."""
 
     completion: Completion
     answers: dict[str, ReadAnswer]
-    faults: dict[str, AnswerError]  # left out, given twice, not as the schema has it
-    foreign: int  # answers for ids that nobody asked for
+    faults: dict[str, AnswerError]  # left out, given twice, or against the schema
+    foreign: int  # answers for ids that were not requested
 
 
 def parse_answer(body: bytes, asked: Sequence[str], *, packed: bool, work: bool) -> ParsedAnswers | AnswerError:
-    """The answers in a 200 body to a request for the reads ``asked`` (opaque ids), or why nothing in it can be used.
+    """The answers in a 200 body to a request for the reads ``asked`` (opaque ids), or the reason why none can be used.
 
     ``packed`` and ``work`` are the template's: which schema the request named.
     """
@@ -79,7 +79,7 @@ def _packed(found: Found, asked: Sequence[str], work: bool, completion: Completi
 
 
 def _only(items: list[Any], work: bool, fenced: bool) -> ReadAnswer | str:
-    """Of two answers for one read neither is trusted: one of them may be another read's."""
+    """The one answer for a read. Two are rejected both: one of them may be another read's."""
     if not items:
         return "the answer leaves this read out"
     if len(items) > 1:

@@ -1,4 +1,4 @@
-"""Calls checked against the sequence that they speak of, then brought to normal form."""
+"""Checks calls against their window, and brings the valid ones to normal form."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def anchored(pos: int, ref: str, alt: str, window: str) -> tuple[int, str, str]:
 
 
 def _fault(pos: int, ref: str, alt: str, window: str) -> tuple[str | None, str | None]:
-    """The first thing that is wrong with an anchored call, and in words; a gap that is left over found no anchor."""
+    """The first fault of an anchored call and its reason; a gap that is still an allele found no anchor."""
     inserts, deletes = ref in GAPS, alt in GAPS
     bases = alt if inserts else ref if deletes else ref + alt
     if (inserts and deletes) or not _BASES.issuperset(bases):

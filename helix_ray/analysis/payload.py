@@ -39,8 +39,8 @@ class PayloadBuilder:
     def build(self, asks: Sequence[Ask], seed_offset: int = 0, max_completion_tokens: int | None = None) -> tuple[dict[str, Any], str]:
         """The body, and its user text: the only part whose length differs.
 
-        A repair asks with another seed, since the same question would get the same answer, and after a cut-off answer with more
-        completion tokens; None: as for every request.
+        A repair uses another seed, since the same request would get the same answer, and after a cut-off answer more completion
+        tokens; None: as for every request.
         """
         text = self.template.user_text(asks)
         payload = {**self._static, "messages": [self._system, {"role": "user", "content": text}]}

@@ -1,4 +1,4 @@
-"""The answer for one read: its calls, read by the schema's letter or, counted, a little more kindly."""
+"""The answer for one read: its calls, parsed by the schema or slightly beyond it, with each such leniency recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ReadAnswer(NamedTuple):
 
 
 def read_item(item: Any, *, work: bool, fenced: bool = False, text: str | None = None) -> ReadAnswer | str:
-    """A read's answer, or in words what is wrong with it. ``text``: the item as the model wrote it, where that is known."""
+    """A read's answer, or the reason why it is none. ``text``: the item as the model wrote it, where that is known."""
     keys = ["work", "id", "calls"] if work else ["id", "calls"]
     if not isinstance(item, dict) or item.keys() != set(keys):
         return f"the answer is not an object with exactly {', '.join(keys[:-1])} and {keys[-1]}"
@@ -60,9 +60,9 @@ def read_item(item: Any, *, work: bool, fenced: bool = False, text: str | None =
 
 
 def reread_answer(text: str) -> ReadAnswer | AnswerError:
-    """A stored answer (``ReadAnswer.text``) once more, with or without ``work``; its id is not looked at.
+    """Parse a stored answer (``ReadAnswer.text``) again, with or without ``work``, whatever its id.
 
-    Of the fence that an answer came in the stored text has no trace.
+    The leniency ``fence`` is lost: the stored text has no fence.
     """
     try:
         found = find_object(text)
@@ -74,7 +74,7 @@ def reread_answer(text: str) -> ReadAnswer | AnswerError:
 
 
 def _storable(item: dict[str, Any], text: str | None) -> str | None:
-    """JSON that a database takes and that is never cut; ``work`` goes when it is too long for that."""
+    """JSON that a database can store, never cut; without ``work`` if it would be too long, None if it still is."""
     for kept in (item, {"id": item["id"], "calls": item["calls"]}):
         stored = json.dumps(kept, ensure_ascii=False) if text is None else text
         stored = printable(stored, 6 * len(stored))
@@ -111,5 +111,5 @@ def _upper(allele: str, used: set[str]) -> str:
 
 
 def _fraction(value: float) -> float | None:
-    """An answer is paid for: a confidence of 95 costs it the confidence, not the call."""
+    """None outside 0..1. The call stays, since the answer is paid for."""
     return float(value) if 0 <= value <= 1 else None

@@ -1,4 +1,4 @@
-"""How many tokens a prompt will be charged: an estimate that learns for the rate limits, a ceiling for the money.
+"""The tokens that a prompt will be charged: a learning estimate for the rate limits, an upper bound for the budget.
 
 Tokens per base are the template's own, as measured. Other text is close to 4 characters a token, and the chat format with
 structured output adds about 118 tokens.
@@ -23,8 +23,8 @@ _EMPTY = Ask("0" * 16, "", "")
 class TokenEstimator:
     """Estimates prompt tokens as (fixed + per read + per base) × a moving average of actual / estimated.
 
-    The estimate stands two mean deviations above the average, since a limit is overrun by what is above it, not by the
-    mean. Until the first answer the ratio is 1.
+    The estimate stands two mean deviations above the average, since prompts above the estimate overrun a limit. Until the first
+    answer the ratio is 1.
     """
 
     def __init__(self, template: PromptTemplate) -> None:

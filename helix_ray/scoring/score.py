@@ -3,7 +3,7 @@
 GA4GH's method 2, allele match without genotype (Krusche 2019, PMC6699627), on the scale of whole haplotypes: if the calls spell the
 true sequence, every truth and every call is right. Otherwise the largest subsets of both that spell the same sequence are.
 
-``detail`` of a row says how it came to its match:
+``detail`` of a row gives the reason of its match:
 
 * TP: ``allele`` (the other side names the same alleles) or ``haplotype`` (it spells the same sequence in another way)
 * FP: ``error`` (a sequencing error, which the read shows), ``allele`` (a missed truth starts there, with other alleles), ``near`` (a

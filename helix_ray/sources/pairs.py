@@ -1,4 +1,4 @@
-"""Pairs of a window and a read, already matched by the user; `pair_formats` says how they are written.
+"""Pairs of a window and a read, already matched by the user, in one of the formats of `pair_formats`.
 
 Endings before analysis: ``filtered``/``too_long`` (window or read of more than ``source.max_read_length`` bases),
 ``filtered``/``iupac`` (see ``source.iupac``), and ``malformed`` for anything else that is wrong.

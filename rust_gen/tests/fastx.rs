@@ -5,7 +5,8 @@ mod common;
 use std::io::Write;
 
 use _rust_gen::files::error::{Fault, InputError};
-use _rust_gen::files::fastx::{Kind, Reader, Rules};
+use _rust_gen::files::fastx::{Reader, Rules};
+use _rust_gen::files::kind::Kind;
 use _rust_gen::files::record::Record;
 use _rust_gen::files::reference::Reference;
 use common::{Dir, gzip};

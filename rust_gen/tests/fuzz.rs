@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use _rust_gen::files::fastx::Kind;
+use _rust_gen::files::kind::Kind;
 
 fn specimens(folder: &str) -> Vec<Vec<u8>> {
     let mut files: Vec<_> = fs::read_dir(Path::new("tests/specimens").join(folder)).unwrap().map(|e| e.unwrap().path()).collect();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use _rust_gen::files::error::InputError;
-use _rust_gen::files::fastx::{Kind, Reader, Rules};
+use _rust_gen::files::fastx::{Reader, Rules};
+use _rust_gen::files::kind::Kind;
 use _rust_gen::files::record::Record;
 
 /// Small, so that a fuzzer's inputs reach it.

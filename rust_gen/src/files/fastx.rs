@@ -13,39 +13,12 @@ use needletail::parser::{FastaReader, FastqReader, FastxReader};
 use super::error::{Fault, InputError};
 use super::foreign;
 use super::input::{Bytes, explain, open};
+use super::kind::Kind;
 use super::mates::Mates;
+use super::messages;
 use super::record::{Record, is_bases, name};
 use super::start::{blank_lines, start};
 use super::tap::{Failure, Tap, bound};
-use super::words;
-
-/// The two formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `>` header, sequence on any number of lines.
-    Fasta,
-    /// `@` header, sequence, `+`, quality: four lines.
-    Fastq,
-}
-
-impl Kind {
-    /// From the configuration's name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "fasta" => Some(Self::Fasta),
-            "fastq" => Some(Self::Fastq),
-            _ => None,
-        }
-    }
-
-    pub(super) const fn mark(self) -> u8 {
-        match self {
-            Self::Fasta => b'>',
-            Self::Fastq => b'@',
-        }
-    }
-}
 
 /// What is refused and what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +78,7 @@ impl Reader {
         let begun = start(path, source)?;
         let line = begun.blank_lines + 1;
         if begun.head[0] != kind.mark() || foreign::text(&begun.head).is_some() {
-            return Err(InputError::new(Fault::Unusable, path, words::unlike(kind, &begun.head)).at(1, Some(line)));
+            return Err(InputError::new(Fault::Unusable, path, messages::unlike(kind, &begun.head)).at(1, Some(line)));
         }
         let tap = Tap::new(begun.bytes, bound(buffer_bytes, rules.max_record_bytes), kind == Kind::Fastq);
         let parser = parser(kind, &tap, buffer_bytes);
@@ -140,7 +113,7 @@ impl Reader {
                 Step::Stopped(error) => {
                     let record = self.stopped(error)?;
                     return if record.is_none() && self.rules.refuse_mates && self.mates.ended() {
-                        Err(InputError::new(Fault::Unusable, &self.path, words::INTERLEAVED).at(1, None))
+                        Err(InputError::new(Fault::Unusable, &self.path, messages::INTERLEAVED).at(1, None))
                     } else {
                         Ok(record)
                     };
@@ -164,7 +137,7 @@ impl Reader {
             return Ok(Step::Stopped(None));
         }
         if text.len() as u64 > self.rules.max_record_bytes {
-            return Err(self.error(Fault::TooLong, words::too_long(self.rules.max_record_bytes)));
+            return Err(self.error(Fault::TooLong, messages::too_long(self.rules.max_record_bytes)));
         }
         let mut record = Record { ordinal: self.ordinal, line: self.origin.1 + found.start_line_number(), ..Record::default() };
         record.name = name(found.id());
@@ -177,7 +150,7 @@ impl Reader {
         self.tap.parsed_up_to(end + 1);
         self.after_malformed = false;
         if interleaved {
-            Err(InputError::new(Fault::Unusable, &self.path, words::INTERLEAVED).at(1, None))
+            Err(InputError::new(Fault::Unusable, &self.path, messages::INTERLEAVED).at(1, None))
         } else {
             Ok(Step::Found(record))
         }
@@ -209,21 +182,21 @@ impl Reader {
             Some((Failure::Io(io), cut)) if !whole && cut - start <= self.rules.max_record_bytes.saturating_add(1) => {
                 return Err(explain(&self.path, &io).at(self.ordinal + 1, Some(self.line)));
             }
-            Some(_) if !whole => return Err(self.error(Fault::TooLong, words::too_long(self.rules.max_record_bytes))),
+            Some(_) if !whole => return Err(self.error(Fault::TooLong, messages::too_long(self.rules.max_record_bytes))),
             _ => {}
         }
         let Some(error) = error else { return Ok(None) };
         let length = if self.kind == Kind::Fastq { lines.iter().map(Vec::len).sum::<usize>() as u64 } else { self.tap.taken() - start };
         if length > self.rules.max_record_bytes.saturating_add(1) {
-            return Err(self.error(Fault::TooLong, words::too_long(self.rules.max_record_bytes)));
+            return Err(self.error(Fault::TooLong, messages::too_long(self.rules.max_record_bytes)));
         }
-        let problem = words::describe(&error);
+        let problem = messages::describe(&error);
         if self.after_malformed && error.kind == ParseErrorKind::InvalidStart {
-            return Err(self.error(Fault::Malformed, words::lost(&problem)));
+            return Err(self.error(Fault::Malformed, messages::lost(&problem)));
         }
         let wrapped = lines.get(1..3).is_some_and(|lines| lines.iter().all(|line| is_bases(line)));
         if error.kind == ParseErrorKind::InvalidSeparator && wrapped {
-            return Err(self.error(Fault::Malformed, words::WRAPPED.into()));
+            return Err(self.error(Fault::Malformed, messages::WRAPPED.into()));
         }
         let name = error.position.id.as_deref().map(|id| name(id.as_bytes())).unwrap_or_default();
         let record = Record { ordinal: self.ordinal, line: self.line, name, problem: Some(problem), ..Record::default() };

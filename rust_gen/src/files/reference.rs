@@ -7,8 +7,9 @@ use std::fs;
 use std::io::{self, Read};
 
 use super::error::{Fault, InputError};
-use super::fastx::{BUFFER_BYTES, Kind, Reader, Rules};
+use super::fastx::{BUFFER_BYTES, Reader, Rules};
 use super::input::{Bytes, open};
+use super::kind::Kind;
 
 /// minimap2 counts the bases of a contig in 31 bits.
 const MAX_CONTIG_BASES: usize = i32::MAX as usize;

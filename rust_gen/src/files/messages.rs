@@ -1,9 +1,9 @@
-//! What is said about records and files that cannot be read, and what to do.
+//! The messages about records and files that cannot be read, and what to do.
 
 use needletail::errors::{ParseError, ParseErrorKind};
 
-use super::fastx::Kind;
 use super::foreign;
+use super::kind::Kind;
 
 pub const WRAPPED: &str = "the third line holds bases, not '+': the record is wrapped or its '+' line is missing; \
                        write sequence and quality on one line each (seqtk seq -l0 wrapped.fastq > reads.fastq)";
