@@ -23,12 +23,12 @@ from harness import Run, argument, print_table, started_run
 SAMPLER = """
 import sys, time
 from pathlib import Path
-from helix_ray.actors import names
+from helix_ray.actors import api
 from helix_ray.client import attach
 attach(Path(sys.argv[1]))  # sets Ray up for this process
 import ray
 from ray.exceptions import RayError
-queue = ray.get_actor(names.QUEUE, namespace=names.NAMESPACE)
+queue = ray.get_actor(api.QUEUE, namespace=api.NAMESPACE)
 try:
     while True:
         stats = ray.get(queue.stats.remote(), timeout=10)

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from harness import argument, print_table
-from helix_ray.actors import names
+from helix_ray.actors import api
 from helix_ray.actors.cluster import local_cluster
 from helix_ray.clock import SystemClock
 from helix_ray.config import RayConfig
@@ -64,7 +64,7 @@ class Holder:
 
     async def run(self) -> int:
         """Asks until `end`; the answers that came."""
-        from helix_ray.actors.analyzer_peers import AnalyzerPeers  # noqa: PLC0415  (Ray is not needed before)
+        from helix_ray.actors.peers import AnalyzerPeers  # noqa: PLC0415  (Ray is not needed before)
         from helix_ray.analyzer.permit_client import PermitClient  # noqa: PLC0415
 
         permits = PermitClient(AnalyzerPeers(f"holder-{self._index}"), SystemClock())
@@ -120,9 +120,9 @@ def measure(seconds: int) -> list[Any]:
     config = load_config(DEMO, SETTINGS)
     bodies = [json.dumps(body).encode() for _, body in requests_of(config)]
     with EmulatorProcess.start(config.emulator, config.analyzer.model) as emulator:
-        options = {"namespace": names.NAMESPACE, "num_cpus": 0, "max_concurrency": 1000, "enable_task_events": False}
+        options = {"namespace": api.NAMESPACE, "num_cpus": 0, "max_concurrency": 1000, "enable_task_events": False}
         arguments = (config.throttle.model_dump(mode="json"), config.analyzer.request_timeout_s, None, HOLDERS * EACH)
-        throttle = ray.remote(ThrottleActor).options(name=names.THROTTLE, **options).remote(*arguments)
+        throttle = ray.remote(ThrottleActor).options(name=api.THROTTLE, **options).remote(*arguments)
         ray.get(throttle.restore.remote(Decimal(0)))
         holders = [ray.remote(Holder).options(**options).remote(index, emulator.url, bodies) for index in range(HOLDERS)]
         ray.get([holder.cpu_s.remote() for holder in holders])

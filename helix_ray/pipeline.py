@@ -17,14 +17,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
-from helix_ray.actors import names
+from helix_ray.actors import api
+from helix_ray.actors.api import CONTROL, METRICS, QUEUE, SINK, THROTTLE, ActorApi, Address, QueueApi
 from helix_ray.actors.cluster import Cluster, local_cluster
-from helix_ray.actors.group import Crew, Failure
+from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
@@ -87,7 +87,7 @@ class _Watch:
     started_at: float = field(default_factory=time.monotonic)  # when reads began to flow
     liveness: Liveness = field(default_factory=Liveness)
     breaker: RestartBreaker = field(default_factory=RestartBreaker)
-    pings: dict[str, Any] = field(default_factory=dict)
+    pings: dict[str, Pending[str]] = field(default_factory=dict)
     epoch: str | None = None  # of the queue that was told what is done
     rows_at_open: int = 0  # reads that this queue was told are done
     queue_informed: bool = True  # the queue knows what every sink so far has committed
@@ -119,16 +119,16 @@ class Pipeline:
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
             signals.install()  # once more: ray.init has handlers of its own
             base_url = self._base_url(stack)
-            crew = Crew(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff)
+            group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff)
             watch = _Watch(self._run_info(cluster))
-            self._create(crew, watch)
+            self._create(group, watch)
             signals.arm()
             self._record_start()
             self._run_file(cluster, base_url).write(plan.home)
             stack.callback(RunFile.remove, plan.home)
-            ending = self._go(crew, cluster, watch, signals)
+            ending = self._go(group, cluster, watch, signals)
             self._listener.ending(ending)
-            outcome = self._end(crew, watch, ending, signals)
+            outcome = self._end(group, watch, ending, signals)
             self._listener.ended(outcome)
             signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.hurry:
@@ -147,10 +147,10 @@ class Pipeline:
         return self._emulator.url
 
     @staticmethod
-    def _create(crew: Crew, watch: _Watch) -> None:
+    def _create(group: ActorGroup, watch: _Watch) -> None:
         """Every actor answers; nothing flows, since the queue is not opened and the throttle grants nothing yet."""
-        for group in (crew.services, crew.analyzers, crew.producers):
-            for name, incarnation in crew.create(group).items():
+        for actors in (group.services, group.analyzers, group.producers):
+            for name, incarnation in group.create(actors).items():
                 watch.liveness.watch(name, time.monotonic())
                 watch.liveness.answered(name, incarnation, time.monotonic())
 
@@ -160,27 +160,27 @@ class Pipeline:
             plan.database_url, lambda ledger: ledger.resume_run(plan.run_id, plan.row) if plan.resumed else ledger.start_run(plan.row)
         )
 
-    def _go(self, crew: Crew, cluster: Cluster, watch: _Watch, signals: Signals) -> Ending:
+    def _go(self, group: ActorGroup, cluster: Cluster, watch: _Watch, signals: Signals) -> Ending:
         """Lets reads flow, consumers first, and watches until there is a reason to end. A defect of ours is a reason, too."""
         try:
             watch.started_at = time.monotonic()
-            crew.ask(names.METRICS, "set_run", watch.run_info)
-            crew.ask(names.SINK, "start")  # claims the run: no other process may write it
-            watch.throttle_restored = self._restoring.begin(crew)
-            self._open_queue(crew, watch)
-            crew.start_loops(crew.analyzers)
-            crew.start_loops(crew.producers)
+            group.ask(METRICS, api.MetricsApi.set_run, watch.run_info)
+            group.ask(SINK, api.SinkApi.start)  # claims the run: no other process may write it
+            watch.throttle_restored = self._restoring.begin(group)
+            self._open_queue(group, watch)
+            group.start_loops(group.analyzers)
+            group.start_loops(group.producers)
             self._listener.started(cluster)
-            return self._watch(crew, watch, signals)
+            return self._watch(group, watch, signals)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (becomes the ending; SystemExit: rich, when its pipe is gone)
             traceback.print_exc()
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
 
-    def _open_queue(self, crew: Crew, watch: _Watch) -> None:
+    def _open_queue(self, group: ActorGroup, watch: _Watch) -> None:
         """Tells a new queue what is done; only then does it take reads."""
         done = self._done_ranges()
-        epoch = crew.ask(names.QUEUE, "open", done, len(crew.producers))
-        if not isinstance(epoch, Failure):
+        epoch = group.ask(QUEUE, QueueApi.open, done, len(group.producers))
+        if not isinstance(epoch, CallFailure):
             watch.epoch, watch.rows_at_open = epoch, sum(stop - start for start, stop in done)
 
     def _done_ranges(self) -> list[tuple[int, int]]:
@@ -191,7 +191,7 @@ class Pipeline:
         return RunFile.for_this_process(
             plan.run_id,
             cluster.address,
-            names.NAMESPACE,
+            api.NAMESPACE,
             cluster.dashboard_url,
             cluster.token_path,
             emulator_url=base_url if own_emulator else None,
@@ -216,9 +216,9 @@ class Pipeline:
 
     # ── watch ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _watch(self, crew: Crew, watch: _Watch, signals: Signals) -> Ending:
+    def _watch(self, group: ActorGroup, watch: _Watch, signals: Signals) -> Ending:
         while True:
-            ending = decide(self._look(crew, watch, signals))
+            ending = decide(self._look(group, watch, signals))
             if ending is not None:
                 return ending
             if watch.snapshot is not None:
@@ -227,28 +227,28 @@ class Pipeline:
             self._footprint.sample(time.monotonic())
             signals.wait(TICK_S)
 
-    def _look(self, crew: Crew, watch: _Watch, signals: Signals) -> Facts:
+    def _look(self, group: ActorGroup, watch: _Watch, signals: Signals) -> Facts:
         """One round of questions; a part that does not answer leaves its last known facts in place."""
         now = time.monotonic()
-        calls = {names.QUEUE: "stats", names.THROTTLE: "stats", names.SINK: "stats", names.CONTROL: "state", names.METRICS: "snapshot"}
-        answers = {name: value for name, value in crew.ask_all(calls, timeout_s=2.0).items() if not isinstance(value, Failure)}
-        throttle, sink = answers.get(names.THROTTLE), answers.get(names.SINK)
-        queue: QueueStats | None = answers.get(names.QUEUE)
-        watch.desired = answers.get(names.CONTROL, watch.desired)
+        parts = group.send(QUEUE, QueueApi.stats), group.send(THROTTLE, api.ThrottleApi.stats), group.send(SINK, api.SinkApi.stats)
+        state, snapshot = group.send(CONTROL, api.ControlApi.state), group.send(METRICS, api.MetricsApi.snapshot)
+        wait_for([*parts, state, snapshot], timeout_s=2.0)
+        queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
+        watch.desired = state.value() or watch.desired
         if queue is not None:
             watch.queue.note(queue)
         if sink is not None:
             watch.breaker.progress(sink.committed_reads)
-        self._note_snapshot(crew, watch, answers.get(names.METRICS))
-        self._keep_alive(crew, watch, now)
-        self._refill(crew, watch, queue)
-        self._note_loops(crew, watch)
+        self._note_snapshot(group, watch, snapshot.value())
+        self._keep_alive(group, watch, now)
+        self._refill(group, watch, queue)
+        self._note_loops(group, watch)
         return Facts(
             elapsed_s=now - watch.started_at,
             max_duration_s=self._plan.config.run.max_duration_s,
             signals=signals.count,
             asked_to=watch.desired.ending,
-            all_stored=queue is not None and _is_through(queue, len(crew.producers)),
+            all_stored=queue is not None and _is_through(queue, len(group.producers)),
             budget_exhausted=_budget_message(throttle) if throttle and throttle.budget_exhausted else None,
             refused=throttle.refused if throttle else None,
             daily_stop=throttle.daily_stop if throttle else None,
@@ -259,107 +259,107 @@ class Pipeline:
         )
 
     @staticmethod
-    def _note_snapshot(crew: Crew, watch: _Watch, snapshot: MetricsSnapshot | None) -> None:
+    def _note_snapshot(group: ActorGroup, watch: _Watch, snapshot: MetricsSnapshot | None) -> None:
         """A metrics actor that has just restarted does not know the run; until it does, nobody may take it for another."""
         if snapshot is None:
             return
         if snapshot.run.run_id:
             watch.snapshot = snapshot
         else:
-            crew.send(names.METRICS, "set_run", watch.run_info)
+            group.send(METRICS, api.MetricsApi.set_run, watch.run_info)
 
-    def _keep_alive(self, crew: Crew, watch: _Watch, now: float) -> None:
+    def _keep_alive(self, group: ActorGroup, watch: _Watch, now: float) -> None:
         """Pings those who are due, and restarts those who hang. Who died is restarted by Ray."""
         for name in watch.liveness.due(now):
-            watch.pings[name] = crew.send(name, "ping")
-        for name, answer in crew.collect(watch.pings, timeout_s=0.0).items():
-            if isinstance(answer, Failure) and answer.kind == "timeout":
+            watch.pings[name] = group.send(Address(name), ActorApi.ping)
+        for name, answer in group.collect(watch.pings, timeout_s=0.0).items():
+            if isinstance(answer, CallFailure) and answer.kind is FailureKind.TIMEOUT:
                 continue
             del watch.pings[name]
-            if isinstance(answer, Failure):
+            if isinstance(answer, CallFailure):
                 watch.liveness.failed(name, now)
-                if answer.kind == "raised":
+                if answer.kind is FailureKind.RAISED:
                     watch.loop_error = f"{name}: {answer.error}"
-            elif watch.liveness.answered(name, str(answer), now):
+            elif watch.liveness.answered(name, answer, now):
                 watch.breaker.restarted(now)
-                watch.throttle_restored &= name != names.THROTTLE
-                watch.queue_informed &= name != names.SINK  # what the old sink committed may not have reached the queue
+                watch.throttle_restored &= name != THROTTLE
+                watch.queue_informed &= name != SINK  # what the old sink committed may not have reached the queue
         for name in watch.liveness.overdue(now):
             watch.pings.pop(name, None)
         for name in watch.liveness.hung():
-            crew.restart(name)
+            group.restart(name)
 
-    def _refill(self, crew: Crew, watch: _Watch, queue: QueueStats | None) -> None:
+    def _refill(self, group: ActorGroup, watch: _Watch, queue: QueueStats | None) -> None:
         """A queue or a throttle that started again is empty and waits to be told; without the database it waits longer."""
         try:
             if queue is not None and queue.epoch != watch.epoch:
-                self._open_queue(crew, watch)
-                crew.start_loops(crew.producers)  # whoever had offered everything offers again what has no row
+                self._open_queue(group, watch)
+                group.start_loops(group.producers)  # whoever had offered everything offers again what has no row
             elif not watch.queue_informed:
-                watch.queue_informed = not isinstance(crew.ask(names.QUEUE, "open", self._done_ranges(), len(crew.producers)), Failure)
+                informed = group.ask(QUEUE, QueueApi.open, self._done_ranges(), len(group.producers))
+                watch.queue_informed = not isinstance(informed, CallFailure)
             if not watch.throttle_restored:
-                watch.throttle_restored = self._restoring.begin(crew)
+                watch.throttle_restored = self._restoring.begin(group)
             else:
-                self._restoring.correct(crew)
+                self._restoring.correct(group)
         except DATABASE_AWAY:
             return  # the next look tries again; the sink says when the database is lost for good
 
     @staticmethod
-    def _note_loops(crew: Crew, watch: _Watch) -> None:
+    def _note_loops(group: ActorGroup, watch: _Watch) -> None:
         """A loop may end well, never with an error: bad input, or a defect."""
-        ended = crew.ended_loops()
+        ended = group.ended_loops()
         for name, result in ended.items():
-            if isinstance(result, Failure) and result.kind == "raised":
+            if isinstance(result, CallFailure) and result.kind is FailureKind.RAISED:
                 watch.loop_error = f"{name}: {result.error}"
-        if all(name in ended for name in crew.analyzers):
-            watch.analyzers_ended = frozenset(str(ended[name]) for name in crew.analyzers if not isinstance(ended[name], Failure))
+        if all(name in ended for name in group.analyzers):
+            watch.analyzers_ended = frozenset(str(ended[name]) for name in group.analyzers if not isinstance(ended[name], CallFailure))
 
     def _emulator_error(self) -> str | None:
-        if self._emulator is None or self._emulator.running:
-            return None
-        return "the emulator's process has ended"
+        return None if self._emulator is None or self._emulator.running else "the emulator's process has ended"
 
     # ── drain and stop ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self, crew: Crew, watch: _Watch, ending: Ending, signals: Signals) -> Outcome:
-        """Input first, then the requests in flight, then what they brought: each step leaves nothing for the one before.
-
-        The counts are taken when nobody is left who could change them.
-        """
+    def _end(self, group: ActorGroup, watch: _Watch, ending: Ending, signals: Signals) -> Outcome:
+        """Input first, then requests in flight, then their results: no step leaves work for one before it. The counts come last."""
         hurried = ending.hurry or signals.hurry
         patience = HURRY_S / 2 if hurried else self._plan.config.run.drain_timeout_s
-        crew.send(names.CONTROL, "in_effect", watch.desired.version)
-        self._step(crew, [names.QUEUE], ("close_input",), 5.0, signals)
-        self._step(crew, [names.QUEUE], ("close_leases",), 5.0, signals)
-        drained = self._step(crew, crew.analyzers, ("drain", patience), 2 * HURRY_S if hurried else patience + 10.0, signals)
+        group.send(CONTROL, api.ControlApi.in_effect, watch.desired.version)
+        self._step([group.send(QUEUE, QueueApi.close_input)], 5.0, signals)
+        self._step([group.send(QUEUE, QueueApi.close_leases)], 5.0, signals)
+        drains = [group.send(name, api.AnalyzerApi.drain, patience) for name in group.analyzers]
+        drained = self._step(drains, 2 * HURRY_S if hurried else patience + 10.0, signals)
         if not drained:  # requests in flight are given up now, and put on record as possibly billed
-            self._step(crew, crew.analyzers, ("drain", HURRY_S / 2), 2 * HURRY_S, signals)
-        self._step(crew, [names.SINK], ("flush",), HURRY_S if hurried else self._plan.config.sink.statement_timeout_s + 5.0, signals)
-        crew.dismiss([*crew.producers, *crew.analyzers])
-        self._step(crew, [names.SINK], ("stop",), HURRY_S, signals)
-        outcome = self._conclude(crew, watch, ending, hurried or signals.hurry)
-        crew.ask(names.METRICS, "set_run", {"status": outcome.ending.status.value, "reason": outcome.ending.reason}, timeout_s=HURRY_S)
-        crew.dismiss([name for name in crew.services if name != names.METRICS])
+            self._step([group.send(name, api.AnalyzerApi.drain, HURRY_S / 2) for name in group.analyzers], 2 * HURRY_S, signals)
+        flush_s = HURRY_S if hurried else self._plan.config.sink.statement_timeout_s + 5.0
+        self._step([group.send(SINK, api.SinkApi.flush)], flush_s, signals)
+        group.dismiss([*group.producers, *group.analyzers])
+        self._step([group.send(SINK, api.SinkApi.stop)], HURRY_S, signals)
+        outcome = self._conclude(group, watch, ending, hurried or signals.hurry)
+        ended = {"status": outcome.ending.status.value, "reason": outcome.ending.reason}
+        wait_for([group.send(METRICS, api.MetricsApi.set_run, ended)], HURRY_S)
+        group.dismiss([name for name in group.services if name != METRICS])
         return outcome
 
     @staticmethod
-    def _step(crew: Crew, actor_names: list[str], call: tuple[Any, ...], timeout_s: float, signals: Signals) -> bool:
+    def _step(calls: Sequence[Pending[object]], timeout_s: float, signals: Signals) -> bool:
         """Whether these calls ended in time; there is little time left once a second signal says: now."""
-        references = {name: crew.send(name, *call) for name in actor_names}
         deadline = time.monotonic() + timeout_s
         while True:
-            answers = crew.collect(references, timeout_s=min(0.2, timeout_s))
-            if not any(isinstance(answer, Failure) and answer.kind == "timeout" for answer in answers.values()):
+            wait_for(calls, min(0.2, timeout_s))
+            answers = [call.answer() for call in calls]
+            if not any(isinstance(answer, CallFailure) and answer.kind is FailureKind.TIMEOUT for answer in answers):
                 return True
             if signals.hurry:
                 deadline = min(deadline, time.monotonic() + HURRY_S / 2)
             if time.monotonic() >= deadline:
                 return False
 
-    def _conclude(self, crew: Crew, watch: _Watch, ending: Ending, hurried: bool) -> Outcome:
+    def _conclude(self, group: ActorGroup, watch: _Watch, ending: Ending, hurried: bool) -> Outcome:
         self._footprint.sample(float("inf"))
-        answers = crew.ask_all(dict.fromkeys((names.QUEUE, names.THROTTLE, names.SINK), "stats"), timeout_s=HURRY_S)
-        queue, throttle, sink = (None if isinstance(answer, Failure) else answer for answer in answers.values())
+        parts = group.send(QUEUE, QueueApi.stats), group.send(THROTTLE, api.ThrottleApi.stats), group.send(SINK, api.SinkApi.stats)
+        wait_for(parts, HURRY_S)
+        queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         if queue is not None and queue.epoch == watch.epoch:
             watch.queue.note(queue)
         books = read_books(self._plan, timeout_s=2 * HURRY_S if hurried else BOOKS_TIMEOUT_S)

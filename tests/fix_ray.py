@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.actors import names
+from helix_ray.actors import api
 
 # Ray reads these once, when it is imported, which collecting the tests does.
 os.environ.update({"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
@@ -53,7 +53,7 @@ def ray_cluster() -> Iterator[Any]:
 
         ray.init(
             address="local",
-            namespace=names.NAMESPACE,
+            namespace=api.NAMESPACE,
             num_cpus=2,
             include_dashboard=False,
             object_store_memory=100_000_000,
@@ -91,23 +91,12 @@ def start_actor(ray_cluster: Any) -> Iterator[StartActor]:
     All of a test's actors are killed after it, and their names are free again before the next.
     """
     from helix_ray.actors import peers
+    from helix_ray.actors.group import make_actor
 
     handles: dict[str, Any] = {}
 
     def start(plain: type, name: str, *arguments: Any, max_concurrency: int = 1000) -> Any:
-        handles[name] = (
-            ray_cluster.remote(plain)
-            .options(
-                name=name,
-                namespace=names.NAMESPACE,
-                num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=0,
-                max_concurrency=max_concurrency,
-                enable_task_events=False,
-            )
-            .remote(*arguments)
-        )
+        handles[name] = make_actor(plain, name, *arguments, max_concurrency=max_concurrency)
         return handles[name]
 
     peers.forget()

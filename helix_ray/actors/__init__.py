@@ -1,1 +1,1 @@
-"""Ray shells around Ray-free engines, and the crew that makes them."""
+"""Ray shells around Ray-free engines, and the group that makes them."""

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from helix_ray.actors import names, peers
-from helix_ray.actors.analyzer_peers import ANSWER_MARGIN_S, AnalyzerPeers
+from helix_ray.actors import api, peers
+from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
+from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.analyzer.assembly import make_parts
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
@@ -28,7 +29,7 @@ MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
 
 
-class AnalyzerActor:
+class AnalyzerActor(AnalyzerApi):
     """Analyzer ``index``. ``secrets``: the API key; ``base_url``: the API's address when it is not Groq's own;
     ``tariff``: what its tokens cost, None: as the table has it.
     """
@@ -42,7 +43,7 @@ class AnalyzerActor:
         run_nonce: str,
         tariff: Tariff | None = None,
     ) -> None:
-        self._name = names.analyzer(index)
+        self._name = str(api.analyzer(index))
         self._config_json = config_json
         self._api_key = secrets.reveal() if isinstance(secrets, Secret) else (secrets or {}).get(GROQ_API_KEY)
         self._base_url = base_url
@@ -56,16 +57,15 @@ class AnalyzerActor:
         self._beat: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
-        """Another value means that this analyzer started again, holding nothing. Raises what ended the heartbeat."""
         if self._beat is not None and self._beat.done():
             self._beat.result()
         return self._incarnation
 
     async def run(self) -> str:
-        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that."""
         if self._beat is None:  # the first run of this incarnation: before all else, what its predecessor held is free again
             await asyncio.gather(
-                *(peers.call(name, "release", self._name, timeout_s=ANSWER_MARGIN_S) for name in (names.QUEUE, names.THROTTLE))
+                peers.call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.release, self._name),
+                peers.call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.release, self._name),
             )
         engine = self._make_engine()
         if self._beat is None:
@@ -80,13 +80,9 @@ class AnalyzerActor:
                 await self._backend.aclose()
 
     async def drain(self, timeout_s: float) -> DrainReply:
-        """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice.
-
-        Metrics hears of all of it: what is shown last is what is stored.
-        """
         engine = self._make_engine()
         reply = await engine.drain(timeout_s)
-        if self._heart is not None:
+        if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
             await self._heart.once(self._name, engine.counters, self._adopt, engine.text)
         return reply
 
@@ -94,7 +90,6 @@ class AnalyzerActor:
         self._make_engine().resize(min(requests_in_flight, MAX_CONNECTIONS))
 
     async def stats(self) -> dict[str, float]:
-        """Counters since this actor's start."""
         return self._make_engine().counters()
 
     def _adopt(self, state: DesiredState) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_ray.actors import names
+from helix_ray.actors import api
 from helix_ray.config import RayConfig
 from helix_ray.errors import ConfigError, StartError
 
@@ -64,7 +64,7 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     try:
         context = ray.init(
             address="local",
-            namespace=names.NAMESPACE,
+            namespace=api.NAMESPACE,
             num_cpus=max(2, os.cpu_count() or 2),
             include_dashboard=config.dashboard,
             dashboard_host="127.0.0.1",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.names import CONTROL, METRICS
-from helix_ray.actors.peers import call_or_none
+from helix_ray.actors.api import CONTROL, ControlApi
+from helix_ray.actors.heartbeat import Heartbeat, tell_metrics
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, ControlDesk
 from helix_ray.environment.secrets import Secret
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from helix_ray.control.command_log import ControlLedger
 
 
-class ControlActor:
+class ControlActor(ControlApi):
     """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run."""
 
     def __init__(self, run_id: str, database_url: Secret, session_started_at: float) -> None:
-        self._epoch = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._database_url = database_url
         self._desk = ControlDesk(run_id, session_started_at, self._connect, SystemClock())
         self._state = DesiredState()
@@ -31,15 +31,13 @@ class ControlActor:
 
     async def ping(self) -> str:
         self._awaken()
-        return self._epoch
+        return self._incarnation
 
     async def send(self, command: Command) -> Ack:
-        """Never raises for a command that cannot be done: the answer says why not."""
         self._awaken()
         return await self._desk.send(command)
 
     async def state(self) -> DesiredState:
-        """DatabaseLostError after a restart while the database is away: whoever asks keeps what it has."""
         self._awaken()
         self._state = await self._desk.state()
         return self._state
@@ -53,16 +51,17 @@ class ControlActor:
             self._loop = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        heartbeat = Heartbeat(call=self._report)
+        heartbeat = Heartbeat(self._own_state, self._report)
         await heartbeat.beat(CONTROL, self._counters, self._adopt, lambda: {"ending": self._state.ending or ""})
 
-    async def _report(self, name: str, method: str, *args: object, timeout_s: float) -> object:
-        """The control actor's own beat: its state is here, and metrics answers which version everyone follows."""
-        if name == CONTROL:
-            await self._desk.tidy()
-            return await self._desk.state()
-        adopted = await call_or_none(METRICS, method, *args, timeout_s=timeout_s)
-        if isinstance(adopted, int) and adopted > 0:
+    async def _own_state(self) -> DesiredState:
+        await self._desk.tidy()
+        return await self._desk.state()
+
+    async def _report(self, source: str, counters: Mapping[str, float], version: int, text: Mapping[str, str]) -> int | None:
+        """Metrics answers which version every producer and analyzer follows."""
+        adopted = await tell_metrics(source, counters, version, text)
+        if adopted:
             await self._desk.in_effect(adopted)
         return adopted
 

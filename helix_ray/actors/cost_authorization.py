@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
-from helix_ray.actors import names, peers
+from helix_ray.actors import peers
+from helix_ray.actors.api import SINK, SinkApi
 from helix_ray.errors import HelixError
 
 Authorise = Callable[[Decimal], Awaitable[Decimal | None]]
@@ -16,10 +17,9 @@ Authorise = Callable[[Decimal], Awaitable[Decimal | None]]
 async def on_record(total_usd: Decimal) -> Decimal | None:
     """Asks the sink, which commits it. While the database is away that takes as long; None once the sink has given it up."""
     try:
-        committed: Decimal = await peers.call(names.SINK, "authorise", total_usd)
+        return await peers.call(SINK, SinkApi.authorise, total_usd)
     except HelixError:
         return None
-    return committed
 
 
 class Authority:

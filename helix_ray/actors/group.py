@@ -7,18 +7,21 @@ without limit and come back empty, so their constructors take plain values and d
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Concatenate, Generic, TypeVar
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from helix_ray.actors import names
+from helix_ray.actors import api
 from helix_ray.actors.analyzer import AnalyzerActor
+from helix_ray.actors.api import A, ActorApi, Address, P, R
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.cost_authorization import on_record
 from helix_ray.actors.metrics import MetricsActor
+from helix_ray.actors.peers import raised_by
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
@@ -31,16 +34,73 @@ from helix_ray.providers.prices import Tariff
 CALL_TIMEOUT_S = 10.0
 CREATION_TIMEOUT_S = 120.0
 
+N = TypeVar("N", bound=str)
+R_co = TypeVar("R_co", covariant=True)
+
+
+class FailureKind(Enum):
+    UNAVAILABLE = "unavailable"  # the actor is gone or restarting
+    TIMEOUT = "timeout"  # no answer yet
+    RAISED = "raised"  # its method raised
+
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A call that gave no answer: the actor is gone, restarting or hung (``kind``), or its method raised (``error``)."""
+class CallFailure:
+    """A call that gave no answer."""
 
-    kind: str  # unavailable | timeout | raised
+    kind: FailureKind
     error: BaseException
 
 
-class Crew:
+@dataclass(frozen=True, slots=True)
+class Pending(Generic[R_co]):
+    """A call under way."""
+
+    reference: Any
+
+    def answer(self) -> R_co | CallFailure:
+        """As far as there is one now."""
+        try:
+            found: R_co = ray.get(self.reference, timeout=0)
+        except GetTimeoutError as error:
+            return CallFailure(FailureKind.TIMEOUT, error)
+        except RayTaskError as error:
+            return CallFailure(FailureKind.RAISED, raised_by(error))
+        except RayError as error:
+            return CallFailure(FailureKind.UNAVAILABLE, error)
+        return found
+
+    def value(self) -> R_co | None:
+        """The answer; None for a `CallFailure`."""
+        answer = self.answer()
+        return None if isinstance(answer, CallFailure) else answer
+
+
+def wait_for(calls: Iterable[Pending[object]], timeout_s: float) -> None:
+    """Returns when all have ended, ``timeout_s`` seconds later at the latest."""
+    references = [call.reference for call in calls]
+    if references:
+        ray.wait(references, num_returns=len(references), timeout=timeout_s)
+
+
+def make_actor(plain: type, name: str, *arguments: Any, max_concurrency: int = 1000) -> Any:
+    """The Ray handle of a new actor."""
+    return (
+        ray.remote(plain)
+        .options(
+            name=name,
+            namespace=api.NAMESPACE,
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=max_concurrency,
+            enable_task_events=False,
+        )
+        .remote(*arguments)
+    )
+
+
+class ActorGroup:
     """The actors of one run and the loops that they run."""
 
     def __init__(
@@ -52,19 +112,19 @@ class Crew:
         base_url: str | None,
         tariff: Tariff | None = None,
     ) -> None:
-        self.producers = [names.producer(index) for index in range(config.source.producer_count)]
-        self.analyzers = [names.analyzer(index) for index in range(config.analyzer.workers)]
-        self.services = [names.METRICS, names.CONTROL, names.QUEUE, names.THROTTLE, names.SINK]
+        self.producers = [api.producer(index) for index in range(config.source.producer_count)]
+        self.analyzers = [api.analyzer(index) for index in range(config.analyzer.workers)]
+        self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}
-        self._loops: dict[str, Any] = {}
+        self._loops: dict[str, Pending[str]] = {}
         text = config.to_json()
         self._plan: dict[str, tuple[type, tuple[Any, ...], int]] = {
-            names.METRICS: (MetricsActor, (), 1000),
-            names.CONTROL: (ControlActor, (run_id, database_url, time.time()), 1000),
+            api.METRICS: (MetricsActor, (), 1000),
+            api.CONTROL: (ControlActor, (run_id, database_url, time.time()), 1000),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            names.QUEUE: (QueueActor, (config.queue.model_dump(mode="json"),), 10_000),
-            names.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
-            names.SINK: (SinkActor, (run_id, database_url, config.sink.model_dump(mode="json")), 1000),
+            api.QUEUE: (QueueActor, (config.queue.model_dump(mode="json"),), 10_000),
+            api.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
+            api.SINK: (SinkActor, (run_id, database_url, config.sink.model_dump(mode="json")), 1000),
         }
         for index, name in enumerate(self.producers):
             self._plan[name] = (ProducerActor, (index, text), 1000)
@@ -72,69 +132,57 @@ class Crew:
             # above any size to which requests_in_flight can be raised live
             self._plan[name] = (AnalyzerActor, (index, text, api_key, base_url, run_id, tariff), 2048)
 
-    def create(self, actor_names: list[str]) -> dict[str, str]:
+    def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
-        for name in actor_names:
+        for name in actors:
             plain, arguments, concurrency = self._plan[name]
-            self._handles[name] = (
-                ray.remote(plain)
-                .options(
-                    name=name,
-                    namespace=names.NAMESPACE,
-                    num_cpus=0,
-                    max_restarts=-1,
-                    max_task_retries=0,
-                    max_concurrency=concurrency,
-                    enable_task_events=False,
-                )
-                .remote(*arguments)
-            )
-        answers = self.collect({name: self.send(name, "ping") for name in actor_names}, CREATION_TIMEOUT_S)
-        for name, answer in answers.items():
-            if isinstance(answer, Failure):
+            self._handles[name] = make_actor(plain, name, *arguments, max_concurrency=concurrency)
+        incarnations = {}
+        for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
+            if isinstance(answer, CallFailure):
                 raise StartError(
-                    f"{name} did not come up: {answer.kind} after {CREATION_TIMEOUT_S:g} s at most; is the machine overloaded?"
+                    f"{name} did not come up: {answer.kind.value} after {CREATION_TIMEOUT_S:g} s at most; is the machine overloaded?"
                 )
-        return answers
+            incarnations[name] = answer
+        return incarnations
 
-    def start_loops(self, actor_names: list[str]) -> None:
+    def start_loops(self, actors: Sequence[str]) -> None:
         """Starts ``run`` of these actors, where it does not run; Ray runs it again by itself in a restarted actor."""
         ended = self.ended_loops()
-        for name in actor_names:
-            if name in self._loops and name not in ended:
-                continue
-            self._loops[name] = self._handles[name].run.options(max_task_retries=-1).remote()
+        for name in actors:
+            if name not in self._loops or name in ended:
+                self._loops[name] = Pending(self._handles[name].run.options(max_task_retries=-1).remote())
 
-    def send(self, name: str, method: str, *arguments: Any) -> Any:
-        """Starts a call and returns its reference."""
-        return getattr(self._handles[name], method).remote(*arguments)
+    def send(self, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Pending[R]:
+        """Starts a call."""
+        return Pending(api.remote(self._handles[to], method, *args, **kwargs))
 
-    def ask(self, name: str, method: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        """The answer, or a `Failure`."""
-        return self.collect({name: self.send(name, method, *arguments)}, timeout_s)[name]
-
-    def ask_all(self, calls: Mapping[str, str], timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
-        """One method of several actors at once: an answer or a `Failure` each."""
-        return self.collect({name: self.send(name, method) for name, method in calls.items()}, timeout_s)
+    def ask(self, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R | CallFailure:
+        """The answer within `CALL_TIMEOUT_S`."""
+        call = self.send(to, method, *args, **kwargs)
+        wait_for([call], CALL_TIMEOUT_S)
+        return call.answer()
 
     @staticmethod
-    def collect(references: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        if references:
-            ray.wait(list(references.values()), num_returns=len(references), timeout=timeout_s)
-        return {name: _result(reference) for name, reference in references.items()}
+    def collect(calls: Mapping[N, Pending[R]], timeout_s: float) -> dict[N, R | CallFailure]:
+        """The answers of several actors, ``timeout_s`` seconds later at the latest."""
+        wait_for(calls.values(), timeout_s)
+        return {name: call.answer() for name, call in calls.items()}
 
-    def ended_loops(self) -> dict[str, Any]:
-        """What each ``run`` that has ended returned, or its `Failure`."""
-        ready, _ = ray.wait(list(self._loops.values()), num_returns=len(self._loops), timeout=0) if self._loops else ([], [])
-        return {name: _result(reference) for name, reference in self._loops.items() if reference in ready}
+    def ended_loops(self) -> dict[str, str | CallFailure]:
+        """What each ``run`` that has ended returned, or why it did not."""
+        answers = self.collect(self._loops, 0.0)
+        return {
+            name: answer for name, answer in answers.items() if not (isinstance(answer, CallFailure) and answer.kind is FailureKind.TIMEOUT)
+        }
 
     def restart(self, name: str) -> None:
         """Kills a hung actor; Ray brings it back empty."""
         ray.kill(self._handles[name], no_restart=False)
 
-    def dismiss(self, actor_names: list[str]) -> None:
+    def dismiss(self, actors: Sequence[str]) -> None:
         """Ends these actors. By now nothing of value is left in them."""
-        for name in actor_names:
+        for name in actors:
             if name in self._handles:
                 ray.kill(self._handles.pop(name), no_restart=True)
                 self._loops.pop(name, None)
@@ -144,21 +192,3 @@ def _throttle_arguments(config: Config) -> tuple[Any, ...]:
     most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
     settings = config.throttle.model_dump(mode="json")
     return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
-
-
-def _result(reference: Any) -> Any:
-    try:
-        return ray.get(reference, timeout=0)
-    except GetTimeoutError as error:
-        return Failure("timeout", error)
-    except RayTaskError as error:
-        return Failure("raised", _innermost(error.cause if isinstance(error.cause, BaseException) else error))
-    except RayError as error:
-        return Failure("unavailable", error)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """What really happened: a group of tasks reports only that some of them failed."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

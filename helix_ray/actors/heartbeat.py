@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 import psutil
 from ray.exceptions import RayError
 
-from helix_ray.actors import names
-from helix_ray.actors.peers import call_or_none
+from helix_ray.actors import peers
+from helix_ray.actors.api import CONTROL, METRICS, ControlApi, MetricsApi, R
 from helix_ray.actors.process_stats import LoopLag, Vitals
 from helix_ray.actors.prometheus import GaugeMirror
 from helix_ray.clock import Clock, SystemClock
@@ -20,7 +19,6 @@ from helix_ray.metrics.incarnations import STARTED_AT
 from helix_ray.records import DesiredState
 
 INTERVAL_S = 1.0
-PEER_TIMEOUT_S = 1.0
 MEMORY_INTERVAL_S = 10.0  # reading the smaps of a process costs some milliseconds
 
 PEER_DOWN = (RayError, HelixError, TimeoutError, OSError)
@@ -28,10 +26,16 @@ PEER_DOWN = (RayError, HelixError, TimeoutError, OSError)
 
 CountersFn = Callable[[], Mapping[str, float]]
 AdoptFn = Callable[[DesiredState], Awaitable[None] | None]
+StateFn = Callable[[], Awaitable[DesiredState | None]]
+ReportFn = Callable[[str, Mapping[str, float], int, Mapping[str, str]], Awaitable[int | None]]
 
 
-class Call(Protocol):
-    async def __call__(self, name: str, method: str, *args: object, timeout_s: float) -> object: ...
+async def ask_control() -> DesiredState | None:
+    return await peers.call_or_none(CONTROL, ControlApi.state)
+
+
+async def tell_metrics(source: str, counters: Mapping[str, float], version: int, text: Mapping[str, str]) -> int | None:
+    return await peers.call_or_none(METRICS, MetricsApi.report, source, counters, version, text)
 
 
 class Heartbeat:
@@ -40,8 +44,11 @@ class Heartbeat:
     An error of the actor's own ``counters_fn`` or ``adopt_fn`` does end the loop: that is a defect and must be seen.
     """
 
-    def __init__(self, call: Call = call_or_none, clock: Clock | None = None, mirror: bool = True) -> None:
-        self._call = call
+    def __init__(
+        self, state: StateFn = ask_control, report: ReportFn = tell_metrics, clock: Clock | None = None, mirror: bool = True
+    ) -> None:
+        self._state = state
+        self._report = report
         self._clock = clock or SystemClock()
         self._mirror_wanted = mirror
         self._mirror: GaugeMirror | None = None
@@ -73,8 +80,8 @@ class Heartbeat:
     async def once(
         self, source: str, counters_fn: CountersFn, adopt_fn: AdoptFn, text_fn: Callable[[], Mapping[str, str]] | None = None
     ) -> None:
-        desired = await self._ask(names.CONTROL, "state")
-        if isinstance(desired, DesiredState) and desired != self._adopted:
+        desired = await _or_none(self._state())
+        if desired is not None and desired != self._adopted:
             adopting = adopt_fn(desired)
             if inspect.isawaitable(adopting):
                 await adopting
@@ -85,13 +92,7 @@ class Heartbeat:
         if self._mirror_wanted:
             self._mirror = self._mirror or GaugeMirror(source)
             self._mirror.show(counters)
-        await self._ask(names.METRICS, "report", source, counters, self.version, dict(text_fn()) if text_fn else {})
-
-    async def _ask(self, name: str, method: str, *args: object) -> object:
-        try:
-            return await self._call(name, method, *args, timeout_s=PEER_TIMEOUT_S)
-        except PEER_DOWN:
-            return None  # shown by metrics as an actor that is not heard; the next beat tries again
+        await _or_none(self._report(source, counters, self.version, dict(text_fn()) if text_fn else {}))
 
     async def _memory(self) -> float:
         """Proportional set size in MB: pages shared with n processes count one n-th."""
@@ -100,3 +101,10 @@ class Heartbeat:
             self._measured_at = now
             self._pss_mb = (await asyncio.to_thread(self._process.memory_full_info)).pss / 1e6
         return self._pss_mb
+
+
+async def _or_none(asking: Awaitable[R]) -> R | None:
+    try:
+        return await asking
+    except PEER_DOWN:
+        return None  # shown by metrics as an actor that is not heard; the next beat tries again

@@ -6,85 +6,159 @@ A call that was cut off may have been carried out, so this is only for methods t
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Concatenate
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from helix_ray.actors import names
+from helix_ray.actors import api
+from helix_ray.actors.api import QUEUE, SINK, THROTTLE, A, Address, P, QueueApi, R, SinkApi, ThrottleApi
 from helix_ray.errors import HelixError
+from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply
+from helix_ray.records import ApiCall, ReadBatch, ReadResult
+from helix_ray.throttle.messages import AcquireReply, Settlement, Want
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 METRICS_TIMEOUT_S = 1.0
+WAIT_S = 2.0
+"""How long a queue or a throttle may keep a call until it has something to answer."""
+
+ANSWER_MARGIN_S = 10.0
+"""Beyond a wait that was asked for: a peer that is slower than this is taken for dead, and the call is repeated."""
 
 _handles: dict[str, Any] = {}
 
 
-class _GoneError(Exception):
-    """The peer gave no answer: it is dead, restarting, not created yet, or too slow."""
+class PeerAwayError(Exception):
+    """The peer gave no answer: it is dead, restarting, not created yet, or too slow. Its cause is Ray's error, if there is one."""
 
 
-async def call(name: str, method: str, *args: Any, timeout_s: float | None = None, give_up_after_s: float | None = None) -> Any:
-    """What the named actor's method returns; asks again while the actor is away.
+async def call(to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    """As `call_within`, each attempt lasting as long as the actor lives."""
+    return await call_within(None, to, method, *args, **kwargs)
 
-    ``timeout_s`` bounds each attempt (None: as long as the actor lives). ``give_up_after_s`` bounds all of them (None: for
-    ever, since the pipeline brings every actor back); after it the last Ray error or TimeoutError is raised. Errors of
-    `helix_ray.errors` arrive as they were raised, others as Ray's error with the remote traceback; neither is asked again.
+
+async def call_within(
+    timeout_s: float | None, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """What the actor's method returns; asks again while the actor is away, for ever, since the pipeline brings every actor back.
+
+    ``timeout_s`` bounds each attempt. Errors of `helix_ray.errors` arrive as they were raised, others as Ray's error with the
+    remote traceback; neither is asked again.
     """
-    give_up_at = None if give_up_after_s is None else time.monotonic() + give_up_after_s
     pause_s = FIRST_PAUSE_S
     while True:
         try:
-            return await _attempt(name, method, args, timeout_s)
-        except _GoneError as gone:
-            if give_up_at is not None and time.monotonic() + pause_s > give_up_at:
-                raise gone.__cause__ or gone from None
-        await asyncio.sleep(pause_s)
+            return await attempt(timeout_s, to, method, *args, **kwargs)
+        except PeerAwayError:
+            await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-async def call_or_none(name: str, method: str, *args: Any, timeout_s: float = METRICS_TIMEOUT_S) -> Any:
-    """One attempt, None when the actor is away: for what matters less than the caller's work, such as metrics."""
+async def call_or_none(to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """One attempt of `METRICS_TIMEOUT_S`, None when the actor is away: for what matters less than the caller's own work."""
     try:
-        return await _attempt(name, method, args, timeout_s)
-    except _GoneError:
+        return await attempt(METRICS_TIMEOUT_S, to, method, *args, **kwargs)
+    except PeerAwayError:
         return None
 
 
-def forget(name: str | None = None) -> None:
-    """Drops the cached handle of this actor, or of all: for a process that joins another cluster."""
-    if name is None:
-        _handles.clear()
-    else:
-        _handles.pop(name, None)
-
-
-async def _attempt(name: str, method: str, args: tuple[Any, ...], timeout_s: float | None) -> Any:
-    handle = _handles.get(name) or await _look_up(name)
+async def attempt(
+    timeout_s: float | None, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """One attempt of a call; PeerAwayError when there is no answer."""
+    handle = _handles.get(to) or await _look_up(to)
     try:
-        return await asyncio.wait_for(_answer(handle, method, args), timeout_s)
+        answer: R = await asyncio.wait_for(_reply(api.remote(handle, method, *args, **kwargs)), timeout_s)
     except RayTaskError as error:  # before TimeoutError: it is also one when the remote method raised one
-        cause = error.cause
-        while isinstance(cause, RayTaskError):
-            cause = cause.cause
+        cause = raised_by(error)
         if isinstance(cause, HelixError):
             raise cause from None
         raise
     except (RayError, TimeoutError) as error:  # dead, restarting, out of memory, or too slow
-        forget(name)
-        raise _GoneError(f"{name} does not answer") from error
+        _handles.pop(to, None)
+        raise PeerAwayError(f"{to} does not answer") from error
+    return answer
 
 
-async def _look_up(name: str) -> Any:
+def forget() -> None:
+    """Drops the cached handles: for a process that joins another cluster."""
+    _handles.clear()
+
+
+def raised_by(error: BaseException) -> BaseException:
+    """What really happened in a remote method: a group of tasks reports only that some of them failed."""
+    while True:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
+            error = error.cause
+        elif isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            return error
+
+
+async def _look_up(to: str) -> Any:
     try:
         # asks Ray's control service and blocks meanwhile: not on the event loop
-        _handles[name] = handle = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
+        _handles[to] = handle = await asyncio.to_thread(ray.get_actor, to, api.NAMESPACE)
     except ValueError as error:  # no actor of this name now
-        raise _GoneError(f"{name} does not exist") from error
+        raise PeerAwayError(f"{to} does not exist") from error
     return handle
 
 
-async def _answer(handle: Any, method: str, args: tuple[Any, ...]) -> Any:
-    return await getattr(handle, method).remote(*args)
+async def _reply(reference: Any) -> Any:
+    return await reference
+
+
+class ProducerPeers:
+    """The queue as a producer's `QueuePort`."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+
+    async def put(self, batch: ReadBatch) -> PutReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.put, self._index, batch, WAIT_S)
+
+    async def done_ranges(self) -> DoneReply:
+        return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.done_ranges)
+
+    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
+        return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.finish_input, self._index, total_reads, epoch)
+
+
+class AnalyzerPeers:
+    """Queue, throttle and sink as an analysis engine's ports."""
+
+    def __init__(self, holder: str) -> None:
+        self._holder = holder
+
+    async def lease(self, max_reads: int) -> LeaseReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.lease, self._holder, max_reads, WAIT_S)
+
+    async def extend(self, lease_ids: list[str]) -> list[str]:
+        return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.extend, self._holder, lease_ids)
+
+    async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
+        await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.nack, self._holder, lease_id, fence, read_indices)
+
+    async def acquire(self, wants: list[Want]) -> AcquireReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, THROTTLE, ThrottleApi.acquire, self._holder, wants, WAIT_S)
+
+    async def withdraw(self, want_ids: list[str]) -> None:
+        await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.withdraw, self._holder, want_ids)
+
+    async def settle(self, settlements: list[Settlement]) -> None:
+        await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.settle, self._holder, settlements)
+
+    async def stop(self, message: str) -> None:
+        await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.stop, message)
+
+    async def intend(self, calls: Sequence[ApiCall]) -> None:
+        """As `write`: without the database nothing is sent."""
+        await call(SINK, SinkApi.intend, self._holder, calls)
+
+    async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
+        """As long as it takes: a sink without its database makes its callers wait."""
+        await call(SINK, SinkApi.write, self._holder, results, calls)

@@ -6,41 +6,20 @@ import asyncio
 import uuid
 from functools import partial
 
-from helix_ray.actors import names, peers
+from helix_ray.actors import api
+from helix_ray.actors.api import ProducerApi
+from helix_ray.actors.peers import ProducerPeers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.producer.splitting import split
-from helix_ray.queueing.messages import DoneReply, PutReply
-from helix_ray.records import DesiredState, ReadBatch
+from helix_ray.records import DesiredState
 
 MAX_PUT_BYTES = 64 * 1024
 """Of one batch: below Ray's limit of 100 KiB, above which an argument goes through the object store at twice the cost."""
-PUT_WAIT_S = 2.0
-ANSWER_MARGIN_S = 10.0
-"""Beyond the wait that was asked for: a queue that is slower than this is taken for dead, and the put is repeated."""
 
 
-class _NamedQueue:
-    """The queue actor as this producer's `QueuePort`."""
-
-    def __init__(self, index: int) -> None:
-        self._index = index
-
-    async def put(self, batch: ReadBatch) -> PutReply:
-        timeout_s = PUT_WAIT_S + ANSWER_MARGIN_S
-        reply: PutReply = await peers.call(names.QUEUE, "put", self._index, batch, PUT_WAIT_S, timeout_s=timeout_s)
-        return reply
-
-    async def done_ranges(self) -> DoneReply:
-        reply: DoneReply = await peers.call(names.QUEUE, "done_ranges", timeout_s=ANSWER_MARGIN_S)
-        return reply
-
-    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
-        return str(await peers.call(names.QUEUE, "finish_input", self._index, total_reads, epoch, timeout_s=ANSWER_MARGIN_S))
-
-
-class ProducerActor:
+class ProducerActor(ProducerApi):
     """Offers producer ``index``'s share of the source. ``run`` may be called again, after a restart or a new queue."""
 
     def __init__(self, index: int, config_json: str) -> None:
@@ -53,16 +32,11 @@ class ProducerActor:
         self._beating: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
-        """Another value means that this producer started again. Raises what ended the heartbeat."""
         if self._beating is not None and self._beating.done():
             self._beating.result()
         return self._incarnation
 
     async def run(self) -> str:
-        """Offers until the own reads are all offered ("finished"), the queue is "closed", or control "stopped" it.
-
-        Raises InputError when the source's file cannot be read (any further).
-        """
         if self._beating is None:
             self._beating = asyncio.create_task(self._beat())
         async with self._making:  # a call that comes meanwhile shares the engine
@@ -78,7 +52,6 @@ class ProducerActor:
             self._engine.adopt(state)
 
     async def stats(self) -> dict[str, float]:
-        """Counters since this actor's start."""
         return self._counters()
 
     async def _make_engine(self) -> ProducerEngine:
@@ -89,13 +62,13 @@ class ProducerActor:
         source = await asyncio.to_thread(make_source, config)
         share = Share(self._index, config.source.producer_count, config.source.batch_size)
         cut = partial(split, max_bytes=MAX_PUT_BYTES)
-        return ProducerEngine(share, source, _NamedQueue(self._index), cut, config.source.rate_per_s, SystemClock())
+        return ProducerEngine(share, source, ProducerPeers(self._index), cut, config.source.rate_per_s, SystemClock())
 
     async def _beat(self) -> None:
         """Goes on when ``run`` has ended, so that the last counters are reported too."""
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
 
-        await Heartbeat().beat(names.producer(self._index), self._counters, self.adopt)
+        await Heartbeat().beat(api.producer(self._index), self._counters, self.adopt)
 
     def _counters(self) -> dict[str, float]:
         return {} if self._engine is None else self._engine.stats.counters()

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from typing import Any
 
-from helix_ray.actors import names
+from helix_ray.actors.api import QUEUE, QueueApi
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
@@ -21,7 +21,7 @@ from helix_ray.waiting.long_poll import every, resolve, within
 SWEEP_INTERVAL_S = 1.0
 
 
-class QueueActor:
+class QueueActor(QueueApi):
     """Every method may be called again with the same arguments: nothing is admitted, counted or returned twice."""
 
     def __init__(self, config: dict[str, Any], clock: Clock | None = None) -> None:
@@ -32,13 +32,11 @@ class QueueActor:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def ping(self) -> str:
-        """The epoch: another one means that this queue started again, empty. Raises what ended a background task."""
         for task in filter(asyncio.Task.done, self._tasks):
             task.result()
         return self._queue.epoch
 
     async def open(self, done: list[tuple[int, int]], producers: int) -> str:
-        """Starts the flow. ``done``: ranges in the ledger; ``producers``: how many will call `finish_input`. The epoch."""
         self._queue.open(done, producers)
         if not self._tasks:
             self._tasks = [asyncio.create_task(work) for work in (every(self._clock, SWEEP_INTERVAL_S, self._sweep), self._beat())]
@@ -46,7 +44,6 @@ class QueueActor:
         return self._queue.epoch
 
     async def put(self, producer: int, batch: ReadBatch, wait_s: float = 2.0) -> PutReply:
-        """Blocks up to ``wait_s`` while the queue is full. ``producer`` only names the caller; a batch may be put again."""
         queue = self._queue
         if queue.input_closed:
             return PutReply("closed", queue.epoch, 0)
@@ -67,15 +64,13 @@ class QueueActor:
     async def done_ranges(self) -> DoneReply:
         return DoneReply(self._queue.epoch, self._queue.done_ranges(), self._queue.opened)
 
-    async def finish_input(self, producer: int, total_reads: int | None, epoch: str | None = None) -> str:
-        """The producer has offered all its reads to the queue of this epoch; another one has not seen them. Its epoch."""
-        if epoch in (None, self._queue.epoch):
+    async def finish_input(self, producer: int, total_reads: int | None, incarnation: str | None = None) -> str:
+        if incarnation in (None, self._queue.epoch):
             self._queue.finish_input(producer, total_reads)
             self._wake()
         return self._queue.epoch
 
     async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
-        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it."""
         future: asyncio.Future[LeaseReply] = asyncio.get_running_loop().create_future()
         self._idle[future] = (holder, max_reads)
         self._sweep()
@@ -85,23 +80,19 @@ class QueueActor:
             self._idle.pop(future, None)
 
     async def extend(self, holder: str, lease_ids: list[str]) -> list[str]:
-        """The holder's heartbeat; returns the leases that it does not hold any more."""
         self._sweep()
         return self._queue.extend(holder, lease_ids, self._clock.monotonic())
 
     async def nack(self, holder: str, lease_id: str, fence: int, read_indices: list[int]) -> None:
-        """Hands reads back unanswered; they are leased again before any other."""
         self._queue.nack(holder, lease_id, fence, read_indices)
         self._wake()
 
     async def ack(self, read_indices: list[int]) -> int:
-        """From the sink, after its commit. Returns how many were not known to be done."""
         fresh = self._queue.ack(read_indices)
         self._wake()
         return fresh
 
     async def release(self, holder: str) -> int:
-        """For the supervisor: this holder died. Its calls that still wait here get nothing either."""
         for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
             self._idle.pop(future)
             resolve(future, LeaseReply("empty", self._queue.epoch, None))
@@ -110,14 +101,12 @@ class QueueActor:
         return released
 
     async def close_input(self) -> None:
-        """No put is taken any more; what is inside may still be leased."""
         self._queue.input_closed = True
         for put, future in self._blocked.items():
             resolve(future, PutReply("closed", self._queue.epoch, put.admitted))
         self._wake()
 
     async def close_leases(self) -> None:
-        """Nothing is leased any more; what is inside stays, to be counted and resumed."""
         self._queue.leases_closed = True
         self._wake()
 
@@ -144,4 +133,4 @@ class QueueActor:
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)
 
-        await Heartbeat().beat(names.QUEUE, lambda: self._queue.stats(self._clock.monotonic()).counters(), lambda state: None)
+        await Heartbeat().beat(QUEUE, lambda: self._queue.stats(self._clock.monotonic()).counters(), lambda state: None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.actors import names, peers
+from helix_ray.actors import peers
+from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
 from helix_ray.clock import SystemClock
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.recent import RecentRead
@@ -22,12 +24,12 @@ SHOWN_PER_S = 20
 ACK_TIMEOUT_S = 10.0
 
 
-class SinkActor:
+class SinkActor(SinkApi):
     """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
 
     def __init__(self, run_id: str, database_url: Secret | str, config: dict[str, Any]) -> None:
         url = database_url.reveal() if isinstance(database_url, Secret) else database_url
-        self._epoch = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._engine = SinkEngine(
             run_id,
             PostgresLedger(url, config["statement_timeout_s"]),  # connects at its start
@@ -50,37 +52,31 @@ class SinkActor:
         await self._engine.start()
 
     async def ping(self) -> str:
-        """Another value means that this sink started again. Raises what ended a background task."""
         self._begin()
         self._engine.check()
         for task in filter(asyncio.Task.done, self._tasks):
             task.result()
-        return self._epoch
+        return self._incarnation
 
-    async def intend(self, holder: str, calls: list[ApiCall]) -> None:
-        """Puts requests on record that are about to be sent. Returns after COMMIT; waits while the database is away."""
+    async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
         self._begin()
         await self._engine.intend(calls)
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
-        """Commits what the throttle may have spent or reserved; the total on record, which never falls."""
         self._begin()
         return await self._engine.authorise(total_usd)
 
-    async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> WriteReply:
-        """Returns after COMMIT, the queue is told next; waits while the database is away. ``holder`` only names the caller."""
+    async def write(self, holder: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
         self._begin()
         return await self._engine.write(results, calls)
 
     async def flush(self) -> None:
-        """Returns when everything written is committed and the queue knows."""
         await self._engine.flush()
 
     async def stats(self) -> SinkStats:
         return self._engine.stats()
 
     async def stop(self) -> None:
-        """Flushes and closes the connection. Safe twice."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -91,7 +87,7 @@ class SinkActor:
             self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._show_forever())]
 
     async def _tell_queue(self, read_indices: list[int]) -> object:
-        return await peers.call(names.QUEUE, "ack", read_indices, timeout_s=ACK_TIMEOUT_S)
+        return await peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices)
 
     def _show(self, results: list[ReadResult]) -> None:
         self._recent = [*self._recent, *results][-SHOWN_PER_S:]
@@ -102,12 +98,12 @@ class SinkActor:
             await asyncio.sleep(1.0)
             chosen, self._recent = self._recent, []
             if chosen:
-                await peers.call_or_none(names.METRICS, "add_recent", [RecentRead.from_result(result) for result in chosen])
+                await peers.call_or_none(METRICS, MetricsApi.add_recent, [RecentRead.from_result(result) for result in chosen])
 
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
 
-        await Heartbeat().beat(names.SINK, lambda: self._engine.stats().counters(), _adopt, self._text)
+        await Heartbeat().beat(SINK, lambda: self._engine.stats().counters(), _adopt, self._text)
 
     def _text(self) -> dict[str, str]:
         stats = self._engine.stats()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from helix_ray.actors import names
+from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.cost_authorization import Authorise, Authority
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
@@ -28,7 +28,7 @@ SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent wants
 SHORTEST_SLEEP_S = 0.0005
 
 
-class ThrottleActor:
+class ThrottleActor(ThrottleApi):
     """Every method may be called again with the same arguments. ``config`` is the dump of the section ``throttle``;
     ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows;
     ``most_in_flight`` the requests that all analyzers together can have in flight; ``retry_share`` is ``retry.max_share``.
@@ -45,8 +45,8 @@ class ThrottleActor:
         authorise: Authorise | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._epoch = uuid.uuid4().hex[:12]
-        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._epoch, most_in_flight, retry_share)
+        self._incarnation = uuid.uuid4().hex[:12]
+        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._authority = None if authorise is None else Authority(authorise, self._authorised)
         if authorise is not None:
             self._governor.authorise(Decimal(0))
@@ -55,19 +55,16 @@ class ThrottleActor:
         self._beat_task: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
-        """Starts the heartbeat, once. The epoch. `restore` and the first `acquire` do it too, after a restart for instance."""
         if self._beat_task is None:
             self._beat_task = asyncio.create_task(self._beat())
-        return self._epoch
+        return self._incarnation
 
     async def ping(self) -> str:
-        """The epoch: another one means that this throttle started again, empty. Raises what ended the heartbeat."""
         if self._beat_task is not None and self._beat_task.done():
             self._beat_task.result()
-        return self._epoch
+        return self._incarnation
 
     async def acquire(self, holder: str, wants: list[Want], wait_s: float = 2.0) -> AcquireReply:
-        """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
         await self.start()
         want_ids = [want.want_id for want in wants]
         self._governor.ask(holder, wants, self._now())
@@ -88,23 +85,17 @@ class ThrottleActor:
         self._pump()
 
     async def settle(self, holder: str, settlements: list[Settlement]) -> None:
-        """``holder`` only names the caller: a permit is settled by its id."""
         now = self._now()
         for settlement in settlements:
             self._governor.settle(settlement, now)
         self._pump()
 
     async def release(self, holder: str) -> None:
-        """For the supervisor: this holder died. Its wants are gone, its permits count as sent and billed."""
         self._governor.release(holder, self._now())
         self._pump()
 
     async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
-        """What the run has spent already, according to the ledger; 0 for a new run. ``past``: what was taken from the limits of this key
-        and model, None if unknown. Nothing is granted before this call; a later call corrects the money. ``provisional``: permits of a
-        dead throttle count as spent and may still come to nothing. ``only``: the epoch that it is for, others ignore it. The epoch.
-        """
-        if only in ("", self._epoch):
+        if only in ("", self._incarnation):
             self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
             self._pump()
         return await self.start()
@@ -114,7 +105,6 @@ class ThrottleActor:
         self._pump()
 
     async def stop(self, message: str) -> None:
-        """The provider refuses for good."""
         self._governor.stop(message)
         self._pump()
 
@@ -147,4 +137,4 @@ class ThrottleActor:
 
         governor = self._governor
         counters, texts = lambda: governor.stats(self._now()).counters(), lambda: governor.stats(self._now()).texts()
-        await Heartbeat().beat(names.THROTTLE, counters, lambda state: None, texts)
+        await Heartbeat().beat(THROTTLE, counters, lambda state: None, texts)

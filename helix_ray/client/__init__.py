@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Concatenate
 
-from helix_ray.actors.names import CONTROL, METRICS
+from helix_ray.actors.api import CONTROL, METRICS, A, Address, ControlApi, MetricsApi, P, R
 from helix_ray.client.attach import Link
 from helix_ray.client.launch import CONTROL_CODE, Launch, launch
 from helix_ray.client.past_run import past_snapshot
@@ -71,20 +71,15 @@ class HelixClient:
 
     def snapshot(self, timeout_s: float = POLL_TIMEOUT_S) -> MetricsSnapshot:
         """The run now. AttachError when there is none, or metrics does not answer in time."""
-        snapshot = self._call(METRICS, "snapshot", timeout_s=timeout_s)
-        assert isinstance(snapshot, MetricsSnapshot)
-        return snapshot
+        return self._call(timeout_s, METRICS, MetricsApi.snapshot)
 
     def history(self, since: float = 0.0, timeout_s: float = POLL_TIMEOUT_S) -> list[HistoryPoint]:
         """One point a second after ``since`` (Unix seconds), at most the last fifteen minutes, oldest first."""
-        points: list[HistoryPoint] = self._call(METRICS, "history", since, timeout_s=timeout_s)
-        return points
+        return self._call(timeout_s, METRICS, MetricsApi.history, since)
 
     def send(self, command: Command, timeout_s: float = COMMAND_TIMEOUT_S) -> Ack:
         """Sends a command; sending the same one again is safe. AttachError: nobody knows whether it arrived, so send it again."""
-        ack = self._call(CONTROL, "send", command, timeout_s=timeout_s)
-        assert isinstance(ack, Ack)
-        return ack
+        return self._call(timeout_s, CONTROL, ControlApi.send, command)
 
     def past(self) -> MetricsSnapshot | None:
         """The last run of this home, from the database; None when there is none. May start the embedded server: seconds."""
@@ -107,10 +102,12 @@ class HelixClient:
         if link is not None:
             link.leave()
 
-    def _call(self, actor: str, method: str, *args: object, timeout_s: float) -> Any:
+    def _call(
+        self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         self.connect()
         assert self._link is not None
-        return self._link.call(actor, method, *args, timeout_s=timeout_s)
+        return self._link.call(timeout_s, to, method, *args, **kwargs)
 
 
 def attach(home: Path | None = None) -> HelixClient:

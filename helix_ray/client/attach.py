@@ -11,8 +11,11 @@ import importlib
 import os
 import sys
 import threading
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate
 
+from helix_ray.actors import api
+from helix_ray.actors.api import A, Address, P, R
 from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import AttachError
 
@@ -49,18 +52,21 @@ class Link:
                 ) from error
             self._owner = True
 
-    def call(self, actor: str, method: str, *args: object, timeout_s: float) -> Any:
-        """What the named actor answers. AttachError, after leaving the cluster, when it does not within ``timeout_s``."""
+    def call(
+        self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """What the actor answers. AttachError, after leaving the cluster, when it does not within ``timeout_s``."""
         self.connect()
         import ray  # noqa: PLC0415  (after connect has set the environment)
 
         try:
-            handle = self._handles.get(actor) or ray.get_actor(actor, namespace=self._run_file.namespace)
-            self._handles[actor] = handle
-            return ray.get(getattr(handle, method).remote(*args), timeout=timeout_s)
+            handle = self._handles.get(to) or ray.get_actor(to, namespace=self._run_file.namespace)
+            self._handles[to] = handle
+            answer: R = ray.get(api.remote(handle, method, *args, **kwargs), timeout=timeout_s)
         except (ray.exceptions.RayError, ValueError, ConnectionError, RuntimeError) as error:
             self.leave()
-            raise AttachError(f"{actor} of run {self._run_file.run_id} does not answer ({type(error).__name__})") from error
+            raise AttachError(f"{to} of run {self._run_file.run_id} does not answer ({type(error).__name__})") from error
+        return answer
 
     def leave(self) -> None:
         """Safe twice. Leaves Ray alone where this link did not start it."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 
-from helix_ray.actors import names
-from helix_ray.actors.group import Crew, Failure
+from helix_ray.actors.api import THROTTLE, ThrottleApi
+from helix_ray.actors.group import ActorGroup, CallFailure
 from helix_ray.config import Backend
 from helix_ray.records import PastUse
 from helix_ray.session.plan import Plan
@@ -37,25 +37,25 @@ class Restoring:
         self._exact_at: float | None = None
         self._last: Decimal | None = None
 
-    def begin(self, crew: Crew) -> bool:
+    def begin(self, group: ActorGroup) -> bool:
         """Tells a throttle that knows nothing; whether it heard."""
         run_id = self._plan.run_id
         if not self._opened:
             spent = with_ledger(self._plan.database_url, lambda ledger: ledger.close_open_calls(run_id))
             past = self._past()
             self._opened = True  # also when no answer comes: the throttle may have heard all the same, and grant from now on
-            return self._tell(crew, spent, past)
+            return self._tell(group, spent, past)
 
         async def most(ledger: PostgresLedger) -> Decimal:
             return max(await ledger.reserved_usd(run_id), await ledger.spent_usd(run_id))
 
         spent = with_ledger(self._plan.database_url, most)
-        heard = self._tell(crew, spent, self._past(), provisional=True)
+        heard = self._tell(group, spent, self._past(), provisional=True)
         if heard:
             self._exact_at, self._last = time.monotonic() + self._lifetime_s(), None
         return heard
 
-    def correct(self, crew: Crew) -> None:
+    def correct(self, group: ActorGroup) -> None:
         """Once no permit of a predecessor can be alive: the money by the ledger, until that does not change any more."""
         now = time.monotonic()
         if self._exact_at is None or now < self._exact_at:
@@ -63,18 +63,18 @@ class Restoring:
         self._exact_at = now + LOOK_AGAIN_S
         epoch = self._epoch
         spent = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(self._plan.run_id, epoch))
-        if self._tell(crew, spent, [], only=epoch) and (self._epoch != epoch or spent == self._last):
+        if self._tell(group, spent, [], only=epoch) and (self._epoch != epoch or spent == self._last):
             self._exact_at = None  # a throttle that started meanwhile is told by `begin`
         self._last = spent
 
     def _lifetime_s(self) -> float:
         return self._plan.config.analyzer.request_timeout_s + PERMIT_GRACE_S + MARGIN_S
 
-    def _tell(self, crew: Crew, spent: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> bool:
-        epoch = crew.ask(names.THROTTLE, "restore", spent, past, provisional, only)
-        if isinstance(epoch, Failure):
+    def _tell(self, group: ActorGroup, spent: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> bool:
+        epoch = group.ask(THROTTLE, ThrottleApi.restore, spent, past, provisional, only)
+        if isinstance(epoch, CallFailure):
             return False
-        self._epoch = str(epoch)
+        self._epoch = epoch
         return True
 
     def _past(self) -> list[PastUse]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray import cloudpickle
 
-from helix_ray.actors import names, peers
+from helix_ray.actors import api, peers
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.throttle import ThrottleActor
@@ -37,7 +37,7 @@ class RecordingSink:
     async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
         self.results += results
         self.calls += calls
-        await peers.call(names.QUEUE, "ack", [result.read.read_index for result in results])
+        await peers.call(api.QUEUE, api.QueueApi.ack, [result.read.read_index for result in results])
 
     async def written(self) -> tuple[list[ReadResult], list[ApiCall]]:
         return self.results, self.calls
@@ -49,10 +49,10 @@ async def answer(exchange: Exchange) -> None:
 
 
 async def pipeline(start_actor: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
-    queue = start_actor(QueueActor, names.QUEUE, config.queue.model_dump(mode="json"), max_concurrency=10_000)
-    throttle = start_actor(ThrottleActor, names.THROTTLE, config.throttle.model_dump(mode="json"))
-    sink = start_actor(RecordingSink, names.SINK)
-    analyzer = start_actor(AnalyzerActor, names.analyzer(0), 0, config.to_json(), Secret("key"), url, "run")
+    queue = start_actor(QueueActor, api.QUEUE, config.queue.model_dump(mode="json"), max_concurrency=10_000)
+    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle.model_dump(mode="json"))
+    sink = start_actor(RecordingSink, api.SINK)
+    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config.to_json(), Secret("key"), url, "run")
     await queue.open.remote([], 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
@@ -78,7 +78,7 @@ async def test_every_read_is_answered_stored_and_acknowledged(start_actor: Any) 
         results, calls = await sink.written.remote()
         stats = await queue.stats.remote()
         counters = await analyzer.stats.remote()
-        throttle = await peers.call(names.THROTTLE, "stats")
+        throttle = await peers.call(api.THROTTLE, api.ThrottleApi.stats)
     assert sorted(result.read.read_index for result in results) == list(range(COUNT))
     assert {result.disposition for result in results} == {Disposition.STORED}
     assert sorted(call.state for call in calls) == [CallState.ANSWERED] * COUNT + [CallState.FAILED] * 5

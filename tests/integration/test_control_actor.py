@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fix_ray import StartActor
-from helix_ray.actors import names, peers
+from helix_ray.actors import api, peers
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.metrics import MetricsActor
@@ -33,15 +33,15 @@ async def until(what: Callable[[], Any]) -> Any:
 async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url: str, ray_cluster: Any) -> None:
     ledger = await PostgresLedger.connect(database_url)
     await ledger.start_run(RunRow(RUN_ID, "demo", "{}", "c0ffee", 1, {}, None, datetime.now(UTC), "emulator", True))
-    start_actor(MetricsActor, names.METRICS)
-    control = start_actor(ControlActor, names.CONTROL, RUN_ID, Secret(database_url), time.time())
+    start_actor(MetricsActor, api.METRICS)
+    control = start_actor(ControlActor, api.CONTROL, RUN_ID, Secret(database_url), time.time())
 
     adopted: list[DesiredState] = []
-    beat = asyncio.create_task(Heartbeat(mirror=False).beat(names.producer(0), lambda: {"produced": 1.0}, adopted.append))
+    beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: {"produced": 1.0}, adopted.append))
     pause = command(Action.PAUSE, actor="test", reason="a test")
-    ack = await peers.call(names.CONTROL, "send", pause)
+    ack = await peers.call(api.CONTROL, api.ControlApi.send, pause)
     assert ack.accepted
-    assert await peers.call(names.CONTROL, "send", pause) == ack
+    assert await peers.call(api.CONTROL, api.ControlApi.send, pause) == ack
 
     async def marked() -> tuple[ControlEvent, ControlOutcome] | None:
         ((event, outcome),) = await ledger.controls(RUN_ID)
@@ -50,19 +50,19 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
     event, outcome = await until(marked)
     assert (event.action, event.reason, outcome.accepted) == ("pause", "a test", True)
     assert adopted[-1].paused
-    snapshot = await peers.call(names.METRICS, "snapshot")
+    snapshot = await peers.call(api.METRICS, api.MetricsApi.snapshot)
     assert snapshot.control.adopted >= 1
 
-    before = await peers.call(names.CONTROL, "ping")
+    before = await peers.call(api.CONTROL, api.ControlApi.ping)
     ray_cluster.kill(control, no_restart=False)
 
     async def is_back() -> bool:
-        return bool(await peers.call(names.CONTROL, "ping", timeout_s=5.0) != before)
+        return bool(await peers.call_within(5.0, api.CONTROL, api.ControlApi.ping) != before)
 
     assert await until(is_back)
-    state = await peers.call(names.CONTROL, "state")
+    state = await peers.call(api.CONTROL, api.ControlApi.state)
     assert (state.paused, state.version) == (True, 1)
-    assert (await peers.call(names.CONTROL, "send", pause)).version == 1
+    assert (await peers.call(api.CONTROL, api.ControlApi.send, pause)).version == 1
     assert len(await ledger.controls(RUN_ID)) == 1
     beat.cancel()
     await ledger.aclose()

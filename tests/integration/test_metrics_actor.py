@@ -23,7 +23,7 @@ token.write_text("0123456789abcdef" * 4)
 token.chmod(0o600)
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token), RAY_USAGE_STATS_ENABLED="0")
 import ray
-from helix_ray.actors import names
+from helix_ray.actors import api
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.environment.run_file import RunFile
@@ -39,16 +39,16 @@ class Worker:
             return {"produced": self.done}
         await Heartbeat().beat("helix-producer-0", counters, lambda state: None)
 
-context = ray.init(address="local", namespace=names.NAMESPACE, num_cpus=2, include_dashboard=False, object_store_memory=100_000_000,
+context = ray.init(address="local", namespace=api.NAMESPACE, num_cpus=2, include_dashboard=False, object_store_memory=100_000_000,
                    log_to_driver=False, _temp_dir=sys.argv[2])
 def make(plain, name, *args):
     return ray.remote(plain).options(name=name, num_cpus=0, max_restarts=-1, max_concurrency=100).remote(*args)
-metrics = make(MetricsActor, names.METRICS, {"run_id": "run-1", "name": "demo"})
-control = make(ControlActor, names.CONTROL, "run-1", Secret("postgresql://127.0.0.1:9/none"), 0.0)
+metrics = make(MetricsActor, api.METRICS, {"run_id": "run-1", "name": "demo"})
+control = make(ControlActor, api.CONTROL, "run-1", Secret("postgresql://127.0.0.1:9/none"), 0.0)
 worker = make(Worker, "helix-producer-0")
 worker.run.remote()
 ray.get([metrics.ping.remote(), control.ping.remote()])
-RunFile.for_this_process("run-1", context.address_info["gcs_address"], names.NAMESPACE, None, token).write(home)
+RunFile.for_this_process("run-1", context.address_info["gcs_address"], api.NAMESPACE, None, token).write(home)
 print("up", flush=True)
 sys.stdin.read()
 ray.shutdown()

@@ -7,7 +7,7 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from fix_ray import until
-from helix_ray.actors import names, peers
+from helix_ray.actors import api, peers
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import Config, QueueConfig
@@ -26,14 +26,14 @@ def with_list_source(fail_at_block: int | None = None) -> type:
 
     class ListProducer(ProducerActor):
         async def _make_engine(self) -> Any:
-            from helix_ray.actors.producer import _NamedQueue
+            from helix_ray.actors.peers import ProducerPeers
             from helix_ray.clock import SystemClock
             from helix_ray.producer.engine import ProducerEngine, Share
             from support.list_source import ListSource, sample_reads
 
             source = ListSource(sample_reads(1000), 20, fail_at_block=fail_at_block)
             share = Share(self._index, 2, 20)
-            return ProducerEngine(share, source, _NamedQueue(self._index), lambda batch: [batch], None, SystemClock())
+            return ProducerEngine(share, source, ProducerPeers(self._index), lambda batch: [batch], None, SystemClock())
 
     return ListProducer
 
@@ -45,12 +45,12 @@ def start_run(producer: Any) -> Any:
 
 async def take(holder: str, max_reads: int) -> list[int] | None:
     """Leases and acknowledges; None when the queue says that nothing is left."""
-    reply = await peers.call(names.QUEUE, "lease", holder, max_reads)
+    reply = await peers.call(api.QUEUE, api.QueueApi.lease, holder, max_reads)
     if reply.status == "closed":
         return None
     if reply.lease is None:
         return []
-    await peers.call(names.QUEUE, "ack", reply.lease.batch.read_index)
+    await peers.call(api.QUEUE, api.QueueApi.ack, reply.lease.batch.read_index)
     return list(reply.lease.batch.read_index)
 
 
@@ -62,43 +62,43 @@ async def take_all() -> list[int]:
 
 
 async def open_queue(start_actor: Any, producers: int = 2) -> Any:
-    queue = start_actor(QueueActor, names.QUEUE, QUEUE, max_concurrency=10_000)
+    queue = start_actor(QueueActor, api.QUEUE, QUEUE, max_concurrency=10_000)
     await queue.open.remote([], producers)
     return queue
 
 
 async def until_blocked(producers: int) -> None:
     async def holds() -> bool:
-        return bool((await peers.call(names.QUEUE, "stats")).blocked_now >= producers)
+        return bool((await peers.call(api.QUEUE, api.QueueApi.stats)).blocked_now >= producers)
 
     await until(holds)
 
 
 async def test_two_producers_offer_each_read_once_and_block_in_between(start_actor: Any) -> None:
     await open_queue(start_actor)
-    runs = [start_run(start_actor(with_list_source(), names.producer(index), index, config_json())) for index in range(2)]
+    runs = [start_run(start_actor(with_list_source(), api.producer(index), index, config_json())) for index in range(2)]
     await until_blocked(2)
     assert sorted(await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
-    stats = await peers.call(names.QUEUE, "stats")
+    stats = await peers.call(api.QUEUE, api.QueueApi.stats)
     assert (stats.admitted, stats.acked, stats.total_reads, stats.max_queue_depth) == (COUNT, COUNT, COUNT, 100)
     assert stats.blocked_seconds > 0
 
 
 async def test_a_producer_killed_in_a_blocked_put_doubles_nothing(start_actor: Any, ray_cluster: Any) -> None:
     await open_queue(start_actor)
-    producers = [start_actor(with_list_source(), names.producer(index), index, config_json()) for index in range(2)]
+    producers = [start_actor(with_list_source(), api.producer(index), index, config_json()) for index in range(2)]
     runs = [start_run(producer) for producer in producers]
     await until_blocked(2)
     ray_cluster.kill(producers[0], no_restart=False)
     assert sorted(await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
-    assert (await peers.call(names.QUEUE, "stats")).admitted == COUNT
+    assert (await peers.call(api.QUEUE, api.QueueApi.stats)).admitted == COUNT
 
 
 async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any, ray_cluster: Any) -> None:
     queue = await open_queue(start_actor)
-    runs = [start_run(start_actor(with_list_source(), names.producer(index), index, config_json())) for index in range(2)]
+    runs = [start_run(start_actor(with_list_source(), api.producer(index), index, config_json())) for index in range(2)]
     await until_blocked(2)
     stored = await take("test", 90)
     assert stored is not None
@@ -107,17 +107,17 @@ async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any
     ray_cluster.kill(queue, no_restart=False)
 
     async def restarted() -> bool:
-        return bool(await peers.call(names.QUEUE, "ping") != epoch)
+        return bool(await peers.call(api.QUEUE, api.QueueApi.ping) != epoch)
 
     await until(restarted)
-    await peers.call(names.QUEUE, "open", [(index, index + 1) for index in stored], 2)
+    await peers.call(api.QUEUE, api.QueueApi.open, [(index, index + 1) for index in stored], 2)
     assert sorted(stored + await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
 
 
 async def test_a_broken_file_ends_the_run_with_its_error(start_actor: Any) -> None:
     await open_queue(start_actor)
-    producer = start_actor(with_list_source(fail_at_block=2), names.producer(0), 0, config_json())
+    producer = start_actor(with_list_source(fail_at_block=2), api.producer(0), 0, config_json())
     with pytest.raises(RayTaskError) as caught:
         await producer.run.remote()
     assert isinstance(caught.value.cause, InputError)
@@ -127,8 +127,8 @@ async def test_a_broken_file_ends_the_run_with_its_error(start_actor: Any) -> No
 
 async def test_the_synthetic_source_flows_from_configuration_alone(start_actor: Any) -> None:
     await open_queue(start_actor)
-    runs = [start_run(start_actor(ProducerActor, names.producer(index), index, config_json())) for index in range(2)]
+    runs = [start_run(start_actor(ProducerActor, api.producer(index), index, config_json())) for index in range(2)]
     assert sorted(await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
-    counters = [await peers.call(names.producer(index), "stats") for index in range(2)]
+    counters = [await peers.call(api.producer(index), api.ProducerApi.stats) for index in range(2)]
     assert sum(counter["produced"] for counter in counters) == COUNT

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.actors import names, peers
+from helix_ray.actors import api, peers
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.sink import SinkActor
 from helix_ray.analyzer.leased_reads import Job
@@ -34,18 +34,18 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the queue and metrics were told."""
     heard: dict[str, Any] = {"acked": [], "recent": asyncio.Queue()}
 
-    async def call(name: str, method: str, *args: Any, **_: Any) -> int:
-        assert (name, method) == (names.QUEUE, "ack")
+    async def call_within(timeout_s: float, to: str, method: object, *args: Any) -> int:
+        assert (to, method) == (api.QUEUE, api.QueueApi.ack)
         heard["acked"].extend(args[0])
         return len(args[0])
 
-    async def call_or_none(name: str, method: str, *args: Any, **_: Any) -> None:
-        if (name, method) == (names.METRICS, "add_recent"):
+    async def call_or_none(to: str, method: object, *args: Any) -> None:
+        if (to, method) == (api.METRICS, api.MetricsApi.add_recent):
             heard["recent"].put_nowait(args[0])
 
-    monkeypatch.setattr(peers, "call", call)
+    monkeypatch.setattr(peers, "call_within", call_within)
     monkeypatch.setattr(peers, "call_or_none", call_or_none)
-    monkeypatch.setattr(Heartbeat.__init__, "__defaults__", (call_or_none, None, False))
+    monkeypatch.setattr(Heartbeat.__init__, "__defaults__", (*(Heartbeat.__init__.__defaults__ or ())[:-1], False))
     return heard
 
 

@@ -10,7 +10,7 @@ import pytest
 import ray
 from ray.exceptions import RayActorError
 
-from helix_ray.actors import names
+from helix_ray.actors import api
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
@@ -22,7 +22,7 @@ from helix_ray.throttle.messages import Settlement, Want
 @pytest.fixture
 async def throttle(start_actor: Any) -> Any:
     config = ThrottleConfig(requests_per_minute=100_000, max_cost_usd=1000.0).model_dump(mode="json")
-    actor = start_actor(ThrottleActor, names.THROTTLE, config)
+    actor = start_actor(ThrottleActor, api.THROTTLE, config)
     await actor.restore.remote(Decimal(0))
     return actor
 
@@ -62,7 +62,7 @@ async def test_many_callers_share_one_throttle(throttle: Any) -> None:
 
 async def test_a_restarted_throttle_grants_nothing_before_it_knows_what_was_spent(start_actor: Any) -> None:
     config = ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=0.01).model_dump(mode="json")
-    actor = start_actor(ThrottleActor, names.THROTTLE, config)
+    actor = start_actor(ThrottleActor, api.THROTTLE, config)
     epoch = await actor.ping.remote()
     await actor.restore.remote(Decimal(0))
     assert (await actor.acquire.remote("a", [want("w0")])).grants

@@ -24,18 +24,26 @@ class Peers:
         self.failures: dict[str, Exception | None] = {}
         self.reports: list[tuple[Any, ...]] = []
 
-    async def __call__(self, name: str, method: str, *args: object, timeout_s: float) -> object:
+    def heart(self) -> Heartbeat:
+        return Heartbeat(self._desired, self._report, mirror=False)
+
+    async def _desired(self) -> DesiredState:
+        self._fail("state")
+        return self.state
+
+    async def _report(self, *args: object) -> None:
+        self._fail("report")
+        self.reports.append(args)
+
+    def _fail(self, method: str) -> None:
         failure = self.failures.get(method)
         if failure is not None:
             raise failure
-        if method == "report":
-            self.reports.append(args)
-        return self.state if method == "state" else None
 
 
 async def test_a_new_state_is_adopted_once_and_reported() -> None:
     peers, adopted = Peers(DesiredState(version=3, paused=True)), []
-    heart = Heartbeat(call=peers, mirror=False)
+    heart = peers.heart()
     for _ in range(2):
         await heart.once("helix-producer-0", lambda: {"produced": 5.0}, adopted.append, lambda: {"word": "text"})
     assert adopted == [peers.state]
@@ -51,13 +59,13 @@ async def test_adopting_may_take_a_while() -> None:
     async def adopt(state: DesiredState) -> None:
         adopted.append(state.version)
 
-    await Heartbeat(call=peers, mirror=False).once("helix-analyzer-0", dict, adopt)
+    await peers.heart().once("helix-analyzer-0", dict, adopt)
     assert adopted == [1]
 
 
 async def test_a_beat_goes_on_without_its_peers() -> None:
     peers, adopted = Peers(DesiredState(version=2)), []
-    heart = Heartbeat(call=peers, mirror=False)
+    heart = peers.heart()
     await heart.once("helix-sink", dict, adopted.append)
     peers.failures = {"state": DatabaseLostError("away"), "report": ActorDiedError()}
     await heart.once("helix-sink", dict, adopted.append)

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from helix_ray.actors.group import Crew, Failure
+from helix_ray.actors.api import ThrottleApi
+from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.records import ApiCall, CallState
@@ -45,19 +46,19 @@ class World:
         plan = Plan(Config(), RUN_ID, Path("home"), Secret("url"), None, SourceFacts(None), row, simulated=True)
         self.restoring = Restoring(plan)
 
-    def ask(self, name: str, method: str, *arguments: Any, timeout_s: float = 10.0) -> Any:
-        assert method == "restore"
+    def ask(self, name: str, method: object, *arguments: Any) -> Any:
+        assert method is ThrottleApi.restore
         spent, _, provisional, only_epoch = arguments
         if only_epoch in ("", self.epoch):
             self.told.append((spent, provisional))
-        return self.epoch if self.answers else Failure("timeout", TimeoutError())
+        return self.epoch if self.answers else CallFailure(FailureKind.TIMEOUT, TimeoutError())
 
     def begin(self) -> bool:
-        return self.restoring.begin(cast("Crew", self))
+        return self.restoring.begin(cast("ActorGroup", self))
 
     def correct(self, at: float) -> None:
         self.now = at
-        self.restoring.correct(cast("Crew", self))
+        self.restoring.correct(cast("ActorGroup", self))
 
     def intend(self, name: str) -> None:
         asyncio.run(self.ledger.intend(RUN_ID, [intent(name, self.epoch)]))

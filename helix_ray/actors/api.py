@@ -1,0 +1,201 @@
+"""What each kind of actor answers to, and the address under which the others find it.
+
+Calls name a method of these classes, never a string, so mypy checks the receiver, the method, its arguments and the reply:
+``await peers.call(QUEUE, QueueApi.ack, [7])``. Every method may be called again with the same arguments. It is imported
+by clients that must not import Ray or an engine, hence no import at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from helix_ray.analyzer.ports import DrainReply
+    from helix_ray.metrics.recent import RecentRead
+    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
+    from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
+    from helix_ray.records import Ack, ApiCall, Command, DesiredState, ReadBatch, ReadResult
+    from helix_ray.sink.engine import WriteReply
+    from helix_ray.sink.stats import SinkStats
+    from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, Want
+    from helix_ray.throttle.stats import ThrottleStats
+
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Address(str, Generic[A_co]):
+    """The name of an actor in the Ray namespace, whose methods are those of ``A_co``."""
+
+    __slots__ = ()
+
+
+def remote(handle: Any, method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Any:
+    """Starts this method on the actor of a Ray handle; the reference of its reply."""
+    return getattr(handle, method.__name__).remote(*args, **kwargs)
+
+
+class ActorApi(Protocol):
+    async def ping(self) -> str:
+        """The incarnation: another one means that the actor started again, empty. Raises what ended a background task."""
+
+
+class QueueApi(ActorApi, Protocol):
+    async def open(self, done: list[tuple[int, int]], producers: int) -> str:
+        """Starts the flow. ``done``: ranges in the ledger; ``producers``: how many will call `finish_input`. The incarnation."""
+
+    async def put(self, producer: int, batch: ReadBatch, wait_s: float = 2.0) -> PutReply:
+        """Blocks up to ``wait_s`` while the queue is full. ``producer`` only names the caller."""
+
+    async def done_ranges(self) -> DoneReply: ...
+
+    async def finish_input(self, producer: int, total_reads: int | None, incarnation: str | None = None) -> str:
+        """The producer has offered all its reads to the queue of this incarnation; another one has not seen them. Its own."""
+
+    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
+        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it."""
+
+    async def extend(self, holder: str, lease_ids: list[str]) -> list[str]:
+        """The holder's heartbeat; returns the leases that it does not hold any more."""
+
+    async def nack(self, holder: str, lease_id: str, fence: int, read_indices: list[int]) -> None:
+        """Hands reads back unanswered; they are leased again before any other."""
+
+    async def ack(self, read_indices: list[int]) -> int:
+        """From the sink, after its commit. Returns how many were not known to be done."""
+
+    async def release(self, holder: str) -> int:
+        """Frees the leases of a holder that died, and answers its calls that still wait with nothing. Returns how many reads."""
+
+    async def close_input(self) -> None:
+        """No put is taken any more; what is inside may still be leased."""
+
+    async def close_leases(self) -> None:
+        """Nothing is leased any more; what is inside stays, to be counted and resumed."""
+
+    async def stats(self) -> QueueStats: ...
+
+
+class ThrottleApi(ActorApi, Protocol):
+    async def start(self) -> str:
+        """Starts the heartbeat, once. The incarnation. `restore` and the first `acquire` do it too, after a restart for instance."""
+
+    async def acquire(self, holder: str, wants: list[Want], wait_s: float = 2.0) -> AcquireReply:
+        """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
+
+    async def withdraw(self, holder: str, want_ids: list[str]) -> None: ...
+
+    async def settle(self, holder: str, settlements: list[Settlement]) -> None:
+        """``holder`` only names the caller: a permit is settled by its id."""
+
+    async def release(self, holder: str) -> None:
+        """Drops the wants of a holder that died; its permits count as sent and billed."""
+
+    async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
+        """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call; called
+        again, it corrects the money. ``past``: what was taken from the limits of this key and model, None if unknown.
+        ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only``: the incarnation
+        that it is for, any other ignores it. Returns the incarnation.
+        """
+
+    async def set_budget(self, max_cost_usd: Decimal) -> None: ...
+
+    async def stop(self, message: str) -> None:
+        """The provider refuses for good."""
+
+    async def stats(self) -> ThrottleStats: ...
+
+
+class SinkApi(ActorApi, Protocol):
+    async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
+        """Puts requests on record that are about to be sent. Returns after COMMIT; waits while the database is away."""
+
+    async def authorise(self, total_usd: Decimal) -> Decimal:
+        """Commits what the throttle may have spent or reserved; the total on record, which never falls."""
+
+    async def write(self, holder: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
+        """Returns after COMMIT, the queue is told next; waits while the database is away. ``holder`` only names the caller."""
+
+    async def flush(self) -> None:
+        """Returns when everything written is committed and the queue knows."""
+
+    async def stats(self) -> SinkStats: ...
+
+    async def stop(self) -> None:
+        """Flushes and closes the connection. Safe twice."""
+
+    async def start(self) -> None: ...
+
+
+class ProducerApi(ActorApi, Protocol):
+    async def run(self) -> str:
+        """Offers until the own reads are all offered ("finished"), the queue is "closed", or control "stopped" it.
+
+        Raises InputError when the source's file cannot be read (any further).
+        """
+
+    async def stats(self) -> dict[str, float]:
+        """Counters since this actor's start."""
+
+
+class AnalyzerApi(ActorApi, Protocol):
+    async def run(self) -> str:
+        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that."""
+
+    async def drain(self, timeout_s: float) -> DrainReply:
+        """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice."""
+
+    async def resize(self, requests_in_flight: int) -> None:
+        """A new bound on requests in flight, at once."""
+
+    async def stats(self) -> dict[str, float]:
+        """Counters since this actor's start."""
+
+
+class MetricsApi(ActorApi, Protocol):
+    async def set_run(self, info: Mapping[str, Any]) -> None:
+        """Merges what is known about the run: the fields of `RunInfo`; called again with ``status`` and ``reason`` at its end."""
+
+    async def report(self, source: str, counters: Mapping[str, float], version: int, text: Mapping[str, str]) -> int:
+        """Absolute counters since the actor's start. Answers the control version that every producer and analyzer follows."""
+
+    async def add_recent(self, reads: list[RecentRead]) -> None: ...
+
+    async def snapshot(self) -> MetricsSnapshot: ...
+
+    async def history(self, since: float) -> list[HistoryPoint]:
+        """Points after ``since`` (Unix seconds), at most the last fifteen minutes."""
+
+
+class ControlApi(ActorApi, Protocol):
+    async def send(self, command: Command) -> Ack:
+        """Never raises for a command that cannot be done: the answer says why not."""
+
+    async def state(self) -> DesiredState:
+        """DatabaseLostError after a restart while the database is away: the caller keeps what it has."""
+
+    async def in_effect(self, version: int) -> None:
+        """Every producer and analyzer follows ``version``: the commands up to it are in effect."""
+
+
+NAMESPACE = "helix"
+"""A cluster holds one live run."""
+
+METRICS: Address[MetricsApi] = Address("helix-metrics")
+CONTROL: Address[ControlApi] = Address("helix-control")
+QUEUE: Address[QueueApi] = Address("helix-queue")
+THROTTLE: Address[ThrottleApi] = Address("helix-throttle")
+SINK: Address[SinkApi] = Address("helix-sink")
+
+
+def producer(index: int) -> Address[ProducerApi]:
+    return Address(f"helix-producer-{index}")
+
+
+def analyzer(index: int) -> Address[AnalyzerApi]:
+    return Address(f"helix-analyzer-{index}")
