@@ -17,7 +17,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from helix_ray.actors import names
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.control import ControlActor
-from helix_ray.actors.cost_authorization import on_record
+from helix_ray.actors.cost_authorization import authorise
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
@@ -143,7 +143,7 @@ class Crew:
 def _throttle_arguments(config: Config) -> tuple[Any, ...]:
     most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
     settings = config.throttle.model_dump(mode="json")
-    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
+    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, authorise
 
 
 def _result(reference: Any) -> Any:

@@ -14,6 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from helix_ray.actors import names
 from helix_ray.errors import HelixError
+from helix_ray.waiting.backoff import backoff_s
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
@@ -34,15 +35,16 @@ async def call(name: str, method: str, *args: Any, timeout_s: float | None = Non
     `helix_ray.errors` arrive as they were raised, others as Ray's error with the remote traceback; neither is asked again.
     """
     give_up_at = None if give_up_after_s is None else time.monotonic() + give_up_after_s
-    pause_s = FIRST_PAUSE_S
+    attempt = 0
     while True:
+        attempt += 1
         try:
             return await _attempt(name, method, args, timeout_s)
         except _GoneError as gone:
+            pause_s = backoff_s(attempt, FIRST_PAUSE_S, LONGEST_PAUSE_S)
             if give_up_at is not None and time.monotonic() + pause_s > give_up_at:
                 raise gone.__cause__ or gone from None
         await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 async def call_or_none(name: str, method: str, *args: Any, timeout_s: float = METRICS_TIMEOUT_S) -> Any:
