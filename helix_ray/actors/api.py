@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from helix_ray.metrics.recent import RecentRead
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
-    from helix_ray.records import Ack, ApiCall, Command, DesiredState, ReadBatch, ReadResult
+    from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
     from helix_ray.sink.stats import SinkStats
-    from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, Want
+    from helix_ray.throttle.messages import AcquireReply, Settlement, Want
     from helix_ray.throttle.stats import ThrottleStats
 
 A = TypeVar("A")

@@ -1,4 +1,4 @@
-"""Putting on record what the throttle may spend, before it does."""
+"""Authorising what the throttle may spend, before it spends it."""
 
 from __future__ import annotations
 
@@ -11,36 +11,34 @@ from helix_ray.actors.api import SINK, SinkApi
 from helix_ray.errors import HelixError
 
 Authorise = Callable[[Decimal], Awaitable[Decimal | None]]
-"""Puts this total, US dollars, on record; what is on record then. None: not now, ask again."""
+"""Commits this total, US dollars, and returns the committed total. None: not now, request it again."""
 
 
-async def on_record(total_usd: Decimal) -> Decimal | None:
-    """Asks the sink, which commits it. While the database is away that takes as long; None once the sink has given it up."""
+async def authorise(total_usd: Decimal) -> Decimal | None:
+    """Ask the sink, which commits the total and waits while the database is away. None when the sink has given it up."""
     try:
         return await peers.call(SINK, SinkApi.authorise, total_usd)
     except HelixError:
         return None
 
 
-class Authority:
-    """One question outstanding; ``heard`` takes the answer. An error of ``authorise`` is raised by `check`."""
+class CostAuthorization:
+    """Keeps at most one authorisation request in flight. ``on_authorised`` receives the committed total in US dollars."""
 
-    def __init__(self, authorise: Authorise, heard: Callable[[Decimal], None]) -> None:
+    def __init__(self, authorise: Authorise, on_authorised: Callable[[Decimal], None]) -> None:
         self._authorise = authorise
-        self._heard = heard
+        self._on_authorised = on_authorised
         self._asking: asyncio.Task[None] | None = None
 
-    def need(self, total_usd: Decimal) -> None:
-        if self._asking is None or self._asking.done():
-            self.check()
-            self._asking = asyncio.create_task(self._ask(total_usd))
-
-    def check(self) -> None:
+    def request(self, total_usd: Decimal) -> None:
+        """Request this total, unless a request is in flight. Re-raises an error of the last one."""
         if self._asking is not None and self._asking.done():
             self._asking.result()
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(total_usd))
 
     async def _ask(self, total_usd: Decimal) -> None:
-        on_record = await self._authorise(total_usd)
-        self._asking = None
-        if on_record is not None:
-            self._heard(on_record)
+        committed_usd = await self._authorise(total_usd)
+        self._asking = None  # before the answer is used, which may need more at once
+        if committed_usd is not None:
+            self._on_authorised(committed_usd)

@@ -19,7 +19,7 @@ from helix_ray.actors import api
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.api import A, ActorApi, Address, P, R
 from helix_ray.actors.control import ControlActor
-from helix_ray.actors.cost_authorization import on_record
+from helix_ray.actors.cost_authorization import authorise
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.actors.peers import raised_by
 from helix_ray.actors.producer import ProducerActor
@@ -191,4 +191,4 @@ class ActorGroup:
 def _throttle_arguments(config: Config) -> tuple[Any, ...]:
     most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
     settings = config.throttle.model_dump(mode="json")
-    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
+    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, authorise

@@ -18,6 +18,7 @@ from helix_ray.errors import HelixError
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply
 from helix_ray.records import ApiCall, ReadBatch, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.waiting.backoff import backoff_s
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
@@ -48,13 +49,13 @@ async def call_within(
     ``timeout_s`` bounds each attempt. Errors of `helix_ray.errors` arrive as they were raised, others as Ray's error with the
     remote traceback; neither is asked again.
     """
-    pause_s = FIRST_PAUSE_S
+    failures = 0
     while True:
         try:
             return await attempt(timeout_s, to, method, *args, **kwargs)
         except PeerAwayError:
-            await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            failures += 1
+            await asyncio.sleep(backoff_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S))
 
 
 async def call_or_none(to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R | None:

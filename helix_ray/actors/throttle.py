@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi
-from helix_ray.actors.cost_authorization import Authorise, Authority
+from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import PastUse
@@ -21,7 +21,7 @@ from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import AcquireReply, Settlement, Want
 from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.waiting.long_poll import within
-from helix_ray.waiting.waiters import Callers
+from helix_ray.waiting.waiters import Waiters
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent wants
@@ -47,10 +47,10 @@ class ThrottleActor(ThrottleApi):
         self._clock = clock or SystemClock()
         self._incarnation = uuid.uuid4().hex[:12]
         self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._incarnation, most_in_flight, retry_share)
-        self._authority = None if authorise is None else Authority(authorise, self._authorised)
+        self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
         if authorise is not None:
             self._governor.authorise(Decimal(0))
-        self._calls = Callers()  # by want
+        self._calls = Waiters()  # by want
         self._timer: asyncio.TimerHandle | None = None
         self._beat_task: asyncio.Task[None] | None = None
 
@@ -122,8 +122,8 @@ class ThrottleActor(ThrottleApi):
     def _pump(self) -> None:
         for want_id in self._governor.advance(self._now()):
             self._calls.wake(want_id)
-        if self._authority is not None and (total_usd := self._governor.to_authorise()) is not None:
-            self._authority.need(total_usd)
+        if self._cost_authorization is not None and (total_usd := self._governor.to_authorise()) is not None:
+            self._cost_authorization.request(total_usd)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Permits from the throttle, asked for many at a time: one `acquire` and one `settle` outstanding, whatever the number of requests."""
+"""Permits from the throttle, requested many at a time: one `acquire` and one report outstanding, whatever the number of requests."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from collections.abc import Callable
 from helix_ray.analyzer.ports import ThrottlePort
 from helix_ray.clock import Clock
 from helix_ray.throttle.messages import Grant, Refusal, Settlement, Want
+from helix_ray.waiting.group_commit import GroupCommit
 
 Answer = Grant | Refusal | None
+Report = str | tuple[Settlement, float | None]
+"""The id of a want that is withdrawn, or how a permit ended and when its request was sent."""
 
 
 class PermitClient:
-    """Batches wants and settlements. `run` must be running for anything to move."""
+    """Batches wants, withdrawals and settlements. `run` must be running for a permit to come."""
 
     def __init__(self, throttle: ThrottlePort, clock: Clock) -> None:
         self._throttle = throttle
         self._clock = clock
         self._wants: dict[str, tuple[Want, asyncio.Future[Answer]]] = {}
         self._wanted = asyncio.Event()
-        self._settlements: list[tuple[Settlement, float | None]] = []
-        self._withdrawn: list[str] = []
-        self._to_tell = asyncio.Event()
-        self._told = asyncio.Event()
-        self._told.set()
+        self._reports: GroupCommit[Report] = GroupCommit(self._report, clock)
         self.on_concurrency: Callable[[int | None], None] = lambda _: None
-        """Called with what each reply says the API bears in flight, over all holders; None: not bounded."""
+        """Called with the concurrency limit of each reply: requests in flight, over all holders; None: not bounded."""
         self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
     async def acquire(self, want: Want) -> Answer:
@@ -38,38 +37,37 @@ class PermitClient:
             return await future
         except asyncio.CancelledError:
             if self._wants.pop(want.want_id, None) is not None:
-                self._withdraw(want.want_id)
+                self._reports.add(want.want_id)
             elif future.done() and not future.cancelled() and isinstance(grant := future.result(), Grant):
                 self.settle(Settlement(grant.permit_id, "not_sent"))
             raise
 
     def settle(self, settlement: Settlement, sent_at: float | None = None) -> None:
-        """Hands in how a permit ended. ``sent_at``: the clock's monotonic seconds when its request left."""
-        self._settlements.append((settlement, sent_at))
-        self._tell()
+        """Report how a permit ended. ``sent_at``: the clock's monotonic seconds when its request was sent; None: not sent."""
+        self._reports.add((settlement, sent_at))
 
     def withdraw_all(self) -> None:
-        """Answers every waiting `acquire` with None and gives up its place in the throttle's line."""
+        """Answer every waiting `acquire` with None and give up its place in the throttle's wait queue."""
         self.withdrawals += 1
         wants, self._wants = self._wants, {}
         for want_id, (_, future) in wants.items():
-            self._withdraw(want_id)
+            self._reports.add(want_id)
             if not future.done():
                 future.set_result(None)
 
     async def flush(self) -> None:
-        """Returns when the throttle knows every settlement handed in so far."""
-        await self._told.wait()
+        """Return when the throttle has every settlement reported so far."""
+        await self._reports.flush()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ask())
-            group.create_task(self._report())
+            group.create_task(self._reports.watch())
 
     async def _ask(self) -> None:
         while True:
             await self._wanted.wait()
-            await asyncio.sleep(0)  # whoever is about to ask joins this call
+            await asyncio.sleep(0)  # callers that are about to ask join this call
             asked = [want for want, _ in self._wants.values()]
             if not asked:
                 self._wanted.clear()
@@ -86,30 +84,17 @@ class PermitClient:
         _, future = self._wants.pop(want_id, (None, None))
         if future is not None and not future.done():
             future.set_result(answer)
-        elif isinstance(answer, Grant):  # withdrawn while the question was on its way
+        elif isinstance(answer, Grant):  # withdrawn while the request was on its way
             self.settle(Settlement(answer.permit_id, "not_sent"))
 
-    def _withdraw(self, want_id: str) -> None:
-        self._withdrawn.append(want_id)
-        self._tell()
-
-    def _tell(self) -> None:
-        self._to_tell.set()
-        self._told.clear()
-
-    async def _report(self) -> None:
-        while True:
-            await self._to_tell.wait()
-            await asyncio.sleep(0)
-            self._to_tell.clear()
-            withdrawn, self._withdrawn = self._withdrawn, []
-            settlements, self._settlements = self._settlements, []
-            if withdrawn:
-                await self._throttle.withdraw(withdrawn)
-            if settlements:
-                now = self._clock.monotonic()
-                await self._throttle.settle(
-                    [item if sent_at is None else item._replace(sent_at_age_s=max(0.0, now - sent_at)) for item, sent_at in settlements]
-                )
-            if not self._to_tell.is_set():
-                self._told.set()
+    async def _report(self, reports: list[Report]) -> None:
+        withdrawn = [report for report in reports if isinstance(report, str)]
+        if withdrawn:
+            await self._throttle.withdraw(withdrawn)
+        now = self._clock.monotonic()
+        settlements = [
+            settlement if sent_at is None else settlement._replace(sent_at_age_s=max(0.0, now - sent_at))
+            for settlement, sent_at in (report for report in reports if not isinstance(report, str))
+        ]
+        if settlements:
+            await self._throttle.settle(settlements)

@@ -1,4 +1,4 @@
-"""Results and API calls on their way to the sink: each is kept until the sink says that it is committed."""
+"""Results and API calls on their way to the sink. Each is kept until the sink has committed it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from helix_ray.analyzer.intents import RETRY_ON, RETRY_S
 from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
-from helix_ray.errors import HelixError
 from helix_ray.records import ApiCall, ReadResult
 
 MAX_WRITES = 8
@@ -16,7 +16,6 @@ MAX_WRITES = 8
 MAX_BYTES = 64 * 1024
 """Of one write, roughly: below Ray's 100 KiB for arguments that travel inline."""
 LINGER_S = 0.02
-RETRY_S = 1.0
 
 _ROW_BYTES = 500
 
@@ -40,7 +39,7 @@ class ResultOutbox:
         self.last_error: str | None = None
 
     def add(self, result: ReadResult | None, calls: Sequence[ApiCall] = ()) -> None:
-        """Takes a result with its calls, or calls alone."""
+        """Take a result with its calls, or calls alone."""
         if result is not None:
             self._results.append(result)
             self.unsaved += 1
@@ -51,7 +50,7 @@ class ResultOutbox:
         self._added.set()
 
     async def flush(self) -> None:
-        """Returns when everything added so far is committed."""
+        """Return when everything added so far is committed."""
         await self._saved.wait()
 
     async def run(self) -> None:
@@ -78,12 +77,12 @@ class ResultOutbox:
         return results, calls
 
     async def _write(self, results: list[ReadResult], calls: list[ApiCall]) -> None:
-        """Repeats the write until it returns: writing twice changes nothing, losing a paid answer would."""
+        """Repeat the write until it returns. Idempotent: writing twice changes nothing, losing a paid answer would."""
         while True:
             try:
                 await self._sink.write(results, calls)
                 break
-            except (HelixError, ConnectionError, TimeoutError) as error:
+            except RETRY_ON as error:
                 self.last_error = str(error)
                 await self._clock.sleep(RETRY_S)
         self._writes.release()

@@ -18,7 +18,8 @@ from helix_ray.errors import ConfigError
 from helix_ray.forecast.estimate import Forecast, Service, foresee
 from helix_ray.forecast.workload import Workload, survey
 from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
-from helix_ray.providers.published_limits import LIMIT_KINDS, PLANS, Plan, completion_tokens_per_s, flex_limits, published_limits
+from helix_ray.providers.published_limits import PLANS, Plan, completion_tokens_per_s, flex_limits, published_limits
+from helix_ray.providers.readings import LIMIT_KINDS
 from helix_ray.session.provider_check import check_completion
 
 NO_PRICE = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "no API is asked")

@@ -18,8 +18,9 @@ from helix_ray.config import Config
 from helix_ray.forecast.expected import ROUND_TRIP_S, completion_tokens, latency_s, tokens_per_base
 from helix_ray.forecast.workload import SampledRead, Workload
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.providers.published_limits import LIMIT_KINDS, WINDOW_S
-from helix_ray.throttle.limits.limit_set import CONFIG_KEYS
+from helix_ray.providers.published_limits import WINDOW_S
+from helix_ray.providers.readings import LIMIT_KINDS
+from helix_ray.throttle.limits.limit_set import KINDS
 
 SESSION_S = 2.5
 """From the start of the flow to its first request, and from the last answer to the report, together; Ray's own start not counted."""
@@ -244,7 +245,7 @@ class _World:
     def _limit(self, service: Service, kind: str) -> tuple[float | None, str]:
         """Over all tiers that may be used, and who says so. A configured limit holds in each tier."""
         throttle = self._config.throttle
-        own: int | None = getattr(throttle, CONFIG_KEYS[kind])
+        own: int | None = getattr(throttle, KINDS[kind].config_key)
         total, said_by = 0.0, "none"
         for lane in service.lanes:
             theirs = lane.get(kind)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
 from helix_ray.metrics.wording import next_try
+from helix_ray.providers.readings import LIMIT_KINDS
 
 NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 
@@ -25,13 +26,8 @@ LATE_MS = 50.0
 IN_USE = 0.9  # of the requests that may be in flight: all, but for those between two requests
 FEW = 0.1  # of the queue's capacity: whatever is offered is taken at once
 
-_KIND_NAMES = {
-    "RPM": "requests",
-    "TPM": "tokens",
-    "ITPM": "tokens",
-    "OTPM": "tokens",
-    "RPD": "daily limit",
-    "TPD": "daily limit",
+_KIND_NAMES: dict[str, str] = {
+    kind: "daily limit" if kind.endswith("D") else "requests" if kind.startswith("R") else "tokens" for kind in LIMIT_KINDS
 }
 _ADVICE = {
     "requests": "more reads in a request (analyzer.reads_per_request) or a higher limit would help, more workers would not",

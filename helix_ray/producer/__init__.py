@@ -1,1 +1,1 @@
-"""A producer without Ray: its share of the source, at the pace that control wants."""
+"""A producer without Ray: its share of the source, at the rate that control asks for."""

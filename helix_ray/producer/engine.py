@@ -1,9 +1,9 @@
-"""What a producer does: its blocks of the source, in order, into the queue, at the pace that control wants.
+"""One producer: its blocks of the source, in order, into the queue, at the rate that control asks for.
 
     source.block(b) ──► trim what is done ──► split ──► pace ──► put, again while full ──► next b
 
-Producer i of P owns the blocks b with b mod P = i. It remembers nothing that it could not ask again: after its own restart
-or the queue's (a new epoch) it fetches what is done and offers the rest once more; the queue drops what it has already.
+Producer i of P owns the blocks b with b mod P = i. It keeps no state that it could not fetch again. After its own restart or
+the queue's (a new epoch) it fetches what is done and offers the rest once more. The queue drops what it has already.
 """
 
 from __future__ import annotations
@@ -17,20 +17,14 @@ from typing import Protocol
 from helix_ray.clock import Clock
 from helix_ray.control.desired import source_rate
 from helix_ray.producer.pacer import Pacer
+from helix_ray.producer.splitting import rows
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import DesiredState, ReadBatch
+from helix_ray.sources.source import Source
 
 TICK_S = 0.25
-"""How long at most a producer waits before it looks at the desired state again."""
-
-
-class Source(Protocol):
-    """The part of `helix_ray.sources.Source` that is needed here."""
-
-    total: int | None
-
-    def block(self, index: int) -> ReadBatch | None: ...
+"""Longest wait between two looks at the desired state."""
 
 
 class QueuePort(Protocol):
@@ -41,8 +35,7 @@ class QueuePort(Protocol):
     async def done_ranges(self) -> DoneReply: ...
 
     async def finish_input(self, total_reads: int | None, epoch: str) -> str:
-        """Holds only in this epoch; returns the queue's."""
-        ...
+        """Ignored in another epoch. Returns the queue's epoch."""
 
 
 class Ending(StrEnum):
@@ -58,7 +51,7 @@ class _Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which blocks are this producer's."""
+    """The blocks of one producer."""
 
     index: int
     producers: int
@@ -84,7 +77,7 @@ class ProducerStats:
     generated: int = 0  # reads made by the source
     generate_seconds: float = 0.0
     blocked_seconds: float = 0.0  # waiting for the queue's answer to a put
-    passes: int = 0  # how often the offering began: 1 and one more for every new epoch
+    passes: int = 0  # 1, and one more for every new epoch of the queue
 
     def counters(self) -> dict[str, float]:
         speed = self.generated / self.generate_seconds if self.generate_seconds else 0.0
@@ -108,7 +101,7 @@ class ProducerEngine:
         rate_per_s: float | None,
         clock: Clock,
     ) -> None:
-        """``split`` cuts a batch to what one call may carry; ``rate_per_s``: of all producers, until control says otherwise."""
+        """``split`` cuts a batch to what one call may carry. ``rate_per_s``: of all producers, unless control sets another."""
         self.stats = ProducerStats()
         self._share = share
         self._source = source
@@ -122,13 +115,13 @@ class ProducerEngine:
         self._finished_in: str | None = None  # the epoch to which everything was offered
 
     def adopt(self, state: DesiredState) -> None:
-        """From now on this is wanted: a pause, a rate, a spike, an end."""
+        """Apply the desired state: a pause, a rate, a spike, an end."""
         self._state = state
 
     async def run(self) -> Ending:
-        """Offers every own read that is not done. Raises what the source raises (InputError).
+        """Offer every own read that is not done. Raises what the source raises (InputError).
 
-        May be called again at any time: calls take turns, and one that finds all offered to this queue ends at once.
+        Idempotent: calls take turns, and one that finds all offered to this queue returns at once.
         """
         async with self._running:
             while (reply := await self._opened_queue()).epoch != self._finished_in:
@@ -172,7 +165,7 @@ class ProducerEngine:
         return Ending.STOPPED
 
     def _generate(self, block: int) -> ReadBatch | None:
-        """In a thread of its own: native code that releases the GIL, or a file."""
+        """Called in a thread: native code that releases the GIL, or a file."""
         began = self._clock.monotonic()
         batch = self._source.block(block)
         self.stats.generate_seconds += self._clock.monotonic() - began
@@ -180,12 +173,12 @@ class ProducerEngine:
         return batch
 
     async def _offer(self, batch: ReadBatch, epoch: str) -> Ending | _Step:
-        """Puts a batch in pieces, as fast as the pace allows."""
+        """Put a batch in pieces, as fast as the rate allows."""
         at = 0
         while at < batch.size:
             if not await self._may_pass():
                 return Ending.STOPPED
-            piece = _rows(batch, at, at + self._pacer.piece())
+            piece = rows(batch, at, at + self._pacer.piece())
             self._pacer.passed(piece.size, self._clock.monotonic())
             step = await self._put(piece, epoch)
             if step is not _Step.GO_ON:
@@ -194,7 +187,7 @@ class ProducerEngine:
         return _Step.GO_ON
 
     async def _may_pass(self) -> bool:
-        """Waits until the pace lets the next reads pass; False when the run is ending."""
+        """Wait until the rate lets the next reads pass. False when the run is ending."""
         while self._state.ending is None:
             now = self._clock.monotonic()
             rate = 0.0 if self._state.paused else source_rate(self._state, self._rate_per_s, self._clock.now().timestamp())
@@ -206,7 +199,7 @@ class ProducerEngine:
         return False
 
     async def _put(self, piece: ReadBatch, epoch: str) -> Ending | _Step:
-        """One outstanding put, repeated while the queue is full: this is where backpressure is felt."""
+        """One outstanding put, repeated while the queue is full: the backpressure on this producer."""
         while True:
             began = self._clock.monotonic()
             reply = await self._queue.put(piece)
@@ -229,7 +222,3 @@ def _without(batch: ReadBatch, done: IndexRanges) -> ReadBatch:
     if all(keep):
         return batch
     return ReadBatch.from_rows([row for row, kept in zip(batch.rows(), keep, strict=True) if kept])
-
-
-def _rows(batch: ReadBatch, start: int, stop: int) -> ReadBatch:
-    return ReadBatch._make(column[start:stop] for column in batch)

@@ -1,6 +1,6 @@
-"""How fast a producer may offer reads: evenly, and never more than one batch ahead of the rate.
+"""The rate of one producer: even, and never more than one batch ahead.
 
-A leaky bucket as a meter (the generic cell rate algorithm of ITU-T I.371): one number says when the next reads are due.
+A leaky bucket as a meter (the generic cell rate algorithm of ITU-T I.371): one number holds when the next reads are due.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pacer:
         self._rate = rate
 
     def piece(self) -> int:
-        """How many reads to offer at once at this rate: 1 to the batch size."""
+        """Reads to offer at once at this rate: 1 to the batch size."""
         if self._rate is None:
             return self._batch_size
         return max(1, min(int(self._rate * PIECE_S), self._batch_size // 2))
@@ -47,7 +47,6 @@ class Pacer:
         return max(0.0, self._due - now) if self._rate else math.inf
 
     def passed(self, reads: int, now: float) -> None:
-        """These reads pass now."""
         if self._rate:
             # lateness is made up for, but only as far as a burst stays within one batch
             slack_s = max(0, self._batch_size - self.piece()) / self._rate

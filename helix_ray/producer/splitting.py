@@ -18,16 +18,16 @@ def split(batch: ReadBatch, max_bytes: int = MAX_BYTES) -> list[ReadBatch]:
     for row in range(batch.size):
         size = _row_bytes(batch, row)
         if row > start and used + size > max_bytes:
-            parts.append(_rows(batch, start, row))
+            parts.append(rows(batch, start, row))
             start, used = row, _BATCH_BYTES
         used += size
     if start == 0:
         return [batch] if batch.size else []
-    parts.append(_rows(batch, start, batch.size))
+    parts.append(rows(batch, start, batch.size))
     return parts
 
 
-def _rows(batch: ReadBatch, start: int, stop: int) -> ReadBatch:
+def rows(batch: ReadBatch, start: int, stop: int) -> ReadBatch:
     return ReadBatch._make(column[start:stop] for column in batch)
 
 

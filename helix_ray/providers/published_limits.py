@@ -8,11 +8,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
+from helix_ray.providers.readings import LIMIT_KINDS
+
 Plan = Literal["free", "developer"]
 PLANS: Final[tuple[Plan, ...]] = ("free", "developer")
-
-LIMIT_KINDS: Final = ("RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM")
-"""Requests, tokens, input and output tokens, a minute or a day: the order in which they are shown."""
 
 WINDOW_S: Final[Mapping[str, float]] = {kind: 86_400.0 if kind.endswith("D") else 60.0 for kind in LIMIT_KINDS}
 

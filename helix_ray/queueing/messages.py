@@ -78,7 +78,6 @@ class QueueStats:
     producers_finished: int  # producers
     total_reads: int | None  # what all producers together offer; None until every one has finished
     gate_closed: bool  # not opened yet: nothing enters or leaves
-    in_sink: int = 0  # leased reads whose result already waits to be committed; the queue cannot tell them apart yet
 
     def counters(self) -> dict[str, float]:
         """Every number, for the metrics."""

@@ -1,34 +1,30 @@
-"""The sink without Ray: collects writes into batches, commits them through any outage, and tells who must know.
+"""The sink without Ray: collects writes into batches, commits them through outages, acknowledges them to the queue.
 
-A write returns after its commit. While the database is away callers simply wait, which holds back everyone before them;
-when it stays away for ``outage_timeout_s`` the sink gives up, for good and aloud.
+A write returns after its commit. While the database is away callers wait, which is the backpressure on the analyzers. When it
+stays away for ``outage_timeout_s``, the sink gives up for good, and every call raises that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from helix_ray.clock import Clock
-from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, HelixError, InvariantError
+from helix_ray.errors import DatabaseLostError, HelixError, InvariantError
 from helix_ray.records import ApiCall, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
-from helix_ray.sink.intents import SinkIntents
+from helix_ray.sink.outages import AWAY, Outages
 from helix_ray.sink.stats import CommitTimes, SinkStats
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
+from helix_ray.waiting.group_commit import GroupCommit
 
 __all__ = ["SinkEngine", "SinkPolicy", "SinkStats", "WriteReply"]
 
-Answer = TypeVar("Answer")
-
-FIRST_RETRY_S = 0.2
-LONGEST_RETRY_S = 5.0
 BUFFERED_BATCHES = 4
 """Batches' worth of reads that may wait: one in the database, the rest to keep it busy."""
 
@@ -45,11 +41,11 @@ class SinkPolicy:
 
 
 class SinkEngine:
-    """``intents`` is the ledger on a connection of its own, for requests that are about to be sent; None: ``ledger`` serves those too.
-
-    ``ack`` tells the queue what is committed; ``announce`` shows committed reads to people and may drop them.
+    """``ack`` tells the queue what is committed. ``announce`` gets committed reads for the dashboard and may drop them.
 
     ``checksum`` is taken of every read that has one, before its row is written; a damaged read becomes a dead letter.
+    ``intents`` is the ledger on a connection of its own, for requests that are about to be sent, so that these never wait behind
+    a batch of reads. None: ``ledger`` serves those too.
     """
 
     def __init__(
@@ -66,39 +62,39 @@ class SinkEngine:
     ) -> None:
         self._run_id = run_id
         self._ledger = ledger
-        self._policy = policy
         self._clock = clock
         self._checksum = checksum
         self._ack = ack
         self._announce = announce
-        self._intents = SinkIntents(run_id, intents or ledger, clock)
+        self._outages = Outages(policy.outage_timeout_s, clock, run_id)
+        self._intents_ledger = intents or ledger
+        self._intents: GroupCommit[Sequence[ApiCall]] = GroupCommit(
+            self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s
+        )
+        self._acks: GroupCommit[list[int]] = GroupCommit(self._write_acks, clock)
+        self._unacked = 0
         self._claimed = asyncio.Event()  # or given up
-        self._random = random.Random(run_id)  # noqa: S311 (jitter)
         self._buffer: SinkBuffer[asyncio.Future[None]] = SinkBuffer(
             policy.batch_size, policy.flush_interval_s, BUFFERED_BATCHES * policy.batch_size
         )
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()  # writes that wait for room, with their sizes
         self._work = asyncio.Event()
         self._hurry = False
-        self._unacked: list[int] = []
-        self._ack_due = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._committing: asyncio.Task[None] | None = None
         self._times = CommitTimes()
         self._reads = self._calls = self._suppressed = self._replayed = self._unstorable = self._corrupted = 0
-        self._batches = self._retries = 0
-        self._down_since: float | None = None
-        self._last_error: str | None = None
+        self._batches = 0
         self._fatal: HelixError | None = None
 
     async def start(self) -> None:
-        """Claims the run, whose only writer this is, then commits what is written. Safe twice."""
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._commit_forever()), asyncio.create_task(self._ack_forever())]
+        """Claim the run, whose only writer this is, then commit what is written. Idempotent."""
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_forever())
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
-        """Returns after commit. DatabaseLostError when the database is given up; what is not committed is not acked."""
+        """Return after the commit. Raises DatabaseLostError when the database is given up; what is not committed is not acked."""
         await self.start()
         await self._enter(len(results))
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -111,17 +107,17 @@ class SinkEngine:
         return WriteReply(sorted({result.read.read_index for result in results}))
 
     async def intend(self, calls: Sequence[ApiCall]) -> None:
-        """As `write`, of requests that are about to be sent; no batch of reads is waited for."""
+        """As `write`, for requests that are about to be sent, and without an end while the database is away."""
         await self._until_claimed()
-        await self._intents.write(calls)
+        await self._intents.commit(calls)
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
-        """What the throttle may spend or reserve, committed; it waits while the database is away."""
+        """Commit what the throttle may spend or reserve, US dollars; the committed total. Waits while the database is away."""
         await self._until_claimed()
-        return (await self._through_outages(lambda: self._ledger.authorise(self._run_id, total_usd)))[0]
+        return (await self._outages.through(lambda: self._ledger.authorise(self._run_id, total_usd)))[0]
 
     async def flush(self) -> None:
-        """Commits what is held without waiting for its batch to fill, and returns when the queue knows, too."""
+        """Commit what is held without waiting for a full batch, and return when the queue has the acks too."""
         self._hurry = True
         self._work.set()
         await self._settled.wait()
@@ -130,25 +126,27 @@ class SinkEngine:
             raise self._fatal
 
     async def stop(self) -> None:
-        """Flushes, then ends. Safe twice and before start."""
+        """Flush, then end. Idempotent, also before `start`."""
         try:
-            if self._tasks and self._fatal is None:
+            if self._committing is not None and self._fatal is None:
                 await self.flush()
         finally:
-            tasks, self._tasks = self._tasks, []
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._intents.stop()
+            committing, self._committing = self._committing, None
+            if committing is not None:
+                committing.cancel()
+                await asyncio.gather(committing, return_exceptions=True)
+            for commits in (self._acks, self._intents):
+                await commits.stop(DatabaseLostError("the sink was stopped"))
+            await self._intents_ledger.aclose()
             await self._ledger.aclose()
 
     def check(self) -> None:
-        """Raises what ended a background task; that the database was given up is said by `stats` and every write."""
-        for task in filter(asyncio.Task.done, self._tasks):
-            task.result()
+        """Raise what ended a background task. A database that was given up is reported by `stats` and every write instead."""
+        if self._committing is not None and self._committing.done():
+            self._committing.result()
+        self._acks.check()
 
     def stats(self) -> SinkStats:
-        outage_s = 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
         return SinkStats(
             buffered=self._buffer.reads,
             committed_reads=self._reads,
@@ -158,12 +156,12 @@ class SinkEngine:
             unstorable=self._unstorable,
             corrupted=self._corrupted,
             batches=self._batches,
-            retries=self._retries,
-            unacked=len(self._unacked),
-            outage_s=outage_s,
+            retries=self._outages.retries,
+            unacked=self._unacked,
+            outage_s=self._outages.seconds,
             commit_ms_p50=self._times.percentile(0.5),
             commit_ms_p95=self._times.percentile(0.95),
-            last_error=self._last_error,
+            last_error=self._outages.last_error,
             fatal_error=None if self._fatal is None else str(self._fatal),
         )
 
@@ -203,7 +201,7 @@ class SinkEngine:
 
     async def _commit_forever(self) -> None:
         try:
-            await self._through_outages(lambda: self._ledger.claim(self._run_id))
+            await self._outages.through(lambda: self._ledger.claim(self._run_id))
         except HelixError as error:
             self._give_up(error, [])
         self._claimed.set()
@@ -242,7 +240,7 @@ class SinkEngine:
         results = verified([result for entry in batch for result in entry.results], self._checksum)
         calls = [call for entry in batch for call in entry.calls]
         began = self._clock.monotonic()
-        outcome, attempts = await self._through_outages(lambda: self._ledger.write_batch(self._run_id, results, calls))
+        outcome, attempts = await self._outages.through(lambda: self._ledger.write_batch(self._run_id, results, calls))
         self._times.add((self._clock.monotonic() - began) * 1000)
         self._batches += 1
         self._reads += len(outcome.inserted) + len(outcome.poisoned)
@@ -253,8 +251,9 @@ class SinkEngine:
         else:  # most likely our own rows, committed by an attempt that was cut off
             self._reads += len(outcome.suppressed)
             self._replayed += len(outcome.suppressed)
-        self._unacked.extend(outcome.committed)
-        self._ack_due.set()
+        self._unacked += len(outcome.committed)
+        if outcome.committed:
+            self._acks.add(outcome.committed)
         for entry in batch:
             if not entry.ticket.done():
                 entry.ticket.set_result(None)
@@ -262,46 +261,25 @@ class SinkEngine:
         self._corrupted += sum(result.error_kind == CORRUPTED for result in results if result.read.read_index in fresh)
         self._announce([result for result in results if result.read.read_index in fresh])
 
-    async def _through_outages(self, ask: Callable[[], Awaitable[Answer]]) -> tuple[Answer, int]:
-        """The database's answer and the number of attempts, full jitter between them; DatabaseLostError after ``outage_timeout_s``."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                answer = await ask()
-            except (DatabaseLostError, DatabaseUnavailableError) as error:
-                now = self._clock.monotonic()
-                self._down_since = self._down_since if self._down_since is not None else now
-                self._last_error = str(error)
-                self._retries += 1
-                if now - self._down_since >= self._policy.outage_timeout_s:
-                    raise DatabaseLostError(f"the database did not come back within {self._policy.outage_timeout_s:g} s: {error}") from None
-                ceiling = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt - 1, 10))
-                await self._clock.sleep(self._random.uniform(FIRST_RETRY_S / 4, ceiling))
-            else:
-                self._down_since = None
-                return answer, attempt
+    async def _write_intents(self, groups: list[Sequence[ApiCall]]) -> None:
+        await self._intents_ledger.intend(self._run_id, [call for calls in groups for call in calls])
 
-    async def _ack_forever(self) -> None:
-        while True:
-            await self._ack_due.wait()
-            self._ack_due.clear()
-            indices = list(self._unacked)
-            if indices:
-                try:
-                    await self._ack(indices)
-                except Exception as error:
-                    self._give_up(InvariantError(f"the queue refused an ack: {type(error).__name__}"), [])
-                    raise
-                del self._unacked[: len(indices)]
-            self._check_settled()
+    async def _write_acks(self, groups: list[list[int]]) -> None:
+        indices = [index for group in groups for index in group]
+        try:
+            await self._ack(indices)
+        except Exception as error:
+            self._give_up(InvariantError(f"the queue refused an ack: {type(error).__name__}"), [])
+            raise
+        self._unacked -= len(indices)
+        self._check_settled()
 
     def _give_up(self, error: HelixError, batch: list[Entry[asyncio.Future[None]]]) -> None:
         self._fatal = error
         for entry in [*batch, *self._buffer.drain()]:
             if not entry.ticket.done():
                 entry.ticket.set_exception(error)
-        self._intents.give_up(error)
+        self._intents.close(error)
         self._claimed.set()
         self._admit()
         self._settled.set()

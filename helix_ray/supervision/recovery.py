@@ -86,7 +86,7 @@ class Recovery:
         return self._informed.get(part)
 
     def informed(self, part: Part, incarnation: str, now: float, *, provisional: bool = False) -> None:
-        """This incarnation was told. ``provisional``: a throttle, told the most that can be spent rather than the exact sum."""
+        """Note that the incarnation was told. ``provisional``: a throttle, told the most that can be spent rather than the exact sum."""
         self._seen[part] = self._informed[part] = incarnation
         if part is Part.QUEUE:
             self._queue_outdated = False

@@ -26,14 +26,12 @@ from decimal import Decimal
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import ServiceTier
 from helix_ray.records import PastUse
-from helix_ray.throttle.budget import Budget, Room
-from helix_ray.throttle.limits.binding_limit import BindingMeter
-from helix_ray.throttle.limits.limit_set import Wait
+from helix_ray.throttle.budget import Budget, RetryBudget, Room
+from helix_ray.throttle.limits.limit_set import BindingMeter, Wait
 from helix_ray.throttle.messages import AcquireReply, Refusal, Settlement, Want
 from helix_ray.throttle.permits.line import Line, Waiting
 from helix_ray.throttle.permits.outstanding import Permit, Permits
 from helix_ray.throttle.permits.turn import Turn
-from helix_ray.throttle.retry_budget import RetryBudget
 from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.throttle.tier.service_tier import Lane, worst_state
 

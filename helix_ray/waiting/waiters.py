@@ -1,4 +1,4 @@
-"""The calls that wait inside an actor, by what each waits for."""
+"""Calls that wait inside an actor, by what each waits for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from helix_ray.waiting.long_poll import resolve
 
 
-class Callers:
+class Waiters:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
@@ -16,7 +16,7 @@ class Callers:
         return len(self._waiting)
 
     def enter(self, keys: Iterable[str]) -> asyncio.Future[None]:
-        """A call that `wake` wakes by any of these keys; it must `leave`."""
+        """A call that `wake` wakes by any of these keys. It must `leave`."""
         call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for key in keys:
             self._waiting.setdefault(key, set()).add(call)

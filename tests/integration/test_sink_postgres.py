@@ -63,7 +63,7 @@ async def sink(ledger: PostgresLedger, outage_timeout_s: float = 120.0) -> Async
             await engine.stop()
         else:
             await ledger.aclose()
-            for task in engine._tasks:
+            for task in filter(None, [engine._committing]):
                 task.cancel()
 
 

@@ -19,7 +19,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetail
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.limits.limit_kinds import DAY_S
+from helix_ray.throttle.limits.limit_set import DAY_S
 from helix_ray.throttle.messages import Settlement, Want
 from helix_ray.throttle.stats import ThrottleStats
 

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import ceil
+from math import ceil, exp
 from typing import NamedTuple
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import LimitReading, RateLimitDetail
+from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.limits.bucket import Bucket, Mark
-from helix_ray.throttle.limits.limit_kinds import DAY_S, KINDS
 from helix_ray.throttle.messages import Want
 from helix_ray.throttle.stats import BucketStats
 
-CONFIG_KEYS = {
-    "RPM": "requests_per_minute",
-    "RPD": "requests_per_day",
-    "TPM": "tokens_per_minute",
-    "TPD": "tokens_per_day",
-    "ITPM": "input_tokens_per_minute",
-    "OTPM": "output_tokens_per_minute",
-}
+MINUTE_S = 60.0
+DAY_S = 86_400.0
+
+
+class LimitDefinition(NamedTuple):
+    """The window of one of the provider's limits, and how much of it a request takes."""
+
+    window_s: float
+    config_key: str  # in the section ``throttle``
+    requests: int
+    prompt: int
+    completion: int
+
+    def amount(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What a request takes. At admission ``completion_tokens`` is the most it may use. Cached prompt tokens are free once
+        the request is settled.
+        """
+        return float(self.requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
+
+
+def _definition(kind: LimitKind) -> LimitDefinition:
+    """``ITPM`` is read as: input tokens, per minute."""
+    window_s, window = (DAY_S, "day") if kind.endswith("D") else (MINUTE_S, "minute")
+    counted = {"R": ("requests", 1, 0, 0), "T": ("tokens", 0, 1, 1), "IT": ("input_tokens", 0, 1, 0), "OT": ("output_tokens", 0, 0, 1)}
+    name, *takes = counted[kind[:-2]]
+    return LimitDefinition(window_s, f"{name}_per_{window}", *takes)
+
+
+KINDS: dict[str, LimitDefinition] = {kind: _definition(kind) for kind in LIMIT_KINDS}
+
 _LARGEST_SCALE = 3.0
 _SCALE_MEMORY = 0.998  # per settlement
+_BINDING_MEMORY_S = 30.0
+_NOTICEABLE_S = 0.05 * _BINDING_MEMORY_S
 
 Marks = dict[str, Mark]
 
@@ -58,9 +81,9 @@ class Limits:
         safety = config.safety_factor
         tpm = self.tokens = Bucket("TPM", KINDS["TPM"].window_s, config.tokens_per_minute, safety)
         self._buckets = {"TPM": tpm}
-        for name, key in CONFIG_KEYS.items():
+        for name, kind in KINDS.items():
             if name != "TPM":  # the only one whose headers tell whether reservations are returned
-                self._buckets[name] = Bucket(name, KINDS[name].window_s, getattr(config, key), safety, tpm.refunds)
+                self._buckets[name] = Bucket(name, kind.window_s, getattr(config, kind.config_key), safety, tpm.refunds)
         self._scale = 1.0  # of prompt estimates
 
     def __getitem__(self, name: str) -> Bucket:
@@ -142,6 +165,31 @@ class Limits:
     def _amount(self, name: str, want: Want) -> float:
         prompt = want.prompt_tokens if self._scale <= 1.0 else ceil(want.prompt_tokens * self._scale)
         return KINDS[name].amount(prompt, want.max_completion_tokens)
+
+
+class BindingMeter:
+    """Seconds that the head of the line waited for each bucket, forgotten with a time constant of 30 s."""
+
+    def __init__(self) -> None:
+        self._waited: dict[str, float] = {}
+        self._current: str | None = None
+        self._at: float | None = None
+
+    def note(self, bucket: str | None, now: float) -> None:
+        """From now on the head waits for ``bucket``; None: for nothing, or for something that is not a bucket."""
+        if self._at is not None and now > self._at:
+            keep = exp(-(now - self._at) / _BINDING_MEMORY_S)
+            self._waited = {name: waited * keep for name, waited in self._waited.items()}
+            if self._current is not None:
+                self._waited[self._current] = self._waited.get(self._current, 0.0) + _BINDING_MEMORY_S * (1 - keep)
+        self._at = now
+        self._current = bucket
+
+    def binding(self, now: float) -> str | None:
+        """None when no bucket made the head wait for 5 % of the recent time."""
+        self.note(self._current, now)
+        name = max(self._waited, key=lambda each: self._waited[each], default=None)
+        return name if name is not None and self._waited[name] >= _NOTICEABLE_S else None
 
 
 def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from helix_ray.providers.readings import ServiceTier
-from helix_ray.throttle.limits.limit_kinds import KINDS
-from helix_ray.throttle.limits.limit_set import Wait
+from helix_ray.throttle.limits.limit_set import KINDS, Wait
 from helix_ray.throttle.permits.line import Waiting
 
 _LOOK_AHEAD = 8  # wants behind the one that blocks a lane

@@ -8,8 +8,7 @@ from typing import Literal
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import ServiceTier
 from helix_ray.records import PastUse
-from helix_ray.throttle.limits.limit_kinds import DAY_S, KINDS
-from helix_ray.throttle.limits.limit_set import Limits, Wait
+from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
 from helix_ray.throttle.messages import Settlement, Want
 from helix_ray.throttle.permits.outstanding import Permit
 from helix_ray.throttle.stats import BucketStats

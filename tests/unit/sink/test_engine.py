@@ -88,10 +88,10 @@ async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.
         yield made
     finally:
         ledger.gate.set()
-        tasks, engine._tasks = engine._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        committing, engine._committing = engine._committing, None
+        if committing is not None:
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
 
 
 async def settle(turns: int = 30) -> None:

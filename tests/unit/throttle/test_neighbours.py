@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.throttle.limits.other_clients import Neighbours
+from helix_ray.throttle.limits.bucket import Neighbours
 
 REFILL = 600.0
 

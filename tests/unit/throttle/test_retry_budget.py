@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from helix_ray.throttle.retry_budget import RetryBudget
+from helix_ray.throttle.budget import RetryBudget
 
 
 def retries_of(share: float, failing: float, firsts: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.throttle.limits.limit_kinds import DAY_S
+from helix_ray.throttle.limits.limit_set import DAY_S
 from support.throttle_world import World
 
 STEADY: dict[str, Any] = {

@@ -1,0 +1,55 @@
+"""Calls to a database that may be away for a while."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from helix_ray.clock import Clock
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.waiting.backoff import backoff_s
+
+AWAY = (DatabaseLostError, DatabaseUnavailableError)
+FIRST_RETRY_S = 0.2
+LONGEST_RETRY_S = 5.0
+
+Answer = TypeVar("Answer")
+
+
+class Outages:
+    """Repeats calls while the database is away, for ``timeout_s`` at most. ``seed`` is that of the jitter."""
+
+    def __init__(self, timeout_s: float, clock: Clock, seed: str) -> None:
+        self.retries = 0
+        self.last_error: str | None = None
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._random = random.Random(seed).random  # noqa: S311 (jitter)
+        self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the database has not answered; 0: it does."""
+        return 0.0 if self._since is None else self._clock.monotonic() - self._since
+
+    def pause_s(self, attempt: int) -> float:
+        return backoff_s(attempt, FIRST_RETRY_S, LONGEST_RETRY_S, self._random, least=FIRST_RETRY_S / 4)
+
+    async def through(self, ask: Callable[[], Awaitable[Answer]]) -> tuple[Answer, int]:
+        """The database's answer and the number of attempts. Raises DatabaseLostError after ``timeout_s``."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = await ask()
+            except AWAY as error:
+                self._since = self._since if self._since is not None else self._clock.monotonic()
+                self.last_error = str(error)
+                self.retries += 1
+                if self.seconds >= self._timeout_s:
+                    raise DatabaseLostError(f"the database did not come back within {self._timeout_s:g} s: {error}") from None
+                await self._clock.sleep(self.pause_s(attempt))
+            else:
+                self._since = None
+                return answer, attempt
