@@ -37,14 +37,9 @@ EVERYWHERE: Level = ("*", "*")
 _SUBTYPE_DIMENSIONS = ("type", "subtype")
 
 _GROUPS = {
-    "TRUTH.TOTAL": ("tp", "fn"),
-    "TRUTH.TP": ("tp",),
-    "TRUTH.FN": ("fn",),
-    "QUERY.TOTAL": ("query_tp", "fp"),
-    "QUERY.TP": ("query_tp",),
-    "QUERY.FP": ("fp",),
-    "QUERY.UNK": (),
-}
+    "TRUTH.TOTAL": ("tp", "fn"), "TRUTH.TP": ("tp",), "TRUTH.FN": ("fn",),
+    "QUERY.TOTAL": ("query_tp", "fp"), "QUERY.TP": ("query_tp",), "QUERY.FP": ("fp",), "QUERY.UNK": (),
+}  # fmt: skip
 _METRICS = ("METRIC.Recall", "METRIC.Precision", "METRIC.Frac_NA", "METRIC.F1_Score")
 _PARTS = ("", ".ti", ".tv", ".het", ".homalt", ".TiTv_ratio", ".het_hom_ratio")
 _OURS = (
