@@ -61,7 +61,7 @@ def rescored(stored: ReadResult) -> ReadResult | AnswerError:
     baseline = None if read.disposition is not None else aligner_calls(read)
     if stored.disposition is not Disposition.STORED:
         return _with(stored, None, baseline)
-    if stored.raw_answer is None:  # nobody but the aligner was asked
+    if stored.raw_answer is None:  # the aligner alone was asked
         return _with(stored, baseline or [], baseline)
     answer = reread_answer(stored.raw_answer)
     return answer if isinstance(answer, AnswerError) else _with(stored, judge_calls(answer.calls, read.ref_seq), baseline)

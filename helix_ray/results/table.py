@@ -1,4 +1,4 @@
-"""The report for a terminal: short, in words, and honest about where the numbers come from."""
+"""The report for a terminal: a summary, and accuracy, mistakes or agreement where they are known."""
 
 from __future__ import annotations
 

@@ -37,14 +37,9 @@ EVERYWHERE: Level = ("*", "*")
 _SUBTYPE_DIMENSIONS = ("type", "subtype")
 
 _GROUPS = {
-    "TRUTH.TOTAL": ("tp", "fn"),
-    "TRUTH.TP": ("tp",),
-    "TRUTH.FN": ("fn",),
-    "QUERY.TOTAL": ("query_tp", "fp"),
-    "QUERY.TP": ("query_tp",),
-    "QUERY.FP": ("fp",),
-    "QUERY.UNK": (),
-}
+    "TRUTH.TOTAL": ("tp", "fn"), "TRUTH.TP": ("tp",), "TRUTH.FN": ("fn",),
+    "QUERY.TOTAL": ("query_tp", "fp"), "QUERY.TP": ("query_tp",), "QUERY.FP": ("fp",), "QUERY.UNK": (),
+}  # fmt: skip
 _METRICS = ("METRIC.Recall", "METRIC.Precision", "METRIC.Frac_NA", "METRIC.F1_Score")
 _PARTS = ("", ".ti", ".tv", ".het", ".homalt", ".TiTv_ratio", ".het_hom_ratio")
 _OURS = (
@@ -107,7 +102,7 @@ class HappyTables:
         for key, counts in of_read.items():
             self._profiles.setdefault(key, Counter())[Profile(*counts)] += 1
 
-    def _sum(self, kind: str, name: str, chosen: str, level: Level = EVERYWHERE) -> Counts:
+    def _counts(self, kind: str, name: str, chosen: str, level: Level = EVERYWHERE) -> Counts:
         """Of a type, a subtype (``*``: all), a filter and a subset."""
         total = Counts()
         for leaf, tally in self._leaves.items():
@@ -116,7 +111,7 @@ class HappyTables:
         return total
 
     def close(self) -> list[Path]:
-        seen = {leaf.type for leaf in self._leaves}
+        seen = {leaf.type for leaf in self._leaves}  # hap.py's two types are always there, the third where it occurs
         kinds = [(kind, FILTERS) for kind in ("INDEL", "SNP")] + [(kind, FILTERS[:1]) for kind in (NOT_A_VARIANT,) if kind in seen]
         levels = sorted({level for tally in self._leaves.values() for level in tally.as_dict()} | self._bases.keys())  # the whole first
         summary = (self._row(kind, "*", chosen, EVERYWHERE) for kind, filters in kinds for chosen in filters)
@@ -125,7 +120,7 @@ class HappyTables:
         return [_write(self._folder / "summary.csv", SUMMARY, summary), _write(self._folder / "extended.csv", EXTENDED, extended)]
 
     def _row(self, kind: str, name: str, chosen: str, level: Level) -> dict[str, object]:
-        counts = self._sum(kind, name, chosen, level)
+        counts = self._counts(kind, name, chosen, level)
         whole = name == "*" and level == EVERYWHERE
         interval = f1_interval(self._profiles.get((kind, chosen), {}), self._reads) if whole else None
         bases = self._bases.get(level)
@@ -136,7 +131,7 @@ class HappyTables:
             "Subset.Level": 0, "Simulated": self._simulated,
         }  # fmt: skip
         if kind == "SNP":
-            ti, tv = (self._sum(kind, part, chosen, level) if name in ("*", part) else Counts() for part in SUBTYPES[kind])
+            ti, tv = (self._counts(kind, part, chosen, level) if name in ("*", part) else Counts() for part in SUBTYPES[kind])
             row |= _transitions(ti, tv)
         return row | _metrics(counts, interval)
 

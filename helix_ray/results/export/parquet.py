@@ -8,45 +8,35 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helix_ray.records import ReadResult
+from helix_ray.records import ReadResult, ScoredVariant, Variant
 from helix_ray.results.export.reads import Context
-from helix_ray.results.export.records import read_record, variant_records
+from helix_ray.results.export.records import READ_FIELDS, RESULT_FIELDS, read_record, variant_records
 
 GROUP_ROWS = 5000
 """Of a row group, and so in memory: some 10 MB of reads with their answers."""
 
-_VARIANTS = pa.list_(
-    pa.struct(
-        {"pos": pa.int64(), "ref": pa.string(), "alt": pa.string(), "type": pa.string(), "event": pa.string(), "length": pa.int32(),
-         "spdi": pa.string(), "titv": pa.string()}
-    )
-)  # fmt: skip
+_TYPES = {
+    **dict.fromkeys(("simulated", "identifiable", "mutation_detected", "exact", "baseline_exact", "capped"), pa.bool_()),
+    **dict.fromkeys(("read_index", "ref_start", "pos"), pa.int64()),  # ref_start is 0-based, pos 1-based in the window
+    **dict.fromkeys(("length", "attempts", "repairs", "residual_edits"), pa.int32()),
+    **dict.fromkeys(("latency_ms", "queue_ms", "confidence"), pa.float64()),
+    "off_by": pa.int8(),
+    "checksum": pa.uint64(),
+    "cost_usd": pa.decimal128(18, 12),  # as the ledger stores it
+    "finished_at": pa.timestamp("us", tz="UTC"),
+    "strata": pa.map_(pa.string(), pa.float64()),
+    "leniency": pa.list_(pa.string()),
+}
+"""Columns that are not of strings."""
 
-_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
-READS = pa.schema(
-    {
-        "simulated": _BOOL, "read_index": _INT, "read_id": _STRING, "contig": _STRING,
-        "ref_start": _INT,  # 0-based
-        "strand": _STRING, "ref_seq": _STRING, "seq": _STRING, "qual": _STRING, "truth": _VARIANTS, "identifiable": _BOOL,
-        "strata": pa.map_(_STRING, _FLOAT), "reason": _STRING, "source": _STRING, "errors": _VARIANTS, "checksum": pa.uint64(),
-        "disposition": _STRING, "mutation_detected": _BOOL, "raw_answer": _STRING, "model": _STRING, "prompt": _STRING,
-        "prompt_hash": _STRING, "schema_hash": _STRING, "system_fingerprint": _STRING, "service_tier": _STRING, "call_id": _STRING,
-        "cost_usd": pa.decimal128(18, 12),  # as the ledger stores it
-        "latency_ms": _FLOAT, "queue_ms": _FLOAT, "attempts": pa.int32(), "repairs": pa.int32(), "outcome": _STRING,
-        "leniency": pa.list_(_STRING), "exact": _BOOL, "baseline_exact": _BOOL, "residual_edits": pa.int32(), "capped": _BOOL,
-        "error_kind": _STRING, "error": _STRING, "finished_at": pa.timestamp("us", tz="UTC"),
-    }
-)  # fmt: skip
+def _columns(*names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, _TYPES.get(name, pa.string())) for name in names]
 
-VARIANT_CALLS = pa.schema(
-    {
-        "simulated": _BOOL, "read_index": _INT, "read_id": _STRING, "side": _STRING,
-        "pos": _INT,  # 1-based in the window
-        "ref": _STRING, "alt": _STRING, "type": _STRING, "event": _STRING, "confidence": _FLOAT, "outcome": _STRING, "match": _STRING,
-        "reason": _STRING, "detail": _STRING, "off_by": pa.int8(), "baseline": _STRING, "subtype": _STRING,
-    }
-)  # fmt: skip
+
+_TYPES |= dict.fromkeys(("truth", "errors"), pa.list_(pa.struct(_columns(*Variant._fields))))
+READS = pa.schema(_columns("simulated", *READ_FIELDS, *RESULT_FIELDS))
+VARIANT_CALLS = pa.schema(_columns("simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype"))
 
 
 class ParquetTables:

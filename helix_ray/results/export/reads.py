@@ -103,7 +103,7 @@ class TextFile:
 class RegionsBed(TextFile):
     """The interior of each window with a known truth, without ``flank`` bases at either end; 0-based, half-open.
 
-    There the truth is complete and can be told apart from the ends of a window.
+    There the truth is complete and can be distinguished from the ends of a window.
     """
 
     name = "regions.bed"

@@ -116,13 +116,8 @@ def cell(value: object) -> str | int | float | Decimal:
     if isinstance(value, (int, float, Decimal)):
         return value
     text = str(value)
-    shown = _CONTROL.sub(_escaped, text)
+    shown = _CONTROL.sub(lambda found: f"\\x{code:02x}" if (code := ord(found.group())) < 0x100 else f"\\u{code:04x}", text)
     return f"'{shown}" if text.startswith(_FORMULA) else shown
-
-
-def _escaped(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Tally:

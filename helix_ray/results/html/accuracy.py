@@ -7,21 +7,7 @@ from math import sqrt
 
 from helix_ray.results.accuracy import Compared
 from helix_ray.results.formatting import count, percent, percents, share
-from helix_ray.results.html.parts import (
-    Html,
-    Parts,
-    Row,
-    Square,
-    bar_chart,
-    cell,
-    heat,
-    interval_plot,
-    join,
-    measure,
-    section,
-    tag,
-    text_cell,
-)
+from helix_ray.results.html.parts import Html, Parts, Row, Square, bar_chart, cell, heat, interval_plot, join, measure, plain, section, tag
 from helix_ray.results.schema import MEASURES, Calibration, Confidence, Measures, Rate, ReadsScored, Scoring
 from helix_ray.scoring import scores
 from helix_ray.scoring.proximity import MISTAKES
@@ -90,7 +76,7 @@ def _measures(levels: list[Compared], parts: Parts) -> Html:
         cells = [cell(f"{row['tp']:,} / {row['tp'] + row['fn']:,}")]
         for key in MEASURES:
             plot = interval_plot(row[key], row["ci"][key], ceiling[key], f"{key} of {kind}")
-            cells += [measure(row[key], row["ci"][key]), text_cell(plot)]
+            cells += [measure(row[key], row["ci"][key]), plain(plot)]
         rows.append(Row(kind, [*cells, measure(ceiling["f1"])], kind == ALL))
     head = ["type", "found / true", "recall", "", "precision", "", "F1", "", "ceiling F1"]
     return parts.table("Recall, precision and F1 by type", head, rows, "95 % intervals: Jeffreys; of F1 a bootstrap over reads.")
@@ -174,7 +160,7 @@ def _with_interval(rate: Rate) -> str:
 
 def _rate_cells(rate: Rate, meaning: str) -> list[Html]:
     number = join(percent(rate["rate"]), tag("span", percents(rate["ci"]), class_="ci") if rate["ci"] else None)
-    plot = text_cell(interval_plot(rate["rate"], rate["ci"], None, meaning))
+    plot = plain(interval_plot(rate["rate"], rate["ci"], None, meaning))
     return [cell(number), plot, cell(f"{rate['count']:,} of {rate['of']:,}")]
 
 
@@ -231,7 +217,7 @@ def _table(dimension: str, levels: dict[str, Measures[int | None]], parts: Parts
         recall, bounds = row["recall"], row["ci"]["recall"]
         plot = interval_plot(recall, bounds, None, f"recall, {title} {level}")
         right = [measure(row["precision"], row["ci"]["precision"]), measure(row["f1"])] if called else []
-        rows.append(Row(level, [cell(f"{row['tp'] + row['fn']:,}"), measure(recall, bounds), text_cell(plot), *right]))
+        rows.append(Row(level, [cell(f"{row['tp'] + row['fn']:,}"), measure(recall, bounds), plain(plot), *right]))
     return parts.table(title, ["level", "truths", "recall", "", *(["precision", "F1"] if called else [])], rows, about)
 
 

@@ -86,7 +86,7 @@ def cell(value: Child) -> Html:
     return tag("td", value, class_="num")
 
 
-def text_cell(value: Child) -> Html:
+def plain(value: Child) -> Html:
     return tag("td", value)
 
 

@@ -1,4 +1,4 @@
-"""The run itself: summary, price, answers, what the machinery did, and what it was told."""
+"""The run itself: summary, price, answers, operations and configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from helix_ray.results.formatting import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
-from helix_ray.results.html.parts import Html, Parts, Row, cell, join, section, tag, text_cell
+from helix_ray.results.html.parts import Html, Parts, Row, cell, join, plain, section, tag
 from helix_ray.results.schema import Agreement, Measure, Report, Scoring
 from helix_ray.scoring.summary import ALL
 
@@ -78,7 +78,7 @@ def answers_section(scoring: Scoring, parts: Parts) -> Html:
 
 
 def run_section(report: Report, parts: Parts) -> Html:
-    rows = [Row(name, [text_cell(value)]) for name, value in _operations(report)]
+    rows = [Row(name, [plain(value)]) for name, value in _operations(report)]
     return section("The run", None, parts.table("What the run did", [], rows))
 
 
@@ -137,7 +137,7 @@ def _asked(scoring: Scoring) -> list[tuple[str, object]]:
 def _rows(values: Iterable[tuple[str, object]]) -> list[Row]:
     """Texts as they are, other values as JSON."""
     shown = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in values)
-    return [Row(name, [text_cell(tag("span", value, class_="mono"))]) for name, value in shown]
+    return [Row(name, [plain(tag("span", value, class_="mono"))]) for name, value in shown]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
