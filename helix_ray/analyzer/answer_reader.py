@@ -1,4 +1,4 @@
-"""A 200 reply: its money is booked and shared, and each read of the request gets its own answer or its next chance."""
+"""A completion: its money is booked and shared, and each read of the request gets its own answer or its next chance."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from helix_ray.analyzer.read_results import Answered, ResultMaker
 from helix_ray.analyzer.request_log import RequestLog, Sent
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
-from helix_ray.providers.groq.errors import classify_unanswered
-from helix_ray.providers.groq.headers import read_limits
 from helix_ray.providers.prices import ModelPrice, cost_usd
+from helix_ray.providers.readings import Completion
 
 SMALLEST_SHARE = Decimal("1e-12")
 """US dollars: the last place of the database's money columns."""
@@ -36,24 +35,10 @@ class AnswerReader:
     counters: AnalyzerCounters
     clock: Clock
 
-    def read(self, sent: Sent, reply: ChatReply) -> Steps:
+    def read(self, sent: Sent, reply: ChatReply, completion: Completion) -> Steps:
         """Books the request, then decides for each of its reads. Only the ids that were asked for are looked up."""
         jobs, asked = sent.request.jobs, sent.request.asked
-        answer = parse_answer(reply.body, asked, packed=self.template.packed, work=self.template.work)
-        completion = answer.completion
-        if completion is None:
-            assert isinstance(answer, AnswerError)
-            verdict = classify_unanswered(answer.kind, answer.message)
-            self.log.unknown(
-                sent,
-                answer.kind,
-                answer.message,
-                status=reply.status,
-                latency_s=reply.latency_s,
-                reading=read_limits(reply.headers),
-                trouble=verdict.trouble,
-            )
-            return self.setbacks.after(sent, verdict, f"{answer.kind}: {answer.message}")
+        answer = parse_answer(completion, asked, packed=self.template.packed, work=self.template.work)
         self.attempts.answered(sent.number)
         answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(jobs), sent.service_tier)
         cost = self._cost(sent, answered)

@@ -15,8 +15,7 @@ from helix_ray.analyzer.read_results import Answered, ResultMaker
 from helix_ray.analyzer.request_log import Sent
 from helix_ray.clock import Clock
 from helix_ray.config import RetryConfig
-from helix_ray.providers.groq.completion import AnswerError
-from helix_ray.providers.groq.errors import Verdict, VerdictKind
+from helix_ray.providers.readings import AnswerError, Verdict, VerdictKind
 from helix_ray.records import ReadResult
 from helix_ray.throttle.messages import Refusal
 from helix_ray.waiting.backoff import backoff_s

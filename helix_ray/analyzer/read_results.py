@@ -11,8 +11,8 @@ from helix_ray.analysis.answers import ReadAnswer
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analyzer.leased_reads import Job
 from helix_ray.backends.aligner import aligner_calls
-from helix_ray.providers.groq.completion import Completion
 from helix_ray.providers.outside_text import printable
+from helix_ray.providers.readings import Completion
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.variants import JudgedCall

@@ -13,11 +13,9 @@ from helix_ray.analyzer.next_steps import Next, Setbacks, Step, Steps, everyone
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import RequestMaker
 from helix_ray.analyzer.request_log import RequestLog, Sent
-from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatBackend, TransportFailure
 from helix_ray.clock import Clock
-from helix_ray.providers.groq.errors import Verdict, VerdictKind, classify, classify_unanswered
-from helix_ray.providers.groq.headers import read_limits, read_rate_limit
-from helix_ray.providers.readings import RateLimitDetail
+from helix_ray.providers.readings import Completion
 from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Grant, Refusal
 
@@ -99,29 +97,22 @@ class Analyst:
             raise
         if isinstance(reply, TransportFailure):
             return self._no_answer(sent, reply)
-        self.sizes.read(read_limits(reply.headers))
-        verdict = classify(reply.status, reply.body, reply.headers)
-        return self.answers.read(sent, reply) if verdict.kind is VerdictKind.OK else self._error(sent, reply, verdict)
+        verdict, limits, limited, completion, _ = reply.reading
+        self.sizes.read(limits)
+        if isinstance(completion, Completion):
+            return self.answers.read(sent, reply, completion)
+        if completion is None:
+            if limited is not None:
+                self.sizes.refused(limited)
+            self.log.rejected(sent, reply)
+            return self.setbacks.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")
+        self.log.unknown(sent, verdict.error_kind, verdict.message, reply=reply, latency_s=reply.latency_s, trouble=verdict.trouble)
+        return self.setbacks.after(sent, verdict, f"{verdict.error_kind}: {verdict.message}")
 
     def _no_answer(self, sent: Sent, failure: TransportFailure) -> Steps:
-        verdict = classify_unanswered(failure.error_kind, failure.message)
+        verdict = failure.verdict
         if failure.kind == "not_sent":
             self.log.not_sent(sent, failure.error_kind, failure.message, verdict.trouble)
         else:
             self.log.unknown(sent, failure.error_kind, failure.message, latency_s=failure.latency_s, trouble=verdict.trouble)
         return self.setbacks.after(sent, verdict, f"{failure.error_kind}: {failure.message}")
-
-    def _error(self, sent: Sent, reply: ChatReply, verdict: Verdict) -> Steps:
-        limited = _limit_met(reply)
-        if limited is not None:
-            self.sizes.refused(limited)
-        self.log.rejected(sent, reply, verdict.error_kind, verdict.message, limited, verdict.trouble)
-        return self.setbacks.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")
-
-
-def _limit_met(reply: ChatReply) -> RateLimitDetail | None:
-    """A 413 that names no limit met none: whatever the limits have room for, the body is too long."""
-    if reply.status not in (429, 413):
-        return None
-    detail = read_rate_limit(reply.headers, reply.body)
-    return detail if reply.status == 429 or detail.never_fits else None

@@ -14,10 +14,8 @@ from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import ReadRequest
 from helix_ray.backends.chat import ChatReply
 from helix_ray.clock import Clock
-from helix_ray.providers.groq.completion import Completion
-from helix_ray.providers.groq.headers import read_limits
 from helix_ray.providers.outside_text import printable
-from helix_ray.providers.readings import LimitReading, RateLimitDetail, ServiceTier, Trouble
+from helix_ray.providers.readings import Completion, ServiceTier, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
 from helix_ray.throttle.messages import Settlement
 
@@ -77,38 +75,38 @@ class RequestLog:
         error_kind: str,
         error: str,
         *,
-        status: int | None = None,
+        reply: ChatReply | None = None,
         latency_s: float | None = None,
-        reading: LimitReading | None = None,
         trouble: Trouble | None = None,
     ) -> None:
-        """It left and nobody knows what it cost: it counts at its worst case, or a resumed run could pass its budget."""
+        """It left, and what it cost is not known: it counts at its worst case, or a resumed run could pass its budget.
+
+        ``reply``: an HTTP answer without a completion; None: no answer.
+        """
         self._counters.requests += 1
         cost = sent.worst_case_usd
         self._counters.cost_usd += float(cost)
-        settlement = Settlement(sent.permit_id, "unknown", None, cost, reading, latency_s=latency_s, trouble=trouble)
+        status, limits = (reply.status, reply.reading.limits) if reply is not None else (None, None)
+        settlement = Settlement(sent.permit_id, "unknown", None, cost, limits, latency_s=latency_s, trouble=trouble)
         self._permits.settle(settlement, sent.sent_at)
         self._row(sent, CallState.POSSIBLY_BILLED, status=status, cost=cost, latency_s=latency_s, error_kind=error_kind, error=error)
 
-    def rejected(
-        self, sent: Sent, reply: ChatReply, error_kind: str, error: str, limited: RateLimitDetail | None, trouble: Trouble | None = None
-    ) -> None:
+    def rejected(self, sent: Sent, reply: ChatReply) -> None:
         """An error from the provider, which bills nothing."""
+        verdict, limits, limited, _, request_id = reply.reading
         self._counters.requests += 1
-        self._counters.rate_limited += reply.status == 429
-        reading = read_limits(reply.headers)
+        self._counters.rate_limited += reply.rate_limited
         self._permits.settle(
-            Settlement(sent.permit_id, "rejected", reading=reading, limited=limited, latency_s=reply.latency_s, trouble=trouble),
+            Settlement(sent.permit_id, "rejected", reading=limits, limited=limited, latency_s=reply.latency_s, trouble=verdict.trouble),
             sent.sent_at,
         )
-        request_id = reply.headers.get("x-request-id")
         self._row(
             sent,
             CallState.FAILED,
             status=reply.status,
             latency_s=reply.latency_s,
-            error_kind=error_kind,
-            error=error,
+            error_kind=verdict.error_kind,
+            error=verdict.message,
             request_id=request_id,
         )
 
@@ -116,7 +114,7 @@ class RequestLog:
         """A completion, paid for whether or not it can be used."""
         self._counters.requests += 1
         self._permits.settle(
-            Settlement(sent.permit_id, "answered", completion.usage, cost, read_limits(reply.headers), latency_s=reply.latency_s),
+            Settlement(sent.permit_id, "answered", completion.usage, cost, reply.reading.limits, latency_s=reply.latency_s),
             sent.sent_at,
         )
         self._row(
@@ -128,7 +126,7 @@ class RequestLog:
             latency_s=reply.latency_s,
             error_kind=fault.kind if fault else None,
             error=fault.message if fault else None,
-            request_id=completion.request_id,
+            request_id=reply.reading.request_id,
         )
 
     def _row(

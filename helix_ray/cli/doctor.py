@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from helix_ray.actors.cluster import local_cluster
-from helix_ray.backends.chat import ChatReply
+from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.backends.probe import compare_prices, per_million
 from helix_ray.cli.run import shipped_configs
@@ -127,7 +127,7 @@ async def _ask_models(config: Config, key: Secret, base_url: str | None, offered
         reply = await chat.models()
     finally:
         await chat.aclose()
-    if not isinstance(reply, ChatReply):
+    if isinstance(reply, TransportFailure):
         raise StartError(f"GET /models got no answer ({reply.error_kind}): {reply.message}")
     if reply.status in (401, 403):
         raise StartError(f"GET /models answered {reply.status}: the provider does not accept the key; check GROQ_API_KEY")

@@ -12,7 +12,7 @@ from typing import Any
 from fix_analyzer import FakeQueue, FakeSink, FakeThrottle
 from helix_ray.analyzer.assembly import make_parts
 from helix_ray.analyzer.engine import AnalysisEngine
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
@@ -52,7 +52,7 @@ class RecordingChat:
         self.payloads.append(copy.deepcopy(payload))
         return await self._chat.complete(payload, timeout_s)
 
-    async def models(self, timeout_s: float = 20.0) -> ChatReply | TransportFailure:
+    async def models(self, timeout_s: float = 20.0) -> HttpReply | TransportFailure:
         return await self._chat.models(timeout_s)
 
     async def aclose(self) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.analysis.answers import AnswerError, ParsedAnswers, parse_answer, reread_answer
-from support.answer_bodies import CALL, body
+from helix_ray.analysis.answers import AnswerError, ParsedAnswers, reread_answer
+from support.answer_bodies import CALL, body, parse_answer
 
 ASKED = [f"read{number}" for number in range(8)]
 FOREIGN = ["read8", "READ0", "read0 ", ""]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.analysis.answers import LENIENCIES, AnswerError, ParsedAnswers, RawCall, ReadAnswer, parse_answer, reread_answer
+from helix_ray.analysis.answers import LENIENCIES, AnswerError, ParsedAnswers, RawCall, ReadAnswer, reread_answer
 from helix_ray.analysis.read_answer import MAX_TEXT
-from support.answer_bodies import CALL, body
+from support.answer_bodies import CALL, body, parse_answer
 
 ID = "r1"
 STRICT = json.dumps({"id": ID, "calls": [CALL]})

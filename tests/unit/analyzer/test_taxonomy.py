@@ -12,10 +12,10 @@ from fix_analyzer import RIGHT, Rig, read, rig
 from helix_ray.analysis.prompts import opaque_id
 from helix_ray.analyzer.attempts import UNPROVEN, Attempts
 from helix_ray.analyzer.leased_reads import Job
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Grant, Want
-from support.scripted_llm import Reply, api_error, completion, prompted_ids
+from support.scripted_llm import Reply, api_error, chat_reply, completion, prompted_ids
 
 FAILED = api_error(500, "oops", "internal_server_error")
 REFUSED = TransportFailure("not_sent", "connect", "cannot connect: Connection refused")
@@ -75,7 +75,7 @@ def test_what_nobody_can_tell_from_an_outage_ends_all_the_same() -> None:
     assert [attempts.failed(mine, spends=True) for _ in range(2 * UNPROVEN)] == [False] * (2 * UNPROVEN - 1) + [True]
 
 
-@pytest.mark.parametrize("failure", [FAILED, LOST, ChatReply(200, {}, b"", 0.1), api_error(408, "slow")])
+@pytest.mark.parametrize("failure", [FAILED, LOST, chat_reply(200, {}, b"", 0.1), api_error(408, "slow")])
 async def test_a_read_that_fails_while_others_are_answered_is_given_up_after_its_attempts(failure: Reply) -> None:
     it = rig([read(0)], otherwise=failing_for(0, failure), closed=False, max_attempts=3)
     async with it.running():
@@ -253,7 +253,7 @@ async def test_a_request_goes_at_the_tier_of_its_permit(asked: str, given: str) 
 async def test_without_a_word_in_the_answer_the_tier_is_the_one_that_was_asked_for() -> None:
     def silent(payload: dict[str, Any]) -> Reply:
         reply = completion(payload, RIGHT)
-        return ChatReply(200, reply.headers, reply.body.replace(b'"service_tier": "on_demand"', b'"service_tier": null'), 0.1)
+        return chat_reply(200, reply.headers, reply.body.replace(b'"service_tier": "on_demand"', b'"service_tier": null'), 0.1)
 
     it = rig([read(0)], otherwise=silent, service_tier="flex")
     tiers(it, "flex")

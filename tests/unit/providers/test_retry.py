@@ -9,15 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.providers.groq.errors import LONGEST_REST_S, TAXONOMY, Rule, VerdictKind, classify, classify_unanswered
-from helix_ray.providers.readings import Trouble
+from helix_ray.providers.groq.errors import LONGEST_REST_S, TAXONOMY
+from helix_ray.providers.groq.replies import read_reply
+from helix_ray.providers.readings import Rule, Trouble, Verdict, VerdictKind, unanswered
 from helix_ray.waiting.backoff import backoff_s
+from support import answer_bodies
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 def error(code: str | None, message: str = "because") -> bytes:
     return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}}).encode()
+
+
+def classify(status: int, body: bytes, headers: dict[str, str]) -> Verdict:
+    return read_reply(status, headers, body).verdict
 
 
 TOO_LARGE = "on tokens per minute (TPM): Limit 7000, Used 0, Requested ~12903. Please try again in 50.5s"
@@ -28,7 +34,7 @@ WAITS = {Kind.WAIT, Kind.RETRY, Kind.RETRY_ONCE, Kind.OTHER_TIER}
 @pytest.mark.parametrize(
     ("status", "body", "kind", "error_kind", "trouble", "spends"),
     [
-        (200, b"{}", Kind.OK, "", None, False),
+        (200, answer_bodies.body({}), Kind.OK, "", None, False),
         (429, error("rate_limit_exceeded"), Kind.WAIT, "rate_limited", None, False),
         (429, b"<html>", Kind.WAIT, "rate_limited", None, False),
         (429, error("rate_limit_exceeded", TOO_LARGE), Kind.SHRINK, "request_too_large", None, False),
@@ -81,7 +87,7 @@ def test_http_answers(status: int, body: bytes, kind: Kind, error_kind: str, tro
     ],
 )
 def test_requests_without_an_answer(error_kind: str, spends: bool) -> None:
-    verdict = classify_unanswered(error_kind, "why")
+    verdict = unanswered(error_kind, "why")
     assert verdict == (Kind.RETRY, error_kind, "why", None, "failure", spends)
 
 
