@@ -19,7 +19,7 @@ from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.backends.probe import compare_prices, per_million
 from helix_ray.cli.run import shipped_configs
-from helix_ray.config import Backend, Config
+from helix_ray.config import Config
 from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import HelixError, StartError
@@ -71,7 +71,7 @@ def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
         "database": lambda: _database(config, home, secrets),
         "ray": lambda: _ray(config, home),
     }
-    if config.analyzer.backend is not Backend.ALIGNER:
+    if config.analyzer.backend.asks_an_api:
         offered: dict[str, dict[str, Any]] = {}  # what the provider lists, once "model" has asked it
         api = {
             "key": lambda: _key(config, secrets),
@@ -91,7 +91,7 @@ def _try(part: str, check: Callable[[], str]) -> Finding:
 
 def _key(config: Config, secrets: Secrets) -> str:
     check_key(config, secrets)
-    return "GROQ_API_KEY is set" if config.analyzer.backend is Backend.GROQ else "the emulator needs none"
+    return "GROQ_API_KEY is set" if config.analyzer.backend.needs_key else "the emulator needs none"
 
 
 def check_price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
@@ -112,7 +112,7 @@ def _model(config: Config, secrets: Secrets, offered: dict[str, dict[str, Any]])
     """Leaves in ``offered`` what the provider lists."""
     key = check_key(config, secrets)
     assert key is not None
-    if config.analyzer.backend is Backend.GROQ:
+    if not config.analyzer.backend.simulated:
         return asyncio.run(_ask_models(config, key, config.analyzer.base_url, offered))
     emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
     try:
