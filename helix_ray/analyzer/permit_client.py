@@ -25,8 +25,6 @@ class PermitClient:
         self._to_tell = asyncio.Event()
         self._told = asyncio.Event()
         self._told.set()
-        self.on_concurrency: Callable[[int | None], None] = lambda _: None
-        """Called with what each reply says the API bears in flight, over all holders; None: not bounded."""
         self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
     async def acquire(self, want: Want) -> Answer:
@@ -61,12 +59,13 @@ class PermitClient:
         """Returns when the throttle knows every settlement handed in so far."""
         await self._told.wait()
 
-    async def run(self) -> None:
+    async def run(self, on_concurrency: Callable[[int | None], None] = lambda _: None) -> None:
+        """``on_concurrency`` gets the concurrency limit of each reply: requests in flight, over all holders; None: not bounded."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._ask())
+            group.create_task(self._ask(on_concurrency))
             group.create_task(self._report())
 
-    async def _ask(self) -> None:
+    async def _ask(self, on_concurrency: Callable[[int | None], None]) -> None:
         while True:
             await self._wanted.wait()
             await asyncio.sleep(0)  # whoever is about to ask joins this call
@@ -75,7 +74,7 @@ class PermitClient:
                 self._wanted.clear()
                 continue
             reply = await self._throttle.acquire(asked)
-            self.on_concurrency(reply.concurrency)
+            on_concurrency(reply.concurrency)
             for grant in reply.grants:
                 self._answer(grant.want_id, grant)
             if reply.refusal is not None:
