@@ -31,7 +31,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import RayConfig
 from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
-from helix_ray.providers.groq.headers import read_limits, read_rate_limit
+from helix_ray.providers.groq.replies import read_reply
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.messages import Refusal, Settlement, Want
 from sdk_client import requests_of
@@ -102,13 +102,14 @@ class Holder:
         writer.close()
 
     def _settlement(self, permit_id: str, status_line: str, headers: dict[str, str], answer: bytes, latency_s: float) -> Settlement:
-        reading = read_limits(headers)
-        if " 200 " not in status_line:
-            return Settlement(permit_id, "rejected", reading=reading, limited=read_rate_limit(headers, answer))
+        status = int(status_line.split()[1])
+        reading = read_reply(status, headers, answer)
+        if status != 200:
+            return Settlement(permit_id, "rejected", reading=reading.limits, limited=reading.limited)
         self._answered += 1
         usage = json.loads(answer)["usage"]
         used = TokenUsage(usage["prompt_tokens"], 0, usage["completion_tokens"])
-        return Settlement(permit_id, "answered", used, Decimal("0.0001"), reading, latency_s=latency_s)
+        return Settlement(permit_id, "answered", used, Decimal("0.0001"), reading.limits, latency_s=latency_s)
 
 
 def measure(seconds: int) -> list[Any]:

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_ray.analyzer.assembly import make_parts
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
 from helix_ray.clock import Clock
@@ -210,7 +209,7 @@ def rig(
     )
     llm, clock = ScriptedLLM(script, otherwise or (lambda payload: completion(payload, RIGHT))), ManualClock()
     queue, throttle, sink = FakeQueue(reads, closed, clock), FakeThrottle(), FakeSink()
-    parts = make_parts(
+    engine = AnalysisEngine(
         config,
         queue,
         throttle,
@@ -222,4 +221,4 @@ def rig(
         linger_s=0.0,
         tariff=tariff,
     )
-    return Rig(AnalysisEngine(parts), llm, queue, clock, throttle, sink)
+    return Rig(engine, llm, queue, clock, throttle, sink)

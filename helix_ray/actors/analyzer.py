@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from helix_ray.actors import api, peers
 from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
-from helix_ray.analyzer.assembly import make_parts
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
 from helix_ray.backends.chat import ChatBackend
@@ -103,8 +102,9 @@ class AnalyzerActor(AnalyzerApi):
             port = AnalyzerPeers(self._name)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
-            parts = make_parts(config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff)
-            self._engine = AnalysisEngine(parts)
+            self._engine = AnalysisEngine(
+                config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff
+            )
         return self._engine
 
     def _make_backend(self, kind: Backend) -> ChatBackend | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_ray.analysis.read_answer import LENIENCIES, MAX_CALLS, RawCall, ReadAnswer, read_item, reread_answer
-from helix_ray.providers.groq.completion import AnswerError, Completion, parse_completion
 from helix_ray.providers.outside_text import Found, find_object
+from helix_ray.providers.readings import AnswerError, Completion
 
 __all__ = ["LENIENCIES", "MAX_CALLS", "AnswerError", "ParsedAnswers", "RawCall", "ReadAnswer", "parse_answer", "reread_answer"]
 
@@ -23,14 +23,11 @@ class ParsedAnswers:
     foreign: int  # answers for ids that were not requested
 
 
-def parse_answer(body: bytes, asked: Sequence[str], *, packed: bool, work: bool) -> ParsedAnswers | AnswerError:
-    """The answers in a 200 body to a request for the reads ``asked`` (opaque ids), or the reason why none can be used.
+def parse_answer(completion: Completion, asked: Sequence[str], *, packed: bool, work: bool) -> ParsedAnswers | AnswerError:
+    """The answers in the completion of a request for the reads ``asked`` (opaque ids), or why nothing in it can be used.
 
     ``packed`` and ``work`` are the template's: which schema the request named.
     """
-    completion = parse_completion(body)
-    if isinstance(completion, AnswerError):
-        return completion
     if completion.refusal:
         return AnswerError("refused", f"the model refused: {completion.refusal}", completion)
     if completion.finish_reason == "length":

@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-from helix_ray.providers.groq.completion import AnswerError
 from helix_ray.providers.outside_text import find_object, printable
+from helix_ray.providers.readings import AnswerError
 
 MAX_CALLS: Final = 1000
 MAX_ALLELE: Final = 4096

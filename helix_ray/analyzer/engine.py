@@ -1,45 +1,86 @@
 """The analyzer without Ray: leases reads, keeps the requests in flight, hands results to the sink, and ends in good order.
 
 lease ──► ready ──slot──► request ──► result ──► outbox ──► committed
-            ▲                ├─ again ┐        each read of a request has its own next step
-            └────────────────┴─ later ┘        stop: whatever is not in flight goes back to the queue
+            ▲                ├─ again ┐        each read of a request has its own outcome
+            └────────────────┴─ later ┘        stop: what is not in flight goes back to the queue
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
-from helix_ray.analyzer.assembly import EngineParts
-from helix_ray.analyzer.leased_reads import Job
-from helix_ray.analyzer.next_steps import Next, Steps
-from helix_ray.analyzer.ports import DrainReply
-from helix_ray.analyzer.read_results import needs_analysis
-from helix_ray.analyzer.request_slots import RequestSlots
+from helix_ray.analyzer.answering import Aligning, Answering, request_slots
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
+from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePort
+from helix_ray.analyzer.read_results import preset_result
+from helix_ray.analyzer.result_outbox import LINGER_S, ResultOutbox
+from helix_ray.analyzer.retry_policy import NextAction, ReadOutcomes
+from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
+from helix_ray.config import Config
+from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import DesiredState, ReadResult
 from helix_ray.throttle.messages import Refusal
 
 FLUSH_S = 8.0
 """How long a drain waits for commits after the last request; results that are on their way need less."""
+LEAST_UNSAVED = 200
+"""Results that may wait for their commit before no more is leased, however small the sink's batches are."""
 
 
 class AnalysisEngine:
-    """Without an analyst (backend aligner) a read gets its result at once and nobody is asked for a permit."""
+    def __init__(
+        self,
+        config: Config,
+        queue: QueuePort,
+        throttle: ThrottlePort,
+        sink: SinkPort,
+        backend: ChatBackend | None,
+        *,
+        clock: Clock,
+        nonce: str,
+        rng: random.Random,
+        linger_s: float = LINGER_S,
+        tariff: Tariff | None = None,
+    ) -> None:
+        """``backend`` None: the aligner answers at once. ``tariff``: what tokens cost; None: as the table has it.
+        ``nonce``: of the run, so that a read's opaque id differs between runs and not within one.
 
-    def __init__(self, parts: EngineParts) -> None:
-        self._parts = parts
-        self._held = parts.held
-        self._limit = parts.requests_in_flight
-        self._borne: int | None = None  # requests in flight that the API bears, over all analyzers
-        self._slots = (
-            RequestSlots(parts.analyst, parts.clock, self._limit, parts.reads_per_request, self._follow) if parts.analyst else None
+        Raises ConfigError for a model without a price and an unknown prompt.
+        """
+        self._queue = queue
+        self._throttle = throttle
+        self._clock = clock
+        self._limit = config.analyzer.requests_in_flight
+        self._reads_per_request = config.analyzer.reads_per_request
+        self._batch_size = config.source.batch_size
+        self._max_unsaved = max(LEAST_UNSAVED, 2 * config.sink.batch_size)
+        self._lease_timeout_s = config.queue.lease_timeout_s
+        self._counters = AnalyzerCounters()
+        self._leased = LeasedReads()
+        self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
+        self._answering: Answering = (
+            Aligning(clock, self._follow)
+            if backend is None
+            else request_slots(
+                config,
+                throttle,
+                sink,
+                backend,
+                tariff=tariff or tariff_of(config.analyzer.model),
+                nonce=nonce,
+                clock=clock,
+                rng=rng,
+                counters=self._counters,
+                add_call=lambda call: self._outbox.add(None, (call,)),
+                done=self._follow,
+            )
         )
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
-        parts.outbox.on_commit = self._committed
-        if parts.permits is not None:
-            parts.permits.on_concurrency = self._bear
         self._paused = False
         self._no_more: str | None = None  # why no more is leased
         self._stopped = False  # nothing more is sent
@@ -50,164 +91,127 @@ class AnalysisEngine:
         self.refused: str | None = None
 
     async def run(self) -> str:
-        """Works until there is no more to do; returns why: closed, ending, drained, budget, daily or refused. Then nothing is held."""
-        parts = self._parts
+        """Work until there is no more to do. Returns why: closed, ending, drained, budget, daily or refused. Then no read is held."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            background = [group.create_task(parts.outbox.run()), group.create_task(self._keep_leases())]
-            if parts.permits is not None and self._slots is not None:
-                background.append(group.create_task(parts.permits.run()))
-                self._slots.open(group)
+            background = [
+                group.create_task(self._outbox.run()),
+                group.create_task(self._keep_leases()),
+                *self._answering.start(group),
+            ]
             await self._lease_reads()
-            await self._until(lambda: self._slots is None or not self._slots.busy)
+            await self._until(lambda: not self._answering.busy)
             await self._hand_back()
-            await parts.outbox.flush()
-            if parts.permits is not None:
-                await parts.permits.flush()
+            await self._outbox.flush()
+            await self._answering.flush()
             for task in background:
                 task.cancel()
         return self._no_more or "closed"
 
     def adopt(self, state: DesiredState) -> None:
-        """Paused: no new leases and permits, what is in flight goes on. Ending: no new leases."""
+        """Paused: no new leases and permits, requests in flight go on. Ending: no new leases."""
         if state.ending is not None:
             self._no_more = self._no_more or "ending"
         self._paused = state.paused
-        if self._slots is not None:
-            if state.paused and not self._slots.paused and self._parts.permits is not None:
-                self._parts.permits.withdraw_all()
-            self._slots.paused = state.paused
-            self._slots.advance()
+        self._answering.pause(state.paused)
         self._changed.set()
 
     def resize(self, requests_in_flight: int) -> None:
-        """A new bound on requests in flight, at once; requests above it are left to end."""
+        """Bound the requests in flight from now on. Requests above it are left to end."""
         self._limit = max(1, requests_in_flight)
-        self._set_slots()
+        self._answering.resize(self._limit)
         self._changed.set()
 
     async def drain(self, timeout_s: float) -> DrainReply:
-        """Lets requests in flight end for up to ``timeout_s`` seconds, hands the rest back, waits for the commits."""
+        """Let requests in flight end for up to ``timeout_s`` seconds, hand the rest back, wait for the commits."""
         self._stop("drained")
         await self._hand_back()
-        slots = self._slots
-        if slots is not None and not await _within(self._parts.clock, timeout_s, self._until(lambda: not slots.running)):
-            self._give_back(await slots.abandon())
+        if not await _within(self._clock, timeout_s, self._until(lambda: not self._answering.busy)):
+            self._give_back(await self._answering.abandon())
             await self._hand_back()
-        await _within(self._parts.clock, min(timeout_s, FLUSH_S), self._parts.outbox.flush())
-        return DrainReply(self._returned, self._parts.outbox.unsaved)
+        await _within(self._clock, min(timeout_s, FLUSH_S), self._outbox.flush())
+        return DrainReply(self._returned, self._outbox.unsaved)
 
     def counters(self) -> dict[str, float]:
-        in_flight = self._slots.running if self._slots is not None else 0
+        flow, results = self._answering.flow(), self._answering.results
         self._is_held_back()
         own: dict[str, float] = {
-            "in_flight": in_flight,
+            "in_flight": flow.in_flight,
             "requests_in_flight": self._limit,
-            "slots": self._slots.limit if self._slots is not None else 0,
+            "slots": flow.slots,
             "held_back_s": self._held_back_s,
-            "intent_wait_s": self._parts.intents.waited_s if self._parts.intents is not None else 0.0,
-            "held": self._held.held,
-            "unsaved": self._parts.outbox.unsaved,
+            "intent_wait_s": flow.intent_wait_s,
+            "held": self._leased.held,
+            "unsaved": self._outbox.unsaved,
+            "baseline_s": results.baseline_s,
+            "scoring_s": results.scoring_s + self._counters.tally_s,
         }
-        own |= {"baseline_s": self._parts.results.baseline_s, "scoring_s": self._parts.results.scoring_s + self._parts.counters.tally_s}
-        return self._parts.counters.as_dict() | own
+        return self._counters.as_dict() | own
 
     def text(self) -> dict[str, str]:
         """In words, what the numbers cannot say."""
-        notes = {"limited": self.limited, "refused": self.refused, "sink_error": self._parts.outbox.last_error}
+        notes = {"limited": self.limited, "refused": self.refused, "sink_error": self._outbox.last_error}
         return {name: note for name, note in notes.items() if note}
 
-    def _bear(self, concurrency: int | None) -> None:
-        """The throttle grants no more than this: further requests would only stand in its line."""
-        if concurrency != self._borne:
-            self._borne = concurrency
-            self._set_slots()
-
-    def _set_slots(self) -> None:
-        if self._slots is not None:
-            self._slots.limit = self._limit if self._borne is None else max(1, min(self._limit, self._borne))
-            self._slots.advance()
-
     async def _lease_reads(self) -> None:
-        least = max(1, self._parts.batch_size // 2)  # not one call to the queue for every request that ends
+        least = max(1, self._batch_size // 2)  # not one call to the queue for every request that ends
         while True:
             await self._until(lambda: self._no_more is not None or (not self._paused and self._room() >= least))
             if self._no_more is not None:
                 return
-            reply = await self._parts.queue.lease(self._room())
+            reply = await self._queue.lease(self._room())
             if reply.status == "closed":
                 self._no_more = self._no_more or "closed"
             elif reply.lease is not None:
-                self._take(self._held.accept(reply.lease))
+                self._take(self._leased.accept(reply.lease))
                 await self._hand_back()
 
     def _room(self) -> int:
-        """What free request slots hold plus one batch; nothing while the sink falls behind."""
+        """Reads that fit in free request slots, plus one batch. 0 while the sink falls behind."""
         if self._is_held_back():
             return 0
-        return self._limit * self._parts.reads_per_request + self._parts.batch_size - self._held.held
+        return self._limit * self._reads_per_request + self._batch_size - self._leased.held
 
     def _is_held_back(self) -> bool:
-        """Too many results wait for the sink; the time is added up."""
-        now, since = self._parts.clock.monotonic(), self._held_back_since
+        """Too many results wait for the sink. The time is added up."""
+        now, since = self._clock.monotonic(), self._held_back_since
         if since is not None:
             self._held_back_s += now - since
-        held_back = self._parts.outbox.unsaved >= self._parts.max_unsaved
+        held_back = self._outbox.unsaved >= self._max_unsaved
         self._held_back_since = now if held_back else None
         return held_back
 
-    def _take(self, jobs: list[Job]) -> None:
-        parts, now = self._parts, self._parts.clock.now()
+    def _take(self, tasks: list[ReadTask]) -> None:
         if self._stopped:
-            self._give_back(jobs)
+            self._give_back(tasks)
             return
-        to_ask: list[Job] = []
-        for job in jobs:
-            if not needs_analysis(job.read):
-                self._finish(job, parts.results.preset(job, now))
-            elif self._slots is None:
-                self._finish(job, parts.results.aligned(job, now))
-            else:
-                to_ask.append(job)
-        if self._slots is not None:
-            self._slots.add(to_ask)
+        now = self._clock.now()
+        for task in tasks:
+            if task.read.disposition is not None:
+                self._finish(task, preset_result(task, now))
+        self._answering.take([task for task in tasks if task.read.disposition is None])
 
     async def _keep_leases(self) -> None:
         """Also while results wait for their commit: a lease that expired then would have its reads paid for again."""
         while True:
-            await self._parts.clock.sleep(self._parts.lease_timeout_s / 3)
-            lease_ids = self._held.lease_ids()
+            await self._clock.sleep(self._lease_timeout_s / 3)
+            lease_ids = self._leased.lease_ids()
             if lease_ids:
-                self._held.lose(await self._parts.queue.extend(lease_ids))
+                self._leased.lose(await self._queue.extend(lease_ids))
 
-    def _follow(self, steps: Steps) -> None:
-        """What comes after a request, read by read. Those that rest do so together: they have one delay."""
-        assert self._slots is not None
-        assert self._group is not None
-        again: list[Job] = []
-        later: list[Job] = []
-        delay_s = 0.0
-        for job, step in steps:
-            if step.next is Next.STORE:
-                assert step.result is not None
-                self._finish(job, step.result)
-            elif step.next is Next.DROP:
-                self._held.drop(job)
-            elif step.next is Next.REFUSED:
-                assert step.refusal is not None
-                self._give_back([job])
-                self._refuse(step.refusal)
-            elif self._stopped:
-                self._give_back([job])
-            elif step.next is Next.LATER:
-                later.append(job)
-                delay_s = step.delay_s
+    def _follow(self, outcomes: ReadOutcomes) -> None:
+        """Reads that would come again after a stop go back to the queue."""
+        for task, outcome in outcomes:
+            if outcome.result is not None:
+                self._finish(task, outcome.result)
+            elif outcome.action is NextAction.DROP:
+                self._leased.drop(task)
             else:
-                again.append(job)
-        self._slots.again(again)
-        if later:
-            self._slots.later(later, delay_s)
-        if self._held.has_returns:
+                self._give_back([task])
+            if outcome.refusal is not None:
+                self._refuse(outcome.refusal)
+        if self._leased.has_returns:
+            assert self._group is not None
             self._group.create_task(self._hand_back())
         self._changed.set()
 
@@ -220,35 +224,33 @@ class AnalysisEngine:
         elif refusal.reason == "refused":
             self.refused = refusal.message
             assert self._group is not None
-            self._group.create_task(self._parts.throttle.stop(refusal.message))
+            self._group.create_task(self._throttle.stop(refusal.message))
         self._stop(refusal.reason)
 
     def _stop(self, reason: str) -> None:
         if not self._stopped:
             self._no_more = reason
         self._stopped = True
-        if self._slots is not None and self._parts.permits is not None:
-            self._give_back(self._slots.clear())
-            self._parts.permits.withdraw_all()
+        self._give_back(self._answering.stop())
         self._changed.set()
 
-    def _finish(self, job: Job, result: ReadResult) -> None:
-        self._parts.counters.finished(result)
-        self._held.finish(job)
-        self._parts.outbox.add(result)
+    def _finish(self, task: ReadTask, result: ReadResult) -> None:
+        self._counters.finished(result)
+        self._leased.finish(task)
+        self._outbox.add(result)
 
     def _committed(self, read_indices: list[int]) -> None:
-        self._held.commit(read_indices)
+        self._leased.commit(read_indices)
         self._changed.set()
 
-    def _give_back(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._held.give_back(job)
-        self._returned += len(jobs)
+    def _give_back(self, tasks: list[ReadTask]) -> None:
+        for task in tasks:
+            self._leased.give_back(task)
+        self._returned += len(tasks)
 
     async def _hand_back(self) -> None:
-        for lease_id, fence, read_indices in self._held.take_returns():
-            await self._parts.queue.nack(lease_id, fence, read_indices)
+        for lease_id, fence, read_indices in self._leased.take_returns():
+            await self._queue.nack(lease_id, fence, read_indices)
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         while not reached():

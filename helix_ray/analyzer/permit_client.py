@@ -24,8 +24,6 @@ class PermitClient:
         self._wants: dict[str, tuple[Want, asyncio.Future[Answer]]] = {}
         self._wanted = asyncio.Event()
         self._reports: GroupCommit[Report] = GroupCommit(self._report, clock)
-        self.on_concurrency: Callable[[int | None], None] = lambda _: None
-        """Called with the concurrency limit of each reply: requests in flight, over all holders; None: not bounded."""
         self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
     async def acquire(self, want: Want) -> Answer:
@@ -59,12 +57,13 @@ class PermitClient:
         """Return when the throttle has every settlement reported so far."""
         await self._reports.flush()
 
-    async def run(self) -> None:
+    async def run(self, on_concurrency: Callable[[int | None], None] = lambda _: None) -> None:
+        """``on_concurrency`` gets the concurrency limit of each reply: requests in flight, over all holders; None: not bounded."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._ask())
+            group.create_task(self._ask(on_concurrency))
             group.create_task(self._reports.watch())
 
-    async def _ask(self) -> None:
+    async def _ask(self, on_concurrency: Callable[[int | None], None]) -> None:
         while True:
             await self._wanted.wait()
             await asyncio.sleep(0)  # callers that are about to ask join this call
@@ -73,7 +72,7 @@ class PermitClient:
                 self._wanted.clear()
                 continue
             reply = await self._throttle.acquire(asked)
-            self.on_concurrency(reply.concurrency)
+            on_concurrency(reply.concurrency)
             for grant in reply.grants:
                 self._answer(grant.want_id, grant)
             if reply.refusal is not None:

@@ -1,58 +1,66 @@
-"""One request, from its permit to its settlement. What becomes of its reads is decided by what it brought back."""
+"""One request, from its permit to its settlement, and what a completion holds for each of its reads."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 
-from helix_ray.analyzer.answer_reader import AnswerReader
-from helix_ray.analyzer.attempts import Attempts
-from helix_ray.analyzer.leased_reads import Job
-from helix_ray.analyzer.next_steps import Next, Setbacks, Step, Steps, everyone
+from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
-from helix_ray.analyzer.read_request import RequestMaker
-from helix_ray.analyzer.request_log import RequestLog, Sent
+from helix_ray.analyzer.read_request import RequestLog, RequestMaker, Sent
+from helix_ray.analyzer.read_results import Answered, ResultMaker
+from helix_ray.analyzer.retry_policy import AGAIN, DROP, Attempts, NextAction, ReadOutcome, ReadOutcomes, RetryPolicy, for_each
 from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
 from helix_ray.clock import Clock
-from helix_ray.providers.groq.errors import Verdict, VerdictKind, classify, classify_unanswered
-from helix_ray.providers.groq.headers import read_limits, read_rate_limit
-from helix_ray.providers.readings import RateLimitDetail
+from helix_ray.providers.prices import cost_usd
+from helix_ray.providers.readings import AnswerError, Completion
 from helix_ray.throttle.limits.request_sizes import RequestSizes
-from helix_ray.throttle.messages import Grant, Refusal
+from helix_ray.throttle.messages import Refusal
+
+SMALLEST_SHARE = Decimal("1e-12")
+"""US dollars: the last place of the database's money columns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Analyst:
+class RequestCycle:
     backend: ChatBackend
     permits: PermitClient
     requests: RequestMaker
     sizes: RequestSizes
+    results: ResultMaker
     attempts: Attempts
-    answers: AnswerReader
-    setbacks: Setbacks
+    retry: RetryPolicy
     log: RequestLog
+    counters: AnalyzerCounters
     clock: Clock
     timeout_s: float  # of one request
 
-    async def attempt(self, jobs: list[Job]) -> Steps:
-        """Asks about these reads in one request; one step for each of them."""
-        request = self.requests.make(jobs)
+    async def run(self, tasks: list[ReadTask]) -> ReadOutcomes:
+        """Ask about these reads in one request. One outcome for each of them."""
+        request = self.requests.make(tasks)
         want = self.requests.want(request, str(uuid.uuid4()))
-        if self.sizes.too_large(want.prompt_tokens + want.max_completion_tokens, len(jobs)):
-            smaller = self.setbacks.smaller(request)
-            if smaller:
-                return smaller
+        if self.sizes.too_large(want.prompt_tokens + want.max_completion_tokens, len(tasks)) and (smaller := self.retry.smaller(request)):
+            return smaller
         withdrawals = self.permits.withdrawals
         permit = await self.permits.acquire(want)
         if permit is None:
-            return everyone(jobs, Step(Next.AGAIN))
+            return for_each(tasks, AGAIN)
         if isinstance(permit, Refusal):
-            return everyone(jobs, Step(Next.REFUSED, refusal=permit))
+            return for_each(tasks, ReadOutcome(NextAction.REFUSED, refusal=permit))
         granted_at = self.clock.monotonic()
-        lost = [job for job in jobs if job.lost]
-        if lost and len(lost) < len(jobs):  # the rest goes on, within what was reserved for all
-            request = self.requests.make([job for job in jobs if not job.lost])
+
+        def withdrawn_or_expiring() -> bool:
+            """A permit that expires under its request counts as sent and billed, and its limits are given to another request."""
+            expires = self.clock.monotonic() - granted_at + self.timeout_s > permit.expires_in_s
+            return expires or self.permits.withdrawals != withdrawals
+
+        dropped = for_each([task for task in tasks if task.lost], DROP)
+        if 0 < len(dropped) < len(tasks):  # the rest goes on, within what was reserved for all
+            request = self.requests.make([task for task in tasks if not task.lost])
         request.payload["service_tier"] = permit.service_tier
         sent = Sent(
             request,
@@ -64,25 +72,20 @@ class Analyst:
             prompt_estimate=want.prompt_tokens,
             service_tier=permit.service_tier,
         )
-        dropped = everyone(lost, Step(Next.DROP))
-        if len(lost) == len(jobs):
+        if len(dropped) == len(tasks):
             self.log.unused(sent)
             return dropped
-        if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
+        if withdrawn_or_expiring():
             self.log.unused(sent)
-            return dropped + everyone(request.jobs, Step(Next.AGAIN))
+            return dropped + for_each(request.tasks, AGAIN)
         await self._intend(sent)
-        if self.permits.withdrawals != withdrawals or self._may_expire(permit, granted_at):
+        if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
-            return dropped + everyone(request.jobs, Step(Next.AGAIN))
-        if any(job.lost for job in request.jobs):  # somebody else may be paying for these already
+            return dropped + for_each(request.tasks, AGAIN)
+        if any(task.lost for task in request.tasks):  # another analyzer may be paying for these already
             self.log.not_sent(sent, "not_sent", "the lease of a read ended before the request was on record")
-            return dropped + [(job, Step(Next.DROP if job.lost else Next.AGAIN)) for job in request.jobs]
+            return dropped + [(task, DROP if task.lost else AGAIN) for task in request.tasks]
         return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
-
-    def _may_expire(self, permit: Grant, granted_at: float) -> bool:
-        """Before its request has ended: it would count as sent and billed, and its limits would be given to somebody else."""
-        return self.clock.monotonic() - granted_at + self.timeout_s > permit.expires_in_s
 
     async def _intend(self, sent: Sent) -> None:
         try:
@@ -91,7 +94,7 @@ class Analyst:
             self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
             raise
 
-    async def _send(self, sent: Sent) -> Steps:
+    async def _send(self, sent: Sent) -> ReadOutcomes:
         try:
             reply = await self.backend.complete(sent.request.payload, self.timeout_s)
         except asyncio.CancelledError:  # the drain's time is up: the request may be answered and billed all the same
@@ -99,29 +102,70 @@ class Analyst:
             raise
         if isinstance(reply, TransportFailure):
             return self._no_answer(sent, reply)
-        self.sizes.read(read_limits(reply.headers))
-        verdict = classify(reply.status, reply.body, reply.headers)
-        return self.answers.read(sent, reply) if verdict.kind is VerdictKind.OK else self._error(sent, reply, verdict)
+        verdict, limits, limited, completion, _ = reply.reading
+        self.sizes.read(limits)
+        if isinstance(completion, Completion):
+            return self._answered(sent, reply, completion)
+        if completion is None:
+            if limited is not None:
+                self.sizes.refused(limited)
+            self.log.rejected(sent, reply)
+            return self.retry.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")
+        self.log.unknown(sent, verdict.error_kind, verdict.message, reply=reply, latency_s=reply.latency_s, trouble=verdict.trouble)
+        return self.retry.after(sent, verdict, f"{verdict.error_kind}: {verdict.message}")
 
-    def _no_answer(self, sent: Sent, failure: TransportFailure) -> Steps:
-        verdict = classify_unanswered(failure.error_kind, failure.message)
+    def _no_answer(self, sent: Sent, failure: TransportFailure) -> ReadOutcomes:
+        verdict = failure.verdict
         if failure.kind == "not_sent":
             self.log.not_sent(sent, failure.error_kind, failure.message, verdict.trouble)
         else:
             self.log.unknown(sent, failure.error_kind, failure.message, latency_s=failure.latency_s, trouble=verdict.trouble)
-        return self.setbacks.after(sent, verdict, f"{failure.error_kind}: {failure.message}")
+        return self.retry.after(sent, verdict, f"{failure.error_kind}: {failure.message}")
 
-    def _error(self, sent: Sent, reply: ChatReply, verdict: Verdict) -> Steps:
-        limited = _limit_met(reply)
-        if limited is not None:
-            self.sizes.refused(limited)
-        self.log.rejected(sent, reply, verdict.error_kind, verdict.message, limited, verdict.trouble)
-        return self.setbacks.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")
+    def _answered(self, sent: Sent, reply: ChatReply, completion: Completion) -> ReadOutcomes:
+        """Book the request, then decide for each of its reads. Only the ids that were asked for are looked up."""
+        tasks, asked = sent.request.tasks, sent.request.asked
+        answer = parse_answer(completion, asked, packed=self.requests.template.packed, work=self.requests.template.work)
+        self.attempts.answered(sent.number)
+        answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(tasks), sent.service_tier)
+        cost = self._cost(sent, answered)
+        self.log.answered(sent, reply, completion, cost, _fault(answer, len(tasks)))
+        for task, share in zip(tasks, cost_shares(cost, len(tasks)), strict=True):
+            task.cost_usd += share
+        return [(task, self._outcome(task, opaque_id, answer, answered)) for task, opaque_id in zip(tasks, asked, strict=True)]
+
+    def _cost(self, sent: Sent, answered: Answered) -> Decimal:
+        """By the provider's own count of tokens; the worst case where it gives none."""
+        usage, request = answered.completion.usage, sent.request
+        cost = sent.worst_case_usd if usage is None else cost_usd(self.requests.tariff.price, usage)
+        if usage is not None:
+            self.requests.estimator.observe(request.bases, usage.prompt, len(request.tasks))
+        self.counters.answered(usage, cost, answered.latency_ms)
+        return cost
+
+    def _outcome(self, task: ReadTask, opaque_id: str, answer: ParsedAnswers | AnswerError, answered: Answered) -> ReadOutcome:
+        if isinstance(answer, AnswerError):
+            return self.retry.unusable(task, answer, answered)
+        if opaque_id in answer.faults:
+            return self.retry.unusable(task, answer.faults[opaque_id], answered)
+        own = answer.answers[opaque_id]
+        self.counters.lenient += bool(own.leniency)
+        return ReadOutcome(NextAction.STORE, self.results.stored(task, own, answered, self.clock.now()))
 
 
-def _limit_met(reply: ChatReply) -> RateLimitDetail | None:
-    """A 413 that names no limit met none: whatever the limits have room for, the body is too long."""
-    if reply.status not in (429, 413):
-        return None
-    detail = read_rate_limit(reply.headers, reply.body)
-    return detail if reply.status == 429 or detail.never_fits else None
+def cost_shares(cost: Decimal, reads: int) -> list[Decimal]:
+    """Equal shares in whole `SMALLEST_SHARE`; the first takes what is left over, so that they add up to ``cost`` exactly."""
+    share = (cost / reads).quantize(SMALLEST_SHARE, ROUND_DOWN)
+    return [cost - share * (reads - 1)] + [share] * (reads - 1)
+
+
+def _fault(answer: ParsedAnswers | AnswerError, reads: int) -> AnswerError | None:
+    """For the request's row: what was wrong with the answer, as a whole or for some of its reads."""
+    if isinstance(answer, AnswerError):
+        return answer
+    if answer.faults:
+        first = next(iter(answer.faults.values()))
+        return AnswerError(first.kind, f"{len(answer.faults)} of {reads} reads without an answer, the first because: {first.message}")
+    if answer.foreign:
+        return AnswerError("foreign_ids", f"{answer.foreign} answers under ids that were not asked for")
+    return None

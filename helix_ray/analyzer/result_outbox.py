@@ -23,9 +23,11 @@ _ROW_BYTES = 500
 class ResultOutbox:
     """Cuts what is added into writes. `run` must be running for anything to move."""
 
-    def __init__(self, sink: SinkPort, clock: Clock, linger_s: float = LINGER_S) -> None:
+    def __init__(self, sink: SinkPort, clock: Clock, on_commit: Callable[[list[int]], None], linger_s: float = LINGER_S) -> None:
+        """``on_commit`` gets the read indices of each write that was committed."""
         self._sink = sink
         self._clock = clock
+        self._on_commit = on_commit
         self._linger_s = linger_s
         self._results: deque[ReadResult] = deque()
         self._calls: list[ApiCall] = []
@@ -34,7 +36,6 @@ class ResultOutbox:
         self._saved.set()
         self._writes = asyncio.Semaphore(MAX_WRITES)
         self._pending_calls = 0
-        self.on_commit: Callable[[list[int]], None] = lambda _: None  # with the read indices of a write that was committed
         self.unsaved = 0  # results
         self.last_error: str | None = None
 
@@ -91,4 +92,4 @@ class ResultOutbox:
         self._pending_calls -= len(calls)
         if self.unsaved == 0 and self._pending_calls == 0:
             self._saved.set()
-        self.on_commit([result.read.read_index for result in results])
+        self._on_commit([result.read.read_index for result in results])

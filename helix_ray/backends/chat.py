@@ -5,15 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from helix_ray.providers.readings import ReplyReading, Verdict, unanswered
+
 
 @dataclass(frozen=True, slots=True)
-class ChatReply:
+class HttpReply:
     """A whole HTTP answer, whatever its status. The body is not checked."""
 
     status: int
     headers: dict[str, str]  # lower-case names
     body: bytes
     latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply(HttpReply):
+    """The answer to a request for a completion, and what it says in its provider's dialect."""
+
+    reading: ReplyReading
+
+    @property
+    def rate_limited(self) -> bool:
+        return self.status == 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +38,18 @@ class TransportFailure:
     message: str
     latency_s: float = 0.0
 
+    @property
+    def verdict(self) -> Verdict:
+        return unanswered(self.error_kind, self.message)
+
 
 class ChatBackend(Protocol):
-    """Sends one request at a time and never retries: who waits, and who pays again, is decided above."""
+    """Sends one request at a time and never retries: waiting and paying again are decisions of the caller."""
 
     async def complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
         """One attempt at a chat completion, over within ``timeout_s`` seconds."""
 
-    async def models(self) -> ChatReply | TransportFailure:
+    async def models(self) -> HttpReply | TransportFailure:
         """The list of models; free of charge."""
 
     async def aclose(self) -> None:

@@ -12,9 +12,10 @@ import httpx
 from groq import APIConnectionError, APIStatusError, AsyncGroq
 from groq._types import RequestOptions
 
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
 from helix_ray.errors import ConfigError, MissingSecretError
+from helix_ray.providers.groq.replies import read_reply
 
 DEFAULT_BASE_URL: Final = "https://api.groq.com"
 _API: Final = "/openai/v1"
@@ -59,16 +60,20 @@ class GroqChat:
     async def complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}
         call = self._client.post(f"{_API}/chat/completions", body=payload, cast_to=httpx.Response, options=options)
-        return await self._attempt(call, timeout_s)
+        reply = await self._attempt(call, timeout_s)
+        if isinstance(reply, TransportFailure):
+            return reply
+        reading = read_reply(reply.status, reply.headers, reply.body)
+        return ChatReply(reply.status, reply.headers, reply.body, reply.latency_s, reading)
 
-    async def models(self, timeout_s: float = 20.0) -> ChatReply | TransportFailure:
+    async def models(self, timeout_s: float = 20.0) -> HttpReply | TransportFailure:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}
         return await self._attempt(self._client.get(f"{_API}/models", cast_to=httpx.Response, options=options), timeout_s)
 
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def _attempt(self, call: Awaitable[httpx.Response], timeout_s: float) -> ChatReply | TransportFailure:
+    async def _attempt(self, call: Awaitable[httpx.Response], timeout_s: float) -> HttpReply | TransportFailure:
         started = time.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
@@ -84,7 +89,7 @@ class GroqChat:
         if self._key_bytes in body:  # an error page may quote the request
             body = body.replace(self._key_bytes, _REDACTED.encode())
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-        return ChatReply(response.status_code, headers, body, time.monotonic() - started)
+        return HttpReply(response.status_code, headers, body, time.monotonic() - started)
 
     def _failure(self, cause: BaseException, latency_s: float) -> TransportFailure:
         """Anything that is not known to have happened before sending counts as maybe processed."""

@@ -13,14 +13,13 @@ from typing import Any
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
-from helix_ray.backends.chat import ChatReply
+from helix_ray.backends.chat import ChatReply, HttpReply
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
-from helix_ray.providers.groq.completion import AnswerError, Completion, parse_completion
-from helix_ray.providers.groq.headers import read_limits
 from helix_ray.providers.model_catalog import PRICING, offered_models
 from helix_ray.providers.prices import ModelPrice, cost_usd, price_of, price_version, worst_case_usd
+from helix_ray.providers.readings import Completion
 
 MAX_REQUESTS = 10
 MAX_COST_USD = Decimal("0.01")
@@ -109,7 +108,7 @@ class _Asker:
                 self._result.requests -= 1
                 self._result.cost_usd -= worst
             raise StartError(f"no answer ({reply.error_kind}): {reply.message}")
-        completion = parse_completion(reply.body) if reply.status == 200 else None
+        completion = reply.reading.completion
         if isinstance(completion, Completion) and completion.usage is not None:
             self._result.cost_usd += cost_usd(self._price, completion.usage) - worst
         elif 400 <= reply.status < 500:
@@ -141,13 +140,13 @@ async def _check_wrong_key(result: Examination, base_url: str | None) -> None:
         reply = await chat.models()
     finally:
         await chat.aclose()
-    if isinstance(reply, ChatReply):
+    if isinstance(reply, HttpReply):
         result.note("a wrong key is answered 401 (the emulator takes any key)", reply.status == 401 or None, f"{reply.status}")
 
 
 async def _check_models(result: Examination, chat: GroqChat, model: str) -> None:
     reply = await chat.models()
-    if not isinstance(reply, ChatReply) or reply.status != 200:
+    if not isinstance(reply, HttpReply) or reply.status != 200:
         raise StartError("GET /models was not answered 200; is the key right?")
     offered = offered_models(reply.body)
     result.note(f"{model} is offered", model in offered, ", ".join(sorted(offered))[:200])
@@ -161,18 +160,18 @@ async def _check_models(result: Examination, chat: GroqChat, model: str) -> None
 def _check_headers(result: Examination, reply: ChatReply) -> None:
     missing = [name for name in HEADERS if name not in reply.headers]
     result.note("six x-ratelimit headers on every answer", not missing, f"missing: {', '.join(missing)}" if missing else "all six")
-    reading = read_limits(reply.headers)
+    reading = reply.reading.limits
     resets = {name: reply.headers.get(name, "") for name in HEADERS if "reset" in name}
     parsed = reading.requests_reset_s is not None and reading.tokens_reset_s is not None
     result.note("resets are Go durations", parsed, ", ".join(resets.values()))
 
 
 def _check_body(result: Examination, reply: ChatReply, asker: _Asker) -> None:
-    completion = parse_completion(reply.body)
-    if isinstance(completion, AnswerError):
-        result.note("an answer has the emulator's fields", False, completion.message)
+    completion = reply.reading.completion
+    if not isinstance(completion, Completion):
+        result.note("an answer has the emulator's fields", False, reply.reading.verdict.message)
         return
-    body: dict[str, Any] = json.loads(reply.body)  # parse_completion has seen that it is an object
+    body: dict[str, Any] = json.loads(reply.body)  # a completion was found in it, so it is an object
     expected = ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "x_groq")
     missing = [name for name in expected if name not in body]
     result.note("an answer has the emulator's fields", not missing, f"missing: {', '.join(missing)}" if missing else "all")
@@ -191,14 +190,14 @@ def _check_body(result: Examination, reply: ChatReply, asker: _Asker) -> None:
 async def _check_reservation(result: Examination, asker: _Asker, first: ChatReply) -> None:
     """Two more requests that differ only in max_completion_tokens: the second costs more credit if the maximum is reserved."""
     small, large = await asker.ask(256), await asker.ask(2048)
-    readings = [read_limits(reply.headers) for reply in (first, small, large)]
+    readings = [reply.reading.limits for reply in (first, small, large)]
     if any(reading.tokens_remaining is None or not reading.tokens_limit for reading in readings):
         result.note("max_completion_tokens is reserved at admission", None, "no token headers")
         return
     limit = readings[0].tokens_limit or 0.0
     used = [limit - (reading.tokens_remaining or 0.0) for reading in readings]
     result.note("max_completion_tokens is reserved at admission", used[2] - used[1] > 1000, f"credit used after each: {used}")
-    after = read_limits((await asker.ask(256)).headers)
+    after = (await asker.ask(256)).reading.limits
     if after.tokens_remaining is not None:
         left = limit - after.tokens_remaining
         result.note("what was reserved and not used is given back", left < used[2], f"used {used[2]:g}, then {left:g}")
@@ -207,8 +206,8 @@ async def _check_reservation(result: Examination, asker: _Asker, first: ChatRepl
 async def _check_short_budget(result: Examination, asker: _Asker) -> None:
     reply = await asker.ask(16)
     if reply.status == 200:
-        completion = parse_completion(reply.body)
-        reason = completion.finish_reason if isinstance(completion, Completion) else completion.kind
+        completion = reply.reading.completion
+        reason = completion.finish_reason if isinstance(completion, Completion) else reply.reading.verdict.error_kind
         result.note("too small a max_completion_tokens ends with finish_reason length", reason == "length", str(reason))
     else:
         result.note("too small a max_completion_tokens ends with finish_reason length", False, f"{reply.status}: {reply.body[:120]!r}")

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from helix_ray.actors.cluster import local_cluster
-from helix_ray.backends.chat import ChatReply
+from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.backends.probe import compare_prices, per_million
-from helix_ray.config import Backend, Config
+from helix_ray.config import Config
 from helix_ray.config.loading import load_config
 from helix_ray.config.shipped import shipped_config
 from helix_ray.emulator.process import EmulatorProcess
@@ -73,7 +73,7 @@ def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
         "database": lambda: _database(config, home, secrets),
         "ray": lambda: _ray(config, home),
     }
-    if config.analyzer.backend is not Backend.ALIGNER:
+    if config.analyzer.backend.asks_an_api:
         offered: dict[str, dict[str, Any]] = {}  # what the provider lists, once "model" has asked it
         api = {
             "key": lambda: _key(config, secrets),
@@ -93,7 +93,7 @@ def _try(part: str, check: Callable[[], str]) -> Finding:
 
 def _key(config: Config, secrets: Secrets) -> str:
     check_key(config, secrets)
-    return "GROQ_API_KEY is set" if config.analyzer.backend is Backend.GROQ else "the emulator needs none"
+    return "GROQ_API_KEY is set" if config.analyzer.backend.needs_key else "the emulator needs none"
 
 
 def check_price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
@@ -114,7 +114,7 @@ def _model(config: Config, secrets: Secrets, offered: dict[str, dict[str, Any]])
     """Leaves in ``offered`` what the provider lists."""
     key = check_key(config, secrets)
     assert key is not None
-    if config.analyzer.backend is Backend.GROQ:
+    if not config.analyzer.backend.simulated:
         return asyncio.run(_ask_models(config, key, config.analyzer.base_url, offered))
     emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
     try:
@@ -129,7 +129,7 @@ async def _ask_models(config: Config, key: Secret, base_url: str | None, offered
         reply = await chat.models()
     finally:
         await chat.aclose()
-    if not isinstance(reply, ChatReply):
+    if isinstance(reply, TransportFailure):
         raise StartError(f"GET /models got no answer ({reply.error_kind}): {reply.message}")
     if reply.status in (401, 403):
         raise StartError(f"GET /models answered {reply.status}: the provider does not accept the key; check GROQ_API_KEY")

@@ -32,6 +32,20 @@ class Backend(StrEnum):
     EMULATOR = "emulator"
     ALIGNER = "aligner"
 
+    @property
+    def asks_an_api(self) -> bool:
+        """Requests are sent, so there are permits, limits and a bill."""
+        return self is not Backend.ALIGNER
+
+    @property
+    def needs_key(self) -> bool:
+        return self is Backend.GROQ
+
+    @property
+    def simulated(self) -> bool:
+        """The run starts an emulator of its own to answer."""
+        return self is Backend.EMULATOR
+
 
 class RunConfig(Section):
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w .:+-]+$")] = "demo"

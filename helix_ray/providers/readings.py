@@ -1,13 +1,18 @@
-"""What an answer says of limits: their kinds, the headers, the body of a 429. Tokens are counts, durations are seconds."""
+"""What a reply comes to, in no provider's own words: limits, completion, verdict. Tokens are counts, durations are seconds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Literal, NamedTuple, get_args
+
+from helix_ray.records import TokenUsage
 
 LimitKind = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 LIMIT_KINDS: Final[tuple[LimitKind, ...]] = get_args(LimitKind)
 """Requests, tokens, input and output tokens, a minute or a day: the order in which they are shown."""
 ServiceTier = Literal["on_demand", "flex"]
+RequestedTier = Literal[ServiceTier, "auto"]  # auto: the tier that has room first
 Trouble = Literal["capacity", "overload", "failure"]
 """What the API did instead of answering: 498, no room in the flex tier; 503, it has too much to do; or it failed (5xx, a lost
 connection, a deadline). A 4xx or a 429 is no trouble: it answered.
@@ -38,3 +43,112 @@ class RateLimitDetail(NamedTuple):
     def never_fits(self) -> bool:
         """The request alone is larger than the limit: waiting changes nothing."""
         return self.requested is not None and self.limit is not None and self.requested > self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One chat completion. Nothing of it is trusted but its shape."""
+
+    content: str
+    finish_reason: str | None
+    refusal: str | None
+    usage: TokenUsage | None
+    model: str | None
+    system_fingerprint: str | None
+    service_tier: str | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerError:
+    """Why an answer is not one. ``completion`` is there when the provider answered (and bills) all the same."""
+
+    kind: str  # broken_body | truncated | refused | parse_error | schema_error
+    message: str
+    completion: Completion | None = None
+
+
+class VerdictKind(StrEnum):
+    """What to do. Only `RETRY` and `RETRY_ONCE` can spend an attempt of a read."""
+
+    OK = "answered"
+    WAIT = "wait"  # at the throttle's gate, as long as the provider says
+    RETRY = "retry"  # after a rest with full jitter
+    RETRY_ONCE = "retry once"
+    OTHER_TIER = "rest, or another tier"  # as analyzer.on_capacity_exceeded says
+    SHRINK = "split or shrink"  # never the same size again
+    REPAIR = "repair"  # the one that each read has, with twice the room
+    STOP = "stop the run"  # no request of this run will ever be served
+    DEAD_LETTER = "dead letter"  # this request will never be served; of several reads, each is asked about alone first
+
+
+class Verdict(NamedTuple):
+    kind: VerdictKind
+    error_kind: str  # for error_kind of reads and api_calls; "" when answered
+    message: str
+    retry_after_s: float | None = None  # what the server asked for, where the request may come again
+    trouble: Trouble | None = None
+    spends: bool = False  # an attempt, if others are answered meanwhile
+
+
+class Rule(NamedTuple):
+    """One row of a taxonomy. It fits an HTTP answer by status (and code, if it names codes), or a request without one by its error
+    kind.
+    """
+
+    ending: str  # in words
+    kind: VerdictKind
+    statuses: range | tuple[int, ...] = ()
+    codes: tuple[str, ...] = ()  # ``error.code`` of the body
+    errors: tuple[str, ...] = ()  # error kinds of a request without an answer
+    never_fits: bool = False  # only where the body says that the request alone is larger than the limit
+    named: str | None = None  # its error kind; None: the body's code, or http_STATUS
+    trouble: Trouble | None = None
+    spends: bool = False
+
+    def verdict(self, found: str, message: str, wait_s: float | None = None) -> Verdict:
+        """``found``: the error kind of a row that names none."""
+        again = self.kind in (VerdictKind.WAIT, VerdictKind.RETRY, VerdictKind.RETRY_ONCE, VerdictKind.OTHER_TIER)
+        error_kind = found if self.named is None else self.named
+        return Verdict(self.kind, error_kind, message, wait_s if again else None, self.trouble, self.spends)
+
+
+UNANSWERED: tuple[Rule, ...] = (
+    Rule(
+        "2xx, no completion: empty, cut off, HTML, no choices, wrong types",
+        VerdictKind.RETRY,
+        errors=("broken_body",),
+        trouble="failure",
+        spends=True,
+    ),
+    Rule(
+        "not sent: refused, no such host, no connection in time",
+        VerdictKind.RETRY,
+        errors=("connect", "connect_timeout"),
+        trouble="failure",
+    ),
+    Rule(
+        "sent, no answer: reset, closed, deadline, unreadable",
+        VerdictKind.RETRY,
+        errors=("reset", "disconnected", "deadline", "unreadable", "transport"),
+        trouble="failure",
+        spends=True,
+    ),
+)
+"""Every way in which a connection was seen to fail, the same for all providers."""
+
+
+def unanswered(error_kind: str, message: str) -> Verdict:
+    """What a request without a usable HTTP answer leads to; a kind that no row names counts as a lost answer."""
+    rule = next((each for each in UNANSWERED if error_kind in each.errors), UNANSWERED[-1])
+    return rule.verdict(error_kind, message)
+
+
+class ReplyReading(NamedTuple):
+    """All that an HTTP reply to a request for a completion says."""
+
+    verdict: Verdict
+    limits: LimitReading
+    limited: RateLimitDetail | None = None  # the limit that the request met: of every 429, and of a 413 that names one
+    completion: Completion | AnswerError | None = None  # AnswerError: a 2xx without one, maybe billed; None: an error, not billed
+    request_id: str | None = None  # the provider's

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import reread_answer
 from helix_ray.backends.aligner import aligner_calls
-from helix_ray.providers.groq.completion import AnswerError
+from helix_ray.providers.readings import AnswerError
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.scores import RunScores

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatBackend, ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from support.fault_server import Exchange, FaultServer
-from support.scripted_llm import Reply, ScriptedLLM
+from support.scripted_llm import Reply, ScriptedLLM, chat_reply
 
 PAYLOAD: dict[str, Any] = {
     "model": "m",
@@ -59,7 +59,7 @@ def opened(request: pytest.FixtureRequest) -> Maker:
 
 @pytest.mark.parametrize("status", [200, 400, 429, 500])
 async def test_every_status_comes_back_with_lower_case_headers_and_the_body(opened: Maker, status: int) -> None:
-    async with opened(ChatReply(status, {"x-ratelimit-limit-tokens": "8000"}, b'{"a": 1}', 0.1)) as chat:
+    async with opened(chat_reply(status, {"x-ratelimit-limit-tokens": "8000"}, b'{"a": 1}', 0.1)) as chat:
         reply = await chat.complete(PAYLOAD, 10)
     assert isinstance(reply, ChatReply)
     assert (reply.status, reply.body, reply.headers["x-ratelimit-limit-tokens"]) == (status, b'{"a": 1}', "8000")
@@ -92,20 +92,20 @@ async def test_a_request_can_be_cancelled(opened: Maker) -> None:
 
 
 async def test_many_at_once(opened: Maker) -> None:
-    async with opened(ChatReply(200, {}, b"{}", 0.1)) as chat:
+    async with opened(chat_reply(200, {}, b"{}", 0.1)) as chat:
         replies = await asyncio.gather(*(chat.complete(PAYLOAD, 10) for _ in range(10)))
     assert [reply.status for reply in replies] == [200] * 10
 
 
 async def test_models_answer_and_closing_is_safe_twice(opened: Maker) -> None:
-    async with opened(ChatReply(200, {}, b"{}", 0.1)) as chat:
-        assert isinstance(await chat.models(), ChatReply)
+    async with opened(chat_reply(200, {}, b"{}", 0.1)) as chat:
+        assert isinstance(await chat.models(), HttpReply)
         await chat.aclose()
         await chat.aclose()
 
 
 async def test_the_payload_is_left_as_it_was(opened: Maker) -> None:
     before = repr(PAYLOAD)
-    async with opened(ChatReply(200, {}, b"{}", 0.1)) as chat:
+    async with opened(chat_reply(200, {}, b"{}", 0.1)) as chat:
         await chat.complete(PAYLOAD, 10)
     assert repr(PAYLOAD) == before

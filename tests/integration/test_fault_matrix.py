@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, read
-from helix_ray.analyzer.attempts import UNPROVEN
+from helix_ray.analyzer.retry_policy import MAX_UNATTRIBUTED
 from helix_ray.records import Disposition, Read
 from support.fault_run import Run, TieredThrottle, run_one_analyzer
 from support.fault_server import Exchange, FaultServer, drip, hang
@@ -211,7 +211,7 @@ async def test_what_never_stops_failing_ends_as_a_dead_letter(name: str) -> None
     fault, _ = MATRIX[name]
     it = await run_against(None, [read(0)], otherwise=fault)
     assert it.outcome() == "dead letter api_failed"
-    assert len(it.payloads) == UNPROVEN
+    assert len(it.payloads) == MAX_UNATTRIBUTED
     nothing_but_answers(it)
 
 

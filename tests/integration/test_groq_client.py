@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from helix_ray.backends import http_transport
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.errors import ConfigError, MissingSecretError
 from support.fault_server import Exchange, FaultServer, drip, hang
@@ -61,7 +61,7 @@ async def test_an_answer_is_a_value_with_status_headers_and_body(server: FaultSe
 
 async def test_models_are_listed(server: FaultServer, chat: GroqChat) -> None:
     reply = await chat.models()
-    assert isinstance(reply, ChatReply)
+    assert isinstance(reply, HttpReply)
     assert (server.exchanges[0].method, server.exchanges[0].path) == ("GET", "/openai/v1/models")
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from fix_analyzer import FakeQueue, FakeSink, read
 from helix_ray.actors.throttle import ThrottleActor
-from helix_ray.analyzer.assembly import make_parts
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
@@ -73,9 +72,7 @@ async def run_all(throttle: ThrottleActor, config: Config, url: str) -> tuple[li
     sinks = [FakeSink() for _ in queues]
     chats = [GroqChat("gsk_any", url, IN_FLIGHT) for _ in queues]
     engines = [
-        AnalysisEngine(
-            make_parts(config, queue, Port(throttle, f"a{number}"), sink, chat, clock=clock, nonce="run", rng=random.Random(number))
-        )
+        AnalysisEngine(config, queue, Port(throttle, f"a{number}"), sink, chat, clock=clock, nonce="run", rng=random.Random(number))
         for number, (queue, sink, chat) in enumerate(zip(queues, sinks, chats, strict=True))
     ]
     try:

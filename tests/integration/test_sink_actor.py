@@ -12,7 +12,7 @@ import pytest
 from helix_ray.actors import api, peers
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.sink import SinkActor
-from helix_ray.analyzer.leased_reads import Job
+from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.config import Config, SinkConfig
 from helix_ray.environment.secrets import Secret
@@ -82,7 +82,7 @@ async def test_generated_reads_come_back_as_they_were_made_and_a_damaged_one_is_
     sent = [*made[:7], made[7]._replace(seq=made[7].ref_seq[::-1]), *made[8:]]
     sink = await started(database_url)
     maker = ResultMaker("aligner", None, None, None)
-    await sink.write("helix-analyzer-0", [maker.aligned(Job(read, "lease", 0.0), utc_now()) for read in sent], [])
+    await sink.write("helix-analyzer-0", [maker.aligned(ReadTask(read, "lease", 0.0), utc_now()) for read in sent], [])
     await sink.flush()
     assert ((await sink.stats()).corrupted, len(told["acked"])) == (1, 40)
     await sink.stop()

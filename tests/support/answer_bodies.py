@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
+
+from helix_ray.analysis import answers
+from helix_ray.analysis.answers import ParsedAnswers
+from helix_ray.providers.groq.replies import parse_completion
+from helix_ray.providers.readings import AnswerError
 
 CALL = {"pos": 3, "ref": "A", "alt": "G", "confidence": 0.5}
 
@@ -23,3 +29,9 @@ def body(content: Any, finish: str | None = "stop", refusal: str | None = None, 
             **top,
         }
     ).encode()
+
+
+def parse_answer(body: bytes, asked: Sequence[str], *, packed: bool, work: bool) -> ParsedAnswers | AnswerError:
+    """The answers in a whole body."""
+    completion = parse_completion(body)
+    return completion if isinstance(completion, AnswerError) else answers.parse_answer(completion, asked, packed=packed, work=work)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fix_analyzer import FakeQueue, FakeSink, FakeThrottle
-from helix_ray.analyzer.assembly import make_parts
 from helix_ray.analyzer.engine import AnalysisEngine
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
@@ -52,7 +51,7 @@ class RecordingChat:
         self.payloads.append(copy.deepcopy(payload))
         return await self._chat.complete(payload, timeout_s)
 
-    async def models(self, timeout_s: float = 20.0) -> ChatReply | TransportFailure:
+    async def models(self, timeout_s: float = 20.0) -> HttpReply | TransportFailure:
         return await self._chat.models(timeout_s)
 
     async def aclose(self) -> None:
@@ -116,9 +115,9 @@ async def run_one_analyzer(
     it = Run(FakeQueue(reads, True, clock), throttle=throttle or TieredThrottle())
     chat = RecordingChat(GroqChat("gsk_any", url, 8))
     it.payloads = chat.payloads
-    parts = make_parts(config, it.queue, it.throttle, it.sink, chat, clock=clock, nonce="run", rng=random.Random(1), linger_s=0.0)
+    engine = AnalysisEngine(config, it.queue, it.throttle, it.sink, chat, clock=clock, nonce="run", rng=random.Random(1), linger_s=0.0)
     try:
-        it.ended = await AnalysisEngine(parts).run()
+        it.ended = await engine.run()
     finally:
         await chat.aclose()
     return it

@@ -14,7 +14,7 @@ from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall, reread_answer
 from helix_ray.backends.aligner import aligner_calls
 from helix_ray.config import Config
-from helix_ray.providers.groq.completion import AnswerError
+from helix_ray.providers.readings import AnswerError
 from helix_ray.records import Disposition, Read, ReadResult, Variant
 from helix_ray.scoring.score import score_read
 from helix_ray.scoring.variants import JudgedCall

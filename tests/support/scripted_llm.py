@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
+from helix_ray.providers.groq.replies import read_reply
 
 Reply = ChatReply | TransportFailure
 Answer = Callable[[dict[str, Any]], Reply]
@@ -61,11 +62,16 @@ class ScriptedLLM:
         step = self._script.pop(0) if self._script else self._otherwise
         return step(payload) if callable(step) else step
 
-    async def models(self) -> Reply:
-        return ChatReply(200, {"content-type": "application/json"}, b'{"object":"list","data":[]}', LATENCY_S)
+    async def models(self) -> HttpReply:
+        return HttpReply(200, {"content-type": "application/json"}, b'{"object":"list","data":[]}', LATENCY_S)
 
     async def aclose(self) -> None:
         self.closed = True
+
+
+def chat_reply(status: int, headers: dict[str, str], body: bytes, latency_s: float = LATENCY_S) -> ChatReply:
+    """A reply as a backend of Groq's dialect reads it."""
+    return ChatReply(status, headers, body, latency_s, read_reply(status, headers, body))
 
 
 def prompted_ids(payload: dict[str, Any]) -> list[str]:
@@ -116,10 +122,10 @@ def completion(
         "service_tier": "on_demand",
         "x_groq": {"id": "req_scripted"},
     }
-    return ChatReply(200, {"content-type": "application/json", **(headers or {})}, json.dumps(body).encode(), LATENCY_S)
+    return chat_reply(200, {"content-type": "application/json", **(headers or {})}, json.dumps(body).encode(), LATENCY_S)
 
 
 def api_error(status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> ChatReply:
     """An error in the provider's form."""
     body = {"error": {"message": message, "type": "invalid_request_error", "code": code}}
-    return ChatReply(status, {"content-type": "application/json", **(headers or {})}, json.dumps(body).encode(), LATENCY_S)
+    return chat_reply(status, {"content-type": "application/json", **(headers or {})}, json.dumps(body).encode(), LATENCY_S)

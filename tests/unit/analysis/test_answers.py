@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.answers import ParsedAnswers
 from helix_ray.analysis.read_answer import MAX_CALLS, MAX_TEXT, ReadAnswer
-from helix_ray.providers.groq.completion import AnswerError
 from helix_ray.providers.outside_text import printable
+from helix_ray.providers.readings import AnswerError
 from helix_ray.records import TokenUsage
-from support.answer_bodies import CALL, body
+from support.answer_bodies import CALL, body, parse_answer
 
 ID = "r1"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.answers import ParsedAnswers
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt, text
 from helix_ray.analysis.read_answer import LENIENCIES, MAX_ALLELE, MAX_CALLS, MAX_TEXT, RawCall
-from support.answer_bodies import body
+from support.answer_bodies import body, parse_answer
 
 PAGE = (Path(__file__).parents[3] / "docs/prompts.md").read_text(encoding="utf-8")
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.answers import ParsedAnswers
 from helix_ray.analysis.read_answer import LENIENCIES, MAX_TEXT, RawCall, ReadAnswer, reread_answer
-from helix_ray.providers.groq.completion import AnswerError
-from support.answer_bodies import CALL, body
+from helix_ray.providers.readings import AnswerError
+from support.answer_bodies import CALL, body, parse_answer
 
 ID = "r1"
 STRICT = json.dumps({"id": ID, "calls": [CALL]})

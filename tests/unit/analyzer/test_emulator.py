@@ -16,6 +16,7 @@ from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.records import Disposition, Read
 from helix_ray.sources.synthetic import SyntheticSource
+from support.scripted_llm import chat_reply
 
 READS = 100
 MODEL = "openai/gpt-oss-20b"
@@ -43,7 +44,7 @@ async def test_every_read_has_the_calls_that_were_sent_for_it(prompt: str, reads
     def answer(payload: dict[str, Any]) -> ChatReply:
         outcome = chat.begin("Bearer key", 0, json.dumps(payload).encode())
         reply = chat.finish(outcome, False) if isinstance(outcome, Admitted) else outcome
-        return ChatReply(reply.status, {}, reply.body, 0.1)
+        return chat_reply(reply.status, {}, reply.body, 0.1)
 
     settings = {"prompt": prompt, "reads_per_request": reads_per_request, "work": work, "max_completion_tokens": 600}
     it = rig(reads(), otherwise=answer, batch_size=50, **settings)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fix_analyzer import read, rig
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.backends.chat import TransportFailure
 from helix_ray.records import CallState, Disposition, Variant
-from support.scripted_llm import api_error, completion, prompted_ids
+from support.scripted_llm import api_error, chat_reply, completion, prompted_ids
 
 LOST_REPLY = TransportFailure("unknown", "reset", "the connection broke", 0.2)
 NOT_SENT = TransportFailure("not_sent", "connect", "refused")
@@ -58,9 +58,9 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
         (NOT_SENT, "not_sent", CallState.FAILED),
         (LOST_REPLY, "unknown", CallState.POSSIBLY_BILLED),
         (api_error(500, "oops"), "rejected", CallState.FAILED),
-        (ChatReply(502, {}, b"<html>", 0.1), "rejected", CallState.FAILED),
-        (ChatReply(200, {}, b'{"choices": [', 0.1), "unknown", CallState.POSSIBLY_BILLED),
-        (ChatReply(200, {"content-type": "text/html"}, b"<html>", 0.1), "unknown", CallState.POSSIBLY_BILLED),
+        (chat_reply(502, {}, b"<html>", 0.1), "rejected", CallState.FAILED),
+        (chat_reply(200, {}, b'{"choices": [', 0.1), "unknown", CallState.POSSIBLY_BILLED),
+        (chat_reply(200, {"content-type": "text/html"}, b"<html>", 0.1), "unknown", CallState.POSSIBLY_BILLED),
     ],
 )
 async def test_an_api_failure_is_tried_again(failure: Any, outcome: str, state: CallState) -> None:

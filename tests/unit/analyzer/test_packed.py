@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, Rig, read, rig
-from helix_ray.analyzer.answer_reader import cost_shares
-from helix_ray.analyzer.attempts import UNPROVEN
+from helix_ray.analyzer.request_cycle import cost_shares
+from helix_ray.analyzer.retry_policy import MAX_UNATTRIBUTED
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
 from helix_ray.throttle.messages import Refusal
-from support.scripted_llm import answer_text, api_error, completion, is_packed, prompted_ids
+from support.scripted_llm import answer_text, api_error, chat_reply, completion, is_packed, prompted_ids
 
 LOST_REPLY = TransportFailure("unknown", "reset", "the connection broke", 0.2)
 
@@ -171,10 +171,10 @@ async def test_a_failed_request_is_repeated_as_one() -> None:
 
 
 async def test_after_the_last_attempt_all_are_dead_letters() -> None:
-    it = packed(5, [ChatReply(200, {}, b"<html>", 0.1)] * UNPROVEN * 3)
+    it = packed(5, [chat_reply(200, {}, b"<html>", 0.1)] * MAX_UNATTRIBUTED * 3)
     await it.finish()
     assert [(result.error_kind, result.attempts) for result in it.sink.results] == [("api_failed", 1)] * 5
-    assert it.sink.states() == [CallState.POSSIBLY_BILLED] * UNPROVEN * 3
+    assert it.sink.states() == [CallState.POSSIBLY_BILLED] * MAX_UNATTRIBUTED * 3
 
 
 async def test_a_429_costs_none_of_them_anything() -> None:

@@ -9,12 +9,14 @@ from typing import cast
 
 import pytest
 
-from helix_ray.analyzer.leased_reads import HeldReads, Job
-from helix_ray.analyzer.next_steps import Steps
+from helix_ray.analyzer.answering import RequestSlots
+from helix_ray.analyzer.intents import Intents
+from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
-from helix_ray.analyzer.request_cycle import Analyst
-from helix_ray.analyzer.request_slots import RequestSlots
+from helix_ray.analyzer.read_results import ResultMaker
+from helix_ray.analyzer.request_cycle import RequestCycle
 from helix_ray.analyzer.result_outbox import MAX_BYTES, MAX_WRITES, ResultOutbox
+from helix_ray.analyzer.retry_policy import AGAIN, ReadOutcomes
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
@@ -153,9 +155,8 @@ class CountingSink:
 
 async def test_writes_are_bounded_in_size_and_number() -> None:
     sink = CountingSink()
-    outbox = ResultOutbox(sink, ManualClock(), linger_s=0.0)
     committed: list[int] = []
-    outbox.on_commit = committed.extend
+    outbox = ResultOutbox(sink, ManualClock(), committed.extend, linger_s=0.0)
     for index in range(2000):
         outbox.add(ReadResult(read(index, 500), Disposition.STORED), [api_call(index)])
     pump = asyncio.create_task(outbox.run())
@@ -174,7 +175,7 @@ async def test_writes_are_bounded_in_size_and_number() -> None:
 async def test_calls_are_written_without_results_too() -> None:
     sink = CountingSink()
     sink.open.set()
-    outbox = ResultOutbox(sink, ManualClock(), linger_s=0.0)
+    outbox = ResultOutbox(sink, ManualClock(), lambda _: None, linger_s=0.0)
     pump = asyncio.create_task(outbox.run())
     outbox.add(None, [api_call(1)])
     await outbox.flush()
@@ -185,7 +186,7 @@ async def test_calls_are_written_without_results_too() -> None:
 async def test_results_linger_to_travel_together() -> None:
     sink, clock = CountingSink(), ManualClock()
     sink.open.set()
-    outbox = ResultOutbox(sink, clock, linger_s=0.02)
+    outbox = ResultOutbox(sink, clock, lambda _: None, linger_s=0.02)
     pump = asyncio.create_task(outbox.run())
     outbox.add(ReadResult(read(0), Disposition.STORED))
     await clock.until_sleeping()
@@ -197,7 +198,7 @@ async def test_results_linger_to_travel_together() -> None:
 
 
 def test_a_lease_is_held_until_its_last_read_is_committed_or_returned() -> None:
-    held = HeldReads()
+    held = LeasedReads()
     jobs = held.accept(lease("l1", 1, 2, 3))
     assert held.held == 3
     held.finish(jobs[0])
@@ -213,7 +214,7 @@ def test_a_lease_is_held_until_its_last_read_is_committed_or_returned() -> None:
 
 
 def test_a_read_that_comes_again_moves_to_its_new_lease() -> None:
-    held = HeldReads()
+    held = LeasedReads()
     (job,) = held.accept(lease("l1", 1))
     held.lose(["l1", "unknown"])
     assert job.lost
@@ -226,7 +227,7 @@ def test_a_read_that_comes_again_moves_to_its_new_lease() -> None:
 
 
 def test_a_lost_read_is_not_returned() -> None:
-    held = HeldReads()
+    held = LeasedReads()
     (job,) = held.accept(lease("l1", 1))
     held.lose(["l1"])
     held.give_back(job)
@@ -235,30 +236,45 @@ def test_a_lost_read_is_not_returned() -> None:
 
 
 class NeverAsked:
-    async def attempt(self, jobs: list[Job]) -> Steps:
-        raise AssertionError(jobs)
+    """A request cycle that never gets to its request."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.permits = PermitClient(SlowThrottle(), self.clock)
+        self.results = ResultMaker("m")
+
+    async def run(self, tasks: list[ReadTask]) -> ReadOutcomes:
+        raise AssertionError(tasks)
+
+
+def slots_of(limit: int) -> RequestSlots:
+    """Of two reads a request."""
+    cycle = NeverAsked()
+    return RequestSlots(cast(RequestCycle, cycle), Intents(CountingSink(), cycle.clock), limit, 2, lambda _: None)
 
 
 async def test_a_request_that_is_cut_off_before_it_began_gives_its_reads_back() -> None:
-    jobs = HeldReads().accept(lease("l1", 1, 2, 3))
-    slots = RequestSlots(cast(Analyst, NeverAsked()), ManualClock(), 1, 2, lambda steps: None)
+    reads = LeasedReads().accept(lease("l1", 1, 2, 3))
+    slots = slots_of(1)
     async with asyncio.TaskGroup() as group:
-        slots.open(group)
-        slots.add(jobs)
-        assert slots.running == 1
-        assert await slots.abandon() == jobs[:2]
-        assert slots.clear() == jobs[2:]
+        (pump,) = slots.start(group)
+        slots.take(reads)
+        assert slots.flow().in_flight == 1
+        assert await slots.abandon() == reads[:2]
+        assert slots.stop() == reads[2:]
         assert not slots.busy
+        pump.cancel()
 
 
 async def test_reads_that_come_again_come_first_and_repairs_alone() -> None:
-    jobs = HeldReads().accept(lease("l1", 1, 2, 3, 4, 5))
-    slots = RequestSlots(cast(Analyst, NeverAsked()), ManualClock(), 4, 2, lambda steps: None)
-    slots.add(jobs[3:])
-    jobs[1].companions = 0
-    slots.again(jobs[:3])
+    reads = LeasedReads().accept(lease("l1", 1, 2, 3, 4, 5))
+    slots = slots_of(4)
+    slots.take(reads[3:])
+    reads[1].max_batch_peers = 0
+    slots._follow([(read, AGAIN) for read in reads[:3]])
     async with asyncio.TaskGroup() as group:
-        slots.open(group)
-        asked = [[job.read.read_index for job in request] for request in slots._running.values()]
+        (pump,) = slots.start(group)
+        asked = [[task.read.read_index for task in request] for request in slots._running.values()]
         assert asked == [[2], [1, 3], [4, 5]]
         await slots.abandon()
+        pump.cancel()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fix_analyzer import RIGHT, read, rig
-from helix_ray.analyzer.attempts import UNPROVEN
+from helix_ray.analyzer.retry_policy import MAX_UNATTRIBUTED
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.records import CallState, Disposition
 from support.scripted_llm import answer_text, api_error, completion, prompted_ids
@@ -104,7 +104,7 @@ async def test_a_failing_api_during_a_repair_costs_no_further_repair() -> None:
 
 
 async def test_a_repair_that_never_gets_an_answer_ends_as_api_failed() -> None:
-    it = rig([read(0)], [PROSE, *[api_error(500, "oops")] * UNPROVEN * 3])
+    it = rig([read(0)], [PROSE, *[api_error(500, "oops")] * MAX_UNATTRIBUTED * 3])
     await it.finish()
     (result,) = it.sink.results
     assert (result.error_kind, result.outcome, result.attempts, result.repairs) == ("api_failed", "api_failed", 1, 1)

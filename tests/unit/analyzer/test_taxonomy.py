@@ -10,12 +10,12 @@ import pytest
 
 from fix_analyzer import RIGHT, Rig, read, rig
 from helix_ray.analysis.prompts import opaque_id
-from helix_ray.analyzer.attempts import UNPROVEN, Attempts
-from helix_ray.analyzer.leased_reads import Job
-from helix_ray.backends.chat import ChatReply, TransportFailure
+from helix_ray.analyzer.leased_reads import ReadTask
+from helix_ray.analyzer.retry_policy import MAX_UNATTRIBUTED, Attempts
+from helix_ray.backends.chat import TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Grant, Want
-from support.scripted_llm import Reply, api_error, completion, prompted_ids
+from support.scripted_llm import Reply, api_error, chat_reply, completion, prompted_ids
 
 FAILED = api_error(500, "oops", "internal_server_error")
 REFUSED = TransportFailure("not_sent", "connect", "cannot connect: Connection refused")
@@ -40,8 +40,8 @@ def failing_for(index: int, reply: Reply) -> Callable[[dict[str, Any]], Reply]:
 # ── what spends an attempt ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def job() -> Job:
-    return Job(read(0), "lease", 0.0)
+def job() -> ReadTask:
+    return ReadTask(read(0), "lease", 0.0)
 
 
 def test_a_failure_counts_once_another_request_sent_since_the_last_one_was_answered() -> None:
@@ -49,14 +49,14 @@ def test_a_failure_counts_once_another_request_sent_since_the_last_one_was_answe
     first = attempts.sent()
     other = attempts.sent()
     assert not attempts.failed(mine, spends=True)
-    assert (mine.failures, mine.unproven) == (0, 1)
+    assert (mine.failures, mine.unattributed_failures) == (0, 1)
     attempts.answered(other)  # sent before the failure: it may be older than an outage
     attempts.answered(first)
     assert not attempts.failed(mine, spends=True)
-    assert (mine.failures, mine.unproven) == (0, 2)
+    assert (mine.failures, mine.unattributed_failures) == (0, 2)
     attempts.answered(attempts.sent())
     assert not attempts.failed(mine, spends=True)
-    assert (mine.failures, mine.unproven) == (1, 2)
+    assert (mine.failures, mine.unattributed_failures) == (1, 2)
     attempts.answered(attempts.sent())
     assert attempts.failed(mine, spends=True)
     assert mine.failures == 2
@@ -67,15 +67,15 @@ def test_what_never_spends_an_attempt_never_does() -> None:
     for _ in range(100):
         attempts.answered(attempts.sent())
         assert not attempts.failed(mine, spends=False)
-    assert (mine.failures, mine.unproven, mine.setbacks) == (0, 0, 100)
+    assert (mine.failures, mine.unattributed_failures, mine.rests) == (0, 0, 100)
 
 
 def test_what_nobody_can_tell_from_an_outage_ends_all_the_same() -> None:
     attempts, mine = Attempts(2), job()
-    assert [attempts.failed(mine, spends=True) for _ in range(2 * UNPROVEN)] == [False] * (2 * UNPROVEN - 1) + [True]
+    assert [attempts.failed(mine, spends=True) for _ in range(2 * MAX_UNATTRIBUTED)] == [False] * (2 * MAX_UNATTRIBUTED - 1) + [True]
 
 
-@pytest.mark.parametrize("failure", [FAILED, LOST, ChatReply(200, {}, b"", 0.1), api_error(408, "slow")])
+@pytest.mark.parametrize("failure", [FAILED, LOST, chat_reply(200, {}, b"", 0.1), api_error(408, "slow")])
 async def test_a_read_that_fails_while_others_are_answered_is_given_up_after_its_attempts(failure: Reply) -> None:
     it = rig([read(0)], otherwise=failing_for(0, failure), closed=False, max_attempts=3)
     async with it.running():
@@ -253,7 +253,7 @@ async def test_a_request_goes_at_the_tier_of_its_permit(asked: str, given: str) 
 async def test_without_a_word_in_the_answer_the_tier_is_the_one_that_was_asked_for() -> None:
     def silent(payload: dict[str, Any]) -> Reply:
         reply = completion(payload, RIGHT)
-        return ChatReply(200, reply.headers, reply.body.replace(b'"service_tier": "on_demand"', b'"service_tier": null'), 0.1)
+        return chat_reply(200, reply.headers, reply.body.replace(b'"service_tier": "on_demand"', b'"service_tier": null'), 0.1)
 
     it = rig([read(0)], otherwise=silent, service_tier="flex")
     tiers(it, "flex")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.providers.groq.headers import parse_go_duration, read_limits, read_rate_limit
+from helix_ray.providers.groq.errors import read_error
+from helix_ray.providers.groq.replies import parse_go_duration, read_limits, read_rate_limit
 from helix_ray.providers.readings import LimitReading, RateLimitDetail
 
 
@@ -81,6 +82,10 @@ def test_missing_or_senseless_headers_are_none() -> None:
     assert read_limits(headers) == LimitReading()
 
 
+def rate_limit(headers: dict[str, str], raw: bytes) -> RateLimitDetail:
+    return read_rate_limit(headers, read_error(raw).message)
+
+
 def body(message: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": "tokens", "code": "rate_limit_exceeded"}}).encode()
 
@@ -111,23 +116,23 @@ PREFIX = "Rate limit reached for model `openai/gpt-oss-20b` in organization `org
 )
 def test_what_a_429_says(sentence: str, detail: RateLimitDetail) -> None:
     """The header says 7 s everywhere: the longer of header and sentence counts."""
-    assert read_rate_limit({"retry-after": "7"}, body(PREFIX + sentence)) == detail
+    assert rate_limit({"retry-after": "7"}, body(PREFIX + sentence)) == detail
 
 
 def test_a_413_names_no_use_and_no_wait() -> None:
     sentence = "Request too large for model `m` on tokens per minute (TPM): Limit 8000, Requested 10092, please reduce your message size"
-    detail = read_rate_limit({}, body(sentence))
+    detail = rate_limit({}, body(sentence))
     assert detail == RateLimitDetail("TPM", 8000, None, 10092, None)
     assert detail.never_fits
 
 
 @pytest.mark.parametrize("raw", [b"", b"<html>429</html>", b'{"error": "no"}', b'{"error"', b"[1]", b"\xff\xfe", b"[" * 100_000])
 def test_bodies_that_say_nothing(raw: bytes) -> None:
-    assert read_rate_limit({}, raw) == RateLimitDetail()
+    assert rate_limit({}, raw) == RateLimitDetail()
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"), [("28", 28.0), ("0.35", 0.35), ("-1", None), ("nan", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    assert read_rate_limit({"retry-after": value}, b"").retry_after_s == seconds
+    assert rate_limit({"retry-after": value}, b"").retry_after_s == seconds

@@ -6,15 +6,23 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from helix_ray.providers.groq.errors import LONGEST_REST_S, VerdictKind, classify, classify_unanswered
-from helix_ray.providers.readings import Trouble
+from helix_ray.providers.groq.errors import LONGEST_REST_S, TAXONOMY
+from helix_ray.providers.groq.replies import read_reply
+from helix_ray.providers.readings import Rule, Trouble, Verdict, VerdictKind, unanswered
+from support import answer_bodies
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 def error(code: str | None, message: str = "because") -> bytes:
     return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}}).encode()
+
+
+def classify(status: int, body: bytes, headers: dict[str, str]) -> Verdict:
+    return read_reply(status, headers, body).verdict
 
 
 TOO_LARGE = "on tokens per minute (TPM): Limit 7000, Used 0, Requested ~12903. Please try again in 50.5s"
@@ -25,7 +33,7 @@ WAITS = {Kind.WAIT, Kind.RETRY, Kind.RETRY_ONCE, Kind.OTHER_TIER}
 @pytest.mark.parametrize(
     ("status", "body", "kind", "error_kind", "trouble", "spends"),
     [
-        (200, b"{}", Kind.OK, "", None, False),
+        (200, answer_bodies.body({}), Kind.OK, "", None, False),
         (429, error("rate_limit_exceeded"), Kind.WAIT, "rate_limited", None, False),
         (429, b"<html>", Kind.WAIT, "rate_limited", None, False),
         (429, error("rate_limit_exceeded", TOO_LARGE), Kind.SHRINK, "request_too_large", None, False),
@@ -78,7 +86,7 @@ def test_http_answers(status: int, body: bytes, kind: Kind, error_kind: str, tro
     ],
 )
 def test_requests_without_an_answer(error_kind: str, spends: bool) -> None:
-    verdict = classify_unanswered(error_kind, "why")
+    verdict = unanswered(error_kind, "why")
     assert verdict == (Kind.RETRY, error_kind, "why", None, "failure", spends)
 
 
@@ -89,3 +97,21 @@ def test_a_429_is_waited_for_as_long_as_it_says_and_an_error_for_a_bounded_time(
     assert classify(429, b"", {"retry-after": "86400"}).retry_after_s == 86400
     assert classify(503, b"", {"retry-after": "40"}).retry_after_s == 40
     assert classify(503, b"", {"retry-after": "1e9"}).retry_after_s == LONGEST_REST_S
+
+
+@given(st.integers(-1, 1000), st.sampled_from([b"", b"<html>", b"[]", b'{"error": 5}', b'{"error": {"code": 5}}']))
+def test_every_status_has_an_outcome(status: int, body: bytes) -> None:
+    if status in range(1000):
+        assert classify(status, body, {}).kind in Kind
+
+
+def test_the_documentation_shows_the_same_table() -> None:
+    text = OPERATIONS.read_text()
+    begin = text.index("| what comes back |")
+    shown = text[begin : text.index("\n\n", begin)].splitlines()
+    assert shown[2:] == [_line(rule) for rule in TAXONOMY]
+
+
+def _line(rule: Rule) -> str:
+    spends = "when others are answered" if rule.spends else "no"
+    return f"| {rule.ending} | {rule.kind.value} | {spends} | {rule.trouble or ''} |".replace("|  |", "| |")

@@ -1,0 +1,285 @@
+"""How reads get their answers: by requests to an API, each with a permit, or from the aligner at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from helix_ray.analysis.payload import PayloadBuilder
+from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.intents import Intents
+from helix_ray.analyzer.leased_reads import ReadTask
+from helix_ray.analyzer.permit_client import PermitClient
+from helix_ray.analyzer.ports import SinkPort, ThrottlePort
+from helix_ray.analyzer.read_request import RequestLog, RequestMaker
+from helix_ray.analyzer.read_results import ALIGNER, ResultMaker
+from helix_ray.analyzer.request_cycle import RequestCycle
+from helix_ray.analyzer.retry_policy import DROP, Attempts, NextAction, ReadOutcome, ReadOutcomes, RetryPolicy
+from helix_ray.backends.chat import ChatBackend
+from helix_ray.clock import Clock
+from helix_ray.config import Config
+from helix_ray.providers.prices import Tariff
+from helix_ray.records import ApiCall
+from helix_ray.throttle.limits.request_sizes import RequestSizes
+
+
+class Flow(NamedTuple):
+    """How requests flow; all 0 where none are sent."""
+
+    in_flight: int = 0  # requests
+    slots: int = 0  # requests that may be in flight
+    intent_wait_s: float = 0.0  # that requests waited for their record, added up
+
+
+class Answering:
+    """Takes reads, and hands each with its outcome to ``done``: STORE, DROP or REFUSED, and after `stop` any other too.
+
+    What a strategy does not override fits answers that are there at once.
+    """
+
+    def __init__(self, results: ResultMaker, done: Callable[[ReadOutcomes], None]) -> None:
+        self.results = results
+        self._done = done
+
+    def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Background tasks, for the caller to cancel at the end. Precondition of every request."""
+        return []
+
+    def take(self, reads: list[ReadTask]) -> None:
+        raise NotImplementedError
+
+    @property
+    def busy(self) -> bool:
+        """Reads were taken and have no outcome yet."""
+        return False
+
+    def flow(self) -> Flow:
+        return Flow()
+
+    def pause(self, paused: bool) -> None:
+        """Paused: requests in flight go on, and no other starts."""
+
+    def resize(self, requests_in_flight: int) -> None:
+        """Bound the requests in flight. Requests above it are left to end."""
+
+    def stop(self) -> list[ReadTask]:
+        """Send nothing more. Returns the reads that are in no request. Safe twice."""
+        return []
+
+    async def abandon(self) -> list[ReadTask]:
+        """Cancel the requests in flight. Returns the reads whose request did not end."""
+        return []
+
+    async def flush(self) -> None:
+        """Return when the throttle has every settlement."""
+
+
+class Aligning(Answering):
+    def __init__(self, clock: Clock, done: Callable[[ReadOutcomes], None]) -> None:
+        super().__init__(ResultMaker(ALIGNER), done)
+        self._clock = clock
+
+    def take(self, reads: list[ReadTask]) -> None:
+        now = self._clock.now()
+        self._done([(read, ReadOutcome(NextAction.STORE, self.results.aligned(read, now))) for read in reads])
+
+
+class RequestSlots(Answering):
+    """Reads that wait for a request, are in one, or rest between two: at most ``limit`` requests at once, each of up to
+    ``reads_per_request`` reads.
+
+    A request takes the reads that are there and waits for no more. Nothing starts while paused or stopped.
+    """
+
+    def __init__(
+        self,
+        cycle: RequestCycle,
+        intents: Intents,
+        limit: int,
+        reads_per_request: int,
+        done: Callable[[ReadOutcomes], None],
+    ) -> None:
+        super().__init__(cycle.results, done)
+        self._cycle = cycle
+        self._permits = cycle.permits
+        self._intents = intents
+        self._limit = limit
+        self._concurrency_limit: int | None = None  # over all analyzers, by the throttle; None: not bounded
+        self._reads_per_request = reads_per_request
+        self._ready: deque[ReadTask] = deque()
+        self._alone: deque[ReadTask] = deque()  # ready too, each for a request of its own
+        self._running: dict[asyncio.Task[None], list[ReadTask]] = {}
+        self._resting: dict[asyncio.Task[None], list[ReadTask]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._paused = False
+        self._stopped = False
+
+    def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        pump = group.create_task(self._permits.run(self._set_concurrency_limit))
+        self._group = group
+        self._advance()
+        return [pump]
+
+    def take(self, reads: list[ReadTask]) -> None:
+        self._ready.extend(reads)
+        self._advance()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._ready or self._alone or self._running or self._resting)
+
+    def flow(self) -> Flow:
+        return Flow(len(self._running), self._slots, self._intents.waited_s)
+
+    def pause(self, paused: bool) -> None:
+        if paused and not self._paused:
+            self._permits.withdraw_all()
+        self._paused = paused
+        self._advance()
+
+    def resize(self, requests_in_flight: int) -> None:
+        self._limit = requests_in_flight
+        self._advance()
+
+    def stop(self) -> list[ReadTask]:
+        self._stopped = True
+        reads = [*self._alone, *self._ready, *(read for resting in self._resting.values() for read in resting)]
+        for task in self._resting:
+            task.cancel()
+        self._alone.clear()
+        self._ready.clear()
+        self._resting.clear()
+        self._permits.withdraw_all()
+        return reads
+
+    async def abandon(self) -> list[ReadTask]:
+        running = dict(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        for task in running:
+            self._running.pop(task, None)  # a task that was cancelled before it began has not done so itself
+        return [read for task, reads in running.items() if task.cancelled() for read in reads]
+
+    async def flush(self) -> None:
+        await self._permits.flush()
+
+    @property
+    def _slots(self) -> int:
+        """More requests than the throttle's concurrency limit would only queue there."""
+        return self._limit if self._concurrency_limit is None else max(1, min(self._limit, self._concurrency_limit))
+
+    def _set_concurrency_limit(self, concurrency_limit: int | None) -> None:
+        if concurrency_limit != self._concurrency_limit:
+            self._concurrency_limit = concurrency_limit
+            self._advance()
+
+    def _advance(self) -> None:
+        """Start what the free slots allow."""
+        if self._group is None or self._paused:
+            return
+        while len(self._running) < self._slots and (reads := self._next_request()):
+            task = self._group.create_task(self._work(reads))
+            self._running[task] = reads
+
+    def _next_request(self) -> list[ReadTask]:
+        """The reads of the next request; empty when none is ready. Reads whose lease was lost are dropped on the way."""
+        for waiting in (self._alone, self._ready):
+            reads: list[ReadTask] = []
+            most = self._reads_per_request
+            while waiting and len(reads) < min(most, _batch_limit(waiting[0], most)):
+                read = waiting.popleft()
+                most = min(most, _batch_limit(read, most))
+                if read.lost:
+                    self._done([(read, DROP)])
+                else:
+                    reads.append(read)
+            if reads:
+                return reads
+        return []
+
+    async def _work(self, reads: list[ReadTask]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            outcomes = await self._cycle.run(reads)
+        finally:
+            self._running.pop(task, None)
+        self._follow(outcomes)
+        self._advance()
+
+    def _follow(self, outcomes: ReadOutcomes) -> None:
+        """Keep the reads that come again."""
+        if not self._stopped:
+            self._again([read for read, outcome in outcomes if outcome.action is NextAction.AGAIN])
+            later = [(read, outcome.delay_s) for read, outcome in outcomes if outcome.action is NextAction.LATER]
+            if later:
+                self._later([read for read, _ in later], later[0][1])
+            outcomes = [item for item in outcomes if item[1].action not in (NextAction.AGAIN, NextAction.LATER)]
+        self._done(outcomes)
+
+    def _again(self, reads: list[ReadTask]) -> None:
+        """Before all others, in this order: they have waited longest."""
+        self._ready.extendleft(read for read in reversed(reads) if not read.alone)
+        self._alone.extendleft(read for read in reversed(reads) if read.alone)
+
+    def _later(self, reads: list[ReadTask], delay_s: float) -> None:
+        """They rest outside the slots, so that a failing request does not delay others, and together, to be asked about together."""
+
+        async def rest() -> None:
+            await self._cycle.clock.sleep(delay_s)
+            if self._resting.pop(task, None) is not None:
+                self._again(reads)
+                self._advance()
+
+        assert self._group is not None
+        task = self._group.create_task(rest())
+        self._resting[task] = reads
+
+
+def _batch_limit(read: ReadTask, most: int) -> int:
+    """Reads at most in a request with this one."""
+    return most if read.max_batch_peers is None else read.max_batch_peers + 1
+
+
+def request_slots(
+    config: Config,
+    throttle: ThrottlePort,
+    sink: SinkPort,
+    backend: ChatBackend,
+    *,
+    tariff: Tariff,
+    nonce: str,
+    clock: Clock,
+    rng: random.Random,
+    counters: AnalyzerCounters,
+    add_call: Callable[[ApiCall], None],
+    done: Callable[[ReadOutcomes], None],
+) -> RequestSlots:
+    """``add_call`` gets the rows of requests that ended, ``done`` the reads with their outcomes."""
+    settings = config.analyzer
+    template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+    payloads = PayloadBuilder(
+        template,
+        model=settings.model,
+        seed=config.run.seed,
+        max_completion_tokens=settings.max_completion_tokens,
+        reasoning_effort=settings.reasoning_effort,
+        service_tier=settings.service_tier,
+    )
+    requests = RequestMaker(payloads, TokenEstimator(template), tariff, nonce, settings.max_completion_tokens, settings.service_tier)
+    permits, intents = PermitClient(throttle, clock), Intents(sink, clock)
+    results = ResultMaker(settings.model, template.name, template.sha256, template.schema.sha256)
+    log = RequestLog(permits, intents.record, add_call, counters, clock, settings.model)
+    attempts = Attempts(config.retry.max_attempts)
+    retry = RetryPolicy(results, config.retry, settings.on_capacity_exceeded, attempts, counters, clock, rng)
+    cycle = RequestCycle(
+        backend, permits, requests, RequestSizes(), results, attempts, retry, log, counters, clock, settings.request_timeout_s
+    )
+    return RequestSlots(cycle, intents, settings.requests_in_flight, settings.reads_per_request, done)
