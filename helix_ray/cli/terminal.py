@@ -20,7 +20,7 @@ from helix_ray.session.plan import Plan
 from helix_ray.supervision.endings import Ending
 
 if TYPE_CHECKING:
-    from helix_ray.pipeline import Listener, Outcome  # imports ray, which must come after its environment is set
+    from helix_ray.session.outcome import Listener, Outcome  # imports ray, which must come after its environment is set
 
 PLAIN_LINE_INTERVAL_S = 5.0
 
@@ -37,7 +37,7 @@ class Terminal:
         self._next_line_at = 0.0
 
     def listener(self) -> Listener:
-        from helix_ray.pipeline import Listener  # noqa: PLC0415  (as above)
+        from helix_ray.session.outcome import Listener  # noqa: PLC0415  (as above)
 
         return Listener(started=self.started, progress=self.progress, ending=self.ending, ended=self.ended, held=self.held)
 

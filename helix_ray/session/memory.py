@@ -11,7 +11,7 @@ SAMPLE_INTERVAL_S = 5.0
 
 
 @dataclass(slots=True)
-class Footprint:
+class PeakMemory:
     """The peak over all processes of this run: the driver, Ray, the actors, the emulator, and the embedded PostgreSQL.
 
     The database is no child of ours; ``postmaster_pid_file`` says where its process is found.

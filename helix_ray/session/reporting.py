@@ -43,11 +43,11 @@ class SessionEnd:
     throttle: ThrottleStats | None
     sink: SinkStats | None
     bottlenecks: Mapping[str, int]  # by name: looks at which the run waited for that
-    totals: Totals | None = None  # as metrics heard them last
+    totals: Totals | None = None  # the newest of the metrics actor
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class RunTotals:
     """What the database says of the whole run."""
 
     counts: RunCounts
@@ -70,13 +70,13 @@ def _interpreter() -> str:
     return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
 
 
-def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | DatabaseUnavailableError:
+def read_totals(plan: Plan, timeout_s: float) -> RunTotals | DatabaseLostError | DatabaseUnavailableError:
     """What the database says of the whole run, or why it says nothing."""
 
-    async def read(ledger: PostgresLedger) -> Books:
+    async def read(ledger: PostgresLedger) -> RunTotals:
         run_id = plan.run_id
         await ledger.close_open_calls(run_id)  # nobody sends any more
-        return Books(await ledger.counts(run_id), await ledger.scores(run_id), await ledger.agreement(run_id))
+        return RunTotals(await ledger.counts(run_id), await ledger.scores(run_id), await ledger.agreement(run_id))
 
     try:
         return with_ledger(plan.database_url, read, timeout_s)
@@ -84,22 +84,22 @@ def read_books(plan: Plan, timeout_s: float) -> Books | DatabaseLostError | Data
         return error
 
 
-def missing_rows(queue: QueueStats | None, books: Books) -> int:
+def missing_rows(queue: QueueStats | None, totals: RunTotals) -> int:
     """Of a run that looks complete: reads of the source that have no row. 0, or there is a defect."""
-    return 0 if queue is None or queue.total_reads is None else queue.total_reads - books.counts.rows
+    return 0 if queue is None or queue.total_reads is None else queue.total_reads - totals.counts.rows
 
 
-def write_report(plan: Plan, end: SessionEnd, books: Books | None) -> Report:
-    """The report, also stored in HELIX_HOME/reports and in the run's row. Without books the database's terms are null."""
-    report = build_report(_session(plan, end, books), end.queue, books.counts if books else None)
+def write_report(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Report:
+    """The report, also stored in HELIX_HOME/reports and in the run's row. Without totals the database's terms are null."""
+    report = build_report(_session(plan, end, totals), end.queue, totals.counts if totals else None)
     save_report(report, report_path(plan.home, plan.run_id))
-    if books is not None:
-        with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the books were read: the file has it all
+    if totals is not None:
+        with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))
     return report
 
 
-def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
+def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
     synthetic = plan.config.source.path is None
     total = None if end.queue is None else end.queue.total_reads
     utilisation = {} if end.throttle is None else {name: bucket.utilisation for name, bucket in end.throttle.buckets.items()}
@@ -120,10 +120,10 @@ def _session(plan: Plan, end: SessionEnd, books: Books | None) -> Session:
         utilisation=utilisation,
         bottlenecks=end.bottlenecks,
         authorised_usd=None if end.throttle is None else end.throttle.authorised_usd,
-        accuracy=accuracy(books.scores) if synthetic and books else None,
-        ceiling=ceiling(books.scores) if synthetic and books else None,
-        scoring=scoring(books.scores, _asked(plan), _effort(books, end.totals)) if synthetic and books else None,
-        agreement=books.agreement if books and not synthetic else None,
+        accuracy=accuracy(totals.scores) if synthetic and totals else None,
+        ceiling=ceiling(totals.scores) if synthetic and totals else None,
+        scoring=scoring(totals.scores, _asked(plan), _effort(totals, end.totals)) if synthetic and totals else None,
+        agreement=totals.agreement if totals and not synthetic else None,
         configuration=json.loads(plan.row.config_json),
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
     )
@@ -137,16 +137,16 @@ def _asked(plan: Plan) -> Asked:
     return Asked(template.name, template.sha256, template.task, analyzer.examples, analyzer.reads_per_request, analyzer.work)
 
 
-def _effort(books: Books, totals: Totals | None) -> Effort:
+def _effort(totals: RunTotals, session: Totals | None) -> Effort:
     """CPU times are those of this session, which its actors counted."""
-    counts, analysed, cpu_s = books.counts, totals.analysed if totals else 0, totals.analyzer_cpu_s if totals else 0.0
-    known = totals is not None and analysed > 0
+    counts, analysed, cpu_s = totals.counts, session.analysed if session else 0, session.analyzer_cpu_s if session else 0.0
+    known = session is not None and analysed > 0
     return Effort(
         cost_usd=float(counts.cost_usd),
         tokens=counts.prompt_tokens + counts.completion_tokens,
         answered_ms=counts.answered_ms,
         latency_ms_p50=counts.latency_ms.get("p50"),
-        baseline_us_per_read=1e6 * totals.baseline_s / analysed if known and totals else None,
-        scoring_us_per_read=1e6 * totals.scoring_s / analysed if known and totals else None,
-        scoring_share=(totals.baseline_s + totals.scoring_s) / cpu_s if totals and cpu_s else None,
+        baseline_us_per_read=1e6 * session.baseline_s / analysed if known and session else None,
+        scoring_us_per_read=1e6 * session.scoring_s / analysed if known and session else None,
+        scoring_share=(session.baseline_s + session.scoring_s) / cpu_s if session and cpu_s else None,
     )

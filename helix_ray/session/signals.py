@@ -24,7 +24,7 @@ class Signals:
     def __init__(self) -> None:
         self.count = 0
         self._armed = False
-        self._hurry_since = 0.0
+        self._force_since = 0.0
         self._event = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
 
@@ -47,7 +47,7 @@ class Signals:
         self._armed = True
 
     @property
-    def hurry(self) -> bool:
+    def force(self) -> bool:
         """Asked twice: stop now."""
         return self.count > 1
 
@@ -67,13 +67,13 @@ class Signals:
             raise KeyboardInterrupt
         self.count += 1
         if self.count == 2:
-            self._hurry_since = time.monotonic()
+            self._force_since = time.monotonic()
         self._event.set()
 
     def leave_in_time(self, exit_code: int) -> None:
         """After a second signal: whatever still shuts down by then is cut off. Call it when everything is stored and said."""
-        if self.hurry:
-            left_s = max(0.0, LEAVE_WITHIN_S - (time.monotonic() - self._hurry_since))
+        if self.force:
+            left_s = max(0.0, LEAVE_WITHIN_S - (time.monotonic() - self._force_since))
             timer = threading.Timer(left_s, os._exit, (exit_code,))
             timer.daemon = True
             timer.start()

@@ -79,7 +79,7 @@ class SinkEngine:
         )
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()  # writes that wait for room, with their sizes
         self._work = asyncio.Event()
-        self._hurry = False
+        self._flushing = False
         self._settled = asyncio.Event()
         self._settled.set()
         self._committing: asyncio.Task[None] | None = None
@@ -118,10 +118,10 @@ class SinkEngine:
 
     async def flush(self) -> None:
         """Commit what is held without waiting for a full batch, and return when the queue has the acks too."""
-        self._hurry = True
+        self._flushing = True
         self._work.set()
         await self._settled.wait()
-        self._hurry = False
+        self._flushing = False
         if self._fatal is not None:
             raise self._fatal
 
@@ -225,7 +225,7 @@ class SinkEngine:
         while True:
             self._work.clear()
             due_s = self._buffer.due_in(self._clock.monotonic())
-            if due_s is not None and (due_s == 0 or self._hurry):
+            if due_s is not None and (due_s == 0 or self._flushing):
                 return
             waiting = asyncio.create_task(self._work.wait())
             timer = None if due_s is None else asyncio.create_task(self._clock.sleep(due_s))

@@ -20,7 +20,7 @@ from helix_ray.records import RunStatus
 class Ending:
     status: RunStatus
     reason: str
-    hurry: bool = False  # stop within seconds instead of draining
+    force: bool = False  # stop within seconds instead of draining
 
     def exit_code(self, dead_letters: int) -> int:
         if self.status is RunStatus.COMPLETE:
@@ -62,9 +62,9 @@ def decide(facts: Facts) -> Ending | None:
         if failure:
             return Ending(RunStatus.FAILED, failure)
     if facts.signals:
-        return Ending(RunStatus.STOPPED, "stopped by signal", hurry=facts.signals > 1)
+        return Ending(RunStatus.STOPPED, "stopped by signal", force=facts.signals > 1)
     if facts.asked_to:
-        return Ending(RunStatus.STOPPED, f"{facts.asked_to} was asked for", hurry=facts.asked_to == "stop")
+        return Ending(RunStatus.STOPPED, f"{facts.asked_to} was asked for", force=facts.asked_to == "stop")
     if facts.all_stored:
         return Ending(RunStatus.COMPLETE, "every read has its row")
     if facts.budget_exhausted:

@@ -81,6 +81,10 @@ class Recovery:
         """The newest incarnation of the part was told."""
         return part in self._seen and self._informed.get(part) == self._seen[part]
 
+    def newest(self, part: Part) -> str:
+        """The incarnation that answered last. KeyError for a part that never answered."""
+        return self._seen[part]
+
     def incarnation(self, part: Part) -> str | None:
         """The one that was told last."""
         return self._informed.get(part)

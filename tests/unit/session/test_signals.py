@@ -16,9 +16,9 @@ def test_armed_signals_are_counted_and_wake_the_driver() -> None:
         signals.arm()
         signal.raise_signal(signal.SIGINT)
         signals.wait(60.0)
-        assert (signals.count, signals.hurry) == (1, False)
+        assert (signals.count, signals.force) == (1, False)
         signal.raise_signal(signal.SIGTERM)
-        assert signals.hurry
+        assert signals.force
 
 
 def test_earlier_handlers_come_back() -> None:

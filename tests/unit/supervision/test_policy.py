@@ -117,7 +117,7 @@ def test_endings() -> None:
     ]
     for facts, expected in cases:
         ending = decide(facts)
-        assert (ending and (ending.status, ending.hurry)) == expected, facts
+        assert (ending and (ending.status, ending.force)) == expected, facts
 
 
 def test_exit_codes() -> None:

@@ -15,17 +15,18 @@ from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.records import ApiCall, CallState
-from helix_ray.session import throttle_recovery as restoring
+from helix_ray.session import throttle_recovery
 from helix_ray.session.plan import Plan
-from helix_ray.session.throttle_recovery import LOOK_AGAIN_S, Restoring
+from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
 from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.rows import utc_now
+from helix_ray.supervision.recovery import LOOK_AGAIN_S, Need, Part, Recovery
 from support.memory_ledger import MemoryLedger
 
 RUN_ID = "r1"
 WORST = Decimal("0.01")
-LIFETIME_S = 60.0 + restoring.PERMIT_GRACE_S + restoring.MARGIN_S
+LIFETIME_S = Config().analyzer.request_timeout_s + throttle_recovery.PERMIT_GRACE_S + throttle_recovery.MARGIN_S
 
 
 def intent(name: str, epoch: str) -> ApiCall:
@@ -44,7 +45,8 @@ class World:
         self.told: list[tuple[Decimal, bool]] = []  # what counted
         self.now = 0.0
         plan = Plan(Config(), RUN_ID, Path("home"), Secret("url"), None, SourceFacts(None), row, simulated=True)
-        self.restoring = Restoring(plan)
+        self.recovery = Recovery(permit_lifetime_s(plan))
+        self.throttle = ThrottleRecovery(plan)
 
     def ask(self, name: str, method: object, *arguments: Any) -> Any:
         assert method is ThrottleApi.restore
@@ -54,11 +56,21 @@ class World:
         return self.epoch if self.answers else CallFailure(FailureKind.TIMEOUT, TimeoutError())
 
     def begin(self) -> bool:
-        return self.restoring.begin(cast("ActorGroup", self))
+        """Whether the throttle that answers knows what it must."""
+        self.recovery.on(Part.THROTTLE, self.epoch)
+        if Need.RESTORE_THROTTLE in self.recovery.due(self.now):
+            answered, provisional = self.throttle.restore(cast("ActorGroup", self))
+            if answered is not None:
+                self.recovery.informed(Part.THROTTLE, answered, self.now, provisional=provisional)
+        return self.recovery.knows(Part.THROTTLE)
 
     def correct(self, at: float) -> None:
         self.now = at
-        self.restoring.correct(cast("ActorGroup", self))
+        if Need.CORRECT_THROTTLE in self.recovery.due(at):
+            told = self.recovery.incarnation(Part.THROTTLE)
+            assert told is not None
+            spent_usd, answered = self.throttle.correct(cast("ActorGroup", self), told)
+            self.recovery.corrected(spent_usd, answered, at)
 
     def intend(self, name: str) -> None:
         asyncio.run(self.ledger.intend(RUN_ID, [intent(name, self.epoch)]))
@@ -74,8 +86,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
         return asyncio.run(session())
 
-    monkeypatch.setattr(restoring, "with_ledger", with_ledger)
-    monkeypatch.setattr(restoring.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(throttle_recovery, "with_ledger", with_ledger)
+    monkeypatch.setattr(throttle_recovery.time, "monotonic", lambda: made.now)
     return made
 
 

@@ -1,0 +1,32 @@
+"""How a session ended, and whom it tells what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from helix_ray.actors.cluster import Cluster
+from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.results.schema import Report
+from helix_ray.supervision.endings import Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    ending: Ending
+    report: Report
+
+    @property
+    def exit_code(self) -> int:
+        return self.ending.exit_code(self.report["dead_letters"] or 0)
+
+
+@dataclass(slots=True)
+class Listener:
+    """What the terminal shows. All are called from the driver's loop."""
+
+    started: Callable[[Cluster], None] = lambda _: None
+    progress: Callable[[MetricsSnapshot], None] = lambda _: None
+    ending: Callable[[Ending], None] = lambda _: None
+    ended: Callable[[Outcome], None] = lambda _: None
+    held: Callable[[], None] = lambda: None

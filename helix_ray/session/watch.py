@@ -1,0 +1,209 @@
+"""One look after another at a live run: what its parts report, who is dead or hung, what a new incarnation must be told."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from helix_ray.actors.api import (
+    CONTROL,
+    METRICS,
+    QUEUE,
+    SINK,
+    THROTTLE,
+    ActorApi,
+    Address,
+    ControlApi,
+    MetricsApi,
+    QueueApi,
+    SinkApi,
+    ThrottleApi,
+)
+from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.queueing.history import QueueHistory
+from helix_ray.queueing.messages import QueueStats
+from helix_ray.records import DesiredState, JsonObject
+from helix_ray.session.plan import Plan
+from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
+from helix_ray.storage.blocking import with_ledger
+from helix_ray.supervision.breaker import RestartBreaker
+from helix_ray.supervision.endings import Facts
+from helix_ray.supervision.liveness import Liveness
+from helix_ray.supervision.recovery import Need, Part, Recovery
+from helix_ray.throttle.stats import ThrottleStats
+
+SILENCE_S = 60.0
+"""An actor that does not come back within this time never will."""
+
+PARTS: dict[str, Part] = {SINK: Part.SINK, THROTTLE: Part.THROTTLE, QUEUE: Part.QUEUE}
+
+
+class Watch:
+    """What the driver knows of its run. Times are monotonic seconds. ``emulator_error`` says why the emulator is gone, or None."""
+
+    def __init__(self, plan: Plan, group: ActorGroup, run_info: JsonObject, emulator_error: Callable[[], str | None]) -> None:
+        self._plan = plan
+        self._group = group
+        self._run_info = run_info
+        self._emulator_error = emulator_error
+        self._liveness = Liveness()
+        self._breaker = RestartBreaker()
+        self._recovery = Recovery(permit_lifetime_s(plan))
+        self._throttle_recovery = ThrottleRecovery(plan)
+        self._pings: dict[str, Pending[str]] = {}
+        self._loop_error: str | None = None
+        self._analyzers_ended: frozenset[str] = frozenset()  # why, once none is left
+        self.started_at = time.monotonic()  # when reads began to flow
+        self.rows_at_open = 0  # reads that the queue was told are done
+        self.queue = QueueHistory()
+        self.desired = DesiredState()
+        self.snapshot: MetricsSnapshot | None = None
+        self.bottlenecks: Counter[str] = Counter()  # looks at which each was the bottleneck
+
+    def created(self, incarnations: Mapping[Address[ActorApi], str]) -> None:
+        """These actors were made, and answered."""
+        now = time.monotonic()
+        for name, incarnation in incarnations.items():
+            self._liveness.watch(name, now)
+            self._liveness.answered(name, incarnation, now)
+            self._seen(name, incarnation)
+
+    def begin(self) -> None:
+        """Tells every part what it must know before reads flow. Raises what the database raises."""
+        self.started_at = time.monotonic()
+        self._group.ask(METRICS, MetricsApi.set_run, self._run_info)
+        self._recover(reoffer=False)
+
+    def look(self, signals: int) -> Facts:
+        """One round of questions; a part that does not answer leaves its last known facts in place."""
+        now, group = time.monotonic(), self._group
+        parts = group.send(QUEUE, QueueApi.stats), group.send(THROTTLE, ThrottleApi.stats), group.send(SINK, SinkApi.stats)
+        state, snapshot = group.send(CONTROL, ControlApi.state), group.send(METRICS, MetricsApi.snapshot)
+        wait_for([*parts, state, snapshot], timeout_s=2.0)
+        queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
+        self.desired = state.value() or self.desired
+        if queue is not None:
+            self.queue.note(queue)
+            self._seen(QUEUE, queue.epoch)
+        if sink is not None:
+            self._breaker.progress(sink.committed_reads)
+        self._note_snapshot(snapshot.value())
+        self._keep_alive(now)
+        with suppress(DatabaseLostError, DatabaseUnavailableError):  # the next look tries again; the sink says when it is lost for good
+            self._recover()
+        self._note_loops()
+        return Facts(
+            elapsed_s=now - self.started_at,
+            max_duration_s=self._plan.config.run.max_duration_s,
+            signals=signals,
+            asked_to=self.desired.ending,
+            all_stored=queue is not None and _is_through(queue, len(group.producers)),
+            budget_exhausted=_budget_message(throttle) if throttle and throttle.budget_exhausted else None,
+            refused=throttle.refused if throttle else None,
+            daily_stop=throttle.daily_stop if throttle else None,
+            source_error=self._loop_error or self._emulator_error(),
+            sink_error=sink.fatal_error if sink else None,
+            storm=self._storm(now),
+            analyzers_ended=self._analyzers_ended,
+        )
+
+    def knows(self, queue: QueueStats) -> bool:
+        """These are the statistics of the queue that was opened last."""
+        return queue.epoch == self._recovery.incarnation(Part.QUEUE)
+
+    def _seen(self, name: str, incarnation: str) -> None:
+        if name in PARTS:
+            self._recovery.on(PARTS[name], incarnation)
+
+    def _note_snapshot(self, snapshot: MetricsSnapshot | None) -> None:
+        """A metrics actor that has just restarted does not know the run; until it does, its snapshots are not taken for the run's."""
+        if snapshot is None:
+            return
+        if snapshot.run.run_id:
+            self.snapshot = snapshot
+        else:
+            self._group.send(METRICS, MetricsApi.set_run, self._run_info)
+
+    def _keep_alive(self, now: float) -> None:
+        """Pings the actors that are due, and restarts those that hang. A dead process is restarted by Ray."""
+        for name in self._liveness.due(now):
+            self._pings[name] = self._group.send(Address(name), ActorApi.ping)
+        for name, answer in self._group.collect(self._pings, timeout_s=0.0).items():
+            if isinstance(answer, CallFailure) and answer.kind is FailureKind.TIMEOUT:
+                continue
+            del self._pings[name]
+            if isinstance(answer, CallFailure):
+                self._liveness.failed(name, now)
+                if answer.kind is FailureKind.RAISED:
+                    self._loop_error = f"{name}: {answer.error}"
+            else:
+                if self._liveness.answered(name, answer, now):
+                    self._breaker.restarted(now)
+                self._seen(name, answer)
+        for name in self._liveness.overdue(now):
+            self._pings.pop(name, None)
+        for name in self._liveness.hung():
+            self._group.restart(name)
+
+    def _recover(self, *, reoffer: bool = True) -> None:
+        for need in self._recovery.due(time.monotonic()):
+            match need:
+                case Need.START_SINK:
+                    answer = self._group.ask(SINK, SinkApi.start)
+                    self._informed(Part.SINK, answer if isinstance(answer, CallFailure) else self._recovery.newest(Part.SINK))
+                case Need.RESTORE_THROTTLE:
+                    answered, provisional = self._throttle_recovery.restore(self._group, self.desired.max_cost_usd)
+                    if answered is not None:
+                        self._recovery.informed(Part.THROTTLE, answered, time.monotonic(), provisional=provisional)
+                case Need.CORRECT_THROTTLE:
+                    told = self._recovery.incarnation(Part.THROTTLE) or ""
+                    spent_usd, answered = self._throttle_recovery.correct(self._group, told)
+                    self._recovery.corrected(spent_usd, answered, time.monotonic())
+                case Need.OPEN_QUEUE | Need.INFORM_QUEUE:
+                    self._open_queue()
+                    if reoffer and need is Need.OPEN_QUEUE:  # producers that had offered everything offer again what has no row
+                        self._group.start_loops(self._group.producers)
+
+    def _open_queue(self) -> None:
+        run_id = self._plan.run_id
+        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
+        if self._informed(Part.QUEUE, self._group.ask(QUEUE, QueueApi.open, done, len(self._group.producers))):
+            self.rows_at_open = sum(stop - start for start, stop in done)
+
+    def _informed(self, part: Part, answer: str | CallFailure) -> bool:
+        if isinstance(answer, CallFailure):
+            return False
+        self._recovery.informed(part, answer, time.monotonic())
+        return True
+
+    def _note_loops(self) -> None:
+        """A loop may end well, never with an error: bad input, or a defect."""
+        ended = self._group.ended_loops()
+        for name, result in ended.items():
+            if isinstance(result, CallFailure) and result.kind is FailureKind.RAISED:
+                self._loop_error = f"{name}: {result.error}"
+        if all(name in ended for name in self._group.analyzers):
+            reasons = [ended[name] for name in self._group.analyzers]
+            self._analyzers_ended = frozenset(reason for reason in reasons if not isinstance(reason, CallFailure))
+
+    def _storm(self, now: float) -> str | None:
+        if self._breaker.is_open:
+            return "actors keep dying and nothing is stored; see the logs of Ray"
+        silent = self._liveness.silent(now, SILENCE_S)
+        return f"{', '.join(silent)} did not come back within {SILENCE_S:g} s; see the logs of Ray" if silent else None
+
+
+def _is_through(queue: QueueStats, producers: int) -> bool:
+    """Every producer has offered all it has, and what was offered is committed: only that takes a read off the queue."""
+    return queue.producers_finished == producers and queue.waiting + queue.redelivered + queue.leased == 0
+
+
+def _budget_message(throttle: ThrottleStats) -> str:
+    return (
+        f"budget: ${throttle.spent_usd:.6f} of throttle.max_cost_usd ${throttle.max_cost_usd:g} is spent, "
+        "and the worst case of one more request would pass it; to go on, resume with a higher one (--set throttle.max_cost_usd=...)"
+    )
