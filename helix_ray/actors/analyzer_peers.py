@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from helix_ray.actors import names, peers
 from helix_ray.queueing.messages import LeaseReply
 from helix_ray.records import ApiCall, ReadResult
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 
 WAIT_S = 2.0
 ANSWER_MARGIN_S = 10.0
@@ -32,7 +32,7 @@ class AnalyzerPeers:
     async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
         await peers.call(names.QUEUE, "nack", self._holder, lease_id, fence, read_indices, timeout_s=ANSWER_MARGIN_S)
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         timeout_s = WAIT_S + ANSWER_MARGIN_S
         reply: AcquireReply = await peers.call(names.THROTTLE, "acquire", self._holder, wants, WAIT_S, timeout_s=timeout_s)
         return reply

@@ -17,7 +17,7 @@ from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PastUse, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PastUse, PermitRequest, Settlement
 from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.waiting.long_poll import within
 from helix_ray.waiting.waiters import Waiters
@@ -65,7 +65,7 @@ class ThrottleActor:
             self._beat_task.result()
         return self._epoch
 
-    async def acquire(self, holder: str, wants: list[Want], wait_s: float = 2.0) -> AcquireReply:
+    async def acquire(self, holder: str, wants: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
         """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
         await self.start()
         want_ids = [want.want_id for want in wants]

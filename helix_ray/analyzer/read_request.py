@@ -12,7 +12,7 @@ from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.leased_reads import Job
 from helix_ray.providers.prices import ModelPrice, worst_case_usd
-from helix_ray.throttle.messages import Want
+from helix_ray.throttle.messages import PermitRequest
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
@@ -59,9 +59,9 @@ class RequestMaker:
             worst_case_usd(self.price, self.estimator.ceiling(text), tokens),
         )
 
-    def want(self, request: ReadRequest, want_id: str) -> Want:
+    def want(self, request: ReadRequest, want_id: str) -> PermitRequest:
         """The permit that it needs."""
         tokens = self.estimator.estimate(request.bases, len(request.jobs))
         tier = "on_demand" if any(job.on_demand for job in request.jobs) else self.service_tier
         retry = any(job.retrying for job in request.jobs)
-        return Want(want_id, tokens, request.max_completion_tokens, request.worst_case_usd, tier, retry)
+        return PermitRequest(want_id, tokens, request.max_completion_tokens, request.worst_case_usd, tier, retry)

@@ -19,7 +19,7 @@ from helix_ray.providers.groq.errors import Verdict, VerdictKind, classify, clas
 from helix_ray.providers.groq.headers import read_limits, read_rate_limit
 from helix_ray.providers.readings import RateLimitDetail
 from helix_ray.throttle.limits.request_sizes import RequestSizes
-from helix_ray.throttle.messages import Grant, Refusal
+from helix_ray.throttle.messages import Permit, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Analyst:
             return dropped + [(job, Step(Next.DROP if job.lost else Next.AGAIN)) for job in request.jobs]
         return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
 
-    def _may_expire(self, permit: Grant, granted_at: float) -> bool:
+    def _may_expire(self, permit: Permit, granted_at: float) -> bool:
         """Before its request has ended: it would count as sent and billed, and its limits would be given to somebody else."""
         return self.clock.monotonic() - granted_at + self.timeout_s > permit.expires_in_s
 
