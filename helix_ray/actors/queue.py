@@ -12,9 +12,8 @@ from typing import Any
 
 from helix_ray.actors import names
 from helix_ray.clock import Clock, SystemClock
-from helix_ray.queueing.bounded_queue import BoundedQueue
+from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
-from helix_ray.queueing.put_line import BlockedPut
 from helix_ray.records import ReadBatch
 from helix_ray.waiting.long_poll import every, resolve, within
 

@@ -1,4 +1,4 @@
-"""What the queue answers: values from closed sets, so that a caller never has to guess from an exception."""
+"""Replies of the queue: values from closed sets, so that callers need no exceptions."""
 
 from __future__ import annotations
 
