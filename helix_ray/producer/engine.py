@@ -44,9 +44,8 @@ class Ending(StrEnum):
     STOPPED = "stopped"  # control asked for the end
 
 
-class _Step(StrEnum):
-    GO_ON = "go_on"
-    START_OVER = "start_over"  # the queue has a new epoch
+class _NewEpochError(Exception):
+    """The queue started again, empty: what is not done is offered once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +125,12 @@ class ProducerEngine:
         async with self._running:
             while (reply := await self._opened_queue()).epoch != self._finished_in:
                 self.stats.passes += 1
-                step = await self._offer_all(reply)
-                if step in (Ending.CLOSED, Ending.STOPPED):
-                    return Ending(step)
+                try:
+                    ending = await self._offer_all(reply)
+                except _NewEpochError:
+                    continue
+                if ending is not Ending.FINISHED:
+                    return ending
             return Ending.FINISHED
 
     async def _opened_queue(self) -> DoneReply:
@@ -136,7 +138,7 @@ class ProducerEngine:
             await self._clock.sleep(TICK_S)
         return reply
 
-    async def _offer_all(self, reply: DoneReply) -> Ending | _Step:
+    async def _offer_all(self, reply: DoneReply) -> Ending:
         """One pass over the own blocks, in the epoch of ``reply``."""
         done = IndexRanges.from_pairs(reply.ranges)
         size = self._share.batch_size
@@ -153,14 +155,13 @@ class ProducerEngine:
                 # a file knows its size only now; it has one producer, so its last read is also the last of all
                 total = self._source.total if self._source.total is not None else end
                 if await self._queue.finish_input(self._share.reads_of(total), reply.epoch) != reply.epoch:
-                    return _Step.START_OVER
+                    raise _NewEpochError
                 self._finished_in = reply.epoch
                 return Ending.FINISHED
             end = batch.read_index[-1] + 1
             for part in self._split(_without(batch, done)):
-                step = await self._offer(part, reply.epoch)
-                if step is not _Step.GO_ON:
-                    return step
+                if ending := await self._offer(part, reply.epoch):
+                    return ending
             block += self._share.producers
         return Ending.STOPPED
 
@@ -172,19 +173,18 @@ class ProducerEngine:
         self.stats.generated += 0 if batch is None else batch.size
         return batch
 
-    async def _offer(self, batch: ReadBatch, epoch: str) -> Ending | _Step:
-        """Put a batch in pieces, as fast as the rate allows."""
+    async def _offer(self, batch: ReadBatch, epoch: str) -> Ending | None:
+        """Put a batch in pieces, as fast as the rate allows. None: all of it is admitted."""
         at = 0
         while at < batch.size:
             if not await self._may_pass():
                 return Ending.STOPPED
             piece = rows(batch, at, at + self._pacer.piece())
             self._pacer.passed(piece.size, self._clock.monotonic())
-            step = await self._put(piece, epoch)
-            if step is not _Step.GO_ON:
-                return step
+            if ending := await self._put(piece, epoch):
+                return ending
             at += piece.size
-        return _Step.GO_ON
+        return None
 
     async def _may_pass(self) -> bool:
         """Wait until the rate lets the next reads pass. False when the run is ending."""
@@ -198,7 +198,7 @@ class ProducerEngine:
             await self._clock.sleep(min(delay_s, TICK_S))
         return False
 
-    async def _put(self, piece: ReadBatch, epoch: str) -> Ending | _Step:
+    async def _put(self, piece: ReadBatch, epoch: str) -> Ending | None:
         """One outstanding put, repeated while the queue is full: the backpressure on this producer."""
         while True:
             began = self._clock.monotonic()
@@ -208,9 +208,9 @@ class ProducerEngine:
             if reply.status == "closed":
                 return Ending.CLOSED
             if reply.epoch != epoch:
-                return _Step.START_OVER
+                raise _NewEpochError
             if reply.status == "admitted":
-                return _Step.GO_ON
+                return None
             while self._state.paused and self._state.ending is None:
                 await self._clock.sleep(TICK_S)
             if self._state.ending is not None:

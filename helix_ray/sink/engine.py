@@ -204,7 +204,7 @@ class SinkEngine:
             due_s = self._buffer.due_in(self._clock.monotonic())
             if due_s is not None and (due_s == 0 or self._hurry):
                 return
-            waits = [asyncio.create_task(self._work.wait())]
+            waits: list[asyncio.Task[object]] = [asyncio.create_task(self._work.wait())]
             if due_s is not None:
                 waits.append(asyncio.create_task(self._clock.sleep(due_s)))
             try:

@@ -47,12 +47,7 @@ class Governor:
     """
 
     def __init__(
-        self,
-        config: ThrottleConfig,
-        request_deadline_s: float,
-        epoch: str,
-        most_in_flight: int = 1024,
-        retry_share: float = 1.0,
+        self, config: ThrottleConfig, request_deadline_s: float, epoch: str, most_in_flight: int = 1024, retry_share: float = 1.0
     ) -> None:
         self._stops_daily = config.on_daily_limit == "stop"
         self._lifetime_s = request_deadline_s + PERMIT_GRACE_S
@@ -100,8 +95,8 @@ class Governor:
 
     def advance(self, now: float) -> list[str]:
         """Decide what can be decided now; the ids of requests that were granted or refused."""
-        for permit in self._permits.expired(now):
-            self._write_off(permit, now)
+        for permit in self._permits.expired(now):  # sent, and billed at its worst case
+            self.settle(Settlement(permit.permit_id, "unknown"), now)
         self._line.forget_silent(now)
         turn = Turn(self._line.tiers, now)
         decided: list[str] = []
@@ -161,7 +156,7 @@ class Governor:
         """The holder died: its requests are dropped, its permits count as sent and billed at their worst case."""
         self._line.forget(holder)
         for permit in self._permits.of_holder(holder):
-            self._write_off(permit, now)
+            self.settle(Settlement(permit.permit_id, "unknown"), now)
 
     def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), now: float = 0.0, *, provisional: bool = False) -> None:
         """Set what the run has spent already, US dollars, and what was taken from the limits before (None: not known, so the
@@ -293,9 +288,6 @@ class Governor:
 
     def _limiters_in_use(self) -> list[TierLimiter]:
         return [limiter for limiter in self.limiters.values() if limiter.used] or [self.limiters["on_demand"]]
-
-    def _write_off(self, permit: OutstandingPermit, now: float) -> None:
-        self.settle(Settlement(permit.permit_id, "unknown"), now)
 
     def _settle_late(self, settlement: Settlement) -> None:
         """Permits of an earlier incarnation are not counted here: `restore` holds what they cost."""

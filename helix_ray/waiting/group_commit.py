@@ -1,7 +1,4 @@
-"""Group commit: one write outstanding, and what is added meanwhile shares the next one.
-
-Source: the group commit of databases (DeWitt et al. 1984), which makes throughput independent of the duration of one commit.
-"""
+"""Group commit: one write outstanding, and what is added meanwhile shares the next one."""
 
 from __future__ import annotations
 
