@@ -291,7 +291,7 @@ class Pipeline:
     def _refill(self, crew: Crew, watch: _Watch, queue: QueueStats | None) -> None:
         """A queue or a throttle that started again is empty and waits to be told; without the database it waits longer."""
         try:
-            if queue is not None and queue.epoch != watch.epoch:
+            if queue is not None and queue.incarnation != watch.epoch:
                 self._open_queue(crew, watch)
                 crew.start_loops(crew.producers)  # whoever had offered everything offers again what has no row
             elif not watch.queue_informed:
@@ -359,7 +359,7 @@ class Pipeline:
         self._footprint.sample(float("inf"))
         answers = crew.ask_all(dict.fromkeys((names.QUEUE, names.THROTTLE, names.SINK), "stats"), timeout_s=HURRY_S)
         queue, throttle, sink = (None if isinstance(answer, Failure) else answer for answer in answers.values())
-        if queue is not None and queue.epoch == watch.epoch:
+        if queue is not None and queue.incarnation == watch.epoch:
             watch.queue.note(queue)
         books = read_books(self._plan, timeout_s=2 * HURRY_S if hurried else BOOKS_TIMEOUT_S)
         if not isinstance(books, Books):

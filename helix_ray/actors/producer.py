@@ -36,8 +36,8 @@ class _NamedQueue:
         reply: DoneReply = await peers.call(names.QUEUE, "done_ranges", timeout_s=ANSWER_MARGIN_S)
         return reply
 
-    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
-        return str(await peers.call(names.QUEUE, "finish_input", self._index, total_reads, epoch, timeout_s=ANSWER_MARGIN_S))
+    async def finish_input(self, total_reads: int | None, incarnation: str) -> str:
+        return str(await peers.call(names.QUEUE, "finish_input", self._index, total_reads, incarnation, timeout_s=ANSWER_MARGIN_S))
 
 
 class ProducerActor:

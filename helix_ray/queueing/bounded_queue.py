@@ -70,10 +70,10 @@ class BoundedQueue:
     All ``now`` are monotonic seconds. Raises InvariantError when the bound does not hold, which only a defect can cause.
     """
 
-    def __init__(self, capacity: int, low_watermark: int, lease_timeout_s: float, epoch: str) -> None:
+    def __init__(self, capacity: int, low_watermark: int, lease_timeout_s: float, incarnation: str) -> None:
         if not 0 <= low_watermark < capacity:
             raise ValueError(f"low_watermark must be from 0 to below capacity, found {low_watermark} with capacity {capacity}")
-        self.epoch = epoch
+        self.incarnation = incarnation
         self.opened = False
         self.input_closed = False
         self.leases_closed = False
@@ -84,7 +84,7 @@ class BoundedQueue:
         self._blocked = False
         self._waiting: OrderedDict[int, Entry] = OrderedDict()
         self._redelivered: OrderedDict[int, Entry] = OrderedDict()
-        self._leases = LeaseBook(lease_timeout_s, epoch)
+        self._leases = LeaseBook(lease_timeout_s, incarnation)
         self._done = IndexRanges()
         self._producers = 0
         self._totals: dict[int, int | None] = {}
@@ -218,7 +218,7 @@ class BoundedQueue:
         known = [total for total in totals if total is not None]
         finished = self.opened and len(totals) >= self._producers
         return QueueStats(
-            epoch=self.epoch,
+            incarnation=self.incarnation,
             waiting=len(self._waiting),
             redelivered=len(self._redelivered),
             leased=self._leases.count,
@@ -264,4 +264,4 @@ class BoundedQueue:
             self._blocked = False
 
     def _where(self) -> str:
-        return f"queue {self.epoch}: {len(self._waiting)} waiting, {len(self._redelivered)} redelivered, {self._leases.count} leased"
+        return f"queue {self.incarnation}: {len(self._waiting)} waiting, {len(self._redelivered)} redelivered, {self._leases.count} leased"

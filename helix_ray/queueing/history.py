@@ -17,7 +17,7 @@ class QueueHistory:
     _before: QueueStats | None = None  # over all incarnations before the latest
 
     def note(self, stats: QueueStats) -> None:
-        if self._latest is not None and self._latest.epoch != stats.epoch:
+        if self._latest is not None and self._latest.incarnation != stats.incarnation:
             self._before = self.stats
         self._latest = stats
 

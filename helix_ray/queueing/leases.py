@@ -30,9 +30,9 @@ class HeldLease:
 class LeaseBook:
     """Leases in force. A read is in at most one of them; a lease without reads is removed."""
 
-    def __init__(self, timeout_s: float, epoch: str) -> None:
+    def __init__(self, timeout_s: float, incarnation: str) -> None:
         self._timeout_s = timeout_s
-        self._epoch = epoch
+        self._incarnation = incarnation
         self._fence = 0
         self._leases: dict[str, HeldLease] = {}
         self._lease_of: dict[int, HeldLease] = {}
@@ -53,8 +53,8 @@ class LeaseBook:
     def grant(self, holder: str, entries: list[Entry], now: float) -> HeldLease:
         self._fence += 1
         deadline = now + self._timeout_s
-        # the epoch is part of the id, so that a lease of an earlier queue is never mistaken for one of this
-        lease = HeldLease(f"{self._epoch}-{self._fence}", self._fence, holder, deadline, {})
+        # the incarnation is part of the id, so that a lease of an earlier queue is never mistaken for one of this
+        lease = HeldLease(f"{self._incarnation}-{self._fence}", self._fence, holder, deadline, {})
         for entry in entries:
             entry.deliveries += 1
             lease.entries[entry.read.read_index] = entry

@@ -41,17 +41,17 @@ _TIERS: tuple[ServiceTier, ...] = ("on_demand", "flex")
 
 
 class Governor:
-    """``epoch`` marks the permits of this incarnation. ``request_deadline_s`` is the analyzers' total deadline for one attempt,
+    """``incarnation`` begins the ids of its permits. ``request_deadline_s`` is the analyzers' total deadline for one attempt,
     ``most_in_flight`` the requests that all analyzers together can have in flight, ``retry_share`` (0 to 1) how many of all
     requests sent may be retries.
     """
 
     def __init__(
-        self, config: ThrottleConfig, request_deadline_s: float, epoch: str, most_in_flight: int = 1024, retry_share: float = 1.0
+        self, config: ThrottleConfig, request_deadline_s: float, incarnation: str, most_in_flight: int = 1024, retry_share: float = 1.0
     ) -> None:
         self._stops_daily = config.on_daily_limit == "stop"
         self._lifetime_s = request_deadline_s + PERMIT_GRACE_S
-        self._epoch = epoch
+        self._incarnation = incarnation
         self.limiters = {tier: TierLimiter(tier, config, most_in_flight) for tier in _TIERS}
         self._budget = Budget(Decimal(str(config.max_cost_usd)))
         self._retries = RetryBudget(retry_share)
@@ -275,7 +275,7 @@ class Governor:
     def _give(self, waiting: Waiting, tier: ServiceTier, now: float) -> None:
         want = waiting.want
         self._granted += 1
-        permit_id = f"{self._epoch}-{self._granted}"
+        permit_id = f"{self._incarnation}-{self._granted}"
         permit = OutstandingPermit(permit_id, self._granted, waiting.holder, want, now, now + self._lifetime_s, tier)
         self.limiters[tier].give(permit, now)
         self._budget.reserve(want.worst_case_usd)
