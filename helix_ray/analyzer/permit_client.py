@@ -56,15 +56,11 @@ class PermitClient:
                 future.set_result(None)
 
     async def flush(self) -> None:
-        """Return when the throttle has every settlement reported so far."""
+        """Return when the throttle has every settlement reported so far. Raises the error of a report that failed."""
         await self._reports.flush()
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._ask())
-            group.create_task(self._reports.watch())
-
-    async def _ask(self) -> None:
+        """Request permits until cancelled. Raises an error of a call to the throttle."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(0)  # callers that are about to ask join this call
@@ -73,6 +69,7 @@ class PermitClient:
                 self._wanted.clear()
                 continue
             reply = await self._throttle.acquire(asked)
+            self._reports.check()
             self.on_concurrency(reply.concurrency)
             for grant in reply.grants:
                 self._answer(grant.want_id, grant)
