@@ -28,7 +28,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement
 from sdk_client import requests_of
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
@@ -57,7 +57,7 @@ class Port:
     def __init__(self, throttle: ThrottleActor) -> None:
         self._throttle = throttle
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         return await self._throttle.acquire("bench", wants)
 
     async def withdraw(self, want_ids: list[str]) -> None:
@@ -105,8 +105,8 @@ class Load:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
             while True:
-                permit = await self._permits.acquire(Want(str(next(self._numbers)), 700, 512, Decimal("0.001")))
-                assert isinstance(permit, Grant), permit
+                permit = await self._permits.acquire(PermitRequest(str(next(self._numbers)), 700, 512, Decimal("0.001")))
+                assert isinstance(permit, Permit), permit
                 body, sent_at = next(self._bodies), time.monotonic()
                 head = (
                     f"POST {PATH} HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer none\r\ncontent-length: {len(body)}\r\n\r\n"

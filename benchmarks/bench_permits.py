@@ -33,7 +33,7 @@ from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.providers.groq.replies import read_reply
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.messages import Refusal, Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Refusal, Settlement
 from sdk_client import requests_of
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
@@ -87,7 +87,7 @@ class Holder:
         address = urlsplit(self._url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         while not self._ending.is_set():
-            want = Want(f"{self._index}-{next(self._numbers)}", 700, 512, Decimal("0.001"))
+            want = PermitRequest(f"{self._index}-{next(self._numbers)}", 700, 512, Decimal("0.001"))
             permit = await permits.acquire(want)
             if permit is None:
                 break

@@ -17,7 +17,7 @@ from helix_ray.config import Config
 from helix_ray.providers.prices import Tariff
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
-from helix_ray.throttle.messages import AcquireReply, Grant, Refusal, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Refusal, Settlement
 from support.manual_clock import ManualClock
 from support.scripted_llm import ScriptedLLM, completion
 
@@ -84,7 +84,7 @@ class FakeThrottle:
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
         self.concurrency: int | None = None
-        self.wants: list[Want] = []
+        self.wants: list[PermitRequest] = []
         self.settlements: list[Settlement] = []
         self.withdrawn: list[str] = []
         self.stopped: list[str] = []
@@ -92,13 +92,13 @@ class FakeThrottle:
         self.open.set()
         self.asked = asyncio.Event()
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         self.wants += wants
         self.asked.set()
         await self.open.wait()
         if self.refusal is not None:
             return AcquireReply([], self.refusal, self.concurrency)
-        return AcquireReply([Grant(want.want_id, f"p-{want.want_id}", 120.0) for want in wants], None, self.concurrency)
+        return AcquireReply([Permit(want.want_id, f"p-{want.want_id}", 120.0) for want in wants], None, self.concurrency)
 
     async def withdraw(self, want_ids: list[str]) -> None:
         self.withdrawn += want_ids

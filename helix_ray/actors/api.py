@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
     from helix_ray.sink.stats import SinkStats
-    from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+    from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
     from helix_ray.throttle.stats import ThrottleStats
 
 A = TypeVar("A")
@@ -85,7 +85,7 @@ class ThrottleApi(ActorApi, Protocol):
     async def start(self) -> str:
         """Starts the heartbeat, once. The incarnation. `restore` and the first `acquire` do it too, after a restart for instance."""
 
-    async def acquire(self, holder: str, wants: list[Want], wait_s: float = 2.0) -> AcquireReply:
+    async def acquire(self, holder: str, wants: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
         """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
 
     async def withdraw(self, holder: str, want_ids: list[str]) -> None: ...

@@ -17,7 +17,7 @@ from helix_ray.actors.api import QUEUE, SINK, THROTTLE, A, Address, P, QueueApi,
 from helix_ray.errors import HelixError
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply
 from helix_ray.records import ApiCall, ReadBatch, ReadResult
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from helix_ray.waiting.backoff import backoff_s
 
 FIRST_PAUSE_S = 0.2
@@ -144,7 +144,7 @@ class AnalyzerPeers:
     async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
         await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.nack, self._holder, lease_id, fence, read_indices)
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         return await call_within(WAIT_S + ANSWER_MARGIN_S, THROTTLE, ThrottleApi.acquire, self._holder, wants, WAIT_S)
 
     async def withdraw(self, want_ids: list[str]) -> None:

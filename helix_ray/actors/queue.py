@@ -12,9 +12,8 @@ from typing import Any
 
 from helix_ray.actors.api import QUEUE, QueueApi
 from helix_ray.clock import Clock, SystemClock
-from helix_ray.queueing.bounded_queue import BoundedQueue
+from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
-from helix_ray.queueing.put_line import BlockedPut
 from helix_ray.records import ReadBatch
 from helix_ray.waiting.long_poll import every, resolve, within
 
@@ -34,48 +33,48 @@ class QueueActor(QueueApi):
     async def ping(self) -> str:
         for task in filter(asyncio.Task.done, self._tasks):
             task.result()
-        return self._queue.epoch
+        return self._queue.incarnation
 
     async def open(self, done: list[tuple[int, int]], producers: int) -> str:
         self._queue.open(done, producers)
         if not self._tasks:
             self._tasks = [asyncio.create_task(work) for work in (every(self._clock, SWEEP_INTERVAL_S, self._sweep), self._beat())]
         self._wake()
-        return self._queue.epoch
+        return self._queue.incarnation
 
     async def put(self, producer: int, batch: ReadBatch, wait_s: float = 2.0) -> PutReply:
         queue = self._queue
         if queue.input_closed:
-            return PutReply("closed", queue.epoch, 0)
+            return PutReply("closed", queue.incarnation, 0)
         self._sweep()
         admitted, rest = queue.offer(batch.rows(), self._clock.monotonic())
         if not rest:
             self._wake()
-            return PutReply("admitted", queue.epoch, admitted)
+            return PutReply("admitted", queue.incarnation, admitted)
         put = queue.line.join(rest, admitted, self._clock.monotonic())
         future = self._blocked[put] = asyncio.get_running_loop().create_future()
         self._wake()
         try:
-            return await within(future, wait_s) or PutReply("full", queue.epoch, put.admitted)
+            return await within(future, wait_s) or PutReply("full", queue.incarnation, put.admitted)
         finally:
             self._blocked.pop(put, None)
             queue.line.leave(put, self._clock.monotonic())
 
     async def done_ranges(self) -> DoneReply:
-        return DoneReply(self._queue.epoch, self._queue.done_ranges(), self._queue.opened)
+        return DoneReply(self._queue.incarnation, self._queue.done_ranges(), self._queue.opened)
 
     async def finish_input(self, producer: int, total_reads: int | None, incarnation: str | None = None) -> str:
-        if incarnation in (None, self._queue.epoch):
+        if incarnation in (None, self._queue.incarnation):
             self._queue.finish_input(producer, total_reads)
             self._wake()
-        return self._queue.epoch
+        return self._queue.incarnation
 
     async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
         future: asyncio.Future[LeaseReply] = asyncio.get_running_loop().create_future()
         self._idle[future] = (holder, max_reads)
         self._sweep()
         try:
-            return await within(future, wait_s) or LeaseReply("empty", self._queue.epoch, None)
+            return await within(future, wait_s) or LeaseReply("empty", self._queue.incarnation, None)
         finally:
             self._idle.pop(future, None)
 
@@ -95,7 +94,7 @@ class QueueActor(QueueApi):
     async def release(self, holder: str) -> int:
         for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
             self._idle.pop(future)
-            resolve(future, LeaseReply("empty", self._queue.epoch, None))
+            resolve(future, LeaseReply("empty", self._queue.incarnation, None))
         released = self._queue.release(holder)
         self._wake()
         return released
@@ -103,7 +102,7 @@ class QueueActor(QueueApi):
     async def close_input(self) -> None:
         self._queue.input_closed = True
         for put, future in self._blocked.items():
-            resolve(future, PutReply("closed", self._queue.epoch, put.admitted))
+            resolve(future, PutReply("closed", self._queue.incarnation, put.admitted))
         self._wake()
 
     async def close_leases(self) -> None:
@@ -123,12 +122,12 @@ class QueueActor(QueueApi):
         queue, now = self._queue, self._clock.monotonic()
         while (served := queue.serve_line(now)) or (self._idle and (queue.servable or queue.exhausted)):
             for put in served:
-                resolve(self._blocked[put], PutReply("admitted", queue.epoch, put.admitted))
+                resolve(self._blocked[put], PutReply("admitted", queue.incarnation, put.admitted))
             if not served:
                 future, (holder, max_reads) = next(iter(self._idle.items()))
                 del self._idle[future]
                 lease = queue.lease(holder, max(1, max_reads), now)
-                resolve(future, LeaseReply("granted" if lease else "closed", queue.epoch, lease))
+                resolve(future, LeaseReply("granted" if lease else "closed", queue.incarnation, lease))
 
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)

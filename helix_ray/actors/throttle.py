@@ -18,7 +18,7 @@ from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.waiting.long_poll import within
 from helix_ray.waiting.waiters import Waiters
@@ -64,7 +64,7 @@ class ThrottleActor(ThrottleApi):
             self._beat_task.result()
         return self._incarnation
 
-    async def acquire(self, holder: str, wants: list[Want], wait_s: float = 2.0) -> AcquireReply:
+    async def acquire(self, holder: str, wants: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
         await self.start()
         want_ids = [want.want_id for want in wants]
         self._governor.ask(holder, wants, self._now())

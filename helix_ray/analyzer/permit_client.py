@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from helix_ray.analyzer.ports import ThrottlePort
 from helix_ray.clock import Clock
-from helix_ray.throttle.messages import Grant, Refusal, Settlement, Want
+from helix_ray.throttle.messages import Permit, PermitRequest, Refusal, Settlement
 from helix_ray.waiting.group_commit import GroupCommit
 
-Answer = Grant | Refusal | None
+Answer = Permit | Refusal | None
 Report = str | tuple[Settlement, float | None]
 """The id of a want that is withdrawn, or how a permit ended and when its request was sent."""
 
@@ -21,12 +21,12 @@ class PermitClient:
     def __init__(self, throttle: ThrottlePort, clock: Clock) -> None:
         self._throttle = throttle
         self._clock = clock
-        self._wants: dict[str, tuple[Want, asyncio.Future[Answer]]] = {}
+        self._wants: dict[str, tuple[PermitRequest, asyncio.Future[Answer]]] = {}
         self._wanted = asyncio.Event()
         self._reports: GroupCommit[Report] = GroupCommit(self._report, clock)
         self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
-    async def acquire(self, want: Want) -> Answer:
+    async def acquire(self, want: PermitRequest) -> Answer:
         """A permit, the throttle's refusal, or None when `withdraw_all` came first."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._wants[want.want_id] = (want, future)
@@ -36,7 +36,7 @@ class PermitClient:
         except asyncio.CancelledError:
             if self._wants.pop(want.want_id, None) is not None:
                 self._reports.add(want.want_id)
-            elif future.done() and not future.cancelled() and isinstance(grant := future.result(), Grant):
+            elif future.done() and not future.cancelled() and isinstance(grant := future.result(), Permit):
                 self.settle(Settlement(grant.permit_id, "not_sent"))
             raise
 
@@ -54,16 +54,14 @@ class PermitClient:
                 future.set_result(None)
 
     async def flush(self) -> None:
-        """Return when the throttle has every settlement reported so far."""
+        """Return when the throttle has every settlement reported so far. Raises the error of a report that failed."""
         await self._reports.flush()
 
     async def run(self, on_concurrency: Callable[[int | None], None] = lambda _: None) -> None:
-        """``on_concurrency`` gets the concurrency limit of each reply: requests in flight, over all holders; None: not bounded."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._ask(on_concurrency))
-            group.create_task(self._reports.watch())
+        """Request permits until cancelled. Raises an error of a call to the throttle.
 
-    async def _ask(self, on_concurrency: Callable[[int | None], None]) -> None:
+        ``on_concurrency`` gets the concurrency limit of each reply: requests in flight, over all holders; None: not bounded.
+        """
         while True:
             await self._wanted.wait()
             await asyncio.sleep(0)  # callers that are about to ask join this call
@@ -72,6 +70,7 @@ class PermitClient:
                 self._wanted.clear()
                 continue
             reply = await self._throttle.acquire(asked)
+            self._reports.check()
             on_concurrency(reply.concurrency)
             for grant in reply.grants:
                 self._answer(grant.want_id, grant)
@@ -79,11 +78,11 @@ class PermitClient:
                 for want in asked:
                     self._answer(want.want_id, reply.refusal)
 
-    def _answer(self, want_id: str, answer: Grant | Refusal) -> None:
+    def _answer(self, want_id: str, answer: Permit | Refusal) -> None:
         _, future = self._wants.pop(want_id, (None, None))
         if future is not None and not future.done():
             future.set_result(answer)
-        elif isinstance(answer, Grant):  # withdrawn while the request was on its way
+        elif isinstance(answer, Permit):  # withdrawn while the request was on its way
             self.settle(Settlement(answer.permit_id, "not_sent"))
 
     async def _report(self, reports: list[Report]) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from helix_ray.queueing.messages import LeaseReply
 from helix_ray.records import ApiCall, ReadResult
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class QueuePort(Protocol):
 
 
 class ThrottlePort(Protocol):
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         """A bounded long poll: returns as soon as one is granted or all are refused."""
 
     async def withdraw(self, want_ids: list[str]) -> None: ...

@@ -20,7 +20,7 @@ from helix_ray.providers.outside_text import printable
 from helix_ray.providers.prices import Tariff, worst_case_usd
 from helix_ray.providers.readings import AnswerError, Completion, RequestedTier, ServiceTier, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Settlement
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
@@ -74,12 +74,12 @@ class RequestMaker:
             worst_case_usd(self.tariff.price, self.estimator.ceiling(text), tokens),
         )
 
-    def want(self, request: ReadRequest, want_id: str) -> Want:
+    def want(self, request: ReadRequest, want_id: str) -> PermitRequest:
         """The permit that it needs."""
         tokens = self.estimator.estimate(request.bases, len(request.tasks))
         tier = "on_demand" if any(task.on_demand for task in request.tasks) else self.service_tier
         retry = any(task.retrying for task in request.tasks)
-        return Want(want_id, tokens, request.max_completion_tokens, request.worst_case_usd, tier, retry)
+        return PermitRequest(want_id, tokens, request.max_completion_tokens, request.worst_case_usd, tier, retry)
 
 
 class Sent(NamedTuple):

@@ -3,7 +3,7 @@
     source.block(b) ──► trim what is done ──► split ──► pace ──► put, again while full ──► next b
 
 Producer i of P owns the blocks b with b mod P = i. It keeps no state that it could not fetch again. After its own restart or
-the queue's (a new epoch) it fetches what is done and offers the rest once more. The queue drops what it has already.
+the queue's (a new incarnation) it fetches what is done and offers the rest once more. The queue drops what it has already.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class QueuePort(Protocol):
 
     async def done_ranges(self) -> DoneReply: ...
 
-    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
-        """Ignored in another epoch. Returns the queue's epoch."""
+    async def finish_input(self, total_reads: int | None, incarnation: str) -> str:
+        """Ignored in another incarnation. Returns the queue's incarnation."""
 
 
 class Ending(StrEnum):
@@ -44,9 +44,8 @@ class Ending(StrEnum):
     STOPPED = "stopped"  # control asked for the end
 
 
-class _Step(StrEnum):
-    GO_ON = "go_on"
-    START_OVER = "start_over"  # the queue has a new epoch
+class _NewIncarnationError(Exception):
+    """The queue started again, empty: what is not done is offered once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class ProducerStats:
     generated: int = 0  # reads made by the source
     generate_seconds: float = 0.0
     blocked_seconds: float = 0.0  # waiting for the queue's answer to a put
-    passes: int = 0  # 1, and one more for every new epoch of the queue
+    passes: int = 0  # 1, and one more for every new incarnation of the queue
 
     def counters(self) -> dict[str, float]:
         speed = self.generated / self.generate_seconds if self.generate_seconds else 0.0
@@ -112,7 +111,7 @@ class ProducerEngine:
         self._state = DesiredState()
         self._pacer = Pacer(share.producers, share.batch_size)
         self._running = asyncio.Lock()
-        self._finished_in: str | None = None  # the epoch to which everything was offered
+        self._finished_in: str | None = None  # the incarnation to which everything was offered
 
     def adopt(self, state: DesiredState) -> None:
         """Apply the desired state: a pause, a rate, a spike, an end."""
@@ -124,11 +123,14 @@ class ProducerEngine:
         Idempotent: calls take turns, and one that finds all offered to this queue returns at once.
         """
         async with self._running:
-            while (reply := await self._opened_queue()).epoch != self._finished_in:
+            while (reply := await self._opened_queue()).incarnation != self._finished_in:
                 self.stats.passes += 1
-                step = await self._offer_all(reply)
-                if step in (Ending.CLOSED, Ending.STOPPED):
-                    return Ending(step)
+                try:
+                    ending = await self._offer_all(reply)
+                except _NewIncarnationError:
+                    continue
+                if ending is not Ending.FINISHED:
+                    return ending
             return Ending.FINISHED
 
     async def _opened_queue(self) -> DoneReply:
@@ -136,8 +138,8 @@ class ProducerEngine:
             await self._clock.sleep(TICK_S)
         return reply
 
-    async def _offer_all(self, reply: DoneReply) -> Ending | _Step:
-        """One pass over the own blocks, in the epoch of ``reply``."""
+    async def _offer_all(self, reply: DoneReply) -> Ending:
+        """One pass over the own blocks, in the incarnation of ``reply``."""
         done = IndexRanges.from_pairs(reply.ranges)
         size = self._share.batch_size
         block = self._share.block_holding(done.first_missing(self._share.index * size))
@@ -152,15 +154,14 @@ class ProducerEngine:
             if batch is None:
                 # a file knows its size only now; it has one producer, so its last read is also the last of all
                 total = self._source.total if self._source.total is not None else end
-                if await self._queue.finish_input(self._share.reads_of(total), reply.epoch) != reply.epoch:
-                    return _Step.START_OVER
-                self._finished_in = reply.epoch
+                if await self._queue.finish_input(self._share.reads_of(total), reply.incarnation) != reply.incarnation:
+                    raise _NewIncarnationError
+                self._finished_in = reply.incarnation
                 return Ending.FINISHED
             end = batch.read_index[-1] + 1
             for part in self._split(_without(batch, done)):
-                step = await self._offer(part, reply.epoch)
-                if step is not _Step.GO_ON:
-                    return step
+                if ending := await self._offer(part, reply.incarnation):
+                    return ending
             block += self._share.producers
         return Ending.STOPPED
 
@@ -172,19 +173,18 @@ class ProducerEngine:
         self.stats.generated += 0 if batch is None else batch.size
         return batch
 
-    async def _offer(self, batch: ReadBatch, epoch: str) -> Ending | _Step:
-        """Put a batch in pieces, as fast as the rate allows."""
+    async def _offer(self, batch: ReadBatch, incarnation: str) -> Ending | None:
+        """Put a batch in pieces, as fast as the rate allows. None: all of it is admitted."""
         at = 0
         while at < batch.size:
             if not await self._may_pass():
                 return Ending.STOPPED
             piece = rows(batch, at, at + self._pacer.piece())
             self._pacer.passed(piece.size, self._clock.monotonic())
-            step = await self._put(piece, epoch)
-            if step is not _Step.GO_ON:
-                return step
+            if ending := await self._put(piece, incarnation):
+                return ending
             at += piece.size
-        return _Step.GO_ON
+        return None
 
     async def _may_pass(self) -> bool:
         """Wait until the rate lets the next reads pass. False when the run is ending."""
@@ -198,7 +198,7 @@ class ProducerEngine:
             await self._clock.sleep(min(delay_s, TICK_S))
         return False
 
-    async def _put(self, piece: ReadBatch, epoch: str) -> Ending | _Step:
+    async def _put(self, piece: ReadBatch, incarnation: str) -> Ending | None:
         """One outstanding put, repeated while the queue is full: the backpressure on this producer."""
         while True:
             began = self._clock.monotonic()
@@ -207,10 +207,10 @@ class ProducerEngine:
             self.stats.produced += reply.admitted
             if reply.status == "closed":
                 return Ending.CLOSED
-            if reply.epoch != epoch:
-                return _Step.START_OVER
+            if reply.incarnation != incarnation:
+                raise _NewIncarnationError
             if reply.status == "admitted":
-                return _Step.GO_ON
+                return None
             while self._state.paused and self._state.ending is None:
                 await self._clock.sleep(TICK_S)
             if self._state.ending is not None:

@@ -5,21 +5,63 @@
            nack, expiry,      ▼  │ served first
            release        redelivered
 
-A read is in exactly one of these places. ``done`` is for ever; an acknowledgement leads there from every other place,
-since an answer that is stored counts whoever stored it.
+A read is in exactly one of these places. ``done`` is final. An acknowledgement leads there from every other place, since a
+stored answer counts, whichever holder produced it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from helix_ray.errors import InvariantError
 from helix_ray.queueing.leases import Entry, LeaseBook
 from helix_ray.queueing.messages import Lease, QueueStats
-from helix_ray.queueing.put_line import BlockedPut, PutLine
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read, ReadBatch
+
+
+@dataclass(eq=False, slots=True)
+class BlockedPut:
+    """A put that found no room. ``reads`` shrinks and ``admitted`` grows when a part of it is admitted."""
+
+    reads: list[Read]
+    admitted: int
+    since: float  # monotonic seconds
+
+
+@dataclass(slots=True)
+class PutLine:
+    """Blocked puts in order of arrival, with the time that they spend waiting. ``joined`` counts them all since the start."""
+
+    joined: int = 0
+    _puts: dict[BlockedPut, None] = field(default_factory=dict)  # a set that keeps its order
+    _past_seconds: float = 0.0
+
+    @property
+    def length(self) -> int:
+        return len(self._puts)
+
+    @property
+    def first(self) -> BlockedPut | None:
+        return next(iter(self._puts), None)
+
+    def join(self, reads: list[Read], admitted: int, now: float) -> BlockedPut:
+        put = BlockedPut(reads, admitted, now)
+        self._puts[put] = None
+        self.joined += 1
+        return put
+
+    def leave(self, put: BlockedPut, now: float) -> None:
+        """Idempotent."""
+        if put in self._puts:
+            del self._puts[put]
+            self._past_seconds += now - put.since
+
+    def blocked_seconds(self, now: float) -> float:
+        """Summed over all puts, the waiting ones included."""
+        return self._past_seconds + sum(now - put.since for put in self._puts)
 
 
 class BoundedQueue:
@@ -28,10 +70,10 @@ class BoundedQueue:
     All ``now`` are monotonic seconds. Raises InvariantError when the bound does not hold, which only a defect can cause.
     """
 
-    def __init__(self, capacity: int, low_watermark: int, lease_timeout_s: float, epoch: str) -> None:
+    def __init__(self, capacity: int, low_watermark: int, lease_timeout_s: float, incarnation: str) -> None:
         if not 0 <= low_watermark < capacity:
             raise ValueError(f"low_watermark must be from 0 to below capacity, found {low_watermark} with capacity {capacity}")
-        self.epoch = epoch
+        self.incarnation = incarnation
         self.opened = False
         self.input_closed = False
         self.leases_closed = False
@@ -42,7 +84,7 @@ class BoundedQueue:
         self._blocked = False
         self._waiting: OrderedDict[int, Entry] = OrderedDict()
         self._redelivered: OrderedDict[int, Entry] = OrderedDict()
-        self._leases = LeaseBook(lease_timeout_s, epoch)
+        self._leases = LeaseBook(lease_timeout_s, incarnation)
         self._done = IndexRanges()
         self._producers = 0
         self._totals: dict[int, int | None] = {}
@@ -50,7 +92,7 @@ class BoundedQueue:
         self._max_waiting = self._max_redelivered = self._max_leased = self._max_held = 0
 
     def open(self, done: Iterable[tuple[int, int]], producers: int) -> None:
-        """Lets reads in and out. ``done``: ranges already in the ledger; ``producers``: how many will finish the input."""
+        """Start the flow. ``done``: ranges already in the ledger; ``producers``: how many will finish the input."""
         for start, end in done:
             self._done.add_range(start, end)
         # a second opening may know more than the first
@@ -65,25 +107,25 @@ class BoundedQueue:
 
     @property
     def accepting(self) -> bool:
-        """Whether a read that is new would be admitted now."""
+        """Whether a new read would be admitted now."""
         return self.opened and not self.input_closed and not self._blocked
 
     @property
     def servable(self) -> bool:
-        """Whether a lease would get something now."""
+        """Whether a lease would get reads now."""
         return self.opened and not self.leases_closed and bool(self._waiting or self._redelivered)
 
     @property
     def exhausted(self) -> bool:
-        """Whether no lease will ever get anything again."""
+        """Whether no lease will ever get reads again."""
         input_over = self.input_closed or (self.opened and len(self._totals) >= self._producers)
         return self.leases_closed or (input_over and not self.held)
 
     def offer(self, reads: list[Read], now: float) -> tuple[int, list[Read]]:
-        """How many entered, and those that found no room, in order.
+        """The number admitted, and the reads that found no room, in order.
 
-        Reads that are done or inside already are dropped. The part of a batch that fits enters, so that the queue fills to
-        its capacity whatever the size of the batches.
+        Reads that are done or inside already are dropped. The part of a batch that fits is admitted, so that the queue fills
+        to its capacity whatever the size of the batches.
         """
         fresh = [read for read in reads if not self._knows(read.read_index)]
         admitted = 0
@@ -102,7 +144,7 @@ class BoundedQueue:
         return admitted, fresh
 
     def serve_line(self, now: float) -> list[BlockedPut]:
-        """Lets blocked puts in while there is room; returns those that are in whole and have left the line."""
+        """Admit blocked puts while there is room; those that are admitted whole, which leave the line."""
         served = []
         while self.accepting and (put := self.line.first):
             admitted, put.reads = self.offer(put.reads, now)
@@ -114,7 +156,7 @@ class BoundedQueue:
         return served
 
     def lease(self, holder: str, max_reads: int, now: float) -> Lease | None:
-        """Up to ``max_reads`` reads, those that came back first; None when there is nothing."""
+        """Up to ``max_reads`` reads, redelivered ones first; None when there is none."""
         entries: list[Entry] = []
         while self.servable and len(entries) < max_reads:
             _, entry = (self._redelivered or self._waiting).popitem(last=False)
@@ -133,17 +175,17 @@ class BoundedQueue:
         )
 
     def extend(self, holder: str, lease_ids: list[str], now: float) -> list[str]:
-        """Moves deadlines; returns the ids not held any more (expired, or every read of it acknowledged)."""
+        """Extend deadlines; the ids that are no longer held (expired, or every read acknowledged)."""
         return self._leases.extend(holder, lease_ids, now)
 
     def nack(self, holder: str, lease_id: str, fence: int, read_indices: list[int]) -> int:
-        """Returns reads unanswered; they go first in the next lease. Ignored when the lease is no longer this holder's."""
+        """Return reads unanswered, to be redelivered first. Ignored when the lease is no longer this holder's."""
         entries = self._leases.give_back(holder, lease_id, fence, read_indices)
         self._nacked += len(entries)
         return self._redeliver(entries)
 
     def ack(self, read_indices: list[int]) -> int:
-        """These are stored: forget them, wherever they are. Returns how many were not done before."""
+        """Mark stored reads as done, wherever they are; the number that were not done before."""
         fresh = 0
         for index in read_indices:
             fresh += self._done.add(index)
@@ -153,13 +195,13 @@ class BoundedQueue:
         return fresh
 
     def release(self, holder: str) -> int:
-        """The holder is gone: everything it held is redelivered."""
+        """The holder died: redeliver all that it held."""
         entries = self._leases.release(holder)
         self._expired += len(entries)
         return self._redeliver(entries)
 
     def sweep(self, now: float) -> int:
-        """Redelivers what is past its deadline; returns how many reads."""
+        """Redeliver what is past its deadline; the number of reads."""
         entries = self._leases.expired(now)
         self._expired += len(entries)
         return self._redeliver(entries)
@@ -176,7 +218,7 @@ class BoundedQueue:
         known = [total for total in totals if total is not None]
         finished = self.opened and len(totals) >= self._producers
         return QueueStats(
-            epoch=self.epoch,
+            incarnation=self.incarnation,
             waiting=len(self._waiting),
             redelivered=len(self._redelivered),
             leased=self._leases.count,
@@ -208,7 +250,7 @@ class BoundedQueue:
         return len(entries)
 
     def _note(self) -> None:
-        """Keeps the maxima, the gate and the promise."""
+        """Update the maxima and the watermark gate, and check the bound."""
         waiting, redelivered, leased = len(self._waiting), len(self._redelivered), self._leases.count
         if waiting > self._capacity:
             raise InvariantError(f"{self._where()}: more than the {self._capacity} reads that may wait")
@@ -222,4 +264,4 @@ class BoundedQueue:
             self._blocked = False
 
     def _where(self) -> str:
-        return f"queue {self.epoch}: {len(self._waiting)} waiting, {len(self._redelivered)} redelivered, {self._leases.count} leased"
+        return f"queue {self.incarnation}: {len(self._waiting)} waiting, {len(self._redelivered)} redelivered, {self._leases.count} leased"

@@ -1,4 +1,4 @@
-"""One queue to the outside, however often its actor was restarted."""
+"""Statistics of the queue over all restarts of its actor."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class QueueHistory:
     """The newest statistics, with the maxima and the blocked time of earlier incarnations carried over."""
 
     _latest: QueueStats | None = None
-    _before: QueueStats | None = None  # what all incarnations before the latest came to
+    _before: QueueStats | None = None  # over all incarnations before the latest
 
     def note(self, stats: QueueStats) -> None:
-        if self._latest is not None and self._latest.epoch != stats.epoch:
+        if self._latest is not None and self._latest.incarnation != stats.incarnation:
             self._before = self.stats
         self._latest = stats
 

@@ -1,4 +1,4 @@
-"""Who holds which reads until when. Every way out of a lease is idempotent: what is no longer held is not found."""
+"""Leases: which holder has which reads until when. Every way out of a lease is idempotent: reads no longer held are not found."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ class HeldLease:
 
 
 class LeaseBook:
-    """The leases that are out. A read is in at most one of them; a lease without reads is forgotten."""
+    """Leases in force. A read is in at most one of them; a lease without reads is removed."""
 
-    def __init__(self, timeout_s: float, epoch: str) -> None:
+    def __init__(self, timeout_s: float, incarnation: str) -> None:
         self._timeout_s = timeout_s
-        self._epoch = epoch
+        self._incarnation = incarnation
         self._fence = 0
         self._leases: dict[str, HeldLease] = {}
         self._lease_of: dict[int, HeldLease] = {}
-        self._next_deadline = math.inf  # never later than the earliest one: makes a look for expired leases free
+        self._next_deadline = math.inf  # never later than the earliest one, so that most sweeps cost nothing
 
     @property
     def count(self) -> int:
-        """Reads that are out."""
+        """Leased reads."""
         return len(self._lease_of)
 
     def __contains__(self, read_index: int) -> bool:
         return read_index in self._lease_of
 
     def __iter__(self) -> Iterator[int]:
-        """The indices of the reads that are out."""
+        """The indices of leased reads."""
         return iter(self._lease_of)
 
     def grant(self, holder: str, entries: list[Entry], now: float) -> HeldLease:
         self._fence += 1
         deadline = now + self._timeout_s
-        # the epoch is part of the id: a lease of an earlier incarnation of this queue can never be taken for one of ours
-        lease = HeldLease(f"{self._epoch}-{self._fence}", self._fence, holder, deadline, {})
+        # the incarnation is part of the id, so that a lease of an earlier queue is never mistaken for one of this
+        lease = HeldLease(f"{self._incarnation}-{self._fence}", self._fence, holder, deadline, {})
         for entry in entries:
             entry.deliveries += 1
             lease.entries[entry.read.read_index] = entry
@@ -64,7 +64,7 @@ class LeaseBook:
         return lease
 
     def extend(self, holder: str, lease_ids: Iterable[str], now: float) -> list[str]:
-        """Moves the deadlines of this holder's leases; returns the ids that it does not hold (any more)."""
+        """Extend the deadlines of this holder's leases; the ids that it does not hold (any more)."""
         lost = []
         for lease_id in lease_ids:
             lease = self._leases.get(lease_id)
@@ -75,14 +75,14 @@ class LeaseBook:
         return lost
 
     def give_back(self, holder: str, lease_id: str, fence: int, read_indices: Iterable[int]) -> list[Entry]:
-        """Takes these reads out of a lease, if this holder still has it under this fence."""
+        """Take these reads out of a lease, if this holder still has it under this fence."""
         lease = self._leases.get(lease_id)
         if lease is None or lease.holder != holder or lease.fence != fence:
             return []
         return [self._take(lease, index) for index in read_indices if index in lease.entries]
 
     def remove(self, read_index: int) -> bool:
-        """Forgets one read, whoever holds it; False when nobody does."""
+        """Take out one read, whichever holder has it; False when it is not leased."""
         lease = self._lease_of.get(read_index)
         if lease is None:
             return False
@@ -90,7 +90,7 @@ class LeaseBook:
         return True
 
     def expired(self, now: float) -> list[Entry]:
-        """Takes back what is past its deadline, in the order in which it was leased."""
+        """Take back what is past its deadline, in the order of leasing."""
         if now < self._next_deadline:
             return []
         overdue = [lease for lease in self._leases.values() if lease.deadline <= now]
@@ -99,7 +99,7 @@ class LeaseBook:
         return entries
 
     def release(self, holder: str) -> list[Entry]:
-        """Takes back everything that this holder has."""
+        """Take back all that this holder has."""
         return self._take_all([lease for lease in self._leases.values() if lease.holder == holder])
 
     def _take_all(self, leases: list[HeldLease]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""What the queue answers: values from closed sets, so that a caller never has to guess from an exception."""
+"""Replies of the queue: values from closed sets, so that callers need no exceptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PutReply:
     """
 
     status: Literal["admitted", "full", "closed"]
-    epoch: str
+    incarnation: str
     admitted: int  # reads that entered the queue by this call
 
 
@@ -41,7 +41,7 @@ class LeaseReply:
     """``closed``: nothing is left and nothing will come, or leasing has ended. ``empty``: nothing came within the wait."""
 
     status: Literal["granted", "empty", "closed"]
-    epoch: str
+    incarnation: str
     lease: Lease | None
 
 
@@ -49,16 +49,16 @@ class LeaseReply:
 class DoneReply:
     """Read indices that need no work, as half-open ranges. Not known in full before ``opened``."""
 
-    epoch: str
+    incarnation: str
     ranges: list[tuple[int, int]]
     opened: bool
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """Counts of reads unless said otherwise; counters run from this queue's start (its epoch)."""
+    """Counts of reads unless said otherwise; counters run from this queue's start (its incarnation)."""
 
-    epoch: str
+    incarnation: str
     waiting: int
     redelivered: int  # returned or expired, served before the waiting
     leased: int
@@ -81,5 +81,5 @@ class QueueStats:
 
     def counters(self) -> dict[str, float]:
         """Every number, for the metrics."""
-        numbers = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "epoch"}
+        numbers = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "incarnation"}
         return {name: float(value) for name, value in numbers.items() if value is not None}

@@ -16,7 +16,7 @@ class IndexRanges:
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> IndexRanges:
-        """From ``(start, end)`` pairs, end excluded, in any order, overlapping or not. ValueError for one that is reversed."""
+        """From ``(start, end)`` pairs, end excluded, in any order, overlapping or not. Raises ValueError for a reversed one."""
         ranges = cls()
         for start, end in pairs:
             ranges.add_range(start, end)
@@ -57,5 +57,5 @@ class IndexRanges:
 
     @property
     def count(self) -> int:
-        """How many indices are in the set."""
+        """Number of indices."""
         return self._count

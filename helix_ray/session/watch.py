@@ -88,7 +88,7 @@ class Watch:
         self.desired = state.value() or self.desired
         if queue is not None:
             self.queue.note(queue)
-            self._seen(QUEUE, queue.epoch)
+            self._seen(QUEUE, queue.incarnation)
         if sink is not None:
             self._breaker.progress(sink.committed_reads)
         self._note_snapshot(snapshot.value())
@@ -113,7 +113,7 @@ class Watch:
 
     def knows(self, queue: QueueStats) -> bool:
         """These are the statistics of the queue that was opened last."""
-        return queue.epoch == self._recovery.incarnation(Part.QUEUE)
+        return queue.incarnation == self._recovery.incarnation(Part.QUEUE)
 
     def _seen(self, name: str, incarnation: str) -> None:
         if name in PARTS:

@@ -1,4 +1,4 @@
-"""What the sink holds between a write and its commit: bounded, first come first served, ripe by size or by age."""
+"""Writes between their arrival at the sink and their commit: bounded, in order, ripe by size or by age."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Ticket = TypeVar("Ticket")
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[Ticket]):
-    """One caller's write, kept whole. ``ticket`` is whatever wakes the caller."""
+    """One caller's write, kept whole. ``ticket`` wakes the caller."""
 
     results: Sequence[ReadResult]
     calls: Sequence[ApiCall]
@@ -23,7 +23,7 @@ class Entry(Generic[Ticket]):
 
 
 class SinkBuffer(Generic[Ticket]):
-    """``bound``: reads that it holds at most, but for one write larger than that, which gets in when it is empty."""
+    """``bound``: the largest number of reads. One write larger than that is admitted when the buffer is empty."""
 
     def __init__(self, batch_size: int, flush_interval_s: float, bound: int) -> None:
         self._batch_size = batch_size
@@ -32,12 +32,11 @@ class SinkBuffer(Generic[Ticket]):
         self._entries: deque[Entry[Ticket]] = deque()
         self._taken = 0  # reads on their way into the database
         self._waiting = 0
-        self._reserved = 0
 
     @property
     def reads(self) -> int:
-        """Held, or let in, and not committed."""
-        return self._reserved + self._waiting + self._taken
+        """Held and not committed."""
+        return self._waiting + self._taken
 
     @property
     def is_empty(self) -> bool:
@@ -46,18 +45,13 @@ class SinkBuffer(Generic[Ticket]):
     def has_room(self, reads: int) -> bool:
         return self.reads == 0 or self.reads + reads <= self._bound
 
-    def reserve(self, reads: int) -> None:
-        """Room for a write that was let in and is about to `add`; negative: it will not."""
-        self._reserved += reads
-
     def add(self, entry: Entry[Ticket]) -> None:
-        """Takes up what was reserved for it."""
+        """Precondition: `has_room`."""
         self._entries.append(entry)
-        self._reserved -= len(entry.results)
         self._waiting += len(entry.results)
 
     def due_in(self, now: float) -> float | None:
-        """Seconds until the next batch is ripe (0: now); None while there is nothing."""
+        """Seconds until the next batch is ripe, 0: now; None: the buffer is empty."""
         if not self._entries:
             return None
         if self._waiting >= self._batch_size:
@@ -81,7 +75,7 @@ class SinkBuffer(Generic[Ticket]):
         self._taken -= sum(len(entry.results) for entry in batch)
 
     def drain(self) -> list[Entry[Ticket]]:
-        """Everything that was not taken, to be given up."""
+        """All that was not taken, to be given up."""
         entries = list(self._entries)
         self._entries.clear()
         self._waiting = 0

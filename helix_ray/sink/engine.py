@@ -7,7 +7,6 @@ stays away for ``outage_timeout_s``, the sink gives up for good, and every call 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -77,7 +76,8 @@ class SinkEngine:
         self._buffer: SinkBuffer[asyncio.Future[None]] = SinkBuffer(
             policy.batch_size, policy.flush_interval_s, BUFFERED_BATCHES * policy.batch_size
         )
-        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()  # writes that wait for room, with their sizes
+        self._door = asyncio.Lock()  # held by the first write that waits for room, so that no later one overtakes it
+        self._room = asyncio.Event()
         self._work = asyncio.Event()
         self._flushing = False
         self._settled = asyncio.Event()
@@ -96,7 +96,12 @@ class SinkEngine:
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
         """Return after the commit. Raises DatabaseLostError when the database is given up; what is not committed is not acked."""
         await self.start()
-        await self._enter(len(results))
+        async with self._door:
+            while self._fatal is None and not self._buffer.has_room(len(results)):
+                self._room.clear()
+                await self._room.wait()
+        if self._fatal is not None:
+            raise self._fatal
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         was_empty = self._buffer.is_empty
         self._buffer.add(Entry(results, calls, committed, self._clock.monotonic()))
@@ -171,34 +176,6 @@ class SinkEngine:
         if self._fatal is not None:
             raise self._fatal
 
-    async def _enter(self, reads: int) -> None:
-        """Waits for room, behind those who came before, and reserves it."""
-        if self._fatal is None and (self._line or not self._buffer.has_room(reads)):
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            place = (reads, turn)
-            self._line.append(place)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if place in self._line:
-                    self._line.remove(place)
-                else:
-                    self._buffer.reserve(-reads)
-                self._admit()
-                raise
-        else:
-            self._buffer.reserve(reads)
-        if self._fatal is not None:
-            self._buffer.reserve(-reads)
-            raise self._fatal
-
-    def _admit(self) -> None:
-        """Lets in who fits now; everybody when the database is given up, to be told so."""
-        while self._line and (self._fatal is not None or self._buffer.has_room(self._line[0][0])):
-            reads, turn = self._line.popleft()
-            self._buffer.reserve(reads)
-            turn.set_result(None)
-
     async def _commit_forever(self) -> None:
         try:
             await self._outages.through(lambda: self._ledger.claim(self._run_id))
@@ -217,24 +194,24 @@ class SinkEngine:
                 raise
             finally:
                 self._buffer.release(batch)
-                self._admit()
+                self._room.set()
             self._check_settled()
 
     async def _ripen(self) -> None:
-        """Until a batch is full, old enough or asked for."""
+        """Wait until a batch is full, old enough or asked for."""
         while True:
             self._work.clear()
             due_s = self._buffer.due_in(self._clock.monotonic())
             if due_s is not None and (due_s == 0 or self._flushing):
                 return
-            waiting = asyncio.create_task(self._work.wait())
-            timer = None if due_s is None else asyncio.create_task(self._clock.sleep(due_s))
+            waits: list[asyncio.Task[object]] = [asyncio.create_task(self._work.wait())]
+            if due_s is not None:
+                waits.append(asyncio.create_task(self._clock.sleep(due_s)))
             try:
-                await asyncio.wait([task for task in (waiting, timer) if task is not None], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                waiting.cancel()
-                if timer is not None:
-                    timer.cancel()
+                for task in waits:
+                    task.cancel()
 
     async def _commit(self, batch: list[Entry[asyncio.Future[None]]]) -> None:
         results = verified([result for entry in batch for result in entry.results], self._checksum)
@@ -281,9 +258,9 @@ class SinkEngine:
                 entry.ticket.set_exception(error)
         self._intents.close(error)
         self._claimed.set()
-        self._admit()
+        self._room.set()
         self._settled.set()
 
     def _check_settled(self) -> None:
-        if self._fatal is not None or (self._buffer.reads == 0 and self._buffer.is_empty and not self._line and not self._unacked):
+        if self._fatal is not None or (self._buffer.reads == 0 and self._buffer.is_empty and not self._door.locked() and not self._unacked):
             self._settled.set()

@@ -1,4 +1,4 @@
-"""What analyzers and the throttle say to each other. Tokens are counts, money is US dollars, durations are seconds."""
+"""Requests and replies between analyzers and the throttle. Tokens are counts, money is US dollars, durations are seconds."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Outcome = Literal["answered", "rejected", "not_sent", "unknown"]
 RefusalReason = Literal["budget", "refused", "daily"]
 
 
-class Want(NamedTuple):
-    """One request that somebody would like to send. ``want_id`` is unique for ever: asked again, it keeps its place."""
+class PermitRequest(NamedTuple):
+    """Asks for a permit to send one request. ``want_id`` is unique for ever: asked again, the request keeps its place."""
 
     want_id: str
     prompt_tokens: int  # an estimate that is rarely exceeded
     max_completion_tokens: int
     worst_case_usd: Decimal
-    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"  # auto: whichever of the two has room first
-    retry: bool = False  # of a request that failed: no more than a share of all sends may be that
+    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"  # auto: the tier that has room first
+    retry: bool = False  # of a request that failed: bounded by the retry budget
 
 
-class Grant(NamedTuple):
-    """A permit, which is a lease: settle it before it expires, or it counts as sent and billed at its worst case."""
+class Permit(NamedTuple):
+    """A lease to send one request: settle it before it expires, or it counts as sent and billed at its worst case."""
 
     want_id: str
     permit_id: str
     expires_in_s: float
-    service_tier: ServiceTier = "on_demand"  # the one to send, since its limits are the ones that were reserved
+    service_tier: ServiceTier = "on_demand"  # to be sent: the tier whose limits were reserved
 
 
 class Refusal(NamedTuple):
@@ -38,11 +38,11 @@ class Refusal(NamedTuple):
 
 
 class AcquireReply(NamedTuple):
-    """Both empty: nothing became free in time, ask again."""
+    """No grants and no refusal: nothing became free in time, ask again."""
 
-    grants: list[Grant]
+    grants: list[Permit]
     refusal: Refusal | None
-    concurrency: int | None = None  # requests in flight that the API bears just now, over all holders; None: not bounded
+    concurrency: int | None = None  # the concurrency limit, requests in flight over all holders; None: not bounded
 
 
 class Settlement(NamedTuple):

@@ -1,13 +1,10 @@
-"""Group commit: one write outstanding, and what is added meanwhile shares the next one.
-
-Source: the group commit of databases (DeWitt et al. 1984), which makes throughput independent of the duration of one commit.
-"""
+"""Group commit: one write outstanding, and what is added meanwhile shares the next one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, Never, TypeVar
+from typing import Generic, TypeVar
 
 from helix_ray.clock import Clock
 
@@ -18,7 +15,7 @@ class GroupCommit(Generic[Item]):
     """Hands items to ``write`` in groups, in the order of adding, and begins by itself with the first one.
 
     An error of ``retry_on`` repeats the write after ``pause_s(attempt)`` seconds, together with what was added meanwhile, for
-    as long as it takes. Any other error ends the items of its group: `commit` raises it, and so do `check` and `watch`.
+    as long as it takes. Any other error ends the items of its group: `commit` raises it, and so do `check` and `flush`.
     """
 
     def __init__(
@@ -37,7 +34,6 @@ class GroupCommit(Generic[Item]):
         self._writer: asyncio.Task[None] | None = None
         self._closed: Exception | None = None
         self._error: Exception | None = None
-        self._failed = asyncio.Event()
 
     async def commit(self, item: Item) -> None:
         """Return after the write that held the item. Cancelled, the item may or may not be written."""
@@ -53,20 +49,15 @@ class GroupCommit(Generic[Item]):
             self._enqueue(item, None)
 
     async def flush(self) -> None:
-        """Return when nothing that was added is left to write."""
+        """Return when nothing that was added is left to write. Raises as `check` does."""
         while self._writer is not None and not self._writer.done():
             await asyncio.wait((self._writer,))
+        self.check()
 
     def check(self) -> None:
-        """Raise the first error that was not repeated, if there was one."""
+        """Raise the first error of a write that was not repeated, if there was one."""
         if self._error is not None:
             raise self._error
-
-    async def watch(self) -> Never:
-        """Wait for such an error and raise it."""
-        await self._failed.wait()
-        assert self._error is not None
-        raise self._error
 
     def close(self, error: Exception) -> None:
         """Give up: `commit` raises ``error``, for items that wait and for later ones. A write under way may still succeed."""
@@ -104,10 +95,9 @@ class GroupCommit(Generic[Item]):
                     await self._clock.sleep(self._pause_s(attempt))
                 else:
                     self._end_waiting(self._closed)
-            except Exception as error:  # noqa: BLE001  (`commit`, `check` and `watch` raise it)
+            except Exception as error:  # noqa: BLE001  (`commit`, `check` and `flush` raise it)
                 attempt = 0
                 self._error = self._error or error
-                self._failed.set()
                 _end(group, error)
             except BaseException:
                 self._waiting = group + self._waiting  # `stop` ends them
@@ -119,9 +109,5 @@ class GroupCommit(Generic[Item]):
 
 def _end(group: list[tuple[Item, asyncio.Future[None] | None]], error: Exception | None) -> None:
     for _, committed in group:
-        if committed is None or committed.done():
-            continue
-        if error is None:
-            committed.set_result(None)
-        else:
-            committed.set_exception(error)
+        if committed is not None and not committed.done():
+            committed.set_result(None) if error is None else committed.set_exception(error)

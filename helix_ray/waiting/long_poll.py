@@ -1,7 +1,7 @@
-"""Bounded waiting inside an actor: a caller gets its reply, or learns after a while that there is none yet.
+"""Bounded waits inside an actor: a caller gets its reply, or learns after a while that there is none yet.
 
-A wait without an end could never be told from a caller that died, and a timeout on the caller's side would leave a ghost
-behind that still takes what it asked for. So the waiting ends here.
+Not without an end: such a wait could not be told from a caller that died. Not with a timeout of the caller: the call would go
+on in the actor and take what it asked for.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from helix_ray.clock import Clock
 Reply = TypeVar("Reply")
 
 MAX_WAIT_S = 30.0
-"""Whatever the caller asks for."""
+"""Upper bound of every wait."""
 
 
 async def within(future: asyncio.Future[Reply], wait_s: float) -> Reply | None:
-    """The reply, or None after ``wait_s`` seconds. Not ``wait_for``: a reply that comes with the timeout must not be lost."""
+    """The reply, or None after ``wait_s`` seconds. Not ``wait_for``: it would drop a reply that arrives with the timeout."""
     if not future.done():
         await asyncio.wait((future,), timeout=min(wait_s, MAX_WAIT_S))
     return future.result() if future.done() else None
 
 
 def resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
-    """Wakes the caller; nothing happens when it was cancelled."""
+    """Wake the caller, unless it was cancelled."""
     if not future.done():
         future.set_result(reply)
 
 
 async def every(clock: Clock, interval_s: float, action: Callable[[], None]) -> Never:
-    """Does ``action`` after every interval until cancelled."""
+    """Run ``action`` after every interval until cancelled."""
     while True:
         await clock.sleep(interval_s)
         action()

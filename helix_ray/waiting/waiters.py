@@ -24,11 +24,10 @@ class Waiters:
 
     def leave(self, keys: Iterable[str], call: asyncio.Future[None]) -> None:
         for key in keys:
-            calls = self._waiting.get(key)
-            if calls is not None:
-                calls.discard(call)
-                if not calls:
-                    del self._waiting[key]
+            calls = self._waiting.get(key, set())
+            calls.discard(call)
+            if not calls:
+                self._waiting.pop(key, None)
 
     def wake(self, key: str) -> None:
         for call in self._waiting.get(key, ()):

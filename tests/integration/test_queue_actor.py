@@ -84,5 +84,5 @@ async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_epoch(start_ac
     await until(restarted)
     reply = await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10), 0.01)
     assert reply.status == "full"  # not opened yet: who holds what is not known
-    assert (await peers.call(api.QUEUE, api.QueueApi.open, [(0, 5)], 1)) == reply.epoch
+    assert (await peers.call(api.QUEUE, api.QueueApi.open, [(0, 5)], 1)) == reply.incarnation
     assert (await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10))).admitted == 5

@@ -17,7 +17,7 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from support.served_emulator import ServedEmulator
 
 MODEL = "openai/gpt-oss-20b"
@@ -31,7 +31,7 @@ class Port:
         self._throttle = throttle
         self._holder = holder
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         return await self._throttle.acquire(self._holder, wants)
 
     async def withdraw(self, want_ids: list[str]) -> None:

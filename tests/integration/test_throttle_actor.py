@@ -16,7 +16,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Settlement
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ async def throttle(start_actor: Any) -> Any:
     return actor
 
 
-def want(name: str) -> Want:
-    return Want(name, 400, 112, Decimal("0.001"))
+def want(name: str) -> PermitRequest:
+    return PermitRequest(name, 400, 112, Decimal("0.001"))
 
 
 async def spend(actor: Any, holder: str, chunks: int) -> int:

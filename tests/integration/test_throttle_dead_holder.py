@@ -20,7 +20,7 @@ from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.records import ReadBatch, TokenUsage
 from helix_ray.throttle.governor import PERMIT_GRACE_S
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Settlement
 
 PERMITS = 8
 
@@ -42,7 +42,7 @@ async def test_permits_of_a_killed_analyzer_come_back(start_actor: Any) -> None:
     queue = start_actor(QueueActor, api.QUEUE, config.queue.model_dump(mode="json"))
     throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle.model_dump(mode="json"), config.analyzer.request_timeout_s)
     await throttle.restore.remote(Decimal(0))
-    [probe] = (await throttle.acquire.remote("test", [Want("first", 1, 1, Decimal(0))])).grants
+    [probe] = (await throttle.acquire.remote("test", [PermitRequest("first", 1, 1, Decimal(0))])).grants
     await throttle.settle.remote("test", [Settlement(probe.permit_id, "answered", TokenUsage(1, 0, 1), Decimal(0))])
     await queue.open.remote([], 1)
     await queue.put.remote(0, ReadBatch.from_rows([read(index) for index in range(2 * PERMITS)]))

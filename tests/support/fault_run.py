@@ -16,7 +16,7 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.records import CallState, Disposition, Read
-from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement
 
 
 class TieredThrottle(FakeThrottle):
@@ -32,10 +32,10 @@ class TieredThrottle(FakeThrottle):
         if len(self.settlements) >= self._patience > 0:
             self.exhausted.set()
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         self.wants += wants
         return AcquireReply(
-            [Grant(want.want_id, f"e-{len(self.wants)}", 120.0, "flex" if want.service_tier == "flex" else "on_demand") for want in wants],
+            [Permit(want.want_id, f"e-{len(self.wants)}", 120.0, "flex" if want.service_tier == "flex" else "on_demand") for want in wants],
             None,
         )
 

@@ -19,7 +19,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.records import ApiCall, CallState, TokenUsage
 from helix_ray.storage.ledger import RunRow
 from helix_ray.throttle.governor import PERMIT_GRACE_S, Governor
-from helix_ray.throttle.messages import Grant, Outcome, Settlement, Want
+from helix_ray.throttle.messages import Outcome, Permit, PermitRequest, Settlement
 from support.memory_ledger import MemoryLedger
 
 DEADLINE_S = 20.0
@@ -55,7 +55,7 @@ class Bill:
 class _Analyzer:
     name: str
     life: int = 0
-    wants: dict[str, Want] = field(default_factory=dict)
+    wants: dict[str, PermitRequest] = field(default_factory=dict)
     in_flight: int = 0
 
 
@@ -177,10 +177,10 @@ class MoneyWorld:
             analyzer.in_flight += 1
             self._number += 1
             worst = LARGEST * self._random.randint(300, 1000) / 1000
-            analyzer.wants[str(UUID(int=self._number))] = Want(str(UUID(int=self._number)), 10, 10, worst)
+            analyzer.wants[str(UUID(int=self._number))] = PermitRequest(str(UUID(int=self._number)), 10, 10, worst)
         self._governor.ask(analyzer.name, list(analyzer.wants.values()), self._now)
 
-    async def _intend(self, analyzer: _Analyzer, want: Want, grant: Grant, granted_at: float) -> None:
+    async def _intend(self, analyzer: _Analyzer, want: PermitRequest, grant: Permit, granted_at: float) -> None:
         if self._now - granted_at + DEADLINE_S > grant.expires_in_s:
             self._settle(analyzer, grant, "not_sent", Decimal(0))
             return
@@ -198,7 +198,7 @@ class MoneyWorld:
         await self._ledger.intend(RUN_ID, [call])
         self._after(0.02, self._alive(analyzer, lambda: self._send(analyzer, want, grant, call)))
 
-    async def _send(self, analyzer: _Analyzer, want: Want, grant: Grant, call: ApiCall) -> None:
+    async def _send(self, analyzer: _Analyzer, want: PermitRequest, grant: Permit, call: ApiCall) -> None:
         self.bill.requests += 1
         chance = self._random.random()
         cost = Decimal(0) if chance < 0.05 else want.worst_case_usd * self._random.randint(1, 1000) / 1000
@@ -232,7 +232,7 @@ class MoneyWorld:
         await self._ledger.write_batch(RUN_ID, [], [end])
         self.bill.unrecorded_usd -= end.worst_case_usd - end.cost_usd
 
-    def _settle(self, analyzer: _Analyzer, grant: Grant, outcome: Outcome, cost: Decimal) -> None:
+    def _settle(self, analyzer: _Analyzer, grant: Permit, outcome: Outcome, cost: Decimal) -> None:
         analyzer.in_flight -= 1
         usage = TokenUsage(10, 0, 10) if outcome == "answered" else None
 

@@ -32,7 +32,7 @@ def admission(admitted: int = 100, handed_back: int = 0) -> QueueStats:
     """``handed_back``: still waiting, returned or leased at the end, a third each."""
     third = handed_back // 3
     return QueueStats(
-        epoch="e1",
+        incarnation="e1",
         waiting=handed_back - 2 * third,
         redelivered=third,
         leased=third,

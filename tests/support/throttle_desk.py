@@ -9,13 +9,13 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement
 
 CENT = Decimal("0.01")
 
 
-def want(want_id: str, prompt: int = 100, completion: int = 100, usd: Decimal = CENT) -> Want:
-    return Want(want_id, prompt, completion, usd)
+def want(want_id: str, prompt: int = 100, completion: int = 100, usd: Decimal = CENT) -> PermitRequest:
+    return PermitRequest(want_id, prompt, completion, usd)
 
 
 class Desk:
@@ -27,16 +27,16 @@ class Desk:
         settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, "adaptive_concurrency": False, **config}
         self.governor = Governor(ThrottleConfig.model_validate(settings), 60.0, "e", retry_share=retry_share)
         self.governor.restore(Decimal(0), past, 100.0)
-        for lane in self.governor.lanes.values():
+        for lane in self.governor.limiters.values():
             lane.heard = settings["tokens_per_minute"] is not None
         self.now = 100.0
 
-    def ask(self, *wants: Want, holder: str = "a") -> AcquireReply:
+    def ask(self, *wants: PermitRequest, holder: str = "a") -> AcquireReply:
         self.governor.ask(holder, wants, self.now)
         self.governor.advance(self.now)
         return self.governor.collect([each.want_id for each in wants], self.now)
 
-    def grant(self, name: str, *, holder: str = "a", prompt: int = 100, completion: int = 100, usd: Decimal = CENT) -> Grant:
+    def grant(self, name: str, *, holder: str = "a", prompt: int = 100, completion: int = 100, usd: Decimal = CENT) -> Permit:
         [grant] = self.ask(want(name, prompt, completion, usd), holder=holder).grants
         return grant
 
@@ -52,13 +52,13 @@ class Desk:
                 return order
             self.now += max(ready, 1e-9)
 
-    def settle(self, grant: Grant, outcome: str, **details: object) -> None:
+    def settle(self, grant: Permit, outcome: str, **details: object) -> None:
         self.governor.settle(Settlement(grant.permit_id, outcome, **details), self.now)  # type: ignore[arg-type]
 
-    def answer(self, grant: Grant, prompt: int = 100, completion: int = 100, reading: LimitReading | None = None) -> None:
+    def answer(self, grant: Permit, prompt: int = 100, completion: int = 100, reading: LimitReading | None = None) -> None:
         self.settle(grant, "answered", usage=TokenUsage(prompt, 0, completion), cost_usd=Decimal("0.001"), reading=reading)
 
-    def refuse(self, grant: Grant, **detail: object) -> None:
+    def refuse(self, grant: Permit, **detail: object) -> None:
         self.settle(grant, "rejected", limited=RateLimitDetail(**detail))  # type: ignore[arg-type]
 
 

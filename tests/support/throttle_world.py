@@ -20,7 +20,7 @@ from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetai
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.limits.limit_set import DAY_S
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Settlement
 from helix_ray.throttle.stats import ThrottleStats
 
 MAX_COMPLETION = 512
@@ -111,7 +111,7 @@ class World:
         prompt = round(self.random.gauss(self.prompt_tokens, 0.03 * self.prompt_tokens)) * (8 if large else 1)
         self.asked_at[want_id] = (t, large)
         self.wants[want_id] = (worker, prompt, self.random.randint(100, 250), first)
-        want = Want(want_id, round(prompt * self.estimate), MAX_COMPLETION, Decimal("0.0005"))
+        want = PermitRequest(want_id, round(prompt * self.estimate), MAX_COMPLETION, Decimal("0.0005"))
         self.governor.ask(f"w{worker}", [want], t)
 
     def pump(self, t: float) -> None:

@@ -1,36 +1,34 @@
-"""One limit of the provider: a continuously refilling bucket, kept from the outside.
+"""One limit of the provider: a continuously refilling bucket, kept on the client's side.
 
 The server's law (Groq's published messages follow it): ``used`` sinks by ``limit / window`` per second, a request is
-admitted iff ``used + requested <= limit``, and then charged. Rejected requests are charged nothing. We see that account
-only through headers that are a round trip old, so ours is built to be an **upper bound** of it at all times:
+admitted iff ``used + requested <= limit``, and then charged. Rejected requests are charged nothing. Headers show that account
+a round trip late, so ours is an **upper bound** of it at all times:
 
     ours = kept(t) + reserved
 
-``reserved`` belongs to requests in flight and does not sink; ``kept`` does, and takes a request's charge when it is settled.
+``reserved`` belongs to requests in flight and does not sink. ``kept`` sinks, and takes a request's charge when it is settled.
 Why that is a bound: let *V* be the server's account plus everything granted that has not arrived there. Granting raises *V*
-and ours alike; a settlement lowers the server's account first and ours later; *V* sinks whenever the server's account is
+and ours alike. A settlement lowers the server's account first and ours later. *V* sinks whenever the server's account is
 above zero, ours only while ``kept`` is. And when the server's account is empty, *V* is nothing but requests under way, all
 of them in ``reserved``. (An account that lets a charge sink from the grant on is no bound: while a request travels, an
 empty server account has nothing to sink, and the difference comes back as a 429 as soon as the bucket is full.)
 
 Comparing with a header. The header of request *i* shows the server after it admitted *i* and before it settled *i*. At that
-moment it can hold what ours held right after granting *i*, plus what was granted until the answer came, and not more;
-refunds since then lower both sides. So each grant leaves a `Mark`, and
+moment it can hold what ours held right after granting *i*, plus what was granted until the answer came, and not more.
+Refunds since then lower both sides. So each grant leaves a `Reservation`, and
 
     excess = (capacity - ours at the grant - granted since - already added since) - remaining
 
-is somebody else's use, or a start with a bucket that was not full: it is added to ours. A header never lowers ours, with one
-exception: when *i* was alone, nothing else in flight from its grant to its answer, the server's account is exactly what it
-says.
+is another client's use, or a start with a bucket that was not full: it is added to ours. A header never lowers ours, with one
+exception: when *i* was alone, nothing else in flight from its grant to its answer, the server's account is exactly what the
+header shows.
 
 Two accounts run side by side, one with unused reservations returned and one without; `RefundDetector` picks. Both are bounds
-under their own law, so picking the other one later needs no correction.
+under their own law, so picking the other one later needs no correction. A configured limit below the provider's has a third
+account, which counts real usage and sinks at the configured rate.
 
-A configured limit below the provider's is the user's, not the provider's: beside the provider's law it has an account of its
-own, which counts real usage and sinks at the configured rate.
-
-Other clients on the same key go on between two readings: `Neighbours` says how much they may have taken since the last one,
-and that much is left to them. It is 0 as long as no reading showed anybody.
+Other clients on the same key go on between two readings. `OtherClients` bounds what they may have taken since the last one,
+and that much is left to them. It is 0 as long as no reading showed other clients.
 """
 
 from __future__ import annotations
@@ -39,24 +37,24 @@ from collections.abc import Iterable
 from math import exp, inf
 from typing import Literal, NamedTuple
 
-from helix_ray.throttle.limits.leaky_level import EPSILON, Drain
+from helix_ray.throttle.limits.leaky_level import EPSILON, LeakyLevel
 from helix_ray.throttle.limits.refund import RefundDetector, RefundMark
 from helix_ray.throttle.stats import BucketStats
 
 SHORTEST_S = 1e-4
 _CLIENTS_MEMORY_S = 10.0
 _LONGEST_AGE_S = 5.0
-_AHEAD_S = 1.0  # until the request that is about to go is there, and since nobody takes in drops
+_AHEAD_S = 1.0  # until the request that is about to go is there, and since use comes in bursts
 
 
-class Mark(NamedTuple):
-    """One request's reservation, and our account right after it was made."""
+class Reservation(NamedTuple):
+    """One request's reservation, and our account right after it was made. Accounts are pairs: (level, added from headers)."""
 
     number: int  # grants are numbered, so that old headers are recognised
     amount: float
     granted: float  # total ever granted, this one included
-    whole: tuple[float, float]  # (account, added from headers so far) where reservations are kept whole
-    returned: tuple[float, float]  # the same where unused parts are returned
+    whole: tuple[float, float]  # where reservations are kept whole
+    returned: tuple[float, float]  # where unused parts are returned
     refund: RefundMark
 
 
@@ -67,26 +65,26 @@ class Waits(NamedTuple):
     own_s: float | None  # by the configured one
 
 
-class Neighbours:
-    """Their rate, from the excess that readings show above our own account, forgotten with a time constant of 10 s.
+class OtherClients:
+    """The rate at which other clients use this limit: the excess of readings over our own account, averaged over 10 s.
 
-    A reading tells what the server knew when it admitted a request, and is a round trip old; the `margin` is what they may
-    have taken since then. What a first reading shows is the past, not a rate.
+    A reading shows the server's account at the admission of a request, a round trip ago. `margin` is what the others may have
+    taken since then. The excess of a first reading is past use, not a rate.
     """
 
     def __init__(self) -> None:
         self.rate = 0.0  # a second
-        self._seen_until: float | None = None  # up to when their use is in our account
-        self._late = 0.0  # found by readings older than that
+        self._seen_until: float | None = None  # their use until then is in our account
+        self._late = 0.0  # shown by readings older than that
 
     @property
     def most(self) -> float:
-        """What the margin can grow to."""
+        """The largest margin."""
         return self.rate * _LONGEST_AGE_S
 
     def took(self, amount: float, granted_at: float, refill: float) -> None:
-        """The reading of a request granted then showed ``amount`` more than our account could explain. ``refill``: of the
-        limit, a second; nobody takes more than that for long, so a larger excess is a past that we knew nothing of.
+        """Note a reading of a request granted then, which showed ``amount`` more than our account could explain. ``refill``:
+        of the limit, a second. No client takes more than that for long, so a larger excess is past use.
         """
         if self._seen_until is None:
             self._seen_until = granted_at
@@ -115,7 +113,7 @@ class Neighbours:
 class Bucket:
     """``law``: the detector of another bucket, for limits that no header shows; by default the bucket's own.
 
-    A bucket whose limit is not known yet lets everything pass and keeps no account but that of what is in flight.
+    A bucket whose limit is not known yet admits everything and counts only what is in flight.
     """
 
     def __init__(
@@ -126,14 +124,14 @@ class Bucket:
         self.limit = configured
         self.reserved = 0.0
         self.refunds = RefundDetector()
-        self.neighbours = Neighbours()
+        self.other_clients = OtherClients()
         self._law = law or self.refunds
         self._configured = configured
         self._discovered: float | None = None
         self._discovered_by = -1
         self._safety = safety_factor
-        self._whole, self._returned, self._own = Drain(), Drain(), Drain()
-        self._before_lowered = Drain()  # the most that the server's account can hold since its limit sank
+        self._whole, self._returned, self._own = LeakyLevel(), LeakyLevel(), LeakyLevel()
+        self._before_lowered = LeakyLevel()  # the most that the server's account can hold since its limit sank
         self._whole_added = self._returned_added = 0.0
         self._granted = 0.0
         self._settled_whole = self._settled_returned = 0.0
@@ -161,13 +159,13 @@ class Bucket:
 
     def credit(self, now: float) -> float:
         """What could be granted at once: 0 to the limit, infinite while that is unknown."""
-        provider = self._capacity() - self.used(now) - self.neighbours.margin(now)
+        provider = self._capacity() - self.used(now) - self.other_clients.margin(now)
         if self._configured_binds:
             provider = min(provider, self._own_capacity() - self._own.level(now) - self.reserved)
         return max(0.0, provider)
 
     def waits(self, amount: float, now: float) -> Waits:
-        """What is larger than the whole bucket waits for an empty one; the provider's own 413 is the answer to it."""
+        """A request larger than the whole bucket waits for an empty one, and then gets the provider's own 413."""
         if self.limit is None:
             return Waits(0.0, 0.0)
         account_s = self._account_wait_s(amount, now)
@@ -178,12 +176,12 @@ class Bucket:
         capacity = self._own_capacity()
         return Waits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
 
-    def reserve(self, amount: float, number: int, now: float) -> Mark:
+    def reserve(self, amount: float, number: int, now: float) -> Reservation:
         self._start(now)
         refund = self.refunds.granted(amount, self.reserved, now)
         self.reserved += amount
         self._granted += amount
-        return Mark(
+        return Reservation(
             number,
             amount,
             self._granted,
@@ -192,12 +190,12 @@ class Bucket:
             refund,
         )
 
-    def settle(self, mark: Mark, whole: float, returned: float, now: float, lag_s: float = 0.0) -> None:
-        """The request ended: the server charged ``whole`` on admission and, if it refunds, keeps ``returned``. ``lag_s``:
-        from grant to socket.
+    def settle(self, reservation: Reservation, whole: float, returned: float, now: float, lag_s: float = 0.0) -> None:
+        """End a request: the server charged ``whole`` on admission and, if it refunds, keeps ``returned``. ``lag_s``: from
+        grant to socket.
         """
-        self.reserved = max(0.0, self.reserved - mark.amount)
-        self.refunds.settled(mark.amount, whole, lag_s, now)
+        self.reserved = max(0.0, self.reserved - reservation.amount)
+        self.refunds.settled(reservation.amount, whole, lag_s, now)
         if self.limit is None:
             return
         self._charge(self._whole, whole, now)
@@ -206,20 +204,20 @@ class Bucket:
         self._settled_whole += whole
         self._settled_returned += returned
 
-    def give_back(self, mark: Mark, now: float) -> None:
-        """The request was not sent, or rejected: the server charged nothing."""
-        self.reserved = max(0.0, self.reserved - mark.amount)
-        self.refunds.void(mark.amount, now)
+    def give_back(self, reservation: Reservation, now: float) -> None:
+        """End a request that was not sent, or rejected: the server charged nothing."""
+        self.reserved = max(0.0, self.reserved - reservation.amount)
+        self.refunds.void(reservation.amount, now)
 
     def adopt(self, limit: float, number: int, now: float) -> bool:
-        """The provider names its limit. False: the limit of the past, named by an older request than the last one."""
+        """Take over the limit that the provider names. False: it is outdated, named by an older request than the last one."""
         if limit == self._discovered:
             self._discovered_by = max(number, self._discovered_by)
             return True
         if number < self._discovered_by:
             return False
         self._discovered_by = number
-        self.neighbours.forget()  # what they take was seen under another limit
+        self.other_clients.forget()  # what they take was seen under another limit
         before = self.limit
         if self._discovered is not None:
             self._before_lowered.set_level(max(self._discovered, self._before_lowered.level(now)), now)
@@ -232,19 +230,19 @@ class Bucket:
         self._set_rates(now)
         return True
 
-    def read(self, mark: Mark, remaining: float, charged: float, now: float) -> None:
-        """A header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
-        `adopt` has been called with the limit of the same reading.
+    def read(self, reservation: Reservation, remaining: float, charged: float, now: float) -> None:
+        """Read a header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
+        Precondition: `adopt` was called with the limit of the same reading.
         """
         if self._discovered is None or self.limit is None:
             return
         if self._started_at is None or self._past_unknown:
             self._begin(min(self.limit, max(0.0, remaining + charged)), now)
         used = self._discovered - remaining
-        since = self._granted - mark.granted + max(0.0, charged - mark.amount)
-        most_whole = mark.whole[0] + since + self._whole_added - mark.whole[1]
-        most_returned = mark.returned[0] + since + self._returned_added - mark.returned[1]
-        self.refunds.judge(mark.refund, used=used, own=charged, most_with_refunds=most_returned, limit=self._discovered, now=now)
+        since = self._granted - reservation.granted + max(0.0, charged - reservation.amount)
+        most_whole = reservation.whole[0] + since + self._whole_added - reservation.whole[1]
+        most_returned = reservation.returned[0] + since + self._returned_added - reservation.returned[1]
+        self.refunds.judge(reservation.refund, used=used, own=charged, most_with_refunds=most_returned, limit=self._discovered, now=now)
         whole_excess = self._capacity() - most_whole - remaining
         returned_excess = self._capacity() - most_returned - remaining
         if whole_excess > 1.0:  # headers are rounded to whole tokens
@@ -254,8 +252,8 @@ class Bucket:
             self._returned.add(returned_excess, now)
             self._returned_added += returned_excess
         excess = returned_excess if self._law.verdict else whole_excess
-        self.neighbours.took(excess if excess > 1.0 else 0.0, mark.refund.granted_at, self._active.rate)
-        alone = self._granted == mark.granted and self.reserved == mark.amount and mark.refund.others == 0
+        self.other_clients.took(excess if excess > 1.0 else 0.0, reservation.refund.granted_at, self._active.rate)
+        alone = self._granted == reservation.granted and self.reserved == reservation.amount and reservation.refund.others == 0
         if alone and (self._safety == 1.0 or self._past_unknown):
             exact = max(0.0, used - charged) + 1.0
             for account in (self._whole, self._returned):
@@ -264,23 +262,23 @@ class Bucket:
 
     def exhausted(self, used: float, reserved_before: float, granted_at: float, now: float) -> None:
         """A 429 named this bucket: the server's account was ``used``, of which ``reserved_before`` belongs to requests
-        that we granted earlier and that are still in flight. A rejected request is charged nothing.
+        granted earlier and still in flight. A rejected request is charged nothing.
         """
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
         if granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
-            self.neighbours.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at, self._active.rate)
+            self.other_clients.took(max(0.0, used - reserved_before - self._active.level(now)), granted_at, self._active.rate)
         self._exhausted_at = now
         for account in (self._whole, self._returned):
             account.set_level(used - reserved_before, now)
 
     def overrule(self, used: float, now: float) -> None:
-        """The server admitted what our account had no room for: the account was wrong, and ``used`` takes its place."""
+        """The server admitted what our account had no room for: ``used`` replaces the account."""
         for account in (self._whole, self._returned):
             account.set_level(min(account.level(now), used), now)
 
     def stats(self, now: float, until: float) -> BucketStats | None:
-        """None while the limit is unknown. ``until``: the end of the time that counts for utilisation."""
+        """None while the limit is unknown. ``until``: end of the time that counts for utilisation."""
         if self.limit is None:
             return None
         source: Literal["configured", "discovered"] = "configured" if self.limit == self._configured else "discovered"
@@ -296,16 +294,16 @@ class Bucket:
         return self._configured is not None and self._discovered is not None and self._configured < self._discovered
 
     def _account_wait_s(self, amount: float, now: float) -> float | None:
-        """The neighbours' share never keeps a request out of an empty bucket."""
+        """The margin for other clients never keeps a request out of an empty bucket."""
         capacity = self._capacity()
         room = capacity - self.reserved - min(amount, capacity)
         wait_s = self._active.time_until(room, now)
-        margin = self.neighbours.margin(now)
+        margin = self.other_clients.margin(now)
         if wait_s is None or margin <= 0.0:
             return wait_s
-        rate = self._active.rate - self.neighbours.rate
+        rate = self._active.rate - self.other_clients.rate
         over = self._active.level(now) + margin - room
-        at_most = self._active.time_until(max(0.0, room - self.neighbours.most), now)
+        at_most = self._active.time_until(max(0.0, room - self.other_clients.most), now)
         if over <= EPSILON or at_most is None or at_most == 0.0:
             return wait_s
         return max(wait_s, min(at_most, over / rate if rate > 0 else inf), SHORTEST_S)
@@ -319,12 +317,12 @@ class Bucket:
         return inf if self._configured is None else self._configured * self._safety
 
     @property
-    def _active(self) -> Drain:
+    def _active(self) -> LeakyLevel:
         return self._returned if self._law.verdict else self._whole
 
-    def _charge(self, account: Drain, amount: float, now: float) -> None:
-        """No server's account is ever above its limit. Ours would be after a refusal whose ``used`` contains requests granted
-        later that overtook the refused one: they are charged again when they are settled.
+    def _charge(self, account: LeakyLevel, amount: float, now: float) -> None:
+        """Charge at most up to the limit, which no server's account exceeds. Ours would after a refusal whose ``used`` contains
+        requests that overtook the refused one: they are charged again when they are settled.
         """
         level = account.level(now)
         most = inf if self._discovered is None else max(self._discovered, self._before_lowered.level(now))

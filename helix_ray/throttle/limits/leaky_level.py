@@ -5,7 +5,7 @@ from __future__ import annotations
 EPSILON = 1e-6  # tokens or requests: what float arithmetic may lose over a sleep of exactly the computed length
 
 
-class Drain:
+class LeakyLevel:
     """``level`` falls by ``rate`` per second and stops at zero; time never runs backwards in it."""
 
     __slots__ = ("_at", "_level", "_rate")

@@ -1,4 +1,4 @@
-"""The limits of one service tier: a bucket for each of the six, whether its limit is known yet or not."""
+"""The limits of one service tier: a bucket for each of the six kinds, whether its limit is known yet or not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
-from helix_ray.throttle.limits.bucket import Bucket, Mark
-from helix_ray.throttle.messages import Want
+from helix_ray.throttle.limits.bucket import Bucket, Reservation
+from helix_ray.throttle.messages import PermitRequest
 from helix_ray.throttle.stats import BucketStats
 
 MINUTE_S = 60.0
@@ -48,7 +48,7 @@ _SCALE_MEMORY = 0.998  # per settlement
 _BINDING_MEMORY_S = 30.0
 _NOTICEABLE_S = 0.05 * _BINDING_MEMORY_S
 
-Marks = dict[str, Mark]
+Reservations = dict[str, Reservation]
 
 
 class Wait(NamedTuple):
@@ -75,7 +75,7 @@ class Waits(NamedTuple):
 
 
 class Limits:
-    """Estimates that turn out too low are scaled up for the requests that follow."""
+    """Buckets of one tier. Prompt estimates that turn out too low are scaled up for later requests."""
 
     def __init__(self, config: ThrottleConfig) -> None:
         safety = config.safety_factor
@@ -90,12 +90,12 @@ class Limits:
         return self._buckets[name]
 
     def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
-        """What was taken before the first grant; None: not known."""
+        """Set what was taken before the first grant; None: not known."""
         oldest_first = None if past is None else sorted(past, key=lambda use: -use.age_s)
         for name, bucket in self._buckets.items():
             bucket.restore(None if oldest_first is None else _amounts(name, oldest_first), now)
 
-    def waits(self, want: Want, now: float) -> Waits:
+    def waits(self, want: PermitRequest, now: float) -> Waits:
         minute = day = own_day = NO_WAIT
         for name, bucket in self._buckets.items():
             if bucket.limit is None:
@@ -108,51 +108,53 @@ class Limits:
                 minute = minute.longer(Wait(provider_s, name)).longer(Wait(own_s, name))
         return Waits(minute, day, own_day)
 
-    def reserve(self, want: Want, number: int, now: float) -> Marks:
+    def reserve(self, want: PermitRequest, number: int, now: float) -> Reservations:
         return {name: bucket.reserve(self._amount(name, want), number, now) for name, bucket in self._buckets.items()}
 
-    def answered(self, want: Want, marks: Marks, usage: TokenUsage, reading: LimitReading | None, lag_s: float, now: float) -> None:
+    def answered(
+        self, want: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, lag_s: float, now: float
+    ) -> None:
         """``lag_s``: from the grant to the socket."""
         for name, limit, remaining in _shown(reading):
-            bucket, mark = self._buckets[name], marks[name]
-            if bucket.adopt(limit, mark.number, now) and remaining is not None:
-                bucket.read(mark, remaining, KINDS[name].amount(usage.prompt, want.max_completion_tokens), now)
+            bucket, reservation = self._buckets[name], held[name]
+            if bucket.adopt(limit, reservation.number, now) and remaining is not None:
+                bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, want.max_completion_tokens), now)
         if want.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / want.prompt_tokens))
-        for name, mark in marks.items():
+        for name, reservation in held.items():
             whole = KINDS[name].amount(usage.prompt, want.max_completion_tokens)
             returned = KINDS[name].amount(usage.prompt - usage.cached, usage.completion)
-            self._buckets[name].settle(mark, whole, returned, now, lag_s)
+            self._buckets[name].settle(reservation, whole, returned, now, lag_s)
 
-    def keep_whole(self, marks: Marks, now: float) -> None:
-        """What became of the request is not known: it is charged all that it may have used."""
-        for name, mark in marks.items():
-            self._buckets[name].settle(mark, mark.amount, mark.amount, now)
+    def keep_whole(self, reservations: Reservations, now: float) -> None:
+        """End a request whose outcome is not known: it is charged all that it may have used."""
+        for name, reservation in reservations.items():
+            self._buckets[name].settle(reservation, reservation.amount, reservation.amount, now)
 
-    def give_back(self, marks: Marks, reading: LimitReading | None, now: float) -> None:
-        """The provider charged nothing. Its headers still name its limits."""
-        for name, mark in marks.items():
-            self._buckets[name].give_back(mark, now)
+    def give_back(self, reservations: Reservations, reading: LimitReading | None, now: float) -> None:
+        """End a request that was charged nothing. Its headers still name the limits."""
+        for name, reservation in reservations.items():
+            self._buckets[name].give_back(reservation, now)
         for name, limit, remaining in _shown(reading):
-            bucket, mark = self._buckets[name], marks[name]
+            bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
-            if bucket.adopt(limit, mark.number, now) and first and remaining is not None:
-                bucket.exhausted(limit - remaining, 0.0, mark.refund.granted_at, now)
+            if bucket.adopt(limit, reservation.number, now) and first and remaining is not None:
+                bucket.exhausted(limit - remaining, 0.0, reservation.refund.granted_at, now)
 
-    def named(self, limited: RateLimitDetail, mark: Mark, in_flight: Iterable[Marks], now: float) -> None:
-        """A 429 or a 413 names a limit. ``in_flight``: the other requests that are under way."""
+    def named(self, limited: RateLimitDetail, reservation: Reservation, in_flight: Iterable[Reservations], now: float) -> None:
+        """A 429 or a 413 names a limit. ``in_flight``: of the other requests."""
         name = limited.kind
         if name is None or limited.limit is None:
             return
         bucket = self._buckets[name]
-        if not bucket.adopt(limited.limit, mark.number, now) or limited.never_fits:
+        if not bucket.adopt(limited.limit, reservation.number, now) or limited.never_fits:
             return
-        earlier = sum(marks[name].amount for marks in in_flight if marks[name].number < mark.number)
-        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, mark.refund.granted_at, now)
+        earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
+        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation.refund.granted_at, now)
 
     def overrule(self, name: str, reading: LimitReading | None, now: float) -> None:
-        """The provider admitted a request for which our account of this day's limit had no room. Without a word on what is
-        left, it counts as full again: the next refusal will tell.
+        """The provider admitted a request for which our account of this day's limit had no room. If the reading does not show
+        what is left, the bucket counts as full again, until the next refusal.
         """
         bucket = self._buckets[name]
         used = [limit - remaining for shown, limit, remaining in _shown(reading) if shown == name and remaining is not None]
@@ -162,13 +164,13 @@ class Limits:
         """Of the limits that are known."""
         return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
 
-    def _amount(self, name: str, want: Want) -> float:
+    def _amount(self, name: str, want: PermitRequest) -> float:
         prompt = want.prompt_tokens if self._scale <= 1.0 else ceil(want.prompt_tokens * self._scale)
         return KINDS[name].amount(prompt, want.max_completion_tokens)
 
 
 class BindingMeter:
-    """Seconds that the head of the line waited for each bucket, forgotten with a time constant of 30 s."""
+    """The limit that holds the run back: seconds that the head of the wait queue waited for each bucket, averaged over 30 s."""
 
     def __init__(self) -> None:
         self._waited: dict[str, float] = {}
@@ -210,8 +212,8 @@ def _shown(reading: LimitReading | None) -> list[tuple[str, float, float | None]
 
 
 def _unrounded(limited: RateLimitDetail, window_s: float) -> float:
-    """``Used`` of a 429 before it was rounded for its message: the wait that it asks for tells, since by the bucket law
-    ``wait = (used + requested - limit) / limit × window``. The half that rounding may hide is the next 429. Without
+    """``Used`` of a 429 before its message rounded it, from the wait that it asks for: by the bucket law
+    ``wait = (used + requested - limit) / limit × window``. The half that rounding hides would be the next 429. Without
     ``Used``, the most that it can be.
     """
     assert limited.limit is not None

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from helix_ray.throttle.limits.leaky_level import Drain
+from helix_ray.throttle.limits.leaky_level import LeakyLevel as Drain
 
 _VOTES = 3
 _TRANSIT_S = 0.5

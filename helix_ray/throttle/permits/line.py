@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from helix_ray.throttle.messages import Want
+from helix_ray.throttle.messages import PermitRequest as Want
 
 _FORGET_AFTER_S = 10.0
 _LOOK_EVERY_S = 1.0

@@ -1,4 +1,4 @@
-"""Permits given and not yet settled."""
+"""Permits that are granted and not yet settled."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from helix_ray.providers.readings import ServiceTier
-from helix_ray.throttle.limits.bucket import Mark
-from helix_ray.throttle.messages import Grant, Want
+from helix_ray.throttle.limits.bucket import Reservation
+from helix_ray.throttle.messages import Permit, PermitRequest
 
 _REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Permit:
+class OutstandingPermit:
     permit_id: str
     number: int
     holder: str
-    want: Want
+    want: PermitRequest
     granted_at: float
     expires_at: float
     service_tier: ServiceTier = "on_demand"
-    marks: dict[str, Mark] = field(default_factory=dict)  # by bucket
+    reservations: dict[str, Reservation] = field(default_factory=dict)  # by bucket
 
-    def grant(self, now: float) -> Grant:
-        return Grant(self.want.want_id, self.permit_id, max(0.0, self.expires_at - now), self.service_tier)
+    def lease(self, now: float) -> Permit:
+        return Permit(self.want.want_id, self.permit_id, max(0.0, self.expires_at - now), self.service_tier)
 
 
-class Permits:
-    """Every permit has the same lifetime, so the order of granting is the order of expiry."""
+class OutstandingPermits:
+    """In the order of granting, which is the order of expiry: every permit has the same lifetime."""
 
     def __init__(self) -> None:
-        self._by_id: OrderedDict[str, Permit] = OrderedDict()
-        self._by_want: dict[str, Permit] = {}
+        self._by_id: OrderedDict[str, OutstandingPermit] = OrderedDict()
+        self._by_want: dict[str, OutstandingPermit] = {}
         self._written_off: OrderedDict[str, Decimal] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def add(self, permit: Permit) -> None:
+    def add(self, permit: OutstandingPermit) -> None:
         self._by_id[permit.permit_id] = permit
         self._by_want[permit.want.want_id] = permit
 
-    def of_want(self, want_id: str) -> Permit | None:
+    def of_want(self, want_id: str) -> OutstandingPermit | None:
         return self._by_want.get(want_id)
 
-    def take(self, permit_id: str) -> Permit | None:
+    def take(self, permit_id: str) -> OutstandingPermit | None:
         permit = self._by_id.pop(permit_id, None)
         if permit is not None:
             self._by_want.pop(permit.want.want_id, None)
         return permit
 
-    def of_holder(self, holder: str) -> list[Permit]:
+    def of_holder(self, holder: str) -> list[OutstandingPermit]:
         return [permit for permit in self._by_id.values() if permit.holder == holder]
 
-    def expired(self, now: float) -> list[Permit]:
+    def expired(self, now: float) -> list[OutstandingPermit]:
         found = []
         for permit in self._by_id.values():
             if permit.expires_at > now:
@@ -63,8 +63,8 @@ class Permits:
             found.append(permit)
         return found
 
-    def write_off(self, permit: Permit) -> None:
-        """Remember that it was counted at its worst case, should its settlement come late."""
+    def write_off(self, permit: OutstandingPermit) -> None:
+        """Remember that the permit was counted at its worst case, should its settlement come late."""
         self._written_off[permit.permit_id] = permit.want.worst_case_usd
         while len(self._written_off) > _REMEMBERED:
             self._written_off.popitem(last=False)

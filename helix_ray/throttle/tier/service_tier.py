@@ -1,4 +1,4 @@
-"""One service tier of the API: its limits, and whatever else decides when the next request may go there."""
+"""One service tier of the API: its limits, and all else that decides when the next request may be sent there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import ServiceTier
 from helix_ray.records import PastUse
 from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
-from helix_ray.throttle.messages import Settlement, Want
-from helix_ray.throttle.permits.outstanding import Permit
+from helix_ray.throttle.messages import PermitRequest, Settlement
+from helix_ray.throttle.permits.outstanding import OutstandingPermit
 from helix_ray.throttle.stats import BucketStats
 from helix_ray.throttle.tier.breaker import Breaker
 from helix_ray.throttle.tier.concurrency import Concurrency
@@ -20,13 +20,13 @@ from helix_ray.throttle.tier.park import PARK_FROM_S, Park
 _EARLY_S = 2.0  # an account that is wrong by less is not wrong
 
 
-class Lane:
-    """Grants a request iff every bucket has room for it, the gate and the breaker are open, fewer are in flight than the API
-    bears, no day's limit is used up, and no probe is under way.
+class TierLimiter:
+    """Admits a request iff every bucket has room, the gate and the breaker are open, fewer requests are in flight than the
+    concurrency limit, no day's limit is used up, and no probe is under way.
 
-    A probe is a request that goes out alone: the first one (an invalid key is to be refused once, and its headers name the
+    A probe is a request that is sent alone: the first one (an invalid key is to be refused once, and its headers name the
     limits), the first one after the gate was closed, and every one while a day's limit is used up or the breaker is half open.
-    If it fails, the next one is the probe. A server that shows no limit is not probed for ever: one answer opens the lane.
+    If it fails, the next one is the probe. For a server that shows no limit, one answer ends the probing.
     """
 
     def __init__(self, tier: ServiceTier, config: ThrottleConfig, most_in_flight: int) -> None:
@@ -36,11 +36,11 @@ class Lane:
         self.park = Park()
         self.breaker = Breaker()
         self.concurrency = Concurrency(most_in_flight) if config.adaptive_concurrency else None
-        self.heard = False  # the API answered a request of ours
+        self.heard = False  # the API answered a request
         self.used = False
-        self._in_flight: dict[int, Permit] = {}
-        self._probe: int | None = None  # the number of the permit that is out alone
-        self._early = False  # the probe goes where our account of the day has no room
+        self._in_flight: dict[int, OutstandingPermit] = {}
+        self._probe: int | None = None  # the number of its permit
+        self._early = False  # our account of the day has no room for the probe
 
     @property
     def in_flight(self) -> int:
@@ -50,11 +50,11 @@ class Lane:
         return not self.heard or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"
 
     def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
-        """What was taken from all tiers before the first grant; None: not known."""
+        """Set what was taken from all tiers before the first grant; None: not known."""
         self.limits.restore(None if past is None else [use for use in past if use.service_tier == self.tier], now)
 
-    def wait(self, want: Want, now: float) -> Wait:
-        """How long this want waits if it is the next one here, and for what."""
+    def wait(self, want: PermitRequest, now: float) -> Wait:
+        """How long this request waits if it is the next one of the tier, and for what."""
         waits = self.limits.waits(want, now)
         self._watch_the_day(waits.day, waits.own_day, now)
         if self._probe is not None and self.must_probe(now):
@@ -70,27 +70,27 @@ class Lane:
         day_s = self.park.wait_s(waits.day.seconds, now) if self.park.probes else waits.day.seconds
         return wait.longer(Wait(day_s, "daily")).longer(Wait(waits.own_day.seconds, "daily"))
 
-    def give(self, permit: Permit, now: float) -> None:
-        """`wait` was 0."""
+    def give(self, permit: OutstandingPermit, now: float) -> None:
+        """Record a grant. Precondition: `wait` returned 0 seconds for this request at ``now``."""
         if self.must_probe(now):
             self._probe = permit.number
         if self.park.probes:
             day_s = self.limits.waits(permit.want, now).day.seconds
             self.park.probing(day_s, now)
             self._early = day_s is None or day_s > _EARLY_S
-        permit.marks.update(self.limits.reserve(permit.want, permit.number, now))
+        permit.reservations.update(self.limits.reserve(permit.want, permit.number, now))
         self._in_flight[permit.number] = permit
         self.breaker.sent(now)
         self.used = True
 
-    def settle(self, permit: Permit, settlement: Settlement, now: float) -> None:
-        """``answered`` also for an answer that nobody can read."""
+    def settle(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
+        """End a request. ``answered`` also for an answer that cannot be read."""
         in_flight = self.in_flight
         del self._in_flight[permit.number]
         if settlement.outcome == "answered":
             self._answered(permit, settlement, in_flight, now)
         elif settlement.outcome == "unknown":
-            self.limits.keep_whole(permit.marks, now)
+            self.limits.keep_whole(permit.reservations, now)
         else:
             self._refused(permit, settlement, now)
         self._note_trouble(permit, settlement, now)
@@ -100,8 +100,8 @@ class Lane:
             if self.park.probes and not _names_a_day(settlement):
                 self.park.undecided(now)
 
-    def daily_stop(self, want: Want, now: float) -> str | None:
-        """Why this want cannot be served today; None while it can."""
+    def daily_stop(self, want: PermitRequest, now: float) -> str | None:
+        """Why this request cannot be served today; None while it can."""
         name = self.park.limit
         if name is None:
             return None
@@ -121,17 +121,15 @@ class Lane:
         suffix = "" if self.tier == "on_demand" else f" {self.tier}"
         return {f"{name}{suffix}": stats for name, stats in self.limits.stats(now, until).items()}
 
-    # -- what became of a request ---------------------------------------------------------------------------------------
-
-    def _answered(self, permit: Permit, settlement: Settlement, in_flight: int, now: float) -> None:
+    def _answered(self, permit: OutstandingPermit, settlement: Settlement, in_flight: int, now: float) -> None:
         self.heard = True
         self.gate.passed(permit.granted_at)
         usage = settlement.usage
         if usage is None:
-            self.limits.keep_whole(permit.marks, now)
+            self.limits.keep_whole(permit.reservations, now)
         else:
             lag_s = max(0.0, now - settlement.sent_at_age_s - permit.granted_at) if settlement.sent_at_age_s > 0 else 0.0
-            self.limits.answered(permit.want, permit.marks, usage, settlement.reading, lag_s, now)
+            self.limits.answered(permit.want, permit.reservations, usage, settlement.reading, lag_s, now)
             latency_s = settlement.latency_s or settlement.sent_at_age_s
             if self.concurrency is not None and latency_s > 0:
                 self.concurrency.answered(latency_s, usage.completion, in_flight, now)
@@ -141,14 +139,14 @@ class Lane:
             self.limits.overrule(limit, settlement.reading, now)
         self.breaker.succeeded(now, permit.granted_at)
 
-    def _refused(self, permit: Permit, settlement: Settlement, now: float) -> None:
-        self.limits.give_back(permit.marks, settlement.reading, now)
+    def _refused(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
+        self.limits.give_back(permit.reservations, settlement.reading, now)
         limited = settlement.limited
         if limited is None:
             return
         self.heard = True
         if limited.kind is not None:
-            self.limits.named(limited, permit.marks[limited.kind], [each.marks for each in self._in_flight.values()], now)
+            self.limits.named(limited, permit.reservations[limited.kind], [each.reservations for each in self._in_flight.values()], now)
         if limited.never_fits:  # a 413: nothing to wait for
             return
         if limited.kind is not None and KINDS[limited.kind].window_s == DAY_S:
@@ -156,15 +154,13 @@ class Lane:
         else:
             self.gate.close(limited.retry_after_s, permit.granted_at, now, limited.kind)
 
-    def _note_trouble(self, permit: Permit, settlement: Settlement, now: float) -> None:
+    def _note_trouble(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         if settlement.trouble in ("capacity", "overload") and self.concurrency is not None:
             self.concurrency.overloaded(now)
         if settlement.trouble in ("overload", "failure"):
             self.breaker.failed(now, permit.granted_at)
         elif settlement.outcome != "answered" and self._probe == permit.number:
             self.breaker.unsent(now)
-
-    # -- deciding -------------------------------------------------------------------------------------------------------
 
     def _cautious_for(self, now: float) -> str | None:
         if self.park.probes:
@@ -181,9 +177,9 @@ class Lane:
                 self.park.used_up(wait.reason, now, own=own)
 
 
-def worst_state(lanes: Sequence[Lane], now: float) -> Literal["closed", "open", "half_open"]:
-    """Of their breakers."""
-    states = {lane.breaker.state(now) for lane in lanes}
+def worst_state(limiters: Sequence[TierLimiter], now: float) -> Literal["closed", "open", "half_open"]:
+    """Of the breakers of these tiers."""
+    states = {limiter.breaker.state(now) for limiter in limiters}
     return "open" if "open" in states else "half_open" if "half_open" in states else "closed"
 
 

@@ -11,11 +11,11 @@ import pytest
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Settlement
 
 
-def want(name: str, tokens: int = 100) -> Want:
-    return Want(name, tokens, tokens, Decimal("0.01"))
+def want(name: str, tokens: int = 100) -> PermitRequest:
+    return PermitRequest(name, tokens, tokens, Decimal("0.01"))
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleAct
     monkeypatch.setattr(ThrottleActor, "_beat", silent)
     actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False).model_dump(mode="json"))
     await actor.restore(Decimal(0))
-    actor._governor.lanes["on_demand"].heard = True  # no probe first
+    actor._governor.limiters["on_demand"].heard = True  # no probe first
     yield actor
     assert actor._beat_task is not None
     actor._beat_task.cancel()

@@ -11,7 +11,7 @@ import pytest
 from fix_analyzer import read, rig
 from helix_ray.backends.chat import ChatReply
 from helix_ray.records import ApiCall, CallState, DesiredState, ReadResult
-from helix_ray.throttle.messages import AcquireReply, Refusal, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal
 from support.scripted_llm import api_error
 
 # ── how much is held and in flight ───────────────────────────────────────────────────────────────────────────────────────
@@ -81,7 +81,7 @@ async def test_wants_and_settlements_travel_together() -> None:
     calls: list[int] = []
     acquire = it.throttle.acquire
 
-    async def counted(wants: list[Want]) -> AcquireReply:
+    async def counted(wants: list[PermitRequest]) -> AcquireReply:
         calls.append(len(wants))
         return await acquire(wants)
 

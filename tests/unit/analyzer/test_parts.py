@@ -19,7 +19,7 @@ from helix_ray.analyzer.result_outbox import MAX_BYTES, MAX_WRITES, ResultOutbox
 from helix_ray.analyzer.retry_policy import AGAIN, ReadOutcomes
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
-from helix_ray.throttle.messages import AcquireReply, Grant, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement
 from support.manual_clock import ManualClock
 
 
@@ -44,11 +44,11 @@ class SlowThrottle:
     """Answers each acquire when told."""
 
     def __init__(self) -> None:
-        self.acquires: list[tuple[list[Want], asyncio.Future[AcquireReply]]] = []
+        self.acquires: list[tuple[list[PermitRequest], asyncio.Future[AcquireReply]]] = []
         self.settlements: list[list[Settlement]] = []
         self.withdrawn: list[str] = []
 
-    async def acquire(self, wants: list[Want]) -> AcquireReply:
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
         future: asyncio.Future[AcquireReply] = asyncio.get_running_loop().create_future()
         self.acquires.append((wants, future))
         return await future
@@ -63,12 +63,12 @@ class SlowThrottle:
         raise AssertionError(message)
 
 
-def want(name: str) -> Want:
-    return Want(name, 700, 512, Decimal("0.001"))
+def want(name: str) -> PermitRequest:
+    return PermitRequest(name, 700, 512, Decimal("0.001"))
 
 
 def grant(*names: str) -> AcquireReply:
-    return AcquireReply([Grant(name, f"p-{name}", 60.0) for name in names], None)
+    return AcquireReply([Permit(name, f"p-{name}", 60.0) for name in names], None)
 
 
 async def test_whoever_asks_while_a_question_is_out_joins_the_next_one() -> None:
@@ -82,7 +82,7 @@ async def test_whoever_asks_while_a_question_is_out_joins_the_next_one() -> None
     assert [[item.want_id for item in wants] for wants, _ in throttle.acquires] == [["a", "b"]]
     throttle.acquires[0][1].set_result(grant("a"))
     await turns()
-    assert await first == Grant("a", "p-a", 60.0)
+    assert await first == Permit("a", "p-a", 60.0)
     assert [item.want_id for item in throttle.acquires[1][0]] == ["b", "c"]  # b keeps its place
     throttle.acquires[1][1].set_result(grant("b", "c"))
     await asyncio.gather(second, third)

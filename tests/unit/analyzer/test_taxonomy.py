@@ -14,7 +14,7 @@ from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.retry_policy import MAX_UNATTRIBUTED, Attempts
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.records import CallState, Disposition, ReadResult
-from helix_ray.throttle.messages import AcquireReply, Grant, Want
+from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest
 from support.scripted_llm import Reply, api_error, chat_reply, completion, prompted_ids
 
 FAILED = api_error(500, "oops", "internal_server_error")
@@ -228,12 +228,12 @@ async def test_of_several_reads_each_is_repaired_alone() -> None:
 def tiers(it: Rig, tier: str) -> None:
     """The throttle gives ``auto`` a place in this tier, and every other want the one that it names."""
 
-    async def acquire(wants: list[Want]) -> AcquireReply:
+    async def acquire(wants: list[PermitRequest]) -> AcquireReply:
         it.throttle.wants += wants
         grants = []
         for want in wants:
             given = tier if want.service_tier == "auto" else want.service_tier
-            grants.append(Grant(want.want_id, f"e1-{len(it.throttle.wants)}", 120.0, "flex" if given == "flex" else "on_demand"))
+            grants.append(Permit(want.want_id, f"e1-{len(it.throttle.wants)}", 120.0, "flex" if given == "flex" else "on_demand"))
         return AcquireReply(grants, None)
 
     it.throttle.acquire = acquire  # type: ignore[method-assign]
@@ -288,7 +288,7 @@ async def test_a_permit_that_would_expire_under_its_request_is_not_used() -> Non
     it = rig([read(0)], request_timeout_s=60)
     acquire, seen = it.throttle.acquire, []
 
-    async def late(wants: list[Want]) -> AcquireReply:
+    async def late(wants: list[PermitRequest]) -> AcquireReply:
         reply = await acquire(wants)
         seen.append(len(wants))
         if len(seen) == 1:
@@ -308,15 +308,15 @@ async def test_the_first_refusal_stops_whatever_has_its_permit_and_was_not_sent(
     it = rig([read(index) for index in range(8)], otherwise=lambda payload: api_error(401, "no", "invalid_api_key"), requests_in_flight=8)
     it.llm.hold()
     first = it.throttle.acquire
-    probed: list[Want] = []
+    probed: list[PermitRequest] = []
 
-    async def one_at_first(wants: list[Want]) -> AcquireReply:
+    async def one_at_first(wants: list[PermitRequest]) -> AcquireReply:
         if not probed:
             probed.append(wants[0])
             return await first(wants[:1])
         it.throttle.wants += wants
         it.llm.release()  # the refusal and the permits arrive together
-        return AcquireReply([Grant(want.want_id, f"p-{want.want_id}", 120.0) for want in wants], None)
+        return AcquireReply([Permit(want.want_id, f"p-{want.want_id}", 120.0) for want in wants], None)
 
     it.throttle.acquire = one_at_first  # type: ignore[method-assign]
     assert await it.finish() == "refused"

@@ -28,8 +28,8 @@ class LocalQueue:
         self.answered = asyncio.Event()
         self.restart("epoch-1", done or [])
 
-    def restart(self, epoch: str, done: list[tuple[int, int]]) -> None:
-        self.policy = BoundedQueue(self.capacity, 0, 120.0, epoch)
+    def restart(self, incarnation: str, done: list[tuple[int, int]]) -> None:
+        self.policy = BoundedQueue(self.capacity, 0, 120.0, incarnation)
         self.policy.open(done, 1)
 
     async def put(self, batch: ReadBatch) -> PutReply:
@@ -38,18 +38,18 @@ class LocalQueue:
         self.puts.append(list(batch.read_index))
         self.answered.set()
         if self.policy.input_closed:
-            return PutReply("closed", self.policy.epoch, 0)
+            return PutReply("closed", self.policy.incarnation, 0)
         admitted, rest = self.policy.offer(batch.rows(), 0.0)
-        return PutReply("full" if rest else "admitted", self.policy.epoch, admitted)
+        return PutReply("full" if rest else "admitted", self.policy.incarnation, admitted)
 
     async def done_ranges(self) -> DoneReply:
-        return DoneReply(self.policy.epoch, self.policy.done_ranges(), self.policy.opened)
+        return DoneReply(self.policy.incarnation, self.policy.done_ranges(), self.policy.opened)
 
-    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
+    async def finish_input(self, total_reads: int | None, incarnation: str) -> str:
         self.on_finish()
-        if epoch == self.policy.epoch:
+        if incarnation == self.policy.incarnation:
             self.totals.append(total_reads)
-        return self.policy.epoch
+        return self.policy.incarnation
 
     def take(self) -> list[int]:
         """Everything that waits, leased away."""
@@ -163,7 +163,7 @@ async def test_a_queue_that_dies_before_it_hears_of_the_end_is_offered_everythin
     queue = LocalQueue()
 
     def restart_once() -> None:
-        if queue.policy.epoch == "epoch-1":
+        if queue.policy.incarnation == "epoch-1":
             queue.restart("epoch-2", [(0, 5)])
 
     queue.on_finish = restart_once

@@ -246,5 +246,5 @@ def test_statistics_travel_and_become_counters() -> None:
     counters = stats.counters()
     assert counters["capacity"] == 10.0
     assert counters["gate_closed"] == 0.0
-    assert "epoch" not in counters
+    assert "incarnation" not in counters
     assert "total_reads" not in counters

@@ -5,15 +5,15 @@ from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 
 
-def stats(epoch: str, depth: int, blocked: float) -> QueueStats:
-    queue = BoundedQueue(capacity=500, low_watermark=100, lease_timeout_s=60, epoch=epoch)
+def stats(incarnation: str, depth: int, blocked: float) -> QueueStats:
+    queue = BoundedQueue(capacity=500, low_watermark=100, lease_timeout_s=60, incarnation=incarnation)
     return replace(queue.stats(0.0), max_queue_depth=depth, blocked_seconds=blocked)
 
 
 def test_maxima_and_blocked_time_survive_restarts() -> None:
     history = QueueHistory()
     assert history.stats is None
-    for epoch, depth, blocked in (("a", 10, 1.0), ("a", 500, 2.0), ("b", 0, 0.0), ("b", 20, 3.0), ("b", 30, 4.0), ("c", 5, 0.5)):
-        history.note(stats(epoch, depth, blocked))
+    for incarnation, depth, blocked in (("a", 10, 1.0), ("a", 500, 2.0), ("b", 0, 0.0), ("b", 20, 3.0), ("b", 30, 4.0), ("c", 5, 0.5)):
+        history.note(stats(incarnation, depth, blocked))
     assert history.stats is not None
-    assert (history.stats.epoch, history.stats.max_queue_depth, history.stats.blocked_seconds) == ("c", 500, 6.5)
+    assert (history.stats.incarnation, history.stats.max_queue_depth, history.stats.blocked_seconds) == ("c", 500, 6.5)

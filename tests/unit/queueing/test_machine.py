@@ -4,9 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from helix_ray.queueing.bounded_queue import BoundedQueue
+from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import Lease
-from helix_ray.queueing.put_line import BlockedPut
 from support.list_source import sample_reads
 
 HOLDERS = st.sampled_from(["a", "b", "c"])

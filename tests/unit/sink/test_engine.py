@@ -298,7 +298,6 @@ async def test_stop_flushes_and_is_safe_twice_and_before_start() -> None:
 def test_the_buffer_takes_whole_writes_up_to_a_batch() -> None:
     buffer: SinkBuffer[int] = SinkBuffer(4, 1.0, 8)
     for number, size in enumerate((3, 2, 9, 1)):
-        buffer.reserve(size)
         buffer.add(Entry(results(*range(size)), [], number, since=float(number)))
     assert buffer.due_in(0.0) == 0.0
     assert [[entry.ticket for entry in buffer.take()] for _ in range(4)] == [[0], [1], [2], [3]]

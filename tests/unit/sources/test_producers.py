@@ -35,9 +35,9 @@ class EndlessQueue:
     async def done_ranges(self) -> DoneReply:
         return DoneReply("epoch", self._done, True)
 
-    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
+    async def finish_input(self, total_reads: int | None, incarnation: str) -> str:
         self.totals.append(total_reads)
-        return epoch
+        return incarnation
 
 
 async def produced(preset: str, producers: int, batch_size: int, done: list[tuple[int, int]] | None = None) -> list[Read]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, Settlement, Want
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from support.throttle_desk import CENT, Desk, ids, want
 
 # -- buckets ------------------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_no_window_ever_holds_more_than_the_law_allows(steps: list[tuple[float, 
     """Granted in [t, t + w] <= limit + limit × w / 60, when nothing is returned."""
     desk = Desk(requests_per_minute=20)
     grants: list[tuple[float, int]] = []
-    waiting: dict[str, tuple[Want, str]] = {}
+    waiting: dict[str, tuple[PermitRequest, str]] = {}
     for number, (pause, prompt, completion, ending) in enumerate(steps):
         one = want(f"w{number}", prompt, completion)
         waiting[one.want_id] = (one, ending)

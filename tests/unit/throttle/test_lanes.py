@@ -11,14 +11,14 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading
 from helix_ray.records import PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import Grant, Want
+from helix_ray.throttle.messages import Permit, PermitRequest
 from support.throttle_desk import CENT, Desk, ids, want
 
 Tier = Literal["on_demand", "flex", "auto"]
 
 
-def tiered(name: str, tier: Tier, tokens: int = 200, *, retry: bool = False) -> Want:
-    return Want(name, tokens // 2, tokens - tokens // 2, CENT, tier, retry)
+def tiered(name: str, tier: Tier, tokens: int = 200, *, retry: bool = False) -> PermitRequest:
+    return PermitRequest(name, tokens // 2, tokens - tokens // 2, CENT, tier, retry)
 
 
 # -- tiers --------------------------------------------------------------------------------------------------------------
@@ -200,6 +200,6 @@ def test_nothing_is_granted_beyond_what_is_authorised() -> None:
     assert desk.governor.to_authorise() is None
 
 
-def grant_of(desk: Desk, name: str) -> Grant:
+def grant_of(desk: Desk, name: str) -> Permit:
     [grant] = desk.governor.collect([name], desk.now).grants
     return grant

@@ -12,7 +12,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import RateLimitDetail
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import PermitRequest, Settlement
 
 OUTCOMES = st.sampled_from(["answered", "rejected", "not_sent", "unknown", "limited"])
 
@@ -24,7 +24,7 @@ class Money(RuleBasedStateMachine):
         super().__init__()
         self.governor = Governor(ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=1.0), 60.0, "e")
         self.governor.restore(Decimal("0.1"))
-        self.governor.lanes["on_demand"].heard = True  # no probe first
+        self.governor.limiters["on_demand"].heard = True  # no probe first
         self.cap = Decimal(1)
         self.now = 0.0
         self.number = 0
@@ -38,7 +38,7 @@ class Money(RuleBasedStateMachine):
         self.number += 1
         name = f"{holder}{self.number}"
         self.waiting[name] = Decimal(millis) / 1000
-        self.governor.ask(holder, [Want(name, 10, 10, self.waiting[name])], self.now)
+        self.governor.ask(holder, [PermitRequest(name, 10, 10, self.waiting[name])], self.now)
 
     @rule(seconds=st.floats(0, 40))
     def decide(self, seconds: float) -> None:

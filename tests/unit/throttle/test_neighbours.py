@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.throttle.limits.bucket import Neighbours
+from helix_ray.throttle.limits.bucket import OtherClients
 
 REFILL = 600.0
 
 
 def test_the_rate_that_readings_show_is_found() -> None:
-    neighbours = Neighbours()
+    neighbours = OtherClients()
     for second in range(60):
         neighbours.took(300.0, float(second), REFILL)
     assert neighbours.rate == pytest.approx(300, rel=0.02)
@@ -18,7 +18,7 @@ def test_the_rate_that_readings_show_is_found() -> None:
 
 
 def test_a_large_surprise_is_no_rate_that_a_limit_could_bear() -> None:
-    neighbours = Neighbours()
+    neighbours = OtherClients()
     neighbours.took(0.0, 0.0, REFILL)
     neighbours.took(1_200_000.0, 0.1, REFILL)
     assert neighbours.rate == REFILL
@@ -26,7 +26,7 @@ def test_a_large_surprise_is_no_rate_that_a_limit_could_bear() -> None:
 
 
 def test_silence_of_the_others_is_believed_within_seconds() -> None:
-    neighbours = Neighbours()
+    neighbours = OtherClients()
     neighbours.took(0.0, 0.0, REFILL)
     neighbours.took(60_000.0, 1.0, REFILL)
     for second in range(2, 32):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from helix_ray.providers.readings import LimitReading
-from helix_ray.throttle.messages import Grant
+from helix_ray.throttle.messages import Permit
 from helix_ray.throttle.tier.park import Park
 from support.throttle_desk import Desk, ids, want
 
 OUTAGE_S, RETRY_AFTER_S = 100.0, 432.0
 
 
-def refuse_today(desk: Desk, grant: Grant, wait_s: float | None = RETRY_AFTER_S, used: float = 200_000.0) -> None:
+def refuse_today(desk: Desk, grant: Permit, wait_s: float | None = RETRY_AFTER_S, used: float = 200_000.0) -> None:
     desk.refuse(grant, kind="TPD", limit=200_000.0, used=used, requested=200, retry_after_s=wait_s)
 
 
@@ -116,7 +116,7 @@ def test_a_daily_limit_that_headers_show_to_be_used_up_is_not_run_into() -> None
 
 def test_a_large_daily_limit_paces_and_does_not_park() -> None:
     desk = Desk(requests_per_day=86_400)
-    desk.governor.lanes["on_demand"].limits["RPD"].overrule(0, desk.now)
+    desk.governor.limiters["on_demand"].limits["RPD"].overrule(0, desk.now)
     for n in range(30):
         desk.answer(desk.grant(f"w{n}", prompt=1, completion=1), 1, 1)
     assert desk.governor.stats(desk.now).parked is None

@@ -19,7 +19,7 @@ def retries_of(share: float, failing: float, firsts: int) -> tuple[int, int]:
             budget.sent(retry, now)
             sends, retries = sends + 1, retries + retry
             waiting += chance.random() < failing
-            retry = waiting > 0 and budget.room(now)
+            retry = waiting > 0 and budget.wait_s(now) == 0.0
             if not retry:
                 break
             waiting -= 1
@@ -45,7 +45,7 @@ def test_what_was_not_used_is_saved_up_to_a_bound() -> None:
     for _ in range(100_000):
         budget.sent(False, 0.0)
     burst = 0
-    while budget.room(0.0):
+    while budget.wait_s(0.0) == 0.0:
         budget.sent(True, 0.0)
         burst += 1
     assert burst == pytest.approx(100 / 0.9, abs=2)
@@ -55,11 +55,11 @@ def test_when_nothing_else_is_sent_retries_go_two_a_second() -> None:
     budget, now = RetryBudget(0.1, least=0), 100.0
     budget.sent(False, now)
     for _ in range(20):
-        assert not budget.room(now)
+        assert budget.wait_s(now) != 0.0
         wait_s = budget.wait_s(now)
         assert wait_s <= 0.5
         now += wait_s
-        assert budget.room(now)
+        assert budget.wait_s(now) == 0.0
         budget.sent(True, now)
     assert 4.0 <= now - 100.0 <= 10.0
 
@@ -67,5 +67,5 @@ def test_when_nothing_else_is_sent_retries_go_two_a_second() -> None:
 def test_a_share_of_one_bounds_nothing() -> None:
     budget = RetryBudget(1.0, least=0)
     for _ in range(100):
-        assert budget.room(0.0)
+        assert budget.wait_s(0.0) == 0.0
         budget.sent(True, 0.0)
