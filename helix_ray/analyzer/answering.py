@@ -275,7 +275,7 @@ def request_slots(
     )
     requests = RequestMaker(payloads, TokenEstimator(template), tariff, nonce, settings.max_completion_tokens, settings.service_tier)
     permits, intents = PermitClient(throttle, clock), Intents(sink, clock)
-    results = ResultMaker(settings.model, template.name, template.sha256, template.schema.sha256)
+    results = ResultMaker(settings.model, template)
     log = RequestLog(permits, intents.record, add_call, counters, clock, settings.model)
     attempts = Attempts(config.retry.max_attempts)
     retry = RetryPolicy(results, config.retry, settings.on_capacity_exceeded, attempts, counters, clock, rng)

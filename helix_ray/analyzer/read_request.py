@@ -15,18 +15,17 @@ from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.counters import AnalyzerCounters
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
-from helix_ray.backends.chat import ChatReply
+from helix_ray.analyzer.read_results import MAX_ERROR
+from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.providers.readings import Completion, RequestedTier, ServiceTier, Trouble
+from helix_ray.providers.readings import RequestedTier, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.messages import Settlement, Want
+from helix_ray.throttle.messages import Grant, Outcome, Settlement, Want
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
-_MAX_ERROR = 1000
-_NOTHING = Decimal(0)
 _NO_TOKENS = TokenUsage(0, 0, 0)
 
 
@@ -87,14 +86,16 @@ class Sent(NamedTuple):
     """A request that has its permit."""
 
     request: ReadRequest
-    call_id: str  # uuid
-    permit_id: str
-    worst_case_usd: Decimal  # reserved; the request's own is less where reads dropped out while it waited for the permit
+    want: Want  # its worst case is what was reserved; the request's own is less where reads dropped out on the way to the permit
+    permit: Grant
     created_at: datetime
     sent_at: float  # monotonic seconds
     number: int = 0  # 1 for this analyzer's first request, then counting up
-    prompt_estimate: int = 0  # tokens
-    service_tier: ServiceTier = "on_demand"
+
+    @property
+    def call_id(self) -> str:
+        """A UUID."""
+        return self.want.want_id
 
 
 class RequestLog:
@@ -119,7 +120,7 @@ class RequestLog:
 
     def unused(self, sent: Sent) -> None:
         """The permit came, but there is nothing to send any more."""
-        self._permits.settle(Settlement(sent.permit_id, "not_sent"))
+        self._permits.settle(Settlement(sent.permit.permit_id, "not_sent"))
 
     async def intend(self, sent: Sent) -> None:
         """Return when the request is on record. This comes before its send, so a crash leaves no request without a row."""
@@ -127,83 +128,63 @@ class RequestLog:
 
     def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
         """It is on record, but was not sent: no connection, or its permit was withdrawn or about to expire."""
-        self._permits.settle(Settlement(sent.permit_id, "not_sent", trouble=trouble))
+        self._permits.settle(Settlement(sent.permit.permit_id, "not_sent", trouble=trouble))
         self._row(sent, CallState.FAILED, error_kind=error_kind, error=error)
 
-    def unknown(
-        self,
-        sent: Sent,
-        error_kind: str,
-        error: str,
-        *,
-        reply: ChatReply | None = None,
-        latency_s: float | None = None,
-        trouble: Trouble | None = None,
-    ) -> None:
+    def unknown(self, sent: Sent, error_kind: str, error: str, reply: ChatReply | TransportFailure | None = None) -> None:
         """It was sent, and its cost is not known: it counts at its worst case, or a resumed run could pass its budget.
 
-        ``reply``: an HTTP answer without a completion; None: no answer.
+        ``reply``: an HTTP answer without a completion, or a lost connection; None: the request was given up.
         """
-        self._counters.requests += 1
-        cost = sent.worst_case_usd
+        cost = sent.want.worst_case_usd
         self._counters.cost_usd += float(cost)
-        status, limits = (reply.status, reply.reading.limits) if reply is not None else (None, None)
-        settlement = Settlement(sent.permit_id, "unknown", None, cost, limits, latency_s=latency_s, trouble=trouble)
-        self._permits.settle(settlement, sent.sent_at)
-        self._row(sent, CallState.POSSIBLY_BILLED, status=status, cost=cost, latency_s=latency_s, error_kind=error_kind, error=error)
+        self._settle(sent, "unknown", reply, cost=cost)
+        self._row(sent, CallState.POSSIBLY_BILLED, reply, cost=cost, error_kind=error_kind, error=error)
 
     def rejected(self, sent: Sent, reply: ChatReply) -> None:
         """An error from the provider, which bills nothing."""
-        verdict, limits, limited, _, request_id = reply.reading
-        self._counters.requests += 1
+        verdict = reply.verdict
         self._counters.rate_limited += reply.rate_limited
-        self._permits.settle(
-            Settlement(sent.permit_id, "rejected", reading=limits, limited=limited, latency_s=reply.latency_s, trouble=verdict.trouble),
-            sent.sent_at,
-        )
-        self._row(
-            sent,
-            CallState.FAILED,
-            status=reply.status,
-            latency_s=reply.latency_s,
-            error_kind=verdict.error_kind,
-            error=verdict.message,
-            request_id=request_id,
-        )
+        self._settle(sent, "rejected", reply)
+        self._row(sent, CallState.FAILED, reply, error_kind=verdict.error_kind, error=verdict.message)
 
-    def answered(self, sent: Sent, reply: ChatReply, completion: Completion, cost: Decimal, fault: AnswerError | None = None) -> None:
+    def answered(self, sent: Sent, reply: ChatReply, usage: TokenUsage | None, cost: Decimal, fault: AnswerError | None = None) -> None:
         """A completion, paid for whether or not it can be used."""
+        self._settle(sent, "answered", reply, usage=usage, cost=cost)
+        error_kind, error = (fault.kind, fault.message) if fault else (None, None)
+        self._row(sent, CallState.ANSWERED, reply, usage=usage or _NO_TOKENS, cost=cost, error_kind=error_kind, error=error)
+
+    def _settle(
+        self,
+        sent: Sent,
+        outcome: Outcome,
+        reply: ChatReply | TransportFailure | None,
+        *,
+        usage: TokenUsage | None = None,
+        cost: Decimal | None = None,
+    ) -> None:
+        """For a request that was sent."""
         self._counters.requests += 1
-        self._permits.settle(
-            Settlement(sent.permit_id, "answered", completion.usage, cost, reply.reading.limits, latency_s=reply.latency_s),
-            sent.sent_at,
-        )
-        self._row(
-            sent,
-            CallState.ANSWERED,
-            status=reply.status,
-            usage=completion.usage or _NO_TOKENS,
-            cost=cost,
-            latency_s=reply.latency_s,
-            error_kind=fault.kind if fault else None,
-            error=fault.message if fault else None,
-            request_id=reply.reading.request_id,
-        )
+        settlement = Settlement(sent.permit.permit_id, outcome, usage, cost)
+        if reply is not None:
+            settlement = settlement._replace(latency_s=reply.latency_s, trouble=reply.verdict.trouble)
+        if isinstance(reply, ChatReply):
+            settlement = settlement._replace(reading=reply.reading.limits, limited=reply.reading.limited)
+        self._permits.settle(settlement, sent.sent_at)
 
     def _row(
         self,
         sent: Sent,
         state: CallState,
+        reply: ChatReply | TransportFailure | None = None,
         *,
-        status: int | None = None,
         usage: TokenUsage = _NO_TOKENS,
-        cost: Decimal = _NOTHING,
-        latency_s: float | None = None,
-        error_kind: str | None = None,
-        error: str | None = None,
-        request_id: str | None = None,
+        cost: Decimal = Decimal(0),
+        error_kind: str | None,
+        error: str | None,
     ) -> None:
         """How it ended."""
+        status, request_id = (reply.status, reply.reading.request_id) if isinstance(reply, ChatReply) else (None, None)
         self._counters.ended(state, status, error_kind, resent=any(task.retrying for task in sent.request.tasks))
         self._add_call(
             replace(
@@ -213,10 +194,10 @@ class RequestLog:
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,
                 cost_usd=cost,
-                latency_ms=None if latency_s is None else latency_s * 1000,
+                latency_ms=None if reply is None else reply.latency_s * 1000,
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
-                error=None if error is None else printable(error, _MAX_ERROR),
+                error=None if error is None else printable(error, MAX_ERROR),
                 finished_at=self._clock.now(),
             )
         )
@@ -232,16 +213,11 @@ class RequestLog:
             state=state,
             status=None,
             model=self._model,
-            worst_case_usd=sent.worst_case_usd,
+            worst_case_usd=sent.want.worst_case_usd,
             created_at=sent.created_at,
-            service_tier=sent.service_tier,
-            prompt_estimate=sent.prompt_estimate,
+            service_tier=sent.permit.service_tier,
+            prompt_estimate=sent.want.prompt_tokens,
             max_completion_tokens=sent.request.max_completion_tokens,
-            throttle_epoch=epoch_of(sent.permit_id),
+            throttle_epoch=sent.permit.permit_id.rpartition("-")[0] or None,  # its ids are EPOCH-NUMBER
             retry=any(task.retrying for task in tasks),
         )
-
-
-def epoch_of(permit_id: str) -> str | None:
-    """The incarnation of the throttle that gave this permit: its ids are ``EPOCH-NUMBER``."""
-    return permit_id.rpartition("-")[0] or None
