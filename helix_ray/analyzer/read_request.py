@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,9 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 from helix_ray.analysis.answers import AnswerError
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import Ask, PromptTemplate, opaque_id
+from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import MAX_ERROR
@@ -49,10 +50,6 @@ class RequestMaker:
     nonce: str
     max_completion_tokens: int
     service_tier: RequestedTier
-
-    @property
-    def template(self) -> PromptTemplate:
-        return self.payloads.template
 
     def make(self, tasks: Sequence[ReadTask]) -> ReadRequest:
         """For one read or more. A repair is about one read, with another seed, and with twice the room if the answer was cut off."""
@@ -98,37 +95,28 @@ class Sent(NamedTuple):
         return self.want.want_id
 
 
+@dataclass(frozen=True, slots=True)
 class RequestLog:
     """The books of every request: its permit is settled with the throttle, its row goes to the sink."""
 
-    def __init__(
-        self,
-        permits: PermitClient,
-        record: Callable[[ApiCall], Awaitable[None]],
-        add_call: Callable[[ApiCall], None],
-        counters: AnalyzerCounters,
-        clock: Clock,
-        model: str,
-    ) -> None:
-        """``record`` returns after the commit of a call; ``add_call`` hands one in and waits for nothing."""
-        self._permits = permits
-        self._record = record
-        self._add_call = add_call
-        self._counters = counters
-        self._clock = clock
-        self._model = model
+    permits: PermitClient
+    intents: Intents
+    add_call: Callable[[ApiCall], None]  # hands in a row and waits for nothing
+    counters: AnalyzerCounters
+    clock: Clock
+    model: str
 
     def unused(self, sent: Sent) -> None:
         """The permit came, but there is nothing to send any more."""
-        self._permits.settle(Settlement(sent.permit.permit_id, "not_sent"))
+        self.permits.settle(Settlement(sent.permit.permit_id, "not_sent"))
 
     async def intend(self, sent: Sent) -> None:
         """Return when the request is on record. This comes before its send, so a crash leaves no request without a row."""
-        await self._record(self._call(sent, CallState.INTENDED))
+        await self.intents.record(self._call(sent, CallState.INTENDED))
 
     def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
         """It is on record, but was not sent: no connection, or its permit was withdrawn or about to expire."""
-        self._permits.settle(Settlement(sent.permit.permit_id, "not_sent", trouble=trouble))
+        self.permits.settle(Settlement(sent.permit.permit_id, "not_sent", trouble=trouble))
         self._row(sent, CallState.FAILED, error_kind=error_kind, error=error)
 
     def unknown(self, sent: Sent, error_kind: str, error: str, reply: ChatReply | TransportFailure | None = None) -> None:
@@ -137,14 +125,14 @@ class RequestLog:
         ``reply``: an HTTP answer without a completion, or a lost connection; None: the request was given up.
         """
         cost = sent.want.worst_case_usd
-        self._counters.cost_usd += float(cost)
+        self.counters.cost_usd += float(cost)
         self._settle(sent, "unknown", reply, cost=cost)
         self._row(sent, CallState.POSSIBLY_BILLED, reply, cost=cost, error_kind=error_kind, error=error)
 
     def rejected(self, sent: Sent, reply: ChatReply) -> None:
         """An error from the provider, which bills nothing."""
         verdict = reply.verdict
-        self._counters.rate_limited += reply.rate_limited
+        self.counters.rate_limited += reply.rate_limited
         self._settle(sent, "rejected", reply)
         self._row(sent, CallState.FAILED, reply, error_kind=verdict.error_kind, error=verdict.message)
 
@@ -164,13 +152,13 @@ class RequestLog:
         cost: Decimal | None = None,
     ) -> None:
         """For a request that was sent."""
-        self._counters.requests += 1
+        self.counters.requests += 1
         settlement = Settlement(sent.permit.permit_id, outcome, usage, cost)
         if reply is not None:
             settlement = settlement._replace(latency_s=reply.latency_s, trouble=reply.verdict.trouble)
         if isinstance(reply, ChatReply):
             settlement = settlement._replace(reading=reply.reading.limits, limited=reply.reading.limited)
-        self._permits.settle(settlement, sent.sent_at)
+        self.permits.settle(settlement, sent.sent_at)
 
     def _row(
         self,
@@ -185,8 +173,8 @@ class RequestLog:
     ) -> None:
         """How it ended."""
         status, request_id = (reply.status, reply.reading.request_id) if isinstance(reply, ChatReply) else (None, None)
-        self._counters.ended(state, status, error_kind, resent=any(task.retrying for task in sent.request.tasks))
-        self._add_call(
+        self.counters.ended(state, status, error_kind, resent=any(task.retrying for task in sent.request.tasks))
+        self.add_call(
             replace(
                 self._call(sent, state),
                 status=status,
@@ -198,7 +186,7 @@ class RequestLog:
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
                 error=None if error is None else printable(error, MAX_ERROR),
-                finished_at=self._clock.now(),
+                finished_at=self.clock.now(),
             )
         )
 
@@ -212,7 +200,7 @@ class RequestLog:
             read_indices=[task.read.read_index for task in tasks],
             state=state,
             status=None,
-            model=self._model,
+            model=self.model,
             worst_case_usd=sent.want.worst_case_usd,
             created_at=sent.created_at,
             service_tier=sent.permit.service_tier,

@@ -69,7 +69,11 @@ class RequestCycle:
         if withdrawn_or_expiring():
             self.log.unused(sent)
             return dropped + for_each(request.tasks, AGAIN)
-        await self._intend(sent)
+        try:
+            await self.log.intend(sent)
+        except asyncio.CancelledError:
+            self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
+            raise
         if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
             return dropped + for_each(request.tasks, AGAIN)
@@ -77,13 +81,6 @@ class RequestCycle:
             self.log.not_sent(sent, "not_sent", "the lease of a read ended before the request was on record")
             return dropped + [(task, DROP if task.lost else AGAIN) for task in request.tasks]
         return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
-
-    async def _intend(self, sent: Sent) -> None:
-        try:
-            await self.log.intend(sent)
-        except asyncio.CancelledError:
-            self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
-            raise
 
     async def _send(self, sent: Sent) -> ReadOutcomes:
         try:
@@ -112,23 +109,20 @@ class RequestCycle:
     def _answered(self, sent: Sent, reply: ChatReply, completion: Completion) -> ReadOutcomes:
         """Book the request, then decide for each of its reads. Only the ids that were asked for are looked up."""
         tasks, asked = sent.request.tasks, sent.request.asked
-        answer = parse_answer(completion, asked, packed=self.requests.template.packed, work=self.requests.template.work)
+        template, usage = self.requests.payloads.template, completion.usage
+        answer = parse_answer(completion, asked, packed=template.packed, work=template.work)
         self.attempts.answered(sent.number)
         answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(tasks), sent.permit.service_tier)
-        cost = self._cost(sent, answered)
-        self.log.answered(sent, reply, completion.usage, cost, _fault(answer, len(tasks)))
+        if usage is None:  # the provider counted no tokens
+            cost = sent.want.worst_case_usd
+        else:
+            cost = cost_usd(self.requests.tariff.price, usage)
+            self.requests.estimator.observe(sent.request.bases, usage.prompt, len(tasks))
+        self.counters.answered(usage, cost, answered.latency_ms)
+        self.log.answered(sent, reply, usage, cost, _fault(answer, len(tasks)))
         for task, share in zip(tasks, cost_shares(cost, len(tasks)), strict=True):
             task.cost_usd += share
         return [(task, self._outcome(task, opaque_id, answer, answered)) for task, opaque_id in zip(tasks, asked, strict=True)]
-
-    def _cost(self, sent: Sent, answered: Answered) -> Decimal:
-        """By the provider's own count of tokens; the worst case where it gives none."""
-        usage, request = answered.completion.usage, sent.request
-        cost = sent.want.worst_case_usd if usage is None else cost_usd(self.requests.tariff.price, usage)
-        if usage is not None:
-            self.requests.estimator.observe(request.bases, usage.prompt, len(request.tasks))
-        self.counters.answered(usage, cost, answered.latency_ms)
-        return cost
 
     def _outcome(self, task: ReadTask, opaque_id: str, answer: ParsedAnswers | AnswerError, answered: Answered) -> ReadOutcome:
         if isinstance(answer, AnswerError):

@@ -6,9 +6,8 @@ Each check states an assumption and what was seen. None is a test of the model: 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, get_prompt
@@ -29,8 +28,7 @@ READ = WINDOW[:30] + "T" + WINDOW[31:]
 HEADERS = tuple(f"x-ratelimit-{part}-{what}" for part in ("limit", "remaining", "reset") for what in ("requests", "tokens"))
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     assumption: str
     held: bool | None  # None: it could not be seen this time
     seen: str

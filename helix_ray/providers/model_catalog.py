@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from helix_ray.errors import ConfigError, StartError
 from helix_ray.providers.outside_text import strict_json
@@ -47,8 +46,7 @@ def catalog_tariff(model: str, catalog: ModelCatalog) -> Tariff:
     return Tariff(price, _limit(entry, known), source)
 
 
-@dataclass(frozen=True, slots=True)
-class Pricing:
+class Pricing(NamedTuple):
     """The prices that GET /models names beside those of prices.json, in dollars per million tokens."""
 
     seen: str  # "" when it names none
