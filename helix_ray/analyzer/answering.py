@@ -47,11 +47,8 @@ class Answering:
     def flow(self) -> Flow:
         return Flow()
 
-    def pause(self, paused: bool) -> None:
-        """Paused: requests in flight go on, and no other starts."""
-
-    def resize(self, requests_in_flight: int) -> None:
-        """Bound the requests in flight. Requests above it are left to end."""
+    def bound(self, requests_in_flight: int, paused: bool) -> None:
+        """Bound the requests that may be in flight; paused, none starts. Requests in flight are left to end."""
 
     def stop(self) -> list[ReadTask]:
         """Send nothing more. Returns the reads that are in no request. Safe twice."""
@@ -114,14 +111,10 @@ class RequestSlots(Answering):
     def flow(self) -> Flow:
         return Flow(len(self._running), self._slots, self._cycle.log.intents.waited_s)
 
-    def pause(self, paused: bool) -> None:
+    def bound(self, requests_in_flight: int, paused: bool) -> None:
         if paused and not self._paused:
             self._permits.withdraw_all()
-        self._paused = paused
-        self._advance()
-
-    def resize(self, requests_in_flight: int) -> None:
-        self._limit = requests_in_flight
+        self._limit, self._paused = requests_in_flight, paused
         self._advance()
 
     def stop(self) -> list[ReadTask]:

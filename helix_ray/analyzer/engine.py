@@ -121,13 +121,13 @@ class AnalysisEngine:
         if state.ending is not None:
             self._no_more = self._no_more or "ending"
         self._paused = state.paused
-        self._answering.pause(state.paused)
+        self._answering.bound(self._limit, self._paused)
         self._changed.set()
 
     def resize(self, requests_in_flight: int) -> None:
         """Bound the requests in flight from now on. Requests above it are left to end."""
         self._limit = max(1, requests_in_flight)
-        self._answering.resize(self._limit)
+        self._answering.bound(self._limit, self._paused)
         self._changed.set()
 
     async def drain(self, timeout_s: float) -> DrainReply:

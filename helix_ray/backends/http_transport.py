@@ -27,7 +27,7 @@ CLOSE_TIMEOUT_S = 2.0
 """A peer that takes no more bytes would let a connection linger until they are flushed."""
 
 KEEPALIVE_S = 55.0
-"""Below the 60 s at which servers commonly close a connection; the SDK's default of 5 s would mean a TLS handshake a request at slow pace."""
+"""Below the 60 s at which servers commonly close; the SDK's default of 5 s would mean a TLS handshake a request at slow pace."""
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
