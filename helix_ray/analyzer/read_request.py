@@ -27,7 +27,6 @@ from helix_ray.throttle.messages import Grant, Outcome, Settlement, Want
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
-_NO_TOKENS = TokenUsage(0, 0, 0)
 
 
 class ReadRequest(NamedTuple):
@@ -116,73 +115,61 @@ class RequestLog:
 
     def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
         """It is on record, but was not sent: no connection, or its permit was withdrawn or about to expire."""
-        self.permits.settle(Settlement(sent.permit.permit_id, "not_sent", trouble=trouble))
-        self._row(sent, CallState.FAILED, error_kind=error_kind, error=error)
+        self._ended(sent, "not_sent", CallState.FAILED, None, error_kind, error, trouble=trouble)
 
     def unknown(self, sent: Sent, error_kind: str, error: str, reply: ChatReply | TransportFailure | None = None) -> None:
         """It was sent, and its cost is not known: it counts at its worst case, or a resumed run could pass its budget.
 
         ``reply``: an HTTP answer without a completion, or a lost connection; None: the request was given up.
         """
-        cost = sent.want.worst_case_usd
+        cost, trouble = sent.want.worst_case_usd, None if reply is None else reply.verdict.trouble
         self.counters.cost_usd += float(cost)
-        self._settle(sent, "unknown", reply, cost=cost)
-        self._row(sent, CallState.POSSIBLY_BILLED, reply, cost=cost, error_kind=error_kind, error=error)
+        self._ended(sent, "unknown", CallState.POSSIBLY_BILLED, reply, error_kind, error, cost=cost, trouble=trouble)
 
     def rejected(self, sent: Sent, reply: ChatReply) -> None:
         """An error from the provider, which bills nothing."""
-        verdict = reply.verdict
+        _, error_kind, error, _, trouble, _ = reply.verdict
         self.counters.rate_limited += reply.rate_limited
-        self._settle(sent, "rejected", reply)
-        self._row(sent, CallState.FAILED, reply, error_kind=verdict.error_kind, error=verdict.message)
+        self._ended(sent, "rejected", CallState.FAILED, reply, error_kind, error, trouble=trouble)
 
     def answered(self, sent: Sent, reply: ChatReply, usage: TokenUsage | None, cost: Decimal, fault: AnswerError | None = None) -> None:
         """A completion, paid for whether or not it can be used."""
-        self._settle(sent, "answered", reply, usage=usage, cost=cost)
         error_kind, error = (fault.kind, fault.message) if fault else (None, None)
-        self._row(sent, CallState.ANSWERED, reply, usage=usage or _NO_TOKENS, cost=cost, error_kind=error_kind, error=error)
+        self._ended(sent, "answered", CallState.ANSWERED, reply, error_kind, error, usage=usage, cost=cost)
 
-    def _settle(
+    def _ended(
         self,
         sent: Sent,
         outcome: Outcome,
+        state: CallState,
         reply: ChatReply | TransportFailure | None,
+        error_kind: str | None,
+        error: str | None,
         *,
         usage: TokenUsage | None = None,
         cost: Decimal | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
-        """For a request that was sent."""
-        self.counters.requests += 1
-        settlement = Settlement(sent.permit.permit_id, outcome, usage, cost)
-        if reply is not None:
-            settlement = settlement._replace(latency_s=reply.latency_s, trouble=reply.verdict.trouble)
+        """Settle the permit and hand in the row. ``cost`` None: nothing is billed."""
+        status, limits, limited, request_id = None, None, None, None
         if isinstance(reply, ChatReply):
-            settlement = settlement._replace(reading=reply.reading.limits, limited=reply.reading.limited)
-        self.permits.settle(settlement, sent.sent_at)
-
-    def _row(
-        self,
-        sent: Sent,
-        state: CallState,
-        reply: ChatReply | TransportFailure | None = None,
-        *,
-        usage: TokenUsage = _NO_TOKENS,
-        cost: Decimal = Decimal(0),
-        error_kind: str | None,
-        error: str | None,
-    ) -> None:
-        """How it ended."""
-        status, request_id = (reply.status, reply.reading.request_id) if isinstance(reply, ChatReply) else (None, None)
+            status, (_, limits, limited, _, request_id) = reply.status, reply.reading
+        latency_s = None if reply is None else reply.latency_s
+        settlement = Settlement(sent.permit.permit_id, outcome, usage, cost, limits, limited, latency_s=latency_s, trouble=trouble)
+        was_sent = outcome != "not_sent"
+        self.permits.settle(settlement, sent.sent_at if was_sent else None)
+        self.counters.requests += was_sent
         self.counters.ended(state, status, error_kind, resent=any(task.retrying for task in sent.request.tasks))
+        used = usage or TokenUsage(0, 0, 0)
         self.add_call(
             replace(
                 self._call(sent, state),
                 status=status,
-                prompt_tokens=usage.prompt,
-                cached_tokens=usage.cached,
-                completion_tokens=usage.completion,
-                cost_usd=cost,
-                latency_ms=None if reply is None else reply.latency_s * 1000,
+                prompt_tokens=used.prompt,
+                cached_tokens=used.cached,
+                completion_tokens=used.completion,
+                cost_usd=cost or Decimal(0),
+                latency_ms=None if latency_s is None else latency_s * 1000,
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
                 error=None if error is None else printable(error, MAX_ERROR),
