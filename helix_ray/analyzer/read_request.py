@@ -128,9 +128,9 @@ class RequestLog:
 
     def rejected(self, sent: Sent, reply: ChatReply) -> None:
         """An error from the provider, which bills nothing."""
-        _, error_kind, error, _, trouble, _ = reply.verdict
+        verdict = reply.verdict
         self.counters.rate_limited += reply.rate_limited
-        self._ended(sent, "rejected", CallState.FAILED, reply, error_kind, error, trouble=trouble)
+        self._ended(sent, "rejected", CallState.FAILED, reply, verdict.error_kind, verdict.message, trouble=verdict.trouble)
 
     def answered(self, sent: Sent, reply: ChatReply, usage: TokenUsage | None, cost: Decimal, fault: AnswerError | None = None) -> None:
         """A completion, paid for whether or not it can be used."""
@@ -153,7 +153,8 @@ class RequestLog:
         """Settle the permit and hand in the row. ``cost`` None: nothing is billed."""
         status, limits, limited, request_id = None, None, None, None
         if isinstance(reply, ChatReply):
-            status, (_, limits, limited, _, request_id) = reply.status, reply.reading
+            status, reading = reply.status, reply.reading
+            limits, limited, request_id = reading.limits, reading.limited, reading.request_id
         latency_s = None if reply is None else reply.latency_s
         settlement = Settlement(sent.permit.permit_id, outcome, usage, cost, limits, limited, latency_s=latency_s, trouble=trouble)
         was_sent = outcome != "not_sent"

@@ -44,9 +44,7 @@ class ResultMaker:
 
     def __init__(self, model: str, template: PromptTemplate | None = None, cpu_s: Callable[[], float] = time.thread_time) -> None:
         self._model = model
-        self._prompt = template.name if template else None
-        self._prompt_hash = template.sha256 if template else None
-        self._schema_hash = template.schema.sha256 if template else None
+        self._template = template
         self._cpu_s = cpu_s
         self.baseline_s = 0.0  # CPU seconds of the aligner
         self.scoring_s = 0.0  # CPU seconds of judging and scoring its calls and the model's
@@ -95,14 +93,14 @@ class ResultMaker:
         self, task: ReadTask, disposition: Disposition, outcome: str, call_id: str, answered: Answered | None, now: datetime
     ) -> ReadResult:
         """A read that was asked about, before its score. ``answered`` None: no answer came."""
-        completion = answered.completion if answered else None
+        template, completion = self._template, answered.completion if answered else None
         return ReadResult(
             task.read,
             disposition,
             model=(completion.model if completion else None) or self._model,
-            prompt=self._prompt,
-            prompt_hash=self._prompt_hash,
-            schema_hash=self._schema_hash,
+            prompt=template.name if template else None,
+            prompt_hash=template.sha256 if template else None,
+            schema_hash=template.schema.sha256 if template else None,
             system_fingerprint=completion.system_fingerprint if completion else None,
             service_tier=completion.service_tier or answered.service_tier if completion and answered else None,
             call_id=call_id,

@@ -91,13 +91,13 @@ class RequestCycle:
         verdict = reply.verdict
         text = f"{verdict.error_kind}: {verdict.message}"
         if isinstance(reply, ChatReply):
-            _, limits, limited, completion, _ = reply.reading
-            self.sizes.read(limits)
-            if isinstance(completion, Completion):
-                return self._answered(sent, reply, completion)
-            if completion is None:
-                if limited is not None:
-                    self.sizes.refused(limited)
+            reading = reply.reading
+            self.sizes.read(reading.limits)
+            if isinstance(reading.completion, Completion):
+                return self._answered(sent, reply, reading.completion)
+            if reading.completion is None:
+                if reading.limited is not None:
+                    self.sizes.refused(reading.limited)
                 self.log.rejected(sent, reply)
                 return self.retry.after(sent, verdict, f"HTTP {reply.status} {text}")
         elif reply.kind == "not_sent":
