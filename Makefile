@@ -94,7 +94,7 @@ monitor: $(VENV)/.runtime $(VENV)/.package ## Serve the live page on http://127.
 	@$(BIN)/helix monitor
 
 live-check: $(VENV)/.runtime $(VENV)/.package ## Ask the real Groq at most 10 paid requests ($0.01 at most); needs GROQ_API_KEY
-	@$(BIN)/helix live-check
+	@$(BIN)/helix doctor --probe
 
 clean: ## Remove .venv, build output and caches; .helix, which holds your results, stays
 	@rm -rf $(VENV) rust_gen/target rust_gen/fuzz/target helix_ray/_rust_gen*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

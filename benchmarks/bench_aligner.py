@@ -5,7 +5,7 @@
 Default: 1,000 pairs with each number of variants, best of 7 rounds in which all take turns: some seconds. Each returns the alignment
 and not the score alone: a CIGAR, ours normalised variants. WFA2 and parasail have our costs and find the same scores
 (`check_aligner.py`); edlib counts edits, which is another and simpler question. All are called from Python, ours also in one call
-for all pairs, as `align` in helix_ray/backends/aligner.py does. pip compiles pywfa for this very processor (-march=native); ours is
+for all pairs. pip compiles pywfa for this very processor (-march=native); ours is
 compiled for any x86-64.
 """
 

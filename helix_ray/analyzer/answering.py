@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import get_prompt
-from helix_ray.analysis.tokens import TokenEstimator
-from helix_ray.analyzer.counters import AnalyzerCounters
-from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import ReadTask
-from helix_ray.analyzer.permit_client import PermitClient
-from helix_ray.analyzer.ports import SinkPort, ThrottlePort
-from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ALIGNER, ResultMaker
 from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.retry_policy import DROP, Attempts, NextAction, ReadOutcome, ReadOutcomes, RetryPolicy
-from helix_ray.backends.chat import ChatBackend
+from helix_ray.analyzer.retry_policy import DROP, NextAction, ReadOutcome, ReadOutcomes
 from helix_ray.clock import Clock
-from helix_ray.config import Config
-from helix_ray.providers.prices import Tariff
-from helix_ray.records import ApiCall
-from helix_ray.throttle.limits.request_sizes import RequestSizes
 
 
 class Flow(NamedTuple):
@@ -61,11 +47,8 @@ class Answering:
     def flow(self) -> Flow:
         return Flow()
 
-    def pause(self, paused: bool) -> None:
-        """Paused: requests in flight go on, and no other starts."""
-
-    def resize(self, requests_in_flight: int) -> None:
-        """Bound the requests in flight. Requests above it are left to end."""
+    def bound(self, requests_in_flight: int, paused: bool) -> None:
+        """Bound the requests that may be in flight; paused, none starts. Requests in flight are left to end."""
 
     def stop(self) -> list[ReadTask]:
         """Send nothing more. Returns the reads that are in no request. Safe twice."""
@@ -96,18 +79,10 @@ class RequestSlots(Answering):
     A request takes the reads that are there and waits for no more. Nothing starts while paused or stopped.
     """
 
-    def __init__(
-        self,
-        cycle: RequestCycle,
-        intents: Intents,
-        limit: int,
-        reads_per_request: int,
-        done: Callable[[ReadOutcomes], None],
-    ) -> None:
+    def __init__(self, cycle: RequestCycle, limit: int, reads_per_request: int, done: Callable[[ReadOutcomes], None]) -> None:
         super().__init__(cycle.results, done)
         self._cycle = cycle
         self._permits = cycle.permits
-        self._intents = intents
         self._limit = limit
         self._concurrency_limit: int | None = None  # over all analyzers, by the throttle; None: not bounded
         self._reads_per_request = reads_per_request
@@ -134,16 +109,12 @@ class RequestSlots(Answering):
         return bool(self._ready or self._alone or self._running or self._resting)
 
     def flow(self) -> Flow:
-        return Flow(len(self._running), self._slots, self._intents.waited_s)
+        return Flow(len(self._running), self._slots, self._cycle.log.intents.waited_s)
 
-    def pause(self, paused: bool) -> None:
+    def bound(self, requests_in_flight: int, paused: bool) -> None:
         if paused and not self._paused:
             self._permits.withdraw_all()
-        self._paused = paused
-        self._advance()
-
-    def resize(self, requests_in_flight: int) -> None:
-        self._limit = requests_in_flight
+        self._limit, self._paused = requests_in_flight, paused
         self._advance()
 
     def stop(self) -> list[ReadTask]:
@@ -246,40 +217,3 @@ class RequestSlots(Answering):
 def _batch_limit(read: ReadTask, most: int) -> int:
     """Reads at most in a request with this one."""
     return most if read.max_batch_peers is None else read.max_batch_peers + 1
-
-
-def request_slots(
-    config: Config,
-    throttle: ThrottlePort,
-    sink: SinkPort,
-    backend: ChatBackend,
-    *,
-    tariff: Tariff,
-    nonce: str,
-    clock: Clock,
-    rng: random.Random,
-    counters: AnalyzerCounters,
-    add_call: Callable[[ApiCall], None],
-    done: Callable[[ReadOutcomes], None],
-) -> RequestSlots:
-    """``add_call`` gets the rows of requests that ended, ``done`` the reads with their outcomes."""
-    settings = config.analyzer
-    template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
-    payloads = PayloadBuilder(
-        template,
-        model=settings.model,
-        seed=config.run.seed,
-        max_completion_tokens=settings.max_completion_tokens,
-        reasoning_effort=settings.reasoning_effort,
-        service_tier=settings.service_tier,
-    )
-    requests = RequestMaker(payloads, TokenEstimator(template), tariff, nonce, settings.max_completion_tokens, settings.service_tier)
-    permits, intents = PermitClient(throttle, clock), Intents(sink, clock)
-    results = ResultMaker(settings.model, template.name, template.sha256, template.schema.sha256)
-    log = RequestLog(permits, intents.record, add_call, counters, clock, settings.model)
-    attempts = Attempts(config.retry.max_attempts)
-    retry = RetryPolicy(results, config.retry, settings.on_capacity_exceeded, attempts, counters, clock, rng)
-    cycle = RequestCycle(
-        backend, permits, requests, RequestSizes(), results, attempts, retry, log, counters, clock, settings.request_timeout_s
-    )
-    return RequestSlots(cycle, intents, settings.requests_in_flight, settings.reads_per_request, done)

@@ -11,18 +11,26 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from helix_ray.analyzer.answering import Aligning, Answering, request_slots
+from helix_ray.analysis.payload import PayloadBuilder
+from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.tokens import TokenEstimator
+from helix_ray.analyzer.answering import Aligning, Answering, RequestSlots
 from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
+from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePort
-from helix_ray.analyzer.read_results import preset_result
+from helix_ray.analyzer.read_request import RequestLog, RequestMaker
+from helix_ray.analyzer.read_results import ResultMaker, preset_result
+from helix_ray.analyzer.request_cycle import RequestCycle
 from helix_ray.analyzer.result_outbox import LINGER_S, ResultOutbox
-from helix_ray.analyzer.retry_policy import NextAction, ReadOutcomes
+from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import DesiredState, ReadResult
+from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
 
 FLUSH_S = 8.0
@@ -54,31 +62,13 @@ class AnalysisEngine:
         self._queue = queue
         self._throttle = throttle
         self._clock = clock
+        self._config = config
         self._limit = config.analyzer.requests_in_flight
-        self._reads_per_request = config.analyzer.reads_per_request
-        self._batch_size = config.source.batch_size
         self._max_unsaved = max(LEAST_UNSAVED, 2 * config.sink.batch_size)
-        self._lease_timeout_s = config.queue.lease_timeout_s
         self._counters = AnalyzerCounters()
         self._leased = LeasedReads()
         self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
-        self._answering: Answering = (
-            Aligning(clock, self._follow)
-            if backend is None
-            else request_slots(
-                config,
-                throttle,
-                sink,
-                backend,
-                tariff=tariff or tariff_of(config.analyzer.model),
-                nonce=nonce,
-                clock=clock,
-                rng=rng,
-                counters=self._counters,
-                add_call=lambda call: self._outbox.add(None, (call,)),
-                done=self._follow,
-            )
-        )
+        self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(sink, backend, nonce, rng, tariff)
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._paused = False
@@ -90,15 +80,33 @@ class AnalysisEngine:
         self.limited: str | None = None
         self.refused: str | None = None
 
+    def _request_slots(self, sink: SinkPort, backend: ChatBackend, nonce: str, rng: random.Random, tariff: Tariff | None) -> Answering:
+        settings, retrying, clock, counters = self._config.analyzer, self._config.retry, self._clock, self._counters
+        template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+        payloads = PayloadBuilder(
+            template,
+            model=settings.model,
+            seed=self._config.run.seed,
+            max_completion_tokens=settings.max_completion_tokens,
+            reasoning_effort=settings.reasoning_effort,
+            service_tier=settings.service_tier,
+        )
+        estimator, tariff = TokenEstimator(template), tariff or tariff_of(settings.model)
+        requests = RequestMaker(payloads, estimator, tariff, nonce, settings.max_completion_tokens, settings.service_tier)
+        results, attempts = ResultMaker(settings.model, template), Attempts(retrying.max_attempts)
+        retry = RetryPolicy(results, retrying, settings.on_capacity_exceeded, attempts, counters, clock, rng)
+        permits = PermitClient(self._throttle, clock)
+        log = RequestLog(permits, Intents(sink, clock), lambda call: self._outbox.add(None, (call,)), counters, clock, settings.model)
+        cycle = RequestCycle(
+            backend, permits, requests, RequestSizes(), results, attempts, retry, log, counters, clock, settings.request_timeout_s
+        )
+        return RequestSlots(cycle, settings.requests_in_flight, settings.reads_per_request, self._follow)
+
     async def run(self) -> str:
         """Work until there is no more to do. Returns why: closed, ending, drained, budget, daily or refused. Then no read is held."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            background = [
-                group.create_task(self._outbox.run()),
-                group.create_task(self._keep_leases()),
-                *self._answering.start(group),
-            ]
+            background = [group.create_task(self._outbox.run()), group.create_task(self._keep_leases()), *self._answering.start(group)]
             await self._lease_reads()
             await self._until(lambda: not self._answering.busy)
             await self._hand_back()
@@ -113,13 +121,13 @@ class AnalysisEngine:
         if state.ending is not None:
             self._no_more = self._no_more or "ending"
         self._paused = state.paused
-        self._answering.pause(state.paused)
+        self._answering.bound(self._limit, self._paused)
         self._changed.set()
 
     def resize(self, requests_in_flight: int) -> None:
         """Bound the requests in flight from now on. Requests above it are left to end."""
         self._limit = max(1, requests_in_flight)
-        self._answering.resize(self._limit)
+        self._answering.bound(self._limit, self._paused)
         self._changed.set()
 
     async def drain(self, timeout_s: float) -> DrainReply:
@@ -154,7 +162,7 @@ class AnalysisEngine:
         return {name: note for name, note in notes.items() if note}
 
     async def _lease_reads(self) -> None:
-        least = max(1, self._batch_size // 2)  # not one call to the queue for every request that ends
+        least = max(1, self._config.source.batch_size // 2)  # not one call to the queue for every request that ends
         while True:
             await self._until(lambda: self._no_more is not None or (not self._paused and self._room() >= least))
             if self._no_more is not None:
@@ -170,7 +178,7 @@ class AnalysisEngine:
         """Reads that fit in free request slots, plus one batch. 0 while the sink falls behind."""
         if self._is_held_back():
             return 0
-        return self._limit * self._reads_per_request + self._batch_size - self._leased.held
+        return self._limit * self._config.analyzer.reads_per_request + self._config.source.batch_size - self._leased.held
 
     def _is_held_back(self) -> bool:
         """Too many results wait for the sink. The time is added up."""
@@ -194,7 +202,7 @@ class AnalysisEngine:
     async def _keep_leases(self) -> None:
         """Also while results wait for their commit: a lease that expired then would have its reads paid for again."""
         while True:
-            await self._clock.sleep(self._lease_timeout_s / 3)
+            await self._clock.sleep(self._config.queue.lease_timeout_s / 3)
             lease_ids = self._leased.lease_ids()
             if lease_ids:
                 self._leased.lose(await self._queue.extend(lease_ids))

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import Ask, PromptTemplate, opaque_id
+from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.counters import AnalyzerCounters
+from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
-from helix_ray.backends.chat import ChatReply
+from helix_ray.analyzer.read_results import MAX_ERROR
+from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.providers.readings import AnswerError, Completion, RequestedTier, ServiceTier, Trouble
+from helix_ray.providers.readings import AnswerError, RequestedTier, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.messages import PermitRequest, Settlement
+from helix_ray.throttle.messages import Outcome, Permit, PermitRequest, Settlement
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
-_MAX_ERROR = 1000
-_NOTHING = Decimal(0)
-_NO_TOKENS = TokenUsage(0, 0, 0)
 
 
 class ReadRequest(NamedTuple):
@@ -49,10 +48,6 @@ class RequestMaker:
     nonce: str
     max_completion_tokens: int
     service_tier: RequestedTier
-
-    @property
-    def template(self) -> PromptTemplate:
-        return self.payloads.template
 
     def make(self, tasks: Sequence[ReadTask]) -> ReadRequest:
         """For one read or more. A repair is about one read, with another seed, and with twice the room if the answer was cut off."""
@@ -86,137 +81,99 @@ class Sent(NamedTuple):
     """A request that has its permit."""
 
     request: ReadRequest
-    call_id: str  # uuid
-    permit_id: str
-    worst_case_usd: Decimal  # reserved; the request's own is less where reads dropped out while it waited for the permit
+    want: PermitRequest  # its worst case is what was reserved; the request's own is less where reads dropped out on the way to the permit
+    permit: Permit
     created_at: datetime
     sent_at: float  # monotonic seconds
     number: int = 0  # 1 for this analyzer's first request, then counting up
-    prompt_estimate: int = 0  # tokens
-    service_tier: ServiceTier = "on_demand"
+
+    @property
+    def call_id(self) -> str:
+        """A UUID."""
+        return self.want.want_id
 
 
+@dataclass(frozen=True, slots=True)
 class RequestLog:
     """The books of every request: its permit is settled with the throttle, its row goes to the sink."""
 
-    def __init__(
-        self,
-        permits: PermitClient,
-        record: Callable[[ApiCall], Awaitable[None]],
-        add_call: Callable[[ApiCall], None],
-        counters: AnalyzerCounters,
-        clock: Clock,
-        model: str,
-    ) -> None:
-        """``record`` returns after the commit of a call; ``add_call`` hands one in and waits for nothing."""
-        self._permits = permits
-        self._record = record
-        self._add_call = add_call
-        self._counters = counters
-        self._clock = clock
-        self._model = model
+    permits: PermitClient
+    intents: Intents
+    add_call: Callable[[ApiCall], None]  # hands in a row and waits for nothing
+    counters: AnalyzerCounters
+    clock: Clock
+    model: str
 
     def unused(self, sent: Sent) -> None:
         """The permit came, but there is nothing to send any more."""
-        self._permits.settle(Settlement(sent.permit_id, "not_sent"))
+        self.permits.settle(Settlement(sent.permit.permit_id, "not_sent"))
 
     async def intend(self, sent: Sent) -> None:
         """Return when the request is on record. This comes before its send, so a crash leaves no request without a row."""
-        await self._record(self._call(sent, CallState.INTENDED))
+        await self.intents.record(self._call(sent, CallState.INTENDED))
 
     def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
         """It is on record, but was not sent: no connection, or its permit was withdrawn or about to expire."""
-        self._permits.settle(Settlement(sent.permit_id, "not_sent", trouble=trouble))
-        self._row(sent, CallState.FAILED, error_kind=error_kind, error=error)
+        self._ended(sent, "not_sent", CallState.FAILED, None, error_kind, error, trouble=trouble)
 
-    def unknown(
-        self,
-        sent: Sent,
-        error_kind: str,
-        error: str,
-        *,
-        reply: ChatReply | None = None,
-        latency_s: float | None = None,
-        trouble: Trouble | None = None,
-    ) -> None:
+    def unknown(self, sent: Sent, error_kind: str, error: str, reply: ChatReply | TransportFailure | None = None) -> None:
         """It was sent, and its cost is not known: it counts at its worst case, or a resumed run could pass its budget.
 
-        ``reply``: an HTTP answer without a completion; None: no answer.
+        ``reply``: an HTTP answer without a completion, or a lost connection; None: the request was given up.
         """
-        self._counters.requests += 1
-        cost = sent.worst_case_usd
-        self._counters.cost_usd += float(cost)
-        status, limits = (reply.status, reply.reading.limits) if reply is not None else (None, None)
-        settlement = Settlement(sent.permit_id, "unknown", None, cost, limits, latency_s=latency_s, trouble=trouble)
-        self._permits.settle(settlement, sent.sent_at)
-        self._row(sent, CallState.POSSIBLY_BILLED, status=status, cost=cost, latency_s=latency_s, error_kind=error_kind, error=error)
+        cost, trouble = sent.want.worst_case_usd, None if reply is None else reply.verdict.trouble
+        self.counters.cost_usd += float(cost)
+        self._ended(sent, "unknown", CallState.POSSIBLY_BILLED, reply, error_kind, error, cost=cost, trouble=trouble)
 
     def rejected(self, sent: Sent, reply: ChatReply) -> None:
         """An error from the provider, which bills nothing."""
-        verdict, limits, limited, _, request_id = reply.reading
-        self._counters.requests += 1
-        self._counters.rate_limited += reply.rate_limited
-        self._permits.settle(
-            Settlement(sent.permit_id, "rejected", reading=limits, limited=limited, latency_s=reply.latency_s, trouble=verdict.trouble),
-            sent.sent_at,
-        )
-        self._row(
-            sent,
-            CallState.FAILED,
-            status=reply.status,
-            latency_s=reply.latency_s,
-            error_kind=verdict.error_kind,
-            error=verdict.message,
-            request_id=request_id,
-        )
+        verdict = reply.verdict
+        self.counters.rate_limited += reply.rate_limited
+        self._ended(sent, "rejected", CallState.FAILED, reply, verdict.error_kind, verdict.message, trouble=verdict.trouble)
 
-    def answered(self, sent: Sent, reply: ChatReply, completion: Completion, cost: Decimal, fault: AnswerError | None = None) -> None:
+    def answered(self, sent: Sent, reply: ChatReply, usage: TokenUsage | None, cost: Decimal, fault: AnswerError | None = None) -> None:
         """A completion, paid for whether or not it can be used."""
-        self._counters.requests += 1
-        self._permits.settle(
-            Settlement(sent.permit_id, "answered", completion.usage, cost, reply.reading.limits, latency_s=reply.latency_s),
-            sent.sent_at,
-        )
-        self._row(
-            sent,
-            CallState.ANSWERED,
-            status=reply.status,
-            usage=completion.usage or _NO_TOKENS,
-            cost=cost,
-            latency_s=reply.latency_s,
-            error_kind=fault.kind if fault else None,
-            error=fault.message if fault else None,
-            request_id=reply.reading.request_id,
-        )
+        error_kind, error = (fault.kind, fault.message) if fault else (None, None)
+        self._ended(sent, "answered", CallState.ANSWERED, reply, error_kind, error, usage=usage, cost=cost)
 
-    def _row(
+    def _ended(
         self,
         sent: Sent,
+        outcome: Outcome,
         state: CallState,
+        reply: ChatReply | TransportFailure | None,
+        error_kind: str | None,
+        error: str | None,
         *,
-        status: int | None = None,
-        usage: TokenUsage = _NO_TOKENS,
-        cost: Decimal = _NOTHING,
-        latency_s: float | None = None,
-        error_kind: str | None = None,
-        error: str | None = None,
-        request_id: str | None = None,
+        usage: TokenUsage | None = None,
+        cost: Decimal | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
-        """How it ended."""
-        self._counters.ended(state, status, error_kind, resent=any(task.retrying for task in sent.request.tasks))
-        self._add_call(
+        """Settle the permit and hand in the row. ``cost`` None: nothing is billed."""
+        status, limits, limited, request_id = None, None, None, None
+        if isinstance(reply, ChatReply):
+            status, reading = reply.status, reply.reading
+            limits, limited, request_id = reading.limits, reading.limited, reading.request_id
+        latency_s = None if reply is None else reply.latency_s
+        settlement = Settlement(sent.permit.permit_id, outcome, usage, cost, limits, limited, latency_s=latency_s, trouble=trouble)
+        was_sent = outcome != "not_sent"
+        self.permits.settle(settlement, sent.sent_at if was_sent else None)
+        self.counters.requests += was_sent
+        self.counters.ended(state, status, error_kind, resent=any(task.retrying for task in sent.request.tasks))
+        used = usage or TokenUsage(0, 0, 0)
+        self.add_call(
             replace(
                 self._call(sent, state),
                 status=status,
-                prompt_tokens=usage.prompt,
-                cached_tokens=usage.cached,
-                completion_tokens=usage.completion,
-                cost_usd=cost,
+                prompt_tokens=used.prompt,
+                cached_tokens=used.cached,
+                completion_tokens=used.completion,
+                cost_usd=cost or Decimal(0),
                 latency_ms=None if latency_s is None else latency_s * 1000,
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
-                error=None if error is None else printable(error, _MAX_ERROR),
-                finished_at=self._clock.now(),
+                error=None if error is None else printable(error, MAX_ERROR),
+                finished_at=self.clock.now(),
             )
         )
 
@@ -230,17 +187,12 @@ class RequestLog:
             read_indices=[task.read.read_index for task in tasks],
             state=state,
             status=None,
-            model=self._model,
-            worst_case_usd=sent.worst_case_usd,
+            model=self.model,
+            worst_case_usd=sent.want.worst_case_usd,
             created_at=sent.created_at,
-            service_tier=sent.service_tier,
-            prompt_estimate=sent.prompt_estimate,
+            service_tier=sent.permit.service_tier,
+            prompt_estimate=sent.want.prompt_tokens,
             max_completion_tokens=sent.request.max_completion_tokens,
-            throttle_epoch=epoch_of(sent.permit_id),
+            throttle_epoch=sent.permit.permit_id.rpartition("-")[0] or None,  # its ids are EPOCH-NUMBER
             retry=any(task.retrying for task in tasks),
         )
-
-
-def epoch_of(permit_id: str) -> str | None:
-    """The incarnation of the throttle that gave this permit: its ids are ``EPOCH-NUMBER``."""
-    return permit_id.rpartition("-")[0] or None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from helix_ray.analysis.judge import judge_calls
+from helix_ray.analysis.prompts import PromptTemplate
 from helix_ray.analysis.read_answer import ReadAnswer
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.backends.aligner import aligner_calls
@@ -37,21 +39,12 @@ class Answered(NamedTuple):
 class ResultMaker:
     """What all results of a run have in common, and the CPU time of scoring them.
 
-    ``cpu_s``: a clock of this thread's CPU time, in seconds.
+    ``template``: None for the aligner. ``cpu_s``: a clock of this thread's CPU time, in seconds.
     """
 
-    def __init__(
-        self,
-        model: str,
-        prompt: str | None = None,
-        prompt_hash: str | None = None,
-        schema_hash: str | None = None,
-        cpu_s: Callable[[], float] = time.thread_time,
-    ) -> None:
+    def __init__(self, model: str, template: PromptTemplate | None = None, cpu_s: Callable[[], float] = time.thread_time) -> None:
         self._model = model
-        self._prompt = prompt
-        self._prompt_hash = prompt_hash
-        self._schema_hash = schema_hash
+        self._template = template
         self._cpu_s = cpu_s
         self.baseline_s = 0.0  # CPU seconds of the aligner
         self.scoring_s = 0.0  # CPU seconds of judging and scoring its calls and the model's
@@ -60,44 +53,23 @@ class ResultMaker:
         """The aligner's own answer."""
         read = task.read
         calls = self._baseline(read)
-        score = self._timed(lambda: score_read(read, calls, calls))
-        return ReadResult(
-            read,
-            Disposition.STORED,
-            mutation_detected=bool(calls),
-            model=ALIGNER,
-            queue_ms=task.queue_ms,
-            finished_at=now,
-            **score.as_fields(),
-        )
+        fields = self._timed(lambda: score_read(read, calls, calls)).as_fields()
+        plain = ReadResult(read, Disposition.STORED, model=self._model, queue_ms=task.queue_ms, finished_at=now)
+        return replace(plain, mutation_detected=bool(calls), **fields)
 
     def stored(self, task: ReadTask, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
-        read, completion = task.read, answered.completion
+        read = task.read
         baseline = self._baseline(read)
         calls = self._timed(lambda: judge_calls(answer.calls, read.ref_seq))
-        score = self._timed(lambda: score_read(read, calls, baseline))
-        return ReadResult(
-            read,
-            Disposition.STORED,
+        fields = self._timed(lambda: score_read(read, calls, baseline)).as_fields()
+        return replace(
+            self._asked(task, Disposition.STORED, "ok", answered.call_id, answered, now),
             mutation_detected=any(call.outcome == "ok" for call in calls),
             raw_answer=answer.text,
-            model=completion.model or self._model,
-            prompt=self._prompt,
-            prompt_hash=self._prompt_hash,
-            schema_hash=self._schema_hash,
-            system_fingerprint=completion.system_fingerprint,
-            service_tier=completion.service_tier or answered.service_tier,
-            call_id=answered.call_id,
-            cost_usd=task.cost_usd,
-            latency_ms=answered.latency_ms,
-            queue_ms=task.queue_ms,
             attempts=task.failures + 1,
-            repairs=task.repairs,
-            outcome="ok",
             leniency=answer.leniency,
-            finished_at=now,
-            **score.as_fields(),
+            **fields,
         )
 
     def dead_letter(
@@ -107,29 +79,37 @@ class ResultMaker:
 
         An answer about several reads is stored with none of them: it could pass for the calls of one.
         """
-        completion = answered.completion if answered else None
-        own = completion if answered and answered.reads == 1 else None
+        own = answered.completion.content if answered and answered.reads == 1 else None
+        return replace(
+            self._asked(task, Disposition.DEAD_LETTER, error_kind, call_id, answered, now),
+            raw_answer=None if own is None else printable(own, MAX_ANSWER),
+            attempts=max(1, task.failures + (1 if answered else 0)),
+            error_kind=error_kind,
+            error=printable(error, MAX_ERROR),
+            **score_read(task.read, None, self._baseline(task.read)).as_fields(),
+        )
+
+    def _asked(
+        self, task: ReadTask, disposition: Disposition, outcome: str, call_id: str, answered: Answered | None, now: datetime
+    ) -> ReadResult:
+        """A read that was asked about, before its score. ``answered`` None: no answer came."""
+        template, completion = self._template, answered.completion if answered else None
         return ReadResult(
             task.read,
-            Disposition.DEAD_LETTER,
-            raw_answer=printable(own.content, MAX_ANSWER) if own else None,
+            disposition,
             model=(completion.model if completion else None) or self._model,
-            prompt=self._prompt,
-            prompt_hash=self._prompt_hash,
-            schema_hash=self._schema_hash,
+            prompt=template.name if template else None,
+            prompt_hash=template.sha256 if template else None,
+            schema_hash=template.schema.sha256 if template else None,
             system_fingerprint=completion.system_fingerprint if completion else None,
             service_tier=completion.service_tier or answered.service_tier if completion and answered else None,
             call_id=call_id,
             cost_usd=task.cost_usd,
             latency_ms=answered.latency_ms if answered else None,
             queue_ms=task.queue_ms,
-            attempts=max(1, task.failures + (1 if answered else 0)),
             repairs=task.repairs,
-            outcome=error_kind,
-            error_kind=error_kind,
-            error=printable(error, MAX_ERROR),
+            outcome=outcome,
             finished_at=now,
-            **score_read(task.read, None, self._baseline(task.read)).as_fields(),
         )
 
     def _baseline(self, read: Read) -> list[JudgedCall]:
@@ -143,10 +123,6 @@ class ResultMaker:
         value = work()
         self.scoring_s += self._cpu_s() - began
         return value
-
-
-def needs_analysis(read: Read) -> bool:
-    return read.disposition is None
 
 
 def preset_result(task: ReadTask, now: datetime) -> ReadResult:

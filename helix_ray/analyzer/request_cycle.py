@@ -14,7 +14,7 @@ from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker, Sent
 from helix_ray.analyzer.read_results import Answered, ResultMaker
 from helix_ray.analyzer.retry_policy import AGAIN, DROP, Attempts, NextAction, ReadOutcome, ReadOutcomes, RetryPolicy, for_each
-from helix_ray.backends.chat import ChatBackend, ChatReply, TransportFailure
+from helix_ray.backends.chat import ChatBackend, ChatReply
 from helix_ray.clock import Clock
 from helix_ray.providers.prices import cost_usd
 from helix_ray.providers.readings import AnswerError, Completion
@@ -62,23 +62,18 @@ class RequestCycle:
         if 0 < len(dropped) < len(tasks):  # the rest goes on, within what was reserved for all
             request = self.requests.make([task for task in tasks if not task.lost])
         request.payload["service_tier"] = permit.service_tier
-        sent = Sent(
-            request,
-            want.want_id,
-            permit.permit_id,
-            want.worst_case_usd,
-            self.clock.now(),
-            granted_at,
-            prompt_estimate=want.prompt_tokens,
-            service_tier=permit.service_tier,
-        )
+        sent = Sent(request, want, permit, self.clock.now(), granted_at)
         if len(dropped) == len(tasks):
             self.log.unused(sent)
             return dropped
         if withdrawn_or_expiring():
             self.log.unused(sent)
             return dropped + for_each(request.tasks, AGAIN)
-        await self._intend(sent)
+        try:
+            await self.log.intend(sent)
+        except asyncio.CancelledError:
+            self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
+            raise
         if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
             return dropped + for_each(request.tasks, AGAIN)
@@ -87,61 +82,47 @@ class RequestCycle:
             return dropped + [(task, DROP if task.lost else AGAIN) for task in request.tasks]
         return dropped + await self._send(sent._replace(sent_at=self.clock.monotonic(), number=self.attempts.sent()))
 
-    async def _intend(self, sent: Sent) -> None:
-        try:
-            await self.log.intend(sent)
-        except asyncio.CancelledError:
-            self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
-            raise
-
     async def _send(self, sent: Sent) -> ReadOutcomes:
         try:
             reply = await self.backend.complete(sent.request.payload, self.timeout_s)
         except asyncio.CancelledError:  # the drain's time is up: the request may be answered and billed all the same
             self.log.unknown(sent, "abandoned", "given up when the run was stopped")
             raise
-        if isinstance(reply, TransportFailure):
-            return self._no_answer(sent, reply)
-        verdict, limits, limited, completion, _ = reply.reading
-        self.sizes.read(limits)
-        if isinstance(completion, Completion):
-            return self._answered(sent, reply, completion)
-        if completion is None:
-            if limited is not None:
-                self.sizes.refused(limited)
-            self.log.rejected(sent, reply)
-            return self.retry.after(sent, verdict, f"HTTP {reply.status} {verdict.error_kind}: {verdict.message}")
-        self.log.unknown(sent, verdict.error_kind, verdict.message, reply=reply, latency_s=reply.latency_s, trouble=verdict.trouble)
-        return self.retry.after(sent, verdict, f"{verdict.error_kind}: {verdict.message}")
-
-    def _no_answer(self, sent: Sent, failure: TransportFailure) -> ReadOutcomes:
-        verdict = failure.verdict
-        if failure.kind == "not_sent":
-            self.log.not_sent(sent, failure.error_kind, failure.message, verdict.trouble)
-        else:
-            self.log.unknown(sent, failure.error_kind, failure.message, latency_s=failure.latency_s, trouble=verdict.trouble)
-        return self.retry.after(sent, verdict, f"{failure.error_kind}: {failure.message}")
+        verdict = reply.verdict
+        text = f"{verdict.error_kind}: {verdict.message}"
+        if isinstance(reply, ChatReply):
+            reading = reply.reading
+            self.sizes.read(reading.limits)
+            if isinstance(reading.completion, Completion):
+                return self._answered(sent, reply, reading.completion)
+            if reading.completion is None:
+                if reading.limited is not None:
+                    self.sizes.refused(reading.limited)
+                self.log.rejected(sent, reply)
+                return self.retry.after(sent, verdict, f"HTTP {reply.status} {text}")
+        elif reply.kind == "not_sent":
+            self.log.not_sent(sent, verdict.error_kind, verdict.message, verdict.trouble)
+            return self.retry.after(sent, verdict, text)
+        self.log.unknown(sent, verdict.error_kind, verdict.message, reply)
+        return self.retry.after(sent, verdict, text)
 
     def _answered(self, sent: Sent, reply: ChatReply, completion: Completion) -> ReadOutcomes:
         """Book the request, then decide for each of its reads. Only the ids that were asked for are looked up."""
         tasks, asked = sent.request.tasks, sent.request.asked
-        answer = parse_answer(completion, asked, packed=self.requests.template.packed, work=self.requests.template.work)
+        template, usage = self.requests.payloads.template, completion.usage
+        answer = parse_answer(completion, asked, packed=template.packed, work=template.work)
         self.attempts.answered(sent.number)
-        answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(tasks), sent.service_tier)
-        cost = self._cost(sent, answered)
-        self.log.answered(sent, reply, completion, cost, _fault(answer, len(tasks)))
+        answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(tasks), sent.permit.service_tier)
+        if usage is None:  # the provider counted no tokens
+            cost = sent.want.worst_case_usd
+        else:
+            cost = cost_usd(self.requests.tariff.price, usage)
+            self.requests.estimator.observe(sent.request.bases, usage.prompt, len(tasks))
+        self.counters.answered(usage, cost, answered.latency_ms)
+        self.log.answered(sent, reply, usage, cost, _fault(answer, len(tasks)))
         for task, share in zip(tasks, cost_shares(cost, len(tasks)), strict=True):
             task.cost_usd += share
         return [(task, self._outcome(task, opaque_id, answer, answered)) for task, opaque_id in zip(tasks, asked, strict=True)]
-
-    def _cost(self, sent: Sent, answered: Answered) -> Decimal:
-        """By the provider's own count of tokens; the worst case where it gives none."""
-        usage, request = answered.completion.usage, sent.request
-        cost = sent.worst_case_usd if usage is None else cost_usd(self.requests.tariff.price, usage)
-        if usage is not None:
-            self.requests.estimator.observe(request.bases, usage.prompt, len(request.tasks))
-        self.counters.answered(usage, cost, answered.latency_ms)
-        return cost
 
     def _outcome(self, task: ReadTask, opaque_id: str, answer: ParsedAnswers | AnswerError, answered: Answered) -> ReadOutcome:
         if isinstance(answer, AnswerError):

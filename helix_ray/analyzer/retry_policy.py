@@ -184,7 +184,7 @@ class RetryPolicy:
     def _no_capacity(self, sent: Sent, verdict: Verdict) -> ReadOutcomes:
         """No failure: the flex tier promises no room. Its reads are asked about later, or at once in the other tier."""
         tasks = sent.request.tasks
-        if self.on_capacity_exceeded == "on_demand" and sent.service_tier == "flex":
+        if self.on_capacity_exceeded == "on_demand" and sent.permit.service_tier == "flex":
             for task in tasks:
                 task.on_demand = True
             return for_each(tasks, AGAIN)

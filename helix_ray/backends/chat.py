@@ -25,6 +25,10 @@ class ChatReply(HttpReply):
     reading: ReplyReading
 
     @property
+    def verdict(self) -> Verdict:
+        return self.reading.verdict
+
+    @property
     def rate_limited(self) -> bool:
         return self.status == 429
 

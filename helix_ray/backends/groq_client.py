@@ -33,7 +33,7 @@ _LOST: Final[dict[type[BaseException], tuple[Literal["not_sent", "unknown"], str
 class GroqChat:
     """Groq, or a server that speaks its protocol at ``base_url``.
 
-    ``connections`` bounds the sockets; who uses the client bounds its requests in flight below that. The SDK neither retries
+    ``connections`` bounds the sockets; the caller bounds its requests in flight below that. The SDK neither retries
     (it would do so blindly and pay twice) nor builds models of the answers (a third of its CPU). The environment variables
     that the SDK would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS, proxies) change nothing: what the configuration says is what
     happens. The key appears in no message.

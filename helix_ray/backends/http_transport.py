@@ -2,7 +2,7 @@
 
 The SDK's default transport (httpcore) spends 8 ms of CPU a request at 64 requests in flight, since its pool scans all its
 connections for each; aiohttp stays near 1 ms at 256. The ready-made bridge ``httpx_aiohttp`` calls a refused connection, a
-reset and a vanished server all "connect timeout": whoever pays per request must tell "never sent" from "maybe billed".
+reset and a vanished server all "connect timeout": a caller that pays per request must tell "never sent" from "maybe billed".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLOSE_TIMEOUT_S = 2.0
 """A peer that takes no more bytes would let a connection linger until they are flushed."""
 
 KEEPALIVE_S = 55.0
-"""Below the 60 s at which servers commonly hang up; the SDK's default of 5 s would mean a TLS handshake a request at slow pace."""
+"""Below the 60 s at which servers commonly close; the SDK's default of 5 s would mean a TLS handshake a request at slow pace."""
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.table import Table
 from helix_ray.actors.cluster import local_cluster
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
-from helix_ray.backends.probe import compare_prices, per_million
+from helix_ray.cli import probe
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config
 from helix_ray.config.shipped import shipped_config
@@ -26,8 +26,8 @@ from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import HelixError, StartError
-from helix_ray.providers.model_catalog import offered_models
-from helix_ray.providers.prices import price_of
+from helix_ray.providers.model_catalog import ModelCatalog, compare_prices, read_catalog
+from helix_ray.providers.prices import per_million, price_of
 from helix_ray.session.database import open_database
 from helix_ray.session.provider_check import check_key
 from helix_ray.sources import check_source
@@ -45,11 +45,23 @@ def doctor(
         Path | None, typer.Argument(metavar="[CONFIG]", help="Configuration to check. Default: the shipped demo.yaml.")
     ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides one key. May be repeated.")] = None,
+    ask_service: Annotated[
+        bool, typer.Option("--probe", help="Instead ask the real service which assumptions of the emulator hold: $0.01 at most.")
+    ] = False,
+    model: probe.Model = probe.MODEL,
+    base_url: probe.BaseUrl = None,
+    yes: probe.Yes = False,
 ) -> None:
     """Checks configuration, key, model, price, database, input files and Ray. Sends no completion, so it costs nothing.
 
     Exit codes: 0 everything is ready · 2 something is not; the table says what to do.
+
+    With --probe it checks none of that, but the emulator's assumptions at the real service, with at most 10 paid requests; it needs
+    GROQ_API_KEY. Exit codes: 0 every assumption that was checked held · 1 one did not, or the checks ended early · 2 it could not
+    start, nothing was sent.
     """
+    if ask_service:
+        probe.probe(model, base_url, yes)
     path = config or shipped_config("demo")
     settings = load_config(path, list(overrides or ()))
     secrets = load_secrets(os.environ, Path(".env"))
@@ -74,7 +86,7 @@ def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
         "ray": lambda: _ray(config, home),
     }
     if config.analyzer.backend.asks_an_api:
-        offered: dict[str, dict[str, Any]] = {}  # what the provider lists, once "model" has asked it
+        offered: ModelCatalog = {}  # what the provider lists, once "model" has asked it
         api = {
             "key": lambda: _key(config, secrets),
             "model": lambda: _model(config, secrets, offered),
@@ -96,7 +108,7 @@ def _key(config: Config, secrets: Secrets) -> str:
     return "GROQ_API_KEY is set" if config.analyzer.backend.needs_key else "the emulator needs none"
 
 
-def check_price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
+def check_price(config: Config, offered: ModelCatalog) -> str:
     model = config.analyzer.model
     price = price_of(model)
     words = f"{model}: {per_million(price.prompt)} in, {per_million(price.completion)} out, per million tokens"
@@ -110,7 +122,7 @@ def check_price(config: Config, offered: dict[str, dict[str, Any]]) -> str:
     return f"{words}; {'GET /models says the same' if pricing.seen else 'GET /models names no price to compare with'}"
 
 
-def _model(config: Config, secrets: Secrets, offered: dict[str, dict[str, Any]]) -> str:
+def _model(config: Config, secrets: Secrets, offered: ModelCatalog) -> str:
     """Leaves in ``offered`` what the provider lists."""
     key = check_key(config, secrets)
     assert key is not None
@@ -123,7 +135,7 @@ def _model(config: Config, secrets: Secrets, offered: dict[str, dict[str, Any]])
         emulator.stop()
 
 
-async def _ask_models(config: Config, key: Secret, base_url: str | None, offered: dict[str, dict[str, Any]]) -> str:
+async def _ask_models(config: Config, key: Secret, base_url: str | None, offered: ModelCatalog) -> str:
     chat = GroqChat(key.reveal(), base_url, connections=1)
     try:
         reply = await chat.models()
@@ -135,7 +147,7 @@ async def _ask_models(config: Config, key: Secret, base_url: str | None, offered
         raise StartError(f"GET /models answered {reply.status}: the provider does not accept the key; check GROQ_API_KEY")
     if reply.status != 200:
         raise StartError(f"GET /models answered {reply.status}; try again later")
-    offered.update(offered_models(reply.body))
+    offered.update(read_catalog(reply.body))
     if config.analyzer.model not in offered:
         raise StartError(f"model '{config.analyzer.model}' is not offered; offered: {', '.join(sorted(offered))}")
     return f"{config.analyzer.model} is offered"

@@ -31,8 +31,12 @@ class Tariff(NamedTuple):
 
     def words(self) -> str:
         """For people."""
-        shown = [f"{part} ${(_MILLION * amount).normalize():f}" for part, amount in self.price._asdict().items()]
+        shown = [f"{part} {per_million(amount)}" for part, amount in self.price._asdict().items()]
         return f"{', '.join(shown)} per million tokens ({self.source})"
+
+
+def per_million(usd_per_token: Decimal) -> str:
+    return f"${(usd_per_token * _MILLION).normalize():f}"
 
 
 @cache

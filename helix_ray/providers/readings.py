@@ -92,9 +92,7 @@ class Verdict(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One row of a taxonomy. It fits an HTTP answer by status (and code, if it names codes), or a request without one by its error
-    kind.
-    """
+    """A row of a taxonomy. It fits an HTTP answer by status (and code, if it names any), a request without one by its error kind."""
 
     ending: str  # in words
     kind: VerdictKind
@@ -113,27 +111,14 @@ class Rule(NamedTuple):
         return Verdict(self.kind, error_kind, message, wait_s if again else None, self.trouble, self.spends)
 
 
+def _unanswered(ending: str, *errors: str, spends: bool = True) -> Rule:
+    return Rule(ending, VerdictKind.RETRY, errors=errors, trouble="failure", spends=spends)
+
+
 UNANSWERED: tuple[Rule, ...] = (
-    Rule(
-        "2xx, no completion: empty, cut off, HTML, no choices, wrong types",
-        VerdictKind.RETRY,
-        errors=("broken_body",),
-        trouble="failure",
-        spends=True,
-    ),
-    Rule(
-        "not sent: refused, no such host, no connection in time",
-        VerdictKind.RETRY,
-        errors=("connect", "connect_timeout"),
-        trouble="failure",
-    ),
-    Rule(
-        "sent, no answer: reset, closed, deadline, unreadable",
-        VerdictKind.RETRY,
-        errors=("reset", "disconnected", "deadline", "unreadable", "transport"),
-        trouble="failure",
-        spends=True,
-    ),
+    _unanswered("2xx, no completion: empty, cut off, HTML, no choices, wrong types", "broken_body"),
+    _unanswered("not sent: refused, no such host, no connection in time", "connect", "connect_timeout", spends=False),
+    _unanswered("sent, no answer: reset, closed, deadline, unreadable", "reset", "disconnected", "deadline", "unreadable", "transport"),
 )
 """Every way in which a connection was seen to fail, the same for all providers."""
 

@@ -11,7 +11,7 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.config import Backend, Config
 from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
-from helix_ray.providers.model_catalog import offered_models, offered_tariff
+from helix_ray.providers.model_catalog import catalog_tariff, read_catalog
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.session.plan import START_DEADLINE_S
 
@@ -72,7 +72,7 @@ async def _ask_provider(key: Secret, config: Config) -> Provider:
         return Provider(key, simulated, tariff_of(model))
     if reply.status != 200:
         raise StartError(f"GET /models at {where} was answered {reply.status}, so the price of {model} is not known; try again later")
-    return Provider(key, simulated, offered_tariff(model, offered_models(reply.body)))
+    return Provider(key, simulated, catalog_tariff(model, read_catalog(reply.body)))
 
 
 _NO_LIST = (404, 405, 501)

@@ -31,10 +31,10 @@ def test_doctor_names_every_part_that_is_not_ready(passable_home: Path) -> None:
     assert "GROQ_API_KEY is not set" in result.stdout
 
 
-def test_live_check_finds_every_assumption_of_the_emulator_held_by_the_emulator(passable_home: Path) -> None:
+def test_the_probe_finds_every_assumption_of_the_emulator_held_by_the_emulator(passable_home: Path) -> None:
     emulator = EmulatorProcess.start(EmulatorConfig(latency_scale=0), MODEL)
     try:
-        result = helix(passable_home, "live-check", "--yes", "--base-url", emulator.url, GROQ_API_KEY="gsk_a_key_of_the_emulator")
+        result = helix(passable_home, "doctor", "--probe", "--yes", "--base-url", emulator.url, GROQ_API_KEY="gsk_a_key_of_the_emulator")
     finally:
         emulator.stop()
     assert result.returncode == 0, result.stdout + result.stderr
@@ -43,7 +43,7 @@ def test_live_check_finds_every_assumption_of_the_emulator_held_by_the_emulator(
     assert "5 paid requests" in result.stdout
 
 
-def test_live_check_without_a_key_asks_nothing(passable_home: Path) -> None:
+def test_the_probes_former_name_without_a_key_asks_nothing(passable_home: Path) -> None:
     result = helix(passable_home, "live-check", "--yes")
     assert result.returncode == 2
     assert "GROQ_API_KEY" in result.stderr

@@ -81,7 +81,7 @@ async def test_generated_reads_come_back_as_they_were_made_and_a_damaged_one_is_
     made = block.rows()
     sent = [*made[:7], made[7]._replace(seq=made[7].ref_seq[::-1]), *made[8:]]
     sink = await started(database_url)
-    maker = ResultMaker("aligner", None, None, None)
+    maker = ResultMaker("aligner")
     await sink.write("helix-analyzer-0", [maker.aligned(ReadTask(read, "lease", 0.0), utc_now()) for read in sent], [])
     await sink.flush()
     assert ((await sink.stats()).corrupted, len(told["acked"])) == (1, 40)

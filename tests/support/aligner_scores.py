@@ -5,8 +5,8 @@ from __future__ import annotations
 import parasail
 from pywfa import WavefrontAligner
 
-from helix_ray.backends.aligner import align
 from support.aligner_pairs import Pair
+from support.alignment import align
 
 OPEN, EXTEND = 8, 2
 """As parasail counts: opening includes the gap's first base."""

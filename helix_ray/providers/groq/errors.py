@@ -47,9 +47,14 @@ class ApiError(NamedTuple):
 
 def read_error(body: bytes) -> ApiError:
     """A body of another form (HTML, truncated, too long) has no code."""
-    error = _error_object(body)
-    code, message = error.get("code"), error.get("message")
-    return ApiError(code if isinstance(code, str) else "", message if isinstance(message, str) else body[:2000].decode("utf-8", "replace"))
+    try:
+        decoded = json.loads(body) if len(body) <= _MAX_BODY else None
+    except (ValueError, RecursionError):
+        decoded = None
+    error = decoded.get("error") if isinstance(decoded, dict) else None
+    code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
+    text = message if isinstance(message, str) else body[:2000].decode("utf-8", "replace")
+    return ApiError(code if isinstance(code, str) else "", text)
 
 
 def classify(status: int, error: ApiError, detail: RateLimitDetail) -> Verdict:
@@ -63,14 +68,3 @@ def classify(status: int, error: ApiError, detail: RateLimitDetail) -> Verdict:
 
 def _fits(rule: Rule, status: int, code: str, never_fits: bool) -> bool:
     return status in rule.statuses and (never_fits or not rule.never_fits) and (not rule.codes or code in rule.codes)
-
-
-def _error_object(body: bytes) -> dict[str, object]:
-    if len(body) > _MAX_BODY:
-        return {}
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    error = decoded.get("error") if isinstance(decoded, dict) else None
-    return error if isinstance(error, dict) else {}

@@ -85,18 +85,18 @@ def read_limits(headers: Mapping[str, str]) -> LimitReading:
     return LimitReading(
         requests_limit=_positive(headers.get("x-ratelimit-limit-requests")),
         requests_remaining=_number(headers.get("x-ratelimit-remaining-requests")),
-        requests_reset_s=_duration(headers.get("x-ratelimit-reset-requests")),
+        requests_reset_s=parse_go_duration(headers.get("x-ratelimit-reset-requests", "")),
         tokens_limit=_positive(headers.get("x-ratelimit-limit-tokens")),
         tokens_remaining=_number(headers.get("x-ratelimit-remaining-tokens")),
-        tokens_reset_s=_duration(headers.get("x-ratelimit-reset-tokens")),
+        tokens_reset_s=parse_go_duration(headers.get("x-ratelimit-reset-tokens", "")),
     )
 
 
 def read_rate_limit(headers: Mapping[str, str], message: str) -> RateLimitDetail:
     """What a 429 or 413 says. ``message`` is its sentence; ``retry_after_s`` is the longer of the header (in whole seconds) and that."""
-    named = _LIMIT.search(message)
-    waits = [wait for wait in (retry_after(headers), _again(message)) if wait is not None]
-    longest = max(waits) if waits else None
+    named, again = _LIMIT.search(message), _AGAIN.search(message)
+    waits = (retry_after(headers), parse_go_duration(again[1].rstrip(".")) if again else None)
+    longest = max((wait for wait in waits if wait is not None), default=None)
     if named is None:
         return RateLimitDetail(retry_after_s=longest)
     kind, limit, used, requested = named.groups()
@@ -165,15 +165,6 @@ def _usage(value: Any) -> TokenUsage | None:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
-
-
-def _again(message: str) -> float | None:
-    found = _AGAIN.search(message)
-    return parse_go_duration(found[1].rstrip(".")) if found else None
-
-
-def _duration(text: str | None) -> float | None:
-    return None if text is None else parse_go_duration(text)
 
 
 def _number(text: str | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -242,6 +243,7 @@ class NeverAsked:
         self.clock = ManualClock()
         self.permits = PermitClient(SlowThrottle(), self.clock)
         self.results = ResultMaker("m")
+        self.log = SimpleNamespace(intents=Intents(CountingSink(), self.clock))
 
     async def run(self, tasks: list[ReadTask]) -> ReadOutcomes:
         raise AssertionError(tasks)
@@ -249,8 +251,7 @@ class NeverAsked:
 
 def slots_of(limit: int) -> RequestSlots:
     """Of two reads a request."""
-    cycle = NeverAsked()
-    return RequestSlots(cast(RequestCycle, cycle), Intents(CountingSink(), cycle.clock), limit, 2, lambda _: None)
+    return RequestSlots(cast(RequestCycle, NeverAsked()), limit, 2, lambda _: None)
 
 
 async def test_a_request_that_is_cut_off_before_it_began_gives_its_reads_back() -> None:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_ray.backends.aligner import align, align_calls
+from helix_ray.backends.aligner import align_calls
 from helix_ray.config.mutation import MutationConfig, Preset
 from helix_ray.errors import StartError
 from helix_ray.native import Missing
+from support.alignment import align
 from support.identifiable import PRESETS, agreement, applied, same
 
 WINDOW = "CCGAAAAAGTACGT"
@@ -91,7 +92,7 @@ def test_what_cannot_be_aligned_is_said(windows: list[str], reads: list[str], me
 def test_without_the_extension_it_is_a_start_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helix_ray.backends.aligner.rust", Missing(ImportError("not there")))
     with pytest.raises(StartError, match="not built"):
-        align([WINDOW], ["ACGT"])
+        align_calls(WINDOW, "ACGT")
 
 
 def test_long_reads() -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from helix_ray.backends.probe import compare_prices
 from helix_ray.cli.doctor import check_price
 from helix_ray.config import Config
 from helix_ray.emulator.published import MODELS, models_body
 from helix_ray.errors import StartError
-from helix_ray.providers.model_catalog import offered_models
+from helix_ray.providers.model_catalog import compare_prices, read_catalog
 
 MODEL = "openai/gpt-oss-20b"
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_table_has_the_prices_of_the_emulator(model: str) -> None:
-    pricing = compare_prices(model, offered_models(models_body())[model])
+    pricing = compare_prices(model, read_catalog(models_body())[model])
     assert "prompt $" in pricing.seen
     assert not pricing.differences
 
@@ -47,4 +46,4 @@ def test_a_provider_that_could_not_be_asked_is_named() -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": 1}', b'{"data": [1]}', b'{"data": [{}]}', b"\xff"])
 def test_a_list_of_models_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(StartError, match="something else than a list of models"):
-        offered_models(body)
+        read_catalog(body)

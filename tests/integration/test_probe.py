@@ -1,4 +1,4 @@
-"""`helix live-check` against a provider that gives up half-way: what was paid for is shown."""
+"""`helix doctor --probe` against a provider that gives up half-way: what was paid for is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray.cli.live_check import UnfinishedCheckError, live_check
+from helix_ray.cli.probe import UnfinishedCheckError, probe
 from helix_ray.emulator.published import models_body
 from helix_ray.errors import StartError
 from support.fault_server import Exchange, FaultServer
@@ -56,7 +56,7 @@ async def test_an_error_after_a_paid_request_leaves_what_was_seen(server: FaultS
 
     provider, server.behaviour = server.behaviour, then_reset
     with pytest.raises(UnfinishedCheckError, match="ended early: no answer") as caught:
-        await asyncio.to_thread(live_check, MODEL, server.url, True)
+        await asyncio.to_thread(probe, MODEL, server.url, True)
     assert caught.value.exit_code == 1
     shown = capsys.readouterr().out
     assert f"{MODEL} is offered" in shown
@@ -68,7 +68,7 @@ async def test_an_error_after_a_paid_request_leaves_what_was_seen(server: FaultS
 async def test_a_first_request_that_is_refused_is_shown_too(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.behaviour = Provider(0)
     with pytest.raises(UnfinishedCheckError, match="answered 503"):
-        await asyncio.to_thread(live_check, MODEL, server.url, True)
+        await asyncio.to_thread(probe, MODEL, server.url, True)
     assert "1 paid request," in capsys.readouterr().out
 
 
@@ -78,6 +78,6 @@ async def test_nothing_sent_is_a_start_that_failed(server: FaultServer, capsys: 
 
     server.behaviour = closed
     with pytest.raises(StartError) as caught:
-        await asyncio.to_thread(live_check, MODEL, server.url, True)
+        await asyncio.to_thread(probe, MODEL, server.url, True)
     assert caught.value.exit_code == 2
     assert "paid requests" not in capsys.readouterr().out
