@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
-from helix_ray.metrics.wording import throttle_lines
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead
+from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
 
 Spec = dict[str, Any]

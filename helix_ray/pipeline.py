@@ -19,7 +19,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helix_ray.actors import names
@@ -30,7 +30,7 @@ from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.home import RunFile
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState, JsonObject, RunStatus
@@ -82,7 +82,7 @@ class Listener:
 class _Watch:
     """What the driver remembers between two looks."""
 
-    run_info: JsonObject
+    run_info: RunInfo
     started_at: float = field(default_factory=time.monotonic)  # when reads began to flow
     liveness: Liveness = field(default_factory=Liveness)
     breaker: RestartBreaker = field(default_factory=RestartBreaker)
@@ -197,21 +197,21 @@ class Pipeline:
             database=plan.config.sink.database,
         )
 
-    def _run_info(self, cluster: Cluster) -> JsonObject:
+    def _run_info(self, cluster: Cluster) -> RunInfo:
         config = self._plan.config
-        return {
-            "run_id": self._plan.run_id,
-            "name": config.run.name,
-            "backend": config.analyzer.backend.value,
-            "simulated": self._plan.simulated,
-            "model": config.analyzer.model,
-            "latency_scale": config.emulator.latency_scale if config.analyzer.backend is Backend.EMULATOR else 1.0,
-            "requested": config.source.count,
-            "rows_before": self._plan.rows_before,
-            "max_cost_usd": config.throttle.max_cost_usd,
-            "started_at": SystemClock().now().isoformat(),
-            "dashboard_url": cluster.dashboard_url,
-        }
+        return RunInfo(
+            run_id=self._plan.run_id,
+            name=config.run.name,
+            backend=config.analyzer.backend.value,
+            simulated=self._plan.simulated,
+            model=config.analyzer.model,
+            latency_scale=config.emulator.latency_scale if config.analyzer.backend is Backend.EMULATOR else 1.0,
+            reads_requested=config.source.count,
+            rows_before=self._plan.rows_before,
+            max_cost_usd=config.throttle.max_cost_usd,
+            started_at=SystemClock().now().timestamp(),
+            dashboard_url=cluster.dashboard_url,
+        )
 
     # ── watch ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -337,7 +337,8 @@ class Pipeline:
         crew.dismiss([*crew.producers, *crew.analyzers])
         self._step(crew, [names.SINK], ("stop",), HURRY_S, signals)
         outcome = self._conclude(crew, watch, ending, hurried or signals.hurry)
-        crew.ask(names.METRICS, "set_run", {"status": outcome.ending.status.value, "reason": outcome.ending.reason}, timeout_s=HURRY_S)
+        ended = replace(watch.run_info, status=outcome.ending.status.value, reason=outcome.ending.reason)
+        crew.ask(names.METRICS, "set_run", ended, timeout_s=HURRY_S)
         crew.dismiss([name for name in crew.services if name != names.METRICS])
         return outcome
 

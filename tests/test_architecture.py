@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports only rooms of lower layers; rooms of one layer do not know each other, except in the
 # first and the last layer, which are open among themselves.
 LAYERS = (
-    {"records", "errors", "clock", "native", "_rust_gen", "config", "environment", "home", "secrets"},
+    {"records", "errors", "clock", "native", "_rust_gen", "config", "environment", "home", "marks", "secrets"},
     {"waiting", "providers", "queueing", "supervision", "control"},
     {"throttle", "scoring"},
     {"analysis", "metrics"},

@@ -12,6 +12,7 @@ from helix_ray.actors.names import CONTROL, METRICS
 from helix_ray.actors.peers import call_or_none
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, ControlDesk
+from helix_ray.metrics.reports import ControlReport
 from helix_ray.records import Ack, Command, DesiredState
 from helix_ray.secrets import Secret
 
@@ -54,7 +55,7 @@ class ControlActor:
 
     async def _run(self) -> None:
         heartbeat = Heartbeat(call=self._report)
-        await heartbeat.beat(CONTROL, self._counters, self._adopt, lambda: {"ending": self._state.ending or ""})
+        await heartbeat.beat(CONTROL, self._own_report, self._adopt)
 
     async def _report(self, name: str, method: str, *args: object, timeout_s: float) -> object:
         """The control actor's own beat: its state is here, and metrics answers which version everyone follows."""
@@ -69,14 +70,15 @@ class ControlActor:
     def _adopt(self, state: DesiredState) -> None:
         self._state = state
 
-    def _counters(self) -> dict[str, float]:
+    def _own_report(self) -> ControlReport:
         state = self._state
-        return {
-            "paused": float(state.paused),
-            "rate_per_s": state.rate_per_s or 0.0,
-            "spike_rate_per_s": state.spike_rate_per_s or 0.0,
-            "spike_until": state.spike_until or 0.0,
-        }
+        return ControlReport(
+            paused=state.paused,
+            rate_per_s=state.rate_per_s,
+            spike_rate_per_s=state.spike_rate_per_s,
+            spike_until=state.spike_until,
+            ending=state.ending,
+        )
 
     async def _connect(self) -> ControlLedger:
         from helix_ray.storage.postgres import PostgresLedger  # noqa: PLC0415  (an import that fails must not fail __init__)

@@ -1,33 +1,31 @@
-"""The loop that every actor runs once a second: hear what control wants, tell metrics what was done."""
+"""The loop that every actor runs once a second: fetch what control wants, report to metrics what was done."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import psutil
 from ray.exceptions import RayError
 
 from helix_ray.actors import names
 from helix_ray.actors.peers import call_or_none
-from helix_ray.actors.process_stats import LoopLag, Vitals
-from helix_ray.actors.prometheus import GaugeMirror
+from helix_ray.actors.process_stats import ProcessStats
+from helix_ray.actors.prometheus import PrometheusMirror
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.errors import HelixError
-from helix_ray.metrics.incarnations import STARTED_AT
+from helix_ray.metrics.reports import Report
 from helix_ray.records import DesiredState
 
 INTERVAL_S = 1.0
 PEER_TIMEOUT_S = 1.0
-MEMORY_INTERVAL_S = 10.0  # reading the smaps of a process costs some milliseconds
 
 PEER_DOWN = (RayError, HelixError, TimeoutError, OSError)
 """How a call ends when the peer dies in it, cannot answer yet (control without its ledger), or Ray itself is going away."""
 
-CountersFn = Callable[[], Mapping[str, float]]
-AdoptFn = Callable[[DesiredState], Awaitable[None] | None]
+ReportFn = Callable[[], Report]
+ApplyFn = Callable[[DesiredState], Awaitable[None] | None]
 
 
 class Call(Protocol):
@@ -35,68 +33,50 @@ class Call(Protocol):
 
 
 class Heartbeat:
-    """Never raises because a peer is down: without control the last adopted state stays, without metrics the report is dropped.
+    """Never raises because a peer is down: without control the last applied state stays, without metrics the report is dropped.
 
-    An error of the actor's own ``counters_fn`` or ``adopt_fn`` does end the loop: that is a defect and must be seen.
+    An error of the actor's own ``report_fn`` or ``apply_fn`` does end the loop: that is a defect and must be seen.
     """
 
     def __init__(self, call: Call = call_or_none, clock: Clock | None = None, mirror: bool = True) -> None:
         self._call = call
         self._clock = clock or SystemClock()
         self._mirror_wanted = mirror
-        self._mirror: GaugeMirror | None = None
-        self._process = psutil.Process()
-        self._vitals = Vitals(self._clock, self._process)
-        self._lag = LoopLag(self._clock)
-        self._pss_mb = 0.0
-        self._measured_at: float | None = None
-        self._adopted: DesiredState | None = None
+        self._mirror: PrometheusMirror | None = None
+        self._process = ProcessStats(self._clock)
+        self._applied: DesiredState | None = None
 
     @property
     def version(self) -> int:
-        """Of the desired state adopted last."""
-        return self._adopted.version if self._adopted else 0
+        """Of the desired state applied last."""
+        return self._applied.version if self._applied else 0
 
-    async def beat(
-        self, source: str, counters_fn: CountersFn, adopt_fn: AdoptFn, text_fn: Callable[[], Mapping[str, str]] | None = None
-    ) -> None:
-        """Runs until cancelled. ``source`` is the actor's own name; counters are absolute since its start."""
-        measuring = asyncio.create_task(self._lag.run())
+    async def beat(self, source: str, report_fn: ReportFn, apply_fn: ApplyFn) -> None:
+        """Runs until cancelled. ``source`` is the actor's own name."""
+        measuring = asyncio.create_task(self._process.lag.run())
         try:
             while True:
                 began = self._clock.monotonic()
-                await self.once(source, counters_fn, adopt_fn, text_fn)
+                await self.once(source, report_fn, apply_fn)
                 await self._clock.sleep(max(0.05, INTERVAL_S - (self._clock.monotonic() - began)))
         finally:
             measuring.cancel()
 
-    async def once(
-        self, source: str, counters_fn: CountersFn, adopt_fn: AdoptFn, text_fn: Callable[[], Mapping[str, str]] | None = None
-    ) -> None:
+    async def once(self, source: str, report_fn: ReportFn, apply_fn: ApplyFn) -> None:
         desired = await self._ask(names.CONTROL, "state")
-        if isinstance(desired, DesiredState) and desired != self._adopted:
-            adopting = adopt_fn(desired)
-            if inspect.isawaitable(adopting):
-                await adopting
-            self._adopted = desired
-        own = {"pss_mb": await self._memory(), **self._vitals.take(), STARTED_AT: self._process.create_time()}
-        lag_ms = self._lag.take_ms()
-        counters = {**counters_fn(), **own, **({} if lag_ms is None else {"loop_lag_ms": lag_ms})}
+        if isinstance(desired, DesiredState) and desired != self._applied:
+            applying = apply_fn(desired)
+            if inspect.isawaitable(applying):
+                await applying
+            self._applied = desired
+        process, report = await self._process.take(), report_fn()
         if self._mirror_wanted:
-            self._mirror = self._mirror or GaugeMirror(source)
-            self._mirror.show(counters)
-        await self._ask(names.METRICS, "report", source, counters, self.version, dict(text_fn()) if text_fn else {})
+            self._mirror = self._mirror or PrometheusMirror(source)
+            self._mirror.show(report, process)
+        await self._ask(names.METRICS, "report", source, report, process, self.version)
 
     async def _ask(self, name: str, method: str, *args: object) -> object:
         try:
             return await self._call(name, method, *args, timeout_s=PEER_TIMEOUT_S)
         except PEER_DOWN:
             return None  # shown by metrics as an actor that is not heard; the next beat tries again
-
-    async def _memory(self) -> float:
-        """Proportional set size in MB: pages shared with n processes count one n-th."""
-        now = self._clock.monotonic()
-        if self._measured_at is None or now - self._measured_at >= MEMORY_INTERVAL_S:
-            self._measured_at = now
-            self._pss_mb = (await asyncio.to_thread(self._process.memory_full_info)).pss / 1e6
-        return self._pss_mb

@@ -9,6 +9,7 @@ from functools import partial
 from helix_ray.actors import names, peers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
+from helix_ray.metrics.reports import ProducerReport
 from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.producer.splitting import split
 from helix_ray.queueing.messages import DoneReply, PutReply
@@ -77,9 +78,9 @@ class ProducerActor:
         if self._engine is not None:
             self._engine.adopt(state)
 
-    async def stats(self) -> dict[str, float]:
+    async def stats(self) -> ProducerReport:
         """Counters since this actor's start."""
-        return self._counters()
+        return self._report()
 
     async def _make_engine(self) -> ProducerEngine:
         # imported late: the source's native code is needed by the run only
@@ -95,7 +96,7 @@ class ProducerActor:
         """Goes on when ``run`` has ended, so that the last counters are reported too."""
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
 
-        await Heartbeat().beat(names.producer(self._index), self._counters, self.adopt)
+        await Heartbeat().beat(names.producer(self._index), self._report, self.adopt)
 
-    def _counters(self) -> dict[str, float]:
-        return {} if self._engine is None else self._engine.stats.counters()
+    def _report(self) -> ProducerReport:
+        return ProducerReport() if self._engine is None else self._engine.stats.report()

@@ -145,6 +145,4 @@ class ThrottleActor:
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-        governor = self._governor
-        counters, texts = lambda: governor.stats(self._now()).counters(), lambda: governor.stats(self._now()).texts()
-        await Heartbeat().beat(names.THROTTLE, counters, lambda state: None, texts)
+        await Heartbeat().beat(names.THROTTLE, lambda: self._governor.stats(self._now()), lambda state: None)

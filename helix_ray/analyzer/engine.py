@@ -17,6 +17,7 @@ from helix_ray.analyzer.ports import DrainReply
 from helix_ray.analyzer.read_results import needs_analysis
 from helix_ray.analyzer.request_slots import RequestSlots
 from helix_ray.clock import Clock
+from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.records import DesiredState, ReadResult
 from helix_ray.throttle.messages import Refusal
 
@@ -97,25 +98,44 @@ class AnalysisEngine:
         await _within(self._parts.clock, min(timeout_s, FLUSH_S), self._parts.outbox.flush())
         return DrainReply(self._returned, self._parts.outbox.unsaved)
 
-    def counters(self) -> dict[str, float]:
-        in_flight = self._slots.running if self._slots is not None else 0
+    def report(self) -> AnalyzerReport:
+        parts, slots, counters = self._parts, self._slots, self._parts.counters
         self._is_held_back()
-        own: dict[str, float] = {
-            "in_flight": in_flight,
-            "requests_in_flight": self._limit,
-            "slots": self._slots.limit if self._slots is not None else 0,
-            "held_back_s": self._held_back_s,
-            "intent_wait_s": self._parts.intents.waited_s if self._parts.intents is not None else 0.0,
-            "held": self._held.held,
-            "unsaved": self._parts.outbox.unsaved,
-        }
-        own |= {"baseline_s": self._parts.results.baseline_s, "scoring_s": self._parts.results.scoring_s + self._parts.counters.tally_s}
-        return self._parts.counters.as_dict() | own
-
-    def text(self) -> dict[str, str]:
-        """In words, what the numbers cannot say."""
-        notes = {"limited": self.limited, "refused": self.refused, "sink_error": self._parts.outbox.last_error}
-        return {name: note for name, note in notes.items() if note}
+        return AnalyzerReport(
+            analysed=counters.analysed,
+            dead_letters=counters.dead_letters,
+            requests=counters.requests,
+            rate_limited=counters.rate_limited,
+            resent=counters.resent,
+            failures=counters.failures,
+            failed=dict(counters.failed),
+            repairs=counters.repairs,
+            lenient=counters.lenient,
+            tokens_prompt=counters.tokens[0],
+            tokens_cached=counters.tokens[1],
+            tokens_completion=counters.tokens[2],
+            cost_usd=counters.cost_usd,
+            tier=dict(counters.tiers),
+            score=counters.scores.model.as_dict(),
+            ceiling=counters.scores.ceiling.as_dict(),
+            reads=dict(counters.scores.reads),
+            off_by=dict(counters.scores.off_by),
+            baseline_s=parts.results.baseline_s,
+            scoring_s=parts.results.scoring_s + counters.tally_s,
+            held_back_s=self._held_back_s,
+            intent_wait_s=0.0 if parts.intents is None else parts.intents.waited_s,
+            latency_ms_p50=counters.latency_ms(50),
+            latency_ms_p95=counters.latency_ms(95),
+            latency_ms_p99=counters.latency_ms(99),
+            in_flight=0 if slots is None else slots.running,
+            requests_in_flight=self._limit,
+            slots=0 if slots is None else slots.limit,
+            held=self._held.held,
+            unsaved=parts.outbox.unsaved,
+            limited=self.limited,
+            refused=self.refused,
+            sink_error=parts.outbox.last_error,
+        )
 
     def _bear(self, concurrency: int | None) -> None:
         """The throttle grants no more than this: further requests would only stand in its line."""

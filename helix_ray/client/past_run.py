@@ -10,8 +10,7 @@ from pathlib import Path
 
 from helix_ray.home import RunFile
 from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
-from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals
+from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RecentRead, RunInfo, Totals
 from helix_ray.records import RunStatus
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.tally import Tally

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
-from helix_ray.metrics.wording import next_try
+from helix_ray.metrics.state import next_try
 
 NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 
@@ -138,7 +137,7 @@ def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         return
     if snapshot.rates.offered is None:
         return  # nothing was ever seen to flow: the run is starting
-    crew = [actor for actor in snapshot.actors if role_of(actor.name) == "producer"]
+    crew = [actor for actor in snapshot.actors if actor.role == "producer"]
     busiest = max(crew, key=lambda actor: actor.cpu_share or 0.0, default=None)
     if busiest is not None and (busiest.cpu_share or 0.0) >= FULL_CORE:
         how = f"{busiest.name} uses a whole core; more producers would help (source.producers), where the source is not a file"
@@ -156,7 +155,7 @@ def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         ("throttle", "put more reads into a request (analyzer.reads_per_request)"),
         ("queue", "raise source.batch_size"),
     ):
-        crew = [actor for actor in snapshot.actors if role_of(actor.name) == role]
+        crew = [actor for actor in snapshot.actors if actor.role == role]
         busiest = max(crew, key=lambda actor: actor.loop_busy or 0.0, default=None)
         latest = max(crew, key=lambda actor: actor.loop_lag_ms or 0.0, default=None)
         if busiest is not None and (busiest.loop_busy or 0.0) >= FULL_CORE:

@@ -5,10 +5,15 @@ None always means "not known (yet)", never zero. Rates are per second over the l
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
-from helix_ray.metrics.recent import RecentRead
+from helix_ray.records import ReadResult
+
+SHOWN_CALLS = 5
+SHOWN_ALLELE = 12
+COUNTED = (("truth", "TP"), ("call", "FP"), ("truth", "FN"))  # a true positive has a row on both sides, the baseline its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,11 @@ class ActorView:
     loop_busy: float | None = None  # 0..1, of one core: the thread that runs its event loop
     loop_lag_ms: float | None = None  # how late its event loop runs what is due; on average
 
+    @property
+    def role(self) -> str:
+        """``helix-producer-3`` is a producer, ``helix-queue`` the queue."""
+        return self.name.removeprefix("helix-").rstrip("0123456789").rstrip("-")
+
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
@@ -197,6 +207,42 @@ class ControlView:
     spike_rate_per_s: float | None = None
     spike_until: float | None = None  # Unix seconds
     ending: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRead:
+    """One finished read. ``calls`` are differences from the reference window, ``pos ref>alt type``, at most five."""
+
+    read_index: int
+    read_id: str
+    disposition: str
+    mutation_detected: bool | None
+    calls: tuple[str, ...] = ()
+    verdict: str | None = None  # "2 TP, 1 FN"; None without truth
+    latency_ms: float | None = None
+    cost_usd: float = 0.0
+    error_kind: str | None = None
+    finished_at: float | None = None  # Unix seconds
+
+    @classmethod
+    def from_result(cls, result: ReadResult) -> RecentRead:
+        calls = [item for item in result.variants if item.side == "call"]
+        shown = [f"{item.pos} {_short(item.ref)}>{_short(item.alt)} {item.type or 'invalid'}" for item in calls[:SHOWN_CALLS]]
+        if len(calls) > SHOWN_CALLS:
+            shown.append(f"and {len(calls) - SHOWN_CALLS} more")
+        matches = Counter(item.match for item in result.variants if (item.side, item.match) in COUNTED)
+        return cls(
+            read_index=result.read.read_index,
+            read_id=result.read.read_id,
+            disposition=result.disposition.value,
+            mutation_detected=result.mutation_detected,
+            calls=tuple(shown),
+            verdict=", ".join(f"{matches[name]} {name}" for name in ("TP", "FP", "FN") if matches[name]) or None,
+            latency_ms=result.latency_ms,
+            cost_usd=float(result.cost_usd),
+            error_kind=result.error_kind,
+            finished_at=result.finished_at.timestamp() if result.finished_at else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,3 +298,7 @@ class HistoryPoint:
 
 
 FINAL_STATES = frozenset({"COMPLETE", "LIMITED", "REFUSED", "STOPPED", "FAILED"})
+
+
+def _short(allele: str) -> str:
+    return allele if len(allele) <= SHOWN_ALLELE else f"{allele[: SHOWN_ALLELE - 1]}…"

@@ -16,14 +16,15 @@ from typing import NamedTuple, TypeVar
 
 from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, HelixError, InvariantError
+from helix_ray.metrics.reports import SinkReport
 from helix_ray.records import ApiCall, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
 from helix_ray.sink.intents import SinkIntents
-from helix_ray.sink.stats import CommitTimes, SinkStats
+from helix_ray.sink.stats import CommitTimes
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
 
-__all__ = ["SinkEngine", "SinkPolicy", "SinkStats", "WriteReply"]
+__all__ = ["SinkEngine", "SinkPolicy", "WriteReply"]
 
 Answer = TypeVar("Answer")
 
@@ -147,9 +148,9 @@ class SinkEngine:
         for task in filter(asyncio.Task.done, self._tasks):
             task.result()
 
-    def stats(self) -> SinkStats:
+    def stats(self) -> SinkReport:
         outage_s = 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
-        return SinkStats(
+        return SinkReport(
             buffered=self._buffer.reads,
             committed_reads=self._reads,
             committed_calls=self._calls,

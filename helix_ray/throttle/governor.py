@@ -21,6 +21,7 @@ and at the moment that `next_ready_in_s` names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
@@ -209,9 +210,10 @@ class Governor:
         until = now if busy else self._active_until
         lanes = self._lanes_in_use()
         parked = next((lane for lane in lanes if lane.park.limit is not None), None)
-        stopped = self._stopped
+        stopped, binding = self._stopped, self._meter.binding(now)
+        buckets = {name: stats for lane in lanes for name, stats in lane.bucket_stats(now, until).items()}
         return ThrottleStats(
-            buckets={name: stats for lane in lanes for name, stats in lane.bucket_stats(now, until).items()},
+            buckets={name: replace(stats, binding=name == binding) for name, stats in buckets.items()},
             spent_usd=self._budget.spent,
             reserved_usd=self._budget.reserved,
             max_cost_usd=self._budget.max_cost_usd,
@@ -222,7 +224,7 @@ class Governor:
             http_429=self._http_429,
             gate_closed_for_s=max(lane.gate.closed_for_s(now) for lane in lanes),
             probing=any(lane.must_probe(now) for lane in lanes),
-            binding=self._meter.binding(now),
+            binding=binding,
             budget_exhausted=self._budget_exhausted,
             refunds=lanes[0].limits.tokens.refunds.verdict,
             refused=stopped.message if stopped is not None and stopped.reason == "refused" else None,

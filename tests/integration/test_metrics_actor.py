@@ -27,6 +27,8 @@ from helix_ray.actors import names
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.home import RunFile
+from helix_ray.metrics.reports import ProducerReport
+from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import DesiredState
 from helix_ray.secrets import Secret
 
@@ -34,16 +36,16 @@ class Worker:
     async def run(self):
         from helix_ray.actors.heartbeat import Heartbeat
         self.done = 0
-        def counters():
+        def report():
             self.done += 10
-            return {"produced": self.done}
-        await Heartbeat().beat("helix-producer-0", counters, lambda state: None)
+            return ProducerReport(produced=self.done)
+        await Heartbeat().beat("helix-producer-0", report, lambda state: None)
 
 context = ray.init(address="local", namespace=names.NAMESPACE, num_cpus=2, include_dashboard=False, object_store_memory=100_000_000,
                    log_to_driver=False, _temp_dir=sys.argv[2])
 def make(plain, name, *args):
     return ray.remote(plain).options(name=name, num_cpus=0, max_restarts=-1, max_concurrency=100).remote(*args)
-metrics = make(MetricsActor, names.METRICS, {"run_id": "run-1", "name": "demo"})
+metrics = make(MetricsActor, names.METRICS, RunInfo(run_id="run-1", name="demo"))
 control = make(ControlActor, names.CONTROL, "run-1", Secret("postgresql://127.0.0.1:9/none"), 0.0)
 worker = make(Worker, "helix-producer-0")
 worker.run.remote()

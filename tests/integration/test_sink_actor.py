@@ -16,7 +16,7 @@ from helix_ray.analyzer.leased_reads import Job
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.config import Config, SinkConfig
 from helix_ray.errors import RunBusyError
-from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import RecentRead
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.secrets import Secret
 from helix_ray.sources.synthetic import SyntheticSource

@@ -16,7 +16,6 @@ from dashboard.feed import Feed
 from dashboard.gate import USED, Gate
 from helix_ray.client import CONTROL_CODE
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
-from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
@@ -26,6 +25,7 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
+    RecentRead,
     RunInfo,
     ThrottleView,
 )

@@ -11,7 +11,6 @@ import pytest
 from dashboard import accuracy, panels
 from dashboard.gate import PER_SECONDS, TRIES, USED, Gate
 from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
-from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     BucketView,
     HistoryPoint,
@@ -19,6 +18,7 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
+    RecentRead,
     RunInfo,
     ThrottleView,
     Totals,
