@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard import accuracy, panels
-from dashboard.gate import PER_SECONDS, TRIES, USED, Gate
+from helix_ray._dashboard import accuracy, panels
+from helix_ray._dashboard.shared import PER_SECONDS, TRIES, USED, Gate
 from helix_ray.metrics.accuracy import LevelAccuracy, ReadSums, Stratum
 from helix_ray.metrics.snapshot import (
     BucketView,
