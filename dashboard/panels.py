@@ -15,7 +15,7 @@ from helix_ray.records import FAILURE_KINDS
 Spec = dict[str, Any]
 
 UNKNOWN = "–"
-GAP_S = 2.5  # a pause between two points that is drawn as a gap: a line across it would claim what nobody saw
+GAP_S = 2.5  # a pause between two points that is drawn as a gap: no report says what was there
 ICONS = {
     "STARTING": "⏳",
     "RUNNING": "▶",

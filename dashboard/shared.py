@@ -36,12 +36,12 @@ class Gate:
 
     @property
     def exists(self) -> bool:
-        """False: no token is set, so nobody may give commands."""
+        """False: no token is set, so the page takes no commands."""
         return self._token is not None
 
     @property
     def used_up(self) -> bool:
-        """Nobody else can come in any more."""
+        """The code was entered: no other viewer can unlock the controls."""
         return self._once and self._used
 
     def open(self, attempt: str, now: float) -> str | None:

@@ -79,4 +79,4 @@ class Heartbeat:
         try:
             return await self._call(name, method, *args, timeout_s=PEER_TIMEOUT_S)
         except PEER_DOWN:
-            return None  # shown by metrics as an actor that is not heard; the next beat tries again
+            return None  # metrics shows when the last report came; the next beat tries again

@@ -54,44 +54,34 @@ class Aggregates:
         return [cast(Incarnations[R], reporter.reports) for reporter in self._sending(kind)]
 
     def totals(self) -> Totals:
-        throttle, sink, analyzers = self._throttle, self._sink, self._analyzers
-        own: dict[str, Any] = {
-            "produced": (self._queue.admitted if self._queue else 0) or sum(it.total.produced for it in self.of(ProducerReport)),
-            "stored": sink.committed_reads if sink else 0,
-            "http_429": throttle.http_429 if throttle else 0,
-            "retries": sink.retries if sink else 0,
-            "suppressed": sink.suppressed if sink else 0,
-        }
-        if analyzers is None:
-            return Totals(**own)
+        queue, sink, throttle, analyzers = self._queue, self._sink, self._throttle, self._analyzers
+        failed, tiers = (analyzers.failed, analyzers.tier) if analyzers else ({}, {})
         return _view(
             Totals,
             analyzers,
-            **own,
-            failures=sum(analyzers.failed.values()),
+            produced=(queue.admitted if queue else 0) or sum(it.total.produced for it in self.of(ProducerReport)),
+            stored=sink.committed_reads if sink else 0,
+            failures=sum(failed.values()),
+            http_429=throttle.http_429 if throttle else 0,
+            retries=sink.retries if sink else 0,
+            suppressed=sink.suppressed if sink else 0,
             analyzer_cpu_s=sum(reporter.process.total.cpu_s for reporter in self._sending(AnalyzerReport)),
-            failures_by_kind=_largest_first(analyzers.failed),
-            reads_by_tier=_largest_first(analyzers.tier),
+            failures_by_kind=_largest_first(failed),
+            reads_by_tier=_largest_first(tiers),
         )
 
     def queue(self, blocked: bool) -> QueueView:
-        queue, sink = self._queue, self.sink()
-        in_sink = sink.buffered + sink.unacked
-        if queue is None:
-            return QueueView(in_sink=in_sink, blocked=blocked)
-        finished = queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished
+        queue, sink = self._queue, self._sink
+        finished = queue is not None and (queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished)
+        in_sink = sink.buffered + sink.unacked if sink else 0
         return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished)
 
-    def sink(self, holds_back: float | None = None, intents_share: float | None = None) -> SinkView:
-        if self._sink is None:
-            return SinkView(holds_back=holds_back, intents_share=intents_share)
+    def sink(self, holds_back: float | None, intents_share: float | None) -> SinkView:
         return _view(SinkView, self._sink, holds_back=holds_back, intents_share=intents_share)
 
     def throttle(self) -> ThrottleView:
-        if self._throttle is None:
-            return ThrottleView()
-        buckets = tuple(_view(BucketView, bucket, name=name) for name, bucket in sorted(self._throttle.buckets.items()))
-        return _view(ThrottleView, self._throttle, buckets=buckets)
+        buckets = self._throttle.buckets if self._throttle else {}
+        return _view(ThrottleView, self._throttle, buckets=tuple(_view(BucketView, it, name=name) for name, it in sorted(buckets.items())))
 
     def money(self, configured_cap: float | None) -> Money:
         """The throttle's own cap wins: it may have been raised since the run began."""
@@ -107,21 +97,18 @@ class Aggregates:
             p99=_highest(it.latency_ms_p99 for it in analyzers),
         )
 
-    def accuracy(self) -> tuple[LevelAccuracy, ...]:
-        return _levels(_by_dimension(self._analyzers.score).get("type", {})) if self._analyzers else ()
-
-    def ceiling(self) -> tuple[LevelAccuracy, ...]:
-        return _levels(_by_dimension(self._analyzers.ceiling).get("type", {})) if self._analyzers else ()
-
-    def strata(self) -> tuple[Stratum, ...]:
-        scores = _by_dimension(self._analyzers.score) if self._analyzers else {}
-        return tuple(Stratum(dimension, _levels(levels)) for dimension, levels in scores.items() if dimension != "type")
-
-    def read_sums(self) -> ReadSums:
-        return ReadSums(**self._analyzers.reads) if self._analyzers else ReadSums()
-
-    def off_by(self) -> tuple[tuple[int, int], ...]:
-        return tuple(sorted(self._analyzers.off_by.items())) if self._analyzers else ()
+    def scores(self) -> dict[str, Any]:
+        """The fields of the snapshot that say how right the calls are; none before the first report of an analyzer."""
+        if self._analyzers is None:
+            return {}
+        score, ceiling = _by_dimension(self._analyzers.score), _by_dimension(self._analyzers.ceiling)
+        return {
+            "accuracy": _levels(score.pop("type", {})),
+            "ceiling": _levels(ceiling.get("type", {})),
+            "strata": tuple(Stratum(dimension, _levels(levels)) for dimension, levels in score.items()),
+            "read_sums": ReadSums(**self._analyzers.reads),
+            "off_by": tuple(sorted(self._analyzers.off_by.items())),
+        }
 
     def actors(self, now: float) -> tuple[ActorView, ...]:
         return tuple(
@@ -172,9 +159,10 @@ class Aggregates:
 
 
 def _view(view: type[V], report: Any, **own: Any) -> V:
-    """A view of the fields with the same name in ``report``; an amount of money or time becomes a float."""
-    values = {item: own[item.name] if item.name in own else getattr(report, item.name) for item in fields(view)}
-    made: V = view(**{it.name: float(value) if value is not None and "float" in it.type else value for it, value in values.items()})
+    """A view with the fields of the same name of ``report``, None: with its defaults. What it holds as a float becomes one."""
+    values = own if report is None else {it.name: getattr(report, it.name) for it in fields(view) if it.name not in own} | own
+    floats = {item.name for item in fields(view) if "float" in item.type and values.get(item.name) is not None}
+    made: V = view(**{name: float(value) if name in floats else value for name, value in values.items()})
     return made
 
 

@@ -84,13 +84,13 @@ class MetricsAggregator:
         """Takes one actor's report; returns the control version that every producer and analyzer follows."""
         started_at, reporter = process.started_at, self._reporters.get(source)
         if reporter is None:
-            made = Reporter(source, Incarnations(report, started_at), Incarnations(process, started_at), version, now)
-            self._reporters[source] = made
+            reporter = Reporter(source, Incarnations(report, started_at), Incarnations(process, started_at), version, now)
+            self._reporters[source] = reporter
         else:
             reporter.reports.report(report, started_at)
             reporter.process.report(process, started_at)
             reporter.version, reporter.last_seen = version, now
-        aggregates = self._aggregates()
+        aggregates = Aggregates(self._reporters.values())
         if self._last_point is None or now - self._last_point >= 1.0:
             self._take_point(aggregates, now, unix_now)
         return aggregates.adopted()
@@ -104,15 +104,10 @@ class MetricsAggregator:
 
     def history(self, since: float) -> list[HistoryPoint]:
         """Points later than ``since`` (Unix seconds), oldest first."""
-        newer: list[HistoryPoint] = []
-        for point in reversed(self._history):
-            if point.t <= since:
-                break
-            newer.append(point)
-        return newer[::-1]
+        return [point for point in self._history if point.t > since]
 
     def snapshot(self, now: float, unix_now: float) -> MetricsSnapshot:
-        aggregates, rates = self._aggregates(), self._window.rates(now)
+        aggregates, rates = Aggregates(self._reporters.values()), self._window.rates(now)
         snapshot = MetricsSnapshot(
             as_of=unix_now,
             run=self.run,
@@ -125,21 +120,14 @@ class MetricsAggregator:
             latency=aggregates.latency(),
             slots=aggregates.slots(),
             machine=aggregates.machine(),
-            accuracy=aggregates.accuracy(),
-            ceiling=aggregates.ceiling(),
-            strata=aggregates.strata(),
-            read_sums=aggregates.read_sums(),
-            off_by=aggregates.off_by(),
             actors=aggregates.actors(now),
             recent_reads=tuple(self._reads),
             recent_alerts=tuple(self._alerts),
             control=aggregates.control(),
+            **aggregates.scores(),
         )
         state, reason = state_of(snapshot)
         return replace(snapshot, state=state, reason=reason, bottleneck=find_bottleneck(snapshot))
-
-    def _aggregates(self) -> Aggregates:
-        return Aggregates(self._reporters.values())
 
     def _take_point(self, aggregates: Aggregates, now: float, unix_now: float) -> None:
         if self._last_point is not None:

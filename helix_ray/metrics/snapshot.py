@@ -37,7 +37,7 @@ class RunInfo:
 
     @property
     def known(self) -> bool:
-        """False while a metrics actor that has just restarted has not been told which run it counts, nor whether that is simulated."""
+        """False until a restarted metrics actor knows which run it counts, and whether that is simulated."""
         return self.run_id != ""
 
 
@@ -96,9 +96,7 @@ class SinkView:
     commit_ms_p50: float | None = None
     commit_ms_p95: float | None = None
     holds_back: float | None = None  # 0..1, of the analyzers' time: so many results waited for the database that nothing was leased
-    intents_share: float | None = (
-        None  # 0..1, of the time of requests with a permit: not sent yet, since the database has not recorded them
-    )
+    intents_share: float | None = None  # 0..1, of the time of requests with a permit: the database has not recorded them yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ class ThrottleView:
     probing: bool = False
     binding: str | None = None  # a bucket's name, or: concurrency breaker retries budget daily
     budget_exhausted: bool = False
-    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded, or not known yet
+    concurrency: int | None = None  # the adaptive limit on requests in flight; None: not bounded, or not known yet
     breaker: str = "closed"  # closed open half_open
     parked: str | None = None  # the day's limit that is used up: RPD or TPD
     parked_for_s: float = 0.0
@@ -266,7 +264,7 @@ class MetricsSnapshot:
     throttle: ThrottleView = ThrottleView()
     money: Money = Money()
     latency: Latency = Latency()
-    slots: int = 0  # requests that the analyzers may have in flight, as they were told
+    slots: int = 0  # requests that the analyzers may have in flight, as configured
     machine: MachineView = MachineView()
     accuracy: tuple[LevelAccuracy, ...] = ()  # by variant type; empty without truth
     ceiling: tuple[LevelAccuracy, ...] = ()  # the aligner's accuracy on the same reads; empty without truth

@@ -60,9 +60,7 @@ def _is_expected(actor: ActorView, queue: QueueView) -> bool:
     """Producers and analyzers fall silent when their work is done."""
     if actor.role == "producer":
         return not queue.input_finished
-    if actor.role == "analyzer":
-        return not (queue.input_finished and queue.waiting + queue.redelivered + queue.leased == 0)
-    return True
+    return actor.role != "analyzer" or not queue.input_finished or queue.waiting + queue.redelivered + queue.leased > 0
 
 
 def next_try(throttle: ThrottleView) -> str:

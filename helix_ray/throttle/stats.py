@@ -26,7 +26,7 @@ class BucketStats:
 @dataclass(frozen=True, slots=True)
 class ThrottleStats:
     buckets: dict[str, BucketStats] = field(metadata={"name": "bucket"})
-    spent_usd: Decimal = field(metadata=MAXIMUM)  # no counter: a restarted throttle is told what is spent, and begins with it
+    spent_usd: Decimal = field(metadata=MAXIMUM)  # no counter: a restarted throttle begins with what the ledger has
     reserved_usd: Decimal = field(metadata=GAUGE)
     max_cost_usd: Decimal = field(metadata=GAUGE)
     in_flight: int = field(metadata=GAUGE)
@@ -40,10 +40,12 @@ class ThrottleStats:
     budget_exhausted: bool = field(metadata=GAUGE)
     refunds: bool | None = field(metadata=GAUGE)  # the provider returns what a request reserved and did not use; None: not known yet
     refused: str | None = None  # why the provider refuses for good
-    concurrency: int | None = field(default=None, metadata=GAUGE)  # requests in flight that the API bears; None: not bounded, or not known
+    concurrency: int | None = field(
+        default=None, metadata=GAUGE
+    )  # the adaptive limit on requests in flight; None: not bounded, or not known
     breaker: Literal["closed", "open", "half_open"] = "closed"
     parked: str | None = None  # the daily limit that is used up: RPD or TPD
     parked_for_s: float = field(default=0.0, metadata=GAUGE)  # since when
     next_probe_in_s: float = field(default=0.0, metadata=GAUGE)  # of a parked run
     daily_stop: str | None = None  # why the run ends, with on_daily_limit: stop
-    authorised_usd: Decimal | None = field(default=None, metadata=GAUGE)  # committed to runs.reserved_usd; None: nobody asked for that
+    authorised_usd: Decimal | None = field(default=None, metadata=GAUGE)  # committed to runs.reserved_usd; None: not asked for
