@@ -42,7 +42,7 @@ class ThrottleStats:
     refused: str | None = None  # why the provider refuses for good
     concurrency: int | None = field(
         default=None, metadata=GAUGE
-    )  # the adaptive limit on requests in flight; None: not bounded, or not known
+    )  # adaptive limit on requests in flight; None: none, or not known
     breaker: Literal["closed", "open", "half_open"] = "closed"
     parked: str | None = None  # the daily limit that is used up: RPD or TPD
     parked_for_s: float = field(default=0.0, metadata=GAUGE)  # since when
