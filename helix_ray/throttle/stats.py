@@ -40,9 +40,7 @@ class ThrottleStats:
     budget_exhausted: bool = field(metadata=GAUGE)
     refunds: bool | None = field(metadata=GAUGE)  # the provider returns what a request reserved and did not use; None: not known yet
     refused: str | None = None  # why the provider refuses for good
-    concurrency: int | None = field(
-        default=None, metadata=GAUGE
-    )  # adaptive limit on requests in flight; None: none, or not known
+    concurrency: int | None = field(default=None, metadata=GAUGE)  # adaptive limit on requests in flight; None: none, or not known
     breaker: Literal["closed", "open", "half_open"] = "closed"
     parked: str | None = None  # the daily limit that is used up: RPD or TPD
     parked_for_s: float = field(default=0.0, metadata=GAUGE)  # since when
