@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.panels import Spec, number, percent
+from helix_ray._dashboard.panels import Spec, number, percent
 from helix_ray.client.measures import Row, Share, by_stratum, by_type, distances, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.controls import controls
-from dashboard.live import live
-from dashboard.style import STYLE
+from helix_ray._dashboard.controls import controls
+from helix_ray._dashboard.live import STYLE, live
 
 st.set_page_config(page_title="Helix-Throttle", page_icon="🧬", layout="wide")
 st.html(STYLE)

@@ -6,9 +6,8 @@ import time
 
 import streamlit as st
 
-from dashboard import shared
-from dashboard.feed import View
-from dashboard.gate import USED
+from helix_ray._dashboard import shared
+from helix_ray._dashboard.feed import View
 from helix_ray.client import command
 from helix_ray.config.shipped import shipped_configs
 from helix_ray.errors import HelixError
@@ -22,11 +21,8 @@ MAX_SPIKE_S = 300
 def controls() -> None:
     st.subheader("Control", anchor=False)
     view = shared.feed().latest()
-    unlocked = bool(st.session_state.get("unlocked"))
-    if not unlocked:
-        unlocked = _unlock()
-    snapshot = view.snapshot
-    if view.live and snapshot is not None and snapshot.state not in FINAL_STATES:
+    unlocked = bool(st.session_state.get("unlocked")) or _unlock()
+    if view.live and (snapshot := view.snapshot) is not None and snapshot.state not in FINAL_STATES:
         _commands(view, snapshot.run.name, unlocked and not view.stale and snapshot.run.known)
     else:
         _start(unlocked)
@@ -40,7 +36,7 @@ def _unlock() -> bool:
         st.info("View only: start the page with `helix monitor`, which prints a control code, or set HELIX_CONTROL_TOKEN.")
         return False
     if gate.used_up:
-        st.info(f"View only: {USED}.")
+        st.info(f"View only: {shared.USED}.")
         return False
     with st.form("unlock", clear_on_submit=True):
         attempt = st.text_input("Control code", type="password", key="code", help="helix monitor printed it, or HELIX_CONTROL_TOKEN")

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import accuracy, panels, shared
-from dashboard.feed import View
-from dashboard.style import heartbeat
+from helix_ray._dashboard import accuracy, panels, shared
+from helix_ray._dashboard.feed import View
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
 CHART_HEIGHT = 260
 API_HEIGHT = 420  # eleven rows: all that there mostly are
+STALE_AFTER_S = 4
+
+STYLE = f"""<style>
+@keyframes hx-stale-0 {{ from {{ opacity: 0; max-height: 0; padding: 0; }} to {{ opacity: 1; max-height: 4em; padding: .5em 1em; }} }}
+@keyframes hx-stale-1 {{ from {{ opacity: 0; max-height: 0; padding: 0; }} to {{ opacity: 1; max-height: 4em; padding: .5em 1em; }} }}
+.hx-stale {{ opacity: 0; max-height: 0; overflow: hidden; background: #7a4b00; color: #fff; border-radius: .4em; }}
+.hx-stale.hx-0 {{ animation: hx-stale-0 .2s linear {STALE_AFTER_S}s 1 forwards; }}
+.hx-stale.hx-1 {{ animation: hx-stale-1 .2s linear {STALE_AFTER_S}s 1 forwards; }}
+</style>"""
+"""The staleness banner needs no script: each update restarts its animation, and without one it appears."""
 
 
 @st.fragment(run_every=1.0)
@@ -18,7 +27,7 @@ def live() -> None:
     view = shared.feed().latest()
     _rerun_controls_on_change(view)
     beat = st.session_state["beat"] = st.session_state.get("beat", 0) + 1
-    st.html(heartbeat(beat))
+    st.html(_banner(beat))
     _launched(view)
     if view.snapshot is None:
         st.info("No samples yet: no run has been seen in this home. Start one below, or with `helix run` in a terminal.")
@@ -32,6 +41,14 @@ def live() -> None:
     _cards(view.snapshot)
     _charts(view, view.snapshot)
     _tables(view.snapshot)
+
+
+def _banner(beat: int) -> str:
+    """The banner with a class that alternates, so that the browser begins its waiting time anew. It holds no outside text."""
+    return (
+        f'<div class="hx-stale hx-{beat % 2}" role="status">⚠ No update for {STALE_AFTER_S} seconds: the page server does not answer. '
+        "What you see is old; buttons may not work.</div>"
+    )
 
 
 def _rerun_controls_on_change(view: View) -> None:
@@ -60,8 +77,7 @@ def _launched(view: View) -> None:
 def _strip(view: View, snapshot: MetricsSnapshot) -> None:
     st.text(panels.state_line(snapshot))
     st.text(panels.run_lines(snapshot, view.age_s))
-    label = panels.emulator_text(snapshot)
-    if label:
+    if label := panels.emulator_text(snapshot):
         st.warning(label)
     if view.stale:
         st.error(f"The run has not answered for {view.age_s:.0f} seconds; what you see is old.")

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
-from helix_ray.metrics.wording import throttle_lines
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead
+from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
 
 Spec = dict[str, Any]
 
 UNKNOWN = "–"
-GAP_S = 2.5  # a pause between two points that is drawn as a gap: a line across it would claim what nobody saw
+GAP_S = 2.5  # a pause between two points that is drawn as a gap: no report says what was there
 ICONS = {
     "STARTING": "⏳",
     "RUNNING": "▶",
@@ -118,7 +117,7 @@ def percent(share: float | None) -> str:
 
 def queue_chart(points: Sequence[HistoryPoint], capacity: int) -> tuple[Spec, str]:
     """Waiting reads with the capacity as a line, and a description in words."""
-    depth = [None if point is None else point.waiting + point.redelivered for point in _with_gaps(points)]
+    depth = [None if point is None else point.waiting + point.redelivered for _, point in _with_gaps(points)]
     spec = _chart(points, {"waiting": depth}, "reads", highest=capacity * 1.1)
     spec["series"][0]["areaStyle"] = {"opacity": 0.15}
     spec["series"][0]["markLine"] = {
@@ -134,7 +133,7 @@ def queue_chart(points: Sequence[HistoryPoint], capacity: int) -> tuple[Spec, st
 
 def rates_chart(points: Sequence[HistoryPoint]) -> tuple[Spec, str]:
     """Reads per second into the queue, through the model, into the database."""
-    filled = _with_gaps(points)
+    filled = [point for _, point in _with_gaps(points)]
     series = {
         "offered": [None if point is None else _finite(point.offered) for point in filled],
         "analysed": [None if point is None else _finite(point.analysed) for point in filled],
@@ -197,23 +196,14 @@ def api_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
     return {"what": [name for name, _ in rows], "now": [words for _, words in rows]}
 
 
-def _with_gaps(points: Sequence[HistoryPoint]) -> list[HistoryPoint | None]:
-    filled: list[HistoryPoint | None] = []
+def _with_gaps(points: Sequence[HistoryPoint]) -> list[tuple[int, HistoryPoint | None]]:
+    """With milliseconds; a gap's own point, None, stands just after the last one before it."""
+    filled: list[tuple[int, HistoryPoint | None]] = []
     for before, point in zip([None, *points], points, strict=False):
         if before is not None and point.t - before.t > GAP_S:
-            filled.append(None)
-        filled.append(point)
+            filled.append((round(before.t * 1000) + 1, None))
+        filled.append((round(point.t * 1000), point))
     return filled
-
-
-def _times(points: Sequence[HistoryPoint]) -> list[int]:
-    """Milliseconds; a gap's own point stands just after the last one before it."""
-    times: list[int] = []
-    for before, point in zip([None, *points], points, strict=False):
-        if before is not None and point.t - before.t > GAP_S:
-            times.append(round(before.t * 1000) + 1)
-        times.append(round(point.t * 1000))
-    return times
 
 
 def _finite(value: float | None) -> float | None:
@@ -221,7 +211,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _chart(points: Sequence[HistoryPoint], series: dict[str, list[Any]], unit: str, highest: float | None = None) -> Spec:
-    times = _times(points)
+    times = [at for at, _ in _with_gaps(points)]
     value_axis: Spec = {"type": "value", "name": unit, "min": 0}
     if highest is not None:
         value_axis["max"] = round(highest)

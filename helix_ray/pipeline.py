@@ -25,7 +25,8 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.run_file import RunFile
-from helix_ray.records import JsonObject, RunStatus
+from helix_ray.metrics.snapshot import RunInfo
+from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
@@ -121,18 +122,18 @@ class Pipeline:
             database=plan.config.sink.database,
         )
 
-    def _run_info(self, cluster: Cluster) -> JsonObject:
+    def _run_info(self, cluster: Cluster) -> RunInfo:
         config = self._plan.config
-        return {
-            "run_id": self._plan.run_id,
-            "name": config.run.name,
-            "backend": config.analyzer.backend.value,
-            "simulated": self._plan.simulated,
-            "model": config.analyzer.model,
-            "latency_scale": config.emulator.latency_scale if config.analyzer.backend is Backend.EMULATOR else 1.0,
-            "requested": config.source.count,
-            "rows_before": self._plan.rows_before,
-            "max_cost_usd": config.throttle.max_cost_usd,
-            "started_at": SystemClock().now().isoformat(),
-            "dashboard_url": cluster.dashboard_url,
-        }
+        return RunInfo(
+            run_id=self._plan.run_id,
+            name=config.run.name,
+            backend=config.analyzer.backend.value,
+            simulated=self._plan.simulated,
+            model=config.analyzer.model,
+            latency_scale=config.emulator.latency_scale if config.analyzer.backend is Backend.EMULATOR else 1.0,
+            reads_requested=config.source.count,
+            rows_before=self._plan.rows_before,
+            max_cost_usd=config.throttle.max_cost_usd,
+            started_at=SystemClock().now().timestamp(),
+            dashboard_url=cluster.dashboard_url,
+        )

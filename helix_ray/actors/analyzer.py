@@ -18,6 +18,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.environment.secrets import GROQ_API_KEY, Secret
 from helix_ray.errors import MissingSecretError
+from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
 from helix_ray.records import DesiredState
 
@@ -71,7 +72,7 @@ class AnalyzerActor(AnalyzerApi):
             from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
             self._heart = Heartbeat()
-            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.counters, self._adopt, engine.text))
+            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, self._adopt))
         try:
             return await engine.run()
         finally:
@@ -82,14 +83,14 @@ class AnalyzerActor(AnalyzerApi):
         engine = self._make_engine()
         reply = await engine.drain(timeout_s)
         if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
-            await self._heart.once(self._name, engine.counters, self._adopt, engine.text)
+            await self._heart.once(self._name, engine.report, self._adopt)
         return reply
 
     async def resize(self, requests_in_flight: int) -> None:
         self._make_engine().resize(min(requests_in_flight, MAX_CONNECTIONS))
 
-    async def stats(self) -> dict[str, float]:
-        return self._make_engine().counters()
+    async def stats(self) -> AnalyzerReport:
+        return self._make_engine().report()
 
     def _adopt(self, state: DesiredState) -> None:
         self._make_engine().adopt(state)

@@ -7,19 +7,18 @@ by clients that must not import Ray or an engine, hence no import at run time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from helix_ray.analyzer.ports import DrainReply
-    from helix_ray.metrics.recent import RecentRead
-    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
+    from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
+    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
     from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
-    from helix_ray.sink.stats import SinkStats
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
     from helix_ray.throttle.stats import ThrottleStats
 
@@ -124,7 +123,7 @@ class SinkApi(ActorApi, Protocol):
     async def flush(self) -> None:
         """Returns when everything written is committed and the queue knows."""
 
-    async def stats(self) -> SinkStats: ...
+    async def stats(self) -> SinkReport: ...
 
     async def stop(self) -> None:
         """Flushes and closes the connection. Safe twice."""
@@ -139,7 +138,7 @@ class ProducerApi(ActorApi, Protocol):
         Raises InputError when the source's file cannot be read (any further).
         """
 
-    async def stats(self) -> dict[str, float]:
+    async def stats(self) -> ProducerReport:
         """Counters since this actor's start."""
 
 
@@ -153,15 +152,15 @@ class AnalyzerApi(ActorApi, Protocol):
     async def resize(self, requests_in_flight: int) -> None:
         """A new bound on requests in flight, at once."""
 
-    async def stats(self) -> dict[str, float]:
+    async def stats(self) -> AnalyzerReport:
         """Counters since this actor's start."""
 
 
 class MetricsApi(ActorApi, Protocol):
-    async def set_run(self, info: Mapping[str, Any]) -> None:
-        """Merges what is known about the run: the fields of `RunInfo`; called again with ``status`` and ``reason`` at its end."""
+    async def set_run(self, info: RunInfo) -> None:
+        """What is known about the run; called again with ``status`` and ``reason`` at its end."""
 
-    async def report(self, source: str, counters: Mapping[str, float], version: int, text: Mapping[str, str]) -> int:
+    async def report(self, source: str, report: Report, process: ProcessReport, version: int) -> int:
         """Absolute counters since the actor's start. Answers the control version that every producer and analyzer follows."""
 
     async def add_recent(self, reads: list[RecentRead]) -> None: ...

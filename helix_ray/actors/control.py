@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_ray.actors.api import CONTROL, ControlApi
@@ -13,6 +12,7 @@ from helix_ray.actors.heartbeat import Heartbeat, tell_metrics
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, ControlDesk
 from helix_ray.environment.secrets import Secret
+from helix_ray.metrics.reports import ControlReport, ProcessReport, Report
 from helix_ray.records import Ack, Command, DesiredState
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ class ControlActor(ControlApi):
 
     async def _run(self) -> None:
         heartbeat = Heartbeat(self._own_state, self._report)
-        await heartbeat.beat(CONTROL, self._counters, self._adopt, lambda: {"ending": self._state.ending or ""})
+        await heartbeat.beat(CONTROL, self._own_report, self._adopt)
 
     async def _own_state(self) -> DesiredState:
         await self._desk.tidy()
         return await self._desk.state()
 
-    async def _report(self, source: str, counters: Mapping[str, float], version: int, text: Mapping[str, str]) -> int | None:
+    async def _report(self, source: str, report: Report, process: ProcessReport, version: int) -> int | None:
         """Metrics answers which version every producer and analyzer follows."""
-        adopted = await tell_metrics(source, counters, version, text)
+        adopted = await tell_metrics(source, report, process, version)
         if adopted:
             await self._desk.in_effect(adopted)
         return adopted
@@ -68,14 +68,15 @@ class ControlActor(ControlApi):
     def _adopt(self, state: DesiredState) -> None:
         self._state = state
 
-    def _counters(self) -> dict[str, float]:
+    def _own_report(self) -> ControlReport:
         state = self._state
-        return {
-            "paused": float(state.paused),
-            "rate_per_s": state.rate_per_s or 0.0,
-            "spike_rate_per_s": state.spike_rate_per_s or 0.0,
-            "spike_until": state.spike_until or 0.0,
-        }
+        return ControlReport(
+            paused=state.paused,
+            rate_per_s=state.rate_per_s,
+            spike_rate_per_s=state.spike_rate_per_s,
+            spike_until=state.spike_until,
+            ending=state.ending,
+        )
 
     async def _connect(self) -> ControlLedger:
         from helix_ray.storage.postgres import PostgresLedger  # noqa: PLC0415  (an import that fails must not fail __init__)

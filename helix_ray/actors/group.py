@@ -126,11 +126,11 @@ class ActorGroup:
             api.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
             api.SINK: (SinkActor, (run_id, database_url, config.sink.model_dump(mode="json")), 1000),
         }
-        for index, name in enumerate(self.producers):
-            self._plan[name] = (ProducerActor, (index, text), 1000)
-        for index, name in enumerate(self.analyzers):
+        for index, producer in enumerate(self.producers):
+            self._plan[producer] = (ProducerActor, (index, text), 1000)
+        for index, analyzer in enumerate(self.analyzers):
             # above any size to which requests_in_flight can be raised live
-            self._plan[name] = (AnalyzerActor, (index, text, api_key, base_url, run_id, tariff), 2048)
+            self._plan[analyzer] = (AnalyzerActor, (index, text, api_key, base_url, run_id, tariff), 2048)
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""

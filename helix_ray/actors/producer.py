@@ -11,6 +11,7 @@ from helix_ray.actors.api import ProducerApi
 from helix_ray.actors.peers import ProducerPeers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
+from helix_ray.metrics.reports import ProducerReport
 from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.producer.splitting import split
 from helix_ray.records import DesiredState
@@ -51,8 +52,8 @@ class ProducerActor(ProducerApi):
         if self._engine is not None:
             self._engine.adopt(state)
 
-    async def stats(self) -> dict[str, float]:
-        return self._counters()
+    async def stats(self) -> ProducerReport:
+        return self._report()
 
     async def _make_engine(self) -> ProducerEngine:
         # imported late: the source's native code is needed by the run only
@@ -68,7 +69,7 @@ class ProducerActor(ProducerApi):
         """Goes on when ``run`` has ended, so that the last counters are reported too."""
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
 
-        await Heartbeat().beat(api.producer(self._index), self._counters, self.adopt)
+        await Heartbeat().beat(api.producer(self._index), self._report, self.adopt)
 
-    def _counters(self) -> dict[str, float]:
-        return {} if self._engine is None else self._engine.stats.counters()
+    def _report(self) -> ProducerReport:
+        return ProducerReport() if self._engine is None else self._engine.stats.report()

@@ -132,4 +132,4 @@ class QueueActor(QueueApi):
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)
 
-        await Heartbeat().beat(QUEUE, lambda: self._queue.stats(self._clock.monotonic()).counters(), lambda state: None)
+        await Heartbeat().beat(QUEUE, lambda: self._queue.stats(self._clock.monotonic()), lambda state: None)

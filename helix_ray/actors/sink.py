@@ -13,11 +13,11 @@ from helix_ray.actors import peers
 from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
 from helix_ray.clock import SystemClock
 from helix_ray.environment.secrets import Secret
-from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.reports import SinkReport
+from helix_ray.metrics.snapshot import RecentRead
 from helix_ray.native import rust
 from helix_ray.records import ApiCall, DesiredState, ReadResult
 from helix_ray.sink.engine import SinkEngine, SinkPolicy, WriteReply
-from helix_ray.sink.stats import SinkStats
 from helix_ray.storage.postgres import PostgresLedger
 
 SHOWN_PER_S = 20
@@ -73,7 +73,7 @@ class SinkActor(SinkApi):
     async def flush(self) -> None:
         await self._engine.flush()
 
-    async def stats(self) -> SinkStats:
+    async def stats(self) -> SinkReport:
         return self._engine.stats()
 
     async def stop(self) -> None:
@@ -103,12 +103,7 @@ class SinkActor(SinkApi):
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
 
-        await Heartbeat().beat(SINK, lambda: self._engine.stats().counters(), _adopt, self._text)
-
-    def _text(self) -> dict[str, str]:
-        stats = self._engine.stats()
-        found = {"last_error": stats.last_error, "fatal_error": stats.fatal_error}
-        return {name: value for name, value in found.items() if value is not None}
+        await Heartbeat().beat(SINK, self._engine.stats, _adopt)
 
 
 def _adopt(state: DesiredState) -> None:

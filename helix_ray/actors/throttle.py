@@ -135,6 +135,4 @@ class ThrottleActor(ThrottleApi):
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-        governor = self._governor
-        counters, texts = lambda: governor.stats(self._now()).counters(), lambda: governor.stats(self._now()).texts()
-        await Heartbeat().beat(THROTTLE, counters, lambda state: None, texts)
+        await Heartbeat().beat(THROTTLE, lambda: self._governor.stats(self._now()), lambda state: None)

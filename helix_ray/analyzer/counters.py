@@ -56,27 +56,7 @@ class AnalyzerCounters:
         self.scores.add(result)
         self.tally_s += self._cpu_s() - began
 
-    def as_dict(self) -> dict[str, float]:
-        """Flat numbers for the metrics actor. Latencies are those of the last 1,024 answers, in milliseconds."""
-        flat: dict[str, float] = {
-            "analysed": self.analysed,
-            "dead_letters": self.dead_letters,
-            "requests": self.requests,
-            "rate_limited": self.rate_limited,
-            "failures": self.failures,
-            "repairs": self.repairs,
-            "lenient": self.lenient,
-            "tokens_prompt": self.tokens[0],
-            "tokens_cached": self.tokens[1],
-            "tokens_completion": self.tokens[2],
-            "cost_usd": self.cost_usd,
-            "resent": self.resent,
-            **{f"failed.{kind}": count for kind, count in self.failed.items()},
-            **{f"tier.{tier}": count for tier, count in self.tiers.items()},
-        }
-        flat |= self.scores.flat()
+    def latency_ms(self, percent: int) -> float | None:
+        """Of the last 1,024 answers, nearest rank; None before the first."""
         ordered = sorted(self._latencies_ms)
-        if ordered:
-            for percent in (50, 95, 99):
-                flat[f"latency_ms_p{percent}"] = ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
-        return flat
+        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import get_prompt
@@ -28,6 +29,7 @@ from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, 
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config
+from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import DesiredState, ReadResult
 from helix_ray.throttle.limits.request_sizes import RequestSizes
@@ -140,26 +142,44 @@ class AnalysisEngine:
         await _within(self._clock, min(timeout_s, FLUSH_S), self._outbox.flush())
         return DrainReply(self._returned, self._outbox.unsaved)
 
-    def counters(self) -> dict[str, float]:
-        flow, results = self._answering.flow(), self._answering.results
+    def report(self) -> AnalyzerReport:
+        flow, results, counters = self._answering.flow(), self._answering.results, self._counters
         self._is_held_back()
-        own: dict[str, float] = {
-            "in_flight": flow.in_flight,
-            "requests_in_flight": self._limit,
-            "slots": flow.slots,
-            "held_back_s": self._held_back_s,
-            "intent_wait_s": flow.intent_wait_s,
-            "held": self._leased.held,
-            "unsaved": self._outbox.unsaved,
-            "baseline_s": results.baseline_s,
-            "scoring_s": results.scoring_s + self._counters.tally_s,
-        }
-        return self._counters.as_dict() | own
-
-    def text(self) -> dict[str, str]:
-        """In words, what the numbers cannot say."""
-        notes = {"limited": self.limited, "refused": self.refused, "sink_error": self._outbox.last_error}
-        return {name: note for name, note in notes.items() if note}
+        return AnalyzerReport(
+            analysed=counters.analysed,
+            dead_letters=counters.dead_letters,
+            requests=counters.requests,
+            rate_limited=counters.rate_limited,
+            resent=counters.resent,
+            failures=counters.failures,
+            failed=dict(counters.failed),
+            repairs=counters.repairs,
+            lenient=counters.lenient,
+            tokens_prompt=counters.tokens[0],
+            tokens_cached=counters.tokens[1],
+            tokens_completion=counters.tokens[2],
+            cost_usd=counters.cost_usd,
+            tier=dict(counters.tiers),
+            score=counters.scores.model.as_dict(),
+            ceiling=counters.scores.ceiling.as_dict(),
+            reads=asdict(counters.scores.reads),
+            off_by=dict(counters.scores.off_by),
+            baseline_s=results.baseline_s,
+            scoring_s=results.scoring_s + counters.tally_s,
+            held_back_s=self._held_back_s,
+            intent_wait_s=flow.intent_wait_s,
+            latency_ms_p50=counters.latency_ms(50),
+            latency_ms_p95=counters.latency_ms(95),
+            latency_ms_p99=counters.latency_ms(99),
+            in_flight=flow.in_flight,
+            requests_in_flight=self._limit,
+            slots=flow.slots,
+            held=self._leased.held,
+            unsaved=self._outbox.unsaved,
+            limited=self.limited,
+            refused=self.refused,
+            sink_error=self._outbox.last_error,
+        )
 
     async def _lease_reads(self) -> None:
         least = max(1, self._config.source.batch_size // 2)  # not one call to the queue for every request that ends

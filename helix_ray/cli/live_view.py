@@ -12,7 +12,7 @@ from rich.text import Text
 
 from helix_ray.client.measures import Share, by_type, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
-from helix_ray.metrics.wording import throttle_lines
+from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
 from helix_ray.results.formatting import named
 from helix_ray.results.report import SIMULATED

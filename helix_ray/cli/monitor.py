@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 
-import dashboard
 from helix_ray.client import CONTROL_CODE, control_token, helix_home
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN
 from helix_ray.errors import MissingSecretError
@@ -49,7 +48,7 @@ def monitor(
         environment[HELIX_CONTROL_TOKEN] = token
         print(f"Controls are unlocked by {HELIX_CONTROL_TOKEN}.")
     print(f"Runs of: {helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
-    script = Path(dashboard.__file__).with_name("server.py")
+    script = Path(__file__).parents[1] / "_dashboard" / "server.py"
     # exec: signals reach the page directly, and no second process waits beside it
     os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(script)], environment)  # noqa: S606
 

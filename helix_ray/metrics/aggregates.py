@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property, reduce
+from typing import Any, TypeVar, cast
 
-from helix_ray.metrics.incarnations import Reporter
+from helix_ray.metrics.incarnations import Incarnations, added
+from helix_ray.metrics.reports import AnalyzerReport, ControlReport, ProcessReport, ProducerReport, Report, SinkReport
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
@@ -18,213 +21,160 @@ from helix_ray.metrics.snapshot import (
     ThrottleView,
     Totals,
 )
+from helix_ray.queueing.messages import QueueStats
+from helix_ray.scoring.strata import Level
 from helix_ray.scoring.tally import Counts, ReadCounts
+from helix_ray.throttle.stats import ThrottleStats
 
-FOLLOWERS = ("producer", "analyzer")  # the roles that act on the control state
+R = TypeVar("R", bound=Report)
+V = TypeVar("V", bound=Any)
 
 
-class CrewView:
-    def __init__(self, reporters: Mapping[str, Reporter]) -> None:
-        self._reporters = reporters
+@dataclass(slots=True)
+class Reporter:
+    name: str
+    reports: Incarnations[Report]
+    process: Incarnations[ProcessReport]
+    version: int  # of the control state that it follows
+    last_seen: float  # monotonic seconds
 
-    def role(self, role: str) -> list[Reporter]:
-        return [reporter for reporter in self._reporters.values() if reporter.role == role]
 
-    def total(self, role: str, name: str) -> float:
-        return sum(reporter.total(name) for reporter in self.role(role))
+class Aggregates:
+    """Of one moment: sums are made once."""
 
-    def progress(self, role: str, name: str) -> float:
-        return sum(reporter.progress(name) for reporter in self.role(role))
+    def __init__(self, reporters: Iterable[Reporter]) -> None:
+        self._reporters = sorted(reporters, key=lambda reporter: reporter.name)
+        self._queue = self._one(QueueStats)
+        self._throttle = self._one(ThrottleStats)
+        self._sink = self._one(SinkReport)
 
-    def highest(self, role: str, name: str) -> float | None:
-        values = [value for reporter in self.role(role) if (value := reporter.gauge(name)) is not None]
-        return max(values, default=None)
+    def of(self, kind: type[R]) -> list[Incarnations[R]]:
+        """The actors that send this kind of report."""
+        return [cast(Incarnations[R], reporter.reports) for reporter in self._sending(kind)]
 
     def totals(self) -> Totals:
-        def count(role: str, name: str) -> int:
-            return round(self.total(role, name))
-
-        failed = self._by_name("failed.")
-        return Totals(
-            produced=count("queue", "admitted") or count("producer", "produced"),
-            analysed=count("analyzer", "analysed"),
-            stored=count("sink", "committed_reads"),
-            dead_letters=count("analyzer", "dead_letters"),
-            requests=count("analyzer", "requests"),
-            failures=sum(number for _, number in failed),
-            http_429=count("throttle", "http_429"),
-            tokens_prompt=count("analyzer", "tokens_prompt"),
-            tokens_cached=count("analyzer", "tokens_cached"),
-            tokens_completion=count("analyzer", "tokens_completion"),
-            retries=count("sink", "retries"),
-            suppressed=count("sink", "suppressed"),
-            repairs=count("analyzer", "repairs"),
-            lenient=count("analyzer", "lenient"),
-            baseline_s=self.total("analyzer", "baseline_s"),
-            scoring_s=self.total("analyzer", "scoring_s"),
-            analyzer_cpu_s=self.total("analyzer", "cpu_s"),
-            resent=count("analyzer", "resent"),
-            failures_by_kind=failed,
-            reads_by_tier=self._by_name("tier."),
+        queue, sink, throttle, analyzers = self._queue, self._sink, self._throttle, self._analyzers
+        failed, tiers = (analyzers.failed, analyzers.tier) if analyzers else ({}, {})
+        return _view(
+            Totals,
+            analyzers,
+            produced=(queue.admitted if queue else 0) or sum(it.total.produced for it in self.of(ProducerReport)),
+            stored=sink.committed_reads if sink else 0,
+            failures=sum(failed.values()),
+            http_429=throttle.http_429 if throttle else 0,
+            retries=sink.retries if sink else 0,
+            suppressed=sink.suppressed if sink else 0,
+            analyzer_cpu_s=sum(reporter.process.total.cpu_s for reporter in self._sending(AnalyzerReport)),
+            failures_by_kind=_largest_first(failed),
+            reads_by_tier=_largest_first(tiers),
         )
-
-    def _by_name(self, prefix: str) -> tuple[tuple[str, int], ...]:
-        """Sums of the analyzers' counters ``PREFIX.NAME``, the largest first."""
-        names = {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith(prefix)}
-        found = [(name.removeprefix(prefix), round(self.total("analyzer", name))) for name in names]
-        return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
     def queue(self, blocked: bool) -> QueueView:
-        def count(name: str) -> int:
-            return round(self.highest("queue", name) or 0)
+        queue, sink = self._queue, self._sink
+        finished = queue is not None and (queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished)
+        in_sink = sink.buffered + sink.unacked if sink else 0
+        return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished)
 
-        return QueueView(
-            waiting=count("waiting"),
-            redelivered=count("redelivered"),
-            leased=count("leased"),
-            in_sink=self.sink().buffered + self.sink().unacked,
-            capacity=count("capacity") or 500,
-            max_queue_depth=count("max_queue_depth") or count("max_waiting"),
-            max_redelivered=count("max_redelivered"),
-            max_leased=count("max_leased"),
-            max_held=count("max_held"),
-            blocked_seconds=self.total("queue", "blocked_seconds"),
-            blocked=blocked,
-            input_finished=self._input_finished(),
-        )
-
-    def sink(self, holds_back: float | None = None, intents_share: float | None = None) -> SinkView:
-        return SinkView(
-            holds_back=holds_back,
-            intents_share=intents_share,
-            buffered=round(self.highest("sink", "buffered") or 0),
-            unacked=round(self.highest("sink", "unacked") or 0),
-            outage_s=self.highest("sink", "outage_s") or 0.0,
-            commit_ms_p50=self.highest("sink", "commit_ms_p50"),
-            commit_ms_p95=self.highest("sink", "commit_ms_p95"),
-        )
+    def sink(self, holds_back: float | None, intents_share: float | None) -> SinkView:
+        return _view(SinkView, self._sink, holds_back=holds_back, intents_share=intents_share)
 
     def throttle(self) -> ThrottleView:
-        buckets: dict[str, dict[str, float]] = {}
-        texts: dict[str, str] = {}
-        for reporter in self.role("throttle"):
-            texts.update(reporter.text)
-            for name in reporter.names():
-                if name.startswith("bucket."):
-                    bucket, _, field = name.removeprefix("bucket.").rpartition(".")
-                    buckets.setdefault(bucket, {})[field] = reporter.gauge(name) or 0.0
-        return ThrottleView(
-            buckets=tuple(
-                BucketView(
-                    name=name,
-                    limit=fields.get("limit", 0.0),
-                    credit=fields.get("credit", 0.0),
-                    settled=fields.get("settled", 0.0),
-                    reserved=fields.get("reserved", 0.0),
-                    utilisation=fields.get("utilisation"),
-                    source=texts.get(f"bucket.{name}.source", ""),
-                )
-                for name, fields in sorted(buckets.items())
-            ),
-            in_flight=round(self.highest("throttle", "in_flight") or 0),
-            waiting=round(self.highest("throttle", "waiting") or 0),
-            gate_closed_for_s=self.highest("throttle", "gate_closed_for_s") or 0.0,
-            probing=bool(self.highest("throttle", "probing")),
-            binding=texts.get("binding") or None,
-            budget_exhausted=bool(self.highest("throttle", "budget_exhausted")),
-            concurrency=None if (limit := self.highest("throttle", "concurrency")) is None else round(limit),
-            breaker=texts.get("breaker") or "closed",
-            parked=texts.get("parked") or None,
-            parked_for_s=self.highest("throttle", "parked_for_s") or 0.0,
-            next_probe_in_s=self.highest("throttle", "next_probe_in_s") or 0.0,
-        )
+        buckets = self._throttle.buckets if self._throttle else {}
+        return _view(ThrottleView, self._throttle, buckets=tuple(_view(BucketView, it, name=name) for name, it in sorted(buckets.items())))
 
     def money(self, configured_cap: float | None) -> Money:
         """The throttle's own cap wins: it may have been raised since the run began."""
-        cap = self.highest("throttle", "max_cost_usd")
-        spent = self.highest("throttle", "spent_usd")
-        return Money(
-            spent_usd=self.total("analyzer", "cost_usd") if spent is None else spent,
-            reserved_usd=self.highest("throttle", "reserved_usd") or 0.0,
-            max_cost_usd=configured_cap if cap is None else cap,
-            authorised_usd=self.highest("throttle", "authorised_usd"),
-        )
+        if self._throttle is None:
+            return Money(spent_usd=self._analyzers.cost_usd if self._analyzers else 0.0, max_cost_usd=configured_cap)
+        return _view(Money, self._throttle)
 
     def latency(self) -> Latency:
-        return Latency(*(self.highest("analyzer", f"latency_ms_{percentile}") for percentile in ("p50", "p95", "p99")))
+        analyzers = [it.total for it in self.of(AnalyzerReport)]
+        return Latency(
+            p50=_highest(it.latency_ms_p50 for it in analyzers),
+            p95=_highest(it.latency_ms_p95 for it in analyzers),
+            p99=_highest(it.latency_ms_p99 for it in analyzers),
+        )
 
-    def read_sums(self) -> ReadCounts:
-        return ReadCounts(**{field.name: round(self.total("analyzer", f"reads.{field.name}")) for field in fields(ReadCounts)})
-
-    def off_by(self) -> tuple[tuple[int, int], ...]:
-        names = {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith("off_by.")}
-        found = ((int(name.removeprefix("off_by.")), round(self.total("analyzer", name))) for name in names)
-        return tuple(sorted(found))
-
-    def counts(self, side: str) -> dict[str, dict[str, Counts]]:
-        """By dimension and level, of the counters named ``SIDE.DIMENSION.LEVEL.FIELD``; a level may hold dots."""
-        counts: dict[str, dict[str, dict[str, int]]] = {}
-        for name in {name for reporter in self.role("analyzer") for name in reporter.names() if name.startswith(f"{side}.")}:
-            dimension, _, rest = name.removeprefix(f"{side}.").partition(".")
-            level, _, field = rest.rpartition(".")
-            counts.setdefault(dimension, {}).setdefault(level, {})[field] = round(self.total("analyzer", name))
+    def scores(self) -> dict[str, Any]:
+        """The fields of the snapshot that say how right the calls are; none before the first report of an analyzer."""
+        if self._analyzers is None:
+            return {}
+        score, ceiling = _by_dimension(self._analyzers.score), _by_dimension(self._analyzers.ceiling)
         return {
-            dimension: {level: Counts(**of_level) for level, of_level in sorted(levels.items())}
-            for dimension, levels in sorted(counts.items())
+            "accuracy": score.pop("type", {}),
+            "ceiling": ceiling.get("type", {}),
+            "strata": score,
+            "read_sums": ReadCounts(**self._analyzers.reads),
+            "off_by": tuple(sorted(self._analyzers.off_by.items())),
         }
 
     def actors(self, now: float) -> tuple[ActorView, ...]:
         return tuple(
-            ActorView(
-                reporter.name,
-                max(0.0, now - reporter.last_seen),
-                reporter.gauge("pss_mb"),
-                reporter.restarts,
-                reporter.version,
-                *(reporter.gauge(name) for name in ("cpu_share", "loop_busy", "loop_lag_ms")),
+            _view(
+                ActorView,
+                reporter.process.total,
+                name=reporter.name,
+                last_seen_s=max(0.0, now - reporter.last_seen),
+                restarts=reporter.process.restarts,
+                version=reporter.version,
             )
-            for reporter in sorted(self._reporters.values(), key=lambda reporter: reporter.name)
+            for reporter in self._reporters
         )
 
     def slots(self) -> int:
         """Requests that all analyzers together may have in flight."""
-        return round(self.total("analyzer", "requests_in_flight"))
+        return sum(it.total.requests_in_flight for it in self.of(AnalyzerReport))
 
     def machine(self) -> MachineView:
         """Actors are taken to share one machine, as they do in a run of this version."""
-        crew = self._reporters.values()
-        cores = max((value for reporter in crew if (value := reporter.gauge("machine_cores")) is not None), default=None)
-        shares = [value for reporter in crew if (value := reporter.gauge("cpu_share")) is not None]
-        busy = max((value for reporter in crew if (value := reporter.gauge("machine_busy")) is not None), default=None)
-        if not cores:
-            return MachineView(busy=busy)
-        return MachineView(round(cores), busy, min(1.0, sum(shares) / cores) if shares else None)
+        processes = [reporter.process.total for reporter in self._reporters]
+        cores = max((it.machine_cores for it in processes), default=None)
+        shares = [it.cpu_share for it in processes if it.cpu_share is not None]
+        ours = min(1.0, sum(shares) / cores) if cores and shares else None
+        return MachineView(cores=cores, busy=_highest(it.machine_busy for it in processes), ours=ours)
 
     def control(self) -> ControlView:
-        reporters = self.role("control")
-        if not reporters:
-            return ControlView(adopted=self.adopted())
-        reporter = reporters[0]
-        return ControlView(
-            version=reporter.version,
-            adopted=self.adopted(),
-            paused=bool(reporter.gauge("paused")),
-            rate_per_s=_positive(reporter.gauge("rate_per_s")),
-            spike_rate_per_s=_positive(reporter.gauge("spike_rate_per_s")),
-            spike_until=_positive(reporter.gauge("spike_until")),
-            ending=reporter.text.get("ending") or None,
-        )
+        for reporter in self._sending(ControlReport):
+            return _view(ControlView, reporter.reports.total, version=reporter.version, adopted=self.adopted())
+        return ControlView(adopted=self.adopted())
 
     def adopted(self) -> int:
         """The newest control version that every producer and analyzer follows; 0 before any of them reported."""
-        return min((reporter.version for role in FOLLOWERS for reporter in self.role(role)), default=0)
+        return min((reporter.version for reporter in self._sending(ProducerReport, AnalyzerReport)), default=0)
 
-    def _input_finished(self) -> bool:
-        producers = len(self.role("producer"))
-        finished = self.highest("queue", "producers_finished") or 0
-        return bool(self.highest("queue", "input_closed")) or (producers > 0 and finished >= producers)
+    @cached_property
+    def _analyzers(self) -> AnalyzerReport | None:
+        """One report with the counters of all; its gauges are those of one of them."""
+        reports = [it.total for it in self.of(AnalyzerReport)]
+        return reduce(added, reports) if reports else None
+
+    def _sending(self, *kinds: type[Any]) -> list[Reporter]:
+        return [reporter for reporter in self._reporters if isinstance(reporter.reports.total, kinds)]
+
+    def _one(self, kind: type[R]) -> R | None:
+        """Of a kind that one actor sends; None before its first report."""
+        return next((it.total for it in self.of(kind)), None)
 
 
-def _positive(value: float | None) -> float | None:
-    """Gauges carry no None: the control actor reports 0 for what is not set."""
-    return value if value is not None and value > 0 else None
+def _view(view: type[V], report: Any, **own: Any) -> V:
+    """A view with the fields of the same name of ``report``, None: with its defaults. What it holds as a float becomes one."""
+    values = own if report is None else {it.name: getattr(report, it.name) for it in fields(view) if it.name not in own} | own
+    floats = {item.name for item in fields(view) if "float" in item.type and values.get(item.name) is not None}
+    made: V = view(**{name: float(value) if name in floats else value for name, value in values.items()})
+    return made
+
+
+def _largest_first(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _highest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _by_dimension(scores: Mapping[Level, Counts]) -> dict[str, dict[str, Counts]]:
+    found: dict[str, dict[str, Counts]] = {}
+    for (dimension, level), counts in sorted(scores.items()):
+        found.setdefault(dimension, {})[level] = counts
+    return found

@@ -1,39 +1,78 @@
-"""Everything the metrics actor knows: reporters, windows, the fifteen-minute ring, the recent reads."""
+"""From the actors' reports to one snapshot: reporters, rates over sliding windows, the fifteen-minute ring, the recent reads."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
-from datetime import datetime
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
 
-from helix_ray.metrics.aggregates import CrewView
+from helix_ray.metrics.aggregates import Aggregates, Reporter
 from helix_ray.metrics.bottleneck import find_bottleneck
-from helix_ray.metrics.incarnations import Reporter
-from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, Rates, RunInfo
-from helix_ray.metrics.state import Parts, state_of
-from helix_ray.metrics.window import POINT_SECONDS, RateWindow
+from helix_ray.metrics.incarnations import Incarnations
+from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, Rates, RecentRead, RunInfo
+from helix_ray.metrics.state import state_of
+from helix_ray.queueing.messages import QueueStats
 
 HISTORY_SECONDS = 15 * 60
 RECENT = 50
-_ALIASES = {"requested": "reads_requested"}
-_RUN_KEYS = {field.name for field in fields(RunInfo)}
+CARD_SECONDS = 10.0
+POINT_SECONDS = 3.0
 
 
-class Board:
+class Progress(NamedTuple):
+    """Ever-growing sums over all actors; or how much they grow in a second."""
+
+    offered: float
+    analysed: float
+    stored: float
+    blocked_s: float  # producers, in a put
+    held_back_s: float  # analyzers, by results that wait for their commit
+    intent_wait_s: float  # of requests with a permit: until they are on record
+    in_flight_s: float  # of requests with a permit
+
+
+class RateWindow:
+    """Samples of progress, kept a little longer than the longest window asked for."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, Progress]] = deque()
+
+    def add(self, now: float, progress: Progress) -> None:
+        self._samples.append((now, progress))
+        # One sample older than the window stays: the rate over the full window needs its far end.
+        while len(self._samples) > 2 and self._samples[1][0] <= now - CARD_SECONDS:
+            self._samples.popleft()
+
+    def rates(self, now: float, over_s: float = CARD_SECONDS) -> Progress | None:
+        """Per second, from the newest sample at least ``over_s`` old (or the oldest there is) to the newest; None before two samples.
+
+        A window without any sample gives None: an observer without reports does not know that the rate is zero.
+        """
+        if len(self._samples) < 2 or self._samples[-1][0] < now - over_s:
+            return None
+        newest_at, newest = self._samples[-1]
+        oldest_at, oldest = self._samples[0]
+        for at, progress in self._samples:
+            if at > newest_at - over_s:
+                break
+            oldest_at, oldest = at, progress
+        if newest_at <= oldest_at:
+            return None
+        return Progress(*(max(0.0, (new - old) / (newest_at - oldest_at)) for new, old in zip(newest, oldest, strict=True)))
+
+
+class MetricsAggregator:
     """``now`` is monotonic seconds, ``unix_now`` wall-clock seconds; both come from the caller.
 
     A point of history is taken by the first report of each second. In a second without reports there is no point: a gap in
     the chart is true, a line across it would not be.
     """
 
-    def __init__(self) -> None:
-        self._run = RunInfo()
+    def __init__(self, run: RunInfo = RunInfo()) -> None:  # noqa: B008  (frozen)
+        self.run = run
         self._reporters: dict[str, Reporter] = {}
-        self._crew = CrewView(self._reporters)
         self._window = RateWindow()
         self._history: deque[HistoryPoint] = deque(maxlen=HISTORY_SECONDS)
         self._last_point: float | None = None
@@ -41,24 +80,20 @@ class Board:
         self._reads: deque[RecentRead] = deque(maxlen=RECENT)
         self._alerts: deque[RecentRead] = deque(maxlen=RECENT)
 
-    def set_run(self, info: Mapping[str, Any]) -> None:
-        """Merges what is known about the run; keys are the fields of `RunInfo`, others are left out.
-
-        ``started_at`` may be ISO text, and ``requested`` stands for ``reads_requested``.
-        """
-        known = {_ALIASES.get(key, key): value for key, value in info.items()}
-        if isinstance(known.get("started_at"), str):
-            known["started_at"] = datetime.fromisoformat(known["started_at"]).timestamp()
-        self._run = replace(self._run, **{key: value for key, value in known.items() if key in _RUN_KEYS})
-
-    def report(
-        self, source: str, counters: Mapping[str, float], version: int, text: Mapping[str, str], now: float, *, unix_now: float
-    ) -> int:
-        """Takes one actor's absolute counters; answers the control version that every producer and analyzer follows."""
-        self._reporters.setdefault(source, Reporter(source)).report(counters, version, text, now)
+    def report(self, source: str, report: Report, process: ProcessReport, version: int, now: float, *, unix_now: float) -> int:
+        """Takes one actor's report; returns the control version that every producer and analyzer follows."""
+        started_at, reporter = process.started_at, self._reporters.get(source)
+        if reporter is None:
+            reporter = Reporter(source, Incarnations(report, started_at), Incarnations(process, started_at), version, now)
+            self._reporters[source] = reporter
+        else:
+            reporter.reports.report(report, started_at)
+            reporter.process.report(process, started_at)
+            reporter.version, reporter.last_seen = version, now
+        aggregates = Aggregates(self._reporters.values())
         if self._last_point is None or now - self._last_point >= 1.0:
-            self._take_point(now, unix_now)
-        return self._crew.adopted()
+            self._take_point(aggregates, now, unix_now)
+        return aggregates.adopted()
 
     def add_recent(self, reads: Iterable[RecentRead]) -> None:
         """Newest last in ``reads``, newest first in the snapshot."""
@@ -69,94 +104,81 @@ class Board:
 
     def history(self, since: float) -> list[HistoryPoint]:
         """Points later than ``since`` (Unix seconds), oldest first."""
-        newer: list[HistoryPoint] = []
-        for point in reversed(self._history):
-            if point.t <= since:
-                break
-            newer.append(point)
-        return newer[::-1]
+        return [point for point in self._history if point.t > since]
 
     def snapshot(self, now: float, unix_now: float) -> MetricsSnapshot:
-        crew = self._crew
-        actors = crew.actors(now)
-        queue = crew.queue(self._is_blocked(now))
-        throttle, control = crew.throttle(), crew.control()
-        scores = crew.counts("score")
-        sink = crew.sink(self._held_back(now), self._intents_share(now))
-        state, reason = state_of(self._run, Parts(actors, queue, sink, throttle, control), unix_now)
+        aggregates, rates = Aggregates(self._reporters.values()), self._window.rates(now)
         snapshot = MetricsSnapshot(
             as_of=unix_now,
-            run=self._run,
-            state=state,
-            reason=reason,
-            rates=Rates(*(self._window.rate(name, now) for name in ("offered", "analysed", "stored"))),
-            totals=crew.totals(),
-            queue=queue,
-            sink=sink,
-            throttle=throttle,
-            money=crew.money(self._run.max_cost_usd),
-            latency=crew.latency(),
-            slots=crew.slots(),
-            machine=crew.machine(),
-            accuracy=scores.pop("type", {}),
-            ceiling=crew.counts("ceiling").get("type", {}),
-            strata=scores,
-            read_sums=crew.read_sums(),
-            off_by=crew.off_by(),
-            actors=actors,
-            recent_reads=tuple(islice(self._reads, RECENT)),
-            recent_alerts=tuple(islice(self._alerts, RECENT)),
-            control=control,
+            run=self.run,
+            rates=_shown(rates),
+            totals=aggregates.totals(),
+            queue=aggregates.queue(self._is_blocked(now)),
+            sink=aggregates.sink(_held_back(rates, len(aggregates.of(AnalyzerReport))), _intents_share(rates)),
+            throttle=aggregates.throttle(),
+            money=aggregates.money(self.run.max_cost_usd),
+            latency=aggregates.latency(),
+            slots=aggregates.slots(),
+            machine=aggregates.machine(),
+            actors=aggregates.actors(now),
+            recent_reads=tuple(self._reads),
+            recent_alerts=tuple(self._alerts),
+            control=aggregates.control(),
+            **aggregates.scores(),
         )
-        return replace(snapshot, bottleneck=find_bottleneck(snapshot))
+        state, reason = state_of(snapshot)
+        return replace(snapshot, state=state, reason=reason, bottleneck=find_bottleneck(snapshot))
 
-    def _take_point(self, now: float, unix_now: float) -> None:
-        crew = self._crew
+    def _take_point(self, aggregates: Aggregates, now: float, unix_now: float) -> None:
         if self._last_point is not None:
-            self._in_flight_s += (now - self._last_point) * crew.throttle().in_flight
+            self._in_flight_s += (now - self._last_point) * aggregates.throttle().in_flight
         self._last_point = now
-        offered = ("queue", "admitted") if crew.role("queue") else ("producer", "produced")
+        queues, analyzers = aggregates.of(QueueStats), aggregates.of(AnalyzerReport)
+        produced = sum(it.progress(lambda it: it.produced) for it in aggregates.of(ProducerReport))
         self._window.add(
             now,
-            {
-                "offered": crew.progress(*offered),
-                "analysed": crew.progress("analyzer", "analysed"),
-                "stored": crew.progress("sink", "committed_reads"),
-                "blocked": crew.progress("queue", "blocked_seconds"),
-                "held_back": crew.progress("analyzer", "held_back_s"),
-                "intent_wait": crew.progress("analyzer", "intent_wait_s"),
-                "in_flight": self._in_flight_s,
-            },
+            Progress(
+                offered=sum(it.progress(lambda it: it.admitted) for it in queues) if queues else produced,
+                analysed=sum(it.progress(lambda it: it.analysed) for it in analyzers),
+                stored=sum(it.progress(lambda it: it.committed_reads) for it in aggregates.of(SinkReport)),
+                blocked_s=sum(it.progress(lambda it: it.blocked_seconds) for it in queues),
+                held_back_s=sum(it.progress(lambda it: it.held_back_s) for it in analyzers),
+                intent_wait_s=sum(it.progress(lambda it: it.intent_wait_s) for it in analyzers),
+                in_flight_s=self._in_flight_s,
+            ),
         )
-        blocked = self._is_blocked(now)
-        queue = crew.queue(blocked)
-        offered_rate, analysed, stored = (self._window.rate(name, now, POINT_SECONDS) for name in ("offered", "analysed", "stored"))
+        queue, rates = aggregates.queue(self._is_blocked(now)), _shown(self._window.rates(now, POINT_SECONDS))
         self._history.append(
             HistoryPoint(
                 t=unix_now,
                 waiting=queue.waiting,
                 redelivered=queue.redelivered,
                 leased=queue.leased,
-                offered=offered_rate,
-                analysed=analysed,
-                stored=stored,
-                http_429=crew.totals().http_429,
-                spent_usd=crew.money(None).spent_usd,
-                blocked=blocked,
-                paused=crew.control().paused,
+                offered=rates.offered,
+                analysed=rates.analysed,
+                stored=rates.stored,
+                http_429=aggregates.totals().http_429,
+                spent_usd=aggregates.money(None).spent_usd,
+                blocked=queue.blocked,
+                paused=aggregates.control().paused,
             )
         )
 
-    def _held_back(self, now: float) -> float | None:
-        """Seconds that analyzers held back for the sink, of the seconds that they had: 0..1."""
-        held_back, analyzers = self._window.rate("held_back", now), len(self._crew.role("analyzer"))
-        return None if held_back is None or not analyzers else min(1.0, held_back / analyzers)
-
-    def _intents_share(self, now: float) -> float | None:
-        """Both averages are over the same seconds; the sampled one may be the smaller by chance."""
-        waited, in_flight = self._window.rate("intent_wait", now), self._window.rate("in_flight", now)
-        return None if waited is None or not in_flight else min(1.0, waited / in_flight)
-
     def _is_blocked(self, now: float) -> bool:
         """Some producer stood blocked for most of the last seconds."""
-        return (self._window.rate("blocked", now, POINT_SECONDS) or 0.0) > 0.5
+        rates = self._window.rates(now, POINT_SECONDS)
+        return rates is not None and rates.blocked_s > 0.5
+
+
+def _shown(rates: Progress | None) -> Rates:
+    return Rates() if rates is None else Rates(rates.offered, rates.analysed, rates.stored)
+
+
+def _held_back(rates: Progress | None, analyzers: int) -> float | None:
+    """Seconds that analyzers held back for the sink, of the seconds that they had: 0..1."""
+    return None if rates is None or not analyzers else min(1.0, rates.held_back_s / analyzers)
+
+
+def _intents_share(rates: Progress | None) -> float | None:
+    """Both averages are over the same seconds; the sampled one may be the smaller by chance."""
+    return None if rates is None or not rates.in_flight_s else min(1.0, rates.intent_wait_s / rates.in_flight_s)

@@ -1,16 +1,15 @@
 """Why the run is not faster: the one part that all others wait for, and what to do about it.
 
-A part is the bottleneck when it is busy and does not itself wait for another. The rules below go from those that can be read
-off with certainty (somebody waits, and says what for) to those that are left when nobody does. What cannot be told is "none".
+A part is the bottleneck when it is busy and does not itself wait for another. The rules go from certain ones (a part waits and
+reports what for) to those that are left when none does. What no rule finds is "none".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from helix_ray.metrics.kinds import role_of
 from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
-from helix_ray.metrics.wording import next_try
+from helix_ray.metrics.state import next_try
 from helix_ray.providers.readings import LIMIT_KINDS
 
 NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
@@ -65,9 +64,8 @@ def _sink(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     if sink.outage_s > 0:
         yield Bottleneck("sink", f"the database has not answered for {sink.outage_s:.0f} s; bring it back, nothing is lost meanwhile")
     elif sink.holds_back is not None and sink.holds_back >= HELD_BACK:
-        yield Bottleneck(
-            "sink", f"analyzers hold back {100 * sink.holds_back:.0f} % of the time, results wait for the database{commit}; {advice}"
-        )
+        reason = f"analyzers hold back {100 * sink.holds_back:.0f} % of the time, results wait for the database{commit}"
+        yield Bottleneck("sink", f"{reason}; {advice}")
     elif snapshot.throttle.waiting > 0 and snapshot.throttle.binding == "budget" and _waits_for_the_record(snapshot.money):
         yield Bottleneck("sink", f"requests wait until the database has recorded what more may be spent{commit}; {advice}")
 
@@ -105,7 +103,7 @@ def _limits(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     if throttle.waiting <= 0:
         return
     bucket = _binding_bucket(throttle)
-    name = None if bucket is None else _KIND_NAMES.get(_kind(bucket))
+    name = None if bucket is None else _KIND_NAMES.get(bucket.upper().partition(" ")[0])
     if name is not None:
         yield Bottleneck(name, f"{_state_of(throttle, bucket)}; {_ADVICE[name]}")
     elif throttle.gate_closed_for_s > 0:
@@ -126,7 +124,7 @@ def _concurrency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 
 
 def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
-    """The queue is as good as empty, more will come, and whoever asks for reads has room for them."""
+    """The queue is as good as empty, more will come, and the analyzers have room for more reads."""
     queue, throttle, slots = snapshot.queue, snapshot.throttle, snapshot.slots
     backlog = queue.waiting + queue.redelivered
     asked_for = throttle.in_flight + throttle.waiting
@@ -134,7 +132,7 @@ def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         return
     if snapshot.rates.offered is None:
         return  # nothing was ever seen to flow: the run is starting
-    crew = [actor for actor in snapshot.actors if role_of(actor.name) == "producer"]
+    crew = [actor for actor in snapshot.actors if actor.role == "producer"]
     busiest = max(crew, key=lambda actor: actor.cpu_share or 0.0, default=None)
     if busiest is not None and (busiest.cpu_share or 0.0) >= FULL_CORE:
         how = f"{busiest.name} uses a whole core; more producers would help (source.producers), where the source is not a file"
@@ -152,7 +150,7 @@ def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         ("throttle", "put more reads into a request (analyzer.reads_per_request)"),
         ("queue", "raise source.batch_size"),
     ):
-        crew = [actor for actor in snapshot.actors if role_of(actor.name) == role]
+        crew = [actor for actor in snapshot.actors if actor.role == role]
         busiest = max(crew, key=lambda actor: actor.loop_busy or 0.0, default=None)
         latest = max(crew, key=lambda actor: actor.loop_lag_ms or 0.0, default=None)
         if busiest is not None and (busiest.loop_busy or 0.0) >= FULL_CORE:
@@ -162,9 +160,8 @@ def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
             yield Bottleneck("pipeline CPU", f"{latest.name} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
     full = machine.busy is not None and machine.busy >= FULL_MACHINE
     if full and machine.ours is not None and machine.ours >= MUCH:
-        yield Bottleneck(
-            "pipeline CPU", f"all {machine.cores or ''} cores are busy, {100 * machine.ours:.0f} % of them with this run; give it more"
-        )
+        reason = f"all {machine.cores or ''} cores are busy, {100 * machine.ours:.0f} % of them with this run; give it more"
+        yield Bottleneck("pipeline CPU", reason)
 
 
 def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -184,25 +181,13 @@ def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 def _aligner(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """Without an API nothing but computing is left."""
     if snapshot.run.backend == "aligner" and snapshot.queue.waiting + snapshot.queue.redelivered + snapshot.queue.leased > 0:
-        yield Bottleneck(
-            "pipeline CPU", "the analyzers compute, and nothing else is waited for; raise analyzer.workers if there are cores left"
-        )
+        reason = "the analyzers compute, and nothing else is waited for; raise analyzer.workers if there are cores left"
+        yield Bottleneck("pipeline CPU", reason)
 
 
-_RULES: tuple[Callable[[MetricsSnapshot], Iterator[Bottleneck]], ...] = (
-    _paused,
-    _budget,
-    _sink,
-    _daily,
-    _failing,
-    _limits,
-    _recording,
-    _producer,
-    _cpu,
-    _concurrency,
-    _latency,
-    _aligner,
-)
+Rule = Callable[[MetricsSnapshot], Iterator[Bottleneck]]
+_LIMITED: tuple[Rule, ...] = (_paused, _budget, _sink, _daily, _failing, _limits, _recording)
+_RULES: tuple[Rule, ...] = (*_LIMITED, _producer, _cpu, _concurrency, _latency, _aligner)
 
 
 def _waits_for_the_record(money: Money) -> bool:
@@ -212,10 +197,6 @@ def _waits_for_the_record(money: Money) -> bool:
 
 def _commit(snapshot: MetricsSnapshot) -> str:
     return "" if snapshot.sink.commit_ms_p50 is None else f", a commit takes {snapshot.sink.commit_ms_p50:,.0f} ms"
-
-
-def _kind(bucket: str) -> str:
-    return bucket.upper().partition(" ")[0]
 
 
 def _binding_bucket(throttle: ThrottleView) -> str | None:

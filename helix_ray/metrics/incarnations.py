@@ -3,64 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Generic, TypeVar
 
-from helix_ray.metrics.kinds import Kind, kind_of, role_of
+from helix_ray.records.marks import Kind, kind_of
+from helix_ray.scoring.tally import Counts
 
-STARTED_AT = "started_at"  # Unix seconds of the reporting process's start; changes exactly when the actor was restarted
+T = TypeVar("T", bound=Any)  # a frozen dataclass whose fields carry marks
 
 
-class Reporter:
-    """Adds up absolute counters that start again from zero whenever their actor does."""
+class Incarnations(Generic[T]):
+    """``total`` is the report of an actor as if it had never died: its own counters start again from zero whenever it does."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.role = role_of(name)
-        self.last_seen = 0.0  # monotonic seconds
+    def __init__(self, first: T, started_at: float) -> None:
+        self.first = self.total = self._latest = _finite(first, None)
         self.restarts = 0
-        self.version = 0
-        self.text: dict[str, str] = {}
-        self._latest: dict[str, float] = {}
-        self._earlier: dict[str, float] = {}  # what former incarnations counted
-        self._first: dict[str, float] = {}  # counted before the first report was seen
-        self._known = False
+        self._started_at = started_at
+        self._before: T | None = None  # the total of all incarnations but the latest
 
-    def report(self, counters: Mapping[str, float], version: int, text: Mapping[str, str], now: float) -> None:
-        finite = {name: float(value) for name, value in counters.items() if math.isfinite(value)}
-        if self._has_restarted(finite):
+    def report(self, report: T, started_at: float) -> None:
+        """``started_at`` belongs to the reporting process: another value is another incarnation."""
+        if started_at != self._started_at:
+            self._started_at, self._before = started_at, self.total
             self.restarts += 1
-            for name, value in self._latest.items():
-                if kind_of(name) is Kind.COUNTER:
-                    self._earlier[name] = self._earlier.get(name, 0.0) + value
-            self._latest = {name: value for name, value in self._latest.items() if kind_of(name) is Kind.MAXIMUM}
-        for name, value in finite.items():
-            keeps_height = kind_of(name) is Kind.MAXIMUM
-            self._latest[name] = max(value, self._latest.get(name, value)) if keeps_height else value
-        if not self._known:
-            self._first, self._known = dict(self._latest), True
-        self.text = dict(text)
-        self.version = version
-        self.last_seen = now
+        self._latest = _finite(report, self._latest)
+        highest, total = self.total, self._latest if self._before is None else added(self._before, self._latest)
+        self.total = _with(total, Kind.MAXIMUM, lambda name, value: max(getattr(highest, name), value))
 
-    def total(self, name: str) -> float:
-        """A counter over all incarnations, a maximum's height, a gauge's latest value; 0 when never reported."""
-        return self._latest.get(name, 0.0) + self._earlier.get(name, 0.0)
-
-    def gauge(self, name: str) -> float | None:
-        return self._latest.get(name)
-
-    def progress(self, name: str) -> float:
+    def progress(self, counter: Callable[[T], float]) -> float:
         """What a counter gained since its first report was seen: a rate must not jump when the observer itself starts late."""
-        return self.total(name) - self._first.get(name, 0.0)
+        return counter(self.total) - counter(self.first)
 
-    def names(self) -> set[str]:
-        return self._latest.keys() | self._earlier.keys()
 
-    def _has_restarted(self, counters: Mapping[str, float]) -> bool:
-        if not self._known:
-            return False
-        before, after = self._latest.get(STARTED_AT), counters.get(STARTED_AT)
-        if before is not None and after is not None:
-            return before != after
-        # A report without a start time: a counter never falls while its process lives. The tolerance is for sums of floats.
-        return any(value < self._latest.get(name, value) - 1e-9 for name, value in counters.items() if kind_of(name) is Kind.COUNTER)
+def added(before: T, now: T) -> T:
+    """The report ``now`` with the counters of both."""
+    return _with(now, Kind.COUNTER, lambda name, value: _sum(getattr(before, name), value))
+
+
+def _with(report: T, kind: Kind, value_of: Callable[[str, Any], Any]) -> T:
+    names = [item.name for item in fields(report) if kind_of(item) is kind]
+    changed: T = replace(report, **{name: value_of(name, getattr(report, name)) for name in names})
+    return changed
+
+
+def _sum(before: Any, now: Any) -> Any:
+    if isinstance(now, Mapping):
+        return {**before, **now, **{name: _sum(before[name], now[name]) for name in before.keys() & now.keys()}}
+    return before.plus(now) if isinstance(now, Counts) else before + now
+
+
+def _finite(report: T, earlier: T | None) -> T:
+    """A number that is not finite is replaced by the ``earlier`` report's."""
+    values = {item.name: getattr(report, item.name) for item in fields(report)}
+    strange = [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
+    changed: T = replace(report, **{name: getattr(earlier, name, 0.0) for name in strange}) if strange else report
+    return changed

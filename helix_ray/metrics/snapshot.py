@@ -5,12 +5,16 @@ None always means "not known (yet)", never zero. Rates are per second over the l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from helix_ray.metrics.recent import RecentRead
-from helix_ray.records import JsonObject
+from helix_ray.records import JsonObject, ReadResult
 from helix_ray.scoring.tally import Counts, ReadCounts
+
+SHOWN_CALLS = 5
+SHOWN_ALLELE = 12
+COUNTED = (("truth", "TP"), ("call", "FP"), ("truth", "FN"))  # a true positive has a row on both sides, the baseline its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class RunInfo:
 
     @property
     def known(self) -> bool:
-        """False while a metrics actor that has just restarted has not been told which run it counts, nor whether that is simulated."""
+        """False until a restarted metrics actor knows which run it counts, and whether that is simulated."""
         return self.run_id != ""
 
 
@@ -93,9 +97,7 @@ class SinkView:
     commit_ms_p50: float | None = None
     commit_ms_p95: float | None = None
     holds_back: float | None = None  # 0..1, of the analyzers' time: so many results waited for the database that nothing was leased
-    intents_share: float | None = (
-        None  # 0..1, of the time of requests with a permit: not sent yet, since the database has not recorded them
-    )
+    intents_share: float | None = None  # 0..1, of the time of requests with a permit: the database has not recorded them yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class ThrottleView:
     probing: bool = False
     binding: str | None = None  # a bucket's name, or: concurrency breaker retries budget daily
     budget_exhausted: bool = False
-    concurrency: int | None = None  # requests in flight that the API bears just now; None: not bounded, or not known yet
+    concurrency: int | None = None  # the adaptive limit on requests in flight; None: not bounded, or not known yet
     breaker: str = "closed"  # closed open half_open
     parked: str | None = None  # the day's limit that is used up: RPD or TPD
     parked_for_s: float = 0.0
@@ -180,6 +182,11 @@ class ActorView:
     loop_busy: float | None = None  # 0..1, of one core: the thread that runs its event loop
     loop_lag_ms: float | None = None  # how late its event loop runs what is due; on average
 
+    @property
+    def role(self) -> str:
+        """``helix-producer-3`` is a producer, ``helix-queue`` the queue."""
+        return self.name.removeprefix("helix-").rstrip("0123456789").rstrip("-")
+
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
@@ -199,6 +206,42 @@ class ControlView:
     spike_rate_per_s: float | None = None
     spike_until: float | None = None  # Unix seconds
     ending: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRead:
+    """One finished read. ``calls`` are differences from the reference window, ``pos ref>alt type``, at most five."""
+
+    read_index: int
+    read_id: str
+    disposition: str
+    mutation_detected: bool | None
+    calls: tuple[str, ...] = ()
+    verdict: str | None = None  # "2 TP, 1 FN"; None without truth
+    latency_ms: float | None = None
+    cost_usd: float = 0.0
+    error_kind: str | None = None
+    finished_at: float | None = None  # Unix seconds
+
+    @classmethod
+    def from_result(cls, result: ReadResult) -> RecentRead:
+        calls = [item for item in result.variants if item.side == "call"]
+        shown = [f"{item.pos} {_short(item.ref)}>{_short(item.alt)} {item.type or 'invalid'}" for item in calls[:SHOWN_CALLS]]
+        if len(calls) > SHOWN_CALLS:
+            shown.append(f"and {len(calls) - SHOWN_CALLS} more")
+        matches = Counter(item.match for item in result.variants if (item.side, item.match) in COUNTED)
+        return cls(
+            read_index=result.read.read_index,
+            read_id=result.read.read_id,
+            disposition=result.disposition.value,
+            mutation_detected=result.mutation_detected,
+            calls=tuple(shown),
+            verdict=", ".join(f"{matches[name]} {name}" for name in ("TP", "FP", "FN") if matches[name]) or None,
+            latency_ms=result.latency_ms,
+            cost_usd=float(result.cost_usd),
+            error_kind=result.error_kind,
+            finished_at=result.finished_at.timestamp() if result.finished_at else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +265,7 @@ class MetricsSnapshot:
     throttle: ThrottleView = ThrottleView()
     money: Money = Money()
     latency: Latency = Latency()
-    slots: int = 0  # requests that the analyzers may have in flight, as they were told
+    slots: int = 0  # requests that the analyzers may have in flight, as configured
     machine: MachineView = MachineView()
     accuracy: Mapping[str, Counts] = field(default_factory=dict)  # by variant type; empty without truth
     ceiling: Mapping[str, Counts] = field(default_factory=dict)  # of the aligner's calls on the same reads; empty without truth
@@ -267,3 +310,7 @@ class HistoryPoint:
 
 
 FINAL_STATES = frozenset({"COMPLETE", "LIMITED", "REFUSED", "STOPPED", "FAILED"})
+
+
+def _short(allele: str) -> str:
+    return allele if len(allele) <= SHOWN_ALLELE else f"{allele[: SHOWN_ALLELE - 1]}…"

@@ -1,4 +1,4 @@
-"""The one word for what a run is doing, with its reason.
+"""The one word for what a run is doing, with its reason; and what the throttle does besides counting, in plain words.
 
 STARTING → RUNNING ⇄ PAUSED
    RUNNING ⇄ PARKED             a day's limit is used up; the throttle tries now and then
@@ -8,29 +8,18 @@ STARTING → RUNNING ⇄ PAUSED
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from helix_ray.metrics.kinds import role_of
-from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, QueueView, RunInfo, SinkView, ThrottleView
-from helix_ray.metrics.wording import BREAKER, next_try
+from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, MetricsSnapshot, QueueView, ThrottleView
 
 SILENT_AFTER_S = 5.0  # five missed reports: a fault shows within six seconds
+BREAKER = {
+    "open": "the API keeps failing: nothing is sent for some seconds",
+    "half_open": "the API kept failing: one request tries whether it answers again",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the state is read off."""
-
-    actors: tuple[ActorView, ...]
-    queue: QueueView
-    sink: SinkView
-    throttle: ThrottleView
-    control: ControlView
-
-
-def state_of(run: RunInfo, parts: Parts, unix_now: float) -> tuple[str, str]:
-    """The word and its reason, the gravest first."""
-    actors, queue, control = parts.actors, parts.queue, parts.control
+def state_of(snapshot: MetricsSnapshot) -> tuple[str, str]:
+    """The word and its reason, the gravest first; what the snapshot itself says of both is not read."""
+    run, actors, queue, throttle, control = snapshot.run, snapshot.actors, snapshot.queue, snapshot.throttle, snapshot.control
     if run.status.upper() in FINAL_STATES:
         return run.status.upper(), run.reason or "the run has ended"
     if control.ending == "stop":
@@ -44,14 +33,13 @@ def state_of(run: RunInfo, parts: Parts, unix_now: float) -> tuple[str, str]:
         worst = max(silent, key=lambda actor: actor.last_seen_s)
         others = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
         return "DEGRADED", f"{worst.name}{others} not heard for {worst.last_seen_s:.0f} s"
-    if parts.sink.outage_s > 0:
-        return "DEGRADED", f"the database has not answered for {parts.sink.outage_s:.0f} s; answers wait in the sink"
+    if snapshot.sink.outage_s > 0:
+        return "DEGRADED", f"the database has not answered for {snapshot.sink.outage_s:.0f} s; answers wait in the sink"
     if control.paused:
-        return "PAUSED", f"paused; {parts.throttle.in_flight} requests still in flight"
-    throttle = parts.throttle
+        return "PAUSED", f"paused; {throttle.in_flight} requests still in flight"
     if throttle.is_parked:
         return "PARKED", f"the day's limit {throttle.parked} has been used up for {throttle.parked_for_s:.0f} s; {next_try(throttle)}"
-    return "RUNNING", _running(throttle, queue, control, unix_now)
+    return "RUNNING", _running(throttle, queue, control, snapshot.as_of)
 
 
 def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, unix_now: float) -> str:
@@ -70,9 +58,25 @@ def _running(throttle: ThrottleView, queue: QueueView, control: ControlView, uni
 
 def _is_expected(actor: ActorView, queue: QueueView) -> bool:
     """Producers and analyzers fall silent when their work is done."""
-    role = role_of(actor.name)
-    if role == "producer":
+    if actor.role == "producer":
         return not queue.input_finished
-    if role == "analyzer":
-        return not (queue.input_finished and queue.waiting + queue.redelivered + queue.leased == 0)
-    return True
+    return actor.role != "analyzer" or not queue.input_finished or queue.waiting + queue.redelivered + queue.leased > 0
+
+
+def next_try(throttle: ThrottleView) -> str:
+    """Of a parked run."""
+    return f"next try in {throttle.next_probe_in_s:,.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
+
+
+def throttle_lines(snapshot: MetricsSnapshot) -> list[tuple[str, str]]:
+    """Name and words, the same on the terminal and on the page; only what is out of the ordinary. Numbers and words of our own."""
+    throttle = snapshot.throttle
+    lines = []
+    if throttle.parked is not None:
+        lines.append(("parked", f"daily limit {throttle.parked} used up, for {throttle.parked_for_s:,.0f} s; {next_try(throttle)}"))
+    if throttle.breaker in BREAKER:
+        lines.append(("breaker", BREAKER[throttle.breaker]))
+    if throttle.concurrency is not None and not (snapshot.slots and throttle.concurrency >= snapshot.slots):
+        of = f" of {snapshot.slots:,}" if snapshot.slots else ""
+        lines.append(("held to", f"{throttle.concurrency:,}{of} requests in flight: the API bears no more just now"))
+    return lines

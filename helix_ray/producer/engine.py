@@ -16,6 +16,7 @@ from typing import Protocol
 
 from helix_ray.clock import Clock
 from helix_ray.control.desired import source_rate
+from helix_ray.metrics.reports import ProducerReport
 from helix_ray.producer.pacer import Pacer
 from helix_ray.producer.splitting import rows
 from helix_ray.queueing.messages import DoneReply, PutReply
@@ -78,14 +79,11 @@ class ProducerStats:
     blocked_seconds: float = 0.0  # waiting for the queue's answer to a put
     passes: int = 0  # 1, and one more for every new incarnation of the queue
 
-    def counters(self) -> dict[str, float]:
+    def report(self) -> ProducerReport:
         speed = self.generated / self.generate_seconds if self.generate_seconds else 0.0
-        return {
-            "produced": float(self.produced),
-            "generated": float(self.generated),
-            "generated_reads_per_s": speed,
-            "blocked_seconds": self.blocked_seconds,
-        }
+        return ProducerReport(
+            produced=self.produced, generated=self.generated, generated_reads_per_s=speed, blocked_seconds=self.blocked_seconds
+        )
 
 
 class ProducerEngine:

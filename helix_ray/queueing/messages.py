@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
 from helix_ray.records import ReadBatch
+from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +60,22 @@ class QueueStats:
     """Counts of reads unless said otherwise; counters run from this queue's start (its incarnation)."""
 
     incarnation: str
-    waiting: int
-    redelivered: int  # returned or expired, served before the waiting
-    leased: int
-    admitted: int
-    acked: int  # held reads that were acknowledged
-    nacked: int
-    expired: int  # came back because a deadline passed or their holder was released
-    blocked_now: int  # puts
-    blocked_puts: int  # puts that found no room at once
-    blocked_seconds: float  # summed over all puts
-    max_queue_depth: int  # of waiting
-    max_redelivered: int
-    max_leased: int
-    max_held: int  # of waiting + redelivered + leased
-    capacity: int
-    input_closed: bool
-    producers_finished: int  # producers
-    total_reads: int | None  # what all producers together offer; None until every one has finished
-    gate_closed: bool  # not opened yet: nothing enters or leaves
-
-    def counters(self) -> dict[str, float]:
-        """Every number, for the metrics."""
-        numbers = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "incarnation"}
-        return {name: float(value) for name, value in numbers.items() if value is not None}
+    waiting: int = field(metadata=GAUGE)
+    redelivered: int = field(metadata=GAUGE)  # returned or expired, served before the waiting
+    leased: int = field(metadata=GAUGE)
+    admitted: int = field(metadata=COUNTER)
+    acked: int = field(metadata=COUNTER)  # held reads that were acknowledged
+    nacked: int = field(metadata=COUNTER)
+    expired: int = field(metadata=COUNTER)  # came back because a deadline passed or their holder was released
+    blocked_now: int = field(metadata=GAUGE)  # puts
+    blocked_puts: int = field(metadata=COUNTER)  # puts that found no room at once
+    blocked_seconds: float = field(metadata=COUNTER)  # summed over all puts
+    max_queue_depth: int = field(metadata=MAXIMUM)  # of waiting
+    max_redelivered: int = field(metadata=MAXIMUM)
+    max_leased: int = field(metadata=MAXIMUM)
+    max_held: int = field(metadata=MAXIMUM)  # of waiting + redelivered + leased
+    capacity: int = field(metadata=GAUGE)
+    input_closed: bool = field(metadata=GAUGE)
+    producers_finished: int = field(metadata=GAUGE)  # producers
+    total_reads: int | None = field(metadata=GAUGE)  # what all producers together offer; None until every one has finished
+    gate_closed: bool = field(metadata=GAUGE)  # not opened yet: nothing enters or leaves

@@ -14,6 +14,7 @@ from pathlib import Path
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import Totals
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import RunStatus
@@ -23,7 +24,6 @@ from helix_ray.results.report import Session, build_report
 from helix_ray.results.schema import Report
 from helix_ray.scoring.scores import RunScores
 from helix_ray.session.plan import Plan
-from helix_ray.sink.stats import SinkStats
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
@@ -41,7 +41,7 @@ class SessionEnd:
     queue: QueueStats | None
     rows_at_open: int  # rows that the run had when the newest queue began to count
     throttle: ThrottleStats | None
-    sink: SinkStats | None
+    sink: SinkReport | None
     bottlenecks: Mapping[str, int]  # by name: looks at which the run waited for that
     totals: Totals | None = None  # the newest of the metrics actor
 

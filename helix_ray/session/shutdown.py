@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from helix_ray.actors.api import (
     CONTROL,
@@ -61,7 +62,7 @@ class Shutdown:
         group.dismiss([*group.producers, *group.analyzers])
         self._step([group.send(SINK, SinkApi.stop)], FORCED_STEP_S)
         outcome = self._conclude(ending, forced or self._signals.force)
-        ended = {"status": outcome.ending.status.value, "reason": outcome.ending.reason}
+        ended = replace(self._watch.run_info, status=outcome.ending.status.value, reason=outcome.ending.reason)
         wait_for([group.send(METRICS, MetricsApi.set_run, ended)], FORCED_STEP_S)
         group.dismiss([name for name in group.services if name != METRICS])
         return outcome

@@ -23,10 +23,10 @@ from helix_ray.actors.api import (
 )
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
 from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.records import DesiredState, JsonObject
+from helix_ray.records import DesiredState
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
 from helix_ray.storage.blocking import with_ledger
@@ -45,10 +45,10 @@ PARTS: dict[str, Part] = {SINK: Part.SINK, THROTTLE: Part.THROTTLE, QUEUE: Part.
 class Watch:
     """What the driver knows of its run. Times are monotonic seconds. ``emulator_error`` says why the emulator is gone, or None."""
 
-    def __init__(self, plan: Plan, group: ActorGroup, run_info: JsonObject, emulator_error: Callable[[], str | None]) -> None:
+    def __init__(self, plan: Plan, group: ActorGroup, run_info: RunInfo, emulator_error: Callable[[], str | None]) -> None:
         self._plan = plan
         self._group = group
-        self._run_info = run_info
+        self.run_info = run_info
         self._emulator_error = emulator_error
         self._liveness = Liveness()
         self._breaker = RestartBreaker()
@@ -75,7 +75,7 @@ class Watch:
     def begin(self) -> None:
         """Tells every part what it must know before reads flow. Raises what the database raises."""
         self.started_at = time.monotonic()
-        self._group.ask(METRICS, MetricsApi.set_run, self._run_info)
+        self._group.ask(METRICS, MetricsApi.set_run, self.run_info)
         self._recover(reoffer=False)
 
     def look(self, signals: int) -> Facts:
@@ -126,7 +126,7 @@ class Watch:
         if snapshot.run.run_id:
             self.snapshot = snapshot
         else:
-            self._group.send(METRICS, MetricsApi.set_run, self._run_info)
+            self._group.send(METRICS, MetricsApi.set_run, self.run_info)
 
     def _keep_alive(self, now: float) -> None:
         """Pings the actors that are due, and restarts those that hang. A dead process is restarted by Ray."""

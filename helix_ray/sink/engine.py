@@ -14,15 +14,16 @@ from typing import NamedTuple
 
 from helix_ray.clock import Clock
 from helix_ray.errors import DatabaseLostError, HelixError, InvariantError
+from helix_ray.metrics.reports import SinkReport
 from helix_ray.records import ApiCall, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
 from helix_ray.sink.outages import AWAY, Outages
-from helix_ray.sink.stats import CommitTimes, SinkStats
+from helix_ray.sink.stats import CommitTimes
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
 from helix_ray.waiting.group_commit import GroupCommit
 
-__all__ = ["SinkEngine", "SinkPolicy", "SinkStats", "WriteReply"]
+__all__ = ["SinkEngine", "SinkPolicy", "WriteReply"]
 
 BUFFERED_BATCHES = 4
 """Batches' worth of reads that may wait: one in the database, the rest to keep it busy."""
@@ -151,8 +152,8 @@ class SinkEngine:
             self._committing.result()
         self._acks.check()
 
-    def stats(self) -> SinkStats:
-        return SinkStats(
+    def stats(self) -> SinkReport:
+        return SinkReport(
             buffered=self._buffer.reads,
             committed_reads=self._reads,
             committed_calls=self._calls,

@@ -1,34 +1,8 @@
-"""What the sink has done since it started."""
+"""How long commits take."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, fields
-
-
-@dataclass(frozen=True, slots=True)
-class SinkStats:
-    """Counts are since the actor's start."""
-
-    buffered: int  # reads written to the sink and not committed
-    committed_reads: int  # rows inserted or replayed, dead letters for unstorable reads included
-    committed_calls: int
-    suppressed: int  # reads whose row existed: another answer was first
-    replayed: int  # reads whose row existed when a batch was sent again after a lost connection
-    unstorable: int
-    corrupted: int  # reads whose checksum was no longer the source's
-    batches: int
-    retries: int
-    unacked: int  # committed, and the queue does not know yet
-    outage_s: float  # how long the database has not answered; 0: it does
-    commit_ms_p50: float | None
-    commit_ms_p95: float | None
-    last_error: str | None
-    fatal_error: str | None  # the database is given up; every further write raises it
-
-    def counters(self) -> dict[str, float]:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
 class CommitTimes:

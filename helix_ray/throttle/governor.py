@@ -22,6 +22,7 @@ and at the moment that `next_ready_in_s` names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
@@ -198,9 +199,10 @@ class Governor:
         limiters = self._limiters_in_use()
         parked = next((limiter for limiter in limiters if limiter.park.limit is not None), None)
         concurrency = None if any(limit.starting for limit in self._concurrency_limits()) else self.concurrency
-        stopped = self._stopped
+        stopped, binding = self._stopped, self._meter.binding(now)
+        buckets = {name: stats for limiter in limiters for name, stats in limiter.bucket_stats(now, until).items()}
         return ThrottleStats(
-            buckets={name: stats for limiter in limiters for name, stats in limiter.bucket_stats(now, until).items()},
+            buckets={name: replace(stats, binding=name == binding) for name, stats in buckets.items()},
             spent_usd=self._budget.spent,
             reserved_usd=self._budget.reserved,
             max_cost_usd=self._budget.max_cost_usd,
@@ -211,7 +213,7 @@ class Governor:
             http_429=self._http_429,
             gate_closed_for_s=max(limiter.gate.closed_for_s(now) for limiter in limiters),
             probing=any(limiter.must_probe(now) for limiter in limiters),
-            binding=self._meter.binding(now),
+            binding=binding,
             budget_exhausted=self._budget_exhausted,
             refunds=limiters[0].limits.tokens.refunds.verdict,
             refused=stopped.message if stopped is not None and stopped.reason == "refused" else None,

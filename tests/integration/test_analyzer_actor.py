@@ -77,7 +77,7 @@ async def test_every_read_is_answered_stored_and_acknowledged(start_actor: Any) 
         assert await analyzer.run.remote() == "closed"
         results, calls = await sink.written.remote()
         stats = await queue.stats.remote()
-        counters = await analyzer.stats.remote()
+        report = await analyzer.stats.remote()
         throttle = await peers.call(api.THROTTLE, api.ThrottleApi.stats)
     assert sorted(result.read.read_index for result in results) == list(range(COUNT))
     assert {result.disposition for result in results} == {Disposition.STORED}
@@ -85,7 +85,7 @@ async def test_every_read_is_answered_stored_and_acknowledged(start_actor: Any) 
     assert (stats.acked, stats.leased, stats.nacked) == (COUNT, 0, 0)
     assert throttle.spent_usd == sum(call.cost_usd for call in calls)
     assert (throttle.in_flight, throttle.reserved_usd) == (0, 0)
-    assert (counters["analysed"], counters["held"], counters["unsaved"]) == (COUNT, 0, 0)
+    assert (report.analysed, report.held, report.unsaved) == (COUNT, 0, 0)
 
 
 async def test_the_budget_holds_and_what_it_forbids_goes_back(start_actor: Any) -> None:

@@ -27,6 +27,9 @@ from helix_ray.actors import api
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.environment.run_file import RunFile
+from helix_ray.environment.home import RunFile
+from helix_ray.metrics.reports import ProducerReport
+from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import DesiredState
 from helix_ray.environment.secrets import Secret
 
@@ -34,16 +37,16 @@ class Worker:
     async def run(self):
         from helix_ray.actors.heartbeat import Heartbeat
         self.done = 0
-        def counters():
+        def report():
             self.done += 10
-            return {"produced": self.done}
-        await Heartbeat().beat("helix-producer-0", counters, lambda state: None)
+            return ProducerReport(produced=self.done)
+        await Heartbeat().beat("helix-producer-0", report, lambda state: None)
 
 context = ray.init(address="local", namespace=api.NAMESPACE, num_cpus=2, include_dashboard=False, object_store_memory=100_000_000,
                    log_to_driver=False, _temp_dir=sys.argv[2])
 def make(plain, name, *args):
     return ray.remote(plain).options(name=name, num_cpus=0, max_restarts=-1, max_concurrency=100).remote(*args)
-metrics = make(MetricsActor, api.METRICS, {"run_id": "run-1", "name": "demo"})
+metrics = make(MetricsActor, api.METRICS, RunInfo(run_id="run-1", name="demo"))
 control = make(ControlActor, api.CONTROL, "run-1", Secret("postgresql://127.0.0.1:9/none"), 0.0)
 worker = make(Worker, "helix-producer-0")
 worker.run.remote()

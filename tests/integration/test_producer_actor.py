@@ -130,5 +130,5 @@ async def test_the_synthetic_source_flows_from_configuration_alone(start_actor: 
     runs = [start_run(start_actor(ProducerActor, api.producer(index), index, config_json())) for index in range(2)]
     assert sorted(await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
-    counters = [await peers.call(api.producer(index), api.ProducerApi.stats) for index in range(2)]
-    assert sum(counter["produced"] for counter in counters) == COUNT
+    reports = [await peers.call(api.producer(index), api.ProducerApi.stats) for index in range(2)]
+    assert sum(report.produced for report in reports) == COUNT

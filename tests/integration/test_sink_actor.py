@@ -17,7 +17,7 @@ from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.config import Config, SinkConfig
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import RunBusyError
-from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import RecentRead
 from helix_ray.records import Disposition, ReadResult
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage import postgres_session

@@ -38,6 +38,14 @@ def test_the_wheel_carries_the_configurations() -> None:
     assert set(included["helix_ray/_configs/*.yaml"]) == {"sdist", "wheel"}
 
 
+def test_the_wheel_carries_the_page_and_no_other_top_level_package() -> None:
+    """``helix_ray/_dashboard`` is a link to ``dashboard``."""
+    assert (ROOT / "helix_ray/_dashboard").resolve() == ROOT / "dashboard"
+    included = {entry["path"]: entry["format"] for entry in PROJECT["tool"]["maturin"]["include"]}
+    assert set(included["helix_ray/_dashboard/*.py"]) == {"sdist", "wheel"}
+    assert PROJECT["tool"]["maturin"]["python-packages"] == ["helix_ray"]
+
+
 def test_make_explains_every_target() -> None:
     explained = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert explained >= {"demo", "test", "test-all", "lint", "bench", "monitor", "live-check", "clean"}

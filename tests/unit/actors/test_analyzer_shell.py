@@ -25,14 +25,14 @@ async def test_it_can_be_asked_before_it_runs() -> None:
     actor = AnalyzerActor(0, ALIGNED, None, None, "run")
     await actor.resize(5000)
     stats = await actor.stats()
-    assert (stats["in_flight"], stats["requests_in_flight"], stats["analysed"]) == (0, 1024, 0)
+    assert (stats.in_flight, stats.requests_in_flight, stats.analysed) == (0, 1024, 0)
     assert (await actor.drain(1.0)).returned == 0
 
 
 @pytest.mark.parametrize("secrets", [Secret("gsk_key"), {"GROQ_API_KEY": "gsk_key"}])
 async def test_the_key_comes_as_a_secret_or_by_name(secrets: Secret | dict[str, str]) -> None:
     actor = AnalyzerActor(0, EMULATED, secrets, "http://127.0.0.1:1", "run")
-    assert (await actor.stats())["requests"] == 0
+    assert (await actor.stats()).requests == 0
     assert "gsk_key" not in repr(actor)
 
 

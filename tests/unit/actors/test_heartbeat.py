@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import Any
 
-import psutil
 import pytest
 from ray.exceptions import ActorDiedError
 
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.process_stats import TICK_S, LoopLag, Vitals
+from helix_ray.actors.process_stats import TICK_S, LoopLag, ProcessStats
 from helix_ray.clock import SystemClock
 from helix_ray.errors import DatabaseLostError
+from helix_ray.metrics.reports import ProducerReport
 from helix_ray.records import DesiredState
 from support.manual_clock import ManualClock
 
@@ -45,12 +45,12 @@ async def test_a_new_state_is_adopted_once_and_reported() -> None:
     peers, adopted = Peers(DesiredState(version=3, paused=True)), []
     heart = peers.heart()
     for _ in range(2):
-        await heart.once("helix-producer-0", lambda: {"produced": 5.0}, adopted.append, lambda: {"word": "text"})
+        await heart.once("helix-producer-0", lambda: ProducerReport(produced=5), adopted.append)
     assert adopted == [peers.state]
-    source, counters, version, text = peers.reports[-1]
-    assert (source, counters["produced"], version, text) == ("helix-producer-0", 5.0, 3, {"word": "text"})
-    assert counters["pss_mb"] > 0
-    assert counters["started_at"] > 0
+    source, report, process, version = peers.reports[-1]
+    assert (source, report, version) == ("helix-producer-0", ProducerReport(produced=5), 3)
+    assert process.pss_mb > 0
+    assert process.started_at > 0
 
 
 async def test_adopting_may_take_a_while() -> None:
@@ -59,16 +59,16 @@ async def test_adopting_may_take_a_while() -> None:
     async def adopt(state: DesiredState) -> None:
         adopted.append(state.version)
 
-    await peers.heart().once("helix-analyzer-0", dict, adopt)
+    await peers.heart().once("helix-analyzer-0", ProducerReport, adopt)
     assert adopted == [1]
 
 
 async def test_a_beat_goes_on_without_its_peers() -> None:
     peers, adopted = Peers(DesiredState(version=2)), []
     heart = peers.heart()
-    await heart.once("helix-sink", dict, adopted.append)
+    await heart.once("helix-sink", ProducerReport, adopted.append)
     peers.failures = {"state": DatabaseLostError("away"), "report": ActorDiedError()}
-    await heart.once("helix-sink", dict, adopted.append)
+    await heart.once("helix-sink", ProducerReport, adopted.append)
     assert (len(adopted), heart.version, len(peers.reports)) == (1, 2, 1)
 
 
@@ -87,16 +87,16 @@ async def test_a_late_event_loop_is_measured() -> None:
     measuring.cancel()
 
 
-def test_the_share_of_a_core_is_that_since_the_last_look() -> None:
-    vitals = Vitals(SystemClock(), psutil.Process())
-    first = vitals.take()
-    assert (first["cpu_s"] > 0, first["machine_cores"] >= 1) == (True, True)
-    assert "cpu_share" not in first
+async def test_the_share_of_a_core_is_that_since_the_last_look() -> None:
+    stats = ProcessStats(SystemClock())
+    first = await stats.take()
+    assert (first.cpu_s > 0, first.machine_cores >= 1) == (True, True)
+    assert first.cpu_share is None
     until = time.thread_time() + 0.3
     while time.thread_time() < until:
         pass
-    second = vitals.take()
-    assert 0.05 < second["loop_busy"] <= 1.0
-    assert second["cpu_share"] > 0.05
-    assert 0.0 <= second["machine_busy"] <= 1.0
-    assert second["cpu_s"] >= first["cpu_s"] + 0.2
+    second = await stats.take()
+    assert 0.05 < (second.loop_busy or 0.0) <= 1.0
+    assert (second.cpu_share or 0.0) > 0.05
+    assert 0.0 <= (second.machine_busy or 0.0) <= 1.0
+    assert second.cpu_s >= first.cpu_s + 0.2

@@ -36,9 +36,9 @@ async def test_a_valid_answer_is_stored_scored_and_paid_for_once() -> None:
     (settlement,) = it.throttle.settlements
     assert (settlement.outcome, settlement.cost_usd) == ("answered", call.cost_usd)
     assert it.throttle.wants[0].worst_case_usd == call.worst_case_usd
-    assert it.engine.counters()["analysed"] == 1
-    assert it.engine.counters()["score.type.SNV.tp"] == 1
-    assert it.engine.counters()["latency_ms_p99"] == 100.0
+    assert it.engine.report().analysed == 1
+    assert it.engine.report().score["type", "SNV"].tp == 1
+    assert it.engine.report().latency_ms_p99 == 100.0
 
 
 async def test_an_answer_of_no_mutation_is_an_answer() -> None:
@@ -47,9 +47,9 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
     (result,) = it.sink.results
     assert (result.disposition, result.mutation_detected) == (Disposition.STORED, False)
     assert [(row.side, row.match) for row in result.variants] == [("truth", "FN"), ("baseline", "TP")]
-    counters = it.engine.counters()
-    assert (counters["score.type.SNV.fn"], counters["ceiling.type.SNV.tp"]) == (1, 1)
-    assert "ceiling.type.SNV.fn" not in counters
+    report = it.engine.report()
+    assert (report.score["type", "SNV"].fn, report.ceiling["type", "SNV"].tp) == (1, 1)
+    assert report.ceiling["type", "SNV"].fn == 0
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_an_api_failure_is_tried_again(failure: Any, outcome: str, state: 
     assert it.throttle.outcomes() == [outcome] * 3 + ["answered"]
     assert {settlement.trouble for settlement in it.throttle.settlements[:3]} == {"failure"}
     assert [want.retry for want in it.throttle.wants] == [False, True, True, True]
-    assert it.engine.counters()["failures"] == 3
+    assert it.engine.report().failures == 3
 
 
 async def test_a_request_of_unknown_outcome_counts_at_its_worst_case() -> None:
@@ -96,7 +96,7 @@ async def test_a_429_costs_a_read_nothing() -> None:
     assert first.outcome == "rejected"
     assert first.limited is not None
     assert (first.limited.kind, first.limited.retry_after_s) == ("TPM", 6.3525)
-    assert it.engine.counters()["failures"] == 0
+    assert it.engine.report().failures == 0
 
 
 @pytest.mark.parametrize("disposition", [Disposition.UNPLACED, Disposition.FILTERED, Disposition.MALFORMED])
@@ -151,4 +151,4 @@ async def test_the_aligner_answers_without_asking_anyone() -> None:
     assert [row.side for row in it.sink.results[-1].variants] == ["call", "baseline"]
     assert it.sink.results[0].model == "aligner"
     assert (it.throttle.wants, it.sink.calls) == ([], [])
-    assert it.engine.counters()["score.type.SNV.tp"] == 30
+    assert it.engine.report().score["type", "SNV"].tp == 30

@@ -102,4 +102,4 @@ async def test_no_read_gets_another_reads_calls() -> None:
     assert 0.17 < damaged / llm.packed < 0.23
     assert min(llm.damages.values()) > 20
     repaired = sum(result.repairs for result in it.sink.results)
-    assert repaired == it.engine.counters()["repairs"] == sum(call.kind == "repair" for call in it.sink.calls) > len(lost) > 0
+    assert repaired == it.engine.report().repairs == sum(call.kind == "repair" for call in it.sink.calls) > len(lost) > 0

@@ -59,7 +59,7 @@ async def test_a_read_whose_lease_ended_while_the_database_was_away_is_left_to_i
         await it.clock.advance(11.0)
         it.sink.recording.set()
         await it.settle_down()
-        assert it.engine.counters()["held"] == 0
+        assert it.engine.report().held == 0
     assert sorted(it.throttle.outcomes()) == ["answered", "not_sent"]
     assert len(it.llm.payloads) == 1
     assert [result.read.read_index for result in it.sink.results] == [1]
@@ -144,9 +144,9 @@ async def test_the_time_that_requests_wait_for_the_record_is_added_up() -> None:
     it.sink.recording.clear()
     async with it.running():
         await it.clock.advance(2.0)
-        assert it.engine.counters()["intent_wait_s"] == 6.0
+        assert it.engine.report().intent_wait_s == 6.0
         it.sink.recording.set()
         await it.settle_down()
-        waited = it.engine.counters()["intent_wait_s"]
+        waited = it.engine.report().intent_wait_s
         await it.clock.advance(5.0)
-        assert it.engine.counters()["intent_wait_s"] == waited
+        assert it.engine.report().intent_wait_s == waited

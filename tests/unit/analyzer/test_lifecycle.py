@@ -22,7 +22,7 @@ async def test_leases_reach_into_free_slots_plus_one_batch() -> None:
     it.llm.hold()
     async with it.running():
         assert it.llm.in_flight == 4
-        assert it.engine.counters()["held"] == 10
+        assert it.engine.report().held == 10
         it.llm.release()
         await it.settle_down()
     assert it.llm.max_in_flight == 4
@@ -62,8 +62,8 @@ async def test_what_the_api_bears_bounds_the_requests_in_flight() -> None:
             it.llm.release()
             it.llm.hold()
             await it.settle_down()
-            assert (it.llm.in_flight, it.engine.counters()["slots"]) == (in_flight, in_flight), borne
-            assert it.engine.counters()["requests_in_flight"] == 6
+            assert (it.llm.in_flight, it.engine.report().slots) == (in_flight, in_flight), borne
+            assert it.engine.report().requests_in_flight == 6
         it.llm.release()
 
 
@@ -71,7 +71,7 @@ async def test_nothing_is_leased_while_the_sink_falls_behind() -> None:
     it = rig([read(index) for index in range(3000)], backend=False, batch_size=50)
     it.sink.open.clear()
     async with it.running():
-        unsaved = it.engine.counters()["unsaved"]
+        unsaved = it.engine.report().unsaved
         assert 1000 <= unsaved <= 1000 + 4 + 50
         assert len(it.queue.waiting) == 3000 - unsaved
 
@@ -106,7 +106,7 @@ async def test_leases_are_kept_alive_until_the_commit() -> None:
     it = rig([read(0)], closed=False)
     it.sink.open.clear()
     async with it.running():
-        assert it.engine.counters()["unsaved"] == 1
+        assert it.engine.report().unsaved == 1
         await it.clock.advance(25.0)
         assert it.queue.extended == [["lease1"], ["lease1"]]
         it.sink.open.set()
@@ -124,7 +124,7 @@ async def test_a_lost_lease_costs_what_was_not_sent_and_no_paid_answer() -> None
         it.llm.release()
         await it.settle_down()
         assert [result.read.read_index for result in it.sink.results] == [0]
-        assert it.engine.counters()["held"] == 0
+        assert it.engine.report().held == 0
     assert it.queue.nacked == []
 
 
@@ -163,9 +163,10 @@ async def test_out_of_budget_hands_everything_back_and_says_so(reason: Literal["
     it.throttle.refusal = Refusal(reason, "0.99 of 1.00 USD are spent or reserved")
     assert await it.finish() == reason
     assert sorted(it.queue.nacked) == list(range(8))
-    assert it.engine.text() == {"limited": reason}
+    report = it.engine.report()
+    assert (report.limited, report.refused, report.sink_error) == (reason, None, None)
     assert (it.llm.payloads, it.sink.results, it.throttle.stopped) == ([], [], [])
-    assert it.engine.counters()["held"] == 0
+    assert it.engine.report().held == 0
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ async def test_a_refusal_for_good_stops_everyone(refusal: ChatReply) -> None:
     it = rig([read(index) for index in range(8)], [refusal], closed=False, requests_in_flight=1)
     assert await it.finish() == "refused"
     assert len(it.throttle.stopped) == 1
-    assert f"HTTP {refusal.status}" in it.engine.text()["refused"]
+    assert f"HTTP {refusal.status}" in (it.engine.report().refused or "")
     assert sorted([*it.queue.nacked, *(waiting.read_index for waiting in it.queue.waiting)]) == list(range(8))
     assert it.sink.states()[0] is CallState.FAILED
     assert it.sink.results == []
@@ -245,7 +246,7 @@ async def test_a_drain_ends_requests_hands_back_the_rest_and_waits_for_commits()
     it = rig([read(index) for index in range(20)], requests_in_flight=2, batch_size=4, closed=False)
     it.llm.hold()
     async with it.running() as run:
-        held = int(it.engine.counters()["held"])
+        held = int(it.engine.report().held)
         draining = asyncio.create_task(it.engine.drain(20.0))
         await it.settle_down()
         assert not draining.done()
@@ -282,7 +283,7 @@ async def test_a_drain_cuts_off_what_takes_too_long_and_keeps_the_books() -> Non
 async def test_a_drain_withdraws_wants_and_wakes_resting_reads() -> None:
     it = rig([read(0)], [api_error(503, "over capacity", headers={"retry-after": "40"})], closed=False)
     async with it.running() as run:
-        assert it.engine.counters()["held"] == 1
+        assert it.engine.report().held == 1
         draining = asyncio.create_task(it.engine.drain(5.0))
         await it.settle_down()
         it.queue.close()

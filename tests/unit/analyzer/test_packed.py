@@ -52,7 +52,7 @@ async def test_leases_fill_all_requests_plus_one_batch() -> None:
     it.llm.hold()
     async with it.running():
         assert it.llm.in_flight == 3
-        assert (it.engine.counters()["held"], it.engine.counters()["in_flight"]) == (36, 3)
+        assert (it.engine.report().held, it.engine.report().in_flight) == (36, 3)
 
 
 async def test_the_money_reserved_is_for_the_whole_request() -> None:
@@ -82,7 +82,7 @@ async def test_each_read_stores_its_own_answer_and_its_share() -> None:
     assert results[1].cost_usd == results[2].cost_usd <= results[0].cost_usd
     (settlement,) = it.throttle.settlements
     assert settlement.cost_usd == call.cost_usd
-    assert it.engine.counters()["cost_usd"] == pytest.approx(float(call.cost_usd))
+    assert it.engine.report().cost_usd == pytest.approx(float(call.cost_usd))
 
 
 @pytest.mark.parametrize("cost", ["0", "0.0000705", "0.000000000001", "1.000000000001", "0.3333333333335"])
@@ -167,7 +167,7 @@ async def test_a_failed_request_is_repeated_as_one() -> None:
     assert [result.attempts for result in it.sink.results] == [1] * 5
     assert it.sink.calls[0].cost_usd == it.sink.calls[0].worst_case_usd
     assert it.throttle.outcomes() == ["unknown", "rejected", "answered"]
-    assert it.engine.counters()["failures"] == 2
+    assert it.engine.report().failures == 2
 
 
 async def test_after_the_last_attempt_all_are_dead_letters() -> None:
@@ -249,7 +249,7 @@ async def test_reads_lost_before_sending_drop_out_and_the_rest_goes_on() -> None
         it.throttle.open.set()
         await it.settle_down()
         assert sizes(it) == [1, 2]
-        assert it.engine.counters()["held"] == 0
+        assert it.engine.report().held == 0
     assert [call.read_indices for call in it.sink.calls] == [[0], [3, 4]]
     assert [result.read.read_index for result in by_index(it)] == [0, 3, 4]
     assert it.throttle.outcomes() == ["answered", "answered"]
@@ -265,7 +265,7 @@ async def test_when_all_are_lost_nothing_is_sent() -> None:
         await _lose_lease(it)
         it.throttle.open.set()
         await it.settle_down()
-        assert it.engine.counters()["held"] == 0
+        assert it.engine.report().held == 0
     assert (it.llm.payloads, it.throttle.outcomes()) == ([], ["not_sent"])
 
 
@@ -312,7 +312,7 @@ async def test_a_drain_that_takes_too_long_cuts_off_requests_and_returns_all_the
 async def test_resting_reads_are_handed_back_together() -> None:
     it = packed(4, [api_error(503, "over capacity", headers={"retry-after": "40"})], closed=False)
     async with it.running() as run:
-        assert it.engine.counters()["in_flight"] == 0
+        assert it.engine.report().in_flight == 0
         draining = await it.begin_drain(5.0)
         it.queue.close()
         await it.settle_down()

@@ -37,8 +37,8 @@ async def test_a_second_answer_repairs_the_first(answer: Answer, kind: str) -> N
     assert result.call_id == second.call_id
     assert result.cost_usd == first.cost_usd + second.cost_usd, "both were paid for this read"
     assert it.throttle.outcomes() == ["answered"] * 2
-    counters = it.engine.counters()
-    assert (counters["repairs"], counters["failures"], counters["dead_letters"]) == (1, 0, 0)
+    report = it.engine.report()
+    assert (report.repairs, report.failures, report.dead_letters) == (1, 0, 0)
 
 
 @KINDS
@@ -53,7 +53,7 @@ async def test_a_repair_that_fails_is_a_dead_letter_of_its_last_kind(answer: Ans
     assert result.error
     assert result.cost_usd == sum(call.cost_usd for call in it.sink.calls) > 0
     assert len(it.llm.payloads) == 2
-    assert it.engine.counters()["dead_letters"] == 1
+    assert it.engine.report().dead_letters == 1
 
 
 async def test_a_refusal_is_an_answer_and_not_asked_again() -> None:
@@ -121,7 +121,7 @@ async def test_a_read_whose_lease_was_lost_is_not_repaired() -> None:
         it.llm.release()
         await it.settle_down()
         assert len(it.llm.payloads) == 1
-        assert it.engine.counters()["held"] == 0
+        assert it.engine.report().held == 0
     assert (it.sink.results, it.queue.nacked) == ([], [])
 
 
@@ -149,5 +149,5 @@ async def test_what_was_overlooked_is_counted_and_stored() -> None:
     assert (lenient.leniency, strict.leniency) == (("case", "fence"), ())
     assert [row.match for row in lenient.variants] == ["TP"] * 3
     assert json.loads(lenient.raw_answer or "")["calls"][0]["pos"] == RIGHT[0][0]
-    assert it.engine.counters()["lenient"] == 1
+    assert it.engine.report().lenient == 1
     assert {call.error_kind for call in it.sink.calls} == {None}

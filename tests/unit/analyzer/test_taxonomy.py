@@ -330,14 +330,14 @@ async def test_retries_and_failures_are_counted_by_kind() -> None:
     it = rig([read(0)], [FAILED, LOST, OVERLOADED, NO_CAPACITY, BUSY])
     await it.finish()
     assert [call.retry for call in it.sink.calls] == [False, True, True, True, True, True]
-    counters = it.engine.counters()
-    failed = {name.removeprefix("failed."): count for name, count in counters.items() if name.startswith("failed.")}
+    report = it.engine.report()
+    failed = report.failed
     assert failed == {"server": 1, "transport": 1, "overloaded": 1, "capacity": 1}
-    assert (counters["requests"], counters["resent"], counters["tier.on_demand"]) == (6, 5, 1)
+    assert (report.requests, report.resent, report.tier["on_demand"]) == (6, 5, 1)
 
 
 async def test_a_request_that_never_left_is_no_retry() -> None:
     it = rig([read(0)], [REFUSED, REFUSED])
     await it.finish()
-    counters = it.engine.counters()
-    assert (counters["requests"], counters["resent"], counters["failed.transport"]) == (1, 1, 2)
+    report = it.engine.report()
+    assert (report.requests, report.resent, report.failed["transport"]) == (1, 1, 2)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashboard.feed import Feed
+from helix_ray._dashboard.feed import Feed
 from helix_ray.errors import AttachError
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo
 

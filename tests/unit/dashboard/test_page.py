@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import dashboard
-from dashboard import shared
-from dashboard.feed import Feed
-from dashboard.gate import USED, Gate
+import helix_ray._dashboard
+from helix_ray._dashboard import shared
+from helix_ray._dashboard.feed import Feed
+from helix_ray._dashboard.shared import USED, Gate
 from helix_ray.client import CONTROL_CODE
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
-from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
@@ -26,12 +25,13 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
+    RecentRead,
     RunInfo,
     ThrottleView,
 )
 from helix_ray.records import Ack, Command
 
-APP = Path(dashboard.__file__).with_name("app.py")
+APP = Path(helix_ray._dashboard.__file__).with_name("app.py")
 HOSTILE = "![x](http://evil.test/x.png) <script>alert(1)</script> $a$"
 LIVE = MetricsSnapshot(
     as_of=1_700_000_000.0,
@@ -245,7 +245,7 @@ def test_a_refusal_is_shown(page: Page) -> None:
 
 def test_a_run_is_started_from_a_configuration(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = {"baseline": Path("/c/baseline.yaml"), "demo": Path("/c/demo.yaml")}
-    monkeypatch.setattr("dashboard.controls.shipped_configs", lambda: configs)
+    monkeypatch.setattr("helix_ray._dashboard.controls.shipped_configs", lambda: configs)
     app = page.unlocked()
     assert app.selectbox(key="config").value == "demo"
     app.button(key="start").click().run()

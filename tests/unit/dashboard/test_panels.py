@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard import accuracy, panels
-from dashboard.gate import PER_SECONDS, TRIES, USED, Gate
-from helix_ray.metrics.recent import RecentRead
+from helix_ray._dashboard import accuracy, panels
+from helix_ray._dashboard.shared import PER_SECONDS, TRIES, USED, Gate
 from helix_ray.metrics.snapshot import (
     BucketView,
     HistoryPoint,
@@ -18,6 +17,7 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
+    RecentRead,
     RunInfo,
     ThrottleView,
     Totals,

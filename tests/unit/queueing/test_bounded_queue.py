@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from helix_ray.actors.prometheus import numbers_of
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import Read
@@ -240,11 +241,11 @@ def test_impossible_watermarks_are_refused() -> None:
         BoundedQueue(10, 10, TIMEOUT_S, "epoch")
 
 
-def test_statistics_travel_and_become_counters() -> None:
+def test_statistics_travel_and_become_numbers() -> None:
     stats = open_queue().stats(0.0)
     assert pickle.loads(pickle.dumps(stats)) == stats
-    counters = stats.counters()
-    assert counters["capacity"] == 10.0
-    assert counters["gate_closed"] == 0.0
-    assert "incarnation" not in counters
-    assert "total_reads" not in counters
+    numbers = {name: value for name, _, value in numbers_of(stats)}
+    assert numbers["capacity"] == 10.0
+    assert numbers["gate_closed"] == 0.0
+    assert "incarnation" not in numbers
+    assert numbers["total_reads"] is None

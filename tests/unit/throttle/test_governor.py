@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_ray.actors.prometheus import numbers_of
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
@@ -268,14 +269,13 @@ def test_utilisation_is_what_was_settled_of_what_there_was() -> None:
     assert desk.governor.stats(desk.now).buckets["TPM"].utilisation == pytest.approx(0.5)
 
 
-def test_statistics_flatten_to_counters_and_texts() -> None:
+def test_statistics_flatten_to_numbers_and_texts() -> None:
     desk = Desk(requests_per_minute=10)
     desk.answer(desk.grant("w0"))
     stats = desk.governor.stats(desk.now)
-    counters = stats.counters()
-    assert counters["requests_granted"] == 1
-    assert counters["bucket.RPM.limit"] == 10
-    assert counters["bucket.TPM.credit"] == 5800
-    assert stats.texts() == {"bucket.TPM.source": "configured", "bucket.RPM.source": "configured"} | {
-        "binding": "", "breaker": "closed", "parked": "",
-    }  # fmt: skip
+    numbers = {name: value for name, _, value in numbers_of(stats)}
+    assert numbers["requests_granted_total"] == 1
+    assert numbers["bucket_RPM_limit"] == 10
+    assert numbers["bucket_TPM_credit"] == 5800
+    assert {name: bucket.source for name, bucket in stats.buckets.items()} == {"TPM": "configured", "RPM": "configured"}
+    assert (stats.binding, stats.breaker, stats.parked) == (None, "closed", None)

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from helix_ray.metrics.aggregator import HISTORY_SECONDS, RECENT, Board
-from helix_ray.metrics.recent import RecentRead
-from helix_ray.metrics.snapshot import MetricsSnapshot, as_json
+from dataclasses import fields, replace
+from decimal import Decimal
+from typing import Any
+
+from helix_ray.metrics.aggregator import HISTORY_SECONDS, RECENT, MetricsAggregator
+from helix_ray.metrics.reports import ProcessReport
+from helix_ray.metrics.snapshot import MetricsSnapshot, RecentRead, RunInfo, as_json
 from helix_ray.scoring.summary import precision_of, recall_of
 from helix_ray.scoring.tally import Counts
+from helix_ray.throttle.stats import BucketStats
+from support.actor_reports import REPORTS, empty_report, process_report
 
 UNIX = 1_700_000_000.0
+OF_PROCESS = {item.name for item in fields(ProcessReport)}
 
 
 class Rig:
-    """A board and a clock that one hand moves."""
+    """An aggregator and a clock that one hand moves."""
 
     def __init__(self) -> None:
-        self.board = Board()
+        self.aggregator = MetricsAggregator()
         self.now = 0.0
 
-    def second(self, **sources: dict[str, float]) -> None:
+    def second(self, **sources: dict[str, Any]) -> None:
         self.now += 1.0
-        for source, counters in sources.items():
-            self.say(f"helix-{source.replace('_', '-')}", **counters)
+        for source, values in sources.items():
+            self.say(f"helix-{source.replace('_', '-')}", **values)
 
-    def say(self, source: str, version: int = 0, text: dict[str, str] | None = None, **counters: float) -> int:
-        return self.board.report(source, counters, version, text or {}, self.now, unix_now=UNIX + self.now)
+    def say(self, source: str, version: int = 0, **values: Any) -> int:
+        """``values`` are fields of the actor's report, or of its process."""
+        process = {name: values.pop(name) for name in values.keys() & OF_PROCESS}
+        report = empty_report(REPORTS[source.split("-")[1]], **values)
+        return self.aggregator.report(source, report, process_report(**process), version, self.now, unix_now=UNIX + self.now)
 
     @property
     def snapshot(self) -> MetricsSnapshot:
-        return self.board.snapshot(self.now, UNIX + self.now)
+        return self.aggregator.snapshot(self.now, UNIX + self.now)
 
 
 def test_before_the_first_report_nothing_is_known_and_nothing_is_invented() -> None:
@@ -63,24 +73,24 @@ def test_history_has_a_point_a_second_gaps_where_nothing_was_heard_and_a_bound()
         rig.second(queue={"waiting": 4}, sink={"committed_reads": 0})
     rig.now += 10
     rig.second(queue={"waiting": 5})
-    assert [point.t - UNIX for point in rig.board.history(0)] == [1, 2, 3, 14]
-    assert [point.t - UNIX for point in rig.board.history(UNIX + 2)] == [3, 14]
+    assert [point.t - UNIX for point in rig.aggregator.history(0)] == [1, 2, 3, 14]
+    assert [point.t - UNIX for point in rig.aggregator.history(UNIX + 2)] == [3, 14]
     for _ in range(HISTORY_SECONDS):
         rig.second(queue={"waiting": 4})
-    assert len(rig.board.history(0)) == HISTORY_SECONDS
+    assert len(rig.aggregator.history(0)) == HISTORY_SECONDS
 
 
 def test_the_newest_reads_come_first_and_alerts_are_those_with_a_mutation() -> None:
-    board = Board()
-    board.add_recent(RecentRead(index, f"hx{index}", "stored", mutation_detected=index % 2 == 0) for index in range(200))
-    snapshot = board.snapshot(0, UNIX)
+    aggregator = MetricsAggregator()
+    aggregator.add_recent(RecentRead(index, f"hx{index}", "stored", mutation_detected=index % 2 == 0) for index in range(200))
+    snapshot = aggregator.snapshot(0, UNIX)
     assert [read.read_index for read in snapshot.recent_reads] == list(range(199, 199 - RECENT, -1))
     assert [read.read_index for read in snapshot.recent_alerts] == list(range(198, 198 - 2 * RECENT, -2))
 
 
 def test_the_adopted_version_is_the_lowest_of_producers_and_analyzers() -> None:
     rig = Rig()
-    rig.say("helix-control", 4, {"ending": ""}, paused=1.0)
+    rig.say("helix-control", 4, paused=True)
     rig.say("helix-producer-0", 4)
     assert rig.say("helix-analyzer-0", 3) == 3
     control = rig.snapshot.control
@@ -89,24 +99,19 @@ def test_the_adopted_version_is_the_lowest_of_producers_and_analyzers() -> None:
 
 def test_buckets_money_and_accuracy_are_put_together() -> None:
     rig = Rig()
-    rig.board.set_run({"max_cost_usd": 1.0, "requested": 2000, "started_at": "2026-01-01T00:00:00+00:00", "unknown": 1})
-    rig.say("helix-throttle", 0, {"bucket.RPM.source": "discovered", "binding": "RPM"}, **{
-        "bucket.RPM.limit": 1000, "bucket.RPM.credit": 20, "spent_usd": 0.25, "reserved_usd": 0.05,
-    })  # fmt: skip
-    rig.say(
-        "helix-analyzer-0",
-        **{"score.type.SNV.tp": 8, "score.type.SNV.fn": 2, "score.type.SNV.query_tp": 9, "score.gc.0.3-0.4.tp": 8, "cost_usd": 0.2},
-    )
+    rig.aggregator.run = RunInfo(max_cost_usd=5.0, reads_requested=2000, started_at=1767225600.0)
+    assert rig.snapshot.money.max_cost_usd == 5.0
+    rpm = BucketStats(1000, "discovered", 20, 0.0, 0.0, 1000, 0.0)
+    money = {"spent_usd": Decimal("0.25"), "reserved_usd": Decimal("0.05"), "max_cost_usd": Decimal(1)}
+    rig.say("helix-throttle", buckets={"RPM": rpm}, binding="RPM", **money)
+    score = {("type", "SNV"): Counts(tp=8, fn=2, query_tp=9), ("gc", "0.3-0.4"): Counts(tp=8)}
+    rig.say("helix-analyzer-0", score=score, cost_usd=0.2)
     rig.say(
         "helix-analyzer-1",
-        **{
-            "score.type.SNV.tp": 1,
-            "score.type.SNV.fp": 1,
-            "ceiling.type.SNV.tp": 9,
-            "ceiling.type.SNV.fn": 2,
-            "off_by.-1": 1,
-            "reads.exact": 3,
-        },
+        score={("type", "SNV"): Counts(tp=1, fp=1)},
+        ceiling={("type", "SNV"): Counts(tp=9, fn=2)},
+        off_by={-1: 1},
+        reads={"exact": 3},
     )
     snapshot = rig.snapshot
     (bucket,) = snapshot.throttle.buckets
@@ -130,11 +135,12 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
 
 def test_what_the_throttle_is_held_by_and_how_the_api_fails() -> None:
     rig = Rig()
-    rig.board.set_run({"run_id": "r"})
-    text = {"binding": "daily", "breaker": "half_open", "parked": "TPD"}
-    rig.say("helix-throttle", 0, text, parked_for_s=12, next_probe_in_s=8, concurrency=6, authorised_usd=0.5, in_flight=1)
-    rig.say("helix-analyzer-0", requests_in_flight=32, **{"failed.server": 2, "failed.capacity": 5, "tier.flex": 9, "resent": 4})
-    rig.say("helix-analyzer-1", requests_in_flight=32, **{"failed.server": 4, "tier.on_demand": 1, "tier.flex": 1})
+    rig.aggregator.run = RunInfo(run_id="r")
+    said = {"binding": "daily", "breaker": "half_open", "parked": "TPD"}
+    numbers = {"parked_for_s": 12, "next_probe_in_s": 8, "concurrency": 6, "authorised_usd": Decimal("0.5")}
+    rig.say("helix-throttle", **said, **numbers, in_flight=1)
+    rig.say("helix-analyzer-0", requests_in_flight=32, failed={"server": 2, "capacity": 5}, tier={"flex": 9}, resent=4)
+    rig.say("helix-analyzer-1", requests_in_flight=32, failed={"server": 4}, tier={"on_demand": 1, "flex": 1})
     snapshot = rig.snapshot
     throttle, totals = snapshot.throttle, snapshot.totals
     assert (throttle.parked, throttle.parked_for_s, throttle.next_probe_in_s, throttle.is_parked) == ("TPD", 12, 8, True)
@@ -142,7 +148,7 @@ def test_what_the_throttle_is_held_by_and_how_the_api_fails() -> None:
     assert (totals.failures, totals.failures_by_kind) == (11, (("server", 6), ("capacity", 5)))
     assert (totals.reads_by_tier, totals.resent) == ((("flex", 10), ("on_demand", 1)), 4)
     assert (snapshot.state, snapshot.bottleneck.name) == ("PARKED", "daily limit")
-    rig.say("helix-throttle", 0, {**text, "binding": "TPM"}, in_flight=20)
+    rig.say("helix-throttle", **said | {"binding": "TPM"}, in_flight=20)
     assert rig.snapshot.state == "RUNNING", "another tier goes on"
 
 
@@ -162,8 +168,8 @@ def test_a_sink_that_holds_back_is_seen_in_the_analyzers_time() -> None:
 
 def test_what_the_machine_and_the_actors_have_to_do() -> None:
     rig = Rig()
-    rig.say("helix-analyzer-0", cpu_share=0.9, loop_busy=0.8, loop_lag_ms=12.0, machine_cores=2.0, machine_busy=0.97)
-    rig.say("helix-throttle", cpu_share=0.3, machine_cores=2.0, machine_busy=0.95)
+    rig.say("helix-analyzer-0", cpu_share=0.9, loop_busy=0.8, loop_lag_ms=12.0, machine_cores=2, machine_busy=0.97)
+    rig.say("helix-throttle", cpu_share=0.3, machine_cores=2, machine_busy=0.95)
     machine = rig.snapshot.machine
     assert (machine.cores, machine.busy, round(machine.ours or 0, 3)) == (2, 0.97, 0.6)
     (analyzer, _) = rig.snapshot.actors
@@ -174,14 +180,14 @@ def test_states() -> None:
     rig = Rig()
     rig.second(queue={"waiting": 1, "capacity": 500}, producer_0={}, analyzer_0={})
     assert rig.snapshot.state == "RUNNING"
-    rig.say("helix-control", paused=1.0)
+    rig.say("helix-control", paused=True)
     assert rig.snapshot.state == "PAUSED"
     rig.say("helix-sink", outage_s=3.0, buffered=7, unacked=1)
     assert (rig.snapshot.state, rig.snapshot.queue.in_sink) == ("DEGRADED", 8)
     rig.say("helix-sink", outage_s=0.0)
-    rig.say("helix-control", 1, {"ending": "drain"})
+    rig.say("helix-control", 1, ending="drain")
     assert rig.snapshot.state == "DRAINING"
-    rig.board.set_run({"status": "limited", "reason": "the budget is used up"})
+    rig.aggregator.run = replace(rig.aggregator.run, status="limited", reason="the budget is used up")
     assert (rig.snapshot.state, rig.snapshot.reason) == ("LIMITED", "the budget is used up")
 
 
