@@ -79,6 +79,5 @@ def gate() -> Gate:
 
 @cache
 def _the_gate() -> Gate:
-    code = take_control_code()
-    token = control_token()
+    code, token = take_control_code(), control_token()
     return Gate(token) if token is not None else Gate(code, once=True)
