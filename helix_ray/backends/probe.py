@@ -17,7 +17,7 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.model_catalog import compare_prices, read_catalog
-from helix_ray.providers.prices import cost_usd, price_of, worst_case_usd
+from helix_ray.providers.prices import cost_usd, tariff_of, worst_case_usd
 from helix_ray.providers.readings import Completion
 
 MAX_REQUESTS = 10
@@ -76,7 +76,7 @@ class Probe:
             service_tier="on_demand",
         )
         payload, text = builder.build((Ask(f"check{self.requests:011d}", WINDOW, READ),))
-        price = price_of(self._model)
+        price = tariff_of(self._model).price
         worst = worst_case_usd(price, self._estimator.ceiling(text), max_completion_tokens)
         if self.requests >= MAX_REQUESTS or self.cost_usd + worst > MAX_COST_USD:
             raise StartError(f"the next request could pass {MAX_REQUESTS} requests or ${MAX_COST_USD}; stopped")

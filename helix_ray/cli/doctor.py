@@ -27,7 +27,7 @@ from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import HelixError, StartError
 from helix_ray.providers.model_catalog import ModelCatalog, compare_prices, read_catalog
-from helix_ray.providers.prices import per_million, price_of
+from helix_ray.providers.prices import per_million, tariff_of
 from helix_ray.session.database import open_database
 from helix_ray.session.provider_check import check_key
 from helix_ray.sources import check_source
@@ -110,7 +110,7 @@ def _key(config: Config, secrets: Secrets) -> str:
 
 def check_price(config: Config, offered: ModelCatalog) -> str:
     model = config.analyzer.model
-    price = price_of(model)
+    price = tariff_of(model).price
     words = f"{model}: {per_million(price.prompt)} in, {per_million(price.completion)} out, per million tokens"
     if model not in offered:
         return f"{words}; not compared with the provider's, which could not be asked"

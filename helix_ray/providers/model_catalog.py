@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from helix_ray.errors import ConfigError, StartError
 from helix_ray.providers.outside_text import strict_json
-from helix_ray.providers.prices import ModelPrice, Tariff, known_tariff, per_million, price_of, price_version
+from helix_ray.providers.prices import ModelPrice, Tariff, known_tariff, per_million, price_version, tariff_of
 
 ModelCatalog = dict[str, dict[str, Any]]
 """The entries of the list, by model."""
@@ -55,7 +55,7 @@ class Pricing(NamedTuple):
 
 def compare_prices(model: str, entry: Mapping[str, Any]) -> Pricing:
     """``entry``: the model's. A price that it does not name is not compared."""
-    price, seen, differences = price_of(model)._asdict(), [], []
+    price, seen, differences = tariff_of(model).price._asdict(), [], []
     for name, value in _named(entry).items():
         theirs, ours = _decimal(value), price[_PRICING[name]]
         shown = per_million(theirs) if theirs.is_finite() else repr(str(value)[:20])

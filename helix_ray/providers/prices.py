@@ -69,11 +69,6 @@ def tariff_of(model: str) -> Tariff:
     return tariff
 
 
-def price_of(model: str) -> ModelPrice:
-    """The model's price by the table; ConfigError as `tariff_of`."""
-    return tariff_of(model).price
-
-
 def cost_usd(price: ModelPrice, usage: TokenUsage) -> Decimal:
     """What a call with this usage costs."""
     return (usage.prompt - usage.cached) * price.prompt + usage.cached * price.cached + usage.completion * price.completion

@@ -8,7 +8,7 @@ import pytest
 from helix_ray.analysis.prompts import PROMPTS, Ask, get_prompt
 from helix_ray.analysis.tokens import FORMAT_TOKENS_CEILING, TokenEstimator
 from helix_ray.errors import ConfigError
-from helix_ray.providers.prices import cost_usd, price_of, price_version, worst_case_usd
+from helix_ray.providers.prices import cost_usd, price_version, tariff_of, worst_case_usd
 from helix_ray.records import TokenUsage
 
 PER_BASE = {"raw": 0.518, "spaced": 1.0, "grouped10": 0.531, "indexed10": 0.789, "paired_indexed": 0.85, "assisted_aligned": 0.53}
@@ -67,14 +67,14 @@ def test_the_ceiling_is_a_bound_even_if_every_byte_were_a_token(name: str, bases
 
 
 def test_prices_are_exact_decimals() -> None:
-    price = price_of("openai/gpt-oss-20b")
+    price = tariff_of("openai/gpt-oss-20b").price
     assert (price.prompt, price.cached, price.completion) == (Decimal("0.000000075"), Decimal("0.0000000375"), Decimal("0.0000003"))
     assert cost_usd(price, TokenUsage(prompt=1000, cached=400, completion=100)) == Decimal("0.00009000")
     assert price_version() == "2026-11-23"
 
 
 def test_no_usage_within_the_limits_costs_more_than_the_worst_case() -> None:
-    price = price_of("openai/gpt-oss-120b")
+    price = tariff_of("openai/gpt-oss-120b").price
     worst = worst_case_usd(price, 1000, 512)
     for usage in (TokenUsage(1000, 0, 512), TokenUsage(1000, 1000, 512), TokenUsage(0, 0, 0)):
         assert cost_usd(price, usage) <= worst
@@ -82,4 +82,4 @@ def test_no_usage_within_the_limits_costs_more_than_the_worst_case() -> None:
 
 def test_without_a_price_there_is_no_budget() -> None:
     with pytest.raises(ConfigError, match="no price is known for 'llama3-8b-8192'"):
-        price_of("llama3-8b-8192")
+        tariff_of("llama3-8b-8192")
