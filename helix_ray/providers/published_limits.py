@@ -11,11 +11,6 @@ from typing import Any, Final, Literal
 Plan = Literal["free", "developer"]
 PLANS: Final[tuple[Plan, ...]] = ("free", "developer")
 
-LIMIT_KINDS: Final = ("RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM")
-"""Requests, tokens, input and output tokens, a minute or a day: the order in which they are shown."""
-
-WINDOW_S: Final[Mapping[str, float]] = {kind: 86_400.0 if kind.endswith("D") else 60.0 for kind in LIMIT_KINDS}
-
 FLEX_FACTOR: Final = 10
 """The flex tier's limits against those of on_demand; paid plans only (https://console.groq.com/docs/flex-processing)."""
 
