@@ -10,7 +10,7 @@ from dashboard import shared
 from dashboard.feed import View
 from dashboard.gate import USED
 from helix_ray.client import command
-from helix_ray.config.shipped import shipped_configs
+from helix_ray.config.loading import shipped_configs
 from helix_ray.errors import HelixError
 from helix_ray.metrics.snapshot import FINAL_STATES
 from helix_ray.records import Action

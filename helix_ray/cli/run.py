@@ -14,8 +14,7 @@ from helix_ray.actors.cluster import prepare_environment
 from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
-from helix_ray.config.loading import load_config, parse_config
-from helix_ray.config.shipped import shipped_config
+from helix_ray.config.loading import load_config, parse_config, shipped_config
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
