@@ -52,7 +52,7 @@ class Crew:
         base_url: str | None,
         tariff: Tariff | None = None,
     ) -> None:
-        self.producers = [names.producer(index) for index in range(config.source.producer_count)]
+        self.producers = [names.producer(index) for index in range(config.source.producers)]
         self.analyzers = [names.analyzer(index) for index in range(config.analyzer.workers)]
         self.services = [names.METRICS, names.CONTROL, names.QUEUE, names.THROTTLE, names.SINK]
         self._handles: dict[str, Any] = {}

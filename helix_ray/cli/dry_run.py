@@ -22,7 +22,6 @@ from helix_ray.forecast.workload import Workload, sample_source
 from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
 from helix_ray.providers.published_limits import PLANS, completion_tokens_per_s, flex_limits, published_limits
 from helix_ray.session.provider_check import check_completion
-from helix_ray.throttle.limits.limit_kinds import KINDS
 
 NO_PRICE: Final = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "no API is asked")
 COST_CAP: Final = "throttle.max_cost_usd"
@@ -64,14 +63,13 @@ def services_of(config: Config) -> list[Service]:
         case Backend.EMULATOR:
             return [_emulator(config, tiers)]
         case Backend.GROQ if config.analyzer.base_url is not None:
-            return [Service(config.analyzer.base_url, ({},) * len(tiers), tuple(KINDS), completion_tokens_per_s(model))]
+            return [Service(config.analyzer.base_url, ({},) * len(tiers), False, completion_tokens_per_s(model))]
     services = []
     for plan in PLANS:
         published = published_limits(model, plan)
         limits = tuple(flex_limits(published) if tier == "flex" else published for tier in tiers if tier != "flex" or plan != "free")
-        unpublished = tuple(kind for kind in KINDS if kind not in published)
         if limits:  # else the plan does not have the service tier
-            services.append(Service(f"Groq, {plan} plan", limits, unpublished, completion_tokens_per_s(model)))
+            services.append(Service(f"Groq, {plan} plan", limits, False, completion_tokens_per_s(model)))
     return services
 
 

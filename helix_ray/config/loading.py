@@ -107,20 +107,16 @@ def _validate(data: dict[str, Any], places: Places, source: str, overrides: Sequ
     for override in overrides:
         _apply(data, places, override)
     try:
-        config = Config.model_validate(_filled(_whole_numbers(data), Config))
+        return Config.model_validate(_filled(_whole_numbers(data), Config))
     except ValidationError as error:
         raise ConfigError(source, list(_explain(error, places))) from None
-    if config.ray.address is not None:  # refused, never ignored
-        message = "ray.address: running on an existing cluster is not built yet; remove the key"
-        raise ConfigError(source, [_placed(("ray", "address"), message, places)])
-    return config
 
 
 def _filled(data: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """A section with nothing under it, every key commented out, is a section of defaults."""
     sections = _sections(model)
-    filled = {key: {} if value is None and key in sections else value for key, value in data.items()}
-    return {key: _filled(value, sections[key]) if key in sections and isinstance(value, dict) else value for key, value in filled.items()}
+    fillable = {key: value or {} for key, value in data.items() if key in sections and isinstance(value, dict | None)}
+    return data | {key: _filled(value, sections[key]) for key, value in fillable.items()}
 
 
 def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:

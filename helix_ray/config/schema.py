@@ -44,7 +44,7 @@ class SourceConfig(Section):
     kind: Annotated[SourceKind, Field(strict=False)] = SourceKind.SYNTHETIC
     count: Annotated[int, Field(ge=1, le=10**12)] | None = 2000
     rate_per_s: PositiveFloat | None = None
-    producers: Annotated[int, Field(ge=1, le=64)] = 2
+    producers: Annotated[int, Field(ge=1, le=64)] = 2  # actors; always 1 for a file of reads
     batch_size: Annotated[int, Field(ge=1, le=1000)] = 50
     on_error: Literal["stop", "skip"] = "stop"
     allow_external: bool = False
@@ -95,11 +95,6 @@ class SourceConfig(Section):
         if self.producers != 1:
             raise ValueError(f"producers: a file has one producer, found {self.producers}; set 1 or remove the key")
         return self
-
-    @property
-    def producer_count(self) -> int:
-        """How many producer actors the run starts; always 1 for a file of reads."""
-        return self.producers
 
     @property
     def input_file(self) -> str | None:
@@ -221,6 +216,8 @@ class Config(Section):
                 "source.allow_external: reads from a file would leave this machine for an outside API; "
                 "set it to true if you may send them, or use backend aligner or emulator"
             )
+        if self.ray.address is not None:
+            raise ValueError("ray.address: running on an existing cluster is not built yet; remove the key")
         return self
 
     def to_json(self) -> str:

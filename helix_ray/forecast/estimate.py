@@ -1,10 +1,9 @@
 """What a run will need, before it is started: requests, tokens, dollars, and its time at every limit.
 
-Counts are exact where the source is (its length, the form in which reads are shown). An answer's tokens and latency follow a stated
-model, not a measurement of the user's own: see the constants. Each limit is a bucket that is full at the start and refills all the
-time: a run that takes the amount A from a bucket of size L needs (A + H - L) / L windows, where H is what the requests in flight hold
-at the end and will not use. The longest of these times binds. Left out: failures of the API, other users of the key, tokens that the
-provider has in its cache.
+Counts are exact where the source is; tokens and latency of answers follow a stated model, see the constants. Each limit is a bucket that
+is full at the start and refills all the time: a run that takes the amount A from a bucket of size L needs (A + H - L) / L windows, where
+H is what the requests in flight hold at the end and will not use. The longest of these times binds. Left out: failures of the API,
+other users of the key, tokens that the provider has in its cache.
 """
 
 from __future__ import annotations
@@ -42,13 +41,11 @@ COUNTED: Final = {"R": "requests", "T": "tokens", "I": "prompt tokens", "O": "an
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An API that may answer. ``tiers``: the limits by kind of each service tier that may be used; an absent kind does not limit, or
-    it is not known that it does.
-    """
+    """An API that may answer. ``tiers``: the limits by kind of each service tier that may be used."""
 
     name: str
     tiers: tuple[Mapping[str, float], ...]
-    unpublished: tuple[str, ...] = ()  # kinds of limit
+    all_published: bool = True  # an absent kind does not limit; False: it is not known whether it does
     tokens_per_s: float = 450.0  # of one answer
     latency_scale: float = 1.0
     round_trip_s: float = ROUND_TRIP_S
@@ -276,7 +273,7 @@ class _Timer:
             elif theirs is not None:
                 total, said_by = total + theirs, "service"
             else:
-                return None, "not published" if name in self._service.unpublished else "none"
+                return None, "none" if self._service.all_published else "not published"
         return throttle.safety_factor * total, said_by
 
     def _amount(self, kind: Kind) -> float:

@@ -100,7 +100,7 @@ def test_two_tiers_add_up_and_a_configured_limit_holds_in_each() -> None:
 
 
 def test_what_is_not_published_says_so_and_never_binds() -> None:
-    _, timing = estimated(config(), serving({"RPM": 400.0}, unpublished=("TPD",)))
+    _, timing = estimated(config(), serving({"RPM": 400.0}, all_published=False))
     assert next((row.limit, row.seconds, row.said_by) for row in timing.limits if row.name == "TPD") == (None, 0.0, "not published")
 
 
