@@ -22,8 +22,7 @@ import psutil
 
 from harness import print_table
 from helix_ray.config import Config
-from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import EmulatorFaults
+from helix_ray.config.emulator import EmulatorConfig, EmulatorFaults
 from helix_ray.config.loading import load_config
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.http import EmulatorApp

@@ -112,7 +112,7 @@ class ActorGroup:
         base_url: str | None,
         tariff: Tariff | None = None,
     ) -> None:
-        self.producers = [api.producer(index) for index in range(config.source.producer_count)]
+        self.producers = [api.producer(index) for index in range(config.source.producers)]
         self.analyzers = [api.analyzer(index) for index in range(config.analyzer.workers)]
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}

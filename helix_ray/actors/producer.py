@@ -61,7 +61,7 @@ class ProducerActor(ProducerApi):
 
         config = Config.model_validate_json(self._config_json)
         source = await asyncio.to_thread(make_source, config)
-        share = Share(self._index, config.source.producer_count, config.source.batch_size)
+        share = Share(self._index, config.source.producers, config.source.batch_size)
         cut = partial(split, max_bytes=MAX_PUT_BYTES)
         return ProducerEngine(share, source, ProducerPeers(self._index), cut, config.source.rate_per_s, SystemClock())
 

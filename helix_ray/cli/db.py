@@ -1,4 +1,4 @@
-"""``helix db``: the way to the database, with whatever tool one likes."""
+"""``helix db``: the database's address, for any tool, and a psql shell in it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def shell(context: typer.Context, external: External = False) -> None:
 
 
 def psql_environment(environ: Mapping[str, str], address: str) -> dict[str, str]:
-    """The environment of psql: the address as libpq's variables, and none of our secrets, which what runs in it could read."""
+    """The environment of psql: the address as libpq's variables, without our secrets, which scripts in psql could read."""
     environment = dict(environ)
     withdraw_from_environment(environment)
     environment.pop("PSQLRC", None)
@@ -89,7 +89,7 @@ def _address(external: bool, *, keep_running: bool) -> str:
 
 
 def _psql() -> Path:
-    """The one that fits the embedded server, or the one of this machine."""
+    """The psql of the embedded server's version, or else the one of this machine."""
     bundled = binaries.package_folder() / binaries.INSTALLATION / "bin" / "psql"
     if os.access(bundled, os.X_OK):
         return bundled

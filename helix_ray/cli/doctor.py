@@ -19,8 +19,7 @@ from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.cli import probe
 from helix_ray.config import Config
-from helix_ray.config.loading import load_config
-from helix_ray.config.shipped import shipped_config
+from helix_ray.config.loading import load_config, shipped_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock

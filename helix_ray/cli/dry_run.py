@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-import json
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
 
-from helix_ray import __version__
-from helix_ray.cli.forecast_view import as_json, render
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config, SourceKind
 from helix_ray.emulator.published import MODELS, limits_of
 from helix_ray.errors import ConfigError
-from helix_ray.forecast.estimate import Forecast, Service, foresee
-from helix_ray.forecast.workload import Workload, survey
+from helix_ray.forecast.as_json import as_json, notes, published_version
+from helix_ray.forecast.estimate import Forecast, Resumed, Row, Service, Timing, estimate
+from helix_ray.forecast.workload import Workload, sample_source
 from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
-from helix_ray.providers.published_limits import PLANS, Plan, completion_tokens_per_s, flex_limits, published_limits
-from helix_ray.providers.readings import LIMIT_KINDS
+from helix_ray.providers.published_limits import PLANS, completion_tokens_per_s, flex_limits, published_limits
 from helix_ray.session.provider_check import check_completion
 
-NO_PRICE = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "no API is asked")
+NO_PRICE: Final = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "no API is asked")
+COST_CAP: Final = "throttle.max_cost_usd"
+YEAR_S: Final = 365.25 * 86_400
 
 
-def dry_run(
-    config: Config, report: Path | None, console: Console, *, done: int = 0, spent_usd: float = 0.0, run_id: str | None = None
-) -> None:
-    """Prints the forecast and, as JSON, writes it to ``report``. ``done``, ``spent_usd``: of the run that would be resumed."""
+def dry_run(config: Config, report: Path | None, console: Console, resumed: Resumed | None = None) -> None:
+    """Prints the forecast and, as JSON, writes it to ``report``. ``resumed``: the run of which the rest is forecast."""
     tariff = tariff_to_expect(config)
-    work = _survey(config, console)
-    forecast = forecast_of(config, work, tariff, done=done, spent_usd=spent_usd)
-    told = as_json(config, work, forecast) | {
-        "made_at": SystemClock().now().isoformat(timespec="seconds"),
-        "helix_ray": __version__,
-        "resumes": None if run_id is None else {"run_id": run_id, "reads_done": done, "cost_usd": round(spent_usd, 6)},
-        "configuration": json.loads(config.to_json()),
-    }
+    work = _sampled(config, console)
+    forecast = estimate(config, work, tariff, services_of(config), os.cpu_count() or 1, resumed)
     if report is not None:
-        report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    console.print(render(told))
+        made_at = SystemClock().now().isoformat(timespec="seconds")
+        report.write_text(as_json(config, work, forecast, made_at), encoding="utf-8")
+    parts: list[RenderableType] = [_work(config, forecast)]
+    if forecast.timings:
+        parts += [_times(config, forecast), *map(Text, _verdict(config, forecast))]
+    console.print(Group(*parts, *(Text(f"* {note}", style="dim") for note in notes(config, work, forecast))))
     if report is not None:
         console.print(f"Written to {report}.", markup=False, highlight=False, soft_wrap=True)
-
-
-def forecast_of(config: Config, work: Workload, tariff: Tariff, *, done: int = 0, spent_usd: float = 0.0) -> Forecast:
-    return foresee(config, work, tariff, services_of(config), os.cpu_count() or 1, done=done, spent_usd=spent_usd)
 
 
 def tariff_to_expect(config: Config) -> Tariff:
@@ -59,57 +54,151 @@ def tariff_to_expect(config: Config) -> Tariff:
 
 
 def services_of(config: Config) -> list[Service]:
-    """Who may answer: the emulator as configured, or Groq under each of its plans; nobody for the aligner."""
+    """The APIs that may answer: the emulator as configured, or Groq under each of its plans; none for the aligner."""
+    model, tier = config.analyzer.model, config.analyzer.service_tier
+    tiers = ("on_demand", "flex") if tier == "auto" else (tier,)
     match config.analyzer.backend:
         case Backend.ALIGNER:
             return []
         case Backend.EMULATOR:
-            return [_emulator(config)]
+            return [_emulator(config, tiers)]
         case Backend.GROQ if config.analyzer.base_url is not None:
-            speed = completion_tokens_per_s(config.analyzer.model)
-            return [Service(config.analyzer.base_url, ({},) * len(_tiers(config)), LIMIT_KINDS, speed)]
-        case Backend.GROQ:
-            services = [_groq(config, plan) for plan in PLANS]
-            return [service for service in services if service is not None]
+            return [Service(config.analyzer.base_url, ({},) * len(tiers), False, completion_tokens_per_s(model))]
+    services = []
+    for plan in PLANS:
+        published = published_limits(model, plan)
+        limits = tuple(flex_limits(published) if tier == "flex" else published for tier in tiers if tier != "flex" or plan != "free")
+        if limits:  # else the plan does not have the service tier
+            services.append(Service(f"Groq, {plan} plan", limits, False, completion_tokens_per_s(model)))
+    return services
 
 
-def _tiers(config: Config) -> tuple[str, ...]:
-    tier = config.analyzer.service_tier
-    return ("on_demand", "flex") if tier == "auto" else (tier,)
-
-
-def _emulator(config: Config) -> Service:
-    model = MODELS.get(config.analyzer.model)
+def _emulator(config: Config, tiers: tuple[str, ...]) -> Service:
+    settings, model = config.emulator, MODELS.get(config.analyzer.model)
     if model is None:
         raise ConfigError("analyzer.model", [f"the emulator does not serve '{config.analyzer.model}'; it serves {', '.join(MODELS)}"])
-    tiers = ("on_demand",) if config.emulator.tier == "free" else _tiers(config)
-    if config.emulator.tier == "free" and config.analyzer.service_tier == "flex":
-        raise ConfigError("analyzer.service_tier", ["the free tier of the emulator has no flex; use on_demand, or emulator.tier developer"])
-    lanes = [{limit.kind: float(limit.amount) for limit in limits_of(config.emulator, model, tier) if limit.enforced} for tier in tiers]
-    settings = config.emulator
+    if settings.tier == "free":
+        tiers = tuple(tier for tier in tiers if tier != "flex")
+    if not tiers:
+        problem = "the free tier of the emulator has no flex; use on_demand, or emulator.tier developer"
+        raise ConfigError("analyzer.service_tier", [problem])
     return Service(
         f"emulator, {settings.tier}",
-        tuple(lanes),
-        (),
-        model.completion_tokens_per_s,
-        settings.latency_scale,
-        settings.latency_scale * settings.round_trip_s,
-        settings.refund,
+        tuple({limit.kind: float(limit.amount) for limit in limits_of(settings, model, tier) if limit.enforced} for tier in tiers),
+        tokens_per_s=model.completion_tokens_per_s,
+        latency_scale=settings.latency_scale,
+        round_trip_s=settings.latency_scale * settings.round_trip_s,
+        refunds=settings.refund,
     )
 
 
-def _groq(config: Config, plan: Plan) -> Service | None:
-    """None: the plan does not have the service tier that is asked for."""
-    model = config.analyzer.model
-    published = published_limits(model, plan)
-    tiers = _tiers(config) if plan != "free" else tuple(tier for tier in _tiers(config) if tier != "flex")
-    lanes = tuple(flex_limits(published) if tier == "flex" else published for tier in tiers)
-    unpublished = tuple(kind for kind in LIMIT_KINDS if kind not in published)
-    return Service(f"Groq, {plan} plan", lanes, unpublished, completion_tokens_per_s(model)) if lanes else None
-
-
-def _survey(config: Config, console: Console) -> Workload:
+def _sampled(config: Config, console: Console) -> Workload:
     if config.source.kind is SourceKind.SYNTHETIC or not console.is_terminal:
-        return survey(config)
+        return sample_source(config)
     with console.status("Counting records ...") as status:
-        return survey(config, lambda records: status.update(f"Counting records: {records:,} ..."))
+        return sample_source(config, lambda records: status.update(f"Counting records: {records:,} ..."))
+
+
+def _work(config: Config, forecast: Forecast) -> Table:
+    title = f"Forecast of “{config.run.name}”: nothing was started, sent or stored"
+    figures = (Column("expected", justify="right"), Column("at worst", justify="right"))
+    table = Table("", *figures, title=title, title_justify="left", caption_justify="left", min_width=64)
+    demand, asking, resumed = forecast.demand, config.analyzer, forecast.resumed
+    asks = asking.backend is not Backend.ALIGNER
+    table.add_row("backend, model, prompt", ", ".join([asking.backend, asking.model, asking.prompt] if asks else [asking.backend]))
+    if resumed is not None:
+        table.add_row(f"done by run {resumed.run_id}", f"{resumed.reads_done:,} reads, ${resumed.cost_usd:.6f}")
+    table.add_row("records" if resumed is None else "records left", f"{forecast.planned:,}")
+    table.add_row("reads to analyse", f"{demand.reads:,.0f}")
+    if not asks:
+        return table
+    packed = f" of up to {asking.reads_per_request} reads" if asking.reads_per_request > 1 else ""
+    table.add_row(f"requests{packed}", f"{demand.requests:,.0f}")
+    if round(demand.repairs):
+        table.add_row("  of them repeated with more room", f"{demand.repairs:,.0f}")
+    table.add_row("prompt tokens", f"{demand.prompt:,.0f}", f"{demand.worst_prompt:,.0f}")
+    table.add_row("completion tokens", f"{demand.completion:,.0f}", f"{demand.reserved:,.0f}")
+    table.add_row("cost", _usd(forecast.cost_usd), _usd(forecast.worst_usd), style="bold")
+    if forecast.per_1000_reads_usd is not None:
+        table.add_row("cost per 1,000 reads", _usd(forecast.per_1000_reads_usd))
+    table.add_row(f"cap ({COST_CAP})", _usd(config.throttle.max_cost_usd))
+    prompt, completion = (float(1_000_000 * forecast.tariff.price[part]) for part in (0, 2))
+    table.caption = f"dollars per million tokens: prompt {prompt:g}, completion {completion:g} ({forecast.tariff.source})"
+    return table
+
+
+def _times(config: Config, forecast: Forecast) -> Table:
+    """A row a limit; the services side by side."""
+    figures = (Column("limit", no_wrap=True), Column("needs", justify="right", no_wrap=True))
+    table = Table(*figures, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.title = "Time at the limits: what each allows, and how long the run takes at it"
+    for timing in forecast.timings:
+        table.add_column(timing.name.removeprefix("Groq, ").removesuffix(" plan"), justify="right")
+        table.add_column("takes", justify="right", no_wrap=True)
+    for rows in zip(*(timing.limits for timing in forecast.timings), strict=True):
+        cells = [cell for timing, row in zip(forecast.timings, rows, strict=True) for cell in _cells(timing, row)]
+        table.add_row(_label(rows[0]), f"{rows[0].needs:,}", *cells)
+    table.add_section()
+    table.add_row("the whole run", "", *(cell for timing in forecast.timings for cell in ("", spelled(timing.seconds))), style="bold")
+    table.caption = "◄ binds   * set in the configuration"
+    if (version := published_version(config)) is not None:
+        table.caption = f"limits as Groq published them on {version}, per organisation and model\n{table.caption}"
+    return table
+
+
+def _label(row: Row) -> str:
+    if not row.name.isupper():
+        return f"{row.name}, per s" if row.name == "this machine" else row.name
+    counted, _, window = row.unit.partition(" a ")
+    short = {"prompt tokens": "tokens in", "answer tokens": "tokens out"}.get(counted, counted)
+    return f"{row.name}, {short}/{window.replace('minute', 'min')}"
+
+
+def _cells(timing: Timing, row: Row) -> tuple[Text, Text]:
+    if row.limit is None:
+        return Text("unknown" if row.said_by == "not published" else "no limit", style="dim"), Text("-", style="dim")
+    style, arrow = ("bold", " ◄") if timing.binding == row.name else ("", "")
+    mark = "*" if row.said_by == "configuration" else ""
+    took = spelled(row.seconds) if row.seconds > 0 else "at once"
+    return Text(f"{row.limit:,.10g}{mark}", style=style), Text(f"{took}{arrow}", style=style)
+
+
+def _verdict(config: Config, forecast: Forecast) -> list[str]:
+    """In sentences: how long, by which limit, and what stops it before its end."""
+    cap, planned = config.throttle.max_cost_usd, forecast.planned
+    if planned == 0 and forecast.records is not None:
+        return ["Nothing is left to do."]
+    said = []
+    for timing in forecast.timings:
+        unit = next(row.unit for row in timing.limits if row.name == timing.binding)
+        binding = f"{unit} ({timing.binding})" if timing.binding.isupper() else timing.binding
+        said.append(f"{timing.name}: {spelled(timing.seconds)}, bound by {binding}.")
+        for number, stop in enumerate(timing.stops):
+            by = f"The daily limit {stop.by} (throttle.on_daily_limit: stop)" if stop.by.isupper() else stop.by
+            after = f"about {stop.after_records:,} of {planned:,} reads, {spelled(stop.seconds)} and ${stop.cost_usd:.4f}"
+            if stop.by == COST_CAP:
+                by = f"The cap of ${cap:g} ({COST_CAP})"
+                after = after if stop.after_records else "no read at all: the worst case of one request does not fit below it"
+            again = "Resumed without it: " if number else ""
+            said.append(f"  {again}{by} stops it after {after} (exit 3; it can be resumed).")
+    stopped = any(stop.by == COST_CAP for timing in forecast.timings for stop in timing.stops)
+    if not stopped and forecast.records is not None:
+        spent = 0.0 if forecast.resumed is None else forecast.resumed.cost_usd
+        at_worst = "" if spent + forecast.worst_usd <= cap else "; at worst it would stop the run before its end"
+        said.append(f"The cap of ${cap:g} suffices: {(spent + forecast.cost_usd) / cap:.0%} of it are expected to be spent{at_worst}.")
+    return said
+
+
+def _usd(amount: float) -> str:
+    return f"${amount:,.2f}" if amount >= 100 else f"${amount:.4f}"
+
+
+def spelled(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.1f} min"
+    if seconds < 2 * 86_400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:,.1f} days" if seconds < 2 * YEAR_S else f"{seconds / YEAR_S:,.1f} years"

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from helix_ray.cli.find_run import find_run
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError
 from helix_ray.records import JsonObject, Read
 from helix_ray.results.export import Export, Format, Origin, new_folder
+from helix_ray.session.database import find_run
 from helix_ray.sources import check_source, generator_version, make_source
 from helix_ray.storage.ledger import Ledger, StoredRun
 from helix_ray.storage.postgres import PostgresLedger

@@ -1,10 +1,9 @@
 """``helix monitor``: serves the live page on this machine and prints the code that unlocks its controls.
 
-The page's process keeps GROQ_API_KEY and DATABASE_URL in its environment, unlike a run's: a run that is started on the page
-inherits them from there (it also reads ``.env`` of the working directory, as any run does), and the page itself needs
-DATABASE_URL to show a run that was stored in an external database. It shows neither to anyone: viewers get snapshots, error
-pages carry no details, and both are taken out of the last lines of a run that could not start. The control code and
-HELIX_CONTROL_TOKEN are handed on to nobody.
+Unlike a run, the page's process keeps GROQ_API_KEY and DATABASE_URL in its environment: a run that is started on the page inherits
+them (it also reads ``.env`` of the working directory), and the page needs DATABASE_URL to show a run of an external database. It
+shows neither: viewers get snapshots, error pages carry no details, and both are cut out of the last lines of a run that could not
+start. No other process gets the control code or HELIX_CONTROL_TOKEN.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from helix_ray.cli.find_run import find_run
 from helix_ray.environment.secrets import Secret
 from helix_ray.results.accuracy import accuracy, ceiling
 from helix_ray.results.report import NOTICE
 from helix_ray.results.rescoring import Rescoring
 from helix_ray.results.table import accuracy_table
+from helix_ray.session.database import find_run
 from helix_ray.storage.ledger import StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 

@@ -14,12 +14,12 @@ from helix_ray.actors.cluster import prepare_environment
 from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
 from helix_ray.config import Config
-from helix_ray.config.loading import load_config, parse_config
-from helix_ray.config.shipped import shipped_config
+from helix_ray.config.loading import load_config, parse_config, shipped_config
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import ConfigError
+from helix_ray.forecast.estimate import Resumed
 from helix_ray.session import database, preparation
 from helix_ray.session.plan import Plan
 
@@ -100,7 +100,7 @@ def _check_writable(report: Path) -> None:
 def _forecast_the_rest(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str, report: Path | None) -> None:
     stored = database.load_stored(home, secrets, resume, given)
     config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
-    forecasting.dry_run(config, report, Console(), done=stored.rows, spent_usd=float(stored.cost_usd), run_id=resume)
+    forecasting.dry_run(config, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
 
 
 def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str | None, accept_changes: bool) -> Plan:

@@ -1,20 +1,32 @@
-"""What the person at the terminal sees of a run: the start, a live view or plain lines, the end."""
+"""A run on a terminal: ``helix status``, and what ``helix run`` prints: the start, a live view or plain lines, the end."""
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from helix_ray.actors.cluster import Cluster
-from helix_ray.cli.live_view import render
+from helix_ray.client import attach
+from helix_ray.client.measures import Share, by_type, mistakes
 from helix_ray.config import Backend
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
+from helix_ray.metrics.snapshot import as_json as snapshot_json
+from helix_ray.metrics.state import throttle_lines
+from helix_ray.records import FAILURE_KINDS
 from helix_ray.results.files import page_path, report_path, save_report
-from helix_ray.results.report import NOTICE
+from helix_ray.results.formatting import UNKNOWN, named, percent
+from helix_ray.results.report import NOTICE, SIMULATED
 from helix_ray.results.table import render_report
 from helix_ray.session.plan import Plan
 from helix_ray.supervision.endings import Ending
@@ -23,6 +35,23 @@ if TYPE_CHECKING:
     from helix_ray.session.outcome import Listener, Outcome  # imports ray, which must come after its environment is set
 
 PLAIN_LINE_INTERVAL_S = 5.0
+WIDE = 100  # columns from which on there is room for long bars
+BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12
+LOW, FULL = 0.2, 0.98
+STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "bold cyan", "DEGRADED": "bold red", "FAILED": "bold red"}
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
+    """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
+    client = attach()
+    try:
+        snapshot = client.snapshot(timeout_s=10.0)
+    finally:
+        client.close()
+    if as_json:
+        typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
+    else:
+        Console().print(render(snapshot))
 
 
 class Terminal:
@@ -42,7 +71,7 @@ class Terminal:
         return Listener(started=self.started, progress=self.progress, ending=self.ending, ended=self.ended, held=self.held)
 
     def announce(self) -> None:
-        """Before anything starts: what will run, and where its reads will go."""
+        """Prints what will run, and where its reads will go. Called before anything starts."""
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
         asked = "" if config.analyzer.backend is Backend.ALIGNER else f", model {config.analyzer.model}, prompt {config.analyzer.prompt}"
@@ -94,7 +123,7 @@ class Terminal:
         self._say("Held: Ray, its dashboard and the metrics stay up. Ctrl-C ends them.")
 
     def close(self) -> None:
-        """Gives the terminal back, whatever happened."""
+        """Restores the terminal, also after an error."""
         if self._live:
             self._live.stop()
 
@@ -112,3 +141,139 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
         f"{label}{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
         f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}, waits for {snapshot.bottleneck.name}"
     )
+
+
+def render(snapshot: MetricsSnapshot) -> RenderableType:
+    """State, rates, queue gauge, throttle headroom, cost, errors and accuracy. Outside text is shown as text, never as markup."""
+    return _View(snapshot)
+
+
+class _View:
+    """As wide as the terminal is at the time; made for 80 columns and more."""
+
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        yield _panel(self._snapshot, BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH)
+
+
+def _panel(snapshot: MetricsSnapshot, bar_width: int) -> Panel:
+    run = snapshot.run
+    if not run.known:
+        return Panel(Text("run unknown yet: the metrics have just restarted and were not told which run this is", style="bold yellow"))
+    head = Text()
+    head.append(snapshot.state, style=STATE_STYLES.get(snapshot.state, "bold yellow"))
+    head.append(f"  {snapshot.reason}")
+    parts: list[RenderableType] = [head]
+    if run.simulated:
+        parts.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
+    scale = f", latencies scaled by {run.latency_scale:g}" if run.simulated and run.latency_scale != 1 else ""
+    parts.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
+    parts.append(_table(snapshot, bar_width))
+    return Panel(Group(*parts), title=_cut(f"run {run.run_id}  {run.name}"), title_align="left")
+
+
+def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
+    rates, totals, queue, money, throttle = snapshot.rates, snapshot.totals, snapshot.queue, snapshot.money, snapshot.throttle
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(width=bar_width)
+    table.add_column(overflow="fold")
+    of = f" of {snapshot.run.reads_requested:,}" if snapshot.run.reads_requested else ""
+    stored = totals.stored + snapshot.run.rows_before
+    table.add_row(
+        "stored", _bar(stored, snapshot.run.reads_requested, bar_width), f"{stored:,}{of} reads, {totals.dead_letters:,} dead letters"
+    )
+    table.add_row("reads/s", "", f"offered {_number(rates.offered)}  analysed {_number(rates.analysed)}  stored {_number(rates.stored)}")
+    depth = queue.waiting + queue.redelivered
+    table.add_row(
+        "queue",
+        _bar(depth, queue.capacity, bar_width, alarm=depth >= FULL * queue.capacity),
+        f"{depth} / {queue.capacity} waiting{' (producers blocked)' if queue.blocked else ''}",
+    )
+    table.add_row("", "", f"highest {queue.max_queue_depth}, {queue.leased} leased, blocked {queue.blocked_seconds:,.0f} s in all")
+    for bucket in throttle.buckets:
+        headroom = bucket.headroom or 0.0
+        table.add_row(
+            _cut(bucket.name),
+            _bar(headroom, 1.0, bar_width, alarm=headroom < LOW),
+            Text(f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"),
+        )
+    for name, words in throttle_lines(snapshot):
+        table.add_row(name, "", Text(words))
+    share = money.share or 0.0
+    table.add_row(
+        "cost",
+        _bar(share, 1.0, bar_width, alarm=share > 1 - LOW),
+        f"${_number(money.spent_usd, 4)} + ${_number(money.reserved_usd, 4)} reserved of ${_number(money.max_cost_usd, 2)}",
+    )
+    if money.authorised_usd is not None:
+        table.add_row("", "", f"${_number(money.authorised_usd, 4)} on record as the most that it can be now")
+    waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
+    table.add_row("API", "", f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}")
+    table.add_row("", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{_resent(totals)}")
+    for kind, count in totals.failures_by_kind:
+        table.add_row("", "", f"{count:,} × {FAILURE_KINDS.get(kind, kind)}")
+    if {tier for tier, _ in totals.reads_by_tier} - {"on_demand"}:
+        table.add_row("tiers", "", Text(f"reads: {named(dict(totals.reads_by_tier))}"))
+    table.add_row("accuracy", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_accuracy(snapshot)))
+    if snapshot.accuracy:
+        table.add_row("mistakes", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_mistakes(snapshot)))
+    table.add_row("waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}"))
+    return table
+
+
+def _resent(totals: Totals) -> str:
+    return f", {totals.resent:,} sent again ({100 * totals.resent / totals.requests:.1f} %)" if totals.resent and totals.requests else ""
+
+
+def _accuracy(snapshot: MetricsSnapshot) -> str:
+    """One type a line: the model's measures with their intervals, and the ceiling, which is the aligner's F1 on the same reads."""
+    rows = by_type(snapshot)
+    if not rows:
+        return "no truth known"
+    lines = [f"{'%':<7}  F1    precision       recall  ceiling"]
+    lines += [f"{row.level:<7} {_whole(row.f1)} {_share(row.precision)} {_share(row.recall)} {_whole(row.ceiling_f1):>8}" for row in rows]
+    return "\n".join(lines)
+
+
+def _mistakes(snapshot: MetricsSnapshot) -> str:
+    sums, shares = snapshot.read_sums, [percent(share.value, 0) for _, _, share in mistakes(snapshot)]
+    if not shares:
+        return ""
+    missed, misplaced, misnamed, invented, misread = shares
+    lines = [f"missed {missed}, misplaced {misplaced}, misnamed {misnamed}", f"invented in {invented} of reads"]
+    if any(counts.fp_error for counts in snapshot.accuracy.values()):
+        lines.append(f"{misread} of calls are sequencing errors")
+    if sums.exact or sums.baseline_exact:  # of runs from before these were stored nothing is known
+        exact, aligner = sums.exact / sums.reads, sums.baseline_exact / sums.reads
+        lines.append(f"reads exactly right {percent(exact, 0)} (aligner {percent(aligner, 0)})")
+    return "\n".join(lines)
+
+
+def _whole(share: float | None) -> str:
+    return f"{UNKNOWN:>3}" if share is None else f"{100 * share:>3.0f}"
+
+
+def _share(share: Share) -> str:
+    """``87 (85-89)``."""
+    if share.value is None or share.low is None or share.high is None:
+        return f"{UNKNOWN:>12}"
+    return f"{f'{100 * share.value:.0f} ({100 * share.low:.0f}-{100 * share.high:.0f})':>12}"
+
+
+def _cut(text: str) -> Text:
+    """One line, however long the names in it are; what is cut off is marked."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _bar(value: float, total: float | None, width: int, alarm: bool = False) -> RenderableType:
+    if not total or not math.isfinite(value):
+        return ""
+    style = "red" if alarm else "green"
+    return ProgressBar(total=total, completed=min(max(value, 0), total), width=width, complete_style=style, finished_style=style)
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"

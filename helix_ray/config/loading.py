@@ -1,4 +1,4 @@
-"""Reads a configuration: the file, ``--set`` overrides, the strict model; every problem is explained at once.
+"""Finds and reads a configuration: the file, ``--set`` overrides, the strict model; every problem is explained at once.
 
 Each problem names the file, the place (a line, or the override), the dotted key, what was found and what is allowed.
 """
@@ -13,29 +13,39 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from helix_ray.config import Config, not_built_yet
+from helix_ray.config.schema import Config
 from helix_ray.config.yaml import KeyPath, Places, kind_of_value, read_yaml, show
 from helix_ray.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
-PRESETS = {("source", "mutation", "preset")}
-"""Keys that give the keys beside them their defaults."""
+PRESET = ("source", "mutation", "preset")  # the key that gives the keys beside it their defaults
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Paths of the package's configurations by name, sorted: of configs/ in a source tree, or of the copy in the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    in_tree = package.parent / "configs"
+    folder = in_tree if in_tree.is_dir() else package / "_configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def shipped_config(name: str) -> Path:
+    """The path of a shipped configuration. ConfigError names those that there are."""
+    configs = shipped_configs()
+    if name not in configs:
+        raise ConfigError("helix configs", [f"no configuration is named {name!r}; there are {', '.join(configs)}"])
+    return configs[name]
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration in ``path`` with ``KEY=VALUE`` overrides applied; ConfigError lists every problem found."""
     data, places = _read_file(path)
-    for override in overrides:
-        _apply(data, places, override)
-    return _validate(data, places, str(path))
+    return _validate(data, places, str(path), overrides)
 
 
 def parse_config(data: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Config:
     """A configuration from values already read, for instance a stored run's; ``source`` names them in errors."""
-    values, places = copy.deepcopy(dict(data)), Places()
-    for override in overrides:
-        _apply(values, places, override)
-    return _validate(values, places, source)
+    return _validate(copy.deepcopy(dict(data)), Places(), source, overrides)
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], Places]:
@@ -56,13 +66,11 @@ def _read_file(path: Path) -> tuple[dict[str, Any], Places]:
     problems: list[str] = []
     places: Places = {}
     data = read_yaml(text, (), places, problems)
-    if data is None and not problems:
-        data = {}
-    if not problems and not isinstance(data, dict):
+    if not problems and not isinstance(data, dict | None):
         problems.append(f"expected sections such as 'run:' and 'source:', found {kind_of_value(data)}")
     if problems:
         raise ConfigError(source, problems)
-    return data, places
+    return data or {}, places
 
 
 def _apply(data: dict[str, Any], places: Places, override: str) -> None:
@@ -85,7 +93,7 @@ def _apply(data: dict[str, Any], places: Places, override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(source, [f"'{parent}' is not a section"])
         target = child
-    if path in PRESETS:  # what the file says beside it was meant for the file's preset; other overrides stay
+    if path == PRESET:  # what the file says beside it was meant for the file's preset; other overrides stay
         for beside in [key for key in target if not places.get((*path[:-1], key), "").startswith("--set ")]:
             del target[beside]
             places.pop((*path[:-1], beside), None)
@@ -95,22 +103,20 @@ def _apply(data: dict[str, Any], places: Places, override: str) -> None:
     places[path] = source
 
 
-def _validate(data: dict[str, Any], places: Places, source: str) -> Config:
+def _validate(data: dict[str, Any], places: Places, source: str, overrides: Sequence[str]) -> Config:
+    for override in overrides:
+        _apply(data, places, override)
     try:
-        config = Config.model_validate(_filled(_whole_numbers(data), Config))
+        return Config.model_validate(_filled(_whole_numbers(data), Config))
     except ValidationError as error:
         raise ConfigError(source, list(_explain(error, places))) from None
-    missing = not_built_yet(config)
-    if missing:
-        raise ConfigError(source, [_placed(tuple(message.partition(":")[0].split(".")), message, places) for message in missing])
-    return config
 
 
 def _filled(data: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """A section with nothing under it, every key commented out, is a section of defaults."""
     sections = _sections(model)
-    filled = {key: {} if value is None and key in sections else value for key, value in data.items()}
-    return {key: _filled(value, sections[key]) if key in sections and isinstance(value, dict) else value for key, value in filled.items()}
+    fillable = {key: value or {} for key, value in data.items() if key in sections and isinstance(value, dict | None)}
+    return data | {key: _filled(value, sections[key]) for key, value in fillable.items()}
 
 
 def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:

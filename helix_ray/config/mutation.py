@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from itertools import chain
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, PlainValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,43 +18,26 @@ from helix_ray.config.base import Fraction, PositiveFloat, Section
 
 Preset = Literal["bench", "wgsim", "human"]
 VariantKind = Literal["snv", "ins", "del", "mnv", "dup", "inv"]
-KINDS: tuple[VariantKind, ...] = ("snv", "ins", "del", "mnv", "dup", "inv")
-MAX_PHRED = 93
-"""The highest quality that Phred+33 can write as a printable character ('~')."""
+KINDS: tuple[VariantKind, ...] = get_args(VariantKind)
+MAX_PHRED = 93  # the highest quality that Phred+33 can write as a printable character ('~')
 
 PRESETS: dict[Preset, dict[str, Any]] = {
     # power in every class of variant, and reads that differ from their window by variants alone
     "bench": {},
     # the defaults of wgsim 1.16 as in `wgsim -h`: -1 70 -r 0.001 -R 0.15 -X 0.30 -e 0.02; alternative bases are uniform, so Ti/Tv is 0.5
     "wgsim": {
-        "read_length": 70,
-        "gc_content": None,
-        "variants_per_read": None,
-        "mutation_rate": 0.001,
-        "type_weights": None,
-        "indel_fraction": 0.15,
-        "titv_ratio": 0.5,
-        "min_gap": 1,
-        "flank": 1,
-        "base_error_rate": 0.02,
-        "quality_model": "fixed:17",
-        "low_complexity_fraction": 0.0,
-        "strand_flip_prob": 0.5,
+        "read_length": 70, "gc_content": None, "variants_per_read": None, "mutation_rate": 0.001, "type_weights": None,
+        "indel_fraction": 0.15, "titv_ratio": 0.5, "min_gap": 1, "flank": 1, "base_error_rate": 0.02, "quality_model": "fixed:17",
+        "low_complexity_fraction": 0.0, "strand_flip_prob": 0.5,
     },
     # rates of a human genome, and the four quality bins of Illumina's NovaSeq 6000
     "human": {
-        "gc_content": None,
-        "variants_per_read": None,
-        "mutation_rate": 0.001,
-        "type_weights": {"snv": 0.78, "ins": 0.10, "del": 0.10, "mnv": 0.02},
-        "min_gap": 5,
-        "base_error_rate": "from_quality",
-        "quality_model": "binned:[2,12,23,37]",
-        "quality_weights": [0.002, 0.03, 0.068, 0.90],
-        "low_complexity_fraction": 0.0,
-        "strand_flip_prob": 0.5,
+        "gc_content": None, "variants_per_read": None, "mutation_rate": 0.001,
+        "type_weights": {"snv": 0.78, "ins": 0.10, "del": 0.10, "mnv": 0.02}, "min_gap": 5,
+        "base_error_rate": "from_quality", "quality_model": "binned:[2,12,23,37]", "quality_weights": [0.002, 0.03, 0.068, 0.90],
+        "low_complexity_fraction": 0.0, "strand_flip_prob": 0.5,
     },
-}
+}  # fmt: skip
 """What a preset sets otherwise than the defaults below, which are those of ``bench``."""
 
 ALTERNATIVES = (("variants_per_read", "mutation_rate"), ("type_weights", "indel_fraction"))
@@ -89,7 +73,6 @@ def bins_of(quality_model: str) -> list[int]:
 
 Lengths = Annotated[list[Annotated[int, Field(ge=1, le=49)]], Field(min_length=2, max_length=2)]
 """Least and most bases, both included; below 50, where structural variants begin."""
-
 
 _BENCH_WEIGHTS: dict[VariantKind, float] = {"snv": 0.50, "ins": 0.15, "del": 0.15, "mnv": 0.08, "dup": 0.08, "inv": 0.04}
 
@@ -144,9 +127,8 @@ class MutationConfig(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> MutationConfig:
-        for problem in (_of_counts, _of_types, _of_lengths, _of_qualities, _of_room):
-            for message in problem(self):
-                raise ValueError(message)
+        for message in chain(_of_counts(self), _of_types(self), _of_lengths(self), _of_qualities(self), _of_room(self)):
+            raise ValueError(message)
         return self
 
     def to_generator_json(self) -> str:
@@ -162,25 +144,23 @@ class MutationConfig(Section):
     def longest_variant(self) -> int:
         """Bases of the window that one variant takes at most, wherever it could also be written."""
         weights = self.type_weights or {"snv": 1.0, "ins": self.indel_fraction or 0.0}
-        longest = {
-            "snv": 1,
-            "ins": self.max_indel_length,
-            "del": self.max_indel_length,
-            "mnv": self.mnv_length[1],
-            "dup": self.dup_length[1],
-            "inv": self.inv_length[1],
-        }
+        indel, mnv, dup, inv = self.max_indel_length, self.mnv_length[1], self.dup_length[1], self.inv_length[1]
+        longest = {"snv": 1, "ins": indel, "del": indel, "mnv": mnv, "dup": dup, "inv": inv}
         return max(longest[kind] for kind, weight in weights.items() if weight > 0)
 
 
+def _one_of(model: MutationConfig, key: str, other: str, say: str) -> Iterator[str]:
+    """The problem when both of two alternative keys are set, or neither. ``say``: what the keys determine."""
+    found = getattr(model, other)
+    if getattr(model, key) is None:
+        if found is None:
+            yield f"{key}: neither it nor {other} is set; exactly one of the two says {say}"
+    elif found is not None:
+        yield f"{other}: found {found} beside {key}; both say {say}: set one of the two and the other to null"
+
+
 def _of_counts(model: MutationConfig) -> Iterator[str]:
-    if model.variants_per_read is not None and model.mutation_rate is not None:
-        yield (
-            f"mutation_rate: found {model.mutation_rate} beside variants_per_read; both say how many variants a read gets: "
-            "set one of the two and the other to null"
-        )
-    if model.variants_per_read is None and model.mutation_rate is None:
-        yield "variants_per_read: neither it nor mutation_rate is set; exactly one of the two says how many variants a read gets"
+    yield from _one_of(model, *ALTERNATIVES[0], "how many variants a read gets")
     if model.variants_per_read is not None and abs(sum(model.variants_per_read) - 1) > 1e-9:
         yield (
             "variants_per_read: the probabilities of 0, 1, 2, … variants must add up to 1; "
@@ -189,13 +169,7 @@ def _of_counts(model: MutationConfig) -> Iterator[str]:
 
 
 def _of_types(model: MutationConfig) -> Iterator[str]:
-    if model.type_weights is not None and model.indel_fraction is not None:
-        yield (
-            f"indel_fraction: found {model.indel_fraction} beside type_weights; both say which variants there are: "
-            "set one of the two and the other to null"
-        )
-    if model.type_weights is None and model.indel_fraction is None:
-        yield "type_weights: neither it nor indel_fraction is set; exactly one of the two says which variants there are"
+    yield from _one_of(model, *ALTERNATIVES[1], "which variants there are")
     if model.type_weights is not None and not any(model.type_weights.values()):
         yield f"type_weights: all are 0; at least one weight of {', '.join(KINDS)} must be above 0"
     if model.type_weights is not None and model.ins_del_ratio != 1:
@@ -206,12 +180,9 @@ def _of_types(model: MutationConfig) -> Iterator[str]:
 
 
 def _of_lengths(model: MutationConfig) -> Iterator[str]:
-    for key, least, why in (
-        ("mnv_length", 2, "an MNV of one base is an SNV"),
-        ("dup_length", 1, ""),
-        ("inv_length", 2, "one base turned round is an SNV"),
-    ):
-        low, high = getattr(model, key)
+    whys = {"mnv_length": "an MNV of one base is an SNV", "dup_length": "", "inv_length": "one base turned round is an SNV"}
+    for key, why in whys.items():
+        (low, high), least = getattr(model, key), 2 if why else 1
         if low > high:
             yield f"{key}: the shortest comes first, then the longest; found [{low}, {high}]; write [{high}, {low}]"
         if low < least:

@@ -1,6 +1,6 @@
 """The configuration of a run: strict, frozen, with units in the names. Every key is explained in configs/demo.yaml.
 
-Reading files, overrides and error texts is `config_file`'s job; this module is only the shape and its limits.
+Reading files, overrides and error texts are `loading`'s job; this module is only the shape and its limits.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SourceConfig(Section):
     kind: Annotated[SourceKind, Field(strict=False)] = SourceKind.SYNTHETIC
     count: Annotated[int, Field(ge=1, le=10**12)] | None = 2000
     rate_per_s: PositiveFloat | None = None
-    producers: Annotated[int, Field(ge=1, le=64)] = 2
+    producers: Annotated[int, Field(ge=1, le=64)] = 2  # actors; always 1 for a file of reads
     batch_size: Annotated[int, Field(ge=1, le=1000)] = 50
     on_error: Literal["stop", "skip"] = "stop"
     allow_external: bool = False
@@ -76,7 +76,7 @@ class SourceConfig(Section):
         if not isinstance(data, dict):
             return data
         if isinstance(paths := data.get("path"), list | tuple):
-            # ValueError: of pydantic's own kind, so that it is told like every other wrong value.
+            # ValueError: of pydantic's own kind, so that it is reported like every other wrong value.
             raise ValueError(f"path: a run reads one file, found a list of {len(paths)}; {ONE_FILE}")  # noqa: TRY004
         if data.get("kind", SourceKind.SYNTHETIC) != SourceKind.SYNTHETIC:
             return {"producers": 1, **data}
@@ -87,32 +87,28 @@ class SourceConfig(Section):
 
     @model_validator(mode="after")
     def _kind_and_files(self) -> SourceConfig:
-        needs_path = self.kind is not SourceKind.SYNTHETIC
-        if needs_path and self.path is None:
+        if self.kind is SourceKind.SYNTHETIC:
+            if self.path is not None:
+                raise ValueError(
+                    "path: a synthetic source makes its reads, from windows of reference if that is set; "
+                    "remove path, or set kind to fastq, fasta or pairs"
+                )
+            gc_content, low_complexity = self.mutation.gc_content, self.mutation.low_complexity_fraction
+            if self.reference is not None and (gc_content is not None or low_complexity > 0):
+                raise ValueError(
+                    "mutation: windows of a reference are taken as they are; set mutation.gc_content to null and "
+                    f"mutation.low_complexity_fraction to 0, found {gc_content} and {low_complexity}"
+                )
+            return self
+        if self.path is None:
             raise ValueError(f"path: source.kind {self.kind.value} needs the file to read")
-        if not needs_path and self.path is not None:
-            raise ValueError(
-                "path: a synthetic source makes its reads, from windows of reference if that is set; "
-                "remove path, or set kind to fastq, fasta or pairs"
-            )
-        drawn = self.mutation.gc_content is not None or self.mutation.low_complexity_fraction > 0
-        if not needs_path and self.reference is not None and drawn:
-            raise ValueError(
-                "mutation: windows of a reference are taken as they are; set mutation.gc_content to null and "
-                f"mutation.low_complexity_fraction to 0, found {self.mutation.gc_content} and {self.mutation.low_complexity_fraction}"
-            )
         if self.kind in (SourceKind.FASTQ, SourceKind.FASTA) and self.reference is None:
             raise ValueError(f"reference: {self.kind.value} reads must be placed on a reference; name its FASTA file")
         if self.kind is SourceKind.PAIRS and self.reference is not None:
             raise ValueError("reference: pairs carry their own window; remove reference")
-        if needs_path and self.producers != 1:
+        if self.producers != 1:
             raise ValueError(f"producers: a file has one producer, found {self.producers}; set 1 or remove the key")
         return self
-
-    @property
-    def producer_count(self) -> int:
-        """How many producer actors the run starts; always 1 for a file of reads."""
-        return self.producers
 
     @property
     def input_file(self) -> str | None:
@@ -153,17 +149,13 @@ class AnalyzerConfig(Section):
     request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
 
     @model_validator(mode="after")
-    def _room_for_every_read(self) -> AnalyzerConfig:
+    def _room_and_address(self) -> AnalyzerConfig:
         reads, tokens, least = self.reads_per_request, self.max_completion_tokens, LEAST_TOKENS_PER_READ * self.reads_per_request
         if reads > 1 and tokens < least:
             raise ValueError(
                 f"max_completion_tokens: {tokens} is too few for {reads} reads: answers would be cut off and paid for again; "
                 f"at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _address_without_secrets(self) -> AnalyzerConfig:
         if self.base_url is not None and re.search(r"[@?#]", self.base_url):
             raise ValueError("base_url: must be only scheme, host, port and path; the key comes from GROQ_API_KEY, never from an address")
         return self
@@ -238,6 +230,8 @@ class Config(Section):
                 "source.allow_external: reads from a file would leave this machine for an outside API; "
                 "set it to true if you may send them, or use backend aligner or emulator"
             )
+        if self.ray.address is not None:
+            raise ValueError("ray.address: running on an existing cluster is not built yet; remove the key")
         return self
 
     def to_json(self) -> str:
@@ -252,21 +246,10 @@ class Config(Section):
         source = self.source.model_dump(mode="json")
         for paced in ("rate_per_s", "producers", "batch_size", "allow_external"):
             source.pop(paced)  # how fast, not what
-        mutation = source.pop("mutation")
+        mutation, analyzer = source.pop("mutation"), self.analyzer.model_dump(mode="json")
         return {
             **{f"source.{key}": value for key, value in source.items()},
             **{f"source.mutation.{key}": value for key, value in mutation.items()},
             "run.seed": self.run.seed,
-            "analyzer.backend": self.analyzer.backend.value,
-            "analyzer.model": self.analyzer.model,
-            "analyzer.reads_per_request": self.analyzer.reads_per_request,
-            "analyzer.prompt": self.analyzer.prompt,
-            "analyzer.examples": self.analyzer.examples,
-            "analyzer.work": self.analyzer.work,
+            **{f"analyzer.{key}": analyzer[key] for key in ("backend", "model", "reads_per_request", "prompt", "examples", "work")},
         }
-
-
-def not_built_yet(config: Config) -> list[str]:
-    """Keys that are set to something this version cannot do. They are refused, never ignored."""
-    rules = [(config.ray.address is not None, "ray.address: running on an existing cluster is not built yet; remove the key")]
-    return [message for is_set, message in rules if is_set]

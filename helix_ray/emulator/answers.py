@@ -7,8 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults
+from helix_ray.config.emulator import ANSWER_FAULTS, EmulatorConfig, EmulatorFaults
 from helix_ray.emulator.request import ANSWER_CHARS_PER_TOKEN, AnswerForm, ChatRequest, Pair, answer_tokens, parse_pairs
 from helix_ray.emulator.scripted_model import Call, Draws, ScriptedAnswer, ScriptedModel
 from helix_ray.emulator.timing import Timing

@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import ANSWER_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
+from helix_ray.config.emulator import ANSWER_FAULTS, REFUSALS, EmulatorConfig, EmulatorFaults, ScriptedFault
 from helix_ray.emulator import published
 from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, FaultDraws, Prepared, Text, joined, write_text
 from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, scripted_refusal

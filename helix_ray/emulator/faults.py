@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Literal, NamedTuple, Protocol
 
-from helix_ray.config.emulator import EmulatorOutage
-from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, ScriptedFault
+from helix_ray.config.emulator import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, EmulatorOutage, ScriptedFault
 from helix_ray.emulator import published
 from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet
 from helix_ray.emulator.published import HTML_HEAD, WINDOW_S, Headers, Refused, Reply, error_body

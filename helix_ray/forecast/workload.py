@@ -6,7 +6,7 @@ count: the first records and one block of every further stretch are placed and l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,14 +15,13 @@ from helix_ray.config import Config, SourceKind
 from helix_ray.records import ReadBatch
 from helix_ray.sources import Source, make_source
 
-SAMPLE = 2000
-"""Records that are looked at: spread over a synthetic source, from the start of a file."""
-
+SAMPLE = 2000  # records that are looked at: spread over a synthetic source, from the start of a file
 STRIDE = 50_000
 """Of a file beyond its start one block is looked at in each stretch: a twentieth of what came before it, at most this many records."""
+MAX_COUNTED = 20_000_000  # records of a file after which counting ends
 
-MAX_COUNTED = 20_000_000
-"""Records of a file after which counting ends."""
+AlignedCall = tuple[int, str, str]
+"""pos, ref, alt, by the aligner: what a right answer names."""
 
 
 class SampledRead(NamedTuple):
@@ -30,7 +29,7 @@ class SampledRead(NamedTuple):
 
     ref_seq: str
     seq: str
-    calls: list[tuple[int, str, str]]  # pos, ref, alt, by the aligner
+    calls: list[AlignedCall]
     stands_for: float
 
 
@@ -46,25 +45,29 @@ class Workload:
 
 
 class _Block(NamedTuple):
-    records: int
-    stands_for: int
-    reads: list[SampledRead]
+    batch: ReadBatch
+    stands_for: int  # records
 
 
-def survey(config: Config, progress: Callable[[int], None] = lambda _: None) -> Workload:
-    """Looks at the source; ``progress`` hears how many records were counted. Raises InputError as the run would."""
+def sample_source(config: Config, progress: Callable[[int], None] = lambda _: None) -> Workload:
+    """Looks at the source; ``progress`` receives how many records were counted. Raises InputError as the run would."""
     source, batch_size = make_source(config), config.source.batch_size
-    if config.source.kind is SourceKind.SYNTHETIC:
-        return _workload(source.total, True, _spread(source, batch_size))
-    blocks = _forward(source, batch_size, progress)
-    return _workload(sum(block.stands_for for block in blocks), source.total is not None, blocks)
-
-
-def _workload(records: int | None, whole: bool, blocks: Sequence[_Block]) -> Workload:
-    reads = [read for block in blocks for read in block.reads]
+    synthetic = config.source.kind is SourceKind.SYNTHETIC
+    blocks = _spread(source, batch_size) if synthetic else _forward(source, batch_size, progress)
+    reads = [
+        SampledRead(ref_seq, seq, [call for call in align_calls(ref_seq, seq) if "N" not in call[1] + call[2]], stands_for / batch.size)
+        for batch, stands_for in blocks
+        for ref_seq, seq, disposition in zip(batch.ref_seq, batch.seq, batch.disposition, strict=True)
+        if disposition is None
+    ]
     stood_for = sum(block.stands_for for block in blocks)
-    share = sum(read.stands_for for read in reads) / stood_for if stood_for else 0.0
-    return Workload(records, whole, sum(block.records for block in blocks), share, reads)
+    return Workload(
+        source.total if synthetic else stood_for,
+        synthetic or source.total is not None,
+        sum(block.batch.size for block in blocks),
+        sum(read.stands_for for read in reads) / stood_for if stood_for else 0.0,
+        reads,
+    )
 
 
 def _spread(source: Source, batch_size: int) -> list[_Block]:
@@ -73,42 +76,21 @@ def _spread(source: Source, batch_size: int) -> list[_Block]:
     there = wanted if source.total is None else -(-source.total // batch_size)
     indices = sorted({number * there // wanted for number in range(wanted)}) if there > wanted else range(there)
     batches = [source.block(index) for index in indices]
-    return [_look(batch, batch.size) for batch in batches if batch is not None]
+    return [_Block(batch, batch.size) for batch in batches if batch is not None]
 
 
 def _forward(source: Source, batch_size: int, progress: Callable[[int], None]) -> list[_Block]:
     """A block beyond the start stands for all records from its own first one up to the next block's."""
-    blocks: list[_Block] = []
-    index, begun = 0, 0
+    batches: list[ReadBatch] = []
+    starts: list[int] = []
+    index = seen = 0
     while (batch := source.block(index)) is not None:
-        if blocks:
-            blocks[-1] = _standing_for(blocks[-1], index * batch_size - begun)
-        begun = index * batch_size
-        blocks.append(_look(batch, batch.size))
-        progress(begun + batch.size)
-        if source.total is not None or begun + batch.size >= MAX_COUNTED:
-            return blocks
-        seen = begun + batch.size
+        batches.append(batch)
+        starts.append(index * batch_size)
+        seen = starts[-1] + batch.size
+        progress(seen)
+        if source.total is not None or seen >= MAX_COUNTED:
+            break
         index += 1 if seen < SAMPLE else max(1, min(STRIDE, seen // 20) // batch_size)
-    if blocks and source.total is not None:
-        blocks[-1] = _standing_for(blocks[-1], source.total - begun)
-    return blocks
-
-
-def _look(batch: ReadBatch, stands_for: int) -> _Block:
-    weight = stands_for / batch.size
-    reads = [
-        SampledRead(ref_seq, seq, _differences(ref_seq, seq), weight)
-        for ref_seq, seq, disposition in zip(batch.ref_seq, batch.seq, batch.disposition, strict=True)
-        if disposition is None
-    ]
-    return _Block(batch.size, stands_for, reads)
-
-
-def _standing_for(block: _Block, records: int) -> _Block:
-    weight = records / block.records
-    return _Block(block.records, records, [read._replace(stands_for=weight) for read in block.reads])
-
-
-def _differences(ref_seq: str, seq: str) -> list[tuple[int, str, str]]:
-    return [call for call in align_calls(ref_seq, seq) if "N" not in call[1] + call[2]]
+    ends = [*starts[1:], seen if source.total is None else source.total]
+    return [_Block(batch, end - start) for batch, start, end in zip(batches, starts, ends, strict=False)]

@@ -8,12 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
-from helix_ray.providers.readings import LIMIT_KINDS
-
 Plan = Literal["free", "developer"]
 PLANS: Final[tuple[Plan, ...]] = ("free", "developer")
-
-WINDOW_S: Final[Mapping[str, float]] = {kind: 86_400.0 if kind.endswith("D") else 60.0 for kind in LIMIT_KINDS}
 
 FLEX_FACTOR: Final = 10
 """The flex tier's limits against those of on_demand; paid plans only (https://console.groq.com/docs/flex-processing)."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from helix_ray.config import Config
 from helix_ray.config.loading import parse_config
-from helix_ray.environment.secrets import Secret, Secrets
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.run_file import RunFile
+from helix_ray.environment.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
 from helix_ray.errors import ConfigError, MissingSecretError
 from helix_ray.session.plan import START_DEADLINE_S
 from helix_ray.storage.blocking import with_ledger
@@ -51,6 +54,22 @@ def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None
         if stored is not None:
             return stored, url
     raise ConfigError(option, [f"run {run_id} is not in the database; HELIX_HOME is {home}"])
+
+
+def find_run(run_id: str | None, otherwise: str = "") -> tuple[StoredRun, Secret]:
+    """The run with this id, None: the last one of this HELIX_HOME; and its database's address.
+
+    ConfigError when there is none; ``otherwise`` is then what else could be done, after "name one with --run".
+    """
+    home = helix_home()
+    if run_id is None:
+        last = RunFile.read_last(home)
+        if last is None:
+            raise ConfigError("--run", [f"no run is known in HELIX_HOME {home}; name one with --run{otherwise}"])
+        run_id = last.run_id
+    secrets = load_secrets(os.environ, Path(".env"))
+    withdraw_from_environment()
+    return find_stored(home, secrets, run_id, None, "--run")
 
 
 def _databases(home: Path, secrets: Secrets) -> Iterator[Config]:

@@ -13,8 +13,7 @@ import groq
 import pytest
 from groq import AsyncGroq
 
-from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
-from helix_ray.config.faults import EmulatorFaults
+from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates, EmulatorFaults
 from helix_ray.emulator.process import EmulatorProcess
 from support.emulator_messages import MODEL, messages, prompt
 

@@ -14,8 +14,7 @@ import groq
 import pytest
 from groq import AsyncGroq
 
-from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS
+from helix_ray.config.emulator import DELIVERY_FAULTS, REFUSALS, EmulatorConfig
 from helix_ray.emulator.process import EmulatorProcess
 from support.emulator_messages import MODEL, messages
 from support.served_emulator import ServedEmulator

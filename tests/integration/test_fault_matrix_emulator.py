@@ -12,8 +12,7 @@ import pytest
 
 from fix_analyzer import RIGHT, read
 from helix_ray.analysis.read_answer import ReadAnswer, reread_answer
-from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import DELIVERY_FAULTS, REFUSALS
+from helix_ray.config.emulator import DELIVERY_FAULTS, REFUSALS, EmulatorConfig
 from helix_ray.providers.groq.errors import TAXONOMY
 from helix_ray.records import CallState, Disposition
 from support.fault_run import Run, TieredThrottle, run_one_analyzer

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.cli import app
-from helix_ray.cli.dry_run import forecast_of, tariff_to_expect
+from helix_ray.cli.dry_run import services_of, tariff_to_expect
 from helix_ray.config import Config
 from helix_ray.emulator.answers import Answerer, write_text
 from helix_ray.emulator.request import ChatRequest, check
 from helix_ray.errors import ConfigError
-from helix_ray.forecast.workload import survey
+from helix_ray.forecast.estimate import estimate
+from helix_ray.forecast.workload import sample_source
 from helix_ray.providers.prices import tariff_of
 
 ROOT = Path(__file__).parents[3]
@@ -40,14 +41,14 @@ def invoke(*arguments: str) -> str:
     return result.output
 
 
-def told(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+def reported(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     path = tmp_path / "forecast.json"
     assert f"Written to {path}" in invoke(*arguments, "--report", str(path))
     return dict(json.loads(path.read_text()))
 
 
 @pytest.mark.parametrize("name", ["demo", "live", "groq_free", "groq_developer", "baseline"])
-def test_every_shipped_configuration_is_foreseen_without_a_key(name: str, tmp_path: Path) -> None:
+def test_every_shipped_configuration_has_a_forecast_without_a_key(name: str, tmp_path: Path) -> None:
     printed = invoke(str(ROOT / f"configs/{name}.yaml"))
     assert "nothing was started, sent or stored" in printed
     assert ("asks no API" if name == "baseline" else "◄ binds") in printed
@@ -63,7 +64,7 @@ def test_groqs_plans_stand_side_by_side_and_the_binding_limit_is_named() -> None
 
 
 def test_the_report_says_the_same_in_json(tmp_path: Path) -> None:
-    report = told(tmp_path, str(ROOT / "configs/groq_free.yaml"), "--set", "source.count=1000", "--set", "throttle.max_cost_usd=0.05")
+    report = reported(tmp_path, str(ROOT / "configs/groq_free.yaml"), "--set", "source.count=1000", "--set", "throttle.max_cost_usd=0.05")
     assert report["kind"] == "forecast"
     assert (report["records"]["planned"], report["requests"]["total"]) == (1000, 1000)
     free, developer = report["services"]
@@ -82,13 +83,13 @@ def test_the_report_says_the_same_in_json(tmp_path: Path) -> None:
 def test_flex_is_ten_times_and_not_for_the_free_plan(tmp_path: Path) -> None:
     config = str(ROOT / "configs/groq_developer.yaml")
     changed = ("--set", "analyzer.service_tier=flex", "--set", "throttle.tokens_per_minute=null", "--set", "throttle.safety_factor=1.0")
-    (developer,) = told(tmp_path, config, *changed)["services"]
+    (developer,) = reported(tmp_path, config, *changed)["services"]
     assert next(row["limit"] for row in developer["limits"] if row["name"] == "TPM") == 2_500_000
 
 
 def test_limits_that_nobody_knows_are_not_made_up(tmp_path: Path) -> None:
     settings = ("--set", "analyzer.backend=groq", "--set", "analyzer.base_url=http://127.0.0.1:9")
-    (service,) = told(tmp_path, *settings, "--set", "throttle.requests_per_minute=100")["services"]
+    (service,) = reported(tmp_path, *settings, "--set", "throttle.requests_per_minute=100")["services"]
     limits = {row["name"]: row["limit"] for row in service["limits"]}
     assert (limits["RPM"], limits["TPM"], service["binding"]) == (100, None, "RPM")
 
@@ -108,7 +109,7 @@ def test_a_bad_configuration_is_exit_2_here_too(settings: list[str], expected: s
     assert caught.value.exit_code == 2
 
 
-def test_too_small_a_room_for_answers_is_told() -> None:
+def test_too_small_a_room_for_answers_is_reported() -> None:
     printed = invoke("--set", "analyzer.reasoning_effort=medium", "--set", "analyzer.max_completion_tokens=100")
     assert "100% of the answers are expected not to fit" in printed
     assert "repeated with more room" in printed
@@ -126,7 +127,7 @@ def test_too_small_a_room_for_answers_is_told() -> None:
 def test_tokens_and_cost_are_within_a_tenth_of_what_the_emulator_counts(analyzer: dict[str, Any]) -> None:
     reads = 160
     config = Config.model_validate({"source": {"count": reads}, "analyzer": {"max_completion_tokens": 4096, **analyzer}})
-    work, settings = survey(config), config.analyzer
+    work, settings = sample_source(config), config.analyzer
     template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
     builder = PayloadBuilder(
         template,
@@ -145,11 +146,11 @@ def test_tokens_and_cost_are_within_a_tenth_of_what_the_emulator_counts(analyzer
         prepared = answerer.prepare(request)
         prompt += request.prompt_tokens
         completion += write_text(request, prepared.sent, prepared.answers).completion_tokens
-    told = forecast_of(config, work, tariff_to_expect(config))
-    assert told.demand.prompt == pytest.approx(prompt, rel=0.04)
-    assert told.demand.completion == pytest.approx(completion, rel=0.08)
+    forecast = estimate(config, work, tariff_to_expect(config), services_of(config), cores=2)
+    assert forecast.demand.prompt == pytest.approx(prompt, rel=0.04)
+    assert forecast.demand.completion == pytest.approx(completion, rel=0.08)
     price = tariff_of(settings.model).price
-    assert told.cost_usd == pytest.approx(float(prompt * price.prompt + completion * price.completion), rel=0.05)
+    assert forecast.cost_usd == pytest.approx(float(prompt * price.prompt + completion * price.completion), rel=0.05)
 
 
 def test_a_file_is_counted(tmp_path: Path) -> None:
@@ -157,5 +158,5 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
     path.write_text("r\tACGGTTAGCATCCGATAACTGGCATTACGA\tACGGTTAGCATCCGATAACTGGCATTACGA\n" * 321)
     config = tmp_path / "pairs.yaml"
     config.write_text(f"source: {{kind: pairs, path: {path}, count: null}}")
-    report = told(tmp_path, str(config))
+    report = reported(tmp_path, str(config))
     assert report["records"] == {"total": 321, "counted_to_the_end": True, "planned": 321, "looked_at": 321}

@@ -15,8 +15,8 @@ from rich.console import Console
 from streamlit import config
 
 from helix_ray.cli.db import psql_environment
-from helix_ray.cli.live_view import render
 from helix_ray.cli.monitor import settings
+from helix_ray.cli.terminal import render
 from helix_ray.client import Launch
 from helix_ray.environment.secrets import NAMES, Secret, Secrets
 from helix_ray.metrics.snapshot import (

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
-from helix_ray.config.faults import ANSWER_FAULTS, EmulatorFaults
+from helix_ray.config.emulator import ANSWER_FAULTS, EmulatorConfig, EmulatorErrorRates, EmulatorFaults
 from helix_ray.emulator.answers import FaultDraws
 from helix_ray.emulator.chat import Admitted, Chat
 from support.emulator_case import Asked, asked_reads, prompt

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from helix_ray.config import Config
-from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.config.faults import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorFaults, ScriptedFault
+from helix_ray.config.emulator import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorConfig, EmulatorFaults, ScriptedFault
 from helix_ray.config.loading import parse_config
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.faults import DELIVERIES, Injected, Injector
