@@ -23,13 +23,13 @@ class IndexRanges:
         return ranges
 
     def add(self, index: int) -> bool:
-        """Adds one index; False when it was there already."""
+        """Add one index; False when it was there already."""
         before = self._count
         self.add_range(index, index + 1)
         return self._count > before
 
     def add_range(self, start: int, end: int) -> None:
-        """Adds ``start <= index < end``, joining the ranges that it touches."""
+        """Add ``start <= index < end``, joining the ranges that it touches."""
         if start < 0 or end < start:
             raise ValueError(f"a range runs from 0 or more upwards, found ({start}, {end})")
         if start == end:

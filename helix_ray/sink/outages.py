@@ -30,7 +30,7 @@ class Outages:
 
     @property
     def seconds(self) -> float:
-        """How long the database has not answered; 0: it does."""
+        """Seconds since the first unanswered call; 0: the database answers."""
         return 0.0 if self._since is None else self._clock.monotonic() - self._since
 
     def pause_s(self, attempt: int) -> float:

@@ -1,4 +1,4 @@
-"""Restarting is worth it only while reads still get stored."""
+"""Ends restarting when restarted actors no longer store reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class RestartBreaker:
-    """Opens after ``most`` restarts within ``window_s`` seconds in which not one read was stored."""
+    """Opens after ``most`` restarts within ``window_s`` seconds without a stored read."""
 
     most: int = 10
     window_s: float = 90.0
@@ -16,7 +16,7 @@ class RestartBreaker:
     _stored: int = -1
 
     def progress(self, stored: int) -> None:
-        """``stored``: rows committed since the sink started. More of them forgive every restart before; fewer mean a new sink."""
+        """``stored``: rows committed since the sink started. A larger count clears the earlier restarts; a smaller one means a new sink."""
         if stored > self._stored >= 0:
             self._restarts.clear()
         self._stored = stored
