@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_ray.actors import api, peers
@@ -30,22 +29,22 @@ MAX_CONNECTIONS = 1024
 
 
 class AnalyzerActor(AnalyzerApi):
-    """Analyzer ``index``. ``secrets``: the API key; ``base_url``: the API's address when it is not Groq's own;
+    """Analyzer ``index``. ``base_url``: the API's address when it is not Groq's own;
     ``tariff``: what its tokens cost, None: as the table has it.
     """
 
     def __init__(
         self,
         index: int,
-        config_json: str,
-        secrets: Secret | Mapping[str, str] | None,
+        config: Config,
+        api_key: Secret | None,
         base_url: str | None,
         run_nonce: str,
         tariff: Tariff | None = None,
     ) -> None:
         self._name = str(api.analyzer(index))
-        self._config_json = config_json
-        self._api_key = secrets.reveal() if isinstance(secrets, Secret) else (secrets or {}).get(GROQ_API_KEY)
+        self._config = config
+        self._api_key = api_key
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
@@ -98,12 +97,13 @@ class AnalyzerActor(AnalyzerApi):
     def _make_engine(self) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""
         if self._engine is None:
-            config = Config.model_validate_json(self._config_json)
-            self._backend = self._make_backend(config.analyzer.backend)
+            self._backend = self._make_backend(self._config.analyzer.backend)
             port = AnalyzerPeers(self._name)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
-            parts = make_parts(config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff)
+            parts = make_parts(
+                self._config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff
+            )
             self._engine = AnalysisEngine(parts)
         return self._engine
 
@@ -114,4 +114,4 @@ class AnalyzerActor(AnalyzerApi):
 
         if self._api_key is None:
             raise MissingSecretError(f"analyzer.backend is {kind.value}, but this analyzer was given no API key; set {GROQ_API_KEY}")
-        return GroqChat(self._api_key, self._base_url, MAX_CONNECTIONS)
+        return GroqChat(self._api_key.reveal(), self._base_url, MAX_CONNECTIONS)

@@ -117,20 +117,19 @@ class ActorGroup:
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
-        text = config.to_json()
         self._plan: dict[str, tuple[type, tuple[Any, ...], int]] = {
             api.METRICS: (MetricsActor, (), 1000),
             api.CONTROL: (ControlActor, (run_id, database_url, time.time()), 1000),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            api.QUEUE: (QueueActor, (config.queue.model_dump(mode="json"),), 10_000),
+            api.QUEUE: (QueueActor, (config.queue,), 10_000),
             api.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
-            api.SINK: (SinkActor, (run_id, database_url, config.sink.model_dump(mode="json")), 1000),
+            api.SINK: (SinkActor, (run_id, database_url, config.sink), 1000),
         }
         for index, name in enumerate(self.producers):
-            self._plan[name] = (ProducerActor, (index, text), 1000)
+            self._plan[name] = (ProducerActor, (index, config), 1000)
         for index, name in enumerate(self.analyzers):
             # above any size to which requests_in_flight can be raised live
-            self._plan[name] = (AnalyzerActor, (index, text, api_key, base_url, run_id, tariff), 2048)
+            self._plan[name] = (AnalyzerActor, (index, config, api_key, base_url, run_id, tariff), 2048)
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
@@ -190,5 +189,4 @@ class ActorGroup:
 
 def _throttle_arguments(config: Config) -> tuple[Any, ...]:
     most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
-    settings = config.throttle.model_dump(mode="json")
-    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
+    return config.throttle, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record

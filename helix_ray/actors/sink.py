@@ -7,11 +7,11 @@ import os
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from helix_ray.actors import peers
 from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
 from helix_ray.clock import SystemClock
+from helix_ray.config import SinkConfig
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.native import rust
 from helix_ray.records import ApiCall, DesiredState, ReadResult
@@ -26,18 +26,18 @@ ACK_TIMEOUT_S = 10.0
 class SinkActor(SinkApi):
     """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
 
-    def __init__(self, run_id: str, database_url: Secret | str, config: dict[str, Any]) -> None:
-        url = database_url.reveal() if isinstance(database_url, Secret) else database_url
+    def __init__(self, run_id: str, database_url: Secret, config: SinkConfig) -> None:
+        url = database_url.reveal()
         self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._engine = SinkEngine(
             run_id,
-            PostgresLedger(url, config["statement_timeout_s"]),  # connects at its start
-            SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
+            PostgresLedger(url, config.statement_timeout_s),  # connects at its start
+            SinkPolicy(config.batch_size, config.flush_interval_s, config.outage_timeout_s),
             SystemClock(),
             checksum=rust.checksum,
             ack=self._tell_queue,
             announce=self._show,
-            intents=PostgresLedger(url, config["statement_timeout_s"]),
+            intents=PostgresLedger(url, config.statement_timeout_s),
         )
         self._recent: list[ReadResult] = []
         self._tasks: list[asyncio.Task[None]] = []

@@ -10,7 +10,6 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.cost_authorization import Authorise, Authority
@@ -28,15 +27,14 @@ SHORTEST_SLEEP_S = 0.0005
 
 
 class ThrottleActor(ThrottleApi):
-    """Every method may be called again with the same arguments. ``config`` is the dump of the section ``throttle``;
-    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows;
-    ``most_in_flight`` the requests that all analyzers together can have in flight; ``retry_share`` is ``retry.max_share``.
-    ``authorise`` puts on record what may be spent; without it nobody is asked.
+    """``request_timeout_s``: the analyzers' deadline for one attempt, from which the lifetime of a permit follows.
+    ``most_in_flight``: the requests that all analyzers together can have in flight. ``retry_share``: ``retry.max_share``.
+    ``authorise`` puts on record what may be spent; None: no authorisation is needed.
     """
 
     def __init__(
         self,
-        config: dict[str, Any],
+        config: ThrottleConfig,
         request_timeout_s: float = 60.0,
         clock: Clock | None = None,
         most_in_flight: int = 1024,
@@ -45,7 +43,7 @@ class ThrottleActor(ThrottleApi):
     ) -> None:
         self._clock = clock or SystemClock()
         self._incarnation = uuid.uuid4().hex[:12]
-        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._incarnation, most_in_flight, retry_share)
+        self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._authority = None if authorise is None else Authority(authorise, self._authorised)
         if authorise is not None:
             self._governor.authorise(Decimal(0))

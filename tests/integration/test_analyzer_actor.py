@@ -49,10 +49,10 @@ async def answer(exchange: Exchange) -> None:
 
 
 async def pipeline(start_actor: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
-    queue = start_actor(QueueActor, api.QUEUE, config.queue.model_dump(mode="json"), max_concurrency=10_000)
-    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle.model_dump(mode="json"))
+    queue = start_actor(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
+    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle)
     sink = start_actor(RecordingSink, api.SINK)
-    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config.to_json(), Secret("key"), url, "run")
+    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, Secret("key"), url, "run")
     await queue.open.remote([], 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))

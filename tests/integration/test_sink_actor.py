@@ -53,7 +53,7 @@ async def started(url: str) -> SinkActor:
     ledger = await PostgresLedger.connect(url)
     await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
     await ledger.aclose()
-    return SinkActor(RUN_ID, Secret(url), SinkConfig().model_dump(mode="json"))
+    return SinkActor(RUN_ID, Secret(url), SinkConfig())
 
 
 async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[str, Any]) -> None:
@@ -118,8 +118,7 @@ async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[s
 
 
 async def test_a_wrong_address_does_not_fail_the_constructor(told: dict[str, Any]) -> None:
-    config = {**SinkConfig().model_dump(mode="json"), "outage_timeout_s": 0.5}
-    sink = SinkActor(RUN_ID, "postgresql://u@/d?host=/nonexistent", config)
+    sink = SinkActor(RUN_ID, Secret("postgresql://u@/d?host=/nonexistent"), SinkConfig(outage_timeout_s=0.5))
     write = asyncio.create_task(sink.write("helix-analyzer-0", [ReadResult(sample_read(0), Disposition.STORED)], []))
     await asyncio.wait([write], timeout=30)
     assert "did not come back within 0.5 s" in str(write.exception())

@@ -24,7 +24,7 @@ async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleAct
         await asyncio.Event().wait()
 
     monkeypatch.setattr(ThrottleActor, "_beat", silent)
-    actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False).model_dump(mode="json"))
+    actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False))
     await actor.restore(Decimal(0))
     actor._governor.lanes["on_demand"].heard = True  # no probe first
     yield actor
