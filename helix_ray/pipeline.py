@@ -164,7 +164,7 @@ class Pipeline:
         try:
             watch.started_at = time.monotonic()
             group.ask(METRICS, api.MetricsApi.set_run, watch.run_info)
-            group.ask(SINK, api.SinkApi.start)  # claims the run: no other process may write it
+            group.start_loops([CONTROL, SINK])  # the sink claims the run: no other process may write it
             watch.throttle_restored = self._restoring.begin(group)
             self._open_queue(group, watch)
             group.start_loops(group.analyzers)

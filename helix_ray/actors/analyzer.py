@@ -37,20 +37,19 @@ class AnalyzerActor(AnalyzerApi):
         self,
         index: int,
         config: Config,
-        api_key: Secret | None,
         base_url: str | None,
         run_nonce: str,
         tariff: Tariff | None = None,
     ) -> None:
         self._name = str(api.analyzer(index))
         self._config = config
-        self._api_key = api_key
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
         self._incarnation = uuid.uuid4().hex[:12]
         self._state = DesiredState()
         self._engine: AnalysisEngine | None = None
+        self._drained = False  # before it ran
         self._backend: ChatBackend | None = None
         self._heart: Heartbeat | None = None
         self._beat: asyncio.Task[None] | None = None
@@ -60,14 +59,15 @@ class AnalyzerActor(AnalyzerApi):
             self._beat.result()
         return self._incarnation
 
-    async def run(self) -> str:
+    async def run(self, api_key: Secret | None) -> str:
+        engine = self._make_engine(api_key)
         if self._beat is None:  # the first run of this incarnation: before all else, what its predecessor held is free again
             await asyncio.gather(
                 peers.call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.release, self._name),
                 peers.call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.release, self._name),
             )
-        engine = self._make_engine()
-        if self._beat is None:
+            if self._drained:
+                await engine.drain(0.0)
             from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
             self._heart = Heartbeat()
@@ -79,10 +79,12 @@ class AnalyzerActor(AnalyzerApi):
                 await self._backend.aclose()
 
     async def drain(self, timeout_s: float) -> DrainReply:
-        engine = self._make_engine()
-        reply = await engine.drain(timeout_s)
+        if self._engine is None:  # it holds nothing, and will take nothing
+            self._drained = True
+            return DrainReply(0)
+        reply = await self._engine.drain(timeout_s)
         if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
-            await self._heart.once(self._name, engine.counters, self._adopt, engine.text)
+            await self._heart.once(self._name, self._engine.counters, self._adopt, self._engine.text)
         return reply
 
     async def resize(self, requests_in_flight: int) -> None:
@@ -94,10 +96,10 @@ class AnalyzerActor(AnalyzerApi):
     def _adopt(self, state: DesiredState) -> None:
         self._make_engine().adopt(state)
 
-    def _make_engine(self) -> AnalysisEngine:
+    def _make_engine(self, api_key: Secret | None = None) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""
         if self._engine is None:
-            self._backend = self._make_backend(self._config.analyzer.backend)
+            self._backend = self._make_backend(self._config.analyzer.backend, api_key)
             port = AnalyzerPeers(self._name)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
@@ -107,11 +109,11 @@ class AnalyzerActor(AnalyzerApi):
             self._engine = AnalysisEngine(parts)
         return self._engine
 
-    def _make_backend(self, kind: Backend) -> ChatBackend | None:
+    def _make_backend(self, kind: Backend, api_key: Secret | None) -> ChatBackend | None:
         if kind is Backend.ALIGNER:
             return None
         from helix_ray.backends.groq_client import GroqChat  # noqa: PLC0415  (the SDK weighs 15 MB that the aligner needs not)
 
-        if self._api_key is None:
+        if api_key is None:
             raise MissingSecretError(f"analyzer.backend is {kind.value}, but this analyzer was given no API key; set {GROQ_API_KEY}")
-        return GroqChat(self._api_key.reveal(), self._base_url, MAX_CONNECTIONS)
+        return GroqChat(api_key.reveal(), self._base_url, MAX_CONNECTIONS)

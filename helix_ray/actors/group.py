@@ -100,6 +100,18 @@ def make_actor(plain: type, name: str, *arguments: Any, max_concurrency: int = 1
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How an actor is made and run. Secrets are arguments of ``run`` only: Ray repeats that call in every restarted actor, and
+    keeps it in this process, whereas constructor arguments lie in the memory of Ray's control service.
+    """
+
+    kind: type[ActorApi]
+    arguments: tuple[Any, ...] = ()
+    run_arguments: tuple[Secret | None, ...] = ()
+    max_concurrency: int = 1000
+
+
 class ActorGroup:
     """The actors of one run and the loops that they run."""
 
@@ -117,25 +129,25 @@ class ActorGroup:
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
-        self._plan: dict[str, tuple[type, tuple[Any, ...], int]] = {
-            api.METRICS: (MetricsActor, (), 1000),
-            api.CONTROL: (ControlActor, (run_id, database_url, time.time()), 1000),
+        self._plan: dict[str, _Plan] = {
+            api.METRICS: _Plan(MetricsActor),
+            api.CONTROL: _Plan(ControlActor, (run_id, time.time()), (database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            api.QUEUE: (QueueActor, (config.queue,), 10_000),
-            api.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
-            api.SINK: (SinkActor, (run_id, database_url, config.sink), 1000),
+            api.QUEUE: _Plan(QueueActor, (config.queue,), max_concurrency=10_000),
+            api.THROTTLE: _Plan(ThrottleActor, _throttle_arguments(config)),
+            api.SINK: _Plan(SinkActor, (run_id, config.sink), (database_url,)),
         }
-        for index, name in enumerate(self.producers):
-            self._plan[name] = (ProducerActor, (index, config), 1000)
-        for index, name in enumerate(self.analyzers):
+        for index, producer in enumerate(self.producers):
+            self._plan[producer] = _Plan(ProducerActor, (index, config))
+        for index, analyzer in enumerate(self.analyzers):
             # above any size to which requests_in_flight can be raised live
-            self._plan[name] = (AnalyzerActor, (index, config, api_key, base_url, run_id, tariff), 2048)
+            self._plan[analyzer] = _Plan(AnalyzerActor, (index, config, base_url, run_id, tariff), (api_key,), max_concurrency=2048)
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actors:
-            plain, arguments, concurrency = self._plan[name]
-            self._handles[name] = make_actor(plain, name, *arguments, max_concurrency=concurrency)
+            plan = self._plan[name]
+            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency)
         incarnations = {}
         for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
             if isinstance(answer, CallFailure):
@@ -150,7 +162,8 @@ class ActorGroup:
         ended = self.ended_loops()
         for name in actors:
             if name not in self._loops or name in ended:
-                self._loops[name] = Pending(self._handles[name].run.options(max_task_retries=-1).remote())
+                run = self._handles[name].run.options(max_task_retries=-1)
+                self._loops[name] = Pending(run.remote(*self._plan[name].run_arguments))
 
     def send(self, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Pending[R]:
         """Starts a call."""

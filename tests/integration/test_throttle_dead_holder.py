@@ -48,8 +48,8 @@ async def test_permits_of_a_killed_analyzer_come_back(start_actor: Any) -> None:
     await queue.put.remote(0, ReadBatch.from_rows([read(index) for index in range(2 * PERMITS)]))
 
     # there is no sink, so each request has its permit and waits until it is on record
-    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, Secret("gsk_none"), "http://127.0.0.1:9", "run")
-    running = analyzer.run.options(max_task_retries=-1).remote()
+    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, "http://127.0.0.1:9", "run")
+    running = analyzer.run.options(max_task_retries=-1).remote(Secret("gsk_none"))
 
     async def holds_all() -> bool:
         return (await throttle.stats.remote()).in_flight == PERMITS
