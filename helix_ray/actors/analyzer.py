@@ -29,25 +29,15 @@ MAX_CONNECTIONS = 1024
 
 
 class AnalyzerActor(AnalyzerApi):
-    """Analyzer ``index``. ``base_url``: the API's address when it is not Groq's own;
-    ``tariff``: what its tokens cost, None: as the table has it.
-    """
+    """``base_url``: the API's address when it is not Groq's own. ``tariff``: what its tokens cost, None: as the table has it."""
 
-    def __init__(
-        self,
-        index: int,
-        config: Config,
-        base_url: str | None,
-        run_nonce: str,
-        tariff: Tariff | None = None,
-    ) -> None:
+    def __init__(self, index: int, config: Config, base_url: str | None, run_nonce: str, tariff: Tariff | None = None) -> None:
         self._name = str(api.analyzer(index))
         self._config = config
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
         self._incarnation = uuid.uuid4().hex[:12]
-        self._state = DesiredState()
         self._engine: AnalysisEngine | None = None
         self._drained = False  # before it ran
         self._backend: ChatBackend | None = None

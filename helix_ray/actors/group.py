@@ -116,25 +116,23 @@ class ActorGroup:
     """The actors of one run and the loops that they run."""
 
     def __init__(
-        self,
-        config: Config,
-        run_id: str,
-        database_url: Secret,
-        api_key: Secret | None,
-        base_url: str | None,
-        tariff: Tariff | None = None,
+        self, config: Config, run_id: str, database_url: Secret, api_key: Secret | None, base_url: str | None, tariff: Tariff | None = None
     ) -> None:
         self.producers = [api.producer(index) for index in range(config.source.producer_count)]
         self.analyzers = [api.analyzer(index) for index in range(config.analyzer.workers)]
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
+        most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
         self._plan: dict[str, _Plan] = {
             api.METRICS: _Plan(MetricsActor),
             api.CONTROL: _Plan(ControlActor, (run_id, time.time()), (database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
             api.QUEUE: _Plan(QueueActor, (config.queue,), max_concurrency=10_000),
-            api.THROTTLE: _Plan(ThrottleActor, _throttle_arguments(config)),
+            api.THROTTLE: _Plan(
+                ThrottleActor,
+                (config.throttle, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record),
+            ),
             api.SINK: _Plan(SinkActor, (run_id, config.sink), (database_url,)),
         }
         for index, producer in enumerate(self.producers):
@@ -198,8 +196,3 @@ class ActorGroup:
             if name in self._handles:
                 ray.kill(self._handles.pop(name), no_restart=True)
                 self._loops.pop(name, None)
-
-
-def _throttle_arguments(config: Config) -> tuple[Any, ...]:
-    most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
-    return config.throttle, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, on_record
