@@ -47,9 +47,7 @@ def batch(start: int, count: int) -> ReadBatch:
 
 
 def our_queue() -> Any:
-    queue: Any = (
-        ray.remote(QueueActor).options(num_cpus=0, max_concurrency=10_000, enable_task_events=False).remote(QueueConfig().model_dump())
-    )
+    queue: Any = ray.remote(QueueActor).options(num_cpus=0, max_concurrency=10_000, enable_task_events=False).remote(QueueConfig())
     ray.get(queue.open.remote([], 1))
     return queue
 

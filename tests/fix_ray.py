@@ -42,8 +42,8 @@ def ray_cluster() -> Iterator[Any]:
     token.write_text(secrets.token_hex(32))
     changed = {
         "RAY_AUTH_TOKEN_PATH": str(token),
-        # workers import the package from where it is tested
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        # workers import the package, and what stands in for its parts, from where they are tested, and the helpers of the tests
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")])),
     }
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_ray.actors import api, peers
@@ -30,28 +29,17 @@ MAX_CONNECTIONS = 1024
 
 
 class AnalyzerActor(AnalyzerApi):
-    """Analyzer ``index``. ``secrets``: the API key; ``base_url``: the API's address when it is not Groq's own;
-    ``tariff``: what its tokens cost, None: as the table has it.
-    """
+    """``base_url``: the API's address when it is not Groq's own. ``tariff``: what its tokens cost, None: as the table has it."""
 
-    def __init__(
-        self,
-        index: int,
-        config_json: str,
-        secrets: Secret | Mapping[str, str] | None,
-        base_url: str | None,
-        run_nonce: str,
-        tariff: Tariff | None = None,
-    ) -> None:
+    def __init__(self, index: int, config: Config, base_url: str | None, run_nonce: str, tariff: Tariff | None = None) -> None:
         self._name = str(api.analyzer(index))
-        self._config_json = config_json
-        self._api_key = secrets.reveal() if isinstance(secrets, Secret) else (secrets or {}).get(GROQ_API_KEY)
+        self._config = config
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
         self._incarnation = uuid.uuid4().hex[:12]
-        self._state = DesiredState()
         self._engine: AnalysisEngine | None = None
+        self._drained = False  # before it ran
         self._backend: ChatBackend | None = None
         self._heart: Heartbeat | None = None
         self._beat: asyncio.Task[None] | None = None
@@ -61,14 +49,15 @@ class AnalyzerActor(AnalyzerApi):
             self._beat.result()
         return self._incarnation
 
-    async def run(self) -> str:
+    async def run(self, api_key: Secret | None) -> str:
+        engine = self._make_engine(api_key)
         if self._beat is None:  # the first run of this incarnation: before all else, what its predecessor held is free again
             await asyncio.gather(
                 peers.call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.release, self._name),
                 peers.call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.release, self._name),
             )
-        engine = self._make_engine()
-        if self._beat is None:
+            if self._drained:
+                await engine.drain(0.0)
             from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
             self._heart = Heartbeat()
@@ -80,14 +69,13 @@ class AnalyzerActor(AnalyzerApi):
                 await self._backend.aclose()
 
     async def drain(self, timeout_s: float) -> DrainReply:
-        engine = self._make_engine()
-        reply = await engine.drain(timeout_s)
+        if self._engine is None:  # it holds nothing, and will take nothing
+            self._drained = True
+            return DrainReply(0)
+        reply = await self._engine.drain(timeout_s)
         if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
-            await self._heart.once(self._name, engine.report, self._adopt)
+            await self._heart.once(self._name, self._engine.report, self._adopt)
         return reply
-
-    async def resize(self, requests_in_flight: int) -> None:
-        self._make_engine().resize(min(requests_in_flight, MAX_CONNECTIONS))
 
     async def stats(self) -> AnalyzerReport:
         return self._make_engine().report()
@@ -95,24 +83,23 @@ class AnalyzerActor(AnalyzerApi):
     def _adopt(self, state: DesiredState) -> None:
         self._make_engine().adopt(state)
 
-    def _make_engine(self) -> AnalysisEngine:
+    def _make_engine(self, api_key: Secret | None = None) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""
         if self._engine is None:
-            config = Config.model_validate_json(self._config_json)
-            self._backend = self._make_backend(config.analyzer.backend)
+            self._backend = self._make_backend(self._config.analyzer.backend, api_key)
             port = AnalyzerPeers(self._name)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
             self._engine = AnalysisEngine(
-                config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff
+                self._config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff
             )
         return self._engine
 
-    def _make_backend(self, kind: Backend) -> ChatBackend | None:
+    def _make_backend(self, kind: Backend, api_key: Secret | None) -> ChatBackend | None:
         if kind is Backend.ALIGNER:
             return None
         from helix_ray.backends.groq_client import GroqChat  # noqa: PLC0415  (the SDK weighs 15 MB that the aligner needs not)
 
-        if self._api_key is None:
+        if api_key is None:
             raise MissingSecretError(f"analyzer.backend is {kind.value}, but this analyzer was given no API key; set {GROQ_API_KEY}")
-        return GroqChat(self._api_key, self._base_url, MAX_CONNECTIONS)
+        return GroqChat(api_key.reveal(), self._base_url, MAX_CONNECTIONS)

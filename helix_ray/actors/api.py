@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from helix_ray.analyzer.ports import DrainReply
+    from helix_ray.environment.secrets import Secret
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
@@ -111,6 +112,13 @@ class ThrottleApi(ActorApi, Protocol):
 
 
 class SinkApi(ActorApi, Protocol):
+    """Until `run` has brought the address of the database, the other methods wait, as they do while the database is away."""
+
+    async def run(self, database_url: Secret) -> str:
+        """Claims the run, whose only writer this is, and commits what is written, until `stop`. A refusal of the claim is the
+        `stats`' ``fatal_error``.
+        """
+
     async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
         """Puts requests on record that are about to be sent. Returns after COMMIT; waits while the database is away."""
 
@@ -128,8 +136,6 @@ class SinkApi(ActorApi, Protocol):
     async def stop(self) -> None:
         """Flushes and closes the connection. Safe twice."""
 
-    async def start(self) -> None: ...
-
 
 class ProducerApi(ActorApi, Protocol):
     async def run(self) -> str:
@@ -143,14 +149,14 @@ class ProducerApi(ActorApi, Protocol):
 
 
 class AnalyzerApi(ActorApi, Protocol):
-    async def run(self) -> str:
-        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that."""
+    async def run(self, api_key: Secret | None) -> str:
+        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that.
+
+        ``api_key``: None for a backend without one. MissingSecretError when the backend needs one.
+        """
 
     async def drain(self, timeout_s: float) -> DrainReply:
         """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice."""
-
-    async def resize(self, requests_in_flight: int) -> None:
-        """A new bound on requests in flight, at once."""
 
     async def stats(self) -> AnalyzerReport:
         """Counters since this actor's start."""
@@ -172,6 +178,11 @@ class MetricsApi(ActorApi, Protocol):
 
 
 class ControlApi(ActorApi, Protocol):
+    """Until `run` has brought the address of the database, it counts as a database that is away."""
+
+    async def run(self, database_url: Secret) -> str:
+        """Keeps the log of commands, and reports to metrics once a second, as long as the actor lives."""
+
     async def send(self, command: Command) -> Ack:
         """Never raises for a command that cannot be done: the answer says why not."""
 

@@ -22,37 +22,32 @@ if TYPE_CHECKING:
 class ControlActor(ControlApi):
     """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run."""
 
-    def __init__(self, run_id: str, database_url: Secret, session_started_at: float) -> None:
+    def __init__(self, run_id: str, session_started_at: float) -> None:
         self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._database_url = database_url
+        self._database_url: Secret | None = None
+        self._addressed = asyncio.Event()
         self._desk = ControlDesk(run_id, session_started_at, self._connect, SystemClock())
         self._state = DesiredState()
-        self._loop: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
-        self._awaken()
         return self._incarnation
 
+    async def run(self, database_url: Secret) -> str:
+        self._database_url = database_url
+        self._addressed.set()
+        heartbeat = Heartbeat(self._own_state, self._report)
+        await heartbeat.beat(CONTROL, self._own_report, self._adopt)
+        return "ended"
+
     async def send(self, command: Command) -> Ack:
-        self._awaken()
         return await self._desk.send(command)
 
     async def state(self) -> DesiredState:
-        self._awaken()
         self._state = await self._desk.state()
         return self._state
 
     async def in_effect(self, version: int) -> None:
         await self._desk.in_effect(version)
-
-    def _awaken(self) -> None:
-        """Starts the loop at the first call: after a restart nobody but the callers knows that there is one to start."""
-        if self._loop is None or self._loop.done():
-            self._loop = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        heartbeat = Heartbeat(self._own_state, self._report)
-        await heartbeat.beat(CONTROL, self._own_report, self._adopt)
 
     async def _own_state(self) -> DesiredState:
         await self._desk.tidy()
@@ -81,4 +76,6 @@ class ControlActor(ControlApi):
     async def _connect(self) -> ControlLedger:
         from helix_ray.storage.postgres import PostgresLedger  # noqa: PLC0415  (an import that fails must not fail __init__)
 
+        await self._addressed.wait()  # the desk gives it up after some seconds
+        assert self._database_url is not None
         return await PostgresLedger.connect(self._database_url.reveal(), statement_timeout_s=LEDGER_DEADLINE_S)

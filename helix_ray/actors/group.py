@@ -100,43 +100,60 @@ def make_actor(plain: type, name: str, *arguments: Any, max_concurrency: int = 1
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How an actor is made and run. Secrets are arguments of ``run`` only: Ray repeats that call in every restarted actor, and
+    keeps it in this process, whereas constructor arguments lie in the memory of Ray's control service.
+    """
+
+    kind: type[ActorApi]
+    arguments: tuple[Any, ...] = ()
+    run_arguments: tuple[Secret | None, ...] = ()
+    max_concurrency: int = 1000
+
+
 class ActorGroup:
     """The actors of one run and the loops that they run."""
 
     def __init__(
-        self,
-        config: Config,
-        run_id: str,
-        database_url: Secret,
-        api_key: Secret | None,
-        base_url: str | None,
-        tariff: Tariff | None = None,
+        self, config: Config, run_id: str, database_url: Secret, api_key: Secret | None, base_url: str | None, tariff: Tariff | None = None
     ) -> None:
         self.producers = [api.producer(index) for index in range(config.source.producers)]
         self.analyzers = [api.analyzer(index) for index in range(config.analyzer.workers)]
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
-        text = config.to_json()
-        self._plan: dict[str, tuple[type, tuple[Any, ...], int]] = {
-            api.METRICS: (MetricsActor, (), 1000),
-            api.CONTROL: (ControlActor, (run_id, database_url, time.time()), 1000),
+        most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
+        self._plan: dict[str, _Plan] = {
+            api.METRICS: _Plan(MetricsActor),
+            api.CONTROL: _Plan(ControlActor, (run_id, time.time()), (database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            api.QUEUE: (QueueActor, (config.queue.model_dump(mode="json"),), 10_000),
-            api.THROTTLE: (ThrottleActor, _throttle_arguments(config), 1000),
-            api.SINK: (SinkActor, (run_id, database_url, config.sink.model_dump(mode="json")), 1000),
+            api.QUEUE: _Plan(QueueActor, (config.queue,), max_concurrency=10_000),
+            api.THROTTLE: _Plan(
+                ThrottleActor,
+                (
+                    config.throttle,
+                    config.analyzer.request_timeout_s,
+                    None,
+                    most_in_flight,
+                    config.retry.max_share,
+                    authorise,
+                    config.analyzer.workers,
+                ),
+            ),
+            api.SINK: _Plan(SinkActor, (run_id, config.sink), (database_url,)),
         }
         for index, producer in enumerate(self.producers):
-            self._plan[producer] = (ProducerActor, (index, text), 1000)
+            self._plan[producer] = _Plan(ProducerActor, (index, config))
         for index, analyzer in enumerate(self.analyzers):
             # above any size to which requests_in_flight can be raised live
-            self._plan[analyzer] = (AnalyzerActor, (index, text, api_key, base_url, run_id, tariff), 2048)
+            self._plan[analyzer] = _Plan(AnalyzerActor, (index, config, base_url, run_id, tariff), (api_key,), max_concurrency=2048)
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actors:
-            plain, arguments, concurrency = self._plan[name]
-            self._handles[name] = make_actor(plain, name, *arguments, max_concurrency=concurrency)
+            plan = self._plan[name]
+            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency)
         incarnations = {}
         for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
             if isinstance(answer, CallFailure):
@@ -151,7 +168,8 @@ class ActorGroup:
         ended = self.ended_loops()
         for name in actors:
             if name not in self._loops or name in ended:
-                self._loops[name] = Pending(self._handles[name].run.options(max_task_retries=-1).remote())
+                run = self._handles[name].run.options(max_task_retries=-1)
+                self._loops[name] = Pending(run.remote(*self._plan[name].run_arguments))
 
     def send(self, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Pending[R]:
         """Starts a call."""
@@ -186,9 +204,3 @@ class ActorGroup:
             if name in self._handles:
                 ray.kill(self._handles.pop(name), no_restart=True)
                 self._loops.pop(name, None)
-
-
-def _throttle_arguments(config: Config) -> tuple[Any, ...]:
-    most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
-    settings = config.throttle.model_dump(mode="json")
-    return settings, config.analyzer.request_timeout_s, None, most_in_flight, config.retry.max_share, authorise

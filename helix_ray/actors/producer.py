@@ -23,9 +23,9 @@ MAX_PUT_BYTES = 64 * 1024
 class ProducerActor(ProducerApi):
     """Offers producer ``index``'s share of the source. ``run`` may be called again, after a restart or a new queue."""
 
-    def __init__(self, index: int, config_json: str) -> None:
+    def __init__(self, index: int, config: Config) -> None:
         self._index = index
-        self._config_json = config_json
+        self._config = config
         self._incarnation = uuid.uuid4().hex[:12]
         self._state = DesiredState()
         self._engine: ProducerEngine | None = None
@@ -59,7 +59,7 @@ class ProducerActor(ProducerApi):
         # imported late: the source's native code is needed by the run only
         from helix_ray.sources import make_source  # noqa: PLC0415
 
-        config = Config.model_validate_json(self._config_json)
+        config = self._config
         source = await asyncio.to_thread(make_source, config)
         share = Share(self._index, config.source.producers, config.source.batch_size)
         cut = partial(split, max_bytes=MAX_PUT_BYTES)

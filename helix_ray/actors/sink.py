@@ -7,11 +7,11 @@ import os
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from helix_ray.actors import peers
 from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
 from helix_ray.clock import SystemClock
+from helix_ray.config import SinkConfig
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import RecentRead
@@ -27,64 +27,72 @@ ACK_TIMEOUT_S = 10.0
 class SinkActor(SinkApi):
     """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
 
-    def __init__(self, run_id: str, database_url: Secret | str, config: dict[str, Any]) -> None:
-        url = database_url.reveal() if isinstance(database_url, Secret) else database_url
+    def __init__(self, run_id: str, config: SinkConfig) -> None:
         self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._engine = SinkEngine(
-            run_id,
-            PostgresLedger(url, config["statement_timeout_s"]),  # connects at its start
-            SinkPolicy(config["batch_size"], config["flush_interval_s"], config["outage_timeout_s"]),
-            SystemClock(),
-            checksum=rust.checksum,
-            ack=self._tell_queue,
-            announce=self._show,
-            intents=PostgresLedger(url, config["statement_timeout_s"]),
-        )
+        self._run_id = run_id
+        self._config = config
+        self._engine: SinkEngine | None = None
+        self._started = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._recent: list[ReadResult] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Connects and claims the run now rather than at the first write; to be called once the run's start is recorded.
-
-        Returns at once. A refusal is the `stats`' ``fatal_error``. Safe twice.
-        """
-        self._begin()
-        await self._engine.start()
-
     async def ping(self) -> str:
-        self._begin()
-        self._engine.check()
+        if self._engine is not None:
+            self._engine.check()
         for task in filter(asyncio.Task.done, self._tasks):
             task.result()
         return self._incarnation
 
+    async def run(self, database_url: Secret) -> str:
+        if self._engine is None and not self._stopped.is_set():
+            self._engine = self._make_engine(database_url.reveal())
+            await self._engine.start()
+            self._tasks = [asyncio.create_task(self._beat(self._engine)), asyncio.create_task(self._show_forever())]
+            self._started.set()
+        await self._stopped.wait()
+        return "stopped"
+
     async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
-        self._begin()
-        await self._engine.intend(calls)
+        await (await self._running()).intend(calls)
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
-        self._begin()
-        return await self._engine.authorise(total_usd)
+        return await (await self._running()).authorise(total_usd)
 
     async def write(self, holder: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
-        self._begin()
-        return await self._engine.write(results, calls)
+        return await (await self._running()).write(results, calls)
 
     async def flush(self) -> None:
-        await self._engine.flush()
+        await (await self._running()).flush()
 
     async def stats(self) -> SinkReport:
-        return self._engine.stats()
+        return (await self._running()).stats()
 
     async def stop(self) -> None:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        await self._engine.stop()
+        if self._engine is not None:
+            await self._engine.stop()
+        self._stopped.set()
 
-    def _begin(self) -> None:
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._show_forever())]
+    async def _running(self) -> SinkEngine:
+        await self._started.wait()
+        assert self._engine is not None
+        return self._engine
+
+    def _make_engine(self, url: str) -> SinkEngine:
+        config = self._config
+        return SinkEngine(
+            self._run_id,
+            PostgresLedger(url, config.statement_timeout_s),  # connects at its start
+            SinkPolicy(config.batch_size, config.flush_interval_s, config.outage_timeout_s),
+            SystemClock(),
+            checksum=rust.checksum,
+            ack=self._tell_queue,
+            announce=self._show,
+            intents=PostgresLedger(url, config.statement_timeout_s),
+        )
 
     async def _tell_queue(self, read_indices: list[int]) -> object:
         return await peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices)
@@ -100,10 +108,10 @@ class SinkActor(SinkApi):
             if chosen:
                 await peers.call_or_none(METRICS, MetricsApi.add_recent, [RecentRead.from_result(result) for result in chosen])
 
-    async def _beat(self) -> None:
+    async def _beat(self, engine: SinkEngine) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
 
-        await Heartbeat().beat(SINK, self._engine.stats, _adopt)
+        await Heartbeat().beat(SINK, engine.stats, _adopt)
 
 
 def _adopt(state: DesiredState) -> None:

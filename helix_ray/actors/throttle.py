@@ -10,13 +10,12 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
-from helix_ray.records import PastUse
+from helix_ray.records import DesiredState, PastUse
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from helix_ray.throttle.stats import ThrottleStats
@@ -29,24 +28,26 @@ SHORTEST_SLEEP_S = 0.0005
 
 
 class ThrottleActor(ThrottleApi):
-    """Every method may be called again with the same arguments. ``config`` is the dump of the section ``throttle``;
-    ``request_timeout_s`` the analyzers' deadline for one attempt, from which the lifetime of a permit follows;
-    ``most_in_flight`` the requests that all analyzers together can have in flight; ``retry_share`` is ``retry.max_share``.
-    ``authorise`` puts on record what may be spent; without it nobody is asked.
+    """``request_timeout_s``: the analyzers' deadline for one attempt, from which the lifetime of a permit follows.
+    ``most_in_flight``: the requests that all analyzers together can have in flight. ``retry_share``: ``retry.max_share``.
+    ``authorise`` puts on record what may be spent; None: no authorisation is needed. ``analyzers``: their number.
     """
 
     def __init__(
         self,
-        config: dict[str, Any],
+        config: ThrottleConfig,
         request_timeout_s: float = 60.0,
         clock: Clock | None = None,
         most_in_flight: int = 1024,
         retry_share: float = 1.0,
         authorise: Authorise | None = None,
+        analyzers: int = 1,
     ) -> None:
+        self._config = config
+        self._analyzers = analyzers
         self._clock = clock or SystemClock()
         self._incarnation = uuid.uuid4().hex[:12]
-        self._governor = Governor(ThrottleConfig.model_validate(config), request_timeout_s, self._incarnation, most_in_flight, retry_share)
+        self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
         if authorise is not None:
             self._governor.authorise(Decimal(0))
@@ -135,4 +136,11 @@ class ThrottleActor(ThrottleApi):
     async def _beat(self) -> None:
         from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
 
-        await Heartbeat().beat(THROTTLE, lambda: self._governor.stats(self._now()), lambda state: None)
+        await Heartbeat().beat(THROTTLE, lambda: self._governor.stats(self._now()), self._apply)
+
+    def _apply(self, state: DesiredState) -> None:
+        cap_usd = self._config.max_cost_usd if state.max_cost_usd is None else state.max_cost_usd
+        self._governor.set_budget(Decimal(str(cap_usd)))
+        if state.requests_in_flight is not None:
+            self._governor.raise_most_in_flight(self._analyzers * state.requests_in_flight)
+        self._pump()

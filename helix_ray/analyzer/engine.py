@@ -119,16 +119,13 @@ class AnalysisEngine:
         return self._no_more or "closed"
 
     def adopt(self, state: DesiredState) -> None:
-        """Paused: no new leases and permits, requests in flight go on. Ending: no new leases."""
+        """Paused: no new leases and permits, requests in flight go on. Ending: no new leases. A lower bound on the requests in
+        flight leaves those above it to end.
+        """
         if state.ending is not None:
             self._no_more = self._no_more or "ending"
         self._paused = state.paused
-        self._answering.bound(self._limit, self._paused)
-        self._changed.set()
-
-    def resize(self, requests_in_flight: int) -> None:
-        """Bound the requests in flight from now on. Requests above it are left to end."""
-        self._limit = max(1, requests_in_flight)
+        self._limit = state.requests_in_flight or self._config.analyzer.requests_in_flight
         self._answering.bound(self._limit, self._paused)
         self._changed.set()
 

@@ -76,6 +76,7 @@ class Watch:
         """Tells every part what it must know before reads flow. Raises what the database raises."""
         self.started_at = time.monotonic()
         self._group.ask(METRICS, MetricsApi.set_run, self.run_info)
+        self._group.start_loops([CONTROL, SINK])  # the sink claims the run: no other process may write it
         self._recover(reoffer=False)
 
     def look(self, signals: int) -> Facts:
@@ -152,9 +153,6 @@ class Watch:
     def _recover(self, *, reoffer: bool = True) -> None:
         for need in self._recovery.due(time.monotonic()):
             match need:
-                case Need.START_SINK:
-                    answer = self._group.ask(SINK, SinkApi.start)
-                    self._informed(Part.SINK, answer if isinstance(answer, CallFailure) else self._recovery.newest(Part.SINK))
                 case Need.RESTORE_THROTTLE:
                     answered, provisional = self._throttle_recovery.restore(self._group, self.desired.max_cost_usd)
                     if answered is not None:
@@ -171,14 +169,10 @@ class Watch:
     def _open_queue(self) -> None:
         run_id = self._plan.run_id
         done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
-        if self._informed(Part.QUEUE, self._group.ask(QUEUE, QueueApi.open, done, len(self._group.producers))):
+        answer = self._group.ask(QUEUE, QueueApi.open, done, len(self._group.producers))
+        if not isinstance(answer, CallFailure):
+            self._recovery.informed(Part.QUEUE, answer, time.monotonic())
             self.rows_at_open = sum(stop - start for start, stop in done)
-
-    def _informed(self, part: Part, answer: str | CallFailure) -> bool:
-        if isinstance(answer, CallFailure):
-            return False
-        self._recovery.informed(part, answer, time.monotonic())
-        return True
 
     def _note_loops(self) -> None:
         """A loop may end well, never with an error: bad input, or a defect."""

@@ -23,7 +23,6 @@ LOOK_AGAIN_S = 30.0
 
 
 class Part(Enum):
-    CONTROL = "control"
     SINK = "sink"
     THROTTLE = "throttle"
     QUEUE = "queue"
@@ -32,20 +31,13 @@ class Part(Enum):
 class Need(Enum):
     """What the driver must do, in the order of `Recovery.due`."""
 
-    START_CONTROL = "start control"  # hand it the address of its database
-    START_SINK = "start sink"  # likewise; the sink claims the run
     RESTORE_THROTTLE = "restore throttle"  # money and past use of the limits; nothing is granted before
     CORRECT_THROTTLE = "correct throttle"  # the money, exactly
     OPEN_QUEUE = "open queue"  # which reads are done; producers then offer the others again
     INFORM_QUEUE = "inform queue"  # which reads a dead sink had committed
 
 
-_FIRST_NEED = {
-    Part.CONTROL: Need.START_CONTROL,
-    Part.SINK: Need.START_SINK,
-    Part.THROTTLE: Need.RESTORE_THROTTLE,
-    Part.QUEUE: Need.OPEN_QUEUE,
-}
+_FIRST_NEED = {Part.THROTTLE: Need.RESTORE_THROTTLE, Part.QUEUE: Need.OPEN_QUEUE}
 
 
 @dataclass(slots=True)
@@ -70,7 +62,7 @@ class Recovery:
 
     def due(self, now: float) -> list[Need]:
         """What the parts that have been seen need, in order. Empty: every part knows what it must."""
-        needs = [_FIRST_NEED[part] for part in Part if part in self._seen and not self.knows(part)]
+        needs = [need for part, need in _FIRST_NEED.items() if part in self._seen and not self.knows(part)]
         if self.knows(Part.THROTTLE) and self._correct_at is not None and now >= self._correct_at:
             needs.append(Need.CORRECT_THROTTLE)
         if self._queue_outdated and Need.OPEN_QUEUE not in needs:
@@ -80,10 +72,6 @@ class Recovery:
     def knows(self, part: Part) -> bool:
         """The newest incarnation of the part was told."""
         return part in self._seen and self._informed.get(part) == self._seen[part]
-
-    def newest(self, part: Part) -> str:
-        """The incarnation that answered last. KeyError for a part that never answered."""
-        return self._seen[part]
 
     def incarnation(self, part: Part) -> str | None:
         """The one that was told last."""

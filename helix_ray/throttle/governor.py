@@ -172,8 +172,15 @@ class Governor:
         self._restored = True
 
     def set_budget(self, max_cost_usd: Decimal) -> None:
-        self._budget.max_cost_usd = max_cost_usd
-        self._budget_exhausted = False
+        """The cost cap from now on, US dollars. Idempotent."""
+        if max_cost_usd != self._budget.max_cost_usd:
+            self._budget.max_cost_usd = max_cost_usd
+            self._budget_exhausted = False
+
+    def raise_most_in_flight(self, most_in_flight: int) -> None:
+        """The requests that all analyzers together can have in flight from now on."""
+        for limiter in self.limiters.values():
+            limiter.raise_most_in_flight(most_in_flight)
 
     def authorise(self, total_usd: Decimal) -> None:
         """Allow grants up to this total, US dollars, which the ledger has committed. Without a call there is no such bound."""

@@ -49,10 +49,10 @@ async def answer(exchange: Exchange) -> None:
 
 
 async def pipeline(start_actor: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
-    queue = start_actor(QueueActor, api.QUEUE, config.queue.model_dump(mode="json"), max_concurrency=10_000)
-    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle.model_dump(mode="json"))
+    queue = start_actor(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
+    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle)
     sink = start_actor(RecordingSink, api.SINK)
-    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config.to_json(), Secret("key"), url, "run")
+    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, url, "run")
     await queue.open.remote([], 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
@@ -74,7 +74,7 @@ async def test_every_read_is_answered_stored_and_acknowledged(start_actor: Any) 
     config = Config.model_validate({"retry": {"base_delay_s": 0.01}})
     async with FaultServer(fail_each_first_time) as server:
         queue, sink, analyzer = await pipeline(start_actor, config, server.url)
-        assert await analyzer.run.remote() == "closed"
+        assert await analyzer.run.remote(Secret("key")) == "closed"
         results, calls = await sink.written.remote()
         stats = await queue.stats.remote()
         report = await analyzer.stats.remote()
@@ -92,7 +92,7 @@ async def test_the_budget_holds_and_what_it_forbids_goes_back(start_actor: Any) 
     config = Config.model_validate({"throttle": {"max_cost_usd": 0.002}})
     async with FaultServer(answer) as server:
         queue, sink, analyzer = await pipeline(start_actor, config, server.url)
-        assert await analyzer.run.remote() == "budget"
+        assert await analyzer.run.remote(Secret("key")) == "budget"
         results, calls = await sink.written.remote()
         stats = await queue.stats.remote()
     assert 0 < len(results) < COUNT
@@ -116,7 +116,7 @@ async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
         server.behaviour = wait_after_the_first
         config = Config.model_validate({"analyzer": {"requests_in_flight": 3}})
         queue, sink, analyzer = await pipeline(start_actor, config, server.url)
-        run = analyzer.run.remote()
+        run = analyzer.run.remote(Secret("key"))
         await all_there.wait()
         await queue.close_leases.remote()
         drain = analyzer.drain.remote(30.0)
@@ -132,7 +132,7 @@ async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
 async def test_the_aligner_needs_neither_key_nor_permit(start_actor: Any) -> None:
     config = Config.model_validate({"analyzer": {"backend": "aligner"}})
     queue, sink, analyzer = await pipeline(start_actor, config, None)
-    assert await analyzer.run.remote() == "closed"
+    assert await analyzer.run.remote(None) == "closed"
     results, calls = await sink.written.remote()
     assert (len(results), calls) == (COUNT, [])
     assert (await queue.stats.remote()).acked == COUNT

@@ -34,7 +34,8 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
     ledger = await PostgresLedger.connect(database_url)
     await ledger.start_run(RunRow(RUN_ID, "demo", "{}", "c0ffee", 1, {}, None, datetime.now(UTC), "emulator", True))
     start_actor(MetricsActor, api.METRICS)
-    control = start_actor(ControlActor, api.CONTROL, RUN_ID, Secret(database_url), time.time())
+    control = start_actor(ControlActor, api.CONTROL, RUN_ID, time.time())
+    running = control.run.options(max_task_retries=-1).remote(Secret(database_url))
 
     adopted: list[DesiredState] = []
     beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: {"produced": 1.0}, adopted.append))
@@ -65,4 +66,5 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
     assert (await peers.call(api.CONTROL, api.ControlApi.send, pause)).version == 1
     assert len(await ledger.controls(RUN_ID)) == 1
     beat.cancel()
+    del running
     await ledger.aclose()

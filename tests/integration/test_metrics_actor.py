@@ -47,9 +47,10 @@ context = ray.init(address="local", namespace=api.NAMESPACE, num_cpus=2, include
 def make(plain, name, *args):
     return ray.remote(plain).options(name=name, num_cpus=0, max_restarts=-1, max_concurrency=100).remote(*args)
 metrics = make(MetricsActor, api.METRICS, RunInfo(run_id="run-1", name="demo"))
-control = make(ControlActor, api.CONTROL, "run-1", Secret("postgresql://127.0.0.1:9/none"), 0.0)
+control = make(ControlActor, api.CONTROL, "run-1", 0.0)
 worker = make(Worker, "helix-producer-0")
 worker.run.remote()
+control.run.remote(Secret("postgresql://127.0.0.1:9/none"))
 ray.get([metrics.ping.remote(), control.ping.remote()])
 RunFile.for_this_process("run-1", context.address_info["gcs_address"], api.NAMESPACE, None, token).write(home)
 print("up", flush=True)

@@ -13,12 +13,12 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.config import Config, QueueConfig
 from helix_ray.errors import InputError
 
-QUEUE = QueueConfig(capacity=100, low_watermark=20).model_dump(mode="json")
+QUEUE = QueueConfig(capacity=100, low_watermark=20)
 COUNT = 1000
 
 
-def config_json(**source: Any) -> str:
-    return Config.model_validate({"source": {"count": COUNT, "batch_size": 20, **source}}).to_json()
+def config(**source: Any) -> Config:
+    return Config.model_validate({"source": {"count": COUNT, "batch_size": 20, **source}})
 
 
 def with_list_source(fail_at_block: int | None = None) -> type:
@@ -76,7 +76,7 @@ async def until_blocked(producers: int) -> None:
 
 async def test_two_producers_offer_each_read_once_and_block_in_between(start_actor: Any) -> None:
     await open_queue(start_actor)
-    runs = [start_run(start_actor(with_list_source(), api.producer(index), index, config_json())) for index in range(2)]
+    runs = [start_run(start_actor(with_list_source(), api.producer(index), index, config())) for index in range(2)]
     await until_blocked(2)
     assert sorted(await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
@@ -87,7 +87,7 @@ async def test_two_producers_offer_each_read_once_and_block_in_between(start_act
 
 async def test_a_producer_killed_in_a_blocked_put_doubles_nothing(start_actor: Any, ray_cluster: Any) -> None:
     await open_queue(start_actor)
-    producers = [start_actor(with_list_source(), api.producer(index), index, config_json()) for index in range(2)]
+    producers = [start_actor(with_list_source(), api.producer(index), index, config()) for index in range(2)]
     runs = [start_run(producer) for producer in producers]
     await until_blocked(2)
     ray_cluster.kill(producers[0], no_restart=False)
@@ -98,7 +98,7 @@ async def test_a_producer_killed_in_a_blocked_put_doubles_nothing(start_actor: A
 
 async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any, ray_cluster: Any) -> None:
     queue = await open_queue(start_actor)
-    runs = [start_run(start_actor(with_list_source(), api.producer(index), index, config_json())) for index in range(2)]
+    runs = [start_run(start_actor(with_list_source(), api.producer(index), index, config())) for index in range(2)]
     await until_blocked(2)
     stored = await take("test", 90)
     assert stored is not None
@@ -117,7 +117,7 @@ async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any
 
 async def test_a_broken_file_ends_the_run_with_its_error(start_actor: Any) -> None:
     await open_queue(start_actor)
-    producer = start_actor(with_list_source(fail_at_block=2), api.producer(0), 0, config_json())
+    producer = start_actor(with_list_source(fail_at_block=2), api.producer(0), 0, config())
     with pytest.raises(RayTaskError) as caught:
         await producer.run.remote()
     assert isinstance(caught.value.cause, InputError)
@@ -127,7 +127,7 @@ async def test_a_broken_file_ends_the_run_with_its_error(start_actor: Any) -> No
 
 async def test_the_synthetic_source_flows_from_configuration_alone(start_actor: Any) -> None:
     await open_queue(start_actor)
-    runs = [start_run(start_actor(ProducerActor, api.producer(index), index, config_json())) for index in range(2)]
+    runs = [start_run(start_actor(ProducerActor, api.producer(index), index, config())) for index in range(2)]
     assert sorted(await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
     reports = [await peers.call(api.producer(index), api.ProducerApi.stats) for index in range(2)]

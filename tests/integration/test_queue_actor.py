@@ -12,7 +12,7 @@ from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import ReadBatch
 from support.list_source import sample_reads
 
-CONFIG = QueueConfig().model_dump(mode="json")
+CONFIG = QueueConfig()
 BLOCKED = 1500
 
 

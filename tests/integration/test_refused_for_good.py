@@ -53,7 +53,7 @@ async def start_throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     started: list[ThrottleActor] = []
 
     async def start(config: Config) -> ThrottleActor:
-        throttle = ThrottleActor(config.throttle.model_dump(mode="json"), most_in_flight=ANALYZERS * IN_FLIGHT)
+        throttle = ThrottleActor(config.throttle, most_in_flight=ANALYZERS * IN_FLIGHT)
         await throttle.restore(Decimal(0))
         started.append(throttle)
         return throttle

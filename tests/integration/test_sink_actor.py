@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -49,11 +50,28 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return heard
 
 
-async def started(url: str) -> SinkActor:
+RUNNING: set[asyncio.Task[str]] = set()
+
+
+def run(sink: SinkActor, url: str) -> None:
+    """As the pipeline runs it. It ends with the sink's `stop`."""
+    running = asyncio.create_task(sink.run(Secret(url)))
+    RUNNING.add(running)
+    running.add_done_callback(RUNNING.discard)
+
+
+async def recorded(url: str) -> SinkActor:
+    """A sink that does not run yet, of a run with a row."""
     ledger = await PostgresLedger.connect(url)
     await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
     await ledger.aclose()
-    return SinkActor(RUN_ID, Secret(url), SinkConfig().model_dump(mode="json"))
+    return SinkActor(RUN_ID, SinkConfig())
+
+
+async def started(url: str) -> SinkActor:
+    sink = await recorded(url)
+    run(sink, url)
+    return sink
 
 
 async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[str, Any]) -> None:
@@ -100,13 +118,14 @@ async def test_generated_reads_come_back_as_they_were_made_and_a_damaged_one_is_
 async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_session, "CLAIM_TIMEOUT_S", 0.0)
     row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
-    sink, driver, other = await started(database_url), PostgresLedger(database_url), await started(database_url)
+    sink, driver, other = await recorded(database_url), PostgresLedger(database_url), await recorded(database_url)
     await sink.ping()
     await driver.resume_run(RUN_ID, row)  # a sink that is only there claims nothing
-    await sink.start()
+    run(sink, database_url)
     assert (await sink.write("helix-analyzer-0", [ReadResult(sample_read(0), Disposition.STORED)], [])).committed == [0]
     with pytest.raises(RunBusyError):
         await driver.resume_run(RUN_ID, row)
+    run(other, database_url)
     with pytest.raises(RunBusyError, match="written by another process"):
         await other.write("helix-analyzer-0", [ReadResult(sample_read(1), Disposition.STORED)], [])
     assert "written by another process" in str((await other.stats()).fatal_error)
@@ -117,9 +136,21 @@ async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[s
     await driver.aclose()
 
 
+async def test_who_calls_a_sink_without_an_address_waits_for_it(database_url: str, told: dict[str, Any]) -> None:
+    sink = await recorded(database_url)
+    result = ReadResult(sample_read(0), Disposition.STORED)
+    waiting = [asyncio.create_task(sink.write("helix-analyzer-0", [result], [])), asyncio.create_task(sink.authorise(Decimal(1)))]
+    assert await sink.ping() == await sink.ping()
+    assert not any(task.done() for task in waiting)
+    run(sink, database_url)
+    committed, authorised = await asyncio.gather(*waiting)
+    assert (committed.committed, authorised) == ([0], Decimal(1))
+    await sink.stop()
+
+
 async def test_a_wrong_address_does_not_fail_the_constructor(told: dict[str, Any]) -> None:
-    config = {**SinkConfig().model_dump(mode="json"), "outage_timeout_s": 0.5}
-    sink = SinkActor(RUN_ID, "postgresql://u@/d?host=/nonexistent", config)
+    sink = SinkActor(RUN_ID, SinkConfig(outage_timeout_s=0.5))
+    run(sink, "postgresql://u@/d?host=/nonexistent")
     write = asyncio.create_task(sink.write("helix-analyzer-0", [ReadResult(sample_read(0), Disposition.STORED)], []))
     await asyncio.wait([write], timeout=30)
     assert "did not come back within 0.5 s" in str(write.exception())

@@ -21,7 +21,7 @@ from helix_ray.throttle.messages import PermitRequest, Settlement
 
 @pytest.fixture
 async def throttle(start_actor: Any) -> Any:
-    config = ThrottleConfig(requests_per_minute=100_000, max_cost_usd=1000.0).model_dump(mode="json")
+    config = ThrottleConfig(requests_per_minute=100_000, max_cost_usd=1000.0)
     actor = start_actor(ThrottleActor, api.THROTTLE, config)
     await actor.restore.remote(Decimal(0))
     return actor
@@ -61,7 +61,7 @@ async def test_many_callers_share_one_throttle(throttle: Any) -> None:
 
 
 async def test_a_restarted_throttle_grants_nothing_before_it_knows_what_was_spent(start_actor: Any) -> None:
-    config = ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=0.01).model_dump(mode="json")
+    config = ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=0.01)
     actor = start_actor(ThrottleActor, api.THROTTLE, config)
     epoch = await actor.ping.remote()
     await actor.restore.remote(Decimal(0))

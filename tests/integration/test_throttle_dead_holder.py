@@ -39,8 +39,8 @@ async def test_permits_of_a_killed_analyzer_come_back(start_actor: Any) -> None:
         }
     )
     lifetime_s = config.analyzer.request_timeout_s + PERMIT_GRACE_S
-    queue = start_actor(QueueActor, api.QUEUE, config.queue.model_dump(mode="json"))
-    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle.model_dump(mode="json"), config.analyzer.request_timeout_s)
+    queue = start_actor(QueueActor, api.QUEUE, config.queue)
+    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle, config.analyzer.request_timeout_s)
     await throttle.restore.remote(Decimal(0))
     [probe] = (await throttle.acquire.remote("test", [PermitRequest("first", 1, 1, Decimal(0))])).grants
     await throttle.settle.remote("test", [Settlement(probe.permit_id, "answered", TokenUsage(1, 0, 1), Decimal(0))])
@@ -48,8 +48,8 @@ async def test_permits_of_a_killed_analyzer_come_back(start_actor: Any) -> None:
     await queue.put.remote(0, ReadBatch.from_rows([read(index) for index in range(2 * PERMITS)]))
 
     # there is no sink, so each request has its permit and waits until it is on record
-    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config.to_json(), Secret("gsk_none"), "http://127.0.0.1:9", "run")
-    running = analyzer.run.options(max_task_retries=-1).remote()
+    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, "http://127.0.0.1:9", "run")
+    running = analyzer.run.options(max_task_retries=-1).remote(Secret("gsk_none"))
 
     async def holds_all() -> bool:
         return (await throttle.stats.remote()).in_flight == PERMITS

@@ -36,6 +36,7 @@ class TierLimiter:
         self.park = Park()
         self.breaker = Breaker()
         self.concurrency = Concurrency(most_in_flight) if config.adaptive_concurrency else None
+        self._most_in_flight = most_in_flight
         self.heard = False  # the API answered a request
         self.used = False
         self._in_flight: dict[int, OutstandingPermit] = {}
@@ -45,6 +46,11 @@ class TierLimiter:
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
+
+    def raise_most_in_flight(self, most_in_flight: int) -> None:
+        """Callers can make more requests than before: what the API bears is learned anew. Fewer need no action."""
+        if self.concurrency is not None and most_in_flight > self._most_in_flight:
+            self.concurrency, self._most_in_flight = Concurrency(most_in_flight), most_in_flight
 
     def must_probe(self, now: float) -> bool:
         return not self.heard or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"

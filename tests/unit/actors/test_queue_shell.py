@@ -12,7 +12,7 @@ from helix_ray.records import ReadBatch
 from support.list_source import sample_reads
 from support.manual_clock import ManualClock
 
-CONFIG = QueueConfig(capacity=20, low_watermark=5, lease_timeout_s=60.0).model_dump(mode="json")
+CONFIG = QueueConfig(capacity=20, low_watermark=5, lease_timeout_s=60.0)
 
 
 class QuietQueue(QueueActor):

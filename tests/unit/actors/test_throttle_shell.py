@@ -10,7 +10,7 @@ import pytest
 
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import ThrottleConfig
-from helix_ray.records import TokenUsage
+from helix_ray.records import DesiredState, TokenUsage
 from helix_ray.throttle.messages import PermitRequest, Settlement
 
 
@@ -24,7 +24,7 @@ async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleAct
         await asyncio.Event().wait()
 
     monkeypatch.setattr(ThrottleActor, "_beat", silent)
-    actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False).model_dump(mode="json"))
+    actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False))
     await actor.restore(Decimal(0))
     actor._governor.limiters["on_demand"].heard = True  # no probe first
     yield actor
@@ -95,3 +95,10 @@ async def test_what_is_said_about_another_incarnation_is_not_taken_up(throttle: 
     assert (await throttle.stats()).spent_usd == 0
     assert await throttle.restore(Decimal("0.5"), [], False, epoch) == epoch
     assert (await throttle.stats()).spent_usd == Decimal("0.5")
+
+
+async def test_a_command_moves_the_cap_and_its_withdrawal_brings_the_configured_one_back(throttle: ThrottleActor) -> None:
+    throttle._apply(DesiredState(version=1, max_cost_usd=0.25))
+    assert (await throttle.stats()).max_cost_usd == Decimal("0.25")
+    throttle._apply(DesiredState(version=2))
+    assert (await throttle.stats()).max_cost_usd == Decimal("1.0")

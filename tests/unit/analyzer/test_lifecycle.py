@@ -35,10 +35,10 @@ async def test_requests_in_flight_can_be_raised_and_lowered_live() -> None:
     it.llm.hold()
     async with it.running():
         assert it.llm.in_flight == 2
-        it.engine.resize(6)
+        it.engine.adopt(DesiredState(requests_in_flight=6))
         await it.settle_down()
         assert it.llm.in_flight == 6
-        it.engine.resize(1)
+        it.engine.adopt(DesiredState(requests_in_flight=1))
         await it.settle_down()
         assert it.llm.in_flight == 6  # what is out is left to end
         it.llm.release()
