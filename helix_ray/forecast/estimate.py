@@ -35,7 +35,6 @@ QUEUE_S: Final = 0.005 * math.exp((math.log(40 / 5) / 2.3263) ** 2 / 2)
 ROUND_TRIP_S: Final = 0.05  # to an API on the internet; 20 to 80 ms are usual
 LEAST_TOKENS_PER_BASE: Final = {"indexed10": 0.728}
 """Where measurements differ between windows of different lengths; the templates have the greatest, since they reserve by it."""
-COUNTED: Final = {"R": "requests", "T": "tokens", "I": "prompt tokens", "O": "answer tokens"}  # by the first letter of a limit's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ class _Timer:
 
     def timing(self, records: int, payable: int) -> Timing:
         rows = self._rows(records)
-        ends = {"throttle.max_cost_usd": payable}
+        ends = {"throttle.max_cost_usd": payable}  # what may end the run, after how many records
         if self._config.throttle.on_daily_limit == "stop":
             daily = [row for row in rows if row.name in KINDS and KINDS[row.name].window_s == DAY_S]
             ends |= {row.name: int(row.limit / self._amount(KINDS[row.name])) for row in daily if row.limit and row.needs > row.limit}
@@ -248,7 +247,7 @@ class _Timer:
         rows = []
         for name, kind in KINDS.items():
             limit, said_by = self._limit(name)
-            unit = f"{COUNTED[name[0]]} a {'day' if kind.window_s == DAY_S else 'minute'}"
+            unit = kind.config_key.replace("_per_", " a ").replace("input_", "prompt ").replace("output_", "answer ")
             needs = self._amount(kind) * records
             seconds = 0.0 if limit is None else max(0.0, needs + self._held(kind, limit) - limit) / limit * kind.window_s
             rows.append(Row(name, limit, unit, needs, seconds, said_by))
@@ -262,18 +261,12 @@ class _Timer:
 
     def _limit(self, name: str) -> tuple[float | None, str]:
         """Over all tiers that may be used, and who says so. A configured limit holds in each tier."""
-        throttle = self._config.throttle
-        own: int | None = getattr(throttle, KINDS[name].config_key)
-        total, said_by = 0.0, "none"
-        for tier in self._service.tiers:
-            theirs = tier.get(name)
-            if own is not None and (theirs is None or own <= theirs):
-                total, said_by = total + own, "configuration"
-            elif theirs is not None:
-                total, said_by = total + theirs, "service"
-            else:
-                return None, "none" if self._service.all_published else "not published"
-        return throttle.safety_factor * total, said_by
+        own: int | None = getattr(self._config.throttle, KINDS[name].config_key)
+        tiers = [tier.get(name) for tier in self._service.tiers]
+        limits = [limit for limit in (own if theirs is None else min(theirs, own or theirs) for theirs in tiers) if limit is not None]
+        if len(limits) < len(tiers):
+            return None, "none" if self._service.all_published else "not published"
+        return self._config.throttle.safety_factor * sum(limits), "configuration" if limits[-1] == own else "service"
 
     def _amount(self, kind: LimitDefinition) -> float:
         """What one record takes."""
