@@ -61,11 +61,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class AnswerError:
-    """Why an answer is not one. ``completion`` is there when the provider answered (and bills) all the same."""
+    """Why an answer is not one."""
 
     kind: str  # broken_body | truncated | refused | parse_error | schema_error
     message: str
-    completion: Completion | None = None
 
 
 class VerdictKind(StrEnum):
