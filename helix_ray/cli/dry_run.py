@@ -46,7 +46,7 @@ def dry_run(config: Config, report: Path | None, console: Console, resumed: Resu
 
 def tariff_to_expect(config: Config) -> Tariff:
     """By the table in the package. ConfigError: as for a run."""
-    if config.analyzer.backend is Backend.ALIGNER:
+    if not config.analyzer.backend.asks_an_api:
         return NO_PRICE
     tariff = tariff_of(config.analyzer.model)
     check_completion(config, tariff)
@@ -104,7 +104,7 @@ def _work(config: Config, forecast: Forecast) -> Table:
     figures = (Column("expected", justify="right"), Column("at worst", justify="right"))
     table = Table("", *figures, title=title, title_justify="left", caption_justify="left", min_width=64)
     demand, asking, resumed = forecast.demand, config.analyzer, forecast.resumed
-    asks = asking.backend is not Backend.ALIGNER
+    asks = asking.backend.asks_an_api
     table.add_row("backend, model, prompt", ", ".join([asking.backend, asking.model, asking.prompt] if asks else [asking.backend]))
     if resumed is not None:
         table.add_row(f"done by run {resumed.run_id}", f"{resumed.reads_done:,} reads, ${resumed.cost_usd:.6f}")

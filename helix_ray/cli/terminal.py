@@ -19,7 +19,6 @@ from rich.text import Text
 from helix_ray.actors.cluster import Cluster
 from helix_ray.client import attach
 from helix_ray.client.measures import Share, by_type, mistakes
-from helix_ray.config import Backend
 from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
 from helix_ray.metrics.snapshot import as_json as snapshot_json
 from helix_ray.metrics.state import throttle_lines
@@ -74,11 +73,12 @@ class Terminal:
         """Prints what will run, and where its reads will go. Called before anything starts."""
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
-        asked = "" if config.analyzer.backend is Backend.ALIGNER else f", model {config.analyzer.model}, prompt {config.analyzer.prompt}"
+        analyzer = config.analyzer
+        asked = f", model {analyzer.model}, prompt {analyzer.prompt}" if analyzer.backend.asks_an_api else ""
         self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}{asked}")
         if plan.simulated:
             self._console.print(NOTICE, style="bold yellow")
-            if config.analyzer.backend is Backend.EMULATOR and config.emulator.latency_scale != 1:
+            if config.analyzer.backend.simulated and config.emulator.latency_scale != 1:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.tariff is not None:
             self._say(f"Prices: {plan.tariff.words()}; cap ${config.throttle.max_cost_usd:g}.")

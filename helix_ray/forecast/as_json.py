@@ -20,7 +20,7 @@ HINDRANCES = ("faults", "script", "outages", "neighbour", "hidden_capacity", "ov
 def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) -> str:
     """The text of the file. Money in US dollars, times in seconds, tokens as whole numbers; docs/output.md has every key."""
     demand, asking = forecast.demand, config.analyzer
-    asks = asking.backend is not Backend.ALIGNER
+    asks = asking.backend.asks_an_api
     per_million = {part: float(1_000_000 * amount) for part, amount in forecast.tariff.price._asdict().items()}
     report = {
         "kind": "forecast",
@@ -74,7 +74,7 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> Iterator[str]:
     if work.analysed_share < 1:
         share = f"{1 - work.analysed_share:.1%} of {work.looked_at:,} records looked at"
         yield f"{share} would not be sent: unplaced, filtered or malformed."
-    if config.analyzer.backend is Backend.ALIGNER:
+    if not config.analyzer.backend.asks_an_api:
         yield "The aligner asks no API: no requests, no tokens, no cost."
         return
     if forecast.cut_off_share > 0:
@@ -94,7 +94,7 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> Iterator[str]:
     yield "Worst: every answer fills max_completion_tokens and every prompt its bound in bytes, each read asked once."
     yield "Left out: failed and repeated requests, other users of the key, and prompt tokens from the provider's cache (cheaper)."
     yield "Every limit is taken as unused, a day's too: after a run today, the rest of its quota comes back over 24 hours."
-    if config.analyzer.backend is Backend.EMULATOR:
+    if config.analyzer.backend.simulated:
         if any(getattr(config.emulator, key) != getattr(emulator, key) for key in HINDRANCES):
             yield "The emulator is told to fail, to slow down or to share its limits: what that costs is left out, too."
         yield "The dollars are counted by Groq's prices; the emulator bills nobody."
