@@ -17,15 +17,14 @@ from helix_ray.analysis.prompts import get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.answering import Aligning, Answering, RequestSlots
 from helix_ray.analyzer.counters import AnalyzerCounters
-from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePort
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ResultMaker, preset_result
 from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
+from helix_ray.analyzer.sink_client import LINGER_S, Intents, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config

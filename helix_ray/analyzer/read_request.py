@@ -12,10 +12,10 @@ from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.counters import AnalyzerCounters
-from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import MAX_ERROR
+from helix_ray.analyzer.sink_client import Intents
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
