@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helix_ray.analysis.read_answer import LENIENCIES, MAX_CALLS, RawCall, ReadAnswer, read_item, reread_answer
+from helix_ray.analysis.read_answer import ReadAnswer, read_item
 from helix_ray.providers.outside_text import Found, find_object
 from helix_ray.providers.readings import AnswerError, Completion
-
-__all__ = ["LENIENCIES", "MAX_CALLS", "AnswerError", "ParsedAnswers", "RawCall", "ReadAnswer", "parse_answer", "reread_answer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class AnalysisEngine:
             reads=asdict(counters.scores.reads),
             off_by=dict(counters.scores.off_by),
             baseline_s=results.baseline_s,
-            scoring_s=results.scoring_s + counters.tally_s,
+            scoring_s=results.scoring_s,
             held_back_s=self._held_back_s,
             intent_wait_s=flow.intent_wait_s,
             latency_ms_p50=counters.latency_ms(50),
@@ -259,7 +259,7 @@ class AnalysisEngine:
         self._changed.set()
 
     def _finish(self, task: ReadTask, result: ReadResult) -> None:
-        self._counters.finished(result)
+        self._answering.results.timed(lambda: self._counters.finished(result))
         self._leased.finish(task)
         self._outbox.add(result)
 

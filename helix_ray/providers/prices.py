@@ -31,7 +31,6 @@ class Tariff(NamedTuple):
     source: str
 
     def words(self) -> str:
-        """For people."""
         shown = [f"{part} {per_million(amount)}" for part, amount in self.price._asdict().items()]
         return f"{', '.join(shown)} per million tokens ({self.source})"
 
@@ -48,7 +47,6 @@ def dated_table(file: str) -> dict[str, Any]:
 
 
 def price_version() -> str:
-    """The date of the price table."""
     return str(dated_table(_FILE)["version"])
 
 
@@ -73,7 +71,6 @@ def tariff_of(model: str) -> Tariff:
 
 
 def cost_usd(price: ModelPrice, usage: TokenUsage) -> Decimal:
-    """What a call with this usage costs."""
     return (usage.prompt - usage.cached) * price.prompt + usage.cached * price.cached + usage.completion * price.completion
 
 

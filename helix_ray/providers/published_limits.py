@@ -19,7 +19,6 @@ USUAL_TOKENS_PER_S: Final = 450.0
 
 
 def limits_version() -> str:
-    """The date of the table."""
     return str(dated_table(_FILE)["version"])
 
 
@@ -35,5 +34,4 @@ def flex_limits(limits: Mapping[str, int]) -> dict[str, int]:
 
 
 def completion_tokens_per_s(model: str) -> float:
-    """Published speed of answers."""
     return float(dated_table(_FILE)["models"].get(model, {}).get("tokens_per_s", USUAL_TOKENS_PER_S))

@@ -1,4 +1,4 @@
-"""What a reply comes to, in no provider's own words: limits, completion, verdict. Tokens are counts, durations are seconds."""
+"""What a reply comes to, independent of its provider's dialect: limits, completion, verdict. Tokens are counts, durations are seconds."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class VerdictKind(StrEnum):
     """What to do. Only `RETRY` and `RETRY_ONCE` can spend an attempt of a read."""
 
     OK = "answered"
-    WAIT = "wait"  # at the throttle's gate, as long as the provider says
+    WAIT = "wait"  # in the throttle's cooldown, as long as the provider says
     RETRY = "retry"  # after a rest with full jitter
     RETRY_ONCE = "retry once"
     OTHER_TIER = "rest, or another tier"  # as analyzer.on_capacity_exceeded says
