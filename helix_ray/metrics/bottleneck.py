@@ -12,8 +12,6 @@ from helix_ray.metrics.snapshot import ActorView, Bottleneck, MetricsSnapshot, M
 from helix_ray.metrics.state import next_try
 from helix_ray.providers.readings import LIMIT_KINDS
 
-NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
-
 LOW_HEADROOM = 0.05  # of a limit: the bucket is as good as empty
 MUCH = 0.5  # of the time, or of the requests in flight: more than by chance
 HELD_BACK = 0.3  # of the analyzers' time that results waited for the database: they come in batches, so it is never all of it
