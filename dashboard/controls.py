@@ -51,13 +51,11 @@ def _unlock() -> bool:
 
 
 def _commands(view: View, run_name: str, enabled: bool) -> None:
-    pause, resume, drain, stop = st.columns(4)
-    if pause.button("Pause", key="pause", disabled=not enabled, width="stretch"):
-        _send(Action.PAUSE)
-    if resume.button("Resume", key="resume", disabled=not enabled, width="stretch"):
-        _send(Action.RESUME)
-    if drain.button("Drain", key="drain", disabled=not enabled, width="stretch", help="Store what is in flight, then end; resumable"):
-        _send(Action.DRAIN)
+    *columns, stop = st.columns(4)
+    about = {Action.PAUSE: None, Action.RESUME: None, Action.DRAIN: "Store what is in flight, then end; resumable"}
+    for column, (action, text) in zip(columns, about.items(), strict=True):
+        if column.button(action.value.capitalize(), key=action.value, disabled=not enabled, width="stretch", help=text):
+            _send(action)
     with stop.popover("Stop", disabled=not enabled, width="stretch"):
         typed = st.text_input("Type the run's name to stop it", key="stop_name")
         st.text(run_name)

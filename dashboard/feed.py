@@ -97,11 +97,10 @@ class Feed:
         self._past_at = self._clock()
         try:
             past = self.client.past()
-        except MissingSecretError as error:
-            self._view = View(self._view.snapshot, self._view.history, problem=str(error))
-            return
         except (HelixError, OSError, TimeoutError) as error:
-            self._view = View(self._view.snapshot, self._view.history, problem=f"the database does not answer ({type(error).__name__})")
+            silent = f"the database does not answer ({type(error).__name__})"
+            reason = str(error) if isinstance(error, MissingSecretError) else silent
+            self._view = View(self._view.snapshot, self._view.history, problem=reason)
             return
         ended = past is not None and past.run.run_id == self._points_of
         self._view = View(past, self._view.history if ended else (), problem=problem)

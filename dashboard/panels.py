@@ -135,9 +135,7 @@ def rates_chart(points: Sequence[HistoryPoint]) -> tuple[Spec, str]:
     """Reads per second into the queue, through the model, into the database."""
     filled = [point for _, point in _with_gaps(points)]
     series = {
-        "offered": [None if point is None else _finite(point.offered) for point in filled],
-        "analysed": [None if point is None else _finite(point.analysed) for point in filled],
-        "stored": [None if point is None else _finite(point.stored) for point in filled],
+        name: [None if point is None else _finite(getattr(point, name)) for point in filled] for name in ("offered", "analysed", "stored")
     }
     last = ", ".join(f"{name} {number(values[-1] if values else None, 1)}" for name, values in series.items())
     return _chart(points, series, "reads/s"), f"Reads per second over time: now {last}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HOST = re.compile(rb"[A-Za-z0-9.\-\[\]:]{1,255}")
 _POLICY = (
@@ -22,7 +20,7 @@ _POLICY = (
 
 
 class SecurityHeaders:
-    """Adds the content security policy and its companions to every answer."""
+    """Adds the content security policy and the headers beside it to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -22,7 +22,6 @@ from helix_ray.actors import api
 from helix_ray.actors.cluster import Cluster, local_cluster
 from helix_ray.actors.group import ActorGroup
 from helix_ray.clock import SystemClock
-from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
@@ -77,7 +76,7 @@ class Pipeline:
 
     def _base_url(self, stack: ExitStack) -> str | None:
         config = self._plan.config
-        if config.analyzer.backend is not Backend.EMULATOR:
+        if not config.analyzer.backend.simulated:
             return config.analyzer.base_url
         self._emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
         stack.callback(self._emulator.stop)
@@ -111,7 +110,7 @@ class Pipeline:
         return ending
 
     def _run_file(self, cluster: Cluster, base_url: str | None) -> RunFile:
-        plan, own_emulator = self._plan, self._plan.config.analyzer.backend is Backend.EMULATOR
+        plan, own_emulator = self._plan, self._plan.config.analyzer.backend.simulated
         return RunFile.for_this_process(
             plan.run_id,
             cluster.address,
@@ -130,10 +129,11 @@ class Pipeline:
             backend=config.analyzer.backend.value,
             simulated=self._plan.simulated,
             model=config.analyzer.model,
-            latency_scale=config.emulator.latency_scale if config.analyzer.backend is Backend.EMULATOR else 1.0,
+            latency_scale=config.emulator.latency_scale if config.analyzer.backend.simulated else 1.0,
             reads_requested=config.source.count,
             rows_before=self._plan.rows_before,
             max_cost_usd=config.throttle.max_cost_usd,
             started_at=SystemClock().now().timestamp(),
+            config=self._plan.row.config_hash,
             dashboard_url=cluster.dashboard_url,
         )

@@ -96,7 +96,7 @@ class AnalyzerActor(AnalyzerApi):
         return self._engine
 
     def _make_backend(self, kind: Backend, api_key: Secret | None) -> ChatBackend | None:
-        if kind is Backend.ALIGNER:
+        if not kind.asks_an_api:
             return None
         from helix_ray.backends.groq_client import GroqChat  # noqa: PLC0415  (the SDK weighs 15 MB that the aligner needs not)
 

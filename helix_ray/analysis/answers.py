@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helix_ray.analysis.read_answer import LENIENCIES, MAX_CALLS, RawCall, ReadAnswer, read_item, reread_answer
+from helix_ray.analysis.read_answer import ReadAnswer, read_item
 from helix_ray.providers.outside_text import Found, find_object
 from helix_ray.providers.readings import AnswerError, Completion
-
-__all__ = ["LENIENCIES", "MAX_CALLS", "AnswerError", "ParsedAnswers", "RawCall", "ReadAnswer", "parse_answer", "reread_answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswers:
     """The keys of ``answers`` and ``faults`` together are exactly the requested ids, each once."""
 
-    completion: Completion
     answers: dict[str, ReadAnswer]
     faults: dict[str, AnswerError]  # left out, given twice, or against the schema
     foreign: int  # answers for ids that were not requested
@@ -29,33 +26,32 @@ def parse_answer(completion: Completion, asked: Sequence[str], *, packed: bool, 
     ``packed`` and ``work`` are the template's: which schema the request named.
     """
     if completion.refusal:
-        return AnswerError("refused", f"the model refused: {completion.refusal}", completion)
+        return AnswerError("refused", f"the model refused: {completion.refusal}")
     if completion.finish_reason == "length":
-        return AnswerError("truncated", "the answer was cut off; raise analyzer.max_completion_tokens", completion)
+        return AnswerError("truncated", "the answer was cut off; raise analyzer.max_completion_tokens")
     if completion.finish_reason not in ("stop", None):
-        return AnswerError("refused", f"the model stopped with '{completion.finish_reason}'", completion)
+        return AnswerError("refused", f"the model stopped with '{completion.finish_reason}'")
     try:
         found = find_object(completion.content)
     except ValueError as error:
-        return AnswerError("parse_error", f"the answer is not JSON: {str(error)[:200]}", completion)
-    return _packed(found, asked, work, completion) if packed else _single(found, asked, work, completion)
+        return AnswerError("parse_error", f"the answer is not JSON: {str(error)[:200]}")
+    return _packed(found, asked, work) if packed else _single(found, asked, work)
 
 
-def _single(found: Found, asked: Sequence[str], work: bool, completion: Completion) -> ParsedAnswers | AnswerError:
+def _single(found: Found, asked: Sequence[str], work: bool) -> ParsedAnswers | AnswerError:
     (read_id,) = asked
     answer = read_item(found.value, work=work, fenced=found.fenced, text=found.text)
     if isinstance(answer, str):
-        return AnswerError("schema_error", answer, completion)
+        return AnswerError("schema_error", answer)
     if found.value["id"] != read_id:
-        fault = AnswerError("schema_error", "the answer carries another read's id", completion)
-        return ParsedAnswers(completion, {}, {read_id: fault}, 1)
-    return ParsedAnswers(completion, {read_id: answer}, {}, 0)
+        return ParsedAnswers({}, {read_id: AnswerError("schema_error", "the answer carries another read's id")}, 1)
+    return ParsedAnswers({read_id: answer}, {}, 0)
 
 
-def _packed(found: Found, asked: Sequence[str], work: bool, completion: Completion) -> ParsedAnswers | AnswerError:
+def _packed(found: Found, asked: Sequence[str], work: bool) -> ParsedAnswers | AnswerError:
     data = found.value
     if not isinstance(data, dict) or data.keys() != {"reads"} or not isinstance(data["reads"], list):
-        return AnswerError("schema_error", "the answer is not an object with exactly a list of reads", completion)
+        return AnswerError("schema_error", "the answer is not an object with exactly a list of reads")
     given: dict[str, list[Any]] = {read_id: [] for read_id in asked}
     foreign = 0
     for item in data["reads"]:
@@ -69,10 +65,10 @@ def _packed(found: Found, asked: Sequence[str], work: bool, completion: Completi
     for read_id, items in given.items():
         answer = _only(items, work, found.fenced)
         if isinstance(answer, str):
-            faults[read_id] = AnswerError("schema_error", answer, completion)
+            faults[read_id] = AnswerError("schema_error", answer)
         else:
             answers[read_id] = answer
-    return ParsedAnswers(completion, answers, faults, foreign)
+    return ParsedAnswers(answers, faults, foreign)
 
 
 def _only(items: list[Any], work: bool, fenced: bool) -> ReadAnswer | str:

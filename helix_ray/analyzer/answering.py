@@ -73,10 +73,9 @@ class Aligning(Answering):
 
 
 class RequestSlots(Answering):
-    """Reads that wait for a request, are in one, or rest between two: at most ``limit`` requests at once, each of up to
-    ``reads_per_request`` reads.
+    """Sends at most ``limit`` requests at once, each with up to ``reads_per_request`` of the reads that are there.
 
-    A request takes the reads that are there and waits for no more. Nothing starts while paused or stopped.
+    Reads wait for a request, are in one, or rest between two. No request waits to be filled. Nothing starts while paused or stopped.
     """
 
     def __init__(self, cycle: RequestCycle, limit: int, reads_per_request: int, done: Callable[[ReadOutcomes], None]) -> None:
@@ -152,7 +151,6 @@ class RequestSlots(Answering):
             self._advance()
 
     def _advance(self) -> None:
-        """Start what the free slots allow."""
         if self._group is None or self._paused:
             return
         while len(self._running) < self._slots and (reads := self._next_request()):
@@ -164,9 +162,8 @@ class RequestSlots(Answering):
         for waiting in (self._alone, self._ready):
             reads: list[ReadTask] = []
             most = self._reads_per_request
-            while waiting and len(reads) < min(most, _batch_limit(waiting[0], most)):
-                read = waiting.popleft()
-                most = min(most, _batch_limit(read, most))
+            while waiting and len(reads) < (limit := min(most, _batch_limit(waiting[0], most))):
+                read, most = waiting.popleft(), limit
                 if read.lost:
                     self._done([(read, DROP)])
                 else:
@@ -186,7 +183,6 @@ class RequestSlots(Answering):
         self._advance()
 
     def _follow(self, outcomes: ReadOutcomes) -> None:
-        """Keep the reads that come again."""
         if not self._stopped:
             self._again([read for read, outcome in outcomes if outcome.action is NextAction.AGAIN])
             later = [(read, outcome.delay_s) for read, outcome in outcomes if outcome.action is NextAction.LATER]
@@ -196,12 +192,12 @@ class RequestSlots(Answering):
         self._done(outcomes)
 
     def _again(self, reads: list[ReadTask]) -> None:
-        """Before all others, in this order: they have waited longest."""
+        """Put these reads before all others, in this order: they have waited longest."""
         self._ready.extendleft(read for read in reversed(reads) if not read.alone)
         self._alone.extendleft(read for read in reversed(reads) if read.alone)
 
     def _later(self, reads: list[ReadTask], delay_s: float) -> None:
-        """They rest outside the slots, so that a failing request does not delay others, and together, to be asked about together."""
+        """Let reads rest outside the slots, so that a failing request delays no other, and together, to share their next request."""
 
         async def rest() -> None:
             await self._cycle.clock.sleep(delay_s)

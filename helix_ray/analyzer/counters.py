@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
-from collections.abc import Callable
 from decimal import Decimal
 
 from helix_ray.records import CallState, Disposition, ReadResult, TokenUsage, failure_kind
@@ -14,9 +12,7 @@ _LATENCIES = 1024
 
 
 class AnalyzerCounters:
-    def __init__(self, cpu_s: Callable[[], float] = time.thread_time) -> None:
-        self._cpu_s = cpu_s
-        self.tally_s = 0.0  # CPU seconds of adding up scores
+    def __init__(self) -> None:
         self.analysed = 0  # reads with their final result, of any disposition
         self.dead_letters = 0
         self.requests = 0  # that left this machine
@@ -52,9 +48,7 @@ class AnalyzerCounters:
             self.dead_letters += 1
         elif result.service_tier is not None:
             self.tiers[result.service_tier] += 1
-        began = self._cpu_s()
         self.scores.add(result)
-        self.tally_s += self._cpu_s() - began
 
     def latency_ms(self, percent: int) -> float | None:
         """Of the last 1,024 answers, nearest rank; None before the first."""

@@ -17,15 +17,14 @@ from helix_ray.analysis.prompts import get_prompt
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.answering import Aligning, Answering, RequestSlots
 from helix_ray.analyzer.counters import AnalyzerCounters
-from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePort
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ResultMaker, preset_result
 from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.result_outbox import LINGER_S, ResultOutbox
 from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
+from helix_ray.analyzer.sink_client import LINGER_S, Intents, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config
@@ -162,7 +161,7 @@ class AnalysisEngine:
             reads=asdict(counters.scores.reads),
             off_by=dict(counters.scores.off_by),
             baseline_s=results.baseline_s,
-            scoring_s=results.scoring_s + counters.tally_s,
+            scoring_s=results.scoring_s,
             held_back_s=self._held_back_s,
             intent_wait_s=flow.intent_wait_s,
             latency_ms_p50=counters.latency_ms(50),
@@ -260,7 +259,7 @@ class AnalysisEngine:
         self._changed.set()
 
     def _finish(self, task: ReadTask, result: ReadResult) -> None:
-        self._counters.finished(result)
+        self._answering.results.timed(lambda: self._counters.finished(result))
         self._leased.finish(task)
         self._outbox.add(result)
 

@@ -25,7 +25,7 @@ class ReadTask:
     cost_usd: Decimal = Decimal(0)  # its shares of the answered requests that it was in
 
     failures: int = 0  # of the API, counted against retry.max_attempts
-    unattributed_failures: int = 0  # that cannot be told from an outage
+    unattributed_failures: int = 0  # that may be those of an outage
     failed_after: int | None = None  # requests of this analyzer that had been sent when it last failed; None: it never did
     rests: int = 0  # each may be twice as long as the one before
     unprocessable_once: bool = False  # a second 422 is a dead letter

@@ -12,11 +12,11 @@ from helix_ray.waiting.group_commit import GroupCommit
 
 Answer = Permit | Refusal | None
 Report = str | tuple[Settlement, float | None]
-"""The id of a want that is withdrawn, or how a permit ended and when its request was sent."""
+"""The id of a permit request that is withdrawn, or how a permit ended and when its request was sent."""
 
 
 class PermitClient:
-    """Batches wants, withdrawals and settlements. `run` must be running for a permit to come."""
+    """Batches permit requests, withdrawals and settlements. `run` must be running for a permit to come."""
 
     def __init__(self, throttle: ThrottlePort, clock: Clock) -> None:
         self._throttle = throttle
@@ -36,8 +36,8 @@ class PermitClient:
         except asyncio.CancelledError:
             if self._wants.pop(want.want_id, None) is not None:
                 self._reports.add(want.want_id)
-            elif future.done() and not future.cancelled() and isinstance(grant := future.result(), Permit):
-                self.settle(Settlement(grant.permit_id, "not_sent"))
+            elif future.done() and not future.cancelled() and isinstance(permit := future.result(), Permit):
+                self.settle(Settlement(permit.permit_id, "not_sent"))
             raise
 
     def settle(self, settlement: Settlement, sent_at: float | None = None) -> None:
@@ -72,8 +72,8 @@ class PermitClient:
             reply = await self._throttle.acquire(asked)
             self._reports.check()
             on_concurrency(reply.concurrency)
-            for grant in reply.grants:
-                self._answer(grant.want_id, grant)
+            for permit in reply.grants:
+                self._answer(permit.want_id, permit)
             if reply.refusal is not None:
                 for want in asked:
                     self._answer(want.want_id, reply.refusal)

@@ -1,4 +1,4 @@
-"""A request about one or several reads: what is sent, under which ids, at what cost, and its books."""
+"""A request about one or several reads: what is sent, under which ids, at what cost, and how it is booked."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, opaque_id
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.counters import AnalyzerCounters
-from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import MAX_ERROR
+from helix_ray.analyzer.sink_client import Intents
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
@@ -89,13 +89,12 @@ class Sent(NamedTuple):
 
     @property
     def call_id(self) -> str:
-        """A UUID."""
         return self.want.want_id
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLog:
-    """The books of every request: its permit is settled with the throttle, its row goes to the sink."""
+    """Books every request: its permit is settled with the throttle, its row goes to the sink."""
 
     permits: PermitClient
     intents: Intents
@@ -193,6 +192,6 @@ class RequestLog:
             service_tier=sent.permit.service_tier,
             prompt_estimate=sent.want.prompt_tokens,
             max_completion_tokens=sent.request.max_completion_tokens,
-            throttle_epoch=sent.permit.permit_id.rpartition("-")[0] or None,  # its ids are EPOCH-NUMBER
+            throttle_epoch=sent.permit.permit_id.rpartition("-")[0] or None,  # its ids are INCARNATION-NUMBER
             retry=any(task.retrying for task in tasks),
         )

@@ -37,23 +37,19 @@ class Answered(NamedTuple):
 
 
 class ResultMaker:
-    """What all results of a run have in common, and the CPU time of scoring them.
+    """What all results of a run have in common, and this thread's CPU time of scoring them. ``template``: None for the aligner."""
 
-    ``template``: None for the aligner. ``cpu_s``: a clock of this thread's CPU time, in seconds.
-    """
-
-    def __init__(self, model: str, template: PromptTemplate | None = None, cpu_s: Callable[[], float] = time.thread_time) -> None:
+    def __init__(self, model: str, template: PromptTemplate | None = None) -> None:
         self._model = model
         self._template = template
-        self._cpu_s = cpu_s
         self.baseline_s = 0.0  # CPU seconds of the aligner
-        self.scoring_s = 0.0  # CPU seconds of judging and scoring its calls and the model's
+        self.scoring_s = 0.0  # CPU seconds of judging, scoring and counting its calls and the model's
 
     def aligned(self, task: ReadTask, now: datetime) -> ReadResult:
         """The aligner's own answer."""
         read = task.read
         calls = self._baseline(read)
-        fields = self._timed(lambda: score_read(read, calls, calls)).as_fields()
+        fields = self.timed(lambda: score_read(read, calls, calls)).as_fields()
         plain = ReadResult(read, Disposition.STORED, model=self._model, queue_ms=task.queue_ms, finished_at=now)
         return replace(plain, mutation_detected=bool(calls), **fields)
 
@@ -61,8 +57,8 @@ class ResultMaker:
         """A valid answer, whether or not its calls are right."""
         read = task.read
         baseline = self._baseline(read)
-        calls = self._timed(lambda: judge_calls(answer.calls, read.ref_seq))
-        fields = self._timed(lambda: score_read(read, calls, baseline)).as_fields()
+        calls = self.timed(lambda: judge_calls(answer.calls, read.ref_seq))
+        fields = self.timed(lambda: score_read(read, calls, baseline)).as_fields()
         return replace(
             self._asked(task, Disposition.STORED, "ok", answered.call_id, answered, now),
             mutation_detected=any(call.outcome == "ok" for call in calls),
@@ -113,15 +109,16 @@ class ResultMaker:
         )
 
     def _baseline(self, read: Read) -> list[JudgedCall]:
-        began = self._cpu_s()
+        began = time.thread_time()
         calls = aligner_calls(read)
-        self.baseline_s += self._cpu_s() - began
+        self.baseline_s += time.thread_time() - began
         return calls
 
-    def _timed(self, work: Callable[[], Value]) -> Value:
-        began = self._cpu_s()
+    def timed(self, work: Callable[[], Value]) -> Value:
+        """What ``work`` returns; its CPU time counts as scoring."""
+        began = time.thread_time()
         value = work()
-        self.scoring_s += self._cpu_s() - began
+        self.scoring_s += time.thread_time() - began
         return value
 
 

@@ -22,9 +22,7 @@ MAX_REPAIRS = 1
 LEAST_COMPLETION_TOKENS = 64
 """Below this no answer fits, whatever the model: a request that is too large with so little room is not shrunk further."""
 MAX_UNATTRIBUTED = 3
-"""Times ``retry.max_attempts``: failures of a read that cannot be told from an outage, after which it is given up all the same,
-or one read that breaks the API would hold a run for ever.
-"""
+"""Times ``retry.max_attempts``: failures of a read that may be an outage's, before it is given up. Else it could hold a run for ever."""
 
 _NOT_REPAIRED = {"refused"}  # a model that refuses has answered
 
@@ -107,7 +105,7 @@ class RetryPolicy:
     rng: random.Random
 
     def after(self, sent: Sent, verdict: Verdict, text: str) -> ReadOutcomes:
-        """For every verdict but an answer. ``text``: the failure, in a dead letter's words."""
+        """For every verdict but an answer. ``text``: the failure, as a dead letter states it."""
         tasks = sent.request.tasks
         match verdict.kind:
             case VerdictKind.WAIT:
@@ -130,10 +128,7 @@ class RetryPolicy:
                 return self._rejected(sent, text)
 
     def smaller(self, request: ReadRequest) -> ReadOutcomes:
-        """Split a request that is too large into two of half its reads. About a single read, halve the room for its answer.
-
-        Empty: there is no smaller one.
-        """
+        """Split a request that is too large into two of half its reads, or halve the room for a single answer; empty: it cannot."""
         tasks = request.tasks
         if len(tasks) > 1:
             for task in tasks:

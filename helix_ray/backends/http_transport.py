@@ -42,14 +42,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, connections: int) -> None:
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
-        self._urls: dict[str, URL] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         session = self._session or self._open()
         try:
             answer = await session.request(
                 request.method,
-                self._url(str(request.url)),
+                _url(str(request.url)),
                 headers=list(request.headers.items()),
                 data=request.content or None,
                 allow_redirects=False,  # a redirect must not carry the key elsewhere
@@ -88,18 +87,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
         return self._session
 
-    def _url(self, text: str) -> URL:
-        url = self._urls.get(text)
-        if url is None:
-            url = self._urls[text] = URL(text, encoded=True)
-        return url
-
     async def aclose(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await session.close()
+
+
+@cache
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)
 
 
 @cache

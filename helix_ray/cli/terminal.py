@@ -73,7 +73,8 @@ class Terminal:
         """Prints what will run, and where its reads will go. Called before anything starts."""
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
-        asked = f", model {config.analyzer.model}, prompt {config.analyzer.prompt}" if config.analyzer.backend.asks_an_api else ""
+        analyzer = config.analyzer
+        asked = f", model {analyzer.model}, prompt {analyzer.prompt}" if analyzer.backend.asks_an_api else ""
         self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}{asked}")
         if plan.simulated:
             self._console.print(NOTICE, style="bold yellow")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from pathlib import Path
@@ -92,7 +91,7 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
 
 
 def _run_info(stored: StoredRun) -> RunInfo:
-    config = json.loads(stored.config_json)
+    config = stored.config
     return RunInfo(
         run_id=stored.run_id,
         name=stored.name,
@@ -101,6 +100,7 @@ def _run_info(stored: StoredRun) -> RunInfo:
         model=config["analyzer"]["model"],
         latency_scale=config["emulator"]["latency_scale"] if stored.simulated else 1.0,
         started_at=stored.started_at.timestamp(),
+        config=stored.config_hash,
         reads_requested=config["source"]["count"],
         max_cost_usd=config["throttle"]["max_cost_usd"],
         status=stored.status.value,

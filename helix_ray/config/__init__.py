@@ -13,17 +13,3 @@ from helix_ray.config.schema import (
     SourceKind,
     ThrottleConfig,
 )
-
-__all__ = [
-    "ONE_FILE",
-    "AnalyzerConfig",
-    "Backend",
-    "Config",
-    "QueueConfig",
-    "RayConfig",
-    "RetryConfig",
-    "SinkConfig",
-    "SourceConfig",
-    "SourceKind",
-    "ThrottleConfig",
-]

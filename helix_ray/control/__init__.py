@@ -1,1 +1,1 @@
-"""Commands, their log, and the state that they want."""
+"""Commands, their log, and the state that they ask for."""

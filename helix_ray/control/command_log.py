@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from helix_ray.clock import Clock
-from helix_ray.control.changes import encode_change, replay
-from helix_ray.control.desired import Change, Rejection, plan
+from helix_ray.control.desired import Change, Rejection, encode_change, plan, replay
 from helix_ray.errors import DatabaseLostError, HelixError
 from helix_ray.records import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState
 

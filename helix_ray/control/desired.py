@@ -1,9 +1,14 @@
-"""From commands to the state that every actor should be in. Absolute values: repeating a command changes nothing."""
+"""From commands to the state that every actor should be in, and how the ledger keeps its changes.
+
+Absolute values: repeating a command changes nothing.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
 
 from helix_ray.records import Action, Command, DesiredState
 
@@ -13,6 +18,8 @@ DEFAULT_SPIKE_S = 30.0
 MIN_BUDGET, MAX_BUDGET = 0.000_001, 1e6  # US dollars; as throttle.max_cost_usd
 MAX_IN_FLIGHT = 1024  # requests of one analyzer; as analyzer.requests_in_flight
 _ENDS = (Action.DRAIN, Action.STOP)
+_RATE, _BUDGET, _IN_FLIGHT = "{:g} reads/s", "${:g}", "{} requests in flight an analyzer"
+_FIELDS = frozenset(field.name for field in fields(DesiredState)) - {"version"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,14 @@ def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rej
         return Change(replace(next_state, paused=False), _flow(state), "running")
     if command.action is Action.RATE:
         rate, note = _clamp(command.value, MIN_RATE, MAX_RATE, "reads/s")
-        return Change(replace(next_state, rate_per_s=rate), rate_text(state.rate_per_s), rate_text(rate), note)
+        return Change(replace(next_state, rate_per_s=rate), _shown(_RATE, state.rate_per_s), _shown(_RATE, rate), note)
     if command.action is Action.BUDGET:
         usd, note = _clamp(command.value, MIN_BUDGET, MAX_BUDGET, "dollars")
-        return Change(replace(next_state, max_cost_usd=usd), budget_text(state.max_cost_usd), budget_text(usd), note)
+        return Change(replace(next_state, max_cost_usd=usd), _shown(_BUDGET, state.max_cost_usd), _shown(_BUDGET, usd), note)
     if command.action is Action.CONCURRENCY:
         wanted, note = _clamp(None if command.value is None else float(round(command.value)), 1, MAX_IN_FLIGHT, "requests in flight")
         in_flight = None if wanted is None else int(wanted)
-        before, after = concurrency_text(state.requests_in_flight), concurrency_text(in_flight)
+        before, after = _shown(_IN_FLIGHT, state.requests_in_flight), _shown(_IN_FLIGHT, in_flight)
         return Change(replace(next_state, requests_in_flight=in_flight), before, after, note)
     if command.action is Action.SPIKE:
         return _spike(state, next_state, command, unix_now)
@@ -71,14 +78,14 @@ def _spike(state: DesiredState, next_state: DesiredState, command: Command, unix
     running = state.spike_until is not None and state.spike_until > unix_now
     return Change(
         spiked,
-        f"spike {rate_text(state.spike_rate_per_s)}" if running else "no spike",
-        f"spike {rate_text(rate)} for {seconds:g} s" if seconds else "no spike",
+        f"spike {_shown(_RATE, state.spike_rate_per_s)}" if running else "no spike",
+        f"spike {_shown(_RATE, rate)} for {seconds:g} s" if seconds else "no spike",
         "; ".join(note for note in (rate_note, seconds_note) if note),
     )
 
 
 def source_rate(state: DesiredState, configured: float | None, unix_now: float) -> float | None:
-    """Reads per second that the whole source may offer now; None: as fast as it can. A pause is told separately."""
+    """Reads per second that the whole source may offer now; None: as fast as it can. A pause is a field of its own."""
     rate = state.rate_per_s if state.rate_per_s is not None else configured
     if state.spike_until is None or unix_now >= state.spike_until:
         return rate
@@ -87,16 +94,8 @@ def source_rate(state: DesiredState, configured: float | None, unix_now: float) 
     return max(rate, state.spike_rate_per_s)  # a spike lifts; a lower one changes nothing
 
 
-def rate_text(rate: float | None) -> str:
-    return "as configured" if rate is None else f"{rate:g} reads/s"
-
-
-def budget_text(usd: float | None) -> str:
-    return "as configured" if usd is None else f"${usd:g}"
-
-
-def concurrency_text(requests: int | None) -> str:
-    return "as configured" if requests is None else f"{requests} requests in flight an analyzer"
+def _shown(form: str, value: float | None) -> str:
+    return "as configured" if value is None else form.format(value)
 
 
 def _flow(state: DesiredState) -> str:
@@ -108,3 +107,26 @@ def _clamp(value: float | None, low: float, high: float, unit: str) -> tuple[flo
         return None, ""
     clamped = min(max(value, low), high)
     return clamped, "" if clamped == value else f"{value:g} {unit} is outside {low:g} to {high:g}: clamped to {clamped:g}"
+
+
+def encode_change(before: DesiredState, after: DesiredState) -> tuple[str, str]:
+    """The fields that differ, as canonical JSON, with their old and their new values: ``value_from`` and ``value_to``."""
+    old, new = asdict(before), asdict(after)
+    changed = sorted(name for name in _FIELDS if old[name] != new[name])
+    return tuple(json.dumps({name: state[name] for name in changed}, sort_keys=True) for state in (old, new))  # type: ignore[return-value]
+
+
+def replay(changes: Iterable[str | None], state: DesiredState | None = None) -> DesiredState:
+    """``state`` (default: the first one) after these ``value_to`` values, oldest first; a None (a refused command) changes nothing.
+
+    Raises ValueError for text that `encode_change` did not write.
+    """
+    state = state or DesiredState()
+    for text in changes:
+        if text is None:
+            continue
+        change = json.loads(text)
+        if not isinstance(change, dict) or not change.keys() <= _FIELDS:
+            raise ValueError(f"not a change of the desired state: {text[:120]}")
+        state = replace(state, version=state.version + 1, **change)
+    return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from typing import Any, TypeVar, cast
@@ -40,7 +40,7 @@ class Reporter:
 
 
 class Aggregates:
-    """Of one moment: sums are made once."""
+    """The sums of one moment."""
 
     def __init__(self, reporters: Iterable[Reporter]) -> None:
         self._reporters = sorted(reporters, key=lambda reporter: reporter.name)
@@ -51,6 +51,10 @@ class Aggregates:
     def of(self, kind: type[R]) -> list[Incarnations[R]]:
         """The actors that send this kind of report."""
         return [cast(Incarnations[R], reporter.reports) for reporter in self._sending(kind)]
+
+    def gained(self, kind: type[R], counter: Callable[[R], float]) -> float:
+        """What a counter of these actors gained, see `Incarnations.progress`; 0 without any."""
+        return sum(it.progress(counter) for it in self.of(kind))
 
     def totals(self) -> Totals:
         queue, sink, throttle, analyzers = self._queue, self._sink, self._throttle, self._analyzers

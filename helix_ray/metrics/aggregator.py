@@ -133,20 +133,17 @@ class MetricsAggregator:
         if self._last_point is not None:
             self._in_flight_s += (now - self._last_point) * aggregates.throttle().in_flight
         self._last_point = now
-        queues, analyzers = aggregates.of(QueueStats), aggregates.of(AnalyzerReport)
-        produced = sum(it.progress(lambda it: it.produced) for it in aggregates.of(ProducerReport))
-        self._window.add(
-            now,
-            Progress(
-                offered=sum(it.progress(lambda it: it.admitted) for it in queues) if queues else produced,
-                analysed=sum(it.progress(lambda it: it.analysed) for it in analyzers),
-                stored=sum(it.progress(lambda it: it.committed_reads) for it in aggregates.of(SinkReport)),
-                blocked_s=sum(it.progress(lambda it: it.blocked_seconds) for it in queues),
-                held_back_s=sum(it.progress(lambda it: it.held_back_s) for it in analyzers),
-                intent_wait_s=sum(it.progress(lambda it: it.intent_wait_s) for it in analyzers),
-                in_flight_s=self._in_flight_s,
-            ),
+        gained, produced = aggregates.gained, aggregates.gained(ProducerReport, lambda it: it.produced)
+        progress = Progress(
+            offered=gained(QueueStats, lambda it: it.admitted) if aggregates.of(QueueStats) else produced,
+            analysed=gained(AnalyzerReport, lambda it: it.analysed),
+            stored=gained(SinkReport, lambda it: it.committed_reads),
+            blocked_s=gained(QueueStats, lambda it: it.blocked_seconds),
+            held_back_s=gained(AnalyzerReport, lambda it: it.held_back_s),
+            intent_wait_s=gained(AnalyzerReport, lambda it: it.intent_wait_s),
+            in_flight_s=self._in_flight_s,
         )
+        self._window.add(now, progress)
         queue, rates = aggregates.queue(self._is_blocked(now)), _shown(self._window.rates(now, POINT_SECONDS))
         self._history.append(
             HistoryPoint(

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from helix_ray.metrics.snapshot import Bottleneck, MetricsSnapshot, Money, ThrottleView
+from helix_ray.metrics.snapshot import ActorView, Bottleneck, MetricsSnapshot, Money, ThrottleView
 from helix_ray.metrics.state import next_try
 from helix_ray.providers.readings import LIMIT_KINDS
-
-NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 
 LOW_HEADROOM = 0.05  # of a limit: the bucket is as good as empty
 MUCH = 0.5  # of the time, or of the requests in flight: more than by chance
@@ -38,10 +36,7 @@ _ADVICE = {
 
 def find_bottleneck(snapshot: MetricsSnapshot) -> Bottleneck:
     """Of one moment; `MetricsSnapshot` holds what is averaged over the last seconds already."""
-    for rule in _RULES:
-        for found in rule(snapshot):
-            return found
-    return Bottleneck("none", "")
+    return next((found for rule in _RULES for found in rule(snapshot)), Bottleneck("none", ""))
 
 
 def _paused(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -132,10 +127,9 @@ def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         return
     if snapshot.rates.offered is None:
         return  # nothing was ever seen to flow: the run is starting
-    crew = [actor for actor in snapshot.actors if actor.role == "producer"]
-    busiest = max(crew, key=lambda actor: actor.cpu_share or 0.0, default=None)
-    if busiest is not None and (busiest.cpu_share or 0.0) >= FULL_CORE:
-        how = f"{busiest.name} uses a whole core; more producers would help (source.producers), where the source is not a file"
+    cpu_share, busiest = _highest(snapshot, "producer", lambda actor: actor.cpu_share)
+    if cpu_share >= FULL_CORE:
+        how = f"{busiest} uses a whole core; more producers would help (source.producers), where the source is not a file"
     else:
         how = f"reads come at {snapshot.rates.offered:,.1f} a second and are taken at once; raise source.rate_per_s if it is set"
     yield Bottleneck("producer", how)
@@ -150,14 +144,12 @@ def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         ("throttle", "put more reads into a request (analyzer.reads_per_request)"),
         ("queue", "raise source.batch_size"),
     ):
-        crew = [actor for actor in snapshot.actors if actor.role == role]
-        busiest = max(crew, key=lambda actor: actor.loop_busy or 0.0, default=None)
-        latest = max(crew, key=lambda actor: actor.loop_lag_ms or 0.0, default=None)
-        if busiest is not None and (busiest.loop_busy or 0.0) >= FULL_CORE:
-            yield Bottleneck("pipeline CPU", f"{busiest.name} uses a whole core{around}; {advice}")
-        late_ms = 0.0 if latest is None else latest.loop_lag_ms or 0.0
-        if latest is not None and late_ms >= LATE_MS and TURNS * late_ms >= MUCH * (snapshot.latency.p50 or 0.0):
-            yield Bottleneck("pipeline CPU", f"{latest.name} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
+        busy, busiest = _highest(snapshot, role, lambda actor: actor.loop_busy)
+        if busy >= FULL_CORE:
+            yield Bottleneck("pipeline CPU", f"{busiest} uses a whole core{around}; {advice}")
+        late_ms, latest = _highest(snapshot, role, lambda actor: actor.loop_lag_ms)
+        if late_ms >= LATE_MS and TURNS * late_ms >= MUCH * (snapshot.latency.p50 or 0.0):
+            yield Bottleneck("pipeline CPU", f"{latest} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
     full = machine.busy is not None and machine.busy >= FULL_MACHINE
     if full and machine.ours is not None and machine.ours >= MUCH:
         reason = f"all {machine.cores or ''} cores are busy, {100 * machine.ours:.0f} % of them with this run; give it more"
@@ -188,6 +180,12 @@ def _aligner(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 Rule = Callable[[MetricsSnapshot], Iterator[Bottleneck]]
 _LIMITED: tuple[Rule, ...] = (_paused, _budget, _sink, _daily, _failing, _limits, _recording)
 _RULES: tuple[Rule, ...] = (*_LIMITED, _producer, _cpu, _concurrency, _latency, _aligner)
+
+
+def _highest(snapshot: MetricsSnapshot, role: str, value: Callable[[ActorView], float | None]) -> tuple[float, str]:
+    """The highest value among the actors of a role, and the first actor that has it; 0 where none is known."""
+    values = [(value(actor) or 0.0, actor.name) for actor in snapshot.actors if actor.role == role]
+    return max(values, key=lambda pair: pair[0], default=(0.0, ""))
 
 
 def _waits_for_the_record(money: Money) -> bool:

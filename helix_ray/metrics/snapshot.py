@@ -28,7 +28,7 @@ class RunInfo:
     model: str = ""
     latency_scale: float = 1.0  # of the emulator; 1 is real time
     started_at: float | None = None  # Unix seconds
-    config: str = ""  # the configuration file's name
+    config: str = ""  # the SHA-256 of the configuration, in hexadecimal
     reads_requested: int | None = None  # None: to the end of the file, or until stopped
     rows_before: int = 0  # final rows of earlier sessions of this run
     max_cost_usd: float | None = None

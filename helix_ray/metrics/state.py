@@ -1,4 +1,4 @@
-"""The one word for what a run is doing, with its reason; and what the throttle does besides counting, in plain words.
+"""The one word for what a run is doing, with its reason; and what the throttle does besides counting.
 
 STARTING → RUNNING ⇄ PAUSED
    RUNNING ⇄ PARKED             a day's limit is used up; the throttle tries now and then
@@ -64,12 +64,11 @@ def _is_expected(actor: ActorView, queue: QueueView) -> bool:
 
 
 def next_try(throttle: ThrottleView) -> str:
-    """Of a parked run."""
     return f"next try in {throttle.next_probe_in_s:,.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
 
 
 def throttle_lines(snapshot: MetricsSnapshot) -> list[tuple[str, str]]:
-    """Name and words, the same on the terminal and on the page; only what is out of the ordinary. Numbers and words of our own."""
+    """Name and text, for the terminal and the page; only what is out of the ordinary. No text from outside is in them."""
     throttle = snapshot.throttle
     lines = []
     if throttle.parked is not None:

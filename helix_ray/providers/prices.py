@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from helix_ray.errors import ConfigError
 from helix_ray.records import TokenUsage
 
+_FILE = "prices.json"
 _MILLION = Decimal(1_000_000)
 
 
@@ -30,7 +31,6 @@ class Tariff(NamedTuple):
     source: str
 
     def words(self) -> str:
-        """For people."""
         shown = [f"{part} {per_million(amount)}" for part, amount in self.price._asdict().items()]
         return f"{', '.join(shown)} per million tokens ({self.source})"
 
@@ -40,20 +40,20 @@ def per_million(usd_per_token: Decimal) -> str:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(files("helix_ray.providers").joinpath("prices.json").read_text("utf-8"))
+def dated_table(file: str) -> dict[str, Any]:
+    """A table of this package: ``version``, its date, and ``models``, a row each."""
+    table: dict[str, Any] = json.loads(files("helix_ray.providers").joinpath(file).read_text("utf-8"))
     return table
 
 
 def price_version() -> str:
-    """The date of the price table."""
-    return str(_table()["version"])
+    return str(dated_table(_FILE)["version"])
 
 
 @cache
 def known_tariff(model: str) -> Tariff | None:
     """As the table has it; None when it does not know the model."""
-    row = _table()["models"].get(model)
+    row = dated_table(_FILE)["models"].get(model)
     if row is None:
         return None
     price = ModelPrice(*(Decimal(row[part]) / _MILLION for part in ModelPrice._fields))
@@ -64,13 +64,13 @@ def tariff_of(model: str) -> Tariff:
     """As the table has it; ConfigError when it does not know the model, since a budget cannot hold without a price."""
     tariff = known_tariff(model)
     if tariff is None:
-        problem = f"no price is known for '{model}', so no budget could hold; priced on {price_version()}: {', '.join(_table()['models'])}"
+        priced = ", ".join(dated_table(_FILE)["models"])
+        problem = f"no price is known for '{model}', so no budget could hold; priced on {price_version()}: {priced}"
         raise ConfigError("analyzer.model", [problem])
     return tariff
 
 
 def cost_usd(price: ModelPrice, usage: TokenUsage) -> Decimal:
-    """What a call with this usage costs."""
     return (usage.prompt - usage.cached) * price.prompt + usage.cached * price.cached + usage.completion * price.completion
 
 

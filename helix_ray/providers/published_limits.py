@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from helix_ray.providers.prices import dated_table
+
+_FILE: Final = "limits.json"
 Plan = Literal["free", "developer"]
 PLANS: Final[tuple[Plan, ...]] = ("free", "developer")
 
@@ -18,20 +18,13 @@ USUAL_TOKENS_PER_S: Final = 450.0
 """The speed that is taken for a model without a published one: the slowest of those that have."""
 
 
-@cache
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(files("helix_ray.providers").joinpath("limits.json").read_text("utf-8"))
-    return table
-
-
 def limits_version() -> str:
-    """The date of the table."""
-    return str(_table()["version"])
+    return str(dated_table(_FILE)["version"])
 
 
 def published_limits(model: str, plan: Plan) -> dict[str, int]:
     """The model's limits by kind; those that are not published are absent, all of them for an unknown model."""
-    row = _table()["models"].get(model, {}).get(plan, {})
+    row = dated_table(_FILE)["models"].get(model, {}).get(plan, {})
     return {kind: int(amount) for kind, amount in row.items() if amount is not None}
 
 
@@ -41,5 +34,4 @@ def flex_limits(limits: Mapping[str, int]) -> dict[str, int]:
 
 
 def completion_tokens_per_s(model: str) -> float:
-    """Published speed of answers."""
-    return float(_table()["models"].get(model, {}).get("tokens_per_s", USUAL_TOKENS_PER_S))
+    return float(dated_table(_FILE)["models"].get(model, {}).get("tokens_per_s", USUAL_TOKENS_PER_S))

@@ -1,4 +1,4 @@
-"""What a reply comes to, in no provider's own words: limits, completion, verdict. Tokens are counts, durations are seconds."""
+"""What a reply comes to, independent of its provider's dialect: limits, completion, verdict. Tokens are counts, durations are seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple, get_args
 
-from helix_ray.records import TokenUsage
+from helix_ray.records import ServiceTier, TokenUsage
 
 LimitKind = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 LIMIT_KINDS: Final[tuple[LimitKind, ...]] = get_args(LimitKind)
 """Requests, tokens, input and output tokens, a minute or a day: the order in which they are shown."""
-ServiceTier = Literal["on_demand", "flex"]
 RequestedTier = Literal[ServiceTier, "auto"]  # auto: the tier that has room first
 Trouble = Literal["capacity", "overload", "failure"]
 """What the API did instead of answering: 498, no room in the flex tier; 503, it has too much to do; or it failed (5xx, a lost
@@ -61,18 +60,17 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class AnswerError:
-    """Why an answer is not one. ``completion`` is there when the provider answered (and bills) all the same."""
+    """Why an answer is not one."""
 
     kind: str  # broken_body | truncated | refused | parse_error | schema_error
     message: str
-    completion: Completion | None = None
 
 
 class VerdictKind(StrEnum):
     """What to do. Only `RETRY` and `RETRY_ONCE` can spend an attempt of a read."""
 
     OK = "answered"
-    WAIT = "wait"  # at the throttle's gate, as long as the provider says
+    WAIT = "wait"  # in the throttle's cooldown, as long as the provider says
     RETRY = "retry"  # after a rest with full jitter
     RETRY_ONCE = "retry once"
     OTHER_TIER = "rest, or another tier"  # as analyzer.on_capacity_exceeded says

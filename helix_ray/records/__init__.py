@@ -6,32 +6,6 @@ ACGT(N), indels carry one anchor base. ``ref_start`` is 0-based on the contig, s
 """
 
 from helix_ray.records.calls import FAILURE_KINDS, NOT_THE_API, ApiCall, CallState, PastUse, ServiceTier, TokenUsage, failure_kind
-from helix_ray.records.control import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState
 from helix_ray.records.reads import Disposition, Read, ReadBatch, Variant
 from helix_ray.records.results import ReadResult, ScoredVariant
-from helix_ray.records.runs import JsonObject, RunStatus
-
-__all__ = [
-    "FAILURE_KINDS",
-    "NOT_THE_API",
-    "Ack",
-    "Action",
-    "ApiCall",
-    "CallState",
-    "Command",
-    "ControlEvent",
-    "ControlOutcome",
-    "DesiredState",
-    "Disposition",
-    "JsonObject",
-    "PastUse",
-    "Read",
-    "ReadBatch",
-    "ReadResult",
-    "RunStatus",
-    "ScoredVariant",
-    "ServiceTier",
-    "TokenUsage",
-    "Variant",
-    "failure_kind",
-]
+from helix_ray.records.runs import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState, JsonObject, RunStatus

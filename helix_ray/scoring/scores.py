@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.scoring.statistics import Outcome, Profile
@@ -43,15 +42,6 @@ class Scores:
         for level in read_levels(result.read) if of_read else ():
             for fields, times in of_read.items():
                 self.model.count(level, fields, times)
-
-    def flat(self) -> dict[str, float]:
-        """As numbers with names: ``score.DIMENSION.LEVEL.FIELD``, ``ceiling.…``, ``reads.KEY``, ``off_by.K``; zeros are left out."""
-        named: dict[str, float] = {}
-        for name, tally in (("score", self.model), ("ceiling", self.ceiling)):
-            for (dimension, level), counts in tally.as_dict().items():
-                named |= {f"{name}.{dimension}.{level}.{field}": count for field, count in counts._asdict().items() if count}
-        named |= {f"reads.{key}": count for key, count in asdict(self.reads).items() if count}
-        return named | {f"off_by.{offset}": count for offset, count in self.off_by.items()}
 
 
 def confused(rows: Sequence[ScoredVariant]) -> list[tuple[str, str]]:

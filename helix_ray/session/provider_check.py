@@ -45,7 +45,7 @@ def check_backend(config: Config, secrets: Secrets) -> Provider | None:
     key = check_key(config, secrets)
     if key is None:
         return None
-    if config.analyzer.backend is Backend.EMULATOR:
+    if config.analyzer.backend.simulated:
         provider = Provider(key, True, tariff_of(config.analyzer.model))
     else:
         provider = asyncio.run(_ask_provider(key, config))

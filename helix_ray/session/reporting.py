@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.analysis.prompts import get_prompt
-from helix_ray.config import Backend
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import Totals
@@ -108,7 +107,7 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         status=end.ending.status,
         reason=end.ending.reason,
         backend=plan.config.analyzer.backend.value,
-        model=None if plan.config.analyzer.backend is Backend.ALIGNER else plan.config.analyzer.model,
+        model=plan.config.analyzer.model if plan.config.analyzer.backend.asks_an_api else None,
         simulated=plan.simulated,
         requested=plan.config.source.count if synthetic else total,
         rows_before=plan.rows_before,
@@ -131,7 +130,7 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
 
 def _asked(plan: Plan) -> Asked:
     analyzer = plan.config.analyzer
-    if analyzer.backend is Backend.ALIGNER:
+    if not analyzer.backend.asks_an_api:
         return Asked(None, None, None)
     template = get_prompt(analyzer.prompt, examples=analyzer.examples, reads_per_request=analyzer.reads_per_request, work=analyzer.work)
     return Asked(template.name, template.sha256, template.task, analyzer.examples, analyzer.reads_per_request, analyzer.work)

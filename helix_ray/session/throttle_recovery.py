@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.group import ActorGroup, CallFailure
-from helix_ray.config import Backend
 from helix_ray.records import PastUse
 from helix_ray.session.plan import Plan
 from helix_ray.storage.blocking import with_ledger
@@ -70,9 +69,9 @@ class ThrottleRecovery:
     def _past(self) -> list[PastUse]:
         """By this model's requests, in any run. An emulator of our own is as old as this session and knows no others."""
         backend, model = self._plan.config.analyzer.backend, self._plan.config.analyzer.model
-        if backend is Backend.ALIGNER or (backend is Backend.EMULATOR and not self._closed):
+        if not backend.asks_an_api or (backend.simulated and not self._closed):
             return []
         taken = with_ledger(self._plan.database_url, lambda ledger: ledger.taken(model, self._plan.simulated))
-        if backend is Backend.EMULATOR:
+        if backend.simulated:
             taken = [item for item in taken if item.age_s <= time.monotonic() - self._began]
         return taken

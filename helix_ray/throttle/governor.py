@@ -26,8 +26,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import ServiceTier
-from helix_ray.records import PastUse
+from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
 from helix_ray.throttle.limits.limit_set import BindingMeter, Wait
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from helix_ray.providers.readings import LimitReading, RateLimitDetail, ServiceTier, Trouble
-from helix_ray.records import TokenUsage
+from helix_ray.providers.readings import LimitReading, RateLimitDetail, Trouble
+from helix_ray.records import ServiceTier, TokenUsage
 
 Outcome = Literal["answered", "rejected", "not_sent", "unknown"]
 RefusalReason = Literal["budget", "refused", "daily"]

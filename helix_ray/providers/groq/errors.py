@@ -58,7 +58,6 @@ def read_error(body: bytes) -> ApiError:
 
 
 def classify(status: int, error: ApiError, detail: RateLimitDetail) -> Verdict:
-    """What an HTTP error leads to."""
     rule = next(each for each in TAXONOMY if _fits(each, status, error.code, detail.never_fits))
     wait_s = detail.retry_after_s
     if rule.kind is VerdictKind.RETRY and wait_s is not None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from helix_ray.providers.readings import ServiceTier
+from helix_ray.records import ServiceTier
 from helix_ray.throttle.limits.bucket import Reservation
 from helix_ray.throttle.messages import Permit, PermitRequest
 

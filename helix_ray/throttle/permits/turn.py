@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_ray.providers.readings import ServiceTier
+from helix_ray.records import ServiceTier
 from helix_ray.throttle.limits.limit_set import KINDS, Wait
 from helix_ray.throttle.permits.line import Waiting
 

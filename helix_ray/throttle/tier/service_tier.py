@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import ServiceTier
-from helix_ray.records import PastUse
+from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
 from helix_ray.throttle.messages import PermitRequest, Settlement
 from helix_ray.throttle.permits.outstanding import OutstandingPermit

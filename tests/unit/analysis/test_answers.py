@@ -8,8 +8,9 @@ import pytest
 
 from helix_ray.analysis.answers import ParsedAnswers
 from helix_ray.analysis.read_answer import MAX_CALLS, MAX_TEXT, ReadAnswer
+from helix_ray.providers.groq.replies import parse_completion
 from helix_ray.providers.outside_text import printable
-from helix_ray.providers.readings import AnswerError
+from helix_ray.providers.readings import AnswerError, Completion
 from helix_ray.records import TokenUsage
 from support.answer_bodies import CALL, body, parse_answer
 
@@ -27,17 +28,23 @@ def only(reply: bytes) -> ReadAnswer:
     return parsed.answers[ID]
 
 
+def completion_of(reply: bytes) -> Completion:
+    completion = parse_completion(reply)
+    assert isinstance(completion, Completion)
+    return completion
+
+
 def answer(*calls: Any, read_id: Any = ID) -> bytes:
     return body({"id": read_id, "calls": list(calls)})
 
 
 def test_a_valid_answer() -> None:
-    parsed = parse(answer(CALL, {**CALL, "confidence": 1}))
+    reply = answer(CALL, {**CALL, "confidence": 1})
+    parsed, completion = parse(reply), completion_of(reply)
     assert isinstance(parsed, ParsedAnswers)
     assert [tuple(call) for call in parsed.answers[ID].calls] == [(3, "A", "G", 0.5), (3, "A", "G", 1.0)]
     assert parsed.answers[ID].leniency == ()
-    assert parsed.answers[ID].text == parsed.completion.content
-    completion = parsed.completion
+    assert parsed.answers[ID].text == completion.content
     assert completion.usage == TokenUsage(700, 128, 60)
     assert (completion.model, completion.system_fingerprint, completion.service_tier) == ("openai/gpt-oss-20b", "fp_1", "on_demand")
     assert completion.request_id == "req_1"
@@ -60,9 +67,9 @@ def test_a_valid_answer() -> None:
     ],
 )
 def test_a_body_that_is_no_completion_is_not_an_answer_that_was_given(broken: bytes) -> None:
-    error = parse(broken)
+    error = parse_completion(broken)
     assert isinstance(error, AnswerError)
-    assert (error.kind, error.completion) == ("broken_body", None)
+    assert error.kind == "broken_body"
 
 
 @pytest.mark.parametrize(
@@ -106,8 +113,7 @@ def test_what_is_paid_for_but_not_usable_is_named(reply: bytes, kind: str) -> No
     error = parse(reply)
     assert isinstance(error, AnswerError)
     assert error.kind == kind
-    assert error.completion is not None
-    assert error.completion.usage == TokenUsage(700, 128, 60)
+    assert completion_of(reply).usage == TokenUsage(700, 128, 60)
 
 
 @pytest.mark.parametrize("read_id", ["r2", "", 7, None])
@@ -116,7 +122,6 @@ def test_an_answer_under_another_id_is_a_fault_of_the_read_that_was_asked(read_i
     assert isinstance(parsed, ParsedAnswers)
     assert (parsed.answers, parsed.foreign) == ({}, 1)
     assert (parsed.faults[ID].kind, parsed.faults[ID].message) == ("schema_error", "the answer carries another read's id")
-    assert parsed.faults[ID].completion is parsed.completion
 
 
 def test_with_work_the_answer_has_it() -> None:
@@ -152,16 +157,12 @@ def test_an_answer_too_long_to_be_stored_whole_is_none() -> None:
     ],
 )
 def test_usage_that_is_not_counts_is_none(usage: Any) -> None:
-    parsed = parse(body({"id": ID, "calls": []}, usage=usage))
-    assert isinstance(parsed, ParsedAnswers)
-    assert parsed.completion.usage is None
+    assert completion_of(body({"id": ID, "calls": []}, usage=usage)).usage is None
 
 
 def test_cached_tokens_never_exceed_the_prompt() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 99}}
-    parsed = parse(body({"id": ID, "calls": []}, usage=usage))
-    assert isinstance(parsed, ParsedAnswers)
-    assert parsed.completion.usage == TokenUsage(10, 10, 1)
+    assert completion_of(body({"id": ID, "calls": []}, usage=usage)).usage == TokenUsage(10, 10, 1)
 
 
 def test_text_becomes_storable() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fix_analyzer import read, rig
-from helix_ray.analyzer.intents import Intents
+from helix_ray.analyzer.sink_client import Intents
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import ApiCall, CallState
 from support.manual_clock import ManualClock

@@ -11,13 +11,12 @@ from typing import cast
 import pytest
 
 from helix_ray.analyzer.answering import RequestSlots
-from helix_ray.analyzer.intents import Intents
 from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.result_outbox import MAX_BYTES, MAX_WRITES, ResultOutbox
 from helix_ray.analyzer.retry_policy import AGAIN, ReadOutcomes
+from helix_ray.analyzer.sink_client import MAX_BYTES, MAX_WRITES, Intents, ResultOutbox
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement

@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from helix_ray.control.changes import encode_change, replay
-from helix_ray.control.desired import MAX_SPIKE_S, Change, Rejection, plan, source_rate
+from helix_ray.control.desired import MAX_SPIKE_S, Change, Rejection, encode_change, plan, replay, source_rate
 from helix_ray.records import Action, Command, DesiredState
 
 NOW = 1000.0

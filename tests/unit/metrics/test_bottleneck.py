@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from helix_ray.metrics.bottleneck import NAMES, find_bottleneck
+from helix_ray.metrics.bottleneck import find_bottleneck
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
@@ -96,6 +96,9 @@ def test_the_guilty_part_is_named_with_what_to_do(name: str, given: MetricsSnaps
     found = find_bottleneck(given)
     assert found.name == name
     assert said in NOT_SAID or said in found.reason
+
+
+NAMES = ("requests", "tokens", "daily limit", "concurrency", "budget", "API latency", "sink", "producer", "pipeline CPU", "paused", "none")
 
 
 def test_every_name_has_its_scenario_and_no_other_name_is_used() -> None:

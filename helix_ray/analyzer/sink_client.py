@@ -1,4 +1,4 @@
-"""Results and API calls on their way to the sink. Each is kept until the sink has committed it."""
+"""What an analyzer hands to the sink: requests before they are sent, then results and API calls. All are kept until they are committed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from helix_ray.analyzer.intents import RETRY_ON, RETRY_S
 from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
+from helix_ray.errors import HelixError
 from helix_ray.records import ApiCall, ReadResult
+from helix_ray.waiting.group_commit import GroupCommit
 
+RETRY_ON = (HelixError, ConnectionError, TimeoutError)
+RETRY_S = 1.0
 MAX_WRITES = 8
 """Outstanding at once. A write waits for the sink's next commit, so one alone would tie throughput to the commit interval."""
 MAX_BYTES = 64 * 1024
@@ -18,6 +21,37 @@ MAX_BYTES = 64 * 1024
 LINGER_S = 0.02
 
 _ROW_BYTES = 500
+
+
+class Intents:
+    """Puts requests on record, many at a time with one write outstanding, and measures how long they wait for it."""
+
+    def __init__(self, sink: SinkPort, clock: Clock) -> None:
+        self._commits: GroupCommit[ApiCall] = GroupCommit(sink.intend, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S)
+        self._clock = clock
+        self._pending = 0
+        self._waited_s = 0.0
+        self._noted_at = clock.monotonic()
+
+    async def record(self, call: ApiCall) -> None:
+        """Return when the call is committed, as long as that takes. Cancelled, it may or may not be."""
+        self._note(1)
+        try:
+            await self._commits.commit(call)
+        finally:
+            self._note(-1)
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that requests waited so far, added up, those that still wait included."""
+        self._note(0)
+        return self._waited_s
+
+    def _note(self, change: int) -> None:
+        now = self._clock.monotonic()
+        self._waited_s += self._pending * (now - self._noted_at)
+        self._noted_at = now
+        self._pending += change
 
 
 class ResultOutbox:
@@ -73,7 +107,7 @@ class ResultOutbox:
             read = result.read
             size += _ROW_BYTES + len(read.ref_seq) + len(read.seq) + len(read.qual or "") + len(result.raw_answer or "")
             results.append(result)
-        most = max(1, (MAX_BYTES - size) // _ROW_BYTES) if not results else MAX_BYTES // _ROW_BYTES
+        most = MAX_BYTES // _ROW_BYTES
         calls, self._calls = self._calls[:most], self._calls[most:]
         return results, calls
 
