@@ -55,11 +55,10 @@ class ScriptedModel:
 
     def __init__(self, seed: int, rates: EmulatorErrorRates) -> None:
         self._seed = seed
-        self._drop = rates.drop
-        self._shift_below = rates.drop + rates.shift
-        self._hallucinate = rates.hallucinate
+        self._rates = rates
 
     def answer(self, ref: str, read: str) -> ScriptedAnswer:
+        rates = self._rates
         draws = Draws(f"{self._seed}|{ref}|{read}")
         effort = draws.uniform()
         # an N was not read: it is nothing to report
@@ -68,11 +67,11 @@ class ScriptedModel:
         dropped = shifted = 0
         for call in truth:
             fate, detail = draws.uniform(), draws.uniform()
-            if self._shift_below <= fate:
+            if rates.drop + rates.shift <= fate:
                 calls.append((call, round(0.85 + 0.14 * detail, 2)))
                 continue
             moved = None
-            if fate >= self._drop:
+            if fate >= rates.drop:
                 moved = _shifted(call, ref, detail, truth, [made for made, _ in calls])
             if moved is None:
                 dropped += 1
@@ -80,7 +79,7 @@ class ScriptedModel:
                 shifted += 1
                 calls.append((moved, round(0.70 + 0.25 * detail, 2)))
         hallucinated = 0
-        if draws.uniform() < self._hallucinate:
+        if draws.uniform() < rates.hallucinate:
             invented = _invented(ref, [*truth, *(made for made, _ in calls)], draws)
             if invented is not None:
                 hallucinated = 1
