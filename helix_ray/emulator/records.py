@@ -107,9 +107,10 @@ class Journal(Generic[T]):
         }
 
 
-def totals(answers: list[ScriptedAnswer]) -> tuple[int, ...]:
+def totals(answers: list[ScriptedAnswer]) -> tuple[int, int, int, int]:
     """True, dropped, shifted and hallucinated calls of a request, as its entry names them."""
-    return tuple(sum(getattr(answer, name) for answer in answers) for name in _CALL_COUNTS)
+    true_calls, dropped, shifted, hallucinated = (sum(getattr(answer, name) for answer in answers) for name in _CALL_COUNTS)
+    return true_calls, dropped, shifted, hallucinated
 
 
 class Ledger:
