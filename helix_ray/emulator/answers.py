@@ -82,8 +82,7 @@ class FaultDraws:
     """
 
     def __init__(self, seed: int, rates: EmulatorFaults) -> None:
-        given = rates.model_dump()
-        self._streams = [(name, given[name], Draws(f"{seed}|fault|{name}")) for name in ANSWER_FAULTS if given[name] > 0]
+        self._streams = [(name, rate, Draws(f"{seed}|fault|{name}")) for name in ANSWER_FAULTS if (rate := getattr(rates, name)) > 0]
         self._scripted = {name: Draws(f"{seed}|script|{name}") for name in ANSWER_FAULTS}
 
     def draw(self, scripted: str | None = None) -> Drawn:

@@ -167,10 +167,9 @@ class Chat:
         spent = spend_limit is not None and self.ledger.bill_usd >= Decimal(str(spend_limit))
         request = check(body, self.config.tier, spent)
         if isinstance(request, Rejection):
-            if request.model is None:
-                return self._reject(arrival, Refusal(request.status, request.body))
-            shown = self._organization.buckets(request.model, "on_demand")
-            shown.touch(now)
+            shown = None if request.model is None else self._organization.buckets(request.model, "on_demand")
+            if shown is not None:
+                shown.touch(now)
             return self._reject(arrival, Refusal(request.status, request.body, shown))
         if injected is not None and injected.name in REFUSALS:
             decision: Ticket | Refusal = self._made_up(injected, request, now)

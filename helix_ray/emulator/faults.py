@@ -36,9 +36,8 @@ class Injector:
         self.set(rates, script)
 
     def set(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
-        given = rates.model_dump()
-        names = [name for name in (*REFUSALS, *DELIVERY_FAULTS) if given[name] > 0]
-        self._streams = [(name, given[name], Draws(f"{self._seed}|fault|{name}")) for name in names]
+        chances = [(name, getattr(rates, name)) for name in (*REFUSALS, *DELIVERY_FAULTS)]
+        self._streams = [(name, rate, Draws(f"{self._seed}|fault|{name}")) for name, rate in chances if rate > 0]
         self._script = list(script)
         self._seconds = {**dict.fromkeys(("hang_before", "hang_body", _OF_CONNECTIONS), rates.hang_s), "drip": rates.drip_s}
         self._requests = self._connections = 0

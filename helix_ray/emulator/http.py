@@ -283,12 +283,10 @@ def run_child() -> int:
     """Serve as a child: one JSON line with the configuration on standard input, one JSON line with the port on standard
     output, service until standard input ends. The process that holds its write end decides how long the child lives.
     """
-    line = bytearray()
-    while not line.endswith(b"\n"):  # unbuffered, so that no byte of the pipe is taken that the watcher waits for
-        byte = os.read(_STDIN, 1)
-        if not byte:
-            return 1
-        line += byte
+    with open(_STDIN, "rb", buffering=0, closefd=False) as stdin:  # unbuffered: it takes no byte that the watcher waits for
+        line = stdin.readline()
+    if not line.endswith(b"\n"):
+        return 1
     given = json.loads(line)
     config = EmulatorConfig.model_validate_json(json.dumps(given["config"]))
     with _listen(given["host"], given["port"]) as listener:

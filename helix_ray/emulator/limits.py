@@ -64,14 +64,12 @@ class Bucket:
 
     def refill(self, now: float) -> None:
         if self.first_at is None:
-            self.first_at = now
-        elif now > self.last_at:
+            self.first_at = self.last_at = now
+        elif now > self.last_at:  # else the clock stands still, or this moment is already accounted for
             refilled = (now - self.last_at) * self.rate
             self._refilled += refilled
             self.used = self.used - refilled if self.used > refilled else 0.0
-        else:
-            return  # a clock that stands still, or a moment already accounted for
-        self.last_at = now
+            self.last_at = now
 
     def refusal(self, requested: int) -> Refused | None:
         """Why ``requested`` does not fit into the bucket as last refilled."""

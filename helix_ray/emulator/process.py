@@ -94,9 +94,8 @@ def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) ->
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                return None
-            received = os.read(child.stdout.fileno(), 4096)
+            in_time = selector.select(max(0.0, deadline - time.monotonic()))
+            received = os.read(child.stdout.fileno(), 4096) if in_time else b""
             if not received:
                 return None
             line += received

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
-from helix_ray.emulator.published import LIMIT_KINDS
+from helix_ray.emulator.published import WINDOW_S
 from helix_ray.emulator.scripted_model import ScriptedAnswer
 
 MAX_ENTRIES = 250_000  # older ones are dropped, offsets and totals stay; about 310 MB in both journals (1.26 kB a request, measured)
@@ -149,13 +149,9 @@ class Ledger:
             self._billed_reads.add(read.id)
 
     def _count_admitted(self, entry: Entry) -> None:
-        tokens = self.tokens
-        tokens["admitted"] += entry.requested
-        tokens["charged"] += entry.charged
-        tokens["billed"] += entry.prompt_tokens + entry.completion_tokens
-        tokens["prompt"] += entry.prompt_tokens
-        tokens["cached"] += entry.cached_tokens
-        tokens["completion"] += entry.completion_tokens
+        prompt, cached, completion = entry.prompt_tokens, entry.cached_tokens, entry.completion_tokens
+        self.tokens.update(admitted=entry.requested, charged=entry.charged, billed=prompt + completion)
+        self.tokens.update(prompt=prompt, cached=cached, completion=completion)
         self.bill_usd += entry.billed_usd
         self.answers["reads"] += len(entry.read_ids)
         for name in _CALL_COUNTS:
@@ -164,7 +160,7 @@ class Ledger:
     def summary(self) -> dict[str, object]:
         return {
             "requests": {"total": self.entries.total, "by_status": {str(key): self.by_status[key] for key in sorted(self.by_status)}},
-            "http_429": {kind: self.refused[f"429 {kind}"] for kind in LIMIT_KINDS},
+            "http_429": {kind: self.refused[f"429 {kind}"] for kind in WINDOW_S},
             "refused": {"total": self.refused.total(), "by_kind": dict(sorted(self.refused.items()))},
             "tokens": {name: self.tokens[name] for name in ("admitted", "charged", "billed", "prompt", "cached", "completion")},
             "bill_usd": f"{self.bill_usd:f}",
@@ -194,9 +190,7 @@ class Audit:
             if entry.charged and entry.model is not None and entry.service_tier is not None:
                 self._bill += entry.billed_usd
                 self._tokens["charged"] += entry.charged
-                self._tokens["prompt"] += entry.prompt_tokens
-                self._tokens["cached"] += entry.cached_tokens
-                self._tokens["completion"] += entry.completion_tokens
+                self._tokens.update(prompt=entry.prompt_tokens, cached=entry.cached_tokens, completion=entry.completion_tokens)
                 self._charged[entry.model, entry.service_tier] += entry.charged
             elif entry.billed_usd:
                 self._tokens["billed without being served"] += 1

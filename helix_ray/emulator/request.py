@@ -1,17 +1,7 @@
 """A request: the checks before any limit, in Groq's order (JSON and parameters, model, sizes), its tokens, and its reads.
 
-A prompt has one read in the last user message, reads of a packed request one blank line apart::
-
-    id: OPAQUE
-    reference (150 bases):
-    1:ACGTACGTAC 11:ACGT...
-    read (149 bases):
-    1:ACGTACGTAC 11:ACGT...
-
-The two sequences may also be bare, in groups of ten, or spaced base by base. Two more layouts show them together: in
-alternating lines ``ref 1:ACGTACGTAC`` and ``read 1:ACGTACGTAC`` below ``reference and read (150 and 149 bases):``, or as
-one aligned pair of lines, gaps as ``-``, below ``aligned reference and read (150 and 149 bases):``. Lengths and indices are
-checked too: a prompt that miscounts its bases would mislead a real model as well.
+The reads stand in the last user message, those of a packed request one blank line apart, in any layout of docs/prompts.md.
+Lengths and indices are checked too: a prompt that miscounts its bases would mislead a real model as well.
 """
 
 from __future__ import annotations
