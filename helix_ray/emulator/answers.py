@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from helix_ray.config.emulator import ANSWER_FAULTS, EmulatorConfig, EmulatorFaults
 from helix_ray.emulator.request import ANSWER_CHARS_PER_TOKEN, AnswerForm, ChatRequest, Pair, answer_tokens, parse_pairs
@@ -28,9 +29,6 @@ class Fate(NamedTuple):
 
     fault: str | None  # what hit it on purpose; several joined by +
     usable: bool  # its own calls are in the answer, once, and under its id
-
-
-UNHARMED = Fate(None, True)
 
 
 class Sent(NamedTuple):
@@ -84,8 +82,7 @@ class FaultDraws:
     """
 
     def __init__(self, seed: int, rates: EmulatorFaults) -> None:
-        given = rates.model_dump()
-        self._streams = [(name, given[name], Draws(f"{seed}|fault|{name}")) for name in ANSWER_FAULTS if given[name] > 0]
+        self._streams = [(name, rate, Draws(f"{seed}|fault|{name}")) for name in ANSWER_FAULTS if (rate := getattr(rates, name)) > 0]
         self._scripted = {name: Draws(f"{seed}|script|{name}") for name in ANSWER_FAULTS}
 
     def draw(self, scripted: str | None = None) -> Drawn:
@@ -216,10 +213,7 @@ class Answerer:
             pairs = []
         answers = [self._model.answer(pair.ref, pair.read) for pair in pairs]
         items = [Item(pair.opaque_id, answer.calls, read) for read, (pair, answer) in enumerate(zip(pairs, answers, strict=True))]
-        drawn = self.faults.draw(scripted) if pairs else {}
-        if drawn:
-            return Prepared(pairs, answers, damaged(items, form, drawn))
-        return Prepared(pairs, answers, Sent(write_answer(items, form), False, None, [UNHARMED] * len(pairs)))
+        return Prepared(pairs, answers, damaged(items, form, self.faults.draw(scripted) if pairs else {}))
 
 
 # Tokens of reasoning by effort: least, and how many more at most. Captured calls used about 36 at low and 130 at medium.
@@ -274,8 +268,7 @@ class BodyWriter:
 
     def success(self, request: ChatRequest, request_id: str, text: Text, cached: int, timing: Timing, unix_s: float) -> bytes:
         model = request.model.id
-        digits = f"{self._random.getrandbits(128):032x}"
-        uuid4 = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+        uuid4 = UUID(int=self._random.getrandbits(128), version=4)
         seed = self._random.getrandbits(31) if request.seed is None else request.seed
         content = json.dumps(text.content)
         if text.refused:

@@ -60,7 +60,8 @@ class Admission:
         if impossible is not None:
             kind, limit, _, requested = impossible
             return Refusal(413, published.too_large(kind, limit, requested, model.id, tier), buckets, kind)
-        if self._outages.scripted and (active := self._outages.active(now, of_limit=True)) is not None:
+        active = self._outages.active(now, of_limit=True)
+        if active is not None:
             return limit_is_out(active, buckets, asked, model.id, tier)
         over = buckets.refusal(asked)
         if over is not None:
@@ -156,21 +157,19 @@ class Chat:
         """
         now, unix_s = self._monotonic(), self._unix()
         arrival = Arrival(self._writer.request_id(unix_s), unix_s, retry_count)
-        if self._outages.scripted:
-            self._outages.begin(now)
-            down = self._outages.active(now, of_limit=False)
-            if down is not None:
-                return self._reject(arrival, api_is_out(down))
+        self._outages.begin(now)
+        down = self._outages.active(now, of_limit=False)
+        if down is not None:
+            return self._reject(arrival, api_is_out(down))
         if not is_bearer(authorization):
             return self._reject(arrival, Refusal(401, published.INVALID_KEY))
         spend_limit = self.config.spend_limit_usd
         spent = spend_limit is not None and self.ledger.bill_usd >= Decimal(str(spend_limit))
         request = check(body, self.config.tier, spent)
         if isinstance(request, Rejection):
-            if request.model is None:
-                return self._reject(arrival, Refusal(request.status, request.body))
-            shown = self._organization.buckets(request.model, "on_demand")
-            shown.touch(now)
+            shown = None if request.model is None else self._organization.buckets(request.model, "on_demand")
+            if shown is not None:
+                shown.touch(now)
             return self._reject(arrival, Refusal(request.status, request.body, shown))
         if injected is not None and injected.name in REFUSALS:
             decision: Ticket | Refusal = self._made_up(injected, request, now)
@@ -234,11 +233,10 @@ class Chat:
         fates = [Fate(joined([each, fault]), alright) for each, alright in sent.fates] if lost else sent.fates
         tokens = (request.prompt_tokens, admitted.cached_tokens, text.completion_tokens)
         bill = request.model.bill(request.prompt_tokens, text.completion_tokens, admitted.cached_tokens)
-        happened = sent.fault if fault is None else joined([sent.fault, fault])
         ids = [pair.opaque_id for pair in pairs]
         start = (*admitted.arrival, status, None, request.requested, charged, bill, seen, *tokens)
         self.ledger.append(
-            Entry(*start, happened, ids, *totals(answers), model, tier),
+            Entry(*start, joined([sent.fault, fault]), ids, *totals(answers), model, tier),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
                 for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from math import ceil
 from typing import Literal, NamedTuple, Protocol
 
 from helix_ray.config.emulator import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, EmulatorOutage, ScriptedFault
 from helix_ray.emulator import published
-from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet
+from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet, amounts
 from helix_ray.emulator.published import HTML_HEAD, WINDOW_S, Headers, Refused, Reply, error_body
 from helix_ray.emulator.request import ChatRequest, parse_pairs
 from helix_ray.emulator.scripted_model import Draws
 from helix_ray.emulator.timing import Message, Receive, left_within
 
 _OF_CONNECTIONS = "slow_accept"
-_OF_REQUESTS = tuple(name for name in (*REFUSALS, *DELIVERY_FAULTS) if name != _OF_CONNECTIONS)
 
 
 class Injected(NamedTuple):
@@ -36,38 +36,33 @@ class Injector:
         self.set(rates, script)
 
     def set(self, rates: EmulatorFaults, script: Sequence[ScriptedFault] = ()) -> None:
-        given = rates.model_dump()
-        streams = {name: Draws(f"{self._seed}|fault|{name}") for name in (*_OF_REQUESTS, _OF_CONNECTIONS) if given[name] > 0}
-        self._of_connections = streams.pop(_OF_CONNECTIONS, None)
-        self._streams = [(name, given[name], stream) for name, stream in streams.items()]
-        self._rates = rates
-        self._script = [each for each in script if each.fault != _OF_CONNECTIONS]
-        self._script_of_connections = [each for each in script if each.fault == _OF_CONNECTIONS]
+        chances = [(name, getattr(rates, name)) for name in (*REFUSALS, *DELIVERY_FAULTS)]
+        self._streams = [(name, rate, Draws(f"{self._seed}|fault|{name}")) for name, rate in chances if rate > 0]
+        self._script = list(script)
+        self._seconds = {**dict.fromkeys(("hang_before", "hang_body", _OF_CONNECTIONS), rates.hang_s), "drip": rates.drip_s}
         self._requests = self._connections = 0
-        self.active = bool(self._streams or script or self._of_connections)  # False: there is nothing to inject
+        self.active = bool(self._streams or script)  # False: there is nothing to inject
 
     def next_request(self) -> Injected | None:
         """The fault of the next request; the script goes first, then the kinds in their order."""
         self._requests += 1
-        drawn = [name for name, rate, stream in self._streams if stream.uniform() < rate]
-        for step in self._script:
-            if step.hits(self._requests):
-                return self._injected(step.fault, step.seconds)
-        return self._injected(drawn[0], None) if drawn else None
+        return self._next(self._requests, of_connection=False)
 
     def next_connection(self) -> float | None:
         """How many seconds nothing is read from the next connection; None: it is served at once."""
         self._connections += 1
-        drawn = self._of_connections is not None and self._of_connections.uniform() < self._rates.slow_accept
-        for step in self._script_of_connections:
-            if step.hits(self._connections):
-                return self._injected(step.fault, step.seconds).seconds
-        return self._rates.hang_s if drawn else None
+        injected = self._next(self._connections, of_connection=True)
+        return None if injected is None else injected.seconds
 
-    def _injected(self, name: str, seconds: float | None) -> Injected:
-        if seconds is None and name in ("hang_before", "hang_body", _OF_CONNECTIONS, "drip"):
-            seconds = self._rates.drip_s if name == "drip" else self._rates.hang_s
-        return Injected(name, seconds)
+    def _next(self, number: int, *, of_connection: bool) -> Injected | None:
+        streams = [each for each in self._streams if (each[0] == _OF_CONNECTIONS) is of_connection]
+        drawn = [(name, None) for name, rate, stream in streams if stream.uniform() < rate]
+        script = [step for step in self._script if (step.fault == _OF_CONNECTIONS) is of_connection]
+        hits = [*((step.fault, step.seconds) for step in script if step.hits(number)), *drawn]
+        if not hits:
+            return None
+        name, seconds = hits[0]
+        return Injected(name, self._seconds.get(name) if seconds is None else seconds)
 
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,8 +114,8 @@ def scripted_refusal(injected: Injected, request: ChatRequest, buckets: BucketSe
     if name in _SAME_FOR_ALL:
         made = _SAME_FOR_ALL[name]
     elif name in _NAMING_THE_MODEL:
-        status, words = _NAMING_THE_MODEL[name]
-        made = Refusal(status, words(request.model.id))
+        status, body_of = _NAMING_THE_MODEL[name]
+        made = Refusal(status, body_of(request.model.id))
         if name == "overloaded_wait":
             made = made._replace(retry_after_s=OVERLOADED_WAIT_S if seconds is None else ceil(seconds))
     elif name == "too_large":  # as if the limit were one token too small
@@ -135,15 +130,20 @@ def scripted_refusal(injected: Injected, request: ChatRequest, buckets: BucketSe
 
 def _limited(kind: str, seconds: float | None, request: ChatRequest, buckets: BucketSet) -> Refusal:
     """As if this bucket were full to the brim, or so much above it that the law makes the client wait ``seconds``."""
-    requested = {"R": 1, "T": request.requested, "I": request.prompt_tokens, "O": request.max_completion_tokens}[kind[0]]
     limit = buckets.limit_of(kind)
     if limit is None:  # where the tier has no such limit, one is named that could never bind
         tokens = buckets.tokens_shown.limit
         limit = {"RPM": buckets.requests_shown.limit, "TPD": tokens * 1440}.get(kind, tokens)
-    over = requested if seconds is None else ceil(limit * seconds / WINDOW_S[kind])
-    refused = Refused(kind, limit, max(0, limit + over - requested), requested)
+    refused = _waiting(kind, limit, amounts(request.prompt_tokens, request.max_completion_tokens), seconds)
     body, retry_after_s = published.rate_limited(refused, request.model.id, request.service_tier)
     return Refusal(429, body, None, kind, retry_after_s, refused)
+
+
+def _waiting(kind: str, limit: int, asked: Amounts, seconds: float | None) -> Refused:
+    """The figures from which the bucket law computes a wait of ``seconds``; None: those of a bucket that is exactly full."""
+    requested = asked[MEASURE[kind]]
+    over = requested if seconds is None else ceil(limit * seconds / WINDOW_S[kind])
+    return Refused(kind, limit, max(0, limit + over - requested), requested)
 
 
 def _not_generated(request: ChatRequest) -> Refusal:
@@ -177,13 +177,9 @@ class Outages:
         self._script = list(script)
         self._origin: float | None = None
 
-    @property
-    def scripted(self) -> bool:
-        return bool(self._script)
-
     def begin(self, now: float) -> None:
-        """Start the script's clock. Idempotent."""
-        if self._origin is None:
+        """Start the script's clock, if there is a script. Idempotent."""
+        if self._script and self._origin is None:
             self._origin = now
 
     def replace(self, script: Sequence[EmulatorOutage], now: float) -> None:
@@ -222,13 +218,12 @@ def limit_is_out(active: Active, buckets: BucketSet, asked: Amounts, model: str,
     """The figures shown are those from which the bucket law would compute the wait, or a little more, being whole numbers."""
     outage = active.outage
     assert outage.limit is not None
-    requested, limit = asked[MEASURE[outage.limit]], buckets.limit_of(outage.limit)
+    limit = buckets.limit_of(outage.limit)
     if limit is None:
         # Far more than the minute's tokens allow, so that a client that believes it is not held back by it afterwards.
         limit = _NEVER_REACHED * buckets.tokens_shown.limit * (WINDOW_S[outage.limit] // 60)
     wait_s = outage.retry_after_s or max(1, ceil(active.ends_in_s))
-    over = ceil(limit * wait_s / WINDOW_S[outage.limit])
-    refused = Refused(outage.limit, limit, max(0, limit + over - requested), requested)
+    refused = _waiting(outage.limit, limit, asked, wait_s)
     return Refusal(429, published.rate_limited(refused, model, service_tier)[0], buckets, refused.kind, wait_s, refused)
 
 
@@ -275,8 +270,7 @@ class Wire(NamedTuple):
         await self.part(reply.body[: len(reply.body) // 2])
 
     async def cut(self, by_reset: bool) -> Delivery:
-        end = self.connection.reset if by_reset else self.connection.close
-        end()
+        (self.connection.reset if by_reset else self.connection.close)()
         while (await self.receive())["type"] != "http.disconnect":
             pass
         return "lost"
@@ -285,21 +279,14 @@ class Wire(NamedTuple):
 Effect = Callable[[Reply, Wire, float], Awaitable[Delivery]]
 
 
-def _sent_as(change: Callable[[Reply], Reply]) -> Effect:
-    async def send(reply: Reply, wire: Wire, seconds: float) -> Delivery:
-        await send_whole(change(reply), wire.send)
-        return "lost"
-
-    return send
+async def _as_it_is(reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await send_whole(reply, wire.send)
+    return "whole"
 
 
-def _cut(in_body: bool, by_reset: bool) -> Effect:
-    async def cut(reply: Reply, wire: Wire, seconds: float) -> Delivery:
-        if in_body:
-            await wire.half(reply)
-        return await wire.cut(by_reset)
-
-    return cut
+async def _changed(change: Callable[[Reply], Reply], reply: Reply, wire: Wire, seconds: float) -> Delivery:
+    await send_whole(change(reply), wire.send)
+    return "lost"
 
 
 def _wrong_types(reply: Reply) -> Reply:
@@ -307,6 +294,12 @@ def _wrong_types(reply: Reply) -> Reply:
     body["choices"][0]["message"]["content"] = 42
     body["usage"] = dict.fromkeys(body["usage"], "many")
     return reply._replace(body=json.dumps(body).encode())
+
+
+async def _cut(reply: Reply, wire: Wire, seconds: float, *, in_body: bool, by_reset: bool) -> Delivery:
+    if in_body:
+        await wire.half(reply)
+    return await wire.cut(by_reset)
 
 
 async def _hang_before(reply: Reply, wire: Wire, seconds: float) -> Delivery:
@@ -340,11 +333,6 @@ async def _endless(reply: Reply, wire: Wire, seconds: float) -> Delivery:
     return "left"
 
 
-async def _as_it_is(reply: Reply, wire: Wire, seconds: float) -> Delivery:
-    await send_whole(reply, wire.send)
-    return "whole"
-
-
 async def _idle_close(reply: Reply, wire: Wire, seconds: float) -> Delivery:
     await send_whole(reply, wire.send)
     wire.connection.close()
@@ -352,15 +340,15 @@ async def _idle_close(reply: Reply, wire: Wire, seconds: float) -> Delivery:
 
 
 DELIVERIES: dict[str, Effect] = {
-    "truncated_json": _sent_as(lambda reply: reply._replace(body=reply.body[: 2 * len(reply.body) // 3])),
-    "empty_body": _sent_as(lambda reply: reply._replace(body=b"")),
-    "html_200": _sent_as(lambda reply: reply._replace(body=_MOMENT, head=HTML_HEAD)),
-    "no_choices": _sent_as(lambda reply: reply._replace(body=json.dumps({**json.loads(reply.body), "choices": []}).encode())),
-    "wrong_types": _sent_as(_wrong_types),
-    "reset_before": _cut(in_body=False, by_reset=True),
-    "close_before": _cut(in_body=False, by_reset=False),
-    "reset_body": _cut(in_body=True, by_reset=True),
-    "close_body": _cut(in_body=True, by_reset=False),
+    "truncated_json": partial(_changed, lambda reply: reply._replace(body=reply.body[: 2 * len(reply.body) // 3])),
+    "empty_body": partial(_changed, lambda reply: reply._replace(body=b"")),
+    "html_200": partial(_changed, lambda reply: reply._replace(body=_MOMENT, head=HTML_HEAD)),
+    "no_choices": partial(_changed, lambda reply: reply._replace(body=json.dumps({**json.loads(reply.body), "choices": []}).encode())),
+    "wrong_types": partial(_changed, _wrong_types),
+    "reset_before": partial(_cut, in_body=False, by_reset=True),
+    "close_before": partial(_cut, in_body=False, by_reset=False),
+    "reset_body": partial(_cut, in_body=True, by_reset=True),
+    "close_body": partial(_cut, in_body=True, by_reset=False),
     "hang_before": _hang_before,
     "hang_body": _hang_body,
     "endless_body": _endless,

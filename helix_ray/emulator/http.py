@@ -40,7 +40,6 @@ class EmulatorApp:
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
-        self._models = models_body()
         self._control = Control(chat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,31 +47,26 @@ class EmulatorApp:
             raise RuntimeError(f"the emulator speaks HTTP only, not {scope['type']}")
         path, method = scope["path"], scope["method"]
         if method == "POST" and path.endswith("/openai/v1/chat/completions"):
-            answered = await self._complete(scope, receive, send)
-            if answered is None:
-                return
-            reply = answered
+            reply = await self._complete(scope, receive, send)
         elif path.startswith("/_ctl/"):
             reply = await self._ctl(scope, receive)
         elif method == "GET":
             reply = self._get(scope, path)
         else:
             reply = Reply(404, [], unknown_url(method, path))
-        await send_whole(reply, send)
+        if reply is not None:
+            await send_whole(reply, send)
 
     async def _complete(self, scope: Scope, receive: Receive, send: Send) -> Reply | None:
         """None: a fault has dealt with the answer."""
-        authorization = retries = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value.decode("latin-1")
-            elif name == b"x-stainless-retry-count":
-                retries = int(value) if value.isdigit() else None
+        headers = dict(scope["headers"])
+        retries = headers.get(b"x-stainless-retry-count", b"")
         body = await _body(receive)
         if body is None:
             return _TOO_LARGE
         injected = self._injected(scope) if self._chat.injector.active else None
-        outcome = self._chat.begin(authorization, retries, body, injected)
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        outcome = self._chat.begin(authorization, int(retries) if retries.isdigit() else None, body, injected)
         if isinstance(outcome, Reply):
             if outcome.status != HUNG_UP:
                 return outcome
@@ -122,7 +116,7 @@ class EmulatorApp:
             return Reply(401, [], INVALID_KEY)
         model = model[1:]
         if not model:
-            return Reply(200, [], self._models)
+            return Reply(200, [], models_body())
         return _json(MODELS[model].wire()) if model in MODELS else Reply(404, [], model_not_found(model))
 
     async def _ctl(self, scope: Scope, receive: Receive) -> Reply:
@@ -289,12 +283,10 @@ def run_child() -> int:
     """Serve as a child: one JSON line with the configuration on standard input, one JSON line with the port on standard
     output, service until standard input ends. The process that holds its write end decides how long the child lives.
     """
-    line = bytearray()
-    while not line.endswith(b"\n"):  # unbuffered, so that no byte of the pipe is taken that the watcher waits for
-        byte = os.read(_STDIN, 1)
-        if not byte:
-            return 1
-        line += byte
+    with open(_STDIN, "rb", buffering=0, closefd=False) as stdin:  # unbuffered: it takes no byte that the watcher waits for
+        line = stdin.readline()
+    if not line.endswith(b"\n"):
+        return 1
     given = json.loads(line)
     config = EmulatorConfig.model_validate_json(json.dumps(given["config"]))
     with _listen(given["host"], given["port"]) as listener:

@@ -15,8 +15,7 @@ from helix_ray.emulator.published import MODELS, WINDOW_S, Headers, Limit, Model
 
 _MAX_BREACHES = 20  # kept for the summary; one is a defect already
 _MAX_ARRIVALS = 100_000  # of other clients, made up for at once; after a longer silence the oldest ones are left out
-_REQUEST_HEADERS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
-_TOKEN_HEADERS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
+
 
 REQUESTS, TOKENS, INPUT, OUTPUT = range(4)
 MEASURE = {"RPM": REQUESTS, "RPD": REQUESTS, "TPM": TOKENS, "TPD": TOKENS, "ITPM": INPUT, "OTPM": OUTPUT}
@@ -38,11 +37,6 @@ def amounts(input_tokens: int, output_tokens: int) -> Amounts:
 
 class Bucket:
     """One limit: requests or tokens, per minute or per day."""
-
-    __slots__ = (
-        "_highest", "_refilled", "_tolerance", "breaches", "enforced", "first_at", "kind", "last_at", "limit", "measure", "others", "rate",
-        "rejected", "reserved", "settled", "used",
-    )  # fmt: skip
 
     def __init__(self, limit: Limit) -> None:
         self.kind = limit.kind
@@ -70,14 +64,12 @@ class Bucket:
 
     def refill(self, now: float) -> None:
         if self.first_at is None:
-            self.first_at = now
-        elif now > self.last_at:
+            self.first_at = self.last_at = now
+        elif now > self.last_at:  # else the clock stands still, or this moment is already accounted for
             refilled = (now - self.last_at) * self.rate
             self._refilled += refilled
             self.used = self.used - refilled if self.used > refilled else 0.0
-        else:
-            return  # a clock that stands still, or a moment already accounted for
-        self.last_at = now
+            self.last_at = now
 
     def refusal(self, requested: int) -> Refused | None:
         """Why ``requested`` does not fit into the bucket as last refilled."""
@@ -141,8 +133,6 @@ class Bucket:
 class BucketSet:
     """All buckets of one organization, model and service tier."""
 
-    __slots__ = ("_by_kind", "buckets", "requests_shown", "tokens_shown")
-
     def __init__(self, limits: list[Limit]) -> None:
         self._replace([Bucket(limit) for limit in limits])
 
@@ -178,11 +168,7 @@ class BucketSet:
 
     def refusal(self, asked: Amounts) -> Refused | None:
         """Which bucket, as last refilled, refuses first, in the order RPM, RPD, TPM, TPD, ITPM, OTPM."""
-        for bucket in self.buckets:
-            refused = bucket.refusal(asked[bucket.measure])
-            if refused is not None:
-                return refused
-        return None
+        return next(filter(None, (bucket.refusal(asked[bucket.measure]) for bucket in self.buckets)), None)
 
     def charge(self, asked: Amounts) -> None:
         """Admit a request. Precondition: no bucket refuses it."""
@@ -219,13 +205,14 @@ class BucketSet:
         """The six headers: requests per day and tokens per minute, as last refilled. Other limits are never shown. ``refused``
         takes the place of the bucket of its kind, which a scripted outage leaves as it is.
         """
-        return [*_shown(_REQUEST_HEADERS, self.requests_shown, refused), *_shown(_TOKEN_HEADERS, self.tokens_shown, refused)]
+        return [*_shown(b"requests", self.requests_shown, refused), *_shown(b"tokens", self.tokens_shown, refused)]
 
 
-def _shown(names: tuple[bytes, bytes, bytes], bucket: Bucket, refused: Refused | None) -> Headers:
+def _shown(counted: bytes, bucket: Bucket, refused: Refused | None) -> Headers:
     limit, used = (bucket.limit, bucket.used) if refused is None or refused.kind != bucket.kind else (refused.limit, refused.used)
-    reset = go_duration(int(used / limit * WINDOW_S[bucket.kind] * 1e9))
-    return [(names[0], b"%d" % limit), (names[1], b"%d" % max(0, limit - ceil(used))), (names[2], reset.encode())]
+    reset = go_duration(int(used / limit * WINDOW_S[bucket.kind] * 1e9)).encode()
+    figures = ((b"limit", b"%d" % limit), (b"remaining", b"%d" % max(0, limit - ceil(used))), (b"reset", reset))
+    return [(b"x-ratelimit-%b-%b" % (name, counted), value) for name, value in figures]
 
 
 class OtherClient:

@@ -26,9 +26,9 @@ class EmulatorProcess:
     reaches the run, which drains, and not the emulator.
     """
 
-    def __init__(self, url: str, pid: int, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, url: str, child: subprocess.Popen[bytes]) -> None:
         self.url = url  # without /openai/v1, which the SDK appends
-        self.pid = pid
+        self.pid = child.pid
         self._child = child
 
     @classmethod
@@ -49,8 +49,7 @@ class EmulatorProcess:
                 with child:  # waits for its end and closes its pipes
                     child.kill()
                 raise StartError(f"the emulator did not start within {timeout_s:g} s: {_tail(stderr)}")
-            ready = json.loads(line)
-        return cls(f"http://{_HOST}:{ready['port']}", child.pid, child)
+        return cls(f"http://{_HOST}:{json.loads(line)['port']}", child)
 
     @property
     def running(self) -> bool:
@@ -95,9 +94,8 @@ def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) ->
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                return None
-            received = os.read(child.stdout.fileno(), 4096)
+            in_time = selector.select(max(0.0, deadline - time.monotonic()))
+            received = os.read(child.stdout.fileno(), 4096) if in_time else b""
             if not received:
                 return None
             line += received

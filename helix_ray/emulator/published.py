@@ -17,7 +17,6 @@ from helix_ray.config.emulator import EmulatorConfig
 
 WINDOW_S = {"RPM": 60, "RPD": 86_400, "TPM": 60, "TPD": 86_400, "ITPM": 60, "OTPM": 60}
 """Seconds of each kind's window, in the order in which the limits are checked."""
-LIMIT_KINDS = tuple(WINDOW_S)
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,7 +92,7 @@ FLEX_FACTOR = 10  # flex processing has ten times the on-demand limits
 
 
 class Limit(NamedTuple):
-    kind: str  # of LIMIT_KINDS
+    kind: str  # a key of WINDOW_S
     amount: int
     enforced: bool  # False: shown in headers only
 
@@ -121,12 +120,8 @@ def limits_of(config: EmulatorConfig, model: Model, service_tier: str) -> list[L
     }
     factor = FLEX_FACTOR if service_tier == "flex" else 1
     unlimited = config.tier == "unlimited"
-    limits = []
-    for kind, own in configured.items():
-        amount = tiers[config.tier].get(kind) if unlimited or own is None else own
-        if amount is not None:
-            limits.append(Limit(kind, amount * factor, not unlimited))
-    return limits
+    amounts = {kind: tiers[config.tier].get(kind) if unlimited or own is None else own for kind, own in configured.items()}
+    return [Limit(kind, amount * factor, not unlimited) for kind, amount in amounts.items() if amount is not None]
 
 
 # ── words of errors and headers ──────────────────────────────────────────────────────────────────────────────────────────
@@ -213,12 +208,9 @@ def too_large(kind: str, limit: int, requested: int, model: str, service_tier: s
 
 
 def error_body(message: str, type_: str = "invalid_request_error", code: str | None = None, param: str | None = None) -> bytes:
-    error = {"message": message, "type": type_}
-    if param is not None:
-        error["param"] = param
-    if code is not None:
-        error["code"] = code
-    return json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False).encode()
+    error = {"message": message, "type": type_, "param": param, "code": code}
+    given = {key: value for key, value in error.items() if value is not None}
+    return json.dumps({"error": given}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 INVALID_KEY = error_body("Invalid API Key", code="invalid_api_key")

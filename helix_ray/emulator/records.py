@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
-from helix_ray.emulator.published import LIMIT_KINDS
+from helix_ray.emulator.published import WINDOW_S
 from helix_ray.emulator.scripted_model import ScriptedAnswer
 
 MAX_ENTRIES = 250_000  # older ones are dropped, offsets and totals stay; about 310 MB in both journals (1.26 kB a request, measured)
-
-
 _CALL_COUNTS = ("true_calls", "dropped", "shifted", "hallucinated")
 
 
@@ -111,15 +109,8 @@ class Journal(Generic[T]):
 
 def totals(answers: list[ScriptedAnswer]) -> tuple[int, int, int, int]:
     """True, dropped, shifted and hallucinated calls of a request, as its entry names them."""
-    if len(answers) == 1:
-        (answer,) = answers
-        return answer.true_calls, answer.dropped, answer.shifted, answer.hallucinated
-    return (
-        sum(answer.true_calls for answer in answers),
-        sum(answer.dropped for answer in answers),
-        sum(answer.shifted for answer in answers),
-        sum(answer.hallucinated for answer in answers),
-    )
+    true_calls, dropped, shifted, hallucinated = (sum(getattr(answer, name) for answer in answers) for name in _CALL_COUNTS)
+    return true_calls, dropped, shifted, hallucinated
 
 
 class Ledger:
@@ -130,7 +121,6 @@ class Ledger:
         self.reads: Journal[ReadEntry] = Journal()
         self._billed_reads: set[str] = set()
         self.by_status: Counter[int] = Counter()
-        self.by_limit: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()  # by status, and kind of limit where there is one
         self.by_fault: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()  # admitted, charged, billed; prompt, cached, completion
@@ -145,42 +135,32 @@ class Ledger:
             self.audit.catch_up()
         self.entries.append(entry)
         self.by_status[entry.status] += 1
-        if entry.retry_count:
-            self.sdk_retries += 1
-        if entry.limit_kind is not None and entry.status == 429:
-            self.by_limit[entry.limit_kind] += 1
-        if not entry.charged:
-            self.refused[f"{entry.status} {entry.limit_kind}" if entry.limit_kind else str(entry.status)] += 1
-        if not entry.client_saw_it:
-            self.unseen += 1
+        self.sdk_retries += bool(entry.retry_count)
+        self.unseen += not entry.client_saw_it
         if entry.fault is not None:
             self.by_fault.update(entry.fault.split("+"))
         if entry.charged:
             self._count_admitted(entry)
+        else:
+            self.refused[f"{entry.status} {entry.limit_kind}" if entry.limit_kind else str(entry.status)] += 1
         for read in reads:
             self.reads.append(read)
-            if read.id in self._billed_reads:
-                self.repeated_reads += 1
+            self.repeated_reads += read.id in self._billed_reads
             self._billed_reads.add(read.id)
 
     def _count_admitted(self, entry: Entry) -> None:
-        tokens = self.tokens
-        tokens["admitted"] += entry.requested
-        tokens["charged"] += entry.charged
-        tokens["billed"] += entry.prompt_tokens + entry.completion_tokens
-        tokens["prompt"] += entry.prompt_tokens
-        tokens["cached"] += entry.cached_tokens
-        tokens["completion"] += entry.completion_tokens
+        prompt, cached, completion = entry.prompt_tokens, entry.cached_tokens, entry.completion_tokens
+        self.tokens.update(admitted=entry.requested, charged=entry.charged, billed=prompt + completion)
+        self.tokens.update(prompt=prompt, cached=cached, completion=completion)
         self.bill_usd += entry.billed_usd
-        if entry.read_ids:
-            self.answers["reads"] += len(entry.read_ids)
-            for name in _CALL_COUNTS:
-                self.answers[name] += getattr(entry, name)
+        self.answers["reads"] += len(entry.read_ids)
+        for name in _CALL_COUNTS:
+            self.answers[name] += getattr(entry, name)
 
     def summary(self) -> dict[str, object]:
         return {
             "requests": {"total": self.entries.total, "by_status": {str(key): self.by_status[key] for key in sorted(self.by_status)}},
-            "http_429": {kind: self.by_limit[kind] for kind in LIMIT_KINDS},
+            "http_429": {kind: self.refused[f"429 {kind}"] for kind in WINDOW_S},
             "refused": {"total": self.refused.total(), "by_kind": dict(sorted(self.refused.items()))},
             "tokens": {name: self.tokens[name] for name in ("admitted", "charged", "billed", "prompt", "cached", "completion")},
             "bill_usd": f"{self.bill_usd:f}",
@@ -210,9 +190,7 @@ class Audit:
             if entry.charged and entry.model is not None and entry.service_tier is not None:
                 self._bill += entry.billed_usd
                 self._tokens["charged"] += entry.charged
-                self._tokens["prompt"] += entry.prompt_tokens
-                self._tokens["cached"] += entry.cached_tokens
-                self._tokens["completion"] += entry.completion_tokens
+                self._tokens.update(prompt=entry.prompt_tokens, cached=entry.cached_tokens, completion=entry.completion_tokens)
                 self._charged[entry.model, entry.service_tier] += entry.charged
             elif entry.billed_usd:
                 self._tokens["billed without being served"] += 1

@@ -1,17 +1,7 @@
 """A request: the checks before any limit, in Groq's order (JSON and parameters, model, sizes), its tokens, and its reads.
 
-A prompt has one read in the last user message, reads of a packed request one blank line apart::
-
-    id: OPAQUE
-    reference (150 bases):
-    1:ACGTACGTAC 11:ACGT...
-    read (149 bases):
-    1:ACGTACGTAC 11:ACGT...
-
-The two sequences may also be bare, in groups of ten, or spaced base by base. Two more layouts show them together: in
-alternating lines ``ref 1:ACGTACGTAC`` and ``read 1:ACGTACGTAC`` below ``reference and read (150 and 149 bases):``, or as
-one aligned pair of lines, gaps as ``-``, below ``aligned reference and read (150 and 149 bases):``. Lengths and indices are
-checked too: a prompt that miscounts its bases would mislead a real model as well.
+The reads stand in the last user message, those of a packed request one blank line apart, in any layout of docs/prompts.md.
+Lengths and indices are checked too: a prompt that miscounts its bases would mislead a real model as well.
 """
 
 from __future__ import annotations
@@ -272,8 +262,8 @@ def total_prompt_tokens(message_tokens: float, schema_json: str | None) -> int:
 
 # ── reads in the prompt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-_ID = r"(?m)^id: (\S{1,200})[ \t]*\n"
-_SIZES = r"\((\d{1,6}) and (\d{1,6}) bases\):\n"
+_ID = r"(?m)^id: (?P<id>\S{1,200})[ \t]*\n"
+_SIZES = r"\((?P<ref_size>\d{1,6}) and (?P<read_size>\d{1,6}) bases\):\n"
 _INDEX_CHARACTERS = b"0123456789: "
 _AS_N = bytes.maketrans(b"ACGT", b"NNNN")
 
@@ -287,7 +277,7 @@ class Pair(NamedTuple):
 class _Layout(NamedTuple):
     block: re.Pattern[str]  # one read
     headings: int  # lines ending in "bases):" in one block
-    pair: Callable[[re.Match[str]], Pair | None]
+    sequences: Callable[[re.Match[str]], tuple[str, str] | None]  # window and read; None: not printed as the layout says
 
 
 def parse_pairs(text: str) -> list[Pair]:
@@ -296,25 +286,23 @@ def parse_pairs(text: str) -> list[Pair]:
     pairs: list[Pair] = []
     end = 0
     for found in layout.block.finditer(text):
-        pair = layout.pair(found)
-        if pair is None or (pairs and text[end : found.start()] != "\n\n"):
+        sequences = layout.sequences(found)
+        if sequences is None or not all(sequences) or (pairs and text[end : found.start()] != "\n\n"):
             return []
-        pairs.append(pair)
+        if [len(sequence) for sequence in sequences] != [int(found["ref_size"]), int(found["read_size"])]:
+            return []
+        pairs.append(Pair(found["id"], *sequences))
         end = found.end()
     if text.count(" bases):\n") != layout.headings * len(pairs):
         return []
     return pairs if len(pairs) < 2 or len({pair.opaque_id for pair in pairs}) == len(pairs) else []
 
 
-def _apart(found: re.Match[str]) -> Pair | None:
-    opaque_id, ref_size, ref_line, read_size, read_line = found.groups()
-    ref_bytes, read_bytes = ref_line.encode(), read_line.encode()
-    ref, read = ref_bytes.translate(None, _INDEX_CHARACTERS).decode(), read_bytes.translate(None, _INDEX_CHARACTERS).decode()
-    pair = _sized(opaque_id, ref, ref_size, read, read_size)
-    if pair is None:
-        return None
-    shapes = (ref_bytes.translate(_AS_N), read_bytes.translate(_AS_N))
-    return pair if shapes in zip(_ways(len(ref)), _ways(len(read)), strict=True) else None
+def _apart(found: re.Match[str]) -> tuple[str, str] | None:
+    ref_line, read_line = found["ref"].encode(), found["read"].encode()
+    ref, read = ref_line.translate(None, _INDEX_CHARACTERS).decode(), read_line.translate(None, _INDEX_CHARACTERS).decode()
+    shapes = (ref_line.translate(_AS_N), read_line.translate(_AS_N))
+    return (ref, read) if shapes in zip(_ways(len(ref)), _ways(len(read)), strict=True) else None
 
 
 @lru_cache(maxsize=256)
@@ -325,12 +313,10 @@ def _ways(size: int) -> tuple[bytes, ...]:
     return tuple(way.encode() for way in ("N" * size, " ".join(indexed), " ".join(groups), " ".join("N" * size)))
 
 
-def _interleaved(found: re.Match[str]) -> Pair | None:
-    opaque_id, ref_size, read_size, block = found.groups()
-    lines = block.split("\n")
+def _interleaved(found: re.Match[str]) -> tuple[str, str] | None:
+    lines = found["lines"].split("\n")
     ref, read = ("".join([line.partition(":")[2] for line in lines if line.startswith(name)]) for name in ("ref", "read"))
-    pair = _sized(opaque_id, ref, ref_size, read, read_size)
-    return pair if pair is not None and block.encode().translate(_AS_N) == _alternating(len(ref), len(read)) else None
+    return (ref, read) if found["lines"].encode().translate(_AS_N) == _alternating(len(ref), len(read)) else None
 
 
 @lru_cache(maxsize=256)
@@ -345,21 +331,16 @@ def _alternating(ref_size: int, read_size: int) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _aligned(found: re.Match[str]) -> Pair | None:
-    opaque_id, ref_size, read_size, ref_line, read_line = found.groups()
-    if len(ref_line) != len(read_line) or ("-", "-") in zip(ref_line, read_line, strict=True):
+def _aligned(found: re.Match[str]) -> tuple[str, str] | None:
+    ref, read = found["ref"], found["read"]
+    if len(ref) != len(read) or ("-", "-") in zip(ref, read, strict=True):
         return None
-    return _sized(opaque_id, ref_line.replace("-", ""), ref_size, read_line.replace("-", ""), read_size)
+    return ref.replace("-", ""), read.replace("-", "")
 
 
-def _sized(opaque_id: str, ref: str, ref_size: str, read: str, read_size: str) -> Pair | None:
-    if not ref or not read or len(ref) != int(ref_size) or len(read) != int(read_size):
-        return None
-    return Pair(opaque_id, ref, read)
-
-
-_LINE = r"\n([0-9:ACGTN ]+)"
-_LINES = r"((?:ref|read) \d+:[ACGTN]+(?:\n(?:ref|read) \d+:[ACGTN]+)*)"
-_APART = _Layout(re.compile(_ID + r"reference \((\d{1,6}) bases\):" + _LINE + r"\nread \((\d{1,6}) bases\):" + _LINE + "$"), 2, _apart)
-_INTERLEAVED = _Layout(re.compile(_ID + "reference and read " + _SIZES + _LINES + "$"), 1, _interleaved)
-_ALIGNED = _Layout(re.compile(_ID + "aligned reference and read " + _SIZES + r"([ACGTN-]+)\n([ACGTN-]+)$"), 1, _aligned)
+_REF = r"reference \((?P<ref_size>\d{1,6}) bases\):\n(?P<ref>[0-9:ACGTN ]+)\n"
+_READ = r"read \((?P<read_size>\d{1,6}) bases\):\n(?P<read>[0-9:ACGTN ]+)$"
+_LINES = r"(?P<lines>(?:ref|read) \d+:[ACGTN]+(?:\n(?:ref|read) \d+:[ACGTN]+)*)$"
+_APART = _Layout(re.compile(_ID + _REF + _READ), 2, _apart)
+_INTERLEAVED = _Layout(re.compile(_ID + "reference and read " + _SIZES + _LINES), 1, _interleaved)
+_ALIGNED = _Layout(re.compile(_ID + "aligned reference and read " + _SIZES + r"(?P<ref>[ACGTN-]+)\n(?P<read>[ACGTN-]+)$"), 1, _aligned)

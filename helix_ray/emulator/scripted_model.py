@@ -55,11 +55,10 @@ class ScriptedModel:
 
     def __init__(self, seed: int, rates: EmulatorErrorRates) -> None:
         self._seed = seed
-        self._drop = rates.drop
-        self._shift_below = rates.drop + rates.shift
-        self._hallucinate = rates.hallucinate
+        self._rates = rates
 
     def answer(self, ref: str, read: str) -> ScriptedAnswer:
+        rates = self._rates
         draws = Draws(f"{self._seed}|{ref}|{read}")
         effort = draws.uniform()
         # an N was not read: it is nothing to report
@@ -68,19 +67,17 @@ class ScriptedModel:
         dropped = shifted = 0
         for call in truth:
             fate, detail = draws.uniform(), draws.uniform()
-            if self._shift_below <= fate:
+            if rates.drop + rates.shift <= fate:
                 calls.append((call, round(0.85 + 0.14 * detail, 2)))
                 continue
-            moved = None
-            if fate >= self._drop:
-                moved = _shifted(call, ref, detail, truth, [made for made, _ in calls])
+            moved = None if fate < rates.drop else _shifted(call, ref, detail, truth, [made for made, _ in calls])
             if moved is None:
                 dropped += 1
             else:
                 shifted += 1
                 calls.append((moved, round(0.70 + 0.25 * detail, 2)))
         hallucinated = 0
-        if draws.uniform() < self._hallucinate:
+        if draws.uniform() < rates.hallucinate:
             invented = _invented(ref, [*truth, *(made for made, _ in calls)], draws)
             if invented is not None:
                 hallucinated = 1
@@ -167,14 +164,12 @@ def call_variants(ref: str, read: str) -> list[Call]:
 def _events(ref: str, edits: list[Edit]) -> list[Edit]:
     """The edits with those joined that one event made: adjacent substitutions, and the pieces of an inversion."""
     joined: list[Edit] = []
-    for edit in edits:
-        at, removed, added = edit
-        if joined and removed and added:
-            last, gone, new = joined[-1]
-            if gone and new and last + len(gone) == at:
-                joined[-1] = (last, gone + removed, new + added)
-                continue
-        joined.append(edit)
+    for at, removed, added in edits:
+        last, gone, new = joined[-1] if joined else (0, "", "")
+        if removed and added and gone and new and last + len(gone) == at:
+            joined[-1] = (last, gone + removed, new + added)
+        else:
+            joined.append((at, removed, added))
     first = 0
     while first < len(joined) - 1:
         for last in range(len(joined) - 1, first, -1):
@@ -205,10 +200,8 @@ def _inversion(ref: str, edits: list[Edit]) -> Edit | None:
 
 
 def _common_prefix(first: str, second: str) -> int:
-    for size, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return size
-    return min(len(first), len(second))
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((size for size, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _edits(operations: list[Operation], ref: str, read: str) -> list[Edit]:
@@ -282,11 +275,11 @@ _EMPTY: Front = {}
 
 
 class _Fronts(NamedTuple):
-    """By score: the furthest points of paths that end in a match or mismatch, an insertion, a deletion."""
+    """Of one score: the furthest points of paths that end in a match or mismatch, an insertion, a deletion."""
 
-    matches: list[Front]
-    inserts: list[Front]
-    deletes: list[Front]
+    match: Front
+    insert: Front
+    delete: Front
 
 
 def align(ref: str, read: str, max_score: int = 250) -> list[Operation] | None:
@@ -297,9 +290,10 @@ def align(ref: str, read: str, max_score: int = 250) -> list[Operation] | None:
     # terminators (1 and 2) differ from each other and from every base, and end the last run.
     ref_bits = int.from_bytes(ref.encode() + b"\x01", "little")
     read_bits = int.from_bytes(read.encode() + b"\x02", "little")
-    fronts = _Fronts([], [], [])
+    fronts: list[_Fronts] = []
     for score in range(max_score + 1):
-        match, insert, delete = _next(fronts, score, n, m) if score else ({0: 0}, {}, {})
+        fronts.append(_next(fronts, score, n, m) if score else _Fronts({0: 0}, {}, {}))
+        match = fronts[score].match
         best = 0
         for k, start in match.items():
             r, q = start, start - k
@@ -308,9 +302,7 @@ def align(ref: str, read: str, max_score: int = 250) -> list[Operation] | None:
                 r += ((differs & -differs).bit_length() - 1) >> 3
                 match[k] = r
             best = max(best, 2 * r - k)
-        fronts.matches.append(match)
-        fronts.inserts.append(insert)
-        fronts.deletes.append(delete)
+
         if match.get(goal) == n:
             return _trace(fronts, score, goal, n)
         if len(match) > _KEEP:
@@ -319,14 +311,14 @@ def align(ref: str, read: str, max_score: int = 250) -> list[Operation] | None:
     return None
 
 
-def _next(fronts: _Fronts, score: int, n: int, m: int) -> tuple[Front, Front, Front]:
+def _next(fronts: list[_Fronts], score: int, n: int, m: int) -> _Fronts:
     """The three fronts of ``score``, before the run of matches that follows."""
-    mismatched = fronts.matches[score - MISMATCH] if score >= MISMATCH else _EMPTY
-    opened = fronts.matches[score - _FIRST_GAP] if score >= _FIRST_GAP else _EMPTY
-    inserted, deleted = fronts.inserts[score - GAP_EXTEND], fronts.deletes[score - GAP_EXTEND]
+    mismatched = fronts[score - MISMATCH].match if score >= MISMATCH else _EMPTY
+    opened = fronts[score - _FIRST_GAP].match if score >= _FIRST_GAP else _EMPTY
+    _, inserted, deleted = fronts[score - GAP_EXTEND]
     match: Front = {k: r + 1 for k, r in mismatched.items() if r < n and r - k < m}
     if not (opened or inserted or deleted):
-        return match, _EMPTY, _EMPTY
+        return _Fronts(match, _EMPTY, _EMPTY)
     insert: Front = {k - 1: r for k, r in opened.items() if r - k < m}
     for k, r in inserted.items():
         if r - k < m and r > insert.get(k - 1, _NONE):
@@ -339,17 +331,17 @@ def _next(fronts: _Fronts, score: int, n: int, m: int) -> tuple[Front, Front, Fr
         for k, r in gap.items():
             if r > match.get(k, _NONE):
                 match[k] = r
-    return match, insert, delete
+    return _Fronts(match, insert, delete)
 
 
-def _trace(fronts: _Fronts, score: int, k: int, r: int) -> list[Operation]:
+def _trace(fronts: list[_Fronts], score: int, k: int, r: int) -> list[Operation]:
     """Walks back from the end, asking at each point which front it came from."""
     operations: list[Operation] = []
     state = "M"
     while score:
         if state == "M":
-            mismatched = fronts.matches[score - MISMATCH].get(k, _NONE) + 1 if score >= MISMATCH else _NONE
-            inserted, deleted = fronts.inserts[score].get(k, _NONE), fronts.deletes[score].get(k, _NONE)
+            mismatched = fronts[score - MISMATCH].match.get(k, _NONE) + 1 if score >= MISMATCH else _NONE
+            inserted, deleted = fronts[score].insert.get(k, _NONE), fronts[score].delete.get(k, _NONE)
             r = max(mismatched, inserted, deleted)
             if r == mismatched:
                 r -= 1
@@ -365,7 +357,7 @@ def _trace(fronts: _Fronts, score: int, k: int, r: int) -> list[Operation]:
             r -= 1
             operations.append(("D", r, r - k))
             k -= 1
-        if score >= _FIRST_GAP and fronts.matches[score - _FIRST_GAP].get(k) == r:
+        if score >= _FIRST_GAP and fronts[score - _FIRST_GAP].match.get(k) == r:
             state, score = "M", score - _FIRST_GAP  # this base opened the gap
         else:
             score -= GAP_EXTEND

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import takewhile
 from math import inf, log
 from typing import Any, NamedTuple
 
@@ -196,8 +197,7 @@ class Serving:
         """Reschedule the next job to finish: it may end sooner, now that others are gone. Later jobs wait for their turn."""
         now = self._monotonic()
         job = self.capacity.first(now)
-        waiting = None if job is None else self._waiting.get(job)
-        if job is not None and waiting is not None and not waiting.expired():
+        if job is not None and (waiting := self._waiting.get(job)) is not None and not waiting.expired():
             waiting.reschedule(asyncio.get_running_loop().time() + self.capacity.left_s(job, now))
 
 
@@ -214,14 +214,9 @@ async def left_within(waiting: float | asyncio.Timeout, receive: Receive) -> boo
 
 BLOCK_TOKENS = 128
 """The shortest prefix that is kept, and the step in which longer ones grow."""
-
 LIFETIME_S = 7_200.0
 _CHARS = 4  # a token, in the text that prompts begin with
 _MOST_PREFIXES = 50_000
-
-
-_Prefix = tuple[str, int]
-"""A prompt up to the end of one of its blocks: its model, and the hash over all blocks until there."""
 
 
 class PromptCache:
@@ -232,7 +227,7 @@ class PromptCache:
     def __init__(self, hit_rate: float, seed: int) -> None:
         self.hit_rate = hit_rate
         self._random = random.Random(seed)  # noqa: S311  not for secrets
-        self._seen: dict[_Prefix, float] = {}  # when, in monotonic seconds; the oldest first
+        self._seen: dict[tuple[str, int], float] = {}  # prefix: when, in monotonic seconds; the oldest first
 
     def cached_tokens(self, model: str, contents: list[str], prompt_tokens: int, now: float) -> int:
         """Of ``prompt_tokens``, those that need not be read again: a multiple of 128, and never the whole prompt."""
@@ -240,23 +235,19 @@ class PromptCache:
             return 0
         warm = self._random.random() < self.hit_rate
         prefixes = _prefixes(model, "\n".join(contents))
-        blocks = 0
-        for prefix in prefixes:
-            seen_at = self._seen.get(prefix)
-            if seen_at is None or now - seen_at > LIFETIME_S:
-                break
-            blocks += 1
+        known = list(takewhile(lambda prefix: now - self._seen.get(prefix, -inf) <= LIFETIME_S, prefixes))
         for prefix in prefixes:
             self._seen.pop(prefix, None)
             self._seen[prefix] = now
         while len(self._seen) > _MOST_PREFIXES:
             del self._seen[next(iter(self._seen))]
-        return BLOCK_TOKENS * min(blocks, (prompt_tokens - 1) // BLOCK_TOKENS) if warm else 0
+        return BLOCK_TOKENS * min(len(known), (prompt_tokens - 1) // BLOCK_TOKENS) if warm else 0
 
 
-def _prefixes(model: str, text: str) -> list[_Prefix]:
+def _prefixes(model: str, text: str) -> list[tuple[str, int]]:
+    """For each whole block of the prompt: its model, and the hash over all blocks up to this one."""
     size = BLOCK_TOKENS * _CHARS
-    prefixes: list[_Prefix] = []
+    prefixes: list[tuple[str, int]] = []
     chain = 0
     for start in range(0, len(text) - size + 1, size):
         chain = hash((chain, text[start : start + size]))
