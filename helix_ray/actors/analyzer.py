@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from typing import TYPE_CHECKING
 
 from helix_ray.actors import api, peers
 from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
@@ -20,9 +20,6 @@ from helix_ray.errors import MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
 from helix_ray.records import DesiredState
-
-if TYPE_CHECKING:
-    from helix_ray.actors.heartbeat import Heartbeat
 
 MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
@@ -58,10 +55,8 @@ class AnalyzerActor(AnalyzerApi):
             )
             if self._drained:
                 await engine.drain(0.0)
-            from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
-
             self._heart = Heartbeat()
-            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, self._adopt))
+            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, self._apply))
         try:
             return await engine.run()
         finally:
@@ -74,14 +69,14 @@ class AnalyzerActor(AnalyzerApi):
             return DrainReply(0)
         reply = await self._engine.drain(timeout_s)
         if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
-            await self._heart.once(self._name, self._engine.report, self._adopt)
+            await self._heart.once(self._name, self._engine.report, self._apply)
         return reply
 
     async def stats(self) -> AnalyzerReport:
         return self._make_engine().report()
 
-    def _adopt(self, state: DesiredState) -> None:
-        self._make_engine().adopt(state)
+    def _apply(self, state: DesiredState) -> None:
+        self._make_engine().apply(state)
 
     def _make_engine(self, api_key: Secret | None = None) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""

@@ -1,7 +1,7 @@
 """The queue as an actor: waiting is done here, deciding in `queueing.bounded_queue`.
 
 One event loop and no concurrency groups (each group would have a loop of its own). Every wait is a bounded long-poll, and a
-caller that waits costs one future: whoever makes room wakes the first in the line, not all of them.
+caller that waits costs one future. A call that makes room wakes the first that waits, not all of them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import uuid
 
 from helix_ray.actors.api import QUEUE, QueueApi
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import QueueConfig
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
@@ -118,7 +119,7 @@ class QueueActor(QueueApi):
         self._wake()
 
     def _wake(self) -> None:
-        """Serves who waits, first come first: room lets puts in, their reads serve leases, and those make room again."""
+        """Serve waiting calls in order of arrival. Room lets puts in, their reads serve leases, and leases make room again."""
         queue, now = self._queue, self._clock.monotonic()
         while (served := queue.serve_line(now)) or (self._idle and (queue.servable or queue.exhausted)):
             for put in served:
@@ -130,6 +131,4 @@ class QueueActor(QueueApi):
                 resolve(future, LeaseReply("granted" if lease else "closed", queue.incarnation, lease))
 
     async def _beat(self) -> None:
-        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)
-
         await Heartbeat().beat(QUEUE, lambda: self._queue.stats(self._clock.monotonic()), lambda state: None)

@@ -13,14 +13,14 @@ from decimal import Decimal
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import DesiredState, PastUse
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from helix_ray.throttle.stats import ThrottleStats
-from helix_ray.waiting.long_poll import within
-from helix_ray.waiting.waiters import Waiters
+from helix_ray.waiting.long_poll import Waiters, within
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent wants
@@ -134,8 +134,6 @@ class ThrottleActor(ThrottleApi):
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
 
     async def _beat(self) -> None:
-        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
-
         await Heartbeat().beat(THROTTLE, lambda: self._governor.stats(self._now()), self._apply)
 
     def _apply(self, state: DesiredState) -> None:

@@ -41,7 +41,7 @@ class _Entry:
     in_effect: bool = False
 
 
-class ControlDesk:
+class CommandLog:
     """The desired state and its log. Calls are serialised, so that the log's order is the order of the changes.
 
     Nothing is answered before the log of this session has been read; the exception is the order to end, which a lost

@@ -87,17 +87,17 @@ class Shutdown:
         wait_for(parts, FORCED_STEP_S)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         if queue is not None and watch.knows(queue):
-            watch.queue.note(queue)
+            watch.note_queue(queue)
         totals = read_totals(self._plan, timeout_s=2 * FORCED_STEP_S if forced else TOTALS_TIMEOUT_S)
         if not isinstance(totals, RunTotals):
             ending = Ending(RunStatus.FAILED, f"{ending.reason}; then the database could not be asked: {totals}")
-        elif ending.status is RunStatus.COMPLETE and (missing := missing_rows(watch.queue.stats, totals)):
+        elif ending.status is RunStatus.COMPLETE and (missing := missing_rows(watch.queue, totals)):
             ending = Ending(RunStatus.FAILED, f"{missing} reads have no row, a defect of helix_ray; please report it")
         end = SessionEnd(
             ending=ending,
             duration_s=time.monotonic() - watch.started_at,
             peak_pss_mb=self._memory.peak_mb,
-            queue=watch.queue.stats,
+            queue=watch.queue,
             rows_at_open=watch.rows_at_open,
             throttle=throttle,
             sink=sink,

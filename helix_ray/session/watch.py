@@ -24,15 +24,13 @@ from helix_ray.actors.api import (
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
-from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
 from helix_ray.storage.blocking import with_ledger
-from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Facts
-from helix_ray.supervision.liveness import Liveness
+from helix_ray.supervision.liveness import Liveness, RestartBreaker
 from helix_ray.supervision.recovery import Need, Part, Recovery
 from helix_ray.throttle.stats import ThrottleStats
 
@@ -59,7 +57,8 @@ class Watch:
         self._analyzers_ended: frozenset[str] = frozenset()  # why, once none is left
         self.started_at = time.monotonic()  # when reads began to flow
         self.rows_at_open = 0  # reads that the queue was told are done
-        self.queue = QueueHistory()
+        self.queue: QueueStats | None = None  # the newest, with the maxima and the blocked time of all incarnations
+        self._queue_before: QueueStats | None = None  # over all incarnations before the newest
         self.desired = DesiredState()
         self.snapshot: MetricsSnapshot | None = None
         self.bottlenecks: Counter[str] = Counter()  # looks at which each was the bottleneck
@@ -88,7 +87,7 @@ class Watch:
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
         if queue is not None:
-            self.queue.note(queue)
+            self.note_queue(queue)
             self._seen(QUEUE, queue.incarnation)
         if sink is not None:
             self._breaker.progress(sink.committed_reads)
@@ -108,9 +107,14 @@ class Watch:
             daily_stop=throttle.daily_stop if throttle else None,
             source_error=self._loop_error or self._emulator_error(),
             sink_error=sink.fatal_error if sink else None,
-            storm=self._storm(now),
+            restart_storm=self._restart_storm(now),
             analyzers_ended=self._analyzers_ended,
         )
+
+    def note_queue(self, queue: QueueStats) -> None:
+        if self.queue is not None and self.queue.incarnation != queue.incarnation:
+            self._queue_before = self.queue
+        self.queue = queue if self._queue_before is None else queue.after(self._queue_before)
 
     def knows(self, queue: QueueStats) -> bool:
         """These are the statistics of the queue that was opened last."""
@@ -184,7 +188,7 @@ class Watch:
             reasons = [ended[name] for name in self._group.analyzers]
             self._analyzers_ended = frozenset(reason for reason in reasons if not isinstance(reason, CallFailure))
 
-    def _storm(self, now: float) -> str | None:
+    def _restart_storm(self, now: float) -> str | None:
         if self._breaker.is_open:
             return "actors keep dying and nothing is stored; see the logs of Ray"
         silent = self._liveness.silent(now, SILENCE_S)

@@ -42,7 +42,7 @@ class Facts:
     refused: str | None = None
     source_error: str | None = None
     sink_error: str | None = None
-    storm: str | None = None
+    restart_storm: str | None = None
     analyzers_ended: frozenset[str] = frozenset()  # why, once none is left: as `AnalysisEngine.run` says
 
 
@@ -58,7 +58,7 @@ def decide(facts: Facts) -> Ending | None:
     """The ending that the facts call for, or None to go on. What cannot be undone comes before what was asked for."""
     if facts.refused:
         return Ending(RunStatus.REFUSED, facts.refused)
-    for failure in (facts.sink_error, facts.storm, facts.source_error):
+    for failure in (facts.sink_error, facts.restart_storm, facts.source_error):
         if failure:
             return Ending(RunStatus.FAILED, failure)
     if facts.signals:

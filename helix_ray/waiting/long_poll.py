@@ -7,7 +7,7 @@ on in the actor and take what it asked for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Never, TypeVar
 
 from helix_ray.clock import Clock
@@ -36,3 +36,28 @@ async def every(clock: Clock, interval_s: float, action: Callable[[], None]) -> 
     while True:
         await clock.sleep(interval_s)
         action()
+
+
+class Waiters:
+    """Calls that wait inside an actor, by what each waits for."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    def enter(self, keys: Iterable[str]) -> asyncio.Future[None]:
+        """A call that `wake` wakes by any of these keys. It must `leave`."""
+        call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for key in keys:
+            self._waiting.setdefault(key, set()).add(call)
+        return call
+
+    def leave(self, keys: Iterable[str], call: asyncio.Future[None]) -> None:
+        for key in keys:
+            calls = self._waiting.get(key, set())
+            calls.discard(call)
+            if not calls:
+                self._waiting.pop(key, None)
+
+    def wake(self, key: str) -> None:
+        for call in self._waiting.get(key, ()):
+            resolve(call, None)

@@ -209,7 +209,7 @@ class Bucket:
         self.reserved = max(0.0, self.reserved - reservation.amount)
         self.refunds.void(reservation.amount, now)
 
-    def adopt(self, limit: float, number: int, now: float) -> bool:
+    def apply_limit(self, limit: float, number: int, now: float) -> bool:
         """Take over the limit that the provider names. False: it is outdated, named by an older request than the last one."""
         if limit == self._discovered:
             self._discovered_by = max(number, self._discovered_by)
@@ -232,7 +232,7 @@ class Bucket:
 
     def read(self, reservation: Reservation, remaining: float, charged: float, now: float) -> None:
         """Read a header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
-        Precondition: `adopt` was called with the limit of the same reading.
+        Precondition: `apply_limit` was called with the limit of the same reading.
         """
         if self._discovered is None or self.limit is None:
             return

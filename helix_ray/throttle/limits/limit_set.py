@@ -117,7 +117,7 @@ class Limits:
         """``lag_s``: from the grant to the socket."""
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], held[name]
-            if bucket.adopt(limit, reservation.number, now) and remaining is not None:
+            if bucket.apply_limit(limit, reservation.number, now) and remaining is not None:
                 bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, want.max_completion_tokens), now)
         if want.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / want.prompt_tokens))
@@ -138,7 +138,7 @@ class Limits:
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
-            if bucket.adopt(limit, reservation.number, now) and first and remaining is not None:
+            if bucket.apply_limit(limit, reservation.number, now) and first and remaining is not None:
                 bucket.exhausted(limit - remaining, 0.0, reservation.refund.granted_at, now)
 
     def named(self, limited: RateLimitDetail, reservation: Reservation, in_flight: Iterable[Reservations], now: float) -> None:
@@ -147,7 +147,7 @@ class Limits:
         if name is None or limited.limit is None:
             return
         bucket = self._buckets[name]
-        if not bucket.adopt(limited.limit, reservation.number, now) or limited.never_fits:
+        if not bucket.apply_limit(limited.limit, reservation.number, now) or limited.never_fits:
             return
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
         bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation.refund.granted_at, now)

@@ -37,7 +37,7 @@ class TierLimiter:
         self.breaker = Breaker()
         self.concurrency = Concurrency(most_in_flight) if config.adaptive_concurrency else None
         self._most_in_flight = most_in_flight
-        self.heard = False  # the API answered a request
+        self.has_answered = False  # the API answered a request
         self.used = False
         self._in_flight: dict[int, OutstandingPermit] = {}
         self._probe: int | None = None  # the number of its permit
@@ -53,7 +53,7 @@ class TierLimiter:
             self.concurrency, self._most_in_flight = Concurrency(most_in_flight), most_in_flight
 
     def must_probe(self, now: float) -> bool:
-        return not self.heard or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"
+        return not self.has_answered or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"
 
     def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
         """Set what was taken from all tiers before the first grant; None: not known."""
@@ -128,7 +128,7 @@ class TierLimiter:
         return {f"{name}{suffix}": stats for name, stats in self.limits.stats(now, until).items()}
 
     def _answered(self, permit: OutstandingPermit, settlement: Settlement, in_flight: int, now: float) -> None:
-        self.heard = True
+        self.has_answered = True
         self.gate.passed(permit.granted_at)
         usage = settlement.usage
         if usage is None:
@@ -150,7 +150,7 @@ class TierLimiter:
         limited = settlement.limited
         if limited is None:
             return
-        self.heard = True
+        self.has_answered = True
         if limited.kind is not None:
             self.limits.named(limited, permit.reservations[limited.kind], [each.reservations for each in self._in_flight.values()], now)
         if limited.never_fits:  # a 413: nothing to wait for
