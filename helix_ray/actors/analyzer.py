@@ -19,7 +19,6 @@ from helix_ray.environment.secrets import GROQ_API_KEY, Secret
 from helix_ray.errors import MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
-from helix_ray.records import DesiredState
 
 MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
@@ -56,7 +55,7 @@ class AnalyzerActor(AnalyzerApi):
             if self._drained:
                 await engine.drain(0.0)
             self._heart = Heartbeat()
-            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, self._apply))
+            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, engine.apply))
         try:
             return await engine.run()
         finally:
@@ -69,14 +68,11 @@ class AnalyzerActor(AnalyzerApi):
             return DrainReply(0)
         reply = await self._engine.drain(timeout_s)
         if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
-            await self._heart.once(self._name, self._engine.report, self._apply)
+            await self._heart.once(self._name, self._engine.report, self._engine.apply)
         return reply
 
     async def stats(self) -> AnalyzerReport:
         return self._make_engine().report()
-
-    def _apply(self, state: DesiredState) -> None:
-        self._make_engine().apply(state)
 
     def _make_engine(self, api_key: Secret | None = None) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""

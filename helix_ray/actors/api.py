@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
     from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
-    from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
-    from helix_ray.throttle.stats import ThrottleStats
+    from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)

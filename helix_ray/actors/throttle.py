@@ -14,12 +14,11 @@ from decimal import Decimal
 from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.clock import Clock, SystemClock
+from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import DesiredState, PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 from helix_ray.waiting.long_poll import Waiters, within
 
 MAX_WAIT_S = 5.0
@@ -37,7 +36,6 @@ class ThrottleActor(ThrottleApi):
         self,
         config: ThrottleConfig,
         request_timeout_s: float = 60.0,
-        clock: Clock | None = None,
         most_in_flight: int = 1024,
         retry_share: float = 1.0,
         authorise: Authorise | None = None,
@@ -45,7 +43,7 @@ class ThrottleActor(ThrottleApi):
     ) -> None:
         self._config = config
         self._analyzers = analyzers
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
         self._incarnation = uuid.uuid4().hex[:12]
         self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)

@@ -28,7 +28,7 @@ from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,22 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from helix_ray.actors.api import (
-    CONTROL,
-    METRICS,
-    QUEUE,
-    SINK,
-    THROTTLE,
-    ActorApi,
-    Address,
-    ControlApi,
-    MetricsApi,
-    QueueApi,
-    SinkApi,
-    ThrottleApi,
-)
+from helix_ray.actors import api
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState
@@ -32,12 +20,12 @@ from helix_ray.storage.blocking import with_ledger
 from helix_ray.supervision.endings import Facts
 from helix_ray.supervision.liveness import Liveness, RestartBreaker
 from helix_ray.supervision.recovery import Need, Part, Recovery
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""
 
-PARTS: dict[str, Part] = {SINK: Part.SINK, THROTTLE: Part.THROTTLE, QUEUE: Part.QUEUE}
+PARTS: dict[str, Part] = {api.SINK: Part.SINK, api.THROTTLE: Part.THROTTLE, api.QUEUE: Part.QUEUE}
 
 
 class Watch:
@@ -63,7 +51,7 @@ class Watch:
         self.snapshot: MetricsSnapshot | None = None
         self.bottlenecks: Counter[str] = Counter()  # looks at which each was the bottleneck
 
-    def created(self, incarnations: Mapping[Address[ActorApi], str]) -> None:
+    def created(self, incarnations: Mapping[api.Address[api.ActorApi], str]) -> None:
         """These actors were made, and answered."""
         now = time.monotonic()
         for name, incarnation in incarnations.items():
@@ -74,21 +62,21 @@ class Watch:
     def begin(self) -> None:
         """Tells every part what it must know before reads flow. Raises what the database raises."""
         self.started_at = time.monotonic()
-        self._group.ask(METRICS, MetricsApi.set_run, self.run_info)
-        self._group.start_loops([CONTROL, SINK])  # the sink claims the run: no other process may write it
+        self._group.ask(api.METRICS, api.MetricsApi.set_run, self.run_info)
+        self._group.start_loops([api.CONTROL, api.SINK])  # the sink claims the run: no other process may write it
         self._recover(reoffer=False)
 
     def look(self, signals: int) -> Facts:
         """One round of questions; a part that does not answer leaves its last known facts in place."""
         now, group = time.monotonic(), self._group
-        parts = group.send(QUEUE, QueueApi.stats), group.send(THROTTLE, ThrottleApi.stats), group.send(SINK, SinkApi.stats)
-        state, snapshot = group.send(CONTROL, ControlApi.state), group.send(METRICS, MetricsApi.snapshot)
+        parts = self.ask_parts()
+        state, snapshot = group.send(api.CONTROL, api.ControlApi.state), group.send(api.METRICS, api.MetricsApi.snapshot)
         wait_for([*parts, state, snapshot], timeout_s=2.0)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
         if queue is not None:
             self.note_queue(queue)
-            self._seen(QUEUE, queue.incarnation)
+            self._seen(api.QUEUE, queue.incarnation)
         if sink is not None:
             self._breaker.progress(sink.committed_reads)
         self._note_snapshot(snapshot.value())
@@ -111,6 +99,12 @@ class Watch:
             analyzers_ended=self._analyzers_ended,
         )
 
+    def ask_parts(self) -> tuple[Pending[QueueStats], Pending[ThrottleStats], Pending[SinkReport]]:
+        """Starts a call for the statistics of each."""
+        queue = self._group.send(api.QUEUE, api.QueueApi.stats)
+        throttle = self._group.send(api.THROTTLE, api.ThrottleApi.stats)
+        return queue, throttle, self._group.send(api.SINK, api.SinkApi.stats)
+
     def note_queue(self, queue: QueueStats) -> None:
         if self.queue is not None and self.queue.incarnation != queue.incarnation:
             self._queue_before = self.queue
@@ -131,12 +125,12 @@ class Watch:
         if snapshot.run.run_id:
             self.snapshot = snapshot
         else:
-            self._group.send(METRICS, MetricsApi.set_run, self.run_info)
+            self._group.send(api.METRICS, api.MetricsApi.set_run, self.run_info)
 
     def _keep_alive(self, now: float) -> None:
         """Pings the actors that are due, and restarts those that hang. A dead process is restarted by Ray."""
         for name in self._liveness.due(now):
-            self._pings[name] = self._group.send(Address(name), ActorApi.ping)
+            self._pings[name] = self._group.send(api.Address(name), api.ActorApi.ping)
         for name, answer in self._group.collect(self._pings, timeout_s=0.0).items():
             if isinstance(answer, CallFailure) and answer.kind is FailureKind.TIMEOUT:
                 continue
@@ -173,7 +167,7 @@ class Watch:
     def _open_queue(self) -> None:
         run_id = self._plan.run_id
         done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
-        answer = self._group.ask(QUEUE, QueueApi.open, done, len(self._group.producers))
+        answer = self._group.ask(api.QUEUE, api.QueueApi.open, done, len(self._group.producers))
         if not isinstance(answer, CallFailure):
             self._recovery.informed(Part.QUEUE, answer, time.monotonic())
             self.rows_at_open = sum(stop - start for start, stop in done)

@@ -30,11 +30,10 @@ from helix_ray.providers.readings import ServiceTier
 from helix_ray.records import PastUse
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
 from helix_ray.throttle.limits.limit_set import BindingMeter, Wait
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement, ThrottleStats
 from helix_ray.throttle.permits.line import Line, Waiting
 from helix_ray.throttle.permits.outstanding import OutstandingPermit, OutstandingPermits
 from helix_ray.throttle.permits.turn import Turn
-from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.service_tier import TierLimiter, worst_state
 
@@ -201,8 +200,7 @@ class Governor:
         return sum(limit.limit for limit in limits) if limits else None
 
     def stats(self, now: float) -> ThrottleStats:
-        busy = len(self._permits) > 0 or len(self._line) > 0
-        until = now if busy else self._active_until
+        until = self._active_until if self.idle else now
         limiters = self._limiters_in_use()
         parked = next((limiter for limiter in limiters if limiter.park.limit is not None), None)
         concurrency = None if any(limit.starting for limit in self._concurrency_limits()) else self.concurrency

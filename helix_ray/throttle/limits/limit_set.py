@@ -10,8 +10,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.limits.bucket import Bucket, Reservation
-from helix_ray.throttle.messages import PermitRequest
-from helix_ray.throttle.stats import BucketStats
+from helix_ray.throttle.messages import BucketStats, PermitRequest
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
@@ -26,11 +25,11 @@ class LimitDefinition(NamedTuple):
     prompt: int
     completion: int
 
-    def amount(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a request takes. At admission ``completion_tokens`` is the most it may use. Cached prompt tokens are free once
-        the request is settled.
+    def amount(self, prompt_tokens: int, completion_tokens: int, requests: int = 1) -> float:
+        """What requests take. At admission ``completion_tokens`` is the most they may use. Cached prompt tokens are free once a
+        request is settled.
         """
-        return float(self.requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
+        return float(self.requests * requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
 
 
 def _definition(kind: LimitKind) -> LimitDefinition:
@@ -195,12 +194,10 @@ class BindingMeter:
 
 
 def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
+    """Seconds ago and amount of each use within the limit's window."""
     kind = KINDS[name]
-    return [
-        (use.age_s, float(kind.requests * use.requests + kind.prompt * use.prompt_tokens + kind.completion * use.completion_tokens))
-        for use in past
-        if use.age_s < kind.window_s
-    ]
+    uses = (use for use in past if use.age_s < kind.window_s)
+    return [(use.age_s, kind.amount(use.prompt_tokens, use.completion_tokens, use.requests)) for use in uses]
 
 
 def _shown(reading: LimitReading | None) -> list[tuple[str, float, float | None]]:

@@ -9,9 +9,8 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import ServiceTier
 from helix_ray.records import PastUse
 from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
-from helix_ray.throttle.messages import PermitRequest, Settlement
+from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
 from helix_ray.throttle.permits.outstanding import OutstandingPermit
-from helix_ray.throttle.stats import BucketStats
 from helix_ray.throttle.tier.breaker import Breaker
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.gate import Gate
