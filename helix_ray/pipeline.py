@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from helix_ray.actors import api
 from helix_ray.actors.cluster import Cluster, local_cluster
 from helix_ray.actors.group import ActorGroup
-from helix_ray.clock import SystemClock
 from helix_ray.config import Backend
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.run_file import RunFile
@@ -134,6 +133,6 @@ class Pipeline:
             reads_requested=config.source.count,
             rows_before=self._plan.rows_before,
             max_cost_usd=config.throttle.max_cost_usd,
-            started_at=SystemClock().now().timestamp(),
+            started_at=time.time(),
             dashboard_url=cluster.dashboard_url,
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import uuid
 
 from helix_ray.actors import api, peers
-from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
+from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi, new_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.analyzer.engine import AnalysisEngine
@@ -33,7 +32,7 @@ class AnalyzerActor(AnalyzerApi):
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
-        self._incarnation = uuid.uuid4().hex[:12]
+        self._incarnation = new_incarnation()
         self._engine: AnalysisEngine | None = None
         self._drained = False  # before it ran
         self._backend: ChatBackend | None = None

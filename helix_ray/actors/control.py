@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import uuid
-from typing import TYPE_CHECKING
 
-from helix_ray.actors.api import CONTROL, ControlApi
+from helix_ray.actors.api import CONTROL, ControlApi, new_incarnation
 from helix_ray.actors.heartbeat import Heartbeat, tell_metrics
 from helix_ray.clock import SystemClock
-from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog
+from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog, ControlLedger
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import ControlReport, ProcessReport, Report
 from helix_ray.records import Ack, Command, DesiredState
-
-if TYPE_CHECKING:
-    from helix_ray.control.command_log import ControlLedger
 
 
 class ControlActor(ControlApi):
     """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run."""
 
     def __init__(self, run_id: str, session_started_at: float) -> None:
-        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = new_incarnation()
         self._database_url: Secret | None = None
         self._addressed = asyncio.Event()
         self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock())

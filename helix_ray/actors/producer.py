@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 
 from helix_ray.actors import api
-from helix_ray.actors.api import ProducerApi
+from helix_ray.actors.api import ProducerApi, new_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.peers import ProducerPeers
 from helix_ray.clock import SystemClock
@@ -23,7 +22,7 @@ class ProducerActor(ProducerApi):
     def __init__(self, index: int, config: Config) -> None:
         self._index = index
         self._config = config
-        self._incarnation = uuid.uuid4().hex[:12]
+        self._incarnation = new_incarnation()
         self._state = DesiredState()
         self._engine: ProducerEngine | None = None
         self._making = asyncio.Lock()

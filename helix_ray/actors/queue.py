@@ -7,16 +7,15 @@ caller that waits costs one future. A call that makes room wakes the first that 
 from __future__ import annotations
 
 import asyncio
-import uuid
 
-from helix_ray.actors.api import QUEUE, QueueApi
+from helix_ray.actors.api import QUEUE, QueueApi, new_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import QueueConfig
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
 from helix_ray.records import ReadBatch
-from helix_ray.waiting.long_poll import every, resolve, within
+from helix_ray.waiting.long_poll import resolve, within
 
 SWEEP_INTERVAL_S = 1.0
 
@@ -26,7 +25,7 @@ class QueueActor(QueueApi):
 
     def __init__(self, config: QueueConfig, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, uuid.uuid4().hex[:12])
+        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, new_incarnation())
         self._blocked: dict[BlockedPut, asyncio.Future[PutReply]] = {}
         self._idle: dict[asyncio.Future[LeaseReply], tuple[str, int]] = {}  # lease calls that wait: holder, max_reads
         self._tasks: list[asyncio.Task[None]] = []
@@ -39,7 +38,7 @@ class QueueActor(QueueApi):
     async def open(self, done: list[tuple[int, int]], producers: int) -> str:
         self._queue.open(done, producers)
         if not self._tasks:
-            self._tasks = [asyncio.create_task(work) for work in (every(self._clock, SWEEP_INTERVAL_S, self._sweep), self._beat())]
+            self._tasks = [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._beat())]
         self._wake()
         return self._queue.incarnation
 
@@ -113,6 +112,11 @@ class QueueActor(QueueApi):
     async def stats(self) -> QueueStats:
         self._sweep()
         return self._queue.stats(self._clock.monotonic())
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await self._clock.sleep(SWEEP_INTERVAL_S)
+            self._sweep()
 
     def _sweep(self) -> None:
         self._queue.sweep(self._clock.monotonic())

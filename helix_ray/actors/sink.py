@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
 from helix_ray.actors import peers
-from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
+from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi, new_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import SystemClock
 from helix_ray.config import SinkConfig
@@ -29,7 +27,7 @@ class SinkActor(SinkApi):
     """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
 
     def __init__(self, run_id: str, config: SinkConfig) -> None:
-        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = new_incarnation()
         self._run_id = run_id
         self._config = config
         self._engine: SinkEngine | None = None
@@ -92,13 +90,10 @@ class SinkActor(SinkApi):
             config,
             SystemClock(),
             checksum=rust.checksum,
-            ack=self._tell_queue,
+            ack=lambda read_indices: peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices),
             announce=self._show,
             intents=PostgresLedger(url, config.statement_timeout_s),
         )
-
-    async def _tell_queue(self, read_indices: list[int]) -> object:
-        return await peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices)
 
     def _show(self, results: list[ReadResult]) -> None:
         self._recent = [*self._recent, *results][-SHOWN_PER_S:]

@@ -1,17 +1,16 @@
 """The throttle as an actor: waiting is done here, deciding in `throttle.governor`.
 
 One event loop and no concurrency groups. A waiting call costs one future; after every event, and at the moment when time
-alone makes room for the head of the line, `_pump` asks the governor to decide and wakes the calls it decided about.
+alone makes room for the head of the wait queue, `_pump` asks the governor to decide and wakes the calls it decided about.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
-from helix_ray.actors.api import THROTTLE, ThrottleApi
+from helix_ray.actors.api import THROTTLE, ThrottleApi, new_incarnation
 from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import SystemClock
@@ -44,7 +43,7 @@ class ThrottleActor(ThrottleApi):
         self._config = config
         self._analyzers = analyzers
         self._clock = SystemClock()
-        self._incarnation = uuid.uuid4().hex[:12]
+        self._incarnation = new_incarnation()
         self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
         if authorise is not None:

@@ -1,4 +1,4 @@
-"""One look after another at a live run: what its parts report, who is dead or hung, what a new incarnation must be told."""
+"""One look after another at a live run: what its parts report, which are dead or hung, and what a new incarnation must get."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Watch:
         self._loop_error: str | None = None
         self._analyzers_ended: frozenset[str] = frozenset()  # why, once none is left
         self.started_at = time.monotonic()  # when reads began to flow
-        self.rows_at_open = 0  # reads that the queue was told are done
+        self.rows_at_open = 0  # reads that were done when the newest queue was opened
         self.queue: QueueStats | None = None  # the newest, with the maxima and the blocked time of all incarnations
         self._queue_before: QueueStats | None = None  # over all incarnations before the newest
         self.desired = DesiredState()
@@ -156,8 +156,8 @@ class Watch:
                     if answered is not None:
                         self._recovery.informed(Part.THROTTLE, answered, time.monotonic(), provisional=provisional)
                 case Need.CORRECT_THROTTLE:
-                    told = self._recovery.incarnation(Part.THROTTLE) or ""
-                    spent_usd, answered = self._throttle_recovery.correct(self._group, told)
+                    informed = self._recovery.incarnation(Part.THROTTLE) or ""
+                    spent_usd, answered = self._throttle_recovery.correct(self._group, informed)
                     self._recovery.corrected(spent_usd, answered, time.monotonic())
                 case Need.OPEN_QUEUE | Need.INFORM_QUEUE:
                     self._open_queue()

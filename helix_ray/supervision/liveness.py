@@ -41,9 +41,7 @@ class Liveness:
 
     def answered(self, name: str, incarnation: str, now: float) -> bool:
         """Notes an answer; True when it comes from a new incarnation, that is, after a restart."""
-        actor = self._actors.get(name)
-        if actor is None:
-            return False
+        actor = self._actors[name]
         restarted = actor.incarnation is not None and actor.incarnation != incarnation
         actor.incarnation = incarnation
         actor.last_answer_at = now
@@ -53,10 +51,9 @@ class Liveness:
 
     def failed(self, name: str, now: float) -> None:
         """The call failed because the process died: Ray is restarting it, so this is no miss, but ask again soon."""
-        actor = self._actors.get(name)
-        if actor is not None:
-            actor.asked_at = None
-            actor.next_ping_at = now + 1.0
+        actor = self._actors[name]
+        actor.asked_at = None
+        actor.next_ping_at = now + 1.0
 
     def overdue(self, now: float) -> list[str]:
         """Actors whose ping ran out of time."""

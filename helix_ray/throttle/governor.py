@@ -11,7 +11,7 @@ retry budget has room.
   default and the reading of Groq's messages, where ``Used`` never holds the request that is being refused. Should the
   provider charge them after all, headers and the next 429 correct the token accounts.
 * **The dollar cap is hard** across restarts too: nothing is granted before `restore` sets what was spent.
-* **A limit that a 429 names** gets the body's Limit and Used, whatever its window, so that the next such 429 is foreseen.
+* **A limit that a 429 names** gets the body's Limit and Used, whatever its window, so that the next such 429 is prevented.
   A limit of the minute also closes the tier for the provider's ``retry-after``; one of the day parks the tier.
 * **A large request is not starved**: small ones pass it for a bounded time only, see `permits.line`.
 

@@ -77,7 +77,7 @@ class BucketStats:
     reserved: float = field(metadata=GAUGE)  # by requests in flight
     initial_credit: float = field(metadata=GAUGE)
     utilisation: float = field(metadata=GAUGE)  # settled / (initial credit + limit × time since the first grant)
-    binding: bool = field(default=False, metadata=GAUGE)  # it made the head of the line wait most of the recent time
+    binding: bool = field(default=False, metadata=GAUGE)  # it made the head of the wait queue wait most of the recent time
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class ThrottleStats:
     http_429: int = field(metadata=COUNTER)
     gate_closed_for_s: float = field(metadata=GAUGE)  # until the gate opens again; 0 when open
     probing: bool = field(metadata=GAUGE)
-    binding: str | None  # the bucket that made the head of the line wait most of the recent time
+    binding: str | None  # the bucket that made the head of the wait queue wait most of the recent time
     budget_exhausted: bool = field(metadata=GAUGE)
     refunds: bool | None = field(metadata=GAUGE)  # the provider returns what a request reserved and did not use; None: not known yet
     refused: str | None = None  # why the provider refuses for good

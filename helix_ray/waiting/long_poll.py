@@ -1,16 +1,14 @@
 """Bounded waits inside an actor: a caller gets its reply, or learns after a while that there is none yet.
 
-Not without an end: such a wait could not be told from a caller that died. Not with a timeout of the caller: the call would go
+Not without an end: such a wait could not be distinguished from a caller that died. Not with a timeout of the caller: the call would go
 on in the actor and take what it asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Never, TypeVar
-
-from helix_ray.clock import Clock
+from collections.abc import Iterable
+from typing import TypeVar
 
 Reply = TypeVar("Reply")
 
@@ -29,13 +27,6 @@ def resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
     """Wake the caller, unless it was cancelled."""
     if not future.done():
         future.set_result(reply)
-
-
-async def every(clock: Clock, interval_s: float, action: Callable[[], None]) -> Never:
-    """Run ``action`` after every interval until cancelled."""
-    while True:
-        await clock.sleep(interval_s)
-        action()
 
 
 class Waiters:

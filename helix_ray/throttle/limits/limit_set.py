@@ -90,9 +90,8 @@ class Limits:
 
     def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
         """Set what was taken before the first grant; None: not known."""
-        oldest_first = None if past is None else sorted(past, key=lambda use: -use.age_s)
         for name, bucket in self._buckets.items():
-            bucket.restore(None if oldest_first is None else _amounts(name, oldest_first), now)
+            bucket.restore(None if past is None else _amounts(name, past), now)
 
     def waits(self, want: PermitRequest, now: float) -> Waits:
         minute = day = own_day = NO_WAIT
@@ -194,9 +193,9 @@ class BindingMeter:
 
 
 def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
-    """Seconds ago and amount of each use within the limit's window."""
+    """Seconds ago and amount of each use within the limit's window, oldest first."""
     kind = KINDS[name]
-    uses = (use for use in past if use.age_s < kind.window_s)
+    uses = sorted((use for use in past if use.age_s < kind.window_s), key=lambda use: -use.age_s)
     return [(use.age_s, kind.amount(use.prompt_tokens, use.completion_tokens, use.requests)) for use in uses]
 
 

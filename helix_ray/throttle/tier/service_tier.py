@@ -47,7 +47,7 @@ class TierLimiter:
         return len(self._in_flight)
 
     def raise_most_in_flight(self, most_in_flight: int) -> None:
-        """Callers can make more requests than before: what the API bears is learned anew. Fewer need no action."""
+        """Callers can make more requests than before: the concurrency limit is learned anew. Fewer need no action."""
         if self.concurrency is not None and most_in_flight > self._most_in_flight:
             self.concurrency, self._most_in_flight = Concurrency(most_in_flight), most_in_flight
 
