@@ -15,6 +15,7 @@ from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.client import command
 from helix_ray.environment.secrets import Secret
+from helix_ray.metrics.reports import ProducerReport
 from helix_ray.records import Action, ControlEvent, ControlOutcome, DesiredState
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
@@ -38,7 +39,7 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
     running = control.run.options(max_task_retries=-1).remote(Secret(database_url))
 
     applied: list[DesiredState] = []
-    beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: {"produced": 1.0}, applied.append))
+    beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: ProducerReport(produced=1), applied.append))
     pause = command(Action.PAUSE, actor="test", reason="a test")
     ack = await peers.call(api.CONTROL, api.ControlApi.send, pause)
     assert ack.accepted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import ServiceTier
+from helix_ray.providers.readings import LimitKind, ServiceTier
 from helix_ray.records import PastUse
 from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
 from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
@@ -102,7 +102,7 @@ class TierLimiter:
         if self._probe == permit.number:
             self._probe = None
             self._early = False
-            if self.park.probes and not _names_a_day(settlement):
+            if self.park.probes and _daily_limit(settlement) is None:
                 self.park.undecided(now)
 
     def daily_stop(self, want: PermitRequest, now: float) -> str | None:
@@ -154,8 +154,9 @@ class TierLimiter:
             self.limits.named(limited, permit.reservations[limited.kind], [each.reservations for each in self._in_flight.values()], now)
         if limited.never_fits:  # a 413: nothing to wait for
             return
-        if limited.kind is not None and KINDS[limited.kind].window_s == DAY_S:
-            self.park.refused(limited.kind, limited.retry_after_s, permit.granted_at, now)
+        daily = _daily_limit(settlement)
+        if daily is not None:
+            self.park.refused(daily, limited.retry_after_s, permit.granted_at, now)
         else:
             self.gate.close(limited.retry_after_s, permit.granted_at, now, limited.kind)
 
@@ -188,9 +189,10 @@ def worst_state(limiters: Sequence[TierLimiter], now: float) -> Literal["closed"
     return "open" if "open" in states else "half_open" if "half_open" in states else "closed"
 
 
-def _names_a_day(settlement: Settlement) -> bool:
+def _daily_limit(settlement: Settlement) -> LimitKind | None:
+    """The limit of the day that a refusal names."""
     kind = None if settlement.limited is None else settlement.limited.kind
-    return kind is not None and KINDS[kind].window_s == DAY_S
+    return kind if kind is not None and KINDS[kind].window_s == DAY_S else None
 
 
 def _spelled(seconds: float) -> str:
