@@ -27,7 +27,6 @@ from helix_ray.actors import api
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
 from helix_ray.environment.run_file import RunFile
-from helix_ray.environment.home import RunFile
 from helix_ray.metrics.reports import ProducerReport
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import DesiredState
