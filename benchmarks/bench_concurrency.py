@@ -78,7 +78,7 @@ class Load:
         self._bodies = cycle(bodies)
         self._in_flight = in_flight
         config = load_config(DEMO, (*SETTINGS, f"throttle.adaptive_concurrency={str(adaptive).lower()}"))
-        self.throttle = Throttle(config.throttle.model_dump(mode="json"), 60.0, None, in_flight)
+        self.throttle = Throttle(config.throttle, 60.0, in_flight)
         self._permits = PermitClient(Port(self.throttle), SystemClock())
         self._numbers = count()
         self.answers: list[tuple[float, float]] = []  # when, latency

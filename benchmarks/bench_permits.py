@@ -122,7 +122,7 @@ def measure(seconds: int) -> list[Any]:
     bodies = [json.dumps(body).encode() for _, body in requests_of(config)]
     with EmulatorProcess.start(config.emulator, config.analyzer.model) as emulator:
         options = {"namespace": api.NAMESPACE, "num_cpus": 0, "max_concurrency": 1000, "enable_task_events": False}
-        arguments = (config.throttle, config.analyzer.request_timeout_s, None, HOLDERS * EACH)
+        arguments = (config.throttle, config.analyzer.request_timeout_s, HOLDERS * EACH)
         throttle = ray.remote(ThrottleActor).options(name=api.THROTTLE, **options).remote(*arguments)
         ray.get(throttle.restore.remote(Decimal(0)))
         holders = [ray.remote(Holder).options(**options).remote(index, emulator.url, bodies) for index in range(HOLDERS)]

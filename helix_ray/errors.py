@@ -9,9 +9,7 @@
     │   ├── RunBusyError        this run is written by another process
     │   └── DatabaseUnavailableError
     ├── AttachError             no live run to talk to
-    ├── RefusedError            exit 4: the provider refuses for good (401, 403, model gone, spend limit)
     ├── DatabaseLostError       exit 1: the database did not come back within its deadline
-    ├── RestartStormError       exit 1: an actor keeps dying
     └── InvariantError          exit 1: a bound that must hold was broken; a defect of ours
 
 All arguments are positional and reach ``super().__init__``: an error that keeps some of them to itself cannot be unpickled
@@ -69,18 +67,8 @@ class AttachError(HelixError):
     """There is no live run to attach to."""
 
 
-class RefusedError(HelixError):
-    """The provider refuses for good; asking again would change nothing."""
-
-    exit_code = 4
-
-
 class DatabaseLostError(HelixError):
     """The database was lost and did not come back within its deadline."""
-
-
-class RestartStormError(HelixError):
-    """An actor dies faster than work gets done."""
 
 
 class InvariantError(HelixError):

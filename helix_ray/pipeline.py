@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from helix_ray.actors import api
 from helix_ray.actors.cluster import Cluster, local_cluster
 from helix_ray.actors.group import ActorGroup
-from helix_ray.clock import SystemClock
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
@@ -133,7 +132,7 @@ class Pipeline:
             reads_requested=config.source.count,
             rows_before=self._plan.rows_before,
             max_cost_usd=config.throttle.max_cost_usd,
-            started_at=SystemClock().now().timestamp(),
+            started_at=time.time(),
             config=self._plan.row.config_hash,
             dashboard_url=cluster.dashboard_url,
         )

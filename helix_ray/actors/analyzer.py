@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import uuid
-from typing import TYPE_CHECKING
 
 from helix_ray.actors import api, peers
-from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
+from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi, new_incarnation
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
@@ -19,10 +18,6 @@ from helix_ray.environment.secrets import GROQ_API_KEY, Secret
 from helix_ray.errors import MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
-from helix_ray.records import DesiredState
-
-if TYPE_CHECKING:
-    from helix_ray.actors.heartbeat import Heartbeat
 
 MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
@@ -37,7 +32,7 @@ class AnalyzerActor(AnalyzerApi):
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
-        self._incarnation = uuid.uuid4().hex[:12]
+        self._incarnation = new_incarnation()
         self._engine: AnalysisEngine | None = None
         self._drained = False  # before it ran
         self._backend: ChatBackend | None = None
@@ -58,10 +53,8 @@ class AnalyzerActor(AnalyzerApi):
             )
             if self._drained:
                 await engine.drain(0.0)
-            from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
-
             self._heart = Heartbeat()
-            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, self._adopt))
+            self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, engine.apply))
         try:
             return await engine.run()
         finally:
@@ -74,14 +67,11 @@ class AnalyzerActor(AnalyzerApi):
             return DrainReply(0)
         reply = await self._engine.drain(timeout_s)
         if self._heart is not None:  # metrics gets the last counters too: what is shown last is what is stored
-            await self._heart.once(self._name, self._engine.report, self._adopt)
+            await self._heart.once(self._name, self._engine.report, self._engine.apply)
         return reply
 
     async def stats(self) -> AnalyzerReport:
         return self._make_engine().report()
-
-    def _adopt(self, state: DesiredState) -> None:
-        self._make_engine().adopt(state)
 
     def _make_engine(self, api_key: Secret | None = None) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""

@@ -2,11 +2,12 @@
 
 Calls name a method of these classes, never a string, so mypy checks the receiver, the method, its arguments and the reply:
 ``await peers.call(QUEUE, QueueApi.ack, [7])``. Every method may be called again with the same arguments. It is imported
-by clients that must not import Ray or an engine, hence no import at run time.
+by clients that must not import Ray or an engine, hence no import of theirs at run time.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
     from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
-    from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
-    from helix_ray.throttle.stats import ThrottleStats
+    from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -38,6 +38,11 @@ class Address(str, Generic[A_co]):
 def remote(handle: Any, method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Any:
     """Starts this method on the actor of a Ray handle; the reference of its reply."""
     return getattr(handle, method.__name__).remote(*args, **kwargs)
+
+
+def new_incarnation() -> str:
+    """What tells an actor from the one that had its name before."""
+    return uuid.uuid4().hex[:12]
 
 
 class ActorApi(Protocol):
@@ -126,7 +131,7 @@ class SinkApi(ActorApi, Protocol):
         """Commits what the throttle may have spent or reserved; the total on record, which never falls."""
 
     async def write(self, holder: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
-        """Returns after COMMIT, the queue is told next; waits while the database is away. ``holder`` only names the caller."""
+        """Returns after COMMIT, the queue gets the acks next; waits while the database is away. ``holder`` only names the caller."""
 
     async def flush(self) -> None:
         """Returns when everything written is committed and the queue knows."""
@@ -144,8 +149,7 @@ class ProducerApi(ActorApi, Protocol):
         Raises InputError when the source's file cannot be read (any further).
         """
 
-    async def stats(self) -> ProducerReport:
-        """Counters since this actor's start."""
+    async def stats(self) -> ProducerReport: ...
 
 
 class AnalyzerApi(ActorApi, Protocol):
@@ -158,8 +162,7 @@ class AnalyzerApi(ActorApi, Protocol):
     async def drain(self, timeout_s: float) -> DrainReply:
         """Ends requests in flight within ``timeout_s`` seconds, hands other reads back, stores what was answered. Safe twice."""
 
-    async def stats(self) -> AnalyzerReport:
-        """Counters since this actor's start."""
+    async def stats(self) -> AnalyzerReport: ...
 
 
 class MetricsApi(ActorApi, Protocol):

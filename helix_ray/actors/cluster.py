@@ -1,4 +1,4 @@
-"""Our own local Ray: started with the run, gone with the run, closed to everyone without its token.
+"""Our own local Ray: started with the run, gone with the run, closed to all callers without its token.
 
 ``import ray`` reads the authentication mode once, so the environment is set first and ray is imported inside the functions.
 """

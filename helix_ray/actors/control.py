@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import uuid
-from typing import TYPE_CHECKING
 
-from helix_ray.actors.api import CONTROL, ControlApi
+from helix_ray.actors.api import CONTROL, ControlApi, new_incarnation
 from helix_ray.actors.heartbeat import Heartbeat, tell_metrics
 from helix_ray.clock import SystemClock
-from helix_ray.control.command_log import LEDGER_DEADLINE_S, ControlDesk
+from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog, ControlLedger
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import ControlReport, ProcessReport, Report
 from helix_ray.records import Ack, Command, DesiredState
-
-if TYPE_CHECKING:
-    from helix_ray.control.command_log import ControlLedger
 
 
 class ControlActor(ControlApi):
     """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run."""
 
     def __init__(self, run_id: str, session_started_at: float) -> None:
-        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = new_incarnation()
         self._database_url: Secret | None = None
         self._addressed = asyncio.Event()
-        self._desk = ControlDesk(run_id, session_started_at, self._connect, SystemClock())
+        self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock())
         self._state = DesiredState()
 
     async def ping(self) -> str:
@@ -36,31 +30,31 @@ class ControlActor(ControlApi):
         self._database_url = database_url
         self._addressed.set()
         heartbeat = Heartbeat(self._own_state, self._report)
-        await heartbeat.beat(CONTROL, self._own_report, self._adopt)
+        await heartbeat.beat(CONTROL, self._own_report, self._apply)
         return "ended"
 
     async def send(self, command: Command) -> Ack:
-        return await self._desk.send(command)
+        return await self._log.send(command)
 
     async def state(self) -> DesiredState:
-        self._state = await self._desk.state()
+        self._state = await self._log.state()
         return self._state
 
     async def in_effect(self, version: int) -> None:
-        await self._desk.in_effect(version)
+        await self._log.in_effect(version)
 
     async def _own_state(self) -> DesiredState:
-        await self._desk.tidy()
-        return await self._desk.state()
+        await self._log.tidy()
+        return await self._log.state()
 
     async def _report(self, source: str, report: Report, process: ProcessReport, version: int) -> int | None:
         """Metrics answers which version every producer and analyzer follows."""
-        adopted = await tell_metrics(source, report, process, version)
-        if adopted:
-            await self._desk.in_effect(adopted)
-        return adopted
+        applied = await tell_metrics(source, report, process, version)
+        if applied:
+            await self._log.in_effect(applied)
+        return applied
 
-    def _adopt(self, state: DesiredState) -> None:
+    def _apply(self, state: DesiredState) -> None:
         self._state = state
 
     def _own_report(self) -> ControlReport:
@@ -76,6 +70,6 @@ class ControlActor(ControlApi):
     async def _connect(self) -> ControlLedger:
         from helix_ray.storage.postgres import PostgresLedger  # noqa: PLC0415  (an import that fails must not fail __init__)
 
-        await self._addressed.wait()  # the desk gives it up after some seconds
+        await self._addressed.wait()  # `CommandLog` gives it up after some seconds
         assert self._database_url is not None
         return await PostgresLedger.connect(self._database_url.reveal(), statement_timeout_s=LEDGER_DEADLINE_S)

@@ -118,29 +118,20 @@ class ActorGroup:
     def __init__(
         self, config: Config, run_id: str, database_url: Secret, api_key: Secret | None, base_url: str | None, tariff: Tariff | None = None
     ) -> None:
+        workers = config.analyzer.workers
         self.producers = [api.producer(index) for index in range(config.source.producers)]
-        self.analyzers = [api.analyzer(index) for index in range(config.analyzer.workers)]
+        self.analyzers = [api.analyzer(index) for index in range(workers)]
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
-        most_in_flight = config.analyzer.workers * config.analyzer.requests_in_flight
+        most_in_flight = workers * config.analyzer.requests_in_flight
+        throttle = (config.throttle, config.analyzer.request_timeout_s, most_in_flight, config.retry.max_share, authorise, workers)
         self._plan: dict[str, _Plan] = {
             api.METRICS: _Plan(MetricsActor),
             api.CONTROL: _Plan(ControlActor, (run_id, time.time()), (database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
             api.QUEUE: _Plan(QueueActor, (config.queue,), max_concurrency=10_000),
-            api.THROTTLE: _Plan(
-                ThrottleActor,
-                (
-                    config.throttle,
-                    config.analyzer.request_timeout_s,
-                    None,
-                    most_in_flight,
-                    config.retry.max_share,
-                    authorise,
-                    config.analyzer.workers,
-                ),
-            ),
+            api.THROTTLE: _Plan(ThrottleActor, throttle),
             api.SINK: _Plan(SinkActor, (run_id, config.sink), (database_url,)),
         }
         for index, producer in enumerate(self.producers):

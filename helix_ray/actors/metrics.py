@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
 
-from helix_ray.actors.api import MetricsApi
+from helix_ray.actors.api import MetricsApi, new_incarnation
 from helix_ray.metrics.aggregator import MetricsAggregator
 from helix_ray.metrics.reports import ProcessReport, Report
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
@@ -16,7 +14,7 @@ class MetricsActor(MetricsApi):
     """Comes back empty: absolute counters refill it within a second, the driver sets the run again."""
 
     def __init__(self, run: RunInfo | None = None) -> None:
-        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = new_incarnation()
         self._aggregator = MetricsAggregator(run or RunInfo())
 
     async def ping(self) -> str:

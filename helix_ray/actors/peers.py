@@ -125,8 +125,8 @@ class ProducerPeers:
     async def done_ranges(self) -> DoneReply:
         return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.done_ranges)
 
-    async def finish_input(self, total_reads: int | None, epoch: str) -> str:
-        return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.finish_input, self._index, total_reads, epoch)
+    async def finish_input(self, total_reads: int | None, incarnation: str) -> str:
+        return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.finish_input, self._index, total_reads, incarnation)
 
 
 class AnalyzerPeers:

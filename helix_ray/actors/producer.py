@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from functools import partial
 
 from helix_ray.actors import api
-from helix_ray.actors.api import ProducerApi
+from helix_ray.actors.api import ProducerApi, new_incarnation
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.peers import ProducerPeers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
@@ -16,9 +15,6 @@ from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.producer.splitting import split
 from helix_ray.records import DesiredState
 
-MAX_PUT_BYTES = 64 * 1024
-"""Of one batch: below Ray's limit of 100 KiB, above which an argument goes through the object store at twice the cost."""
-
 
 class ProducerActor(ProducerApi):
     """Offers producer ``index``'s share of the source. ``run`` may be called again, after a restart or a new queue."""
@@ -26,7 +22,7 @@ class ProducerActor(ProducerApi):
     def __init__(self, index: int, config: Config) -> None:
         self._index = index
         self._config = config
-        self._incarnation = uuid.uuid4().hex[:12]
+        self._incarnation = new_incarnation()
         self._state = DesiredState()
         self._engine: ProducerEngine | None = None
         self._making = asyncio.Lock()
@@ -38,22 +34,24 @@ class ProducerActor(ProducerApi):
         return self._incarnation
 
     async def run(self) -> str:
-        if self._beating is None:
-            self._beating = asyncio.create_task(self._beat())
+        if self._beating is None:  # goes on when `run` has ended, so that the last counters are reported too
+            self._beating = asyncio.create_task(Heartbeat().beat(api.producer(self._index), self._report, self._apply))
         async with self._making:  # a call that comes meanwhile shares the engine
             if self._engine is None:
                 self._engine = await self._make_engine()
-                self._engine.adopt(self._state)
+                self._engine.apply(self._state)
         return (await self._engine.run()).value
 
-    def adopt(self, state: DesiredState) -> None:
-        """What control wants from now on."""
+    def _apply(self, state: DesiredState) -> None:
         self._state = state
         if self._engine is not None:
-            self._engine.adopt(state)
+            self._engine.apply(state)
 
     async def stats(self) -> ProducerReport:
         return self._report()
+
+    def _report(self) -> ProducerReport:
+        return ProducerReport() if self._engine is None else self._engine.stats.report()
 
     async def _make_engine(self) -> ProducerEngine:
         # imported late: the source's native code is needed by the run only
@@ -62,14 +60,4 @@ class ProducerActor(ProducerApi):
         config = self._config
         source = await asyncio.to_thread(make_source, config)
         share = Share(self._index, config.source.producers, config.source.batch_size)
-        cut = partial(split, max_bytes=MAX_PUT_BYTES)
-        return ProducerEngine(share, source, ProducerPeers(self._index), cut, config.source.rate_per_s, SystemClock())
-
-    async def _beat(self) -> None:
-        """Goes on when ``run`` has ended, so that the last counters are reported too."""
-        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
-
-        await Heartbeat().beat(api.producer(self._index), self._report, self.adopt)
-
-    def _report(self) -> ProducerReport:
-        return ProducerReport() if self._engine is None else self._engine.stats.report()
+        return ProducerEngine(share, source, ProducerPeers(self._index), split, config.source.rate_per_s, SystemClock())

@@ -1,21 +1,21 @@
 """The queue as an actor: waiting is done here, deciding in `queueing.bounded_queue`.
 
 One event loop and no concurrency groups (each group would have a loop of its own). Every wait is a bounded long-poll, and a
-caller that waits costs one future: whoever makes room wakes the first in the line, not all of them.
+caller that waits costs one future. A call that makes room wakes the first that waits, not all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 
-from helix_ray.actors.api import QUEUE, QueueApi
+from helix_ray.actors.api import QUEUE, QueueApi, new_incarnation
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import QueueConfig
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
 from helix_ray.records import ReadBatch
-from helix_ray.waiting.long_poll import every, resolve, within
+from helix_ray.waiting.long_poll import resolve, within
 
 SWEEP_INTERVAL_S = 1.0
 
@@ -25,7 +25,7 @@ class QueueActor(QueueApi):
 
     def __init__(self, config: QueueConfig, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, uuid.uuid4().hex[:12])
+        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, new_incarnation())
         self._blocked: dict[BlockedPut, asyncio.Future[PutReply]] = {}
         self._idle: dict[asyncio.Future[LeaseReply], tuple[str, int]] = {}  # lease calls that wait: holder, max_reads
         self._tasks: list[asyncio.Task[None]] = []
@@ -38,7 +38,7 @@ class QueueActor(QueueApi):
     async def open(self, done: list[tuple[int, int]], producers: int) -> str:
         self._queue.open(done, producers)
         if not self._tasks:
-            self._tasks = [asyncio.create_task(work) for work in (every(self._clock, SWEEP_INTERVAL_S, self._sweep), self._beat())]
+            self._tasks = [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._beat())]
         self._wake()
         return self._queue.incarnation
 
@@ -113,12 +113,17 @@ class QueueActor(QueueApi):
         self._sweep()
         return self._queue.stats(self._clock.monotonic())
 
+    async def _sweep_forever(self) -> None:
+        while True:
+            await self._clock.sleep(SWEEP_INTERVAL_S)
+            self._sweep()
+
     def _sweep(self) -> None:
         self._queue.sweep(self._clock.monotonic())
         self._wake()
 
     def _wake(self) -> None:
-        """Serves who waits, first come first: room lets puts in, their reads serve leases, and those make room again."""
+        """Serve waiting calls in order of arrival. Room lets puts in, their reads serve leases, and leases make room again."""
         queue, now = self._queue, self._clock.monotonic()
         while (served := queue.serve_line(now)) or (self._idle and (queue.servable or queue.exhausted)):
             for put in served:
@@ -130,6 +135,4 @@ class QueueActor(QueueApi):
                 resolve(future, LeaseReply("granted" if lease else "closed", queue.incarnation, lease))
 
     async def _beat(self) -> None:
-        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (ray is not needed before the flow starts)
-
         await Heartbeat().beat(QUEUE, lambda: self._queue.stats(self._clock.monotonic()), lambda state: None)

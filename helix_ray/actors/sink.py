@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
 from helix_ray.actors import peers
-from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
+from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi, new_incarnation
+from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.clock import SystemClock
 from helix_ray.config import SinkConfig
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import RecentRead
 from helix_ray.native import rust
-from helix_ray.records import ApiCall, DesiredState, ReadResult
-from helix_ray.sink.engine import SinkEngine, SinkPolicy, WriteReply
+from helix_ray.records import ApiCall, ReadResult
+from helix_ray.sink.engine import SinkEngine, WriteReply
 from helix_ray.storage.postgres import PostgresLedger
 
 SHOWN_PER_S = 20
@@ -28,7 +27,7 @@ class SinkActor(SinkApi):
     """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
 
     def __init__(self, run_id: str, config: SinkConfig) -> None:
-        self._incarnation = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._incarnation = new_incarnation()
         self._run_id = run_id
         self._config = config
         self._engine: SinkEngine | None = None
@@ -48,7 +47,9 @@ class SinkActor(SinkApi):
         if self._engine is None and not self._stopped.is_set():
             self._engine = self._make_engine(database_url.reveal())
             await self._engine.start()
-            self._tasks = [asyncio.create_task(self._beat(self._engine)), asyncio.create_task(self._show_forever())]
+            # the sink has no use for the desired state: it stores what it is given, paused or not
+            beat = Heartbeat().beat(SINK, self._engine.stats, lambda state: None)
+            self._tasks = [asyncio.create_task(beat), asyncio.create_task(self._show_forever())]
             self._started.set()
         await self._stopped.wait()
         return "stopped"
@@ -86,16 +87,13 @@ class SinkActor(SinkApi):
         return SinkEngine(
             self._run_id,
             PostgresLedger(url, config.statement_timeout_s),  # connects at its start
-            SinkPolicy(config.batch_size, config.flush_interval_s, config.outage_timeout_s),
+            config,
             SystemClock(),
             checksum=rust.checksum,
-            ack=self._tell_queue,
+            ack=lambda read_indices: peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices),
             announce=self._show,
             intents=PostgresLedger(url, config.statement_timeout_s),
         )
-
-    async def _tell_queue(self, read_indices: list[int]) -> object:
-        return await peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices)
 
     def _show(self, results: list[ReadResult]) -> None:
         self._recent = [*self._recent, *results][-SHOWN_PER_S:]
@@ -107,12 +105,3 @@ class SinkActor(SinkApi):
             chosen, self._recent = self._recent, []
             if chosen:
                 await peers.call_or_none(METRICS, MetricsApi.add_recent, [RecentRead.from_result(result) for result in chosen])
-
-    async def _beat(self, engine: SinkEngine) -> None:
-        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415
-
-        await Heartbeat().beat(SINK, engine.stats, _adopt)
-
-
-def _adopt(state: DesiredState) -> None:
-    """Control has no wish that concerns the sink: it stores what it is given, paused or not."""

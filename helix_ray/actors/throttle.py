@@ -1,26 +1,24 @@
 """The throttle as an actor: waiting is done here, deciding in `throttle.governor`.
 
 One event loop and no concurrency groups. A waiting call costs one future; after every event, and at the moment when time
-alone makes room for the head of the line, `_pump` asks the governor to decide and wakes the calls it decided about.
+alone makes room for the head of the wait queue, `_pump` asks the governor to decide and wakes the calls it decided about.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
-from helix_ray.actors.api import THROTTLE, ThrottleApi
+from helix_ray.actors.api import THROTTLE, ThrottleApi, new_incarnation
 from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
-from helix_ray.clock import Clock, SystemClock
+from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import DesiredState, PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
-from helix_ray.throttle.stats import ThrottleStats
-from helix_ray.waiting.long_poll import within
-from helix_ray.waiting.waiters import Waiters
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
+from helix_ray.waiting.long_poll import Waiters, within
 
 MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent wants
@@ -37,7 +35,6 @@ class ThrottleActor(ThrottleApi):
         self,
         config: ThrottleConfig,
         request_timeout_s: float = 60.0,
-        clock: Clock | None = None,
         most_in_flight: int = 1024,
         retry_share: float = 1.0,
         authorise: Authorise | None = None,
@@ -45,8 +42,8 @@ class ThrottleActor(ThrottleApi):
     ) -> None:
         self._config = config
         self._analyzers = analyzers
-        self._clock = clock or SystemClock()
-        self._incarnation = uuid.uuid4().hex[:12]
+        self._clock = SystemClock()
+        self._incarnation = new_incarnation()
         self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
         if authorise is not None:
@@ -134,8 +131,6 @@ class ThrottleActor(ThrottleApi):
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
 
     async def _beat(self) -> None:
-        from helix_ray.actors.heartbeat import Heartbeat  # noqa: PLC0415  (Ray is not needed before the flow starts)
-
         await Heartbeat().beat(THROTTLE, lambda: self._governor.stats(self._now()), self._apply)
 
     def _apply(self, state: DesiredState) -> None:

@@ -117,7 +117,7 @@ class AnalysisEngine:
                 task.cancel()
         return self._no_more or "closed"
 
-    def adopt(self, state: DesiredState) -> None:
+    def apply(self, state: DesiredState) -> None:
         """Paused: no new leases and permits, requests in flight go on. Ending: no new leases. A lower bound on the requests in
         flight leaves those above it to end.
         """

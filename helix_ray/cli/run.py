@@ -98,7 +98,7 @@ def _check_writable(report: Path) -> None:
 
 
 def _forecast_the_rest(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str, report: Path | None) -> None:
-    stored = database.load_stored(home, secrets, resume, given)
+    stored = database.find_stored(home, secrets, resume, given, "--resume")[0]
     config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
     forecasting.dry_run(config, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
 
@@ -108,6 +108,6 @@ def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secre
     if resume is None:
         assert given is not None
         return preparation.prepare(given, home, secrets)
-    stored = database.load_stored(home, secrets, resume, given)
+    stored = database.find_stored(home, secrets, resume, given, "--resume")[0]
     config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
     return preparation.prepare_resume(config, home, secrets, stored, accept_changes)

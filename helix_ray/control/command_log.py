@@ -1,4 +1,4 @@
-"""What the control actor decides and writes down; the actor itself is only its door."""
+"""The commands of a session: recorded, applied to the desired state, and replayed after a restart of the control actor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from helix_ray.records import Ack, Action, Command, ControlEvent, ControlOutcome
 LEDGER_DEADLINE_S = 3.0
 LEDGER_DOWN = (HelixError, TimeoutError, OSError)
 ENDINGS = (Action.DRAIN, Action.STOP)
-MAX_TEXT = 200  # of who and why, which people write
+MAX_TEXT = 200  # characters of a command's actor and reason, which people write
 
 
 class ControlLedger(Protocol):
@@ -40,11 +40,11 @@ class _Entry:
     in_effect: bool = False
 
 
-class ControlDesk:
+class CommandLog:
     """The desired state and its log. Calls are serialised, so that the log's order is the order of the changes.
 
-    Nothing is answered before the log of this session has been read; the exception is the order to end, which a lost
-    database must not keep anyone from: it acts at once and is recorded when the database is back.
+    Nothing is answered before the log of this session has been read. The exception is an order to end, which a lost database
+    must not prevent: it acts at once and is recorded when the database is back.
     """
 
     def __init__(self, run_id: str, since: float, connect: Callable[[], Awaitable[ControlLedger]], clock: Clock) -> None:

@@ -85,7 +85,7 @@ def _spike(state: DesiredState, next_state: DesiredState, command: Command, unix
 
 
 def source_rate(state: DesiredState, configured: float | None, unix_now: float) -> float | None:
-    """Reads per second that the whole source may offer now; None: as fast as it can. A pause is a field of its own."""
+    """Reads per second that the whole source may offer now; None: as fast as it can. A pause is separate."""
     rate = state.rate_per_s if state.rate_per_s is not None else configured
     if state.spike_until is None or unix_now >= state.spike_until:
         return rate

@@ -24,7 +24,7 @@ from helix_ray.metrics.snapshot import (
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.tally import Counts, ReadCounts
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 R = TypeVar("R", bound=Report)
 V = TypeVar("V", bound=Any)

@@ -12,7 +12,7 @@ from helix_ray.queueing.messages import QueueStats
 from helix_ray.records.marks import COUNTER, GAUGE
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.tally import Counts
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ class ProducerEngine:
         self._running = asyncio.Lock()
         self._finished_in: str | None = None  # the incarnation to which everything was offered
 
-    def adopt(self, state: DesiredState) -> None:
+    def apply(self, state: DesiredState) -> None:
         """Apply the desired state: a pause, a rate, a spike, an end."""
         self._state = state
 

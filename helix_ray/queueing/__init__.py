@@ -1,1 +1,1 @@
-"""The queue's policy: what is admitted, who holds what, what comes back, what is done. Pure; the actor is its shell."""
+"""The queue's policy: which reads are admitted, leased, redelivered and done. Pure; the actor is its shell."""

@@ -144,7 +144,7 @@ class BoundedQueue:
         return admitted, fresh
 
     def serve_line(self, now: float) -> list[BlockedPut]:
-        """Admit blocked puts while there is room; those that are admitted whole, which leave the line."""
+        """Admit blocked puts while there is room; returns those that are admitted whole and wait no more."""
         served = []
         while self.accepting and (put := self.line.first):
             admitted, put.reads = self.offer(put.reads, now)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from helix_ray.records import ReadBatch
 from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
+
+_MAXIMA = ("max_queue_depth", "max_redelivered", "max_leased", "max_held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,8 @@ class QueueStats:
     producers_finished: int = field(metadata=GAUGE)  # producers
     total_reads: int | None = field(metadata=GAUGE)  # what all producers together offer; None until every one has finished
     gate_closed: bool = field(metadata=GAUGE)  # not opened yet: nothing enters or leaves
+
+    def after(self, before: QueueStats) -> QueueStats:
+        """These statistics with the maxima and the blocked time of earlier incarnations."""
+        maxima = {name: max(getattr(before, name), getattr(self, name)) for name in _MAXIMA}
+        return replace(self, blocked_seconds=before.blocked_seconds + self.blocked_seconds, **maxima)

@@ -12,7 +12,6 @@ class IndexRanges:
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._count = 0
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> IndexRanges:
@@ -24,9 +23,10 @@ class IndexRanges:
 
     def add(self, index: int) -> bool:
         """Add one index; False when it was there already."""
-        before = self._count
+        if index in self:
+            return False
         self.add_range(index, index + 1)
-        return self._count > before
+        return True
 
     def add_range(self, start: int, end: int) -> None:
         """Add ``start <= index < end``, joining the ranges that it touches."""
@@ -39,10 +39,8 @@ class IndexRanges:
         if first < last:
             start = min(start, self._starts[first])
             end = max(end, self._ends[last - 1])
-        replaced = sum(self._ends[at] - self._starts[at] for at in range(first, last))
         self._starts[first:last] = [start]
         self._ends[first:last] = [end]
-        self._count += end - start - replaced
 
     def first_missing(self, start: int) -> int:
         """The smallest index from ``start`` on that is not in the set."""
@@ -54,8 +52,3 @@ class IndexRanges:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(zip(self._starts, self._ends, strict=True))
-
-    @property
-    def count(self) -> int:
-        """Number of indices."""
-        return self._count

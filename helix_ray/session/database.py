@@ -37,13 +37,11 @@ def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
     return url
 
 
-def load_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None) -> StoredRun:
-    """The run to resume. ``config`` says which database to ask; without it every one that is known is asked."""
-    return find_stored(home, secrets, run_id, config, "--resume")[0]
-
-
 def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None, option: str) -> tuple[StoredRun, Secret]:
-    """A run by its id, and the address of the database that holds it. ``option`` is named by the error when there is none."""
+    """A run by its id, and the address of the database that holds it. ``option`` is named by the error when there is none.
+
+    ``config`` says which database to ask. None: every one that is known.
+    """
     try:
         uuid.UUID(run_id)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a session ended, and whom it tells what happens."""
+"""How a session ended, and the callbacks of its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that may start: everything that its session needs to know."""
+"""What a session needs to know of its run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Plan:
     source: SourceFacts
     row: RunRow
     simulated: bool  # the answers are an emulator's: ours, or one behind analyzer.base_url
-    tariff: Tariff | None = None  # what tokens cost; None: the aligner, which asks nobody
+    tariff: Tariff | None = None  # what tokens cost; None: the aligner, which sends no request
     resumed: bool = False
     rows_before: int = 0
 

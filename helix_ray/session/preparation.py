@@ -16,7 +16,6 @@ from helix_ray.config import Config
 from helix_ray.config.loading import parse_config
 from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, InputError
-from helix_ray.providers.prices import Tariff
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.session.database import open_database
 from helix_ray.session.plan import Plan
@@ -61,19 +60,7 @@ def _plan(
 ) -> Plan:
     simulated = (provider is not None and provider.simulated) or (stored is not None and stored.simulated)
     tariff = None if provider is None else provider.tariff
-    row = _row(config, run_id, source, simulated, tariff)
-    key = None if provider is None else provider.api_key
-    rows_before = 0 if stored is None else stored.rows
-    return Plan(config, run_id, home, url, key, source, row, simulated, tariff, resumed=stored is not None, rows_before=rows_before)
-
-
-def _differences(before: Config, after: Config) -> list[str]:
-    old, new = before.results_identity(), after.results_identity()
-    return [f"{key}: was {old.get(key)!r}, is {new.get(key)!r}" for key in sorted(old | new) if old.get(key) != new.get(key)]
-
-
-def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool, tariff: Tariff | None) -> RunRow:
-    return RunRow(
+    row = RunRow(
         run_id=run_id,
         name=config.run.name,
         config_json=config.to_json(),
@@ -85,6 +72,14 @@ def _row(config: Config, run_id: str, source: SourceFacts, simulated: bool, tari
         source_checksum=source.checksum,
         started_at=SystemClock().now(),
     )
+    key = None if provider is None else provider.api_key
+    rows_before = 0 if stored is None else stored.rows
+    return Plan(config, run_id, home, url, key, source, row, simulated, tariff, resumed=stored is not None, rows_before=rows_before)
+
+
+def _differences(before: Config, after: Config) -> list[str]:
+    old, new = before.results_identity(), after.results_identity()
+    return [f"{key}: was {old.get(key)!r}, is {new.get(key)!r}" for key in sorted(old | new) if old.get(key) != new.get(key)]
 
 
 def _versions(config: Config) -> dict[str, str]:

@@ -33,7 +33,7 @@ def check_key(config: Config, secrets: Secrets) -> Secret | None:
 
 
 class Provider(NamedTuple):
-    """Who answers a run's requests, and for how much."""
+    """The API that answers a run's requests, and its price."""
 
     api_key: Secret
     simulated: bool  # the answers are an emulator's
@@ -54,7 +54,7 @@ def check_backend(config: Config, secrets: Secrets) -> Provider | None:
 
 
 async def _ask_provider(key: Secret, config: Config) -> Provider:
-    """GET /models, which is free: is the model there, what does it cost, and who is behind an address of the user's own?"""
+    """GET /models, which is free: is the model there, what does it cost, and is an address of the user's own an emulator?"""
     base_url, model = config.analyzer.base_url, config.analyzer.model
     chat = GroqChat(key.reveal(), base_url, connections=1)
     try:

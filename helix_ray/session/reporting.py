@@ -1,4 +1,4 @@
-"""Closes the books of a session: asks each part for its own count, writes the report, and marks the run's row."""
+"""The end of a session on record: totals of the run from the database, the report, and the run's row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def read_totals(plan: Plan, timeout_s: float) -> RunTotals | DatabaseLostError |
 
     async def read(ledger: PostgresLedger) -> RunTotals:
         run_id = plan.run_id
-        await ledger.close_open_calls(run_id)  # nobody sends any more
+        await ledger.close_open_calls(run_id)  # no analyzer sends any more
         return RunTotals(await ledger.counts(run_id), await ledger.scores(run_id), await ledger.agreement(run_id))
 
     try:

@@ -6,19 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helix_ray.actors.api import (
-    CONTROL,
-    METRICS,
-    QUEUE,
-    SINK,
-    THROTTLE,
-    AnalyzerApi,
-    ControlApi,
-    MetricsApi,
-    QueueApi,
-    SinkApi,
-    ThrottleApi,
-)
+from helix_ray.actors import api
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
 from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
@@ -51,20 +39,20 @@ class Shutdown:
         group, config = self._group, self._plan.config
         forced = ending.force or self._signals.force
         drain_timeout_s = FORCED_STEP_S / 2 if forced else config.run.drain_timeout_s
-        group.send(CONTROL, ControlApi.in_effect, self._watch.desired.version)
-        self._step([group.send(QUEUE, QueueApi.close_input)], 5.0)
-        self._step([group.send(QUEUE, QueueApi.close_leases)], 5.0)
-        drains = [group.send(name, AnalyzerApi.drain, drain_timeout_s) for name in group.analyzers]
+        group.send(api.CONTROL, api.ControlApi.in_effect, self._watch.desired.version)
+        self._step([group.send(api.QUEUE, api.QueueApi.close_input)], 5.0)
+        self._step([group.send(api.QUEUE, api.QueueApi.close_leases)], 5.0)
+        drains = [group.send(name, api.AnalyzerApi.drain, drain_timeout_s) for name in group.analyzers]
         if not self._step(drains, 2 * FORCED_STEP_S if forced else drain_timeout_s + 10.0):
             # requests in flight are given up now, and put on record as possibly billed
-            self._step([group.send(name, AnalyzerApi.drain, FORCED_STEP_S / 2) for name in group.analyzers], 2 * FORCED_STEP_S)
-        self._step([group.send(SINK, SinkApi.flush)], FORCED_STEP_S if forced else config.sink.statement_timeout_s + 5.0)
+            self._step([group.send(name, api.AnalyzerApi.drain, FORCED_STEP_S / 2) for name in group.analyzers], 2 * FORCED_STEP_S)
+        self._step([group.send(api.SINK, api.SinkApi.flush)], FORCED_STEP_S if forced else config.sink.statement_timeout_s + 5.0)
         group.dismiss([*group.producers, *group.analyzers])
-        self._step([group.send(SINK, SinkApi.stop)], FORCED_STEP_S)
+        self._step([group.send(api.SINK, api.SinkApi.stop)], FORCED_STEP_S)
         outcome = self._conclude(ending, forced or self._signals.force)
         ended = replace(self._watch.run_info, status=outcome.ending.status.value, reason=outcome.ending.reason)
-        wait_for([group.send(METRICS, MetricsApi.set_run, ended)], FORCED_STEP_S)
-        group.dismiss([name for name in group.services if name != METRICS])
+        wait_for([group.send(api.METRICS, api.MetricsApi.set_run, ended)], FORCED_STEP_S)
+        group.dismiss([name for name in group.services if name != api.METRICS])
         return outcome
 
     def _step(self, calls: Sequence[Pending[object]], timeout_s: float) -> bool:
@@ -81,23 +69,23 @@ class Shutdown:
                 return False
 
     def _conclude(self, ending: Ending, forced: bool) -> Outcome:
-        watch, group = self._watch, self._group
+        watch = self._watch
         self._memory.sample(float("inf"))
-        parts = group.send(QUEUE, QueueApi.stats), group.send(THROTTLE, ThrottleApi.stats), group.send(SINK, SinkApi.stats)
+        parts = watch.ask_parts()
         wait_for(parts, FORCED_STEP_S)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         if queue is not None and watch.knows(queue):
-            watch.queue.note(queue)
+            watch.note_queue(queue)
         totals = read_totals(self._plan, timeout_s=2 * FORCED_STEP_S if forced else TOTALS_TIMEOUT_S)
         if not isinstance(totals, RunTotals):
             ending = Ending(RunStatus.FAILED, f"{ending.reason}; then the database could not be asked: {totals}")
-        elif ending.status is RunStatus.COMPLETE and (missing := missing_rows(watch.queue.stats, totals)):
+        elif ending.status is RunStatus.COMPLETE and (missing := missing_rows(watch.queue, totals)):
             ending = Ending(RunStatus.FAILED, f"{missing} reads have no row, a defect of helix_ray; please report it")
         end = SessionEnd(
             ending=ending,
             duration_s=time.monotonic() - watch.started_at,
             peak_pss_mb=self._memory.peak_mb,
-            queue=watch.queue.stats,
+            queue=watch.queue,
             rows_at_open=watch.rows_at_open,
             throttle=throttle,
             sink=sink,

@@ -1,4 +1,4 @@
-"""What a throttle is told before it grants: the money that is gone and what was taken from the limits, both from the ledger.
+"""What a throttle must know before it grants: the money that is gone and what was taken from the limits, both from the ledger.
 
 A throttle that comes back during a session does not know what its predecessor granted. All that was authorised counts as
 spent until every permit of the predecessor has ended or expired; from then on the ledger knows each of its requests, since
@@ -36,33 +36,31 @@ class ThrottleRecovery:
         self._closed = False  # the requests that earlier sessions left open are closed
 
     def restore(self, group: ActorGroup, max_cost_usd: float | None = None) -> tuple[str | None, bool]:
-        """The incarnation that heard, None if there was no answer; and whether it heard the most that can be spent, not the sum.
+        """The incarnation that answered, None: none did; and whether it got the most that can be spent instead of the exact sum.
 
         ``max_cost_usd``: the cost cap that a command set, US dollars; None: the configured one.
         """
         run_id, provisional = self._plan.run_id, self._closed
         if max_cost_usd is not None:
             group.ask(THROTTLE, ThrottleApi.set_budget, Decimal(str(max_cost_usd)))
-        if not provisional:
-            spent_usd = with_ledger(self._plan.database_url, lambda ledger: ledger.close_open_calls(run_id))
-            past = self._past()
-            self._closed = True  # also without an answer: the throttle may have heard, and grant from now on
-        else:
 
-            async def most(ledger: PostgresLedger) -> Decimal:
+        async def spent(ledger: PostgresLedger) -> Decimal:
+            if provisional:
                 return max(await ledger.reserved_usd(run_id), await ledger.spent_usd(run_id))
+            return await ledger.close_open_calls(run_id)
 
-            spent_usd, past = with_ledger(self._plan.database_url, most), self._past()
-        return self._tell(group, spent_usd, past, provisional=provisional), provisional
+        spent_usd, past = with_ledger(self._plan.database_url, spent), self._past()
+        self._closed = True  # also without an answer: the throttle may have got it, and grant from now on
+        return self._send(group, spent_usd, past, provisional=provisional), provisional
 
     def correct(self, group: ActorGroup, incarnation: str) -> tuple[Decimal, str | None]:
         """Tells this incarnation what its predecessors spent; the sum, US dollars, and the incarnation that answered."""
         run_id = self._plan.run_id
         spent_usd = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(run_id, incarnation))
-        return spent_usd, self._tell(group, spent_usd, [], only=incarnation)
+        return spent_usd, self._send(group, spent_usd, [], only=incarnation)
 
     @staticmethod
-    def _tell(group: ActorGroup, spent_usd: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> str | None:
+    def _send(group: ActorGroup, spent_usd: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> str | None:
         answer = group.ask(THROTTLE, ThrottleApi.restore, spent_usd, past, provisional, only)
         return None if isinstance(answer, CallFailure) else answer
 

@@ -1,4 +1,4 @@
-"""One look after another at a live run: what its parts report, who is dead or hung, what a new incarnation must be told."""
+"""One look after another at a live run: what its parts report, which are dead or hung, and what a new incarnation must get."""
 
 from __future__ import annotations
 
@@ -7,39 +7,25 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from helix_ray.actors.api import (
-    CONTROL,
-    METRICS,
-    QUEUE,
-    SINK,
-    THROTTLE,
-    ActorApi,
-    Address,
-    ControlApi,
-    MetricsApi,
-    QueueApi,
-    SinkApi,
-    ThrottleApi,
-)
+from helix_ray.actors import api
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
-from helix_ray.queueing.history import QueueHistory
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import DesiredState
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
 from helix_ray.storage.blocking import with_ledger
-from helix_ray.supervision.breaker import RestartBreaker
 from helix_ray.supervision.endings import Facts
-from helix_ray.supervision.liveness import Liveness
+from helix_ray.supervision.liveness import Liveness, RestartBreaker
 from helix_ray.supervision.recovery import Need, Part, Recovery
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""
 
-PARTS: dict[str, Part] = {SINK: Part.SINK, THROTTLE: Part.THROTTLE, QUEUE: Part.QUEUE}
+PARTS: dict[str, Part] = {api.SINK: Part.SINK, api.THROTTLE: Part.THROTTLE, api.QUEUE: Part.QUEUE}
 
 
 class Watch:
@@ -58,13 +44,14 @@ class Watch:
         self._loop_error: str | None = None
         self._analyzers_ended: frozenset[str] = frozenset()  # why, once none is left
         self.started_at = time.monotonic()  # when reads began to flow
-        self.rows_at_open = 0  # reads that the queue was told are done
-        self.queue = QueueHistory()
+        self.rows_at_open = 0  # reads that were done when the newest queue was opened
+        self.queue: QueueStats | None = None  # the newest, with the maxima and the blocked time of all incarnations
+        self._queue_before: QueueStats | None = None  # over all incarnations before the newest
         self.desired = DesiredState()
         self.snapshot: MetricsSnapshot | None = None
         self.bottlenecks: Counter[str] = Counter()  # looks at which each was the bottleneck
 
-    def created(self, incarnations: Mapping[Address[ActorApi], str]) -> None:
+    def created(self, incarnations: Mapping[api.Address[api.ActorApi], str]) -> None:
         """These actors were made, and answered."""
         now = time.monotonic()
         for name, incarnation in incarnations.items():
@@ -75,21 +62,21 @@ class Watch:
     def begin(self) -> None:
         """Tells every part what it must know before reads flow. Raises what the database raises."""
         self.started_at = time.monotonic()
-        self._group.ask(METRICS, MetricsApi.set_run, self.run_info)
-        self._group.start_loops([CONTROL, SINK])  # the sink claims the run: no other process may write it
+        self._group.ask(api.METRICS, api.MetricsApi.set_run, self.run_info)
+        self._group.start_loops([api.CONTROL, api.SINK])  # the sink claims the run: no other process may write it
         self._recover(reoffer=False)
 
     def look(self, signals: int) -> Facts:
         """One round of questions; a part that does not answer leaves its last known facts in place."""
         now, group = time.monotonic(), self._group
-        parts = group.send(QUEUE, QueueApi.stats), group.send(THROTTLE, ThrottleApi.stats), group.send(SINK, SinkApi.stats)
-        state, snapshot = group.send(CONTROL, ControlApi.state), group.send(METRICS, MetricsApi.snapshot)
+        parts = self.ask_parts()
+        state, snapshot = group.send(api.CONTROL, api.ControlApi.state), group.send(api.METRICS, api.MetricsApi.snapshot)
         wait_for([*parts, state, snapshot], timeout_s=2.0)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
         if queue is not None:
-            self.queue.note(queue)
-            self._seen(QUEUE, queue.incarnation)
+            self.note_queue(queue)
+            self._seen(api.QUEUE, queue.incarnation)
         if sink is not None:
             self._breaker.progress(sink.committed_reads)
         self._note_snapshot(snapshot.value())
@@ -108,9 +95,20 @@ class Watch:
             daily_stop=throttle.daily_stop if throttle else None,
             source_error=self._loop_error or self._emulator_error(),
             sink_error=sink.fatal_error if sink else None,
-            storm=self._storm(now),
+            restart_storm=self._restart_storm(now),
             analyzers_ended=self._analyzers_ended,
         )
+
+    def ask_parts(self) -> tuple[Pending[QueueStats], Pending[ThrottleStats], Pending[SinkReport]]:
+        """Starts a call for the statistics of each."""
+        queue = self._group.send(api.QUEUE, api.QueueApi.stats)
+        throttle = self._group.send(api.THROTTLE, api.ThrottleApi.stats)
+        return queue, throttle, self._group.send(api.SINK, api.SinkApi.stats)
+
+    def note_queue(self, queue: QueueStats) -> None:
+        if self.queue is not None and self.queue.incarnation != queue.incarnation:
+            self._queue_before = self.queue
+        self.queue = queue if self._queue_before is None else queue.after(self._queue_before)
 
     def knows(self, queue: QueueStats) -> bool:
         """These are the statistics of the queue that was opened last."""
@@ -127,12 +125,12 @@ class Watch:
         if snapshot.run.run_id:
             self.snapshot = snapshot
         else:
-            self._group.send(METRICS, MetricsApi.set_run, self.run_info)
+            self._group.send(api.METRICS, api.MetricsApi.set_run, self.run_info)
 
     def _keep_alive(self, now: float) -> None:
         """Pings the actors that are due, and restarts those that hang. A dead process is restarted by Ray."""
         for name in self._liveness.due(now):
-            self._pings[name] = self._group.send(Address(name), ActorApi.ping)
+            self._pings[name] = self._group.send(api.Address(name), api.ActorApi.ping)
         for name, answer in self._group.collect(self._pings, timeout_s=0.0).items():
             if isinstance(answer, CallFailure) and answer.kind is FailureKind.TIMEOUT:
                 continue
@@ -158,8 +156,8 @@ class Watch:
                     if answered is not None:
                         self._recovery.informed(Part.THROTTLE, answered, time.monotonic(), provisional=provisional)
                 case Need.CORRECT_THROTTLE:
-                    told = self._recovery.incarnation(Part.THROTTLE) or ""
-                    spent_usd, answered = self._throttle_recovery.correct(self._group, told)
+                    informed = self._recovery.incarnation(Part.THROTTLE) or ""
+                    spent_usd, answered = self._throttle_recovery.correct(self._group, informed)
                     self._recovery.corrected(spent_usd, answered, time.monotonic())
                 case Need.OPEN_QUEUE | Need.INFORM_QUEUE:
                     self._open_queue()
@@ -169,7 +167,7 @@ class Watch:
     def _open_queue(self) -> None:
         run_id = self._plan.run_id
         done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
-        answer = self._group.ask(QUEUE, QueueApi.open, done, len(self._group.producers))
+        answer = self._group.ask(api.QUEUE, api.QueueApi.open, done, len(self._group.producers))
         if not isinstance(answer, CallFailure):
             self._recovery.informed(Part.QUEUE, answer, time.monotonic())
             self.rows_at_open = sum(stop - start for start, stop in done)
@@ -184,7 +182,7 @@ class Watch:
             reasons = [ended[name] for name in self._group.analyzers]
             self._analyzers_ended = frozenset(reason for reason in reasons if not isinstance(reason, CallFailure))
 
-    def _storm(self, now: float) -> str | None:
+    def _restart_storm(self, now: float) -> str | None:
         if self._breaker.is_open:
             return "actors keep dying and nothing is stored; see the logs of Ray"
         silent = self._liveness.silent(now, SILENCE_S)

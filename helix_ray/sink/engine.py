@@ -7,23 +7,22 @@ stays away for ``outage_timeout_s``, the sink gives up for good, and every call 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
 from helix_ray.clock import Clock
+from helix_ray.config import SinkConfig
 from helix_ray.errors import DatabaseLostError, HelixError, InvariantError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.records import ApiCall, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
 from helix_ray.sink.outages import AWAY, Outages
-from helix_ray.sink.stats import CommitTimes
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
 from helix_ray.waiting.group_commit import GroupCommit
-
-__all__ = ["SinkEngine", "SinkPolicy", "WriteReply"]
+from helix_ray.waiting.long_poll import resolve
 
 BUFFERED_BATCHES = 4
 """Batches' worth of reads that may wait: one in the database, the rest to keep it busy."""
@@ -33,11 +32,19 @@ class WriteReply(NamedTuple):
     committed: list[int]  # read indices of this write that have their row now
 
 
-@dataclass(frozen=True, slots=True)
-class SinkPolicy:
-    batch_size: int  # reads
-    flush_interval_s: float
-    outage_timeout_s: float
+class CommitTimes:
+    """Durations of the last commits, in milliseconds."""
+
+    def __init__(self, kept: int = 200) -> None:
+        self._times: deque[float] = deque(maxlen=kept)
+
+    def add(self, milliseconds: float) -> None:
+        self._times.append(milliseconds)
+
+    def percentile(self, share: float) -> float | None:
+        """Nearest rank; None before the first commit."""
+        ordered = sorted(self._times)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
 class SinkEngine:
@@ -52,7 +59,7 @@ class SinkEngine:
         self,
         run_id: str,
         ledger: Ledger,
-        policy: SinkPolicy,
+        config: SinkConfig,
         clock: Clock,
         *,
         checksum: Checksum,
@@ -66,7 +73,7 @@ class SinkEngine:
         self._checksum = checksum
         self._ack = ack
         self._announce = announce
-        self._outages = Outages(policy.outage_timeout_s, clock, run_id)
+        self._outages = Outages(config.outage_timeout_s, clock, run_id)
         self._intents_ledger = intents or ledger
         self._intents: GroupCommit[Sequence[ApiCall]] = GroupCommit(
             self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s
@@ -75,7 +82,7 @@ class SinkEngine:
         self._unacked = 0
         self._claimed = asyncio.Event()  # or given up
         self._buffer: SinkBuffer[asyncio.Future[None]] = SinkBuffer(
-            policy.batch_size, policy.flush_interval_s, BUFFERED_BATCHES * policy.batch_size
+            config.batch_size, config.flush_interval_s, BUFFERED_BATCHES * config.batch_size
         )
         self._door = asyncio.Lock()  # held by the first write that waits for room, so that no later one overtakes it
         self._room = asyncio.Event()
@@ -233,8 +240,7 @@ class SinkEngine:
         if outcome.committed:
             self._acks.add(outcome.committed)
         for entry in batch:
-            if not entry.ticket.done():
-                entry.ticket.set_result(None)
+            resolve(entry.ticket, None)
         fresh = set(outcome.inserted)
         self._corrupted += sum(result.error_kind == CORRUPTED for result in results if result.read.read_index in fresh)
         self._announce([result for result in results if result.read.read_index in fresh])

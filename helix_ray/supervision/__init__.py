@@ -1,1 +1,1 @@
-"""Pure judgement about a live run: who is alive, whether restarts get anywhere, how the run ends."""
+"""Pure decisions about a live run: which actors are alive, whether restarts help, how the run ends."""

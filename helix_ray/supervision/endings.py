@@ -42,36 +42,32 @@ class Facts:
     refused: str | None = None
     source_error: str | None = None
     sink_error: str | None = None
-    storm: str | None = None
+    restart_storm: str | None = None
     analyzers_ended: frozenset[str] = frozenset()  # why, once none is left: as `AnalysisEngine.run` says
 
 
-_NOBODY_LEFT = {
-    "refused": (RunStatus.REFUSED, "the provider refuses for good; its words are in helix.api_calls"),
-    "budget": (RunStatus.LIMITED, "throttle.max_cost_usd: the worst case of one more request would pass it"),
-    "daily": (RunStatus.LIMITED, "a daily limit is used up, and throttle.on_daily_limit is stop"),
+_NO_ANALYZER_LEFT = {
+    "refused": Ending(RunStatus.REFUSED, "the provider refuses for good; its words are in helix.api_calls"),
+    "budget": Ending(RunStatus.LIMITED, "throttle.max_cost_usd: the worst case of one more request would pass it"),
+    "daily": Ending(RunStatus.LIMITED, "a daily limit is used up, and throttle.on_daily_limit is stop"),
 }
-"""What analyzers were told by a throttle that does not know it any more, since it died before anybody else had asked it."""
+"""Reasons that analyzers got from a throttle which died before the driver asked it: its successor does not know them."""
 
 
 def decide(facts: Facts) -> Ending | None:
     """The ending that the facts call for, or None to go on. What cannot be undone comes before what was asked for."""
     if facts.refused:
         return Ending(RunStatus.REFUSED, facts.refused)
-    for failure in (facts.sink_error, facts.storm, facts.source_error):
-        if failure:
-            return Ending(RunStatus.FAILED, failure)
+    if failure := facts.sink_error or facts.restart_storm or facts.source_error:
+        return Ending(RunStatus.FAILED, failure)
     if facts.signals:
         return Ending(RunStatus.STOPPED, "stopped by signal", force=facts.signals > 1)
     if facts.asked_to:
         return Ending(RunStatus.STOPPED, f"{facts.asked_to} was asked for", force=facts.asked_to == "stop")
     if facts.all_stored:
         return Ending(RunStatus.COMPLETE, "every read has its row")
-    if facts.budget_exhausted:
-        return Ending(RunStatus.LIMITED, facts.budget_exhausted)
-    if facts.daily_stop:
-        return Ending(RunStatus.LIMITED, facts.daily_stop)
+    if limit := facts.budget_exhausted or facts.daily_stop:
+        return Ending(RunStatus.LIMITED, limit)
     if facts.max_duration_s is not None and facts.elapsed_s >= facts.max_duration_s:
         return Ending(RunStatus.LIMITED, f"run.max_duration_s: {facts.max_duration_s:g} s have passed")
-    told = next((told for reason, told in _NOBODY_LEFT.items() if reason in facts.analyzers_ended), None)
-    return None if told is None else Ending(*told)
+    return next((ending for reason, ending in _NO_ANALYZER_LEFT.items() if reason in facts.analyzers_ended), None)

@@ -1,14 +1,14 @@
-"""What the parts of a run must be told after each start and each death, in which order, and when.
+"""What the driver must send to the parts of a run after each start and each death, in which order, and when.
 
 Ray's state is disposable: a part that died comes back empty, under its old name and as a new incarnation.
 
-                    a new incarnation answers                 the driver has told it
+                    a new incarnation answers              the driver has informed it
     (absent) ────────────────────────────────► UNINFORMED ───────────────────────────► INFORMED
                                                     ▲                                      │
                                                     └──────── a new incarnation ───────────┘
 
 A sink that died may have committed reads whose acknowledgement did not reach the queue, so its death leaves the queue
-uninformed too. A throttle that comes back is told the most that can be spent; once no permit of its predecessor can be
+uninformed too. A throttle that comes back gets the most that can be spent. Once no permit of its predecessor can be
 alive, the ledger knows the sum exactly, and the throttle is corrected until that sum no longer changes.
 """
 
@@ -49,7 +49,7 @@ class Recovery:
 
     permit_lifetime_s: float
     _seen: dict[Part, str] = field(default_factory=dict)  # the newest incarnation of each part
-    _informed: dict[Part, str] = field(default_factory=dict)  # the incarnation that was told
+    _informed: dict[Part, str] = field(default_factory=dict)  # the incarnation that was informed
     _queue_outdated: bool = False
     _correct_at: float | None = None
     _last_spent_usd: Decimal | None = None
@@ -70,15 +70,15 @@ class Recovery:
         return needs
 
     def knows(self, part: Part) -> bool:
-        """The newest incarnation of the part was told."""
+        """The newest incarnation of the part was informed."""
         return part in self._seen and self._informed.get(part) == self._seen[part]
 
     def incarnation(self, part: Part) -> str | None:
-        """The one that was told last."""
+        """The one that was informed last."""
         return self._informed.get(part)
 
     def informed(self, part: Part, incarnation: str, now: float, *, provisional: bool = False) -> None:
-        """Note that the incarnation was told. ``provisional``: a throttle, told the most that can be spent rather than the exact sum."""
+        """Note that the incarnation was informed. ``provisional``: a throttle got the most that can be spent, not the exact sum."""
         self._seen[part] = self._informed[part] = incarnation
         if part is Part.QUEUE:
             self._queue_outdated = False
@@ -87,7 +87,7 @@ class Recovery:
             self._last_spent_usd = None
 
     def corrected(self, spent_usd: Decimal, incarnation: str | None, now: float) -> None:
-        """The throttle that answers as ``incarnation`` was told this sum; None: it did not answer."""
+        """The throttle that answers as ``incarnation`` got this sum; None: it did not answer."""
         stable = incarnation is not None and (incarnation != self._informed.get(Part.THROTTLE) or spent_usd == self._last_spent_usd)
         self._correct_at = None if stable else now + LOOK_AGAIN_S
         self._last_spent_usd = spent_usd

@@ -11,7 +11,7 @@ retry budget has room.
   default and the reading of Groq's messages, where ``Used`` never holds the request that is being refused. Should the
   provider charge them after all, headers and the next 429 correct the token accounts.
 * **The dollar cap is hard** across restarts too: nothing is granted before `restore` sets what was spent.
-* **A limit that a 429 names** gets the body's Limit and Used, whatever its window, so that the next such 429 is foreseen.
+* **A limit that a 429 names** gets the body's Limit and Used, whatever its window, so that the next such 429 is prevented.
   A limit of the minute also closes the tier for the provider's ``retry-after``; one of the day parks the tier.
 * **A large request is not starved**: small ones pass it for a bounded time only, see `permits.line`.
 
@@ -29,11 +29,10 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
 from helix_ray.throttle.limits.limit_set import BindingMeter, Wait
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement
+from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement, ThrottleStats
 from helix_ray.throttle.permits.line import Line, Waiting
 from helix_ray.throttle.permits.outstanding import OutstandingPermit, OutstandingPermits
 from helix_ray.throttle.permits.turn import Turn
-from helix_ray.throttle.stats import ThrottleStats
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.service_tier import TierLimiter, worst_state
 
@@ -200,8 +199,7 @@ class Governor:
         return sum(limit.limit for limit in limits) if limits else None
 
     def stats(self, now: float) -> ThrottleStats:
-        busy = len(self._permits) > 0 or len(self._line) > 0
-        until = now if busy else self._active_until
+        until = self._active_until if self.idle else now
         limiters = self._limiters_in_use()
         parked = next((limiter for limiter in limiters if limiter.park.limit is not None), None)
         concurrency = None if any(limit.starting for limit in self._concurrency_limits()) else self.concurrency

@@ -1,16 +1,14 @@
 """Bounded waits inside an actor: a caller gets its reply, or learns after a while that there is none yet.
 
-Not without an end: such a wait could not be told from a caller that died. Not with a timeout of the caller: the call would go
+Not without an end: such a wait could not be distinguished from a caller that died. Not with a timeout of the caller: the call would go
 on in the actor and take what it asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Never, TypeVar
-
-from helix_ray.clock import Clock
+from collections.abc import Iterable
+from typing import TypeVar
 
 Reply = TypeVar("Reply")
 
@@ -31,8 +29,26 @@ def resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
         future.set_result(reply)
 
 
-async def every(clock: Clock, interval_s: float, action: Callable[[], None]) -> Never:
-    """Run ``action`` after every interval until cancelled."""
-    while True:
-        await clock.sleep(interval_s)
-        action()
+class Waiters:
+    """Calls that wait inside an actor, by what each waits for."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    def enter(self, keys: Iterable[str]) -> asyncio.Future[None]:
+        """A call that `wake` wakes by any of these keys. It must `leave`."""
+        call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for key in keys:
+            self._waiting.setdefault(key, set()).add(call)
+        return call
+
+    def leave(self, keys: Iterable[str], call: asyncio.Future[None]) -> None:
+        for key in keys:
+            calls = self._waiting.get(key, set())
+            calls.discard(call)
+            if not calls:
+                self._waiting.pop(key, None)
+
+    def wake(self, key: str) -> None:
+        for call in self._waiting.get(key, ()):
+            resolve(call, None)

@@ -1,4 +1,4 @@
-"""The control actor in a real Ray with a real ledger: recorded, adopted, in effect, and rebuilt after its death."""
+"""The control actor in a real Ray with a real ledger: recorded, applied, in effect, and rebuilt after its death."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
     control = start_actor(ControlActor, api.CONTROL, RUN_ID, time.time())
     running = control.run.options(max_task_retries=-1).remote(Secret(database_url))
 
-    adopted: list[DesiredState] = []
-    beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: ProducerReport(produced=1), adopted.append))
+    applied: list[DesiredState] = []
+    beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: ProducerReport(produced=1), applied.append))
     pause = command(Action.PAUSE, actor="test", reason="a test")
     ack = await peers.call(api.CONTROL, api.ControlApi.send, pause)
     assert ack.accepted
@@ -51,7 +51,7 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
 
     event, outcome = await until(marked)
     assert (event.action, event.reason, outcome.accepted) == ("pause", "a test", True)
-    assert adopted[-1].paused
+    assert applied[-1].paused
     snapshot = await peers.call(api.METRICS, api.MetricsApi.snapshot)
     assert snapshot.control.adopted >= 1
 

@@ -103,11 +103,11 @@ async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any
     stored = await take("test", 90)
     assert stored is not None
     await until_blocked(2)
-    epoch = await queue.ping.remote()
+    incarnation = await queue.ping.remote()
     ray_cluster.kill(queue, no_restart=False)
 
     async def restarted() -> bool:
-        return bool(await peers.call(api.QUEUE, api.QueueApi.ping) != epoch)
+        return bool(await peers.call(api.QUEUE, api.QueueApi.ping) != incarnation)
 
     await until(restarted)
     await peers.call(api.QUEUE, api.QueueApi.open, [(index, index + 1) for index in stored], 2)

@@ -72,7 +72,7 @@ async def test_a_consumer_killed_while_it_waits_loses_nothing_once_it_is_release
     assert reply.lease.batch.read_index == list(range(10))
 
 
-async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_epoch(start_actor: Any, ray_cluster: Any) -> None:
+async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_incarnation(start_actor: Any, ray_cluster: Any) -> None:
     queue = start_actor(QueueActor, api.QUEUE, CONFIG, max_concurrency=10_000)
     before = await queue.open.remote([(0, 5)], 1)
     await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10))

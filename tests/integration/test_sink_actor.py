@@ -76,7 +76,7 @@ async def started(url: str) -> SinkActor:
 
 async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[str, Any]) -> None:
     sink = await started(database_url)
-    epoch = await sink.ping()
+    incarnation = await sink.ping()
     results = [ReadResult(sample_read(index), Disposition.STORED, mutation_detected=False) for index in range(60)]
     assert (await sink.write("helix-analyzer-0", results, [])).committed == list(range(60))
     await sink.flush()
@@ -86,7 +86,7 @@ async def test_rows_acks_recent_reads_and_stats(database_url: str, told: dict[st
     assert all(isinstance(read, RecentRead) for read in recent)
     stats = pickle.loads(pickle.dumps(await sink.stats()))
     assert (stats.committed_reads, stats.buffered, stats.unacked, stats.fatal_error) == (60, 0, 0, None)
-    assert await sink.ping() == epoch
+    assert await sink.ping() == incarnation
     await sink.stop()
     await sink.stop()
 

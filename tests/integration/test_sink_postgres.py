@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from helix_ray.clock import SystemClock
+from helix_ray.config import SinkConfig
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
-from helix_ray.sink.engine import SinkEngine, SinkPolicy
+from helix_ray.sink.engine import SinkEngine
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunCounts, RunRow, WriteOutcome
 from helix_ray.storage.postgres import PostgresLedger
@@ -55,7 +56,14 @@ async def sink(ledger: PostgresLedger, outage_timeout_s: float = 120.0) -> Async
         acked.update(indices)
 
     await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
-    engine = SinkEngine(RUN_ID, ledger, SinkPolicy(50, 0.01, outage_timeout_s), SystemClock(), checksum=lambda *_: 0, ack=ack)
+    engine = SinkEngine(
+        RUN_ID,
+        ledger,
+        SinkConfig(batch_size=50, flush_interval_s=0.01, outage_timeout_s=outage_timeout_s),
+        SystemClock(),
+        checksum=lambda *_: 0,
+        ack=ack,
+    )
     try:
         yield engine, acked
     finally:

@@ -63,11 +63,11 @@ async def test_many_callers_share_one_throttle(throttle: Any) -> None:
 async def test_a_restarted_throttle_grants_nothing_before_it_knows_what_was_spent(start_actor: Any) -> None:
     config = ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=0.01)
     actor = start_actor(ThrottleActor, api.THROTTLE, config)
-    epoch = await actor.ping.remote()
+    incarnation = await actor.ping.remote()
     await actor.restore.remote(Decimal(0))
     assert (await actor.acquire.remote("a", [want("w0")])).grants
     ray.kill(actor, no_restart=False)
-    while await another_epoch(actor, epoch) is None:
+    while await another_incarnation(actor, incarnation) is None:
         await SystemClock().sleep(0.05)
     waiting = actor.acquire.remote("a", [want("w1")], 5.0)
     await actor.restore.remote(Decimal("0.0099"))
@@ -76,10 +76,10 @@ async def test_a_restarted_throttle_grants_nothing_before_it_knows_what_was_spen
     assert reply.refusal.reason == "budget"
 
 
-async def another_epoch(actor: Any, epoch: str) -> str | None:
+async def another_incarnation(actor: Any, incarnation: str) -> str | None:
     """What the actor answers once it is not the one that was killed."""
     try:
         answered: str = await actor.ping.remote()
     except RayActorError:
         return None
-    return answered if answered != epoch else None
+    return answered if answered != incarnation else None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from helix_ray.metrics.reports import AnalyzerReport, ControlReport, ProcessReport, ProducerReport, Report, SinkReport
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 
 R = TypeVar("R", bound=Any)
 

@@ -73,9 +73,9 @@ class MoneyWorld:
         self._number = 0
         self._now = 0.0
         self._session = 0
-        self._epoch = ""
+        self._incarnation = ""
         self._exact_at: float | None = None
-        self._asking: str | None = None  # the epoch that has a question outstanding
+        self._asking: str | None = None  # the incarnation that has a question outstanding
         self._exposed = Decimal(0)
         self._ended = False
         self._config = ThrottleConfig(tokens_per_minute=50_000_000, max_cost_usd=float(cap), adaptive_concurrency=False)
@@ -103,8 +103,8 @@ class MoneyWorld:
 
     def _new_throttle(self) -> None:
         self._number += 1
-        self._epoch = f"e{self._number}"
-        self._governor = Governor(self._config, DEADLINE_S, self._epoch)
+        self._incarnation = f"e{self._number}"
+        self._governor = Governor(self._config, DEADLINE_S, self._incarnation)
         self._governor.authorise(Decimal(0))
 
     async def _step(self, seconds: float) -> None:
@@ -117,7 +117,7 @@ class MoneyWorld:
         await self._decide()
         if self._exact_at is not None and self._now >= self._exact_at:
             self._exact_at = None
-            self._governor.restore(await self._ledger.spent_usd(RUN_ID, self._epoch))
+            self._governor.restore(await self._ledger.spent_usd(RUN_ID, self._incarnation))
         await self._kill(seconds)
 
     async def _kill(self, seconds: float) -> None:
@@ -156,15 +156,15 @@ class MoneyWorld:
                 assert reply.refusal.reason == "budget"
                 self._ended = True
         total = self._governor.to_authorise()
-        if total is not None and self._asking != self._epoch:
-            self._asking = self._epoch
-            self._after(0.1, partial(self._authorise, self._epoch, total))
+        if total is not None and self._asking != self._incarnation:
+            self._asking = self._incarnation
+            self._after(0.1, partial(self._authorise, self._incarnation, total))
 
-    async def _authorise(self, epoch: str, total: Decimal) -> None:
+    async def _authorise(self, incarnation: str, total: Decimal) -> None:
         committed = await self._ledger.authorise(RUN_ID, total)
 
         async def heard() -> None:
-            if self._epoch == epoch:
+            if self._incarnation == incarnation:
                 self._asking = None
                 self._governor.authorise(committed)
 

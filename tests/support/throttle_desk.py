@@ -27,8 +27,8 @@ class Desk:
         settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, "adaptive_concurrency": False, **config}
         self.governor = Governor(ThrottleConfig.model_validate(settings), 60.0, "e", retry_share=retry_share)
         self.governor.restore(Decimal(0), past, 100.0)
-        for lane in self.governor.limiters.values():
-            lane.heard = settings["tokens_per_minute"] is not None
+        for limiter in self.governor.limiters.values():
+            limiter.has_answered = settings["tokens_per_minute"] is not None
         self.now = 100.0
 
     def ask(self, *wants: PermitRequest, holder: str = "a") -> AcquireReply:

@@ -20,8 +20,7 @@ from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetai
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.limits.limit_set import DAY_S
-from helix_ray.throttle.messages import PermitRequest, Settlement
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import PermitRequest, Settlement, ThrottleStats
 
 MAX_COMPLETION = 512
 

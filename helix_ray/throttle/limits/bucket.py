@@ -33,13 +33,13 @@ and that much is left to them. It is 0 as long as no reading showed other client
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import exp, inf
 from typing import Literal, NamedTuple
 
 from helix_ray.throttle.limits.leaky_level import EPSILON, LeakyLevel
 from helix_ray.throttle.limits.refund import RefundDetector, RefundMark
-from helix_ray.throttle.stats import BucketStats
+from helix_ray.throttle.messages import BucketStats
 
 SHORTEST_S = 1e-4
 _CLIENTS_MEMORY_S = 10.0
@@ -104,11 +104,6 @@ class OtherClients:
             return 0.0
         return self.rate * min(_LONGEST_AGE_S, _AHEAD_S + max(0.0, now - self._seen_until))
 
-    def forget(self) -> None:
-        self.rate = 0.0
-        self._seen_until = None
-        self._late = 0.0
-
 
 class Bucket:
     """``law``: the detector of another bucket, for limits that no header shows; by default the bucket's own.
@@ -141,7 +136,7 @@ class Bucket:
         self._initial_credit = self._accrued = 0.0
         self._set_rates(-inf)
 
-    def restore(self, past: Iterable[tuple[float, float]] | None, now: float) -> None:
+    def restore(self, past: Sequence[tuple[float, float]] | None, now: float) -> None:
         """What was taken before the first grant, as (seconds ago, amount), oldest first; None: not known, so everything."""
         self._past_unknown = past is None
         if self._configured is None:
@@ -149,8 +144,7 @@ class Bucket:
         for account in (self._whole, self._returned, self._own):
             if past is None:
                 account.set_level(self._own_capacity(), now)
-        for age_s, amount in past or ():
-            for account in (self._whole, self._returned, self._own):
+            for age_s, amount in past or ():
                 account.add(amount, now - age_s)
 
     def used(self, now: float) -> float:
@@ -209,7 +203,7 @@ class Bucket:
         self.reserved = max(0.0, self.reserved - reservation.amount)
         self.refunds.void(reservation.amount, now)
 
-    def adopt(self, limit: float, number: int, now: float) -> bool:
+    def apply_limit(self, limit: float, number: int, now: float) -> bool:
         """Take over the limit that the provider names. False: it is outdated, named by an older request than the last one."""
         if limit == self._discovered:
             self._discovered_by = max(number, self._discovered_by)
@@ -217,7 +211,7 @@ class Bucket:
         if number < self._discovered_by:
             return False
         self._discovered_by = number
-        self.other_clients.forget()  # what they take was seen under another limit
+        self.other_clients = OtherClients()  # what they take was seen under another limit
         before = self.limit
         if self._discovered is not None:
             self._before_lowered.set_level(max(self._discovered, self._before_lowered.level(now)), now)
@@ -232,7 +226,7 @@ class Bucket:
 
     def read(self, reservation: Reservation, remaining: float, charged: float, now: float) -> None:
         """Read a header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
-        Precondition: `adopt` was called with the limit of the same reading.
+        Precondition: `apply_limit` was called with the limit of the same reading.
         """
         if self._discovered is None or self.limit is None:
             return

@@ -10,8 +10,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.limits.bucket import Bucket, Reservation
-from helix_ray.throttle.messages import PermitRequest
-from helix_ray.throttle.stats import BucketStats
+from helix_ray.throttle.messages import BucketStats, PermitRequest
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
@@ -26,11 +25,11 @@ class LimitDefinition(NamedTuple):
     prompt: int
     completion: int
 
-    def amount(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a request takes. At admission ``completion_tokens`` is the most it may use. Cached prompt tokens are free once
-        the request is settled.
+    def amount(self, prompt_tokens: int, completion_tokens: int, requests: int = 1) -> float:
+        """What requests take. At admission ``completion_tokens`` is the most they may use. Cached prompt tokens are free once a
+        request is settled.
         """
-        return float(self.requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
+        return float(self.requests * requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
 
 
 def _definition(kind: LimitKind) -> LimitDefinition:
@@ -91,9 +90,8 @@ class Limits:
 
     def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
         """Set what was taken before the first grant; None: not known."""
-        oldest_first = None if past is None else sorted(past, key=lambda use: -use.age_s)
         for name, bucket in self._buckets.items():
-            bucket.restore(None if oldest_first is None else _amounts(name, oldest_first), now)
+            bucket.restore(None if past is None else _amounts(name, past), now)
 
     def waits(self, want: PermitRequest, now: float) -> Waits:
         minute = day = own_day = NO_WAIT
@@ -117,7 +115,7 @@ class Limits:
         """``lag_s``: from the grant to the socket."""
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], held[name]
-            if bucket.adopt(limit, reservation.number, now) and remaining is not None:
+            if bucket.apply_limit(limit, reservation.number, now) and remaining is not None:
                 bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, want.max_completion_tokens), now)
         if want.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / want.prompt_tokens))
@@ -138,7 +136,7 @@ class Limits:
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
-            if bucket.adopt(limit, reservation.number, now) and first and remaining is not None:
+            if bucket.apply_limit(limit, reservation.number, now) and first and remaining is not None:
                 bucket.exhausted(limit - remaining, 0.0, reservation.refund.granted_at, now)
 
     def named(self, limited: RateLimitDetail, reservation: Reservation, in_flight: Iterable[Reservations], now: float) -> None:
@@ -147,7 +145,7 @@ class Limits:
         if name is None or limited.limit is None:
             return
         bucket = self._buckets[name]
-        if not bucket.adopt(limited.limit, reservation.number, now) or limited.never_fits:
+        if not bucket.apply_limit(limited.limit, reservation.number, now) or limited.never_fits:
             return
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
         bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation.refund.granted_at, now)
@@ -195,12 +193,10 @@ class BindingMeter:
 
 
 def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
+    """Seconds ago and amount of each use within the limit's window, oldest first."""
     kind = KINDS[name]
-    return [
-        (use.age_s, float(kind.requests * use.requests + kind.prompt * use.prompt_tokens + kind.completion * use.completion_tokens))
-        for use in past
-        if use.age_s < kind.window_s
-    ]
+    uses = sorted((use for use in past if use.age_s < kind.window_s), key=lambda use: -use.age_s)
+    return [(use.age_s, kind.amount(use.prompt_tokens, use.completion_tokens, use.requests)) for use in uses]
 
 
 def _shown(reading: LimitReading | None) -> list[tuple[str, float, float | None]]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.readings import LimitKind
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
-from helix_ray.throttle.messages import PermitRequest, Settlement
+from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
 from helix_ray.throttle.permits.outstanding import OutstandingPermit
-from helix_ray.throttle.stats import BucketStats
 from helix_ray.throttle.tier.breaker import Breaker
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.gate import Gate
@@ -36,7 +36,7 @@ class TierLimiter:
         self.breaker = Breaker()
         self.concurrency = Concurrency(most_in_flight) if config.adaptive_concurrency else None
         self._most_in_flight = most_in_flight
-        self.heard = False  # the API answered a request
+        self.has_answered = False  # the API answered a request
         self.used = False
         self._in_flight: dict[int, OutstandingPermit] = {}
         self._probe: int | None = None  # the number of its permit
@@ -47,12 +47,12 @@ class TierLimiter:
         return len(self._in_flight)
 
     def raise_most_in_flight(self, most_in_flight: int) -> None:
-        """Callers can make more requests than before: what the API bears is learned anew. Fewer need no action."""
+        """Callers can make more requests than before: the concurrency limit is learned anew. Fewer need no action."""
         if self.concurrency is not None and most_in_flight > self._most_in_flight:
             self.concurrency, self._most_in_flight = Concurrency(most_in_flight), most_in_flight
 
     def must_probe(self, now: float) -> bool:
-        return not self.heard or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"
+        return not self.has_answered or self.gate.cautious or self.park.probes or self.breaker.state(now) != "closed"
 
     def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
         """Set what was taken from all tiers before the first grant; None: not known."""
@@ -102,7 +102,7 @@ class TierLimiter:
         if self._probe == permit.number:
             self._probe = None
             self._early = False
-            if self.park.probes and not _names_a_day(settlement):
+            if self.park.probes and _daily_limit(settlement) is None:
                 self.park.undecided(now)
 
     def daily_stop(self, want: PermitRequest, now: float) -> str | None:
@@ -127,7 +127,7 @@ class TierLimiter:
         return {f"{name}{suffix}": stats for name, stats in self.limits.stats(now, until).items()}
 
     def _answered(self, permit: OutstandingPermit, settlement: Settlement, in_flight: int, now: float) -> None:
-        self.heard = True
+        self.has_answered = True
         self.gate.passed(permit.granted_at)
         usage = settlement.usage
         if usage is None:
@@ -149,13 +149,14 @@ class TierLimiter:
         limited = settlement.limited
         if limited is None:
             return
-        self.heard = True
+        self.has_answered = True
         if limited.kind is not None:
             self.limits.named(limited, permit.reservations[limited.kind], [each.reservations for each in self._in_flight.values()], now)
         if limited.never_fits:  # a 413: nothing to wait for
             return
-        if limited.kind is not None and KINDS[limited.kind].window_s == DAY_S:
-            self.park.refused(limited.kind, limited.retry_after_s, permit.granted_at, now)
+        daily = _daily_limit(settlement)
+        if daily is not None:
+            self.park.refused(daily, limited.retry_after_s, permit.granted_at, now)
         else:
             self.gate.close(limited.retry_after_s, permit.granted_at, now, limited.kind)
 
@@ -188,9 +189,10 @@ def worst_state(limiters: Sequence[TierLimiter], now: float) -> Literal["closed"
     return "open" if "open" in states else "half_open" if "half_open" in states else "closed"
 
 
-def _names_a_day(settlement: Settlement) -> bool:
+def _daily_limit(settlement: Settlement) -> LimitKind | None:
+    """The limit of the day that a refusal names."""
     kind = None if settlement.limited is None else settlement.limited.kind
-    return kind is not None and KINDS[kind].window_s == DAY_S
+    return kind if kind is not None and KINDS[kind].window_s == DAY_S else None
 
 
 def _spelled(seconds: float) -> str:

@@ -26,7 +26,7 @@ async def test_every_incarnation_has_its_own_name() -> None:
 
 async def test_it_can_be_asked_before_it_runs() -> None:
     actor = AnalyzerActor(0, ALIGNED, None, "run")
-    actor._adopt(DesiredState(requests_in_flight=1024))
+    actor._make_engine().apply(DesiredState(requests_in_flight=1024))
     stats = await actor.stats()
     assert (stats.in_flight, stats.requests_in_flight, stats.analysed) == (0, 1024, 0)
     assert (await actor.drain(1.0)).returned == 0

@@ -41,35 +41,35 @@ class Peers:
             raise failure
 
 
-async def test_a_new_state_is_adopted_once_and_reported() -> None:
-    peers, adopted = Peers(DesiredState(version=3, paused=True)), []
+async def test_a_new_state_is_applied_once_and_reported() -> None:
+    peers, applied = Peers(DesiredState(version=3, paused=True)), []
     heart = peers.heart()
     for _ in range(2):
-        await heart.once("helix-producer-0", lambda: ProducerReport(produced=5), adopted.append)
-    assert adopted == [peers.state]
+        await heart.once("helix-producer-0", lambda: ProducerReport(produced=5), applied.append)
+    assert applied == [peers.state]
     source, report, process, version = peers.reports[-1]
     assert (source, report, version) == ("helix-producer-0", ProducerReport(produced=5), 3)
     assert process.pss_mb > 0
     assert process.started_at > 0
 
 
-async def test_adopting_may_take_a_while() -> None:
-    peers, adopted = Peers(DesiredState(version=1)), []
+async def test_applying_may_take_a_while() -> None:
+    peers, applied = Peers(DesiredState(version=1)), []
 
-    async def adopt(state: DesiredState) -> None:
-        adopted.append(state.version)
+    async def apply(state: DesiredState) -> None:
+        applied.append(state.version)
 
-    await peers.heart().once("helix-analyzer-0", ProducerReport, adopt)
-    assert adopted == [1]
+    await peers.heart().once("helix-analyzer-0", ProducerReport, apply)
+    assert applied == [1]
 
 
 async def test_a_beat_goes_on_without_its_peers() -> None:
-    peers, adopted = Peers(DesiredState(version=2)), []
+    peers, applied = Peers(DesiredState(version=2)), []
     heart = peers.heart()
-    await heart.once("helix-sink", ProducerReport, adopted.append)
+    await heart.once("helix-sink", ProducerReport, applied.append)
     peers.failures = {"state": DatabaseLostError("away"), "report": ActorDiedError()}
-    await heart.once("helix-sink", ProducerReport, adopted.append)
-    assert (len(adopted), heart.version, len(peers.reports)) == (1, 2, 1)
+    await heart.once("helix-sink", ProducerReport, applied.append)
+    assert (len(applied), heart.version, len(peers.reports)) == (1, 2, 1)
 
 
 async def test_a_late_event_loop_is_measured() -> None:

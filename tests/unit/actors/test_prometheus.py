@@ -10,7 +10,7 @@ import pytest
 from helix_ray.actors import prometheus
 from helix_ray.actors.prometheus import PrometheusMirror
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 from support.actor_reports import empty_report
 
 TAGS = {"actor": "helix-queue"}

@@ -26,7 +26,7 @@ async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleAct
     monkeypatch.setattr(ThrottleActor, "_beat", silent)
     actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False))
     await actor.restore(Decimal(0))
-    actor._governor.limiters["on_demand"].heard = True  # no probe first
+    actor._governor.limiters["on_demand"].has_answered = True  # no probe first
     yield actor
     assert actor._beat_task is not None
     actor._beat_task.cancel()
@@ -67,7 +67,7 @@ async def test_a_call_that_ends_empty_keeps_its_place(throttle: ThrottleActor) -
     late.cancel()
     with pytest.raises(asyncio.CancelledError):
         await late
-    assert len(throttle._calls) == 0
+    assert throttle._calls._waiting == {}
 
 
 async def test_stop_wakes_and_refuses_everybody(throttle: ThrottleActor) -> None:
@@ -90,10 +90,10 @@ async def test_release_and_withdraw_leave_nothing_behind(throttle: ThrottleActor
 
 
 async def test_what_is_said_about_another_incarnation_is_not_taken_up(throttle: ThrottleActor) -> None:
-    epoch = await throttle.ping()
-    assert await throttle.restore(Decimal("0.5"), [], False, "another") == epoch
+    incarnation = await throttle.ping()
+    assert await throttle.restore(Decimal("0.5"), [], False, "another") == incarnation
     assert (await throttle.stats()).spent_usd == 0
-    assert await throttle.restore(Decimal("0.5"), [], False, epoch) == epoch
+    assert await throttle.restore(Decimal("0.5"), [], False, incarnation) == incarnation
     assert (await throttle.stats()).spent_usd == Decimal("0.5")
 
 

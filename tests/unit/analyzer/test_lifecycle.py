@@ -35,10 +35,10 @@ async def test_requests_in_flight_can_be_raised_and_lowered_live() -> None:
     it.llm.hold()
     async with it.running():
         assert it.llm.in_flight == 2
-        it.engine.adopt(DesiredState(requests_in_flight=6))
+        it.engine.apply(DesiredState(requests_in_flight=6))
         await it.settle_down()
         assert it.llm.in_flight == 6
-        it.engine.adopt(DesiredState(requests_in_flight=1))
+        it.engine.apply(DesiredState(requests_in_flight=1))
         await it.settle_down()
         assert it.llm.in_flight == 6  # what is out is left to end
         it.llm.release()
@@ -200,14 +200,14 @@ async def test_pause_lets_requests_in_flight_end_and_starts_nothing() -> None:
     it = rig([read(index) for index in range(20)], requests_in_flight=2, batch_size=4)
     it.llm.hold()
     async with it.running() as run:
-        it.engine.adopt(DesiredState(1, paused=True))
+        it.engine.apply(DesiredState(1, paused=True))
         it.llm.release()
         await it.settle_down()
         assert len(it.sink.results) == 2
         asked = len(it.queue.asked)
         await it.settle_down()
         assert (len(it.llm.payloads), len(it.queue.asked)) == (2, asked)
-        it.engine.adopt(DesiredState(2, paused=False))
+        it.engine.apply(DesiredState(2, paused=False))
         await it.settle_down()
         assert run.done()
         assert run.result() == "closed"
@@ -218,14 +218,14 @@ async def test_pause_gives_up_the_places_in_the_throttles_line() -> None:
     it = rig([read(0)], closed=False)
     it.throttle.open.clear()
     async with it.running():
-        it.engine.adopt(DesiredState(1, paused=True))
+        it.engine.apply(DesiredState(1, paused=True))
         await it.settle_down()
         it.throttle.open.set()
         await it.settle_down()
         assert it.throttle.withdrawn == [it.throttle.wants[0].want_id]
         assert it.throttle.outcomes() == ["not_sent"]  # the grant crossed the withdrawal
         assert it.llm.payloads == []
-        it.engine.adopt(DesiredState(2))
+        it.engine.apply(DesiredState(2))
         await it.settle_down()
         assert len(it.sink.results) == 1
 
@@ -234,7 +234,7 @@ async def test_ending_leases_no_more_and_finishes_what_is_held() -> None:
     it = rig([read(index) for index in range(20)], requests_in_flight=2, batch_size=4, closed=False)
     it.llm.hold()
     async with it.running() as run:
-        it.engine.adopt(DesiredState(1, ending="drain"))
+        it.engine.apply(DesiredState(1, ending="drain"))
         it.llm.release()
         await it.settle_down()
         assert run.result() == "ending"

@@ -11,7 +11,7 @@ from helix_ray.metrics.reports import ProcessReport
 from helix_ray.metrics.snapshot import MetricsSnapshot, RecentRead, RunInfo, as_json
 from helix_ray.scoring.summary import precision_of, recall_of
 from helix_ray.scoring.tally import Counts
-from helix_ray.throttle.stats import BucketStats
+from helix_ray.throttle.messages import BucketStats
 from support.actor_reports import REPORTS, empty_report, process_report
 
 UNIX = 1_700_000_000.0

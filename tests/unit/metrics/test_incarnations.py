@@ -16,7 +16,7 @@ from helix_ray.metrics.snapshot import ActorView
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records.marks import Kind, kind_of
 from helix_ray.scoring.tally import Counts
-from helix_ray.throttle.stats import ThrottleStats
+from helix_ray.throttle.messages import ThrottleStats
 from support.actor_reports import REPORTS, empty_report
 
 

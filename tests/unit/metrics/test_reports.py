@@ -15,7 +15,7 @@ from helix_ray.actors.prometheus import MAX_METRICS, numbers_of
 from helix_ray.metrics.reports import AnalyzerReport, ProcessReport
 from helix_ray.records.marks import Kind, kind_of
 from helix_ray.scoring.tally import Counts
-from helix_ray.throttle.stats import BucketStats, ThrottleStats
+from helix_ray.throttle.messages import BucketStats, ThrottleStats
 from support.actor_reports import REPORTS, empty_report
 
 TYPES = [*REPORTS.values(), ProcessReport, BucketStats]

@@ -26,7 +26,7 @@ class LocalQueue:
         self.on_put: Callable[[], None] = lambda: None
         self.on_finish: Callable[[], None] = lambda: None
         self.answered = asyncio.Event()
-        self.restart("epoch-1", done or [])
+        self.restart("incarnation-1", done or [])
 
     def restart(self, incarnation: str, done: list[tuple[int, int]]) -> None:
         self.policy = BoundedQueue(self.capacity, 0, 120.0, incarnation)
@@ -143,12 +143,12 @@ async def test_batches_are_split_before_they_are_put() -> None:
     assert [len(put) for put in queue.puts] == [4, 4, 2, 4, 4, 2]
 
 
-async def test_a_new_epoch_makes_it_offer_again_from_the_first_read_that_is_not_done() -> None:
+async def test_a_new_incarnation_makes_it_offer_again_from_the_first_read_that_is_not_done() -> None:
     queue = LocalQueue()
 
     def restart_once() -> None:
         if len(queue.puts) == 4:
-            queue.restart("epoch-2", [(0, 20)])
+            queue.restart("incarnation-2", [(0, 20)])
 
     queue.on_put = restart_once
     source = ListSource(sample_reads(60), 10)
@@ -163,8 +163,8 @@ async def test_a_queue_that_dies_before_it_hears_of_the_end_is_offered_everythin
     queue = LocalQueue()
 
     def restart_once() -> None:
-        if queue.policy.incarnation == "epoch-1":
-            queue.restart("epoch-2", [(0, 5)])
+        if queue.policy.incarnation == "incarnation-1":
+            queue.restart("incarnation-2", [(0, 5)])
 
     queue.on_finish = restart_once
     assert await engine_of(ListSource(sample_reads(30), 10), queue).run() is Ending.FINISHED
@@ -178,7 +178,7 @@ async def test_running_again_is_free_until_there_is_a_new_queue() -> None:
     engine = engine_of(source, queue)
     assert await asyncio.gather(engine.run(), engine.run()) == [Ending.FINISHED, Ending.FINISHED]
     assert source.asked == [0, 1, 2, 3]
-    queue.restart("epoch-2", [(0, 10)])
+    queue.restart("incarnation-2", [(0, 10)])
     assert await engine.run() is Ending.FINISHED
     assert source.asked == [0, 1, 2, 3, 1, 2, 3]
     assert queue.totals == [30, 30]
@@ -213,12 +213,12 @@ async def test_a_broken_file_ends_it_with_the_files_error_after_what_came_before
 async def test_a_pause_holds_it_and_an_ending_ends_it() -> None:
     queue, clock = LocalQueue(), ManualClock()
     engine = engine_of(ListSource(sample_reads(10_000), 10), queue, clock=clock)
-    engine.adopt(DesiredState(version=1, paused=True))
+    engine.apply(DesiredState(version=1, paused=True))
     run = asyncio.create_task(engine.run())
     await clock.until_sleeping()
     await clock.advance(60.0)
     assert queue.puts == []
-    engine.adopt(DesiredState(version=2, ending="drain"))
+    engine.apply(DesiredState(version=2, ending="drain"))
     await clock.advance(1.0)
     assert await run is Ending.STOPPED
     assert queue.puts == queue.totals == []
@@ -230,7 +230,7 @@ async def test_an_ending_reaches_a_producer_whose_put_is_blocked(state: DesiredS
     engine = engine_of(ListSource(sample_reads(60), 10), queue)
     run = asyncio.create_task(engine.run())
     await queue.answered.wait()
-    engine.adopt(state)
+    engine.apply(state)
     assert await run is Ending.STOPPED
 
 
@@ -249,13 +249,13 @@ async def test_a_rate_is_kept_and_a_spike_lifts_it_for_its_time_only() -> None:
     configured = len(queue.take())
     assert configured == pytest.approx(200, abs=10)
 
-    engine.adopt(DesiredState(version=1, spike_rate_per_s=40.0, spike_until=clock.now().timestamp() + 5.0))
+    engine.apply(DesiredState(version=1, spike_rate_per_s=40.0, spike_until=clock.now().timestamp() + 5.0))
     await until_it_sleeps_for_pace(clock, 10.0)
     assert len(queue.take()) == pytest.approx(200 + 100, abs=10)
 
-    engine.adopt(DesiredState(version=2, rate_per_s=10.0))
+    engine.apply(DesiredState(version=2, rate_per_s=10.0))
     await until_it_sleeps_for_pace(clock, 10.0)
     assert len(queue.take()) == pytest.approx(100, abs=10)
-    engine.adopt(DesiredState(version=3, ending="stop"))
+    engine.apply(DesiredState(version=3, ending="stop"))
     await clock.advance(1.0)
     assert await run is Ending.STOPPED

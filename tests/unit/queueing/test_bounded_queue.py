@@ -14,7 +14,7 @@ TIMEOUT_S = 120.0
 
 
 def open_queue(capacity: int = 10, low: int = 3, done: list[tuple[int, int]] | None = None, producers: int = 1) -> BoundedQueue:
-    queue = BoundedQueue(capacity, low, TIMEOUT_S, "epoch")
+    queue = BoundedQueue(capacity, low, TIMEOUT_S, "incarnation")
     queue.open(done or [], producers)
     return queue
 
@@ -30,7 +30,7 @@ def leased(queue: BoundedQueue, max_reads: int, holder: str = "a", now: float = 
 
 
 def test_nothing_enters_or_leaves_before_it_is_opened() -> None:
-    queue = BoundedQueue(10, 3, TIMEOUT_S, "epoch")
+    queue = BoundedQueue(10, 3, TIMEOUT_S, "incarnation")
     assert queue.offer(sample_reads(2), 0.0)[0] == 0
     assert queue.lease("a", 1, 0.0) is None
     assert not queue.exhausted
@@ -238,7 +238,7 @@ def test_the_maxima_remember_each_line_and_the_whole() -> None:
 
 def test_impossible_watermarks_are_refused() -> None:
     with pytest.raises(ValueError, match="low_watermark"):
-        BoundedQueue(10, 10, TIMEOUT_S, "epoch")
+        BoundedQueue(10, 10, TIMEOUT_S, "incarnation")
 
 
 def test_statistics_travel_and_become_numbers() -> None:

@@ -21,7 +21,7 @@ class QueueMachine(RuleBasedStateMachine):
         low = data.draw(st.integers(0, capacity - 1))
         self.capacity = capacity
         self.now = 100.0
-        self.queue = BoundedQueue(capacity, low, TIMEOUT_S, "epoch")
+        self.queue = BoundedQueue(capacity, low, TIMEOUT_S, "incarnation")
         done = data.draw(st.lists(st.integers(0, TOTAL - 1), max_size=5))
         self.queue.open([(index, index + 1) for index in done], 1)
         self.done = set(done)

@@ -29,8 +29,8 @@ WORST = Decimal("0.01")
 LIFETIME_S = Config().analyzer.request_timeout_s + throttle_recovery.PERMIT_GRACE_S + throttle_recovery.MARGIN_S
 
 
-def intent(name: str, epoch: str) -> ApiCall:
-    return ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m", worst_case_usd=WORST, throttle_epoch=epoch)
+def intent(name: str, incarnation: str) -> ApiCall:
+    return ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m", worst_case_usd=WORST, throttle_epoch=incarnation)
 
 
 class World:
@@ -40,7 +40,7 @@ class World:
         self.ledger = MemoryLedger()
         row = RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True)
         asyncio.run(self.ledger.start_run(row))
-        self.epoch = "e1"
+        self.incarnation = "e1"
         self.answers = True
         self.told: list[tuple[Decimal, bool]] = []  # what counted
         self.now = 0.0
@@ -50,14 +50,14 @@ class World:
 
     def ask(self, name: str, method: object, *arguments: Any) -> Any:
         assert method is ThrottleApi.restore
-        spent, _, provisional, only_epoch = arguments
-        if only_epoch in ("", self.epoch):
+        spent, _, provisional, only = arguments
+        if only in ("", self.incarnation):
             self.told.append((spent, provisional))
-        return self.epoch if self.answers else CallFailure(FailureKind.TIMEOUT, TimeoutError())
+        return self.incarnation if self.answers else CallFailure(FailureKind.TIMEOUT, TimeoutError())
 
     def begin(self) -> bool:
         """Whether the throttle that answers knows what it must."""
-        self.recovery.on(Part.THROTTLE, self.epoch)
+        self.recovery.on(Part.THROTTLE, self.incarnation)
         if Need.RESTORE_THROTTLE in self.recovery.due(self.now):
             answered, provisional = self.throttle.restore(cast("ActorGroup", self))
             if answered is not None:
@@ -73,7 +73,7 @@ class World:
             self.recovery.corrected(spent_usd, answered, at)
 
     def intend(self, name: str) -> None:
-        asyncio.run(self.ledger.intend(RUN_ID, [intent(name, self.epoch)]))
+        asyncio.run(self.ledger.intend(RUN_ID, [intent(name, self.incarnation)]))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_successor_is_told_all_that_was_authorised_and_the_ledger_once_no_perm
     world.begin()
     asyncio.run(world.ledger.authorise(RUN_ID, Decimal("0.5")))
     world.intend("by the first")
-    world.epoch = "e2"
+    world.incarnation = "e2"
     assert world.begin()
     world.intend("by the second, which counts it itself")
     world.correct(LIFETIME_S - 1)
@@ -118,9 +118,9 @@ def test_a_successor_is_told_all_that_was_authorised_and_the_ledger_once_no_perm
 def test_a_throttle_that_started_since_is_not_told_what_was_meant_for_its_predecessor(world: World) -> None:
     world.begin()
     asyncio.run(world.ledger.authorise(RUN_ID, Decimal("0.5")))
-    world.epoch = "e2"
+    world.incarnation = "e2"
     world.begin()
-    world.epoch = "e3"  # and nobody noticed yet
+    world.incarnation = "e3"  # and nobody noticed yet
     world.correct(LIFETIME_S)
     assert world.told[2:] == []
     assert world.begin()

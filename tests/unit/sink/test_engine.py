@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from helix_ray.actors.prometheus import numbers_of
+from helix_ray.config import SinkConfig
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
-from helix_ray.sink.engine import SinkEngine, SinkPolicy
-from helix_ray.sink.stats import CommitTimes
+from helix_ray.sink.engine import CommitTimes, SinkEngine
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read
@@ -78,7 +78,7 @@ async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.
     engine = SinkEngine(
         RUN_ID,
         ledger,
-        SinkPolicy(batch_size, flush_s, outage_s),
+        SinkConfig(batch_size=batch_size, flush_interval_s=flush_s, outage_timeout_s=outage_s),
         clock,
         checksum=bases_and_alleles,
         ack=ack,

@@ -11,9 +11,10 @@ from decimal import Decimal
 
 import pytest
 
+from helix_ray.config import SinkConfig
 from helix_ray.errors import DatabaseLostError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
-from helix_ray.sink.engine import SinkEngine, SinkPolicy
+from helix_ray.sink.engine import SinkEngine
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read
@@ -72,7 +73,14 @@ async def bench() -> AsyncIterator[Bench]:
     async def ack(indices: list[int]) -> None:
         return None
 
-    engine = SinkEngine(RUN_ID, ledger, SinkPolicy(4, 1.0, 60.0), clock, checksum=lambda ref_seq, seq, truth: 0, ack=ack)
+    engine = SinkEngine(
+        RUN_ID,
+        ledger,
+        SinkConfig(batch_size=4, flush_interval_s=1.0, outage_timeout_s=60.0),
+        clock,
+        checksum=lambda ref_seq, seq, truth: 0,
+        ack=ack,
+    )
     yield Bench(engine, ledger, clock)
     for gate in (ledger.writes, ledger.intents, ledger.claims):
         gate.set()

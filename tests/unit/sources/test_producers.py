@@ -30,10 +30,10 @@ class EndlessQueue:
     async def put(self, batch: ReadBatch) -> PutReply:
         await asyncio.sleep(0)
         self.reads += batch.rows()
-        return PutReply("admitted", "epoch", batch.size)
+        return PutReply("admitted", "incarnation", batch.size)
 
     async def done_ranges(self) -> DoneReply:
-        return DoneReply("epoch", self._done, True)
+        return DoneReply("incarnation", self._done, True)
 
     async def finish_input(self, total_reads: int | None, incarnation: str) -> str:
         self.totals.append(total_reads)

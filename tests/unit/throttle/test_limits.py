@@ -46,7 +46,7 @@ def test_the_smaller_of_configured_and_discovered_wins(configured: int, shown: i
     assert stats.buckets["TPM"].credit <= counts - 200
 
 
-def test_a_limit_that_changes_is_adopted_but_not_from_an_older_request() -> None:
+def test_a_limit_that_changes_is_applied_but_not_from_an_older_request() -> None:
     desk = Desk(tokens_per_minute=None)
     desk.answer(desk.grant("w0"), reading=LimitReading(tokens_limit=1000, tokens_remaining=800))
     older, newer = desk.grant("w1"), desk.grant("w2")
@@ -145,7 +145,7 @@ def test_a_limit_named_by_a_429_becomes_a_bucket(kind: str) -> None:
     assert ids(desk.ask(want("w1"))) == []
 
 
-def test_the_limit_of_a_413_is_adopted_and_closes_nothing() -> None:
+def test_the_limit_of_a_413_is_applied_and_closes_nothing() -> None:
     desk = Desk(tokens_per_minute=None)
     grant = desk.grant("w0", prompt=9000, completion=500)
     desk.refuse(grant, kind="TPM", limit=8000.0, requested=9500)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from helix_ray.control.command_log import ControlDesk
+from helix_ray.control.command_log import CommandLog
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import Action, Command, ControlEvent, ControlOutcome
 
@@ -58,12 +58,12 @@ class Log:
         self._check()
 
 
-def desk(log: Log, clock: Clock, since: float = 0.0) -> ControlDesk:
+def command_log(log: Log, clock: Clock, since: float = 0.0) -> CommandLog:
     async def connect() -> Log:
         log._check()
         return log
 
-    return ControlDesk("run", since, connect, clock)
+    return CommandLog("run", since, connect, clock)
 
 
 def pause(request_id: str = "p") -> Command:
@@ -72,7 +72,7 @@ def pause(request_id: str = "p") -> Command:
 
 async def test_a_command_is_recorded_acknowledged_and_marked() -> None:
     log, clock = Log(), Clock()
-    control = desk(log, clock)
+    control = command_log(log, clock)
     ack = await control.send(pause())
     assert (ack.accepted, ack.version) == (True, 1)
     assert (await control.state()).paused
@@ -90,7 +90,7 @@ async def test_a_command_is_recorded_acknowledged_and_marked() -> None:
 
 async def test_the_same_request_is_answered_and_not_repeated() -> None:
     log, clock = Log(), Clock()
-    control = desk(log, clock)
+    control = command_log(log, clock)
     first = await control.send(pause())
     await control.send(Command("r", Action.RESUME))
     assert await control.send(pause()) == first
@@ -99,10 +99,10 @@ async def test_the_same_request_is_answered_and_not_repeated() -> None:
 
 async def test_after_a_restart_the_state_and_the_answers_are_there_again() -> None:
     log, clock = Log(), Clock()
-    before = desk(log, clock)
+    before = command_log(log, clock)
     await before.send(Command("rate", Action.RATE, 20))
     await before.send(pause())
-    again = desk(log, clock)
+    again = command_log(log, clock)
     assert await again.state() == await before.state()
     repeated = await again.send(pause())
     assert (repeated.accepted, repeated.version) == (True, 2)
@@ -111,13 +111,13 @@ async def test_after_a_restart_the_state_and_the_answers_are_there_again() -> No
 
 async def test_commands_of_an_earlier_session_are_history() -> None:
     log, clock = Log(), Clock()
-    await desk(log, clock).send(Command("d", Action.DRAIN))
-    assert (await desk(log, clock, since=clock.at.timestamp() + 1).state()).ending is None
+    await command_log(log, clock).send(Command("d", Action.DRAIN))
+    assert (await command_log(log, clock, since=clock.at.timestamp() + 1).state()).ending is None
 
 
 async def test_without_the_database_a_command_is_refused_with_the_reason() -> None:
     log, clock = Log(), Clock()
-    control = desk(log, clock)
+    control = command_log(log, clock)
     await control.state()
     log.down = True
     ack = await control.send(pause())
@@ -130,10 +130,10 @@ async def test_without_the_database_a_command_is_refused_with_the_reason() -> No
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_without_the_database_an_end_is_obeyed_and_recorded_later(restarted: bool) -> None:
     log, clock = Log(), Clock()
-    control = desk(log, clock)
+    control = command_log(log, clock)
     await control.send(pause())
     if restarted:
-        control = desk(log, clock)
+        control = command_log(log, clock)
     log.down = True
     ack = await control.send(Command("s", Action.STOP))
     assert ack.accepted
@@ -144,22 +144,22 @@ async def test_without_the_database_an_end_is_obeyed_and_recorded_later(restarte
     await control.tidy()
     assert log.rows["s"][1].accepted is True
     assert (await control.state()).ending == "stop"
-    assert (await desk(log, clock).state()).ending == "stop"
+    assert (await command_log(log, clock).state()).ending == "stop"
 
 
 async def test_after_a_restart_without_the_database_nobody_is_told_a_state_that_is_not_known() -> None:
     log = Log()
     log.down = True
     with pytest.raises(DatabaseLostError):
-        await desk(log, Clock()).state()
+        await command_log(log, Clock()).state()
 
 
 async def test_a_refused_command_is_in_the_log_too() -> None:
     log, clock = Log(), Clock()
-    control = desk(log, clock)
+    control = command_log(log, clock)
     await control.send(Command("d", Action.DRAIN))
     ack = await control.send(pause())
     assert not ack.accepted
     assert log.rows["p"][1].accepted is False
     assert log.rows["p"][0].value_to is None
-    assert (await desk(log, clock).state()).version == 1
+    assert (await command_log(log, clock).state()).version == 1
