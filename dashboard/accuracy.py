@@ -17,7 +17,7 @@ HELP = (
 
 
 def title(snapshot: MetricsSnapshot) -> str:
-    """Of the panel. What it shows of simulated runs says so itself."""
+    """Title of the panel, with a label where the run was simulated."""
     label = "EMULATOR, scripted error rates: " if snapshot.run.simulated else ""
     if not snapshot.accuracy:
         return f"{label}Accuracy: no truth known"

@@ -88,7 +88,7 @@ class Feed:
         self._view = View(snapshot, tuple(self._points), live=True)
 
     def _lost(self, problem: str) -> None:
-        """A run that does not answer stays on the page until its driver is gone; then the database tells how it ended."""
+        """A run that does not answer stays on the page until its driver is gone; then the database says how it ended."""
         if self._view.live and self.client.is_live():
             self._view = View(self._view.snapshot, self._view.history, live=True, problem=problem)
             return

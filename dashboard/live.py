@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from helix_ray._dashboard import accuracy, panels, shared
 from helix_ray._dashboard.feed import View
@@ -99,32 +100,22 @@ def _cards(snapshot: MetricsSnapshot) -> None:
 
 def _charts(view: View, snapshot: MetricsSnapshot) -> None:
     left, right = st.columns(2)
-    with left:
-        spec, words = panels.queue_chart(view.history, snapshot.queue.capacity)
-        st.caption("Queue depth")
-        st.echarts_chart(spec, key="queue", height=CHART_HEIGHT, alt=words)
-    with right:
-        spec, words = panels.rates_chart(view.history)
-        st.caption("Rates")
-        st.echarts_chart(spec, key="rates", height=CHART_HEIGHT, alt=words)
+    _chart(left, "Queue depth", panels.queue_chart(view.history, snapshot.queue.capacity), "queue")
+    _chart(right, "Rates", panels.rates_chart(view.history), "rates")
 
 
 def _tables(snapshot: MetricsSnapshot) -> None:
     left, right = st.columns(2)
-    with left:
-        st.caption("Recent reads")
-        _table(panels.read_columns(snapshot.recent_reads), "reads")
-    with right:
-        st.caption("Recent mutation alerts: reads with a difference from the reference window, not a diagnosis")
-        _table(panels.read_columns(snapshot.recent_alerts), "alerts")
+    left.caption("Recent reads")
+    _table(panels.read_columns(snapshot.recent_reads), "reads", left)
+    right.caption("Recent mutation alerts: reads with a difference from the reference window, not a diagnosis")
+    _table(panels.read_columns(snapshot.recent_alerts), "alerts", right)
     _accuracy(snapshot)
     left, right = st.columns(2)
-    with left:
-        st.caption("Headroom of the API's limits")
-        _table(panels.bucket_columns(snapshot), "buckets")
-    with right:
-        st.caption("Actors")
-        _table(panels.actor_columns(snapshot), "actors")
+    left.caption("Headroom of the API's limits")
+    _table(panels.bucket_columns(snapshot), "buckets", left)
+    right.caption("Actors")
+    _table(panels.actor_columns(snapshot), "actors", right)
     st.caption("The API and the throttle")
     _table(panels.api_columns(snapshot), "api", height=API_HEIGHT)
 
@@ -135,19 +126,22 @@ def _accuracy(snapshot: MetricsSnapshot) -> None:
         return
     _table(accuracy.type_columns(snapshot), "accuracy")
     left, right = st.columns(2)
-    with left:
-        _table(accuracy.mistake_columns(snapshot), "mistakes")
-    with right:
-        spec, words = accuracy.distance_chart(snapshot)
-        st.caption(words)
-        st.echarts_chart(spec, key="off_by", height=CHART_HEIGHT, alt=words)
+    _table(accuracy.mistake_columns(snapshot), "mistakes", left)
+    spec, text = accuracy.distance_chart(snapshot)
+    _chart(right, text, (spec, text), "off_by")
     # One table at a time: eight of them, redrawn every second, would slow the page down.
     dimension = st.selectbox("Break down by", list(snapshot.strata), index=None, key="dimension")
     if dimension is not None:
         _table(accuracy.stratum_columns(snapshot, dimension), "stratum")
 
 
-def _table(columns: dict[str, list[str]], key: str, height: int = 220) -> None:
-    """Text cells only: whatever a file's header or a model's answer holds is shown as it is."""
+def _chart(area: DeltaGenerator, title: str, drawn: tuple[panels.Spec, str], key: str) -> None:
+    """``drawn``: the chart, and its description for readers who cannot see it."""
+    area.caption(title)
+    area.echarts_chart(drawn[0], key=key, height=CHART_HEIGHT, alt=drawn[1])
+
+
+def _table(columns: dict[str, list[str]], key: str, area: DeltaGenerator | None = None, height: int = 220) -> None:
+    """Text cells only: what a file's header or a model's answer holds is shown as it is. ``area`` None: the page's whole width."""
     text_only = {name: st.column_config.TextColumn(name) for name in columns}
-    st.dataframe(columns, column_config=text_only, hide_index=True, height=height, key=key)
+    (area or st).dataframe(columns, column_config=text_only, hide_index=True, height=height, key=key)

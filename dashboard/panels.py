@@ -59,15 +59,12 @@ def state_line(snapshot: MetricsSnapshot) -> str:
 def run_lines(snapshot: MetricsSnapshot, age_s: float) -> str:
     run = snapshot.run
     age = f" ({age_s:.0f} s ago)" if age_s >= 2 else ""
+    found = snapshot.bottleneck
+    waits_for = f"{found.name} ({found.reason})" if found.reason else found.name
     return (
         f"run {run.run_id or UNKNOWN} · {run.name or UNKNOWN} · backend {run.backend or UNKNOWN} · model {run.model or UNKNOWN}\n"
-        f"as of {clock_text(snapshot.as_of)}{age} · started {clock_text(run.started_at)} · waiting for: {bottleneck_text(snapshot)}"
+        f"as of {clock_text(snapshot.as_of)}{age} · started {clock_text(run.started_at)} · waiting for: {waits_for}"
     )
-
-
-def bottleneck_text(snapshot: MetricsSnapshot) -> str:
-    found = snapshot.bottleneck
-    return f"{found.name} ({found.reason})" if found.reason else found.name
 
 
 def emulator_text(snapshot: MetricsSnapshot) -> str | None:

@@ -1,4 +1,4 @@
-"""What all viewers of one page process share: the feed, and the gate that says who may give commands.
+"""What all viewers of one page process share: the feed, and the gate in front of commands.
 
 Commands need the control token, or the code, which the first viewer to enter it uses up. Viewing needs neither.
 """
@@ -27,7 +27,7 @@ class Gate:
     """One for the whole page process, so that a second browser tab brings no further tries."""
 
     def __init__(self, token: str | None, *, once: bool = False) -> None:
-        """``once``: the first who enters it uses it up; else it may be entered again and again."""
+        """``once``: the first correct entry uses the token up. Else it may be entered any number of times."""
         self._token = token.encode() if token else None
         self._once = once
         self._used = False

@@ -162,7 +162,7 @@ class RequestSlots(Answering):
         for waiting in (self._alone, self._ready):
             reads: list[ReadTask] = []
             most = self._reads_per_request
-            while waiting and len(reads) < (limit := min(most, _batch_limit(waiting[0], most))):
+            while waiting and len(reads) < (limit := min(most, waiting[0].max_batch or most)):
                 read, most = waiting.popleft(), limit
                 if read.lost:
                     self._done([(read, DROP)])
@@ -208,8 +208,3 @@ class RequestSlots(Answering):
         assert self._group is not None
         task = self._group.create_task(rest())
         self._resting[task] = reads
-
-
-def _batch_limit(read: ReadTask, most: int) -> int:
-    """Reads at most in a request with this one."""
-    return most if read.max_batch_peers is None else read.max_batch_peers + 1

@@ -55,8 +55,7 @@ class AnalysisEngine:
         linger_s: float = LINGER_S,
         tariff: Tariff | None = None,
     ) -> None:
-        """``backend`` None: the aligner answers at once. ``tariff``: what tokens cost; None: as the table has it.
-        ``nonce``: of the run, so that a read's opaque id differs between runs and not within one.
+        """``backend`` None: the aligner answers at once. ``tariff`` None: as the table has it. ``nonce``: see `RequestMaker`.
 
         Raises ConfigError for a model without a price and an unknown prompt.
         """
@@ -118,9 +117,7 @@ class AnalysisEngine:
         return self._no_more or "closed"
 
     def apply(self, state: DesiredState) -> None:
-        """Paused: no new leases and permits, requests in flight go on. Ending: no new leases. A lower bound on the requests in
-        flight leaves those above it to end.
-        """
+        """Paused: no new leases and permits. Ending: no new leases. Requests in flight go on, also those above a lower bound."""
         if state.ending is not None:
             self._no_more = self._no_more or "ending"
         self._paused = state.paused
@@ -283,7 +280,7 @@ class AnalysisEngine:
 
 
 async def _within(clock: Clock, seconds: float, wait: Awaitable[None]) -> bool:
-    """Whether ``wait`` ended within this time; it is cancelled when it did not."""
+    """Whether ``wait`` ended within this time. It is cancelled when it did not."""
     waiting, timer = asyncio.ensure_future(wait), asyncio.ensure_future(clock.sleep(seconds))
     done, late = await asyncio.wait((waiting, timer), return_when=asyncio.FIRST_COMPLETED)
     for task in late:

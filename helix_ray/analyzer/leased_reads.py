@@ -31,7 +31,7 @@ class ReadTask:
     unprocessable_once: bool = False  # a second 422 is a dead letter
     repairs: int = 0  # requests that followed an unusable answer
 
-    max_batch_peers: int | None = None  # reads at most beside it in its next request; None: as many as configured
+    max_batch: int | None = None  # reads at most in its next request, itself included; None: as many as configured
     more_room: bool = False  # its answer was cut off: the next may be longer
     max_completion_tokens: int | None = None  # for its answer, since a request with more was too large
     on_demand: bool = False  # the flex tier had no room for it
@@ -39,7 +39,7 @@ class ReadTask:
     @property
     def alone(self) -> bool:
         """It shares its next request with no other read."""
-        return self.max_batch_peers == 0
+        return self.max_batch == 1
 
     @property
     def retrying(self) -> bool:

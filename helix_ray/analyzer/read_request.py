@@ -70,7 +70,7 @@ class RequestMaker:
         )
 
     def want(self, request: ReadRequest, want_id: str) -> PermitRequest:
-        """The permit that it needs."""
+        """What the throttle is asked for, to send this request."""
         tokens = self.estimator.estimate(request.bases, len(request.tasks))
         tier = "on_demand" if any(task.on_demand for task in request.tasks) else self.service_tier
         retry = any(task.retrying for task in request.tasks)
@@ -104,7 +104,7 @@ class RequestLog:
     model: str
 
     def unused(self, sent: Sent) -> None:
-        """The permit came, but there is nothing to send any more."""
+        """Give back a permit for which nothing is left to send."""
         self.permits.settle(Settlement(sent.permit.permit_id, "not_sent"))
 
     async def intend(self, sent: Sent) -> None:

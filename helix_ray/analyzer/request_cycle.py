@@ -107,7 +107,7 @@ class RequestCycle:
         return self.retry.after(sent, verdict, text)
 
     def _answered(self, sent: Sent, reply: ChatReply, completion: Completion) -> ReadOutcomes:
-        """Book the request, then decide for each of its reads. Only the ids that were asked for are looked up."""
+        """Record the request's cost, then decide for each of its reads. Only the ids that were asked for are looked up."""
         tasks, asked = sent.request.tasks, sent.request.asked
         template, usage = self.requests.payloads.template, completion.usage
         answer = parse_answer(completion, asked, packed=template.packed, work=template.work)

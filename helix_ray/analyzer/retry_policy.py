@@ -24,8 +24,6 @@ LEAST_COMPLETION_TOKENS = 64
 MAX_UNATTRIBUTED = 3
 """Times ``retry.max_attempts``: failures of a read that may be an outage's, before it is given up. Else it could hold a run for ever."""
 
-_NOT_REPAIRED = {"refused"}  # a model that refuses has answered
-
 
 class NextAction(Enum):
     """What to do with a read after a request."""
@@ -132,7 +130,7 @@ class RetryPolicy:
         tasks = request.tasks
         if len(tasks) > 1:
             for task in tasks:
-                task.max_batch_peers = (len(tasks) + 1) // 2 - 1
+                task.max_batch = (len(tasks) + 1) // 2
             return for_each(tasks, AGAIN)
         tokens = max(LEAST_COMPLETION_TOKENS, request.max_completion_tokens // 2)
         if tokens >= request.max_completion_tokens:
@@ -142,7 +140,8 @@ class RetryPolicy:
 
     def unusable(self, task: ReadTask, error: AnswerError, answered: Answered) -> ReadOutcome:
         """An answer that was paid for has nothing for this read: it is asked again, alone, or that was its last chance."""
-        if error.kind not in _NOT_REPAIRED and self._repair(task, more_room=error.kind == "truncated"):
+        refused = error.kind == "refused"  # then the model has answered
+        if not refused and self._repair(task, more_room=error.kind == "truncated"):
             return AGAIN
         result = self.results.dead_letter(task, error.kind, error.message, self.clock.now(), call_id=answered.call_id, answered=answered)
         return ReadOutcome(NextAction.STORE, result)
@@ -158,7 +157,7 @@ class RetryPolicy:
         if task.repairs >= MAX_REPAIRS:
             return False
         task.repairs += 1
-        task.max_batch_peers = 0
+        task.max_batch = 1
         task.more_room = more_room
         self.counters.repairs += 1
         return True
@@ -194,7 +193,7 @@ class RetryPolicy:
         tasks = sent.request.tasks
         if len(tasks) > 1:
             for task in tasks:
-                task.max_batch_peers = 0
+                task.max_batch = 1
             return for_each(tasks, AGAIN)
         return [self._never(sent, tasks[0], "api_failed", text)]
 

@@ -47,10 +47,9 @@ def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rej
         if value is not None and not math.isfinite(value):
             return Rejection(f"{name} must be a finite number, found {value}")
     next_state = replace(state, version=state.version + 1)
-    if command.action is Action.PAUSE:
-        return Change(replace(next_state, paused=True), _flow(state), "paused")
-    if command.action is Action.RESUME:
-        return Change(replace(next_state, paused=False), _flow(state), "running")
+    if command.action in (Action.PAUSE, Action.RESUME):
+        flowing = replace(next_state, paused=command.action is Action.PAUSE)
+        return Change(flowing, _flow(state), _flow(flowing))
     if command.action is Action.RATE:
         rate, note = _clamp(command.value, MIN_RATE, MAX_RATE, "reads/s")
         return Change(replace(next_state, rate_per_s=rate), _shown(_RATE, state.rate_per_s), _shown(_RATE, rate), note)

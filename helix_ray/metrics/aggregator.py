@@ -53,11 +53,8 @@ class RateWindow:
         if len(self._samples) < 2 or self._samples[-1][0] < now - over_s:
             return None
         newest_at, newest = self._samples[-1]
-        oldest_at, oldest = self._samples[0]
-        for at, progress in self._samples:
-            if at > newest_at - over_s:
-                break
-            oldest_at, oldest = at, progress
+        far_enough = (sample for sample in reversed(self._samples) if sample[0] <= newest_at - over_s)
+        oldest_at, oldest = next(far_enough, self._samples[0])
         if newest_at <= oldest_at:
             return None
         return Progress(*(max(0.0, (new - old) / (newest_at - oldest_at)) for new, old in zip(newest, oldest, strict=True)))

@@ -1,4 +1,4 @@
-"""The one word for what a run is doing, with its reason; and what the throttle does besides counting.
+"""The state of a run in one word, with its reason; and what the throttle does besides counting.
 
 STARTING → RUNNING ⇄ PAUSED
    RUNNING ⇄ PARKED             a day's limit is used up; the throttle tries now and then

@@ -270,7 +270,7 @@ async def test_reads_that_come_again_come_first_and_repairs_alone() -> None:
     reads = LeasedReads().accept(lease("l1", 1, 2, 3, 4, 5))
     slots = slots_of(4)
     slots.take(reads[3:])
-    reads[1].max_batch_peers = 0
+    reads[1].max_batch = 1
     slots._follow([(read, AGAIN) for read in reads[:3]])
     async with asyncio.TaskGroup() as group:
         (pump,) = slots.start(group)
