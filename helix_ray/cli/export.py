@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,23 +15,22 @@ from rich.table import Table
 
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
-from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError
 from helix_ray.records import JsonObject, Read
 from helix_ray.results.export import Export, Format, Origin, new_folder
 from helix_ray.session.database import find_run
 from helix_ray.sources import check_source, generator_version, make_source
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Ledger, StoredRun
-from helix_ray.storage.postgres import PostgresLedger
 
 PAGE = 5000
 """Reads that are asked of the database at once: some 4 MB, with their results some 30."""
 
+StoredRunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")]
+
 
 def export(
-    run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")
-    ] = None,
+    run: StoredRunId = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="CONFIG", help="Instead of a run: generate the reads of this configuration.")
     ] = None,
@@ -110,7 +109,7 @@ def _from_run(run: str | None, formats: list[Format] | None, output: Path | None
     origin = Origin(config, generator, run, stored.simulated, stored.source_checksum, _facts(stored))
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
-        asyncio.run(_stored(url, stored, target, advance))
+        with_ledger(url, lambda ledger: fill_from(ledger, stored.run_id, target, advance), timeout_s=60.0)
 
     _write(origin, formats, output or Path(f"helix-export-{run}"), on_reference, force, stored.rows, fill)
 
@@ -126,14 +125,6 @@ def _facts(stored: StoredRun) -> JsonObject:
         "config": stored.config,
         "earlier_configs": list(stored.earlier_configs),
     }
-
-
-async def _stored(url: Secret, stored: StoredRun, target: Export, advance: Callable[[int], None]) -> None:
-    ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=60.0)
-    try:
-        await fill_from(ledger, stored.run_id, target, advance)
-    finally:
-        await ledger.aclose()
 
 
 async def fill_from(ledger: Ledger, run_id: str, target: Export, advance: Callable[[int], None]) -> None:
@@ -162,21 +153,29 @@ def _write(
     total: int | None,
     fill: Callable[[Export, Callable[[int], None]], None],
 ) -> None:
-    console = Console(stderr=True)
     formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
     with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("Reads", total=total)
-            fill(target, lambda count: progress.advance(task, count))
+        with read_progress(total) as advance:
+            fill(target, advance)
         manifest = target.finish()
     _print_summary(Console(highlight=False, soft_wrap=True), output, manifest)
+
+
+@contextmanager
+def read_progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal's standard error; the function that is yielded adds a number of reads. ``total`` None: not known."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("Reads", total=total)
+        yield lambda count: progress.advance(task, count)
 
 
 def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None:
     table = Table("file")
     table.add_column("bytes", justify="right")
-    for name, size in _files(output, manifest):
-        table.add_row(name, f"{size:,}")
+    for name, entry in manifest["files"].items():
+        table.add_row(name, f"{entry['bytes']:,}")
+    table.add_row("manifest.json", f"{(output / 'manifest.json').stat().st_size:,}")
     console.print(table)
     counts = manifest["counts"]
     unfinished = "" if manifest.get("status") in (None, "complete") else f" (the run is {manifest['status']}: its finished reads)"
@@ -191,8 +190,3 @@ def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None
         calls = Counter(manifest["results"]["calls_by_outcome"])
         scripted = " (EMULATOR: the answers are scripted)" if manifest["simulated"] else ""
         console.print(f"{calls.total():,} calls, {calls.total() - calls['ok']:,} of them not valid{scripted}", markup=False)
-
-
-def _files(output: Path, manifest: JsonObject) -> Iterable[tuple[str, int]]:
-    yield from ((name, entry["bytes"]) for name, entry in manifest["files"].items())
-    yield "manifest.json", (output / "manifest.json").stat().st_size

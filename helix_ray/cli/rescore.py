@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated
-
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
-from helix_ray.environment.secrets import Secret
+from helix_ray.cli.export import StoredRunId, read_progress
 from helix_ray.results.accuracy import accuracy, ceiling
 from helix_ray.results.report import NOTICE
 from helix_ray.results.rescoring import Rescoring
 from helix_ray.results.table import accuracy_table
 from helix_ray.session.database import find_run
-from helix_ray.storage.ledger import StoredRun
-from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.ledger import Ledger, StoredRun
 
 PAGE = 2000
 """Reads that are asked of the database at once."""
@@ -26,16 +22,14 @@ NAMED = 10
 
 
 def rescore(
-    run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")
-    ] = None,
+    run: StoredRunId = None,
 ) -> None:
     """Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.
 
     Exit code 1 when a read is stored with another score than this version gives it, for instance one of an earlier version.
     """
     stored, url = find_run(run)
-    found = asyncio.run(_rescored(url, stored))
+    found = with_ledger(url, lambda ledger: _rescored(ledger, stored), timeout_s=60.0)
     console = Console(highlight=False, soft_wrap=True)
     if stored.simulated:
         console.print(NOTICE, style="bold yellow")
@@ -49,20 +43,13 @@ def rescore(
         raise typer.Exit(1)
 
 
-async def _rescored(url: Secret, stored: StoredRun) -> Rescoring:
-    found = Rescoring()
-    ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=60.0)
-    console = Console(stderr=True)
-    try:
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("Reads", total=stored.rows)
-            last = -1
-            while results := await ledger.read_results(stored.run_id, last, PAGE):
-                found.add(results)
-                last = results[-1].read.read_index
-                progress.advance(task, len(results))
-    finally:
-        await ledger.aclose()
+async def _rescored(ledger: Ledger, stored: StoredRun) -> Rescoring:
+    found, last = Rescoring(), -1
+    with read_progress(stored.rows) as advance:
+        while results := await ledger.read_results(stored.run_id, last, PAGE):
+            found.add(results)
+            last = results[-1].read.read_index
+            advance(len(results))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,11 +44,8 @@ STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
     """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
-    client = attach()
-    try:
+    with closing(attach()) as client:
         snapshot = client.snapshot(timeout_s=10.0)
-    finally:
-        client.close()
     if as_json:
         typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
     else:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
 from pathlib import Path
 
 from helix_ray.environment.run_file import RunFile
-from helix_ray.environment.secrets import DATABASE_URL, load_secrets
+from helix_ray.environment.secrets import DATABASE_URL, Secret, load_secrets
 from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RecentRead, RunInfo, Totals
 from helix_ray.records import RunStatus
 from helix_ray.scoring.strata import DIMENSIONS
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
-from helix_ray.storage.postgres import PostgresLedger
 
 DEADLINE_S = 30.0  # a million reads are counted in about ten
 RECENT = 50
@@ -24,7 +23,9 @@ RECENT = 50
 def past_snapshot(home: Path, run_file: RunFile) -> MetricsSnapshot | None:
     """None when the database of that run does not know it. Raises the ledger's errors when the database cannot be asked."""
     url = database_url(home, run_file)
-    return asyncio.run(asyncio.wait_for(_ask(url, run_file.run_id), DEADLINE_S)) if url is not None else None
+    if url is None:
+        return None
+    return with_ledger(Secret(url), lambda ledger: snapshot_from(ledger, run_file.run_id), DEADLINE_S, DEADLINE_S)
 
 
 def database_url(home: Path, run_file: RunFile) -> str | None:
@@ -36,14 +37,6 @@ def database_url(home: Path, run_file: RunFile) -> str | None:
         reason = f"the last run, {run_file.run_id}, is stored in an external database"
         return load_secrets(os.environ, Path(".env")).require(DATABASE_URL, reason).reveal()
     return embedded_url(home) if (home / "postgres").is_dir() else None
-
-
-async def _ask(url: str, run_id: str) -> MetricsSnapshot | None:
-    ledger = await PostgresLedger.connect(url, statement_timeout_s=DEADLINE_S)
-    try:
-        return await snapshot_from(ledger, run_id)
-    finally:
-        await ledger.aclose()
 
 
 async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
