@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
@@ -71,26 +71,37 @@ def export(
         raise ConfigError("--config", ["give either --run or --config, not both"])
     if overrides and config is None:
         raise ConfigError("--set", ["only has a meaning with --config: a stored run keeps its configuration"])
-    if config is not None:
-        _from_config(load_config(config, list(overrides or ())), formats, output, coordinates == "reference", force)
-    else:
-        _from_run(run, formats, output, coordinates == "reference", force)
+    reads = _of_config(load_config(config, list(overrides or ()))) if config is not None else _of_run(run)
+    origin, output = reads.origin, output or Path(f"helix-export-{reads.name}")
+    formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
+    on_reference = coordinates == "reference"
+    with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
+        with read_progress(reads.total) as advance:
+            reads.fill(target, advance)
+        manifest = target.finish()
+    _print_summary(Console(highlight=False, soft_wrap=True), output, manifest)
 
 
-def _from_config(config: Config, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
+class _Reads(NamedTuple):
+    """What is exported."""
+
+    origin: Origin
+    name: str  # of the default folder, after "helix-export-"
+    total: int | None  # reads; None: not known
+    fill: Callable[[Export, Callable[[int], None]], None]
+
+
+def _of_config(config: Config) -> _Reads:
     if config.source.count is None and config.source.path is None:
         raise ConfigError("source.count", ["null would export for ever; add --set source.count=N"])
-    facts = check_source(config)
-    origin = Origin(config, generator_version(), source_checksum=facts.checksum)
+    origin = Origin(config, generator_version(), source_checksum=check_source(config).checksum)
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
         for reads in _blocks(config):
             target.add(reads)
             advance(len(reads))
 
-    _write(
-        origin, formats, output or Path(f"helix-export-{config.run.name}".replace(" ", "_")), on_reference, force, config.source.count, fill
-    )
+    return _Reads(origin, config.run.name.replace(" ", "_"), config.source.count, fill)
 
 
 def _blocks(config: Config) -> Iterator[list[Read]]:
@@ -101,7 +112,7 @@ def _blocks(config: Config) -> Iterator[list[Read]]:
         index += 1
 
 
-def _from_run(run: str | None, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
+def _of_run(run: str | None) -> _Reads:
     stored, url = find_run(run, ", or use --config")
     run = stored.run_id
     config = parse_config(stored.config, f"stored configuration of run {run}")
@@ -111,7 +122,7 @@ def _from_run(run: str | None, formats: list[Format] | None, output: Path | None
     def fill(target: Export, advance: Callable[[int], None]) -> None:
         with_ledger(url, lambda ledger: fill_from(ledger, stored.run_id, target, advance), timeout_s=60.0)
 
-    _write(origin, formats, output or Path(f"helix-export-{run}"), on_reference, force, stored.rows, fill)
+    return _Reads(origin, run, stored.rows, fill)
 
 
 def _facts(stored: StoredRun) -> JsonObject:
@@ -144,23 +155,6 @@ async def fill_from(ledger: Ledger, run_id: str, target: Export, advance: Callab
         last = reads[-1].read_index
 
 
-def _write(
-    origin: Origin,
-    formats: list[Format] | None,
-    output: Path,
-    on_reference: bool,
-    force: bool,
-    total: int | None,
-    fill: Callable[[Export, Callable[[int], None]], None],
-) -> None:
-    formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
-    with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
-        with read_progress(total) as advance:
-            fill(target, advance)
-        manifest = target.finish()
-    _print_summary(Console(highlight=False, soft_wrap=True), output, manifest)
-
-
 @contextmanager
 def read_progress(total: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal's standard error; the function that is yielded adds a number of reads. ``total`` None: not known."""
@@ -171,8 +165,7 @@ def read_progress(total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None:
-    table = Table("file")
-    table.add_column("bytes", justify="right")
+    table = Table("file", Column("bytes", justify="right"))
     for name, entry in manifest["files"].items():
         table.add_row(name, f"{entry['bytes']:,}")
     table.add_row("manifest.json", f"{(output / 'manifest.json').stat().st_size:,}")

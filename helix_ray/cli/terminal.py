@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.actors.cluster import Cluster
@@ -49,7 +49,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole
     if as_json:
         typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
     else:
-        Console().print(render(snapshot))
+        Console().print(LiveView(snapshot))
 
 
 class Terminal:
@@ -97,7 +97,7 @@ class Terminal:
 
     def progress(self, snapshot: MetricsSnapshot) -> None:
         if self._live:
-            self._live.update(render(snapshot))
+            self._live.update(LiveView(snapshot))
         elif self._plain and time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + PLAIN_LINE_INTERVAL_S
             self._say(plain_line(snapshot))
@@ -141,13 +141,11 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     )
 
 
-def render(snapshot: MetricsSnapshot) -> RenderableType:
-    """State, rates, queue gauge, throttle headroom, cost, errors and accuracy. Outside text is shown as text, never as markup."""
-    return _View(snapshot)
+class LiveView:
+    """State, rates, queue gauge, throttle headroom, cost, errors and accuracy. Outside text is shown as text, never as markup.
 
-
-class _View:
-    """As wide as the terminal is at the time; made for 80 columns and more."""
+    As wide as the terminal is at the time; made for 80 columns and more.
+    """
 
     def __init__(self, snapshot: MetricsSnapshot) -> None:
         self._snapshot = snapshot
@@ -174,10 +172,7 @@ def _panel(snapshot: MetricsSnapshot, bar_width: int) -> Panel:
 
 def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
     rates, totals, queue, money, throttle = snapshot.rates, snapshot.totals, snapshot.queue, snapshot.money, snapshot.throttle
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(width=bar_width)
-    table.add_column(overflow="fold")
+    table = Table.grid(Column(style="dim", no_wrap=True), Column(width=bar_width), Column(overflow="fold"), padding=(0, 2))
     of = f" of {snapshot.run.reads_requested:,}" if snapshot.run.reads_requested else ""
     stored = totals.stored + snapshot.run.rows_before
     table.add_row(

@@ -84,14 +84,12 @@ def _import_ray(run_file: RunFile) -> Any:
     wanted = {"RAY_AUTH_MODE": "token", RECONNECT: PATIENCE_S, "RAY_USAGE_STATS_ENABLED": "0"}
     if run_file.token_path is not None:
         wanted["RAY_AUTH_TOKEN_PATH"] = run_file.token_path
-    if "ray" not in sys.modules:
+    imported_before = "ray" in sys.modules
+    if not imported_before:
         os.environ.update(wanted)
-        import ray  # noqa: PLC0415
-
-        return ray
     import ray  # noqa: PLC0415
 
-    if not ray.is_initialized() and any(os.environ.get(name) != value for name, value in wanted.items()):
+    if imported_before and not ray.is_initialized() and any(os.environ.get(name) != value for name, value in wanted.items()):
         os.environ.update(wanted)
         _look_again()
     return ray

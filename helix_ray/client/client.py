@@ -41,10 +41,6 @@ class Launch:
     log: Path
     secrets: Secrets = field(default_factory=Secrets)  # never shown
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
         return self.process.poll()
@@ -86,7 +82,7 @@ class HelixClient:
         self.home = home or helix_home()
         self._link: Link | None = None
         self._linked: RunFile | None = None
-        self._launch: Launch | None = None
+        self.launched: Launch | None = None  # the run that this client started last
 
     def connect(self) -> RunFile:
         """AttachError when there is no live run in this home."""
@@ -127,13 +123,8 @@ class HelixClient:
 
     def start_run(self, config_path: Path, overrides: Sequence[str] = ()) -> int:
         """Starts a run as a process of its own and returns its pid. How it goes shows in `snapshot` and `launched`."""
-        self._launch = launch(self.home, config_path, overrides)
-        return self._launch.pid
-
-    @property
-    def launched(self) -> Launch | None:
-        """The run that this client started last."""
-        return self._launch
+        self.launched = launch(self.home, config_path, overrides)
+        return self.launched.process.pid
 
     def close(self) -> None:
         """Leaves the cluster. Safe twice; the client may be used again."""
