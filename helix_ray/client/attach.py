@@ -27,7 +27,7 @@ class Link:
     """One connection to one run. Calls from several threads are allowed; attaching and leaving is done by one at a time."""
 
     def __init__(self, run_file: RunFile) -> None:
-        self._run_file = run_file
+        self.run_file = run_file
         self._lock = threading.Lock()
         self._owner = False  # this link attached the process, and so may detach it
         self._handles: dict[str, Any] = {}
@@ -35,20 +35,20 @@ class Link:
     def connect(self) -> None:
         """AttachError when the cluster does not let us in."""
         with self._lock:
-            ray = _import_ray(self._run_file)
+            ray = _import_ray(self.run_file)
             if ray.is_initialized():
                 return  # already attached, or this is the driver's own process
             try:
                 ray.init(
-                    address=self._run_file.ray_address,
-                    namespace=self._run_file.namespace,
+                    address=self.run_file.ray_address,
+                    namespace=self.run_file.namespace,
                     log_to_driver=False,
                     configure_logging=False,
                 )
             except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
                 raise AttachError(
-                    f"run {self._run_file.run_id} does not answer at {self._run_file.ray_address} ({type(error).__name__}): it may "
-                    f"have just ended; else check that {self._run_file.token_path} is readable by you"
+                    f"run {self.run_file.run_id} does not answer at {self.run_file.ray_address} ({type(error).__name__}): it may "
+                    f"have just ended; else check that {self.run_file.token_path} is readable by you"
                 ) from error
             self._owner = True
 
@@ -60,12 +60,12 @@ class Link:
         import ray  # noqa: PLC0415  (after connect has set the environment)
 
         try:
-            handle = self._handles.get(to) or ray.get_actor(to, namespace=self._run_file.namespace)
+            handle = self._handles.get(to) or ray.get_actor(to, namespace=self.run_file.namespace)
             self._handles[to] = handle
             answer: R = ray.get(api.remote(handle, method, *args, **kwargs), timeout=timeout_s)
         except (ray.exceptions.RayError, ValueError, ConnectionError, RuntimeError) as error:
             self.leave()
-            raise AttachError(f"{to} of run {self._run_file.run_id} does not answer ({type(error).__name__})") from error
+            raise AttachError(f"{to} of run {self.run_file.run_id} does not answer ({type(error).__name__})") from error
         return answer
 
     def leave(self) -> None:

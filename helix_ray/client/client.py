@@ -25,8 +25,7 @@ from helix_ray.records import Ack, Action, Command
 POLL_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 15.0  # above what the control actor spends on a database that does not answer
 TAIL_LINES = 12
-CONTROL_CODE = "HELIX_CONTROL_CODE"
-"""How `helix monitor` tells its page the code that works once."""
+CONTROL_CODE = "HELIX_CONTROL_CODE"  # how `helix monitor` tells its page the code that works once
 
 _OF_THIS_PROCESS_ONLY = (RECONNECT, "RAY_ADDRESS", "RAY_AUTH_TOKEN", HELIX_CONTROL_TOKEN, CONTROL_CODE)
 """What the page's process has in its environment and a run must not inherit: with the page's patience, a run's workers would
@@ -81,23 +80,22 @@ class HelixClient:
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or helix_home()
         self._link: Link | None = None
-        self._linked: RunFile | None = None
         self.launched: Launch | None = None  # the run that this client started last
 
-    def connect(self) -> RunFile:
-        """AttachError when there is no live run in this home."""
+    def connect(self) -> Link:
+        """The connection to the live run. AttachError when there is no live run in this home."""
         run_file = RunFile.read(self.home)
         if run_file is None or not run_file.is_live():
             self.close()
             hint = "start one with `helix run` or on the page"
             gone = f"run {run_file.run_id} has ended without cleaning up; resume it or {hint}" if run_file else hint
             raise AttachError(f"no live run in {self.home}: {gone}")
-        if run_file != self._linked:
+        link = self._link
+        if link is None or link.run_file != run_file:
             self.close()
-            self._link, self._linked = Link(run_file), run_file
-        assert self._link is not None
-        self._link.connect()
-        return run_file
+            link = self._link = Link(run_file)
+        link.connect()
+        return link
 
     def is_live(self) -> bool:
         """Whether this home's run still has its driver."""
@@ -128,16 +126,14 @@ class HelixClient:
 
     def close(self) -> None:
         """Leaves the cluster. Safe twice; the client may be used again."""
-        link, self._link, self._linked = self._link, None, None
+        link, self._link = self._link, None
         if link is not None:
             link.leave()
 
     def _call(
         self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        self.connect()
-        assert self._link is not None
-        return self._link.call(timeout_s, to, method, *args, **kwargs)
+        return self.connect().call(timeout_s, to, method, *args, **kwargs)
 
 
 def attach(home: Path | None = None) -> HelixClient:

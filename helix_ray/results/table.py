@@ -15,8 +15,7 @@ from helix_ray.results.schema import MEASURES, Agreement, ByType, Report, Scorin
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL
 
-Pair = tuple[str, str]
-"""A name and its value, as shown."""
+Pair = tuple[str, str]  # a name and its value, as shown
 
 
 def render_report(report: Report) -> RenderableType:
