@@ -39,12 +39,7 @@ class Link:
             if ray.is_initialized():
                 return  # already attached, or this is the driver's own process
             try:
-                ray.init(
-                    address=self.run_file.ray_address,
-                    namespace=self.run_file.namespace,
-                    log_to_driver=False,
-                    configure_logging=False,
-                )
+                ray.init(address=self.run_file.ray_address, namespace=self.run_file.namespace, log_to_driver=False, configure_logging=False)
             except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
                 raise AttachError(
                     f"run {self.run_file.run_id} does not answer at {self.run_file.ray_address} ({type(error).__name__}): it may "
