@@ -86,19 +86,19 @@ def doctor(
 
 
 def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
+    offered: ModelCatalog = {}  # what the provider lists, once "model" has asked it
     checks: dict[str, Callable[[], str]] = {
         "input": lambda: _input(config),
         "database": lambda: _database(config, home, secrets),
         "ray": lambda: _ray(config, home),
     }
     if config.analyzer.backend.asks_an_api:
-        offered: ModelCatalog = {}  # what the provider lists, once "model" has asked it
-        api = {
+        checks = {
             "key": lambda: _key(config, secrets),
             "model": lambda: _model(config, secrets, offered),
             "price": lambda: check_price(config, offered),
+            **checks,
         }
-        checks = {**api, **checks}
     findings = []
     for part, check in checks.items():
         try:

@@ -49,15 +49,18 @@ def emulator(
 ) -> None:
     """A local stand-in for Groq's API: published limits, errors, prices, latencies.
 
-    It is an emulator with scripted error rates; says nothing about any LLM. It takes any key, needs no network and costs nothing; its
-    bill shows what the same traffic would have cost.
+    It is an emulator with scripted error rates; says nothing about any LLM.
+    It takes any key, needs no network and costs nothing; its bill shows what
+    the same traffic would have cost.
 
     From any Groq client: GROQ_BASE_URL=http://127.0.0.1:8877 GROQ_API_KEY=any.
     From a run: analyzer.backend: groq, with analyzer.base_url set to it.
 
-    What it saw: /_ctl/summary (requests, 429 by kind, tokens, bill, use of each limit), /_ctl/ledger?offset=0 (every request) and
-    /_ctl/reads?offset=0 (every billed read: its scripted errors and the calls sent). POST /_ctl/set changes limits, capacity, outages
-    and faults while it runs: a JSON object of keys as in the section emulator of a configuration. Ctrl-C ends it.
+    What it saw: /_ctl/summary (requests, 429 by kind, tokens, bill, use of each
+    limit), /_ctl/ledger?offset=0 (every request) and /_ctl/reads?offset=0 (every
+    billed read: its scripted errors and the calls sent). POST /_ctl/set changes
+    limits, capacity, outages and faults while it runs: a JSON object of keys as
+    in the section emulator of a configuration. Ctrl-C ends it.
     """
     if model not in MODELS:
         raise StartError(f"--model {model}: not served; served are {', '.join(MODELS)}")

@@ -149,26 +149,21 @@ class LiveView:
         self._snapshot = snapshot
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        yield _panel(self._snapshot, BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH)
-
-
-def _panel(snapshot: MetricsSnapshot, bar_width: int) -> Panel:
-    run = snapshot.run
-    if not run.known:
-        return Panel(Text("run unknown yet: the metrics have just restarted and were not told which run this is", style="bold yellow"))
-    head = Text()
-    head.append(snapshot.state, style=STATE_STYLES.get(snapshot.state, "bold yellow"))
-    head.append(f"  {snapshot.reason}")
-    parts: list[RenderableType] = [head]
-    if run.simulated:
-        parts.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
-    scale = f", latencies scaled by {run.latency_scale:g}" if run.simulated and run.latency_scale != 1 else ""
-    parts.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
-    table = Table.grid(Column(style="dim", no_wrap=True), Column(width=bar_width), Column(overflow="fold"), padding=(0, 2))
-    for row in _rows(snapshot, partial(_bar, width=bar_width)):
-        table.add_row(*row)
-    parts.append(table)
-    return Panel(Group(*parts), title=_cut(f"run {run.run_id}  {run.name}"), title_align="left")
+        snapshot, run = self._snapshot, self._snapshot.run
+        if not run.known:
+            yield Panel(Text("run unknown yet: the metrics have just restarted and were not told which run this is", style="bold yellow"))
+            return
+        state = (snapshot.state, STATE_STYLES.get(snapshot.state, "bold yellow"))
+        parts: list[RenderableType] = [Text.assemble(state, f"  {snapshot.reason}")]
+        if run.simulated:
+            parts.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
+        scale = f", latencies scaled by {run.latency_scale:g}" if run.simulated and run.latency_scale != 1 else ""
+        parts.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
+        bar_width = BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH
+        table = Table.grid(Column(style="dim", no_wrap=True), Column(width=bar_width), Column(overflow="fold"), padding=(0, 2))
+        for row in _rows(snapshot, partial(_bar, width=bar_width)):
+            table.add_row(*row)
+        yield Panel(Group(*parts, table), title=_cut(f"run {run.run_id}  {run.name}"), title_align="left")
 
 
 def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iterator[tuple[RenderableType, RenderableType, RenderableType]]:

@@ -49,14 +49,14 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
     reads = await ledger.recent_reads(run_id, RECENT)
     alerts = await ledger.recent_alerts(run_id, RECENT)
     run = _run_info(stored)
-    crashed = stored.status is RunStatus.RUNNING
+    state, reason = stored.status.value.upper(), run.reason or "the run has ended"
+    if stored.status is RunStatus.RUNNING:
+        state, reason = "FAILED", f"the run ended without closing its books; resume it with --resume {run_id}"
     return MetricsSnapshot(
         as_of=stored.finished_at.timestamp() if stored.finished_at else time.time(),
         run=run,
-        state="FAILED" if crashed else stored.status.value.upper(),
-        reason=f"the run ended without closing its books; resume it with --resume {run_id}"
-        if crashed
-        else run.reason or "the run has ended",
+        state=state,
+        reason=reason,
         totals=Totals(
             produced=counts.rows,
             analysed=counts.by_disposition.get("stored", 0),

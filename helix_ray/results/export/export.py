@@ -159,10 +159,6 @@ class Export:
             for writer in self._writers:
                 writer.add(read)
 
-    @property
-    def reads(self) -> int:
-        return self._tally.reads
-
     def finish(self) -> JsonObject:
         """Completes the files and writes the manifest, which is returned. InputError: there was nothing to export."""
         if not self._tally.reads and not self._results.reads:
