@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from helix_ray import __version__
-from helix_ray.cli import configs, control, db, doctor, emulator, export, monitor, probe, rescore, run, terminal
+from helix_ray.cli import configs, control, db, doctor, emulator, monitor, run, stored_run, terminal
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -21,12 +21,12 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("emulator")(emulator.emulator)
-app.command("export")(export.export)
+app.command("export")(stored_run.export)
 app.command("monitor")(monitor.monitor)
-app.command("rescore")(rescore.rescore)
+app.command("rescore")(stored_run.rescore)
 app.command("status")(terminal.status)
 app.command("doctor")(doctor.doctor)
-app.command("live-check", hidden=True)(probe.probe)  # the former name of doctor --probe
+app.command("live-check", hidden=True)(doctor.probe)  # the former name of doctor --probe
 app.add_typer(configs.app, name="configs")
 app.add_typer(control.app, name="control")
 app.add_typer(db.app, name="db")

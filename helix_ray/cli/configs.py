@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -51,9 +52,6 @@ def copy(
 
 def _purpose(path: Path) -> str:
     """The first sentence of the comment that the file begins with."""
-    words: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("# "):
-            break
-        words += line[2:].split()
-    return " ".join(words).partition(". ")[0].rstrip(".") + "."
+    comment = takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
+    text = " ".join(line[2:].strip() for line in comment)
+    return text.partition(". ")[0].rstrip(".") + "."

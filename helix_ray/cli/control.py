@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -89,13 +90,10 @@ class RefusedCommandError(HelixError):
 
 
 def _send(action: Action, value: float | None = None, seconds: float | None = None, reason: str | None = None) -> None:
-    client = attach()
-    began = time.monotonic()
-    try:
+    with closing(attach()) as client:
+        began = time.monotonic()
         typer.echo(f"{action.value}: requested")
         ack = client.send(command(action, value, seconds, actor=f"cli:{_user()}", reason=reason))
-    finally:
-        client.close()
     if not ack.accepted:
         raise RefusedCommandError(f"{action.value} was refused: {ack.message}")
     typer.echo(f"{action.value}: acknowledged in {time.monotonic() - began:.1f} s (version {ack.version}): {ack.message}")

@@ -61,7 +61,7 @@ def shell(context: typer.Context, external: External = False) -> None:
         ended = subprocess.run(  # noqa: S603
             [str(psql), *context.args],
             env=psql_environment(os.environ, address),
-            preexec_fn=_default_interrupt,  # no threads here
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # no threads here
             check=False,
         )
     finally:
@@ -75,10 +75,6 @@ def psql_environment(environ: Mapping[str, str], address: str) -> dict[str, str]
     withdraw_from_environment(environment)
     environment.pop("PSQLRC", None)
     return {**environment, **libpq_environment(address)}
-
-
-def _default_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _address(external: bool, *, keep_running: bool) -> str:

@@ -1,4 +1,7 @@
-"""``helix doctor``: everything a run needs, checked without sending one completion."""
+"""``helix doctor``: everything a run needs, checked without sending one completion.
+
+``--probe``: which assumptions of the emulator hold against the real service, for at most ten paid requests.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,31 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.prompt import Confirm
+from rich.table import Column, Table
 
 from helix_ray.actors.cluster import local_cluster
 from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
-from helix_ray.cli import probe
+from helix_ray.backends.probe import MAX_COST_USD, MAX_REQUESTS, Probe
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, shipped_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
-from helix_ray.errors import HelixError, StartError
+from helix_ray.errors import HelixError, MissingSecretError, StartError
 from helix_ray.providers.model_catalog import ModelCatalog, compare_prices, read_catalog
 from helix_ray.providers.prices import per_million, tariff_of
 from helix_ray.session.database import open_database
 from helix_ray.session.provider_check import check_key
 from helix_ray.sources import check_source
+
+MODEL = "openai/gpt-oss-20b"
+
+Model = Annotated[str, typer.Option(help="Model to probe.")]
+BaseUrl = Annotated[str | None, typer.Option(help="Another server of the same protocol to probe. Default: Groq.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before the probe spends.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,9 @@ def doctor(
     ask_service: Annotated[
         bool, typer.Option("--probe", help="Instead ask the real service which assumptions of the emulator hold: $0.01 at most.")
     ] = False,
-    model: probe.Model = probe.MODEL,
-    base_url: probe.BaseUrl = None,
-    yes: probe.Yes = False,
+    model: Model = MODEL,
+    base_url: BaseUrl = None,
+    yes: Yes = False,
 ) -> None:
     """Checks configuration, key, model, price, database, input files and Ray. Sends no completion, so it costs nothing.
 
@@ -60,7 +70,7 @@ def doctor(
     start, nothing was sent.
     """
     if ask_service:
-        probe.probe(model, base_url, yes)
+        probe(model, base_url, yes)
     path = config or shipped_config("demo")
     settings = load_config(path, list(overrides or ()))
     secrets = load_secrets(os.environ, Path(".env"))
@@ -68,10 +78,7 @@ def doctor(
     home = helix_home()
     with HomeLock(home):
         findings = [Finding("configuration", True, f"{path}: valid"), *_examine(settings, home, secrets)]
-    table = Table(title="helix doctor", title_justify="left")
-    table.add_column("part")
-    table.add_column("")
-    table.add_column("found", overflow="fold")
+    table = Table("part", "", Column("found", overflow="fold"), title="helix doctor", title_justify="left")
     for finding in findings:
         table.add_row(finding.part, "ok" if finding.ok else "FAIL", finding.words, style=None if finding.ok else "bold red")
     Console().print(table)
@@ -79,27 +86,26 @@ def doctor(
 
 
 def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
+    offered: ModelCatalog = {}  # what the provider lists, once "model" has asked it
     checks: dict[str, Callable[[], str]] = {
         "input": lambda: _input(config),
         "database": lambda: _database(config, home, secrets),
         "ray": lambda: _ray(config, home),
     }
     if config.analyzer.backend.asks_an_api:
-        offered: ModelCatalog = {}  # what the provider lists, once "model" has asked it
-        api = {
+        checks = {
             "key": lambda: _key(config, secrets),
             "model": lambda: _model(config, secrets, offered),
             "price": lambda: check_price(config, offered),
+            **checks,
         }
-        checks = {**api, **checks}
-    return [_try(part, check) for part, check in checks.items()]
-
-
-def _try(part: str, check: Callable[[], str]) -> Finding:
-    try:
-        return Finding(part, True, check())
-    except HelixError as error:
-        return Finding(part, False, str(error))
+    findings = []
+    for part, check in checks.items():
+        try:
+            findings.append(Finding(part, True, check()))
+        except HelixError as error:
+            findings.append(Finding(part, False, str(error)))
+    return findings
 
 
 def _key(config: Config, secrets: Secrets) -> str:
@@ -169,3 +175,47 @@ def _ray(config: Config, home: Path) -> str:
     with local_cluster(home, config.ray) as cluster:
         dashboard = f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else ""
     return f"starts and stops{dashboard}"
+
+
+class UnfinishedCheckError(HelixError):
+    """The checks ended early, and requests had been sent by then."""
+
+
+def probe(model: Model = MODEL, base_url: BaseUrl = None, yes: Yes = False) -> None:
+    """Asks the real service a few small questions and prints which assumptions of the emulator held.
+
+    It sends at most 10 paid requests and stops before their worst case could pass $0.01. It needs GROQ_API_KEY.
+
+    Exit codes: 0 every assumption that was checked held · 1 one did not, or the checks ended early · 2 it could not start, nothing
+    was sent.
+    """
+    secrets = load_secrets(os.environ, Path(".env"))
+    withdraw_from_environment()
+    if secrets.groq_api_key is None:
+        raise MissingSecretError("GROQ_API_KEY is not set; set it in the environment or in .env")
+    console = Console()
+    target = base_url or "Groq"
+    question = f"Send at most {MAX_REQUESTS} paid requests (at most ${MAX_COST_USD}) to {target}?"
+    if not yes and not Confirm.ask(question, console=console, default=False):
+        raise typer.Exit(2)
+    service = Probe(secrets.groq_api_key, base_url, model)
+    try:
+        asyncio.run(service.run())
+    except HelixError as error:
+        if service.requests == 0:
+            raise
+        raise UnfinishedCheckError(f"the checks ended early: {error}") from error
+    finally:
+        if service.requests > 0:  # what was paid for is shown, whatever ended it
+            _print_probe(console, target, service)
+    sys.exit(1 if any(check.held is False for check in service.checks) else 0)
+
+
+def _print_probe(console: Console, target: str, service: Probe) -> None:
+    columns = (Column(name, overflow="fold") for name in ("assumption", "held", "seen"))
+    table = Table(*columns, title=f"Assumptions of the emulator, checked against {target}", title_justify="left")
+    for check in service.checks:
+        table.add_row(check.assumption, {True: "yes", False: "NO", None: "not seen"}[check.held], check.seen)
+    console.print(table)
+    requests = f"{service.requests} paid request{'' if service.requests == 1 else 's'}"
+    console.print(f"{requests}, ${service.cost_usd:.6f} at most", highlight=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -64,7 +64,7 @@ def emulator(
     """
     if model not in MODELS:
         raise StartError(f"--model {model}: not served; served are {', '.join(MODELS)}")
-    given: dict[str, Any] = {
+    given = {
         "tier": tier,
         "requests_per_minute": requests_per_minute,
         "requests_per_day": requests_per_day,

@@ -78,11 +78,6 @@ def settings(port: int, address: str, allowed_hosts: list[str]) -> dict[str, str
         "client.toolbarMode": "minimal",
         "browser.gatherUsageStats": False,
     }
-    return {_variable(name): str(value).lower() if isinstance(value, bool) else str(value) for name, value in options.items()}
-
-
-def _variable(option: str) -> str:
-    """``server.maxUploadSize`` is STREAMLIT_SERVER_MAX_UPLOAD_SIZE."""
     from streamlit.config_option import ConfigOption  # noqa: PLC0415  (Streamlit takes a second to import; only this command needs it)
 
-    return ConfigOption(option).env_var
+    return {ConfigOption(name).env_var: str(value).lower() if isinstance(value, bool) else str(value) for name, value in options.items()}

@@ -13,15 +13,13 @@ from rich.console import Console
 from helix_ray.actors.cluster import prepare_environment
 from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.terminal import Terminal
-from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config, shipped_config
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
-from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
+from helix_ray.environment.secrets import load_secrets, withdraw_from_environment
 from helix_ray.errors import ConfigError
 from helix_ray.forecast.estimate import Resumed
 from helix_ray.session import database, preparation
-from helix_ray.session.plan import Plan
 
 
 def run(
@@ -62,8 +60,8 @@ def run(
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
     if accept_changes and resume is None:
         raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
-    path = config or config_option
-    given = load_config(path or shipped_config("demo"), list(overrides or ())) if path or resume is None else None
+    path, settings = config or config_option, list(overrides or ())
+    given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
     if report is not None:
         _check_writable(report)
     if dry_run and resume is None:
@@ -74,10 +72,16 @@ def run(
     withdraw_from_environment()  # so that no child process and no Ray worker inherits them
     home = helix_home()
     with HomeLock(home):
-        if dry_run and resume is not None:
-            _forecast_the_rest(given, list(overrides or ()), home, secrets, resume, report)
-            return
-        plan = _plan(given, list(overrides or ()), home, secrets, resume, accept_changes)
+        if resume is None:
+            assert given is not None
+            plan = preparation.prepare(given, home, secrets)
+        else:
+            stored, _ = database.find_stored(home, secrets, resume, given, "--resume")
+            resumed = given or parse_config(stored.config, f"stored configuration of run {resume}", settings)
+            if dry_run:
+                forecasting.dry_run(resumed, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
+                return
+            plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
         terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
         terminal.announce()
         prepare_environment(home)
@@ -95,19 +99,3 @@ def _check_writable(report: Path) -> None:
     folder = report.absolute().parent
     if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--report {report}", ["not a file in a folder that exists and may be written to"])
-
-
-def _forecast_the_rest(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str, report: Path | None) -> None:
-    stored = database.find_stored(home, secrets, resume, given, "--resume")[0]
-    config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
-    forecasting.dry_run(config, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
-
-
-def _plan(given: Config | None, overrides: list[str], home: Path, secrets: Secrets, resume: str | None, accept_changes: bool) -> Plan:
-    """``given`` None: resume with the configuration that was stored with the run."""
-    if resume is None:
-        assert given is not None
-        return preparation.prepare(given, home, secrets)
-    stored = database.find_stored(home, secrets, resume, given, "--resume")[0]
-    config = given or parse_config(stored.config, f"stored configuration of run {resume}", overrides)
-    return preparation.prepare_resume(config, home, secrets, stored, accept_changes)

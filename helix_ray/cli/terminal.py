@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.actors.cluster import Cluster
@@ -27,11 +30,9 @@ from helix_ray.results.files import page_path, report_path, save_report
 from helix_ray.results.formatting import UNKNOWN, named, percent
 from helix_ray.results.report import NOTICE, SIMULATED
 from helix_ray.results.table import render_report
+from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
 from helix_ray.supervision.endings import Ending
-
-if TYPE_CHECKING:
-    from helix_ray.session.outcome import Listener, Outcome  # imports ray, which must come after its environment is set
 
 PLAIN_LINE_INTERVAL_S = 5.0
 WIDE = 100  # columns from which on there is room for long bars
@@ -42,15 +43,12 @@ STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
     """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
-    client = attach()
-    try:
+    with closing(attach()) as client:
         snapshot = client.snapshot(timeout_s=10.0)
-    finally:
-        client.close()
     if as_json:
         typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
     else:
-        Console().print(render(snapshot))
+        Console().print(LiveView(snapshot))
 
 
 class Terminal:
@@ -65,8 +63,6 @@ class Terminal:
         self._next_line_at = 0.0
 
     def listener(self) -> Listener:
-        from helix_ray.session.outcome import Listener  # noqa: PLC0415  (as above)
-
         return Listener(started=self.started, progress=self.progress, ending=self.ending, ended=self.ended, held=self.held)
 
     def announce(self) -> None:
@@ -99,7 +95,7 @@ class Terminal:
 
     def progress(self, snapshot: MetricsSnapshot) -> None:
         if self._live:
-            self._live.update(render(snapshot))
+            self._live.update(LiveView(snapshot))
         elif self._plain and time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + PLAIN_LINE_INTERVAL_S
             self._say(plain_line(snapshot))
@@ -143,85 +139,67 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     )
 
 
-def render(snapshot: MetricsSnapshot) -> RenderableType:
-    """State, rates, queue gauge, throttle headroom, cost, errors and accuracy. Outside text is shown as text, never as markup."""
-    return _View(snapshot)
+class LiveView:
+    """State, rates, queue gauge, throttle headroom, cost, errors and accuracy. Outside text is shown as text, never as markup.
 
-
-class _View:
-    """As wide as the terminal is at the time; made for 80 columns and more."""
+    As wide as the terminal is at the time; made for 80 columns and more.
+    """
 
     def __init__(self, snapshot: MetricsSnapshot) -> None:
         self._snapshot = snapshot
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        yield _panel(self._snapshot, BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH)
+        snapshot, run = self._snapshot, self._snapshot.run
+        if not run.known:
+            yield Panel(Text("run unknown yet: the metrics have just restarted and were not told which run this is", style="bold yellow"))
+            return
+        state = (snapshot.state, STATE_STYLES.get(snapshot.state, "bold yellow"))
+        parts: list[RenderableType] = [Text.assemble(state, f"  {snapshot.reason}")]
+        if run.simulated:
+            parts.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
+        scale = f", latencies scaled by {run.latency_scale:g}" if run.simulated and run.latency_scale != 1 else ""
+        parts.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
+        bar_width = BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH
+        table = Table.grid(Column(style="dim", no_wrap=True), Column(width=bar_width), Column(overflow="fold"), padding=(0, 2))
+        for row in _rows(snapshot, partial(_bar, width=bar_width)):
+            table.add_row(*row)
+        yield Panel(Group(*parts, table), title=_cut(f"run {run.run_id}  {run.name}"), title_align="left")
 
 
-def _panel(snapshot: MetricsSnapshot, bar_width: int) -> Panel:
-    run = snapshot.run
-    if not run.known:
-        return Panel(Text("run unknown yet: the metrics have just restarted and were not told which run this is", style="bold yellow"))
-    head = Text()
-    head.append(snapshot.state, style=STATE_STYLES.get(snapshot.state, "bold yellow"))
-    head.append(f"  {snapshot.reason}")
-    parts: list[RenderableType] = [head]
-    if run.simulated:
-        parts.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
-    scale = f", latencies scaled by {run.latency_scale:g}" if run.simulated and run.latency_scale != 1 else ""
-    parts.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
-    parts.append(_table(snapshot, bar_width))
-    return Panel(Group(*parts), title=_cut(f"run {run.run_id}  {run.name}"), title_align="left")
-
-
-def _table(snapshot: MetricsSnapshot, bar_width: int) -> Table:
+def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iterator[tuple[RenderableType, RenderableType, RenderableType]]:
+    """Name, bar and text of each row; ``bar`` is `_bar` of the column's width."""
     rates, totals, queue, money, throttle = snapshot.rates, snapshot.totals, snapshot.queue, snapshot.money, snapshot.throttle
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(width=bar_width)
-    table.add_column(overflow="fold")
     of = f" of {snapshot.run.reads_requested:,}" if snapshot.run.reads_requested else ""
     stored = totals.stored + snapshot.run.rows_before
-    table.add_row(
-        "stored", _bar(stored, snapshot.run.reads_requested, bar_width), f"{stored:,}{of} reads, {totals.dead_letters:,} dead letters"
-    )
-    table.add_row("reads/s", "", f"offered {_number(rates.offered)}  analysed {_number(rates.analysed)}  stored {_number(rates.stored)}")
+    yield "stored", bar(stored, snapshot.run.reads_requested), f"{stored:,}{of} reads, {totals.dead_letters:,} dead letters"
+    yield "reads/s", "", f"offered {_number(rates.offered)}  analysed {_number(rates.analysed)}  stored {_number(rates.stored)}"
     depth = queue.waiting + queue.redelivered
-    table.add_row(
-        "queue",
-        _bar(depth, queue.capacity, bar_width, alarm=depth >= FULL * queue.capacity),
-        f"{depth} / {queue.capacity} waiting{' (producers blocked)' if queue.blocked else ''}",
-    )
-    table.add_row("", "", f"highest {queue.max_queue_depth}, {queue.leased} leased, blocked {queue.blocked_seconds:,.0f} s in all")
+    blocked = " (producers blocked)" if queue.blocked else ""
+    yield "queue", bar(depth, queue.capacity, alarm=depth >= FULL * queue.capacity), f"{depth} / {queue.capacity} waiting{blocked}"
+    yield "", "", f"highest {queue.max_queue_depth}, {queue.leased} leased, blocked {queue.blocked_seconds:,.0f} s in all"
     for bucket in throttle.buckets:
         headroom = bucket.headroom or 0.0
-        table.add_row(
-            _cut(bucket.name),
-            _bar(headroom, 1.0, bar_width, alarm=headroom < LOW),
-            Text(f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"),
-        )
+        left = f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"
+        yield _cut(bucket.name), bar(headroom, 1.0, alarm=headroom < LOW), Text(left)
     for name, words in throttle_lines(snapshot):
-        table.add_row(name, "", Text(words))
+        yield name, "", Text(words)
     share = money.share or 0.0
-    table.add_row(
-        "cost",
-        _bar(share, 1.0, bar_width, alarm=share > 1 - LOW),
-        f"${_number(money.spent_usd, 4)} + ${_number(money.reserved_usd, 4)} reserved of ${_number(money.max_cost_usd, 2)}",
-    )
+    spent = f"${_number(money.spent_usd, 4)} + ${_number(money.reserved_usd, 4)} reserved of ${_number(money.max_cost_usd, 2)}"
+    yield "cost", bar(share, 1.0, alarm=share > 1 - LOW), spent
     if money.authorised_usd is not None:
-        table.add_row("", "", f"${_number(money.authorised_usd, 4)} on record as the most that it can be now")
+        yield "", "", f"${_number(money.authorised_usd, 4)} on record as the most that it can be now"
     waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
-    table.add_row("API", "", f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}")
-    table.add_row("", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{_resent(totals)}")
+    yield "API", "", f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}"
+    yield "", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{_resent(totals)}"
     for kind, count in totals.failures_by_kind:
-        table.add_row("", "", f"{count:,} × {FAILURE_KINDS.get(kind, kind)}")
+        yield "", "", f"{count:,} × {FAILURE_KINDS.get(kind, kind)}"
     if {tier for tier, _ in totals.reads_by_tier} - {"on_demand"}:
-        table.add_row("tiers", "", Text(f"reads: {named(dict(totals.reads_by_tier))}"))
-    table.add_row("accuracy", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_accuracy(snapshot)))
+        yield "tiers", "", Text(f"reads: {named(dict(totals.reads_by_tier))}")
+    label = _cut("EMULATOR") if snapshot.run.simulated else ""
+    yield "accuracy", label, Text(_accuracy(snapshot))
     if snapshot.accuracy:
-        table.add_row("mistakes", _cut("EMULATOR") if snapshot.run.simulated else "", Text(_mistakes(snapshot)))
-    table.add_row("waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}"))
-    return table
+        yield "mistakes", label, Text(_mistakes(snapshot))
+    yield "waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}")
 
 
 def _resent(totals: Totals) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Concatenate
+from typing import Any, Concatenate
 
+from helix_ray.actors import api
 from helix_ray.actors.api import CONTROL, METRICS, A, Address, ControlApi, MetricsApi, P, R
-from helix_ray.client.attach import RECONNECT, Link
 from helix_ray.client.past_run import past_snapshot
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
@@ -22,11 +24,12 @@ from helix_ray.errors import AttachError
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.records import Ack, Action, Command
 
+PATIENCE_S = "1000000"
+RECONNECT = "RAY_gcs_rpc_server_reconnect_timeout_s"
 POLL_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 15.0  # above what the control actor spends on a database that does not answer
 TAIL_LINES = 12
-CONTROL_CODE = "HELIX_CONTROL_CODE"
-"""How `helix monitor` tells its page the code that works once."""
+CONTROL_CODE = "HELIX_CONTROL_CODE"  # how `helix monitor` tells its page the code that works once
 
 _OF_THIS_PROCESS_ONLY = (RECONNECT, "RAY_ADDRESS", "RAY_AUTH_TOKEN", HELIX_CONTROL_TOKEN, CONTROL_CODE)
 """What the page's process has in its environment and a run must not inherit: with the page's patience, a run's workers would
@@ -40,10 +43,6 @@ class Launch:
     process: subprocess.Popen[bytes]
     log: Path
     secrets: Secrets = field(default_factory=Secrets)  # never shown
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
@@ -79,29 +78,104 @@ def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Laun
     return Launch(process, log, secrets)
 
 
+class Link:
+    """One connection to the Ray cluster of one run. Calls from several threads are allowed; attaching and leaving is done by one at a time.
+
+    A process that is still attached when the cluster's control service has been gone for a minute is ended by Ray without a Python
+    exception. So the patience is set very high before attaching, and the first call that fails is followed by ``ray.shutdown()``;
+    attaching again takes some 50 ms.
+    """
+
+    def __init__(self, run_file: RunFile) -> None:
+        self.run_file = run_file
+        self._lock = threading.Lock()
+        self._owner = False  # this link attached the process, and so may detach it
+        self._handles: dict[str, Any] = {}
+
+    def connect(self) -> None:
+        """AttachError when the cluster does not let us in."""
+        with self._lock:
+            ray = _import_ray(self.run_file)
+            if ray.is_initialized():
+                return  # already attached, or this is the driver's own process
+            try:
+                ray.init(address=self.run_file.ray_address, namespace=self.run_file.namespace, log_to_driver=False, configure_logging=False)
+            except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+                raise AttachError(
+                    f"run {self.run_file.run_id} does not answer at {self.run_file.ray_address} ({type(error).__name__}): it may "
+                    f"have just ended; else check that {self.run_file.token_path} is readable by you"
+                ) from error
+            self._owner = True
+
+    def call(
+        self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """What the actor answers. AttachError, after leaving the cluster, when it does not within ``timeout_s``."""
+        self.connect()
+        import ray  # noqa: PLC0415  (after connect has set the environment)
+
+        try:
+            handle = self._handles.get(to) or ray.get_actor(to, namespace=self.run_file.namespace)
+            self._handles[to] = handle
+            answer: R = ray.get(api.remote(handle, method, *args, **kwargs), timeout=timeout_s)
+        except (ray.exceptions.RayError, ValueError, ConnectionError, RuntimeError) as error:
+            self.leave()
+            raise AttachError(f"{to} of run {self.run_file.run_id} does not answer ({type(error).__name__})") from error
+        return answer
+
+    def leave(self) -> None:
+        """Safe twice. Leaves Ray alone where this link did not start it."""
+        with self._lock:
+            self._handles.clear()
+            if self._owner:
+                self._owner = False
+                import ray  # noqa: PLC0415
+
+                ray.shutdown()
+
+
+def _import_ray(run_file: RunFile) -> Any:
+    """Ray reads its settings and the token once, when it is imported: so they are set before that, if it is still to come."""
+    wanted = {"RAY_AUTH_MODE": "token", RECONNECT: PATIENCE_S, "RAY_USAGE_STATS_ENABLED": "0"}
+    if run_file.token_path is not None:
+        wanted["RAY_AUTH_TOKEN_PATH"] = run_file.token_path
+    imported_before = "ray" in sys.modules
+    if not imported_before:
+        os.environ.update(wanted)
+    import ray  # noqa: PLC0415
+
+    if imported_before and not ray.is_initialized() and any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.environ.update(wanted)
+        # Ray was imported under other settings, by another module or for a run of another home. What follows is what Ray itself does
+        # when it turns authentication on by default (its authentication_token_setup.py).
+        raylet = importlib.import_module("ray._raylet")  # compiled, without type stubs
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+    return ray
+
+
 class HelixClient:
     """Attaches when first asked, lets go at the first call that fails, attaches anew at the next. Safe from several threads."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or helix_home()
         self._link: Link | None = None
-        self._linked: RunFile | None = None
-        self._launch: Launch | None = None
+        self.launched: Launch | None = None  # the run that this client started last
 
-    def connect(self) -> RunFile:
-        """AttachError when there is no live run in this home."""
+    def connect(self) -> Link:
+        """The connection to the live run. AttachError when there is no live run in this home."""
         run_file = RunFile.read(self.home)
         if run_file is None or not run_file.is_live():
             self.close()
             hint = "start one with `helix run` or on the page"
             gone = f"run {run_file.run_id} has ended without cleaning up; resume it or {hint}" if run_file else hint
             raise AttachError(f"no live run in {self.home}: {gone}")
-        if run_file != self._linked:
+        link = self._link
+        if link is None or link.run_file != run_file:
             self.close()
-            self._link, self._linked = Link(run_file), run_file
-        assert self._link is not None
-        self._link.connect()
-        return run_file
+            link = self._link = Link(run_file)
+        link.connect()
+        return link
 
     def is_live(self) -> bool:
         """Whether this home's run still has its driver."""
@@ -127,26 +201,19 @@ class HelixClient:
 
     def start_run(self, config_path: Path, overrides: Sequence[str] = ()) -> int:
         """Starts a run as a process of its own and returns its pid. How it goes shows in `snapshot` and `launched`."""
-        self._launch = launch(self.home, config_path, overrides)
-        return self._launch.pid
-
-    @property
-    def launched(self) -> Launch | None:
-        """The run that this client started last."""
-        return self._launch
+        self.launched = launch(self.home, config_path, overrides)
+        return self.launched.process.pid
 
     def close(self) -> None:
         """Leaves the cluster. Safe twice; the client may be used again."""
-        link, self._link, self._linked = self._link, None, None
+        link, self._link = self._link, None
         if link is not None:
             link.leave()
 
     def _call(
         self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        self.connect()
-        assert self._link is not None
-        return self._link.call(timeout_s, to, method, *args, **kwargs)
+        return self.connect().call(timeout_s, to, method, *args, **kwargs)
 
 
 def attach(home: Path | None = None) -> HelixClient:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
 
 from helix_ray.environment.run_file import RunFile
-from helix_ray.environment.secrets import DATABASE_URL, load_secrets
+from helix_ray.environment.secrets import DATABASE_URL, Secret, load_secrets
 from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RecentRead, RunInfo, Totals
 from helix_ray.records import RunStatus
 from helix_ray.scoring.strata import DIMENSIONS
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import Ledger, RecentRow, StoredRun
-from helix_ray.storage.postgres import PostgresLedger
 
 DEADLINE_S = 30.0  # a million reads are counted in about ten
 RECENT = 50
@@ -23,7 +22,9 @@ RECENT = 50
 def past_snapshot(home: Path, run_file: RunFile) -> MetricsSnapshot | None:
     """None when the database of that run does not know it. Raises the ledger's errors when the database cannot be asked."""
     url = database_url(home, run_file)
-    return asyncio.run(asyncio.wait_for(_ask(url, run_file.run_id), DEADLINE_S)) if url is not None else None
+    if url is None:
+        return None
+    return with_ledger(Secret(url), lambda ledger: snapshot_from(ledger, run_file.run_id), DEADLINE_S, DEADLINE_S)
 
 
 def database_url(home: Path, run_file: RunFile) -> str | None:
@@ -37,14 +38,6 @@ def database_url(home: Path, run_file: RunFile) -> str | None:
     return embedded_url(home) if (home / "postgres").is_dir() else None
 
 
-async def _ask(url: str, run_id: str) -> MetricsSnapshot | None:
-    ledger = await PostgresLedger.connect(url, statement_timeout_s=DEADLINE_S)
-    try:
-        return await snapshot_from(ledger, run_id)
-    finally:
-        await ledger.aclose()
-
-
 async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
     """What the ledger knows about a run; rates, queue and throttle are as empty as they are now."""
     stored = await ledger.load_run(run_id)
@@ -55,14 +48,14 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
     reads = await ledger.recent_reads(run_id, RECENT)
     alerts = await ledger.recent_alerts(run_id, RECENT)
     run = _run_info(stored)
-    crashed = stored.status is RunStatus.RUNNING
+    state, reason = stored.status.value.upper(), run.reason or "the run has ended"
+    if stored.status is RunStatus.RUNNING:
+        state, reason = "FAILED", f"the run ended without closing its books; resume it with --resume {run_id}"
     return MetricsSnapshot(
         as_of=stored.finished_at.timestamp() if stored.finished_at else time.time(),
         run=run,
-        state="FAILED" if crashed else stored.status.value.upper(),
-        reason=f"the run ended without closing its books; resume it with --resume {run_id}"
-        if crashed
-        else run.reason or "the run has ended",
+        state=state,
+        reason=reason,
         totals=Totals(
             produced=counts.rows,
             analysed=counts.by_disposition.get("stored", 0),

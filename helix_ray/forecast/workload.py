@@ -20,8 +20,7 @@ STRIDE = 50_000
 """Of a file beyond its start one block is looked at in each stretch: a twentieth of what came before it, at most this many records."""
 MAX_COUNTED = 20_000_000  # records of a file after which counting ends
 
-AlignedCall = tuple[int, str, str]
-"""pos, ref, alt, by the aligner: what a right answer names."""
+AlignedCall = tuple[int, str, str]  # pos, ref, alt, by the aligner: what a right answer names
 
 
 class SampledRead(NamedTuple):

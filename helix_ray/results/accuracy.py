@@ -15,13 +15,11 @@ from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL, measures, rate, summarise, total
 from helix_ray.scoring.tally import Counts, ReadCounts
 
-TRUTH_ONLY = ("event",)
-"""Dimensions that the truth alone has."""
+TRUTH_ONLY = ("event",)  # dimensions that the truth alone has
 
 METHOD = "haplotype-aware allele match, genotype not required (GA4GH method 2)"
 
-NOTHING = cast("Measures[int]", summarise({})[ALL])
-"""The measures of a type that one side alone has."""
+NOTHING = cast("Measures[int]", summarise({})[ALL])  # the measures of a type that one side alone has
 
 
 class Compared(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from helix_ray.records import FAILURE_KINDS
 
@@ -24,17 +23,17 @@ def share(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.3f}"
 
 
-def interval(bounds: Any, digits: int = 3) -> str:
+def interval(bounds: Sequence[float] | None) -> str:
     """``0.812–0.854``; empty where there is none."""
-    return f"{bounds[0]:.{digits}f}–{bounds[1]:.{digits}f}" if bounds else ""
+    return f"{bounds[0]:.3f}–{bounds[1]:.3f}" if bounds else ""
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     return UNKNOWN if value is None else f"{100 * value:.{digits}f} %"
 
 
-def percents(bounds: Any, digits: int = 1) -> str:
-    return f"{100 * bounds[0]:.{digits}f}–{100 * bounds[1]:.{digits}f}" if bounds else ""
+def percents(bounds: Sequence[float] | None) -> str:
+    return f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}" if bounds else ""
 
 
 def failures(by_kind: Mapping[str, int]) -> str:

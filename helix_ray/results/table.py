@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.results import formatting
@@ -12,6 +14,8 @@ from helix_ray.results.report import NOTICE
 from helix_ray.results.schema import MEASURES, Agreement, ByType, Report, Scoring
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL
+
+Pair = tuple[str, str]  # a name and its value, as shown
 
 
 def render_report(report: Report) -> RenderableType:
@@ -32,92 +36,71 @@ def render_report(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _pairs(title: str, rows: list[tuple[str, str]]) -> Table:
+def _pairs(title: str, rows: Iterable[Pair]) -> Table:
     """Names and values."""
-    table = Table(title=title, title_justify="left", show_header=False, min_width=64)
-    table.add_column(style="dim")
-    table.add_column(justify="right")
+    table = Table(Column(style="dim"), Column(justify="right"), title=title, title_justify="left", show_header=False, min_width=64)
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def _summary(report: Report) -> list[tuple[str, str]]:
+def _summary(report: Report) -> Iterator[Pair]:
     requested = "endless" if report["reads_requested"] is None else _count(report["reads_requested"])
     asked = (report["configuration"] or {}).get("analyzer") or {}
     per_s = "" if report["reads_per_s"] is None else f" ({report['reads_per_s']:.1f} reads/s)"
-    rows = [
-        ("model, prompt", f"{report['model']}, {asked.get('prompt', '-')}" if report["model"] else "none: the aligner alone"),
-        ("reads requested / produced / stored", f"{requested} / {_count(report['reads_produced'])} / {_count(report['reads_stored'])}"),
-        ("lost / duplicates", f"{_count(report['lost'])} / {_count(report['duplicates'])}"),
-        ("dead letters", _dead_letters(report)),
-    ]
+    yield "model, prompt", f"{report['model']}, {asked.get('prompt', '-')}" if report["model"] else "none: the aligner alone"
+    yield "reads requested / produced / stored", f"{requested} / {_count(report['reads_produced'])} / {_count(report['reads_stored'])}"
+    yield "lost / duplicates", f"{_count(report['lost'])} / {_count(report['duplicates'])}"
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in (report["dead_letters_by_kind"] or {}).items())
+    yield "dead letters", _count(report["dead_letters"]) + (f" ({kinds})" if kinds else "")
     aside = {"unplaced": report["reads_unplaced"], "filtered": report["reads_filtered"], "malformed": report["reads_malformed"]}
     if any(aside.values()):
-        rows.append((" / ".join(aside), " / ".join(map(_count, aside.values()))))
+        yield " / ".join(aside), " / ".join(map(_count, aside.values()))
     if report["reads_handed_back"]:
-        rows.append(("handed back for the next session", _count(report["reads_handed_back"])))
-    return [
-        *rows,
-        ("duration", f"{report['duration_s']:.1f} s{per_s}"),
-        (
-            "queue: deepest / bound, producers blocked",
-            f"{report['max_queue_depth']} / {report['queue_capacity']}, {report['blocked_seconds']:.1f} s",
-        ),
-        ("limits used", ", ".join(f"{name} {share:.1%}" for name, share in report["utilisation"].items()) or "none seen"),
-        ("bottleneck, share of the time", formatting.shares(report["bottleneck_shares"]) or report["bottleneck"] or "none"),
-        ("memory, peak of all processes", f"{report['peak_pss_mb']:.0f} MB"),
-        *_paid(report),
-    ]
+        yield "handed back for the next session", _count(report["reads_handed_back"])
+    yield "duration", f"{report['duration_s']:.1f} s{per_s}"
+    depths = f"{report['max_queue_depth']} / {report['queue_capacity']}"
+    yield "queue: deepest / bound, producers blocked", f"{depths}, {report['blocked_seconds']:.1f} s"
+    yield "limits used", ", ".join(f"{name} {share:.1%}" for name, share in report["utilisation"].items()) or "none seen"
+    yield "bottleneck, share of the time", formatting.shares(report["bottleneck_shares"]) or report["bottleneck"] or "none"
+    yield "memory, peak of all processes", f"{report['peak_pss_mb']:.0f} MB"
+    yield from _paid(report)
 
 
-def _paid(report: Report) -> list[tuple[str, str]]:
+def _paid(report: Report) -> Iterator[Pair]:
     """What only the database knows."""
     tokens, latency = report["tokens"], report["latency_ms"]
     if tokens is None or latency is None:
-        return [("requests, tokens, cost, latency", "unknown: the database could not be asked")]
-    per_1000, again = report["cost_per_1000_reads"], report["reads_repaid"] or report["possibly_billed"]
-    return [
-        ("requests / of them repairs / HTTP 429", f"{report['requests']:,} / {report['repairs']:,} / {report['http_429']:,}"),
-        *_failed(report),
-        ("tokens prompt / cached / completion", f"{tokens['prompt']:,} / {tokens['cached']:,} / {tokens['completion']:,}"),
-        ("cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")),
-        *([("could have cost, at most", f"${report['authorised_usd']:.6f}")] if report["authorised_usd"] else []),
-        *([("reads paid for twice / possibly billed", f"{report['reads_repaid']:,} / {report['possibly_billed']:,}")] if again else []),
-        ("latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())),
-    ]
-
-
-def _failed(report: Report) -> list[tuple[str, str]]:
-    """Only what happened, or is not as it is most often."""
-    rows, tiers = [], report["reads_by_tier"] or {}
+        yield "requests, tokens, cost, latency", "unknown: the database could not be asked"
+        return
+    yield "requests / of them repairs / HTTP 429", f"{report['requests']:,} / {report['repairs']:,} / {report['http_429']:,}"
     if report["failures_by_kind"]:
-        rows.append(("failed requests", "\n".join(formatting.failures({kind: n}) for kind, n in report["failures_by_kind"].items())))
+        yield "failed requests", "\n".join(formatting.failures({kind: n}) for kind, n in report["failures_by_kind"].items())
     if report["resent"]:
-        rows.append(("sent again after a failure", f"{report['resent']:,} ({report['resent_share']:.1%} of all)"))
+        yield "sent again after a failure", f"{report['resent']:,} ({report['resent_share']:.1%} of all)"
+    tiers = report["reads_by_tier"] or {}
     if set(tiers) - {"on_demand"}:
-        rows.append(("reads by service tier", formatting.named(tiers)))
-    return rows
+        yield "reads by service tier", formatting.named(tiers)
+    yield "tokens prompt / cached / completion", f"{tokens['prompt']:,} / {tokens['cached']:,} / {tokens['completion']:,}"
+    per_1000 = report["cost_per_1000_reads"]
+    yield "cost", f"${report['cost_usd']:.6f}" + ("" if per_1000 is None else f" (${per_1000:.4f} per 1,000 reads)")
+    if report["authorised_usd"]:
+        yield "could have cost, at most", f"${report['authorised_usd']:.6f}"
+    if report["reads_repaid"] or report["possibly_billed"]:
+        yield "reads paid for twice / possibly billed", f"{report['reads_repaid']:,} / {report['possibly_billed']:,}"
+    yield "latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())
 
 
 def _count(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,}"
 
 
-def _dead_letters(report: Report) -> str:
-    """How many, and of what."""
-    kinds = report["dead_letters_by_kind"] or {}
-    return _count(report["dead_letters"]) + (f" ({', '.join(f'{kind} {count:,}' for kind, count in kinds.items())})" if kinds else "")
-
-
-def _agreement(found: Agreement) -> list[tuple[str, str]]:
+def _agreement(found: Agreement) -> Iterator[Pair]:
     """There is no truth here, so this is not precision or recall: two opinions, side by side."""
     share = f" ({found['reads_equal'] / found['reads']:.1%})" if found["reads"] else ""
-    both, only_call, only_baseline = f"{found['both']:,}", f"{found['only_call']:,}", f"{found['only_baseline']:,}"
-    return [
-        ("reads with the same differences", f"{found['reads_equal']:,} of {found['reads']:,}{share}"),
-        ("differences named by both / only the model / only the aligner", f"{both} / {only_call} / {only_baseline}"),
-    ]
+    yield "reads with the same differences", f"{found['reads_equal']:,} of {found['reads']:,}{share}"
+    callers = f"{found['both']:,} / {found['only_call']:,} / {found['only_baseline']:,}"
+    yield "differences named by both / only the model / only the aligner", callers
 
 
 def _accuracy(report: Report, accuracy: ByType) -> Table:
@@ -133,10 +116,10 @@ def _accuracy(report: Report, accuracy: ByType) -> Table:
 
 def accuracy_table(title: str, accuracy: ByType, ceiling: ByType | None, *, simulated: bool) -> Table:
     """The model's measures by type, and beside them the aligner's on the same reads."""
-    table = Table(title=title + (" [EMULATOR]" if simulated else ""), title_justify="left", caption_justify="left", min_width=64)
-    for name in ("type", "found / true", "right / called", "recall", "precision", "F1"):
-        table.add_column(name, justify="left" if name == "type" else "right")
-    table.add_column("ceiling", justify="right", style="dim")
+    numbers = (Column(name, justify="right") for name in ("found / true", "right / called", "recall", "precision", "F1"))
+    beside = Column("ceiling", justify="right", style="dim")
+    title += " [EMULATOR]" if simulated else ""
+    table = Table("type", *numbers, beside, title=title, title_justify="left", caption_justify="left", min_width=64)
     rows = compared(accuracy, ceiling)
     for kind, row, best in rows:
         shares = (_with_interval(row[key], row["ci"][key], "\n") for key in MEASURES)
@@ -148,25 +131,22 @@ def accuracy_table(title: str, accuracy: ByType, ceiling: ByType | None, *, simu
     return table
 
 
-def _mistakes(scoring: Scoring, accuracy: ByType) -> list[tuple[str, str]]:
+def _mistakes(scoring: Scoring, accuracy: ByType) -> Iterator[Pair]:
     """What kind of mistakes these are, and how the reads came out as a whole."""
-    rows = []
     for name, meaning in MISTAKES.items():
         found = scoring["mistakes"][name]
-        rows.append((meaning, f"{found['count']:,} of {found['of']:,}: {_with_interval(found['rate'], found['ci'])}"))
-    exact, baseline = scoring["reads"]["exact"], scoring["reads"]["baseline_exact"]
-    rows.append(("reads exactly right, by the model", _with_interval(exact["rate"], exact["ci"])))
-    rows.append(("reads exactly right, by the aligner", _with_interval(baseline["rate"], baseline["ci"])))
+        yield meaning, f"{found['count']:,} of {found['of']:,}: {_with_interval(found['rate'], found['ci'])}"
+    for caller, exact in (("model", scoring["reads"]["exact"]), ("aligner", scoring["reads"]["baseline_exact"])):
+        yield f"reads exactly right, by the {caller}", _with_interval(exact["rate"], exact["ci"])
     failed, cost = scoring["failed"], scoring["cost"]
     if failed["reads"]:
         without = accuracy[ALL]["excluding_failed"]
-        rows.append(("reads without an answer, all their variants missed", f"{failed['reads']:,} ({failed['frac_na']:.1%})"))
-        rows.append(("recall, F1 if they are left out", f"{_share(without['recall'])}, {_share(without['f1'])}"))
+        yield "reads without an answer, all their variants missed", f"{failed['reads']:,} ({failed['frac_na']:.1%})"
+        yield "recall, F1 if they are left out", f"{_share(without['recall'])}, {_share(without['f1'])}"
     if cost["usd_per_true_positive"]:
-        rows.append(("cost per variant found", f"${cost['usd_per_true_positive']:.7f}"))
+        yield "cost per variant found", f"${cost['usd_per_true_positive']:.7f}"
     if cost["baseline_us_per_read"] is not None:
-        rows.append(("CPU time of the aligner, a read", f"{cost['baseline_us_per_read']:.0f} us"))
-    return rows
+        yield "CPU time of the aligner, a read", f"{cost['baseline_us_per_read']:.0f} us"
 
 
 def _with_interval(value: float | None, interval: list[float] | None, between: str = " ") -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray.cli.probe import UnfinishedCheckError, probe
+from helix_ray.cli.doctor import UnfinishedCheckError, probe
 from helix_ray.emulator.published import models_body
 from helix_ray.errors import StartError
 from support.fault_server import Exchange, FaultServer

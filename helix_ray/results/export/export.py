@@ -28,8 +28,7 @@ from helix_ray.storage.rows import as_made
 FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
 """Endings before analysis that leave the read as its source gave it. A stored read has none; see `Ledger.read_reads`."""
 
-MANIFEST = "manifest.json"
-"""What makes a folder an export, and so replaceable."""
+MANIFEST = "manifest.json"  # what makes a folder an export, and so replaceable
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
@@ -124,8 +123,8 @@ class Export:
 
     def __enter__(self) -> Self:
         source = self._origin.config.source
-        on_reference = self._on_reference and source.reference is not None
-        coordinates = ReferenceCoordinates(Path(str(source.reference)).expanduser()) if on_reference else WindowCoordinates()
+        reference = source.reference if self._on_reference else None
+        coordinates = WindowCoordinates() if reference is None else ReferenceCoordinates(Path(reference).expanduser())
         with ExitStack() as files:  # closes what was opened when a writer cannot be made
             flank, simulated = source.mutation.flank, self._origin.simulated
             context = Context(self._folder, files, coordinates, self._header(), flank, simulated, self._about())
@@ -159,10 +158,6 @@ class Export:
             self._tally.add(read)
             for writer in self._writers:
                 writer.add(read)
-
-    @property
-    def reads(self) -> int:
-        return self._tally.reads
 
     def finish(self) -> JsonObject:
         """Completes the files and writes the manifest, which is returned. InputError: there was nothing to export."""

@@ -30,8 +30,7 @@ SUBTYPES = {
     "SNP": ("ti", "tv"),
     NOT_A_VARIANT: (),
 }
-FILTERS = ("ALL", "PASS")
-"""ALL counts every call, PASS those that fit their window; a truth passes always."""
+FILTERS = ("ALL", "PASS")  # ALL counts every call, PASS those that fit their window; a truth passes always
 
 EVERYWHERE: Level = ("*", "*")
 _SUBTYPE_DIMENSIONS = ("type", "subtype")

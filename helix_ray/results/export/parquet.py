@@ -12,8 +12,7 @@ from helix_ray.records import ReadResult, ScoredVariant, Variant
 from helix_ray.results.export.reads import Context
 from helix_ray.results.export.records import READ_FIELDS, RESULT_FIELDS, read_record, variant_records
 
-GROUP_ROWS = 5000
-"""Of a row group, and so in memory: some 10 MB of reads with their answers."""
+GROUP_ROWS = 5000  # of a row group, and so in memory: some 10 MB of reads with their answers
 
 _TYPES = {
     **dict.fromkeys(("simulated", "identifiable", "mutation_detected", "exact", "baseline_exact", "capped"), pa.bool_()),

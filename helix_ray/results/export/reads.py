@@ -17,8 +17,7 @@ from helix_ray.sources import extension
 WHOLE_CONTIG = 2**63 - 1
 LINE_BASES = 80
 COMPLEMENT = str.maketrans("ACGTRYKMBVDHU", "TGCAYRMKVBHDA")
-NO_QUALITY = "I"
-"""Phred 40, for reads that came without qualities: FASTQ has no way to leave them out."""
+NO_QUALITY = "I"  # Phred 40, for reads that came without qualities: FASTQ has no way to leave them out
 
 
 class Place(NamedTuple):

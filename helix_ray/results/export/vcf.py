@@ -21,8 +21,7 @@ from helix_ray.storage.rows import NOT_THE_SOURCES
 FIXED = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
 CONTIG_NAME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """Section 1.4.7 of VCF 4.3."""
-MAX_QUAL = 99.0
-"""Phred. A confidence of 1 would be infinite."""
+MAX_QUAL = 99.0  # Phred. A confidence of 1 would be infinite.
 _RESERVED = {ord(sign): f"%{ord(sign):02X}" for sign in ";=%,\t\r\n "}
 _COPY_BYTES = 1 << 20
 

@@ -11,8 +11,7 @@ from html import escape
 
 from helix_ray.results.formatting import interval, share
 
-VOID = frozenset({"meta", "br"})
-"""Elements that have no end."""
+VOID = frozenset({"meta", "br"})  # elements that have no end
 
 
 class Html(str):

@@ -16,7 +16,7 @@ from streamlit import config
 
 from helix_ray.cli.db import psql_environment
 from helix_ray.cli.monitor import settings
-from helix_ray.cli.terminal import render
+from helix_ray.cli.terminal import LiveView
 from helix_ray.client import Launch
 from helix_ray.environment.secrets import NAMES, Secret, Secrets
 from helix_ray.metrics.snapshot import (
@@ -56,7 +56,7 @@ STRANGE = replace(
 
 def shown(snapshot: MetricsSnapshot, width: int = 160) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(render(snapshot))
+    console.print(LiveView(snapshot))
     return console.export_text()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from helix_ray.client.attach import PATIENCE_S, RECONNECT, Link
+from helix_ray.client.client import PATIENCE_S, RECONNECT, Link
 from helix_ray.environment.run_file import RunFile
 
 RUN = RunFile.for_this_process("run-1", "127.0.0.1:1", "helix", None, "/home/ray_token")

@@ -1,37 +1,41 @@
-"""``helix export``: truth, reads, windows and results in the files that other tools read."""
+"""Commands on stored runs: ``helix export`` writes files for other tools, ``helix rescore`` scores the stored answers again."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
-from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError
 from helix_ray.records import JsonObject, Read
+from helix_ray.results.accuracy import accuracy, ceiling
 from helix_ray.results.export import Export, Format, Origin, new_folder
+from helix_ray.results.report import NOTICE
+from helix_ray.results.rescoring import Rescoring
+from helix_ray.results.table import accuracy_table
 from helix_ray.session.database import find_run
 from helix_ray.sources import check_source, generator_version, make_source
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Ledger, StoredRun
-from helix_ray.storage.postgres import PostgresLedger
 
-PAGE = 5000
-"""Reads that are asked of the database at once: some 4 MB, with their results some 30."""
+PAGE = 5000  # reads that are asked of the database at once: some 4 MB, with their results some 30
+RESCORE_PAGE = 2000  # as PAGE, for `helix rescore`
+NAMED = 10  # of the reads that differ
+
+StoredRunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")]
 
 
 def export(
-    run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")
-    ] = None,
+    run: StoredRunId = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="CONFIG", help="Instead of a run: generate the reads of this configuration.")
     ] = None,
@@ -72,26 +76,37 @@ def export(
         raise ConfigError("--config", ["give either --run or --config, not both"])
     if overrides and config is None:
         raise ConfigError("--set", ["only has a meaning with --config: a stored run keeps its configuration"])
-    if config is not None:
-        _from_config(load_config(config, list(overrides or ())), formats, output, coordinates == "reference", force)
-    else:
-        _from_run(run, formats, output, coordinates == "reference", force)
+    reads = _of_config(load_config(config, list(overrides or ()))) if config is not None else _of_run(run)
+    origin, output = reads.origin, output or Path(f"helix-export-{reads.name}")
+    formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
+    on_reference = coordinates == "reference"
+    with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
+        with read_progress(reads.total) as advance:
+            reads.fill(target, advance)
+        manifest = target.finish()
+    _print_summary(Console(highlight=False, soft_wrap=True), output, manifest)
 
 
-def _from_config(config: Config, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
+class _Reads(NamedTuple):
+    """What is exported."""
+
+    origin: Origin
+    name: str  # of the default folder, after "helix-export-"
+    total: int | None  # reads; None: not known
+    fill: Callable[[Export, Callable[[int], None]], None]
+
+
+def _of_config(config: Config) -> _Reads:
     if config.source.count is None and config.source.path is None:
         raise ConfigError("source.count", ["null would export for ever; add --set source.count=N"])
-    facts = check_source(config)
-    origin = Origin(config, generator_version(), source_checksum=facts.checksum)
+    origin = Origin(config, generator_version(), source_checksum=check_source(config).checksum)
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
         for reads in _blocks(config):
             target.add(reads)
             advance(len(reads))
 
-    _write(
-        origin, formats, output or Path(f"helix-export-{config.run.name}".replace(" ", "_")), on_reference, force, config.source.count, fill
-    )
+    return _Reads(origin, config.run.name.replace(" ", "_"), config.source.count, fill)
 
 
 def _blocks(config: Config) -> Iterator[list[Read]]:
@@ -102,7 +117,7 @@ def _blocks(config: Config) -> Iterator[list[Read]]:
         index += 1
 
 
-def _from_run(run: str | None, formats: list[Format] | None, output: Path | None, on_reference: bool, force: bool) -> None:
+def _of_run(run: str | None) -> _Reads:
     stored, url = find_run(run, ", or use --config")
     run = stored.run_id
     config = parse_config(stored.config, f"stored configuration of run {run}")
@@ -110,9 +125,9 @@ def _from_run(run: str | None, formats: list[Format] | None, output: Path | None
     origin = Origin(config, generator, run, stored.simulated, stored.source_checksum, _facts(stored))
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
-        asyncio.run(_stored(url, stored, target, advance))
+        with_ledger(url, lambda ledger: fill_from(ledger, stored.run_id, target, advance), timeout_s=60.0)
 
-    _write(origin, formats, output or Path(f"helix-export-{run}"), on_reference, force, stored.rows, fill)
+    return _Reads(origin, run, stored.rows, fill)
 
 
 def _facts(stored: StoredRun) -> JsonObject:
@@ -126,14 +141,6 @@ def _facts(stored: StoredRun) -> JsonObject:
         "config": stored.config,
         "earlier_configs": list(stored.earlier_configs),
     }
-
-
-async def _stored(url: Secret, stored: StoredRun, target: Export, advance: Callable[[int], None]) -> None:
-    ledger = await PostgresLedger.connect(url.reveal(), statement_timeout_s=60.0)
-    try:
-        await fill_from(ledger, stored.run_id, target, advance)
-    finally:
-        await ledger.aclose()
 
 
 async def fill_from(ledger: Ledger, run_id: str, target: Export, advance: Callable[[int], None]) -> None:
@@ -153,30 +160,20 @@ async def fill_from(ledger: Ledger, run_id: str, target: Export, advance: Callab
         last = reads[-1].read_index
 
 
-def _write(
-    origin: Origin,
-    formats: list[Format] | None,
-    output: Path,
-    on_reference: bool,
-    force: bool,
-    total: int | None,
-    fill: Callable[[Export, Callable[[int], None]], None],
-) -> None:
+@contextmanager
+def read_progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal's standard error; the function that is yielded adds a number of reads. ``total`` None: not known."""
     console = Console(stderr=True)
-    formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
-    with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("Reads", total=total)
-            fill(target, lambda count: progress.advance(task, count))
-        manifest = target.finish()
-    _print_summary(Console(highlight=False, soft_wrap=True), output, manifest)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("Reads", total=total)
+        yield lambda count: progress.advance(task, count)
 
 
 def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None:
-    table = Table("file")
-    table.add_column("bytes", justify="right")
-    for name, size in _files(output, manifest):
-        table.add_row(name, f"{size:,}")
+    table = Table("file", Column("bytes", justify="right"))
+    for name, entry in manifest["files"].items():
+        table.add_row(name, f"{entry['bytes']:,}")
+    table.add_row("manifest.json", f"{(output / 'manifest.json').stat().st_size:,}")
     console.print(table)
     counts = manifest["counts"]
     unfinished = "" if manifest.get("status") in (None, "complete") else f" (the run is {manifest['status']}: its finished reads)"
@@ -193,6 +190,42 @@ def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None
         console.print(f"{calls.total():,} calls, {calls.total() - calls['ok']:,} of them not valid{scripted}", markup=False)
 
 
-def _files(output: Path, manifest: JsonObject) -> Iterable[tuple[str, int]]:
-    yield from ((name, entry["bytes"]) for name, entry in manifest["files"].items())
-    yield "manifest.json", (output / "manifest.json").stat().st_size
+def rescore(run: StoredRunId = None) -> None:
+    """Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.
+
+    Exit code 1 when a read is stored with another score than this version gives it, for instance one of an earlier version.
+    """
+    stored, url = find_run(run)
+    found = with_ledger(url, lambda ledger: _rescored(ledger, stored), timeout_s=60.0)
+    console = Console(highlight=False, soft_wrap=True)
+    if stored.simulated:
+        console.print(NOTICE, style="bold yellow")
+    if found.scores.reads.reads:
+        title = f"Stored answers to {stored.config['analyzer']['prompt']}, scored again"
+        console.print(accuracy_table(title, accuracy(found.scores), ceiling(found.scores), simulated=stored.simulated))
+    else:
+        console.print("no truth is known: there is nothing to be right or wrong about")
+    _print_differences(console, found)
+    if found.differences:
+        raise typer.Exit(1)
+
+
+async def _rescored(ledger: Ledger, stored: StoredRun) -> Rescoring:
+    found, last = Rescoring(), -1
+    with read_progress(stored.rows) as advance:
+        while results := await ledger.read_results(stored.run_id, last, RESCORE_PAGE):
+            found.add(results)
+            last = results[-1].read.read_index
+            advance(len(results))
+    return found
+
+
+def _print_differences(console: Console, found: Rescoring) -> None:
+    if not found.differences:
+        console.print(f"{found.reads:,} reads scored again: every score equals what is stored")
+        return
+    console.print(f"{len(found.differences):,} of {found.reads:,} reads are stored with another score:")
+    for difference in found.differences[:NAMED]:
+        console.print(f"  read {difference.read_index}: {difference.what}", markup=False)
+    if len(found.differences) > NAMED:
+        console.print(f"  and {len(found.differences) - NAMED:,} more")
