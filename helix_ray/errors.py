@@ -1,19 +1,5 @@
 """Every error that helix_ray raises on purpose.
 
-    HelixError
-    ├── StartError              exit 2: nothing was started, sent or stored
-    │   ├── ConfigError         the configuration file or an override
-    │   ├── InputError          a reads, reference or pairs file
-    │   ├── MissingSecretError  a key that the configuration needs is not set
-    │   ├── HomeBusyError       another run is live in this HELIX_HOME
-    │   ├── RunBusyError        this run is written by another process
-    │   └── DatabaseUnavailableError
-    ├── AttachError             no live run to talk to
-    ├── RefusedError            exit 4: the provider refuses for good (401, 403, model gone, spend limit)
-    ├── DatabaseLostError       exit 1: the database did not come back within its deadline
-    ├── RestartStormError       exit 1: an actor keeps dying
-    └── InvariantError          exit 1: a bound that must hold was broken; a defect of ours
-
 All arguments are positional and reach ``super().__init__``: an error that keeps some of them to itself cannot be unpickled
 on the far side of an actor boundary. The message says what happened and what to do.
 """
