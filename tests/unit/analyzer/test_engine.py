@@ -1,4 +1,4 @@
-"""Every way in which a read ends."""
+"""Every way in which a read ends, and what it costs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from fix_analyzer import read, rig
 from helix_ray.backends.chat import TransportFailure
+from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
 from helix_ray.records import CallState, Disposition, Variant
 from support.scripted_llm import api_error, chat_reply, completion, prompted_ids
 
@@ -152,3 +153,25 @@ async def test_the_aligner_answers_without_asking_anyone() -> None:
     assert it.sink.results[0].model == "aligner"
     assert (it.throttle.wants, it.sink.calls) == ([], [])
     assert it.engine.report().score["type", "SNV"].tp == 30
+
+
+MODEL = "openai/gpt-oss-20b"
+
+
+async def costs(tariff: Tariff | None) -> tuple[Decimal, Decimal]:
+    """Reserved at worst, and booked, of one answered request."""
+    made = rig([read(0)], tariff=tariff)
+    await made.finish()
+    (call,) = [call for call in made.sink.calls if call.cost_usd]
+    assert call.worst_case_usd is not None
+    assert call.cost_usd is not None
+    return call.worst_case_usd, call.cost_usd
+
+
+async def test_ten_times_the_price_reserves_and_books_ten_times_as_much() -> None:
+    known = tariff_of(MODEL)
+    dear = Tariff(ModelPrice(*(10 * amount for amount in known.price)), known.completion_limit, "GET /models")
+    worst, booked = await costs(None)
+    assert 0 < booked < worst
+    assert await costs(dear) == (10 * worst, 10 * booked)
+    assert await costs(known) == (worst, booked)
