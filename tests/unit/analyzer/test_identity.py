@@ -95,8 +95,7 @@ def check(result: ReadResult) -> None:
 async def test_no_read_gets_another_reads_calls() -> None:
     llm = Confused()
     settings = {"prompt": "raw", "reads_per_request": PER_REQUEST, "requests_in_flight": 64, "batch_size": 200}
-    it = rig([coded(index) for index in range(READS)], otherwise=llm, **settings)
-    await it.finish()
+    it = await rig([coded(index) for index in range(READS)], otherwise=llm, **settings).finished()
     assert sorted(result.read.read_index for result in it.sink.results) == list(range(READS))
     stored = [result for result in it.sink.results if result.disposition is Disposition.STORED]
     for result in stored:
