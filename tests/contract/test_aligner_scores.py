@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.aligner_pairs import KINDS, of_kind
-from support.aligner_scores import differing
+from support.alignment import KINDS, differing, of_kind
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helix_ray.emulator.chat import Admitted
 from helix_ray.emulator.timing import Capacity, Job, Serving, Timing
-from support.emulator_chat_case import MODEL, admitted, ask, begin, chat, error
+from support.emulator_case import MODEL, admitted, ask, begin, chat, error
 
 
 def finished(capacity: Capacity, jobs: list[Job], now: float = 1e6) -> list[float]:

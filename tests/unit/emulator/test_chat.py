@@ -12,7 +12,7 @@ from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.published import Reply
 from helix_ray.emulator.records import Entry, totals
-from support.emulator_chat_case import MODEL, Time, admitted, ask, chat, error, payload
+from support.emulator_case import MODEL, Time, admitted, ask, chat, error, payload
 
 
 def test_success_body_has_the_shape_of_captured_ones():

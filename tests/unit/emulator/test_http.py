@@ -9,7 +9,7 @@ import pytest
 
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.http import CHANGEABLE, Control, EmulatorApp
-from support.emulator_chat_case import MODEL, Time, admitted, ask, chat, error
+from support.emulator_case import MODEL, Time, admitted, ask, chat, error
 
 
 def put(service: Chat, **keys: Any) -> dict[str, Any]:

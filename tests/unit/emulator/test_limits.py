@@ -23,7 +23,7 @@ from helix_ray.emulator.published import (
     too_large,
     wait_ns,
 )
-from support.emulator_chat_case import MODEL, Time, admit, ask, chat, error
+from support.emulator_case import MODEL, Time, admit, ask, chat, error
 
 LIMITS = st.builds(
     lambda rpm, rpd, tpm, tpd: [Limit("RPM", rpm, True), Limit("RPD", rpd, True), Limit("TPM", tpm, True), Limit("TPD", tpd, True)],

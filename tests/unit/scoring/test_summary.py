@@ -7,7 +7,7 @@ from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.scoring.statistics import Outcome, Profile, average_precision, calibration, curve, f1_interval, jeffreys, matthews, mcnemar
 from helix_ray.scoring.summary import ALL, measures, rate, summarise
 from helix_ray.scoring.tally import Counts
-from support.scripted_chain import recovered, scripted_scores
+from support.scripted_results import recovered, scripted_scores
 
 
 def test_the_example_of_happy() -> None:
