@@ -1,7 +1,5 @@
 """Who may import whom, how long a file may get, and what tests do not do: read off the syntax trees."""
 
-from __future__ import annotations
-
 import ast
 import statistics
 from functools import cache

@@ -1,7 +1,5 @@
 """Every store that promises what `Ledger` says."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,7 +1,5 @@
 """The baseline's scores are those of WFA2 and of parasail; 20,000 pairs in benchmarks/check_aligner.py."""
 
-from __future__ import annotations
-
 import pytest
 
 from support.alignment import KINDS, differing, of_kind

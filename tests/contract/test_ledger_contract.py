@@ -1,7 +1,5 @@
 """What every `Ledger` promises, asked of the fake and of the real one."""
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta

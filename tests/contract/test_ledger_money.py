@@ -1,7 +1,5 @@
 """What every `Ledger` promises about money: on record before the send, authorised before the grant, closed at the end."""
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The emulator over real HTTP: what the Groq SDK makes of every answer, refusal and loss, and what the ledger says."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable

@@ -1,7 +1,5 @@
 """The sink on a real PostgreSQL: its actor with scripted peers, and its engine while the database is hit."""
 
-from __future__ import annotations
-
 import asyncio
 import pickle
 import uuid

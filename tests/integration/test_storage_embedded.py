@@ -1,7 +1,5 @@
 """The server of a HELIX_HOME: created, joined, left, and cleared up after those who were killed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """A database of an earlier version keeps all it holds, and docs/output.md names everything in the schema."""
 
-from __future__ import annotations
-
 import re
 import uuid
 from decimal import Decimal

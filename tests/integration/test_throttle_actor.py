@@ -1,7 +1,5 @@
 """The throttle as a real Ray actor: many callers share one bucket, and permits of a killed analyzer come back."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

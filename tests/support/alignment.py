@@ -1,7 +1,5 @@
 """Pairs of window and read for what compares aligners, made without the generator of rust_gen/, and scores of ours and of others."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

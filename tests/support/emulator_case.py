@@ -1,7 +1,5 @@
 """Prompts in every format that the emulator reads, by the letter of its documentation, and a service without sockets."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """docs/input.md, made of the tables that `test_malformed.py` runs. `cd tests && python -m support.input_page` writes it anew."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from support import input_cases_files, input_cases_pairs, input_cases_reads

@@ -1,7 +1,5 @@
 """Results of reads that a scripted model answered with mistakes. They say nothing about any LLM."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from helix_ray.analysis.judge import judge_calls

@@ -1,7 +1,5 @@
 """The guard of the unit tests, and the manual clock."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 

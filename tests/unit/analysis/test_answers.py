@@ -1,7 +1,5 @@
 """Completions for one read and for several: what became of each, and no read gets another read's calls."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from typing import Any

@@ -1,7 +1,5 @@
 """Prompts: their forms, what the emulator reads of them, that they hold no truth, and docs/prompts.md."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import random

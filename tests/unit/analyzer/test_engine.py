@@ -1,7 +1,5 @@
 """Every way in which a read ends, and what it costs."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

@@ -1,7 +1,5 @@
 """No answer reaches another read, whatever a model or the emulator does to ids, and both ledgers agree on every read."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections import Counter

@@ -1,7 +1,5 @@
 """No request leaves before it is on record."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any

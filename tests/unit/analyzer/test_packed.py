@@ -1,7 +1,5 @@
 """Requests about several reads: how they are formed, what each of their reads gets, and what becomes of all when one fails."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """The parts of the analysis engine, each alone."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """An answer that cannot be used is paid for, and its read is asked about once more: alone, and on a budget of its own."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What each way in which the API says no does to its read, and what it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any

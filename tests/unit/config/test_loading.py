@@ -1,7 +1,5 @@
 """Bad configurations: each gives one clear error naming the file, the key and its line, what was found, what is allowed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

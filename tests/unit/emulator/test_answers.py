@@ -1,7 +1,5 @@
 """Damage on purpose: what each fault does to an answer, which read it is recorded for, and that it happens at its rate."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from typing import Any

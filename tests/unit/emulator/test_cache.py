@@ -1,7 +1,5 @@
 """The emulator's prompt cache: what counts as cached, for how long, and what it costs."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """Capacity: hidden (everybody slows down), flex (498), overload (503); and the tiers that lead to them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import MutableMapping

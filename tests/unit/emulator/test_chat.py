@@ -1,7 +1,5 @@
 """The completions endpoint without sockets: order of checks, admission, limits, settlement, bill, ledger and summary."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """Faults of HTTP and the connection without a connection: which hits when, what a refusal says, and what it costs."""
 
-from __future__ import annotations
-
 import json
 import re
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """POST /_ctl/set: what may change while the emulator runs, what it then does, and how a wrong key is answered."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

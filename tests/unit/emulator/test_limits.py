@@ -1,7 +1,5 @@
 """The emulator's limits: buckets, the texts of 429 and 413, a second client, and outages by script."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Scripted errors, latency and prices, and the emulator's caller against brute force."""
 
-from __future__ import annotations
-
 import json
 import random
 from functools import cache

@@ -1,7 +1,5 @@
 """Reports of actors: counters survive a restart, every number has its kind and reaches Prometheus."""
 
-from __future__ import annotations
-
 import math
 import pickle
 from collections.abc import Mapping

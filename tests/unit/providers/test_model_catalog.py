@@ -1,7 +1,5 @@
 """Prices: the provider's first, else those of the table, and a comparison of both."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

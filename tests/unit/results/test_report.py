@@ -1,7 +1,5 @@
 """The report: its content, and that it has the keys and types that its type declares, all the way down."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Malformed files: every case of the tables ends as docs/input.md says, and none fills the memory."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

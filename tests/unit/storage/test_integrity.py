@@ -1,7 +1,5 @@
 """What cannot be stored is escaped, and a damaged read is found before its row is written."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Liveness, endings, the restart breaker, and recovery from deaths in any order: in the end every part knows what it must."""
 
-from __future__ import annotations
-
 import itertools
 from decimal import Decimal
 

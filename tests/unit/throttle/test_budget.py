@@ -1,7 +1,5 @@
 """What may be granted: within the cap, within what is committed to the ledger, and retries as a share of what is sent."""
 
-from __future__ import annotations
-
 import random
 from decimal import Decimal
 

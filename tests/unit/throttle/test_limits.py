@@ -1,7 +1,5 @@
 """How the throttle learns limits and what other clients use of them, and how it waits when the provider says so."""
 
-from __future__ import annotations
-
 import pytest
 
 from helix_ray.providers.readings import LimitReading

@@ -1,7 +1,5 @@
 """The dollar cap in every interleaving of grants, endings, deaths and late answers, and over deaths of actors and whole runs."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

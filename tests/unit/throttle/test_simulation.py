@@ -1,7 +1,5 @@
 """The throttle against a model of the provider, in simulated time: no 429 for a limit that headers show, and no waste."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

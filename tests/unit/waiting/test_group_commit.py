@@ -1,7 +1,5 @@
 """Group commit over all orders of adding, cancelling, failing and committing."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest
