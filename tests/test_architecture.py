@@ -95,6 +95,11 @@ def test_every_room_has_its_layer() -> None:
     assert not rooms - set().union(*LAYERS)
 
 
+def test_every_room_has_a_folder_of_unit_tests() -> None:
+    rooms = {room_of(path) for path in sources("helix_ray") if (ROOT / "helix_ray" / room_of(path)).is_dir()}
+    assert not [room for room in rooms - {"_dashboard"} if not [*(ROOT / "tests/unit" / room).glob("test_*.py")]]
+
+
 def test_imports_point_down() -> None:
     wrong = [
         f"{name_of(path)} imports {other}"

@@ -14,10 +14,12 @@ from decimal import Decimal
 
 from helix_ray.errors import InvariantError, RunBusyError, StartError
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, Disposition, JsonObject, ReadResult, RunStatus
-from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable, storable_or_none
+from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable_or_none
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, statements, until_claimed
 from helix_ray.storage.rows import call_row, read_row, utc_now, variant_rows
+
+_CONTROL_TEXTS = {"actor": 200, "reason": 1000, "message": 1000, "value_from": 200, "value_to": 200}  # characters at most
 
 
 class Writing:
@@ -54,21 +56,10 @@ class Writing:
             raise InvariantError(f"run {run_id} ends but was never started in this database")
 
     async def record_control(self, run_id: str, event: ControlEvent) -> bool:
-        texts = {
-            "actor": storable(event.actor, 200),
-            "reason": storable_or_none(event.reason, 1000),
-            "value_from": storable_or_none(event.value_from, 200),
-            "value_to": storable_or_none(event.value_to, 200),
-        }
-        return await self._session.execute("writing", "record_control", {**asdict(event), **texts, "run_id": run_id}) == 1
+        return await self._session.execute("writing", "record_control", {**_control_params(event), "run_id": run_id}) == 1
 
     async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None:
-        texts = {
-            "message": storable_or_none(outcome.message, 1000),
-            "value_from": storable_or_none(outcome.value_from, 200),
-            "value_to": storable_or_none(outcome.value_to, 200),
-        }
-        await self._session.execute("writing", "mark_control", {**asdict(outcome), **texts, "request_id": request_id})
+        await self._session.execute("writing", "mark_control", {**_control_params(outcome), "request_id": request_id})
 
     async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
         now = utc_now()
@@ -99,6 +90,11 @@ class Writing:
 
 def _run_params(run: RunRow) -> JsonObject:
     return {**asdict(run), "versions": json.dumps(dict(run.versions))}
+
+
+def _control_params(control: ControlEvent | ControlOutcome) -> JsonObject:
+    values = asdict(control)
+    return values | {name: storable_or_none(values[name], limit) for name, limit in _CONTROL_TEXTS.items() if name in values}
 
 
 class _Batch:
