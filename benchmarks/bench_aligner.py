@@ -24,7 +24,7 @@ from pywfa import WavefrontAligner
 from chart import bars
 from harness import print_table
 from helix_ray.native import rust
-from support.aligner_pairs import Pair, with_variants
+from support.alignment import Pair, with_variants
 
 VARIANTS = (0, 1, 3, 10)
 ROUNDS = 7

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 
 from harness import argument, print_table
-from support.aligner_pairs import KINDS, of_kind
-from support.aligner_scores import differing
+from support.alignment import KINDS, differing, of_kind
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import sys
 
 from harness import print_table
 from helix_ray.config.emulator import EmulatorErrorRates
-from support.scripted_chain import recovered, scripted_scores
+from support.scripted_results import recovered, scripted_scores
 
 READS = 400
 RATES = {"missed": 0.10, "misplaced": 0.05, "invented": 0.05}

@@ -18,7 +18,7 @@ from helix_ray.providers.prices import Tariff
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
 from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Refusal, Settlement
-from support.manual_clock import ManualClock
+from support.manual_clock import ManualClock, turns
 from support.scripted_llm import ScriptedLLM, completion
 
 WINDOW = "ACGTACGTACGTACGTACGT"
@@ -151,8 +151,7 @@ class Rig:
     sink: FakeSink = field(default_factory=FakeSink)
 
     async def settle_down(self) -> None:
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await turns(100)
 
     async def finish(self) -> str:
         """Runs to the end, moving the clock on whenever everybody waits for it."""
@@ -163,6 +162,10 @@ class Rig:
                 break
             await self.clock.advance(1.0)
         return run.result()
+
+    async def finished(self) -> Rig:
+        await self.finish()
+        return self
 
     async def begin_drain(self, timeout_s: float) -> asyncio.Task[DrainReply]:
         """A drain that has asked for everything it waits for."""

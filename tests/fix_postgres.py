@@ -4,8 +4,6 @@ The server is made once in a folder that its system user may enter (pytest's own
 the tests), with durability off: no test cuts the power.
 """
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import tempfile

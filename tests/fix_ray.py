@@ -1,7 +1,5 @@
 """One local Ray for the whole session, and actors that are fresh for every test."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

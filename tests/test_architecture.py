@@ -1,7 +1,5 @@
 """Who may import whom, how long a file may get, and what tests do not do: read off the syntax trees."""
 
-from __future__ import annotations
-
 import ast
 import statistics
 from functools import cache
@@ -95,6 +93,11 @@ def may_import(room: str, other: str) -> bool:
 def test_every_room_has_its_layer() -> None:
     rooms = {room_of(path) for path in sources("helix_ray")} - {"__init__", "emulator"}
     assert not rooms - set().union(*LAYERS)
+
+
+def test_every_room_has_a_folder_of_unit_tests() -> None:
+    rooms = {room_of(path) for path in sources("helix_ray") if (ROOT / "helix_ray" / room_of(path)).is_dir()}
+    assert not [room for room in rooms - {"_dashboard"} if not [*(ROOT / "tests/unit" / room).glob("test_*.py")]]
 
 
 def test_imports_point_down() -> None:

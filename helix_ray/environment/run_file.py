@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -72,10 +73,8 @@ class RunFile:
     @staticmethod
     def remove(home: Path) -> None:
         """At the end of a run: rename the file, so that the page still finds the last run. Idempotent."""
-        try:
+        with suppress(FileNotFoundError):
             (home / RUN_FILE).replace(home / LAST_RUN_FILE)
-        except FileNotFoundError:
-            return
 
     def is_live(self) -> bool:
         """Whether the driver still runs: the same process, not a later one with its number, and not a zombie."""
@@ -89,10 +88,7 @@ class RunFile:
     def _load(cls, path: Path) -> RunFile | None:
         try:
             data: Any = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        names = {field.name for field in fields(cls)}
-        try:
+            names = {field.name for field in fields(cls)}
             return cls(**{key: value for key, value in data.items() if key in names})
-        except (TypeError, AttributeError):
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return None

@@ -37,6 +37,7 @@ _ALLELE = re.compile("[ACGTN]{1,1000}")
 _TYPES = ("SNV", "MNV", "INS", "DEL", "DELINS")
 _EVENTS = ("snv", "mnv", "ins", "del", "dup", "inv", "complex", None)
 _TITV = ("ti", "tv", None)
+_ANSWER_TEXTS = ("raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier", "outcome")
 
 
 def text_problem(text: str | None) -> str | None:
@@ -69,8 +70,7 @@ def result_problem(result: ReadResult) -> str | None:
 def _texts(result: ReadResult) -> list[tuple[Any, tuple[str, ...]]]:
     return [
         (result.read, ("read_id", "contig", "strand", "ref_seq", "seq", "qual", "reason")),
-        (result, ("raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier")),
-        (result, ("outcome", "error_kind", "error")),
+        (result, (*_ANSWER_TEXTS, "error_kind", "error")),
         *((variant, ("ref", "alt", "reason")) for variant in result.variants),
         *((variant, ("ref", "alt", "spdi")) for variant in (*(result.read.truth or ()), *(result.read.errors or ()))),
     ]
@@ -101,6 +101,7 @@ def dead_lettered(result: ReadResult, error_kind: str, reason: str, kept_chars: 
         errors=_sound(read.errors),
         checksum=read.checksum if 0 <= (read.checksum or 0) < 2**64 else None,
     )
+    texts: dict[str, Any] = {name: kept(getattr(result, name)) for name in _ANSWER_TEXTS}
     return replace(
         result,
         read=sound,
@@ -111,16 +112,9 @@ def dead_lettered(result: ReadResult, error_kind: str, reason: str, kept_chars: 
             if variant.side == "truth" and _is_sound(variant)
         ],
         mutation_detected=None,
-        raw_answer=kept(result.raw_answer),
-        model=kept(result.model),
-        prompt=kept(result.prompt),
-        prompt_hash=kept(result.prompt_hash),
-        schema_hash=kept(result.schema_hash),
-        system_fingerprint=kept(result.system_fingerprint),
-        service_tier=kept(result.service_tier),
-        latency_ms=_finite(result.latency_ms),
-        queue_ms=_finite(result.queue_ms),
-        outcome=kept(result.outcome),
+        **texts,
+        latency_ms=finite(result.latency_ms),
+        queue_ms=finite(result.queue_ms),
         leniency=(),
         exact=None,
         baseline_exact=None,
@@ -144,7 +138,7 @@ def _is_sound(variant: Variant | ScoredVariant) -> bool:
     return sound and variant.type in _TYPES and variant.event in _EVENTS
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -153,11 +147,7 @@ def verified(results: Sequence[ReadResult], checksum: Checksum) -> list[ReadResu
 
     A read whose source took no checksum (None) passes.
     """
-    return [result if _is_whole(result.read, checksum) else _corrupted(result, checksum) for result in results]
-
-
-def _is_whole(read: Read, checksum: Checksum) -> bool:
-    return read.checksum is None or _taken_again(read, checksum) == read.checksum
+    return [_verified(result, checksum) for result in results]
 
 
 def _taken_again(read: Read, checksum: Checksum) -> int | None:
@@ -169,10 +159,13 @@ def _taken_again(read: Read, checksum: Checksum) -> int | None:
         return None
 
 
-def _corrupted(result: ReadResult, checksum: Checksum) -> ReadResult:
-    found = _taken_again(result.read, checksum)
+def _verified(result: ReadResult, checksum: Checksum) -> ReadResult:
+    expected = result.read.checksum
+    found = None if expected is None else _taken_again(result.read, checksum)
+    if found == expected:
+        return result
     reason = (
-        f"checksum {result.read.checksum} at the source, {'none' if found is None else found} at the sink: "
+        f"checksum {expected} at the source, {'none' if found is None else found} at the sink: "
         "the read was damaged on its way, and nothing that was found in it counts"
     )
     if result.error_kind is not None:

@@ -71,7 +71,7 @@ async def _migrate(transaction: PostgresTransaction) -> int:
     _refuse_newer(current)
     for migration in migrations():
         if migration.version > current:
-            await transaction.script(migration.sql)
+            await transaction.execute(migration.sql)
             await transaction.execute(sql["record_migration"], {"version": migration.version, "name": migration.name})
     return latest_version()
 

@@ -79,12 +79,8 @@ class PostgresTransaction:
         return await cursor.fetchall()
 
     async def execute(self, query: bytes, params: Params | None = None) -> int:
-        """The number of rows touched."""
+        """The number of rows touched. Without ``params``, ``query`` may be several statements."""
         return (await self._connection.execute(query, params)).rowcount
-
-    async def script(self, sql: bytes) -> None:
-        """Several statements without parameters."""
-        await self._connection.execute(sql)
 
     async def copy(self, query: bytes, rows: Iterable[tuple[Any, ...]]) -> None:
         async with self._connection.cursor() as cursor, cursor.copy(query) as copy:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from helix_ray.records import ApiCall, Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.strata import subtype
 from helix_ray.scoring.variants import trim
-from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, storable, storable_or_none
+from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, finite, storable, storable_or_none
 
 Row = tuple[Any, ...]
 Variants = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -21,6 +21,11 @@ SCORED_SIDES = ("truth", "call", "baseline")
 """Sides of `ReadResult.variants`, in their order."""
 
 _UNKNOWN = (None, None, None)  # length, spdi, titv
+_ANSWER = attrgetter(
+    "mutation_detected", "raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier",
+    "call_id", "cost_usd", "latency_ms", "queue_ms", "attempts", "error_kind", "error",
+)  # fmt: skip
+_JUDGEMENT = attrgetter("repairs", "exact", "baseline_exact", "residual_edits", "capped")
 
 NOT_THE_SOURCES = (UNSTORABLE, CORRUPTED)
 """Error kinds of rows that do not hold what the source made."""
@@ -44,21 +49,7 @@ def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
         read.identifiable,
         None if read.strata is None else json.dumps(read.strata),
         read.reason,
-        result.mutation_detected,
-        result.raw_answer,
-        result.model,
-        result.prompt,
-        result.prompt_hash,
-        result.schema_hash,
-        result.system_fingerprint,
-        result.service_tier,
-        result.call_id,
-        result.cost_usd,
-        result.latency_ms,
-        result.queue_ms,
-        result.attempts,
-        result.error_kind,
-        result.error,
+        *_ANSWER(result),
         result.finished_at or now,
         read.source,
         read.errors is not None,
@@ -66,11 +57,7 @@ def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
         baseline_calls(result),
         result.outcome,
         list(result.leniency),
-        result.repairs,
-        result.exact,
-        result.baseline_exact,
-        result.residual_edits,
-        result.capped,
+        *_JUDGEMENT(result),
         None if read.truth is None else len(read.truth),
         None if read.truth is None else sum(max(map(len, trim(*variant[:3])[1:])) for variant in read.truth),
     )
@@ -92,67 +79,35 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
     for variant in result.variants:
         ordinal = ordinals[variant.side] = ordinals.get(variant.side, -1) + 1
         details = made.get(variant[1:4], _UNKNOWN) if variant.side == "truth" else _UNKNOWN
-        yield (
-            run_id,
-            read_index,
-            variant.side,
-            ordinal,
-            variant.pos,
-            variant.ref,
-            variant.alt,
-            variant.type,
-            variant.event,
-            variant.confidence,
-            variant.outcome,
-            variant.match,
-            variant.reason,
-            *details,
-            subtype(variant.type, variant.ref, variant.alt),
-            variant.detail,
-            variant.off_by,
-            variant.baseline,
-        )
+        named = subtype(variant.type, variant.ref, variant.alt)
+        yield (run_id, read_index, variant.side, ordinal, *variant[1:10], *details, named, *variant[10:])
     for ordinal, error in enumerate(result.read.errors or ()):
         named = subtype(error.type, error.ref, error.alt)
         yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:], named, None, None, None)
 
 
-CALL_COLUMNS = (
+_CALL_COLUMNS = (
     "call_id", "run_id", "kind", "attempt", "read_indices", "state", "status", "model", "prompt_tokens", "cached_tokens",
     "completion_tokens", "worst_case_usd", "cost_usd", "latency_ms", "provider_request_id", "error_kind", "error", "created_at",
     "finished_at", "service_tier", "prompt_estimate", "max_completion_tokens", "throttle_epoch", "retry",
 )  # fmt: skip
-"""Of `call_row`, in the order of the table."""
 
 
-def call_row(run_id: str, call: ApiCall, now: datetime) -> Row:
-    """One row of ``api_calls``. Its texts are diagnostics, so they are escaped rather than refused: the cost must be kept."""
-    return (
-        call.call_id,
-        run_id,
-        call.kind,
-        call.attempt,
-        call.read_indices,
-        call.state.value,
-        call.status,
-        storable(call.model, 200),
-        call.prompt_tokens,
-        call.cached_tokens,
-        call.completion_tokens,
-        call.worst_case_usd,
-        call.cost_usd,
-        call.latency_ms if call.latency_ms is not None and math.isfinite(call.latency_ms) else None,
-        storable_or_none(call.provider_request_id, 200),
-        storable_or_none(call.error_kind, 200),
-        storable_or_none(call.error, 2000),
-        call.created_at or now,
-        call.finished_at,
-        call.service_tier,
-        call.prompt_estimate,
-        call.max_completion_tokens,
-        storable_or_none(call.throttle_epoch, 200),
-        call.retry,
-    )
+def call_row(run_id: str, call: ApiCall, now: datetime) -> dict[str, Any]:
+    """One row of ``api_calls`` by column, in the order of the table.
+
+    Its texts are diagnostics, so they are escaped rather than refused: the cost must be kept.
+    """
+    changed = {
+        "run_id": run_id,
+        "state": call.state.value,
+        "model": storable(call.model, 200),
+        "latency_ms": finite(call.latency_ms),
+        "error": storable_or_none(call.error, 2000),
+        "created_at": call.created_at or now,
+        **{name: storable_or_none(getattr(call, name), 200) for name in ("provider_request_id", "error_kind", "throttle_epoch")},
+    }
+    return {name: changed[name] if name in changed else getattr(call, name) for name in _CALL_COLUMNS}
 
 
 def read_from_row(row: Mapping[str, Any], variants: Variants) -> Read:

@@ -14,10 +14,12 @@ from decimal import Decimal
 
 from helix_ray.errors import InvariantError, RunBusyError, StartError
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, Disposition, JsonObject, ReadResult, RunStatus
-from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable, storable_or_none
+from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable_or_none
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, statements, until_claimed
-from helix_ray.storage.rows import CALL_COLUMNS, call_row, read_row, utc_now, variant_rows
+from helix_ray.storage.rows import call_row, read_row, utc_now, variant_rows
+
+_CONTROL_TEXTS = {"actor": 200, "reason": 1000, "message": 1000, "value_from": 200, "value_to": 200}  # characters at most
 
 
 class Writing:
@@ -54,25 +56,14 @@ class Writing:
             raise InvariantError(f"run {run_id} ends but was never started in this database")
 
     async def record_control(self, run_id: str, event: ControlEvent) -> bool:
-        texts = {
-            "actor": storable(event.actor, 200),
-            "reason": storable_or_none(event.reason, 1000),
-            "value_from": storable_or_none(event.value_from, 200),
-            "value_to": storable_or_none(event.value_to, 200),
-        }
-        return await self._session.execute("writing", "record_control", {**asdict(event), **texts, "run_id": run_id}) == 1
+        return await self._session.execute("writing", "record_control", {**_control_params(event), "run_id": run_id}) == 1
 
     async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None:
-        texts = {
-            "message": storable_or_none(outcome.message, 1000),
-            "value_from": storable_or_none(outcome.value_from, 200),
-            "value_to": storable_or_none(outcome.value_to, 200),
-        }
-        await self._session.execute("writing", "mark_control", {**asdict(outcome), **texts, "request_id": request_id})
+        await self._session.execute("writing", "mark_control", {**_control_params(outcome), "request_id": request_id})
 
     async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
         now = utc_now()
-        rows = [dict(zip(CALL_COLUMNS, call_row(run_id, call, now), strict=True)) for call in calls]
+        rows = [call_row(run_id, call, now) for call in calls]
         await self._session.execute("money", "intend_calls", {"calls": json.dumps(rows, default=str)})
 
     async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
@@ -101,6 +92,11 @@ def _run_params(run: RunRow) -> JsonObject:
     return {**asdict(run), "versions": json.dumps(dict(run.versions))}
 
 
+def _control_params(control: ControlEvent | ControlOutcome) -> JsonObject:
+    values = asdict(control)
+    return values | {name: storable_or_none(values[name], limit) for name, limit in _CONTROL_TEXTS.items() if name in values}
+
+
 class _Batch:
     """One batch: one transaction, or, when a row is refused, as many as it takes to store the others."""
 
@@ -114,7 +110,9 @@ class _Batch:
         unique = [result for index, result in sorted(first_of.items())]
         whole = await self._attempt(unique, calls) if unique or calls else []
         if isinstance(whole, Rejected):
-            await self._write_calls(calls)  # the money first
+            money = await self._attempt([], calls) if calls else []  # first
+            if isinstance(money, Rejected):
+                raise InvariantError(f"the record of a request cannot be stored, and its cost would be lost: {money.reason}")
             await self._bisect(unique, whole)
         else:
             self._outcome.inserted.extend(whole)
@@ -152,11 +150,6 @@ class _Batch:
         if written:
             self._outcome.poisoned.append((index, reason))
 
-    async def _write_calls(self, calls: Sequence[ApiCall]) -> None:
-        written = await self._attempt([], calls) if calls else []
-        if isinstance(written, Rejected):
-            raise InvariantError(f"the record of a request cannot be stored, and its cost would be lost: {written.reason}")
-
     async def _attempt(self, results: list[ReadResult], calls: Sequence[ApiCall]) -> list[int] | Rejected:
         """The indices that this transaction inserted."""
         oversized = next((problem for result in results if (problem := _oversized(result))), None)
@@ -171,7 +164,7 @@ class _Batch:
         if calls:
             latest = {call.call_id: call for call in calls}  # a batch may hold a call's beginning and its end
             await transaction.execute(sql["incoming_calls"])
-            await transaction.copy(sql["copy_calls"], (call_row(run_id, call, now) for call in latest.values()))
+            await transaction.copy(sql["copy_calls"], (tuple(call_row(run_id, call, now).values()) for call in latest.values()))
             await transaction.execute(sql["upsert_calls"], key)
         if not results:
             return []

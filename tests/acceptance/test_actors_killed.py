@@ -1,7 +1,5 @@
 """Any actor may die at any time; the run still ends with every read stored once."""
 
-from __future__ import annotations
-
 import os
 import signal
 

@@ -1,7 +1,5 @@
 """The dollar cap of a whole run: report, ledger and the emulator's bill agree, whoever dies on the way."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from decimal import Decimal

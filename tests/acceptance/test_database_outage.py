@@ -1,7 +1,5 @@
 """The database goes away in the middle of a run: for a moment, which nobody notices, or for good, which is exit 1."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterator

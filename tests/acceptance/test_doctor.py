@@ -1,7 +1,5 @@
 """The commands that look before anything is paid for."""
 
-from __future__ import annotations
-
 import socket
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``--dry-run`` against the run that it predicts: cost and time within a tenth."""
 
-from __future__ import annotations
-
 import pytest
 
 from fix_run import StartRun

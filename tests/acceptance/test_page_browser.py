@@ -1,7 +1,5 @@
 """The page in a real browser: it moves, its banner needs no script, and its buttons reach the run."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """A second terminal: status, pause, resume, spike, drain."""
 
-from __future__ import annotations
-
 from fix_run import ONE_OF_EACH, StartRun, helix
 
 

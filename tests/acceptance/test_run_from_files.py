@@ -1,7 +1,5 @@
 """Reads from files: every record has its row, whatever became of it."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import random

@@ -1,7 +1,5 @@
 """Real reads: the lambda phage of Debian's package bowtie2-examples, through configs/fastq.yaml as a user runs it."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

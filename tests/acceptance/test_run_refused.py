@@ -1,7 +1,5 @@
 """Exit 4: the provider refuses for good. Nobody hammers on, and the key stays secret."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator

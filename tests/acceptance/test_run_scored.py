@@ -1,7 +1,5 @@
 """A whole run against the emulator's own ledger, read by read, and its live numbers against the database."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from collections import Counter

@@ -1,7 +1,5 @@
 """Exit 5: every read has its final row, some of them say why there is no answer. And a held run stays to be looked at."""
 
-from __future__ import annotations
-
 from fix_run import ONE_OF_EACH, StartRun, helix
 
 

@@ -1,7 +1,5 @@
 """Exit 2: one clear error, nothing started, nothing sent, nothing stored."""
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

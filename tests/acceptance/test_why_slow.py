@@ -1,7 +1,5 @@
 """What a whole run says it waited for, in runs that are held back by one thing on purpose."""
 
-from __future__ import annotations
-
 import asyncio
 
 import psycopg

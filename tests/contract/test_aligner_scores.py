@@ -1,11 +1,8 @@
 """The baseline's scores are those of WFA2 and of parasail; 20,000 pairs in benchmarks/check_aligner.py."""
 
-from __future__ import annotations
-
 import pytest
 
-from support.aligner_pairs import KINDS, of_kind
-from support.aligner_scores import differing
+from support.alignment import KINDS, differing, of_kind
 
 
 @pytest.mark.parametrize("kind", KINDS)

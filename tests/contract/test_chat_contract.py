@@ -1,7 +1,5 @@
 """What every chat backend promises, asked of the real client over HTTP and of the fake that tests use in its place."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

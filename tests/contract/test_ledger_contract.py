@@ -1,17 +1,14 @@
 """What every `Ledger` promises, asked of the fake and of the real one."""
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from helix_ray.errors import InvariantError, StartError
 from helix_ray.records import (
-    ApiCall,
     CallState,
     ControlEvent,
     ControlOutcome,
@@ -22,22 +19,10 @@ from helix_ray.records import (
     ScoredVariant,
     Variant,
 )
-from helix_ray.storage.ledger import Agreement, Ledger, RunRow
+from helix_ray.storage.ledger import Agreement, Ledger
+from support.ledger_values import RUN_ID, START, call, run_row
 
-RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c11"
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SNV = Variant(12, "A", "T", "SNV", "snv")
-
-
-@pytest.fixture
-async def ledger(empty_ledger: Ledger) -> Ledger:
-    await empty_ledger.start_run(run_row())
-    return empty_ledger
-
-
-def run_row(**changes: object) -> RunRow:
-    row = RunRow(RUN_ID, "demo", '{"run":{"seed":42}}', "c0ffee", 42, {"generator": "1"}, None, START, "emulator", True)
-    return replace(row, **changes)  # type: ignore[arg-type]
 
 
 async def accuracy(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
@@ -67,13 +52,6 @@ def result(index: int, **changes: object) -> ReadResult:
     )
     read_changes = {key: changes.pop(key) for key in list(changes) if key in Read._fields and key != "disposition"}
     return replace(made, read=read._replace(**read_changes), **changes)  # type: ignore[arg-type]
-
-
-def call(number: int, indices: list[int], state: CallState = CallState.ANSWERED, **changes: object) -> ApiCall:
-    made = ApiCall(
-        str(uuid.UUID(int=number)), "analysis", 1, indices, state, 200, "m", 10, 2, 5, Decimal("0.01"), Decimal("0.001"), 90.0, "req"
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 async def test_a_batch_is_stored_once(ledger: Ledger) -> None:

@@ -1,7 +1,5 @@
 """What every `Ledger` promises about money: on record before the send, authorised before the grant, closed at the end."""
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,30 +9,10 @@ import pytest
 
 from helix_ray.errors import InvariantError
 from helix_ray.records import ApiCall, CallState
-from helix_ray.storage.ledger import Ledger, RunRow
+from helix_ray.storage.ledger import Ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.postgres_session import PostgresTransaction, statements
-
-RUN_ID = "7b1c6a52-9f7e-4a51-8a53-0d5a3a0f1c11"
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-async def ledger(empty_ledger: Ledger) -> Ledger:
-    await empty_ledger.start_run(run_row())
-    return empty_ledger
-
-
-def run_row(run_id: str = RUN_ID) -> RunRow:
-    return RunRow(run_id, "demo", "{}", "c0ffee", 42, {"generator": "1"}, None, START, "emulator", True)
-
-
-def call(number: int, indices: list[int], state: CallState = CallState.ANSWERED, **changes: object) -> ApiCall:
-    made = ApiCall(
-        str(uuid.UUID(int=number)), "analysis", 1, indices, state, 200, "m", 10, 2, 5, Decimal("0.01"), Decimal("0.001"), 90.0, "req"
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
+from support.ledger_values import RUN_ID, START, call, run_row
 
 FREE = {"cost_usd": Decimal(0), "prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0, "status": None, "latency_ms": None}
 

@@ -1,7 +1,5 @@
 """Scores: counted by the database or added up in Python, over results of every kind, they are the same."""
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime

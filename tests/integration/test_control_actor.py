@@ -1,7 +1,5 @@
 """The control actor in a real Ray with a real ledger: recorded, applied, in effect, and rebuilt after its death."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The child's life: it starts or says why not, keeps no secrets, and ends with its parent."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

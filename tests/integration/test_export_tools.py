@@ -1,7 +1,5 @@
 """A run's exported results in the hands of Debian's tools."""
 
-from __future__ import annotations
-
 import subprocess
 from collections import Counter
 from dataclasses import replace

@@ -2,8 +2,6 @@
 an error is ever stored as an answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

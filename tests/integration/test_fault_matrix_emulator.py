@@ -1,7 +1,5 @@
 """The taxonomy row by row, with the emulator's own faults, over HTTP and through the real engine and the real SDK."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

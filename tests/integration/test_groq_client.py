@@ -1,7 +1,5 @@
 """The real Groq SDK over real HTTP against a server that misbehaves in every way that was ever measured."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import json

@@ -1,7 +1,5 @@
 """No request outlives its deadline, wherever it hangs; and what never got a connection was not sent."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import time

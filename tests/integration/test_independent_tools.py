@@ -1,7 +1,5 @@
 """What other tools of the field say of our normal forms, our truth and our files. Each of them computes it its own way."""
 
-from __future__ import annotations
-
 import random
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """A run seen from outside: attached to by another process, commanded, followed through a restart, survived."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

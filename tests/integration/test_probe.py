@@ -1,7 +1,5 @@
 """`helix doctor --probe` against a provider that gives up half-way: what was paid for is shown."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """What a run asks its provider before it starts: GET /models, for the price, the model and the key."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

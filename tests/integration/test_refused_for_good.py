@@ -1,7 +1,5 @@
 """Several analyzers, one throttle, and a provider that refuses for good: everybody stops at the first refusal."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import AsyncIterator

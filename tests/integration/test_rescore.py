@@ -1,7 +1,5 @@
 """``helix rescore`` on a stored run: equal scores, or the reads that differ and exit code 1."""
 
-from __future__ import annotations
-
 import asyncio
 import uuid
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Secrets are arguments of methods, never of constructors: Ray's control service keeps the latter, and knows nothing of the former."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The server of a HELIX_HOME: created, joined, left, and cleared up after those who were killed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -16,7 +14,7 @@ import psycopg
 import pytest
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url, root_data_dir, stop
+from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url, stop
 from helix_ray.storage.embedded import server as embedded_server
 
 FAST = {"fsync": "off"}
@@ -158,7 +156,7 @@ def test_a_home_that_cannot_be_written(home: Path) -> None:
 
 def test_below_a_closed_folder_roots_server_keeps_its_data_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root starts the server as another user, who may not enter; anyone else's server runs as that user."""
-    monkeypatch.setattr(root_data_dir, "DATA_DIRS", home / "data")
+    monkeypatch.setattr(embedded_server, "DATA_DIRS", home / "data")
     closed = home / "private"
     closed.mkdir(mode=0o700)
     for _ in range(2):

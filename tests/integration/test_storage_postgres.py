@@ -1,7 +1,5 @@
 """The ledger on a real PostgreSQL: schema, deadlines, lost connections, wrong addresses, rights."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """What actors report, with nothing in it but what a test names."""
 
-from __future__ import annotations
-
 from dataclasses import MISSING, Field, fields
 from decimal import Decimal
 from typing import Any, TypeVar

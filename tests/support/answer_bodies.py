@@ -1,7 +1,5 @@
 """Completions as the provider sends them, around any content."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

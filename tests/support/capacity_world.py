@@ -1,7 +1,5 @@
 """A server that serves ``capacity`` requests at full speed and slows down beyond, in simulated time, with its callers."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import random

@@ -1,7 +1,5 @@
 """Results as an export, and what its files hold as results again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

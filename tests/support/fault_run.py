@@ -1,7 +1,5 @@
 """One analyzer, its engine and the real SDK, against a server that misbehaves: what was sent, what was stored, what it came to."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import random

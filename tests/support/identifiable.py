@@ -1,7 +1,5 @@
 """How often the aligner finds exactly the truth among reads that the generator calls identifiable."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

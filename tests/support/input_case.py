@@ -1,7 +1,5 @@
 """What the tables of input files are made of: a case, the texts that come more than once, files of every kind."""
 
-from __future__ import annotations
-
 import gzip
 import os
 import struct

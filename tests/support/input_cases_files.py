@@ -1,7 +1,5 @@
 """Files as such: compression, other formats, what is no file. One line a case; docs/input.md is made of it."""
 
-from __future__ import annotations
-
 import gzip
 import os
 from pathlib import Path

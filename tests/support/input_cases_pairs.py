@@ -1,7 +1,5 @@
 """Files of pairs of window and read. One line a case; docs/input.md is made of it."""
 
-from __future__ import annotations
-
 import gzip
 import os
 

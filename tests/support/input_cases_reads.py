@@ -1,7 +1,5 @@
 """Files of reads: FASTQ, FASTA, what their records may hold. One line a case; docs/input.md is made of it."""
 
-from __future__ import annotations
-
 from support.input_case import (
     BLANKS,
     CODE,

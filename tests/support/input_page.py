@@ -1,6 +1,4 @@
-"""docs/input.md, made of the tables that `test_sources_malformed.py` runs. `cd tests && python -m support.input_page` writes it anew."""
-
-from __future__ import annotations
+"""docs/input.md, made of the tables that `test_malformed.py` runs. `cd tests && python -m support.input_page` writes it anew."""
 
 from pathlib import Path
 

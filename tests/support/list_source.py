@@ -1,7 +1,5 @@
 """A source that serves reads from a list, and can be told to fail."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from helix_ray.errors import InputError

@@ -1,7 +1,5 @@
 """A clock that stands still until a test moves it."""
 
-from __future__ import annotations
-
 import asyncio
 import heapq
 from datetime import UTC, datetime, timedelta
@@ -10,6 +8,12 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 SETTLE_TURNS = 20
 """Turns of the event loop given to woken tasks before time moves on."""
+
+
+async def turns(count: int = 30) -> None:
+    """Let every task that is ready run, as often as the event loop turns ``count`` times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 class ManualClock:
@@ -57,19 +61,14 @@ class ManualClock:
     async def advance(self, seconds: float) -> None:
         """Moves the time, stopping at every sleeper's deadline to let it run."""
         target = self._now_s + seconds
-        await self._settle()
+        await turns(SETTLE_TURNS)
         while self._sleepers and self._sleepers[0][0] <= target:
             self._now_s = self._sleepers[0][0]
             self._wake_next()
-            await self._settle()
+            await turns(SETTLE_TURNS)
         self._now_s = target
 
     def _wake_next(self) -> None:
         _, _, future = heapq.heappop(self._sleepers)
         if not future.done():
             future.set_result(None)
-
-    @staticmethod
-    async def _settle() -> None:
-        for _ in range(SETTLE_TURNS):
-            await asyncio.sleep(0)

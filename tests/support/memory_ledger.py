@@ -1,7 +1,5 @@
 """A ledger in memory that keeps every promise of the real one but durability."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

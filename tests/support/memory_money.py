@@ -1,7 +1,5 @@
 """What requests cost and took, counted in memory as the real ledger's SQL does."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -4,8 +4,6 @@ Nobody in here is a process: time is a number, messages are events, and whatever
 The order is the pipeline's: authorised, granted, on record, sent, billed, settled, put on record.
 """
 
-from __future__ import annotations
-
 import heapq
 import random
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """What a session, the queue and the database say of a finished run of 100 reads."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from helix_ray.queueing.messages import QueueStats

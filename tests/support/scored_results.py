@@ -1,7 +1,5 @@
 """Results of every kind: what the ledgers are asked to add up alike."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """A chat backend that answers from a script, without a network."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterable

@@ -1,10 +1,11 @@
-"""The emulator behind a real socket, in the event loop of the test: no process, and its ledger within reach."""
+"""The emulator behind a real socket, in the event loop of the test, and what is asked of it: one read with one substitution."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from types import TracebackType
+from typing import Any
 
 from uvicorn.server import ServerState
 
@@ -52,3 +53,21 @@ class ServedEmulator:
     def url(self) -> str:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+
+MODEL = "openai/gpt-oss-20b"
+SYSTEM = "Report the differences between the read and its reference window as JSON."
+
+
+def prompt(opaque_id: str, ref: str, read: str) -> str:
+    def indexed(bases: str) -> str:
+        return " ".join(f"{i + 1}:{bases[i : i + 10]}" for i in range(0, len(bases), 10))
+
+    return f"id: {opaque_id}\nreference ({len(ref)} bases):\n{indexed(ref)}\nread ({len(read)} bases):\n{indexed(read)}"
+
+
+def messages(opaque_id: str = "a1") -> list[Any]:
+    return [
+        {"role": "system", "content": SYSTEM},
+        {"role": "user", "content": prompt(opaque_id, "ACGTTGCAAGCTTACGGATC", "ACGTTGCATGCTTACGGATC")},
+    ]

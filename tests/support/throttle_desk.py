@@ -1,7 +1,5 @@
 """A governor with time in the test's hand, shared by the tests of its decisions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 

@@ -5,8 +5,6 @@ iff used + prompt + max_completion_tokens fits, headers show the state right aft
 account is settled to the real usage (or not, without refunds).
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import random

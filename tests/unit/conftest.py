@@ -1,7 +1,5 @@
 """Unit tests decide everything in memory: one that opens a socket or starts Ray fails with the reason."""
 
-from __future__ import annotations
-
 import socket
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every file and folder of this project that a document names is there."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

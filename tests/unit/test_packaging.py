@@ -1,7 +1,5 @@
 """Pins, targets and deployment files agree with each other and with the promises made about them."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

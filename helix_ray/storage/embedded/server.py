@@ -22,7 +22,6 @@ from urllib.parse import quote
 
 from helix_ray.errors import DatabaseUnavailableError
 from helix_ray.storage.embedded import binaries
-from helix_ray.storage.embedded.root_data_dir import root_data_dir
 
 START_TIMEOUT_S = 120
 """Recovery after a crash may take a while; without one a start takes a fraction of a second."""
@@ -35,6 +34,9 @@ SHELL_CHARACTERS = '"$`\\\n'
 """pg_ctl hands its paths to a shell in double quotes, where these mean something."""
 
 SOCKET_NAME = ".s.PGSQL.5432"
+DATA_DIRS = Path("/var/lib/helix-throttle")
+DATA_FOLDER = "postgres"
+_OWNER = "home"  # a file in each folder of `DATA_DIRS`: the home that it belongs to
 
 _held: dict[Path, EmbeddedServer] = {}
 
@@ -78,7 +80,7 @@ class EmbeddedServer:
 
     @property
     def data(self) -> Path:
-        return self._base / "postgres"
+        return self._base / DATA_FOLDER
 
     @property
     def url(self) -> str:
@@ -226,3 +228,40 @@ class EmbeddedServer:
                 else:
                     mark.unlink()
         return alive
+
+
+def root_data_dir(home: Path) -> Path:
+    """Where root's server keeps its data when its own user may not enter ``home``, for instance below ``/root``.
+
+    ``home`` then holds a link, ``postgres``, to a folder below `DATA_DIRS`. A data folder without a home that points to it is an
+    orphan, and is removed when the next one is made. OSError where the machine does not let root make a folder.
+    """
+    link = home / DATA_FOLDER
+    if link.is_symlink():
+        target = link.readlink().parent
+        if target.parent == DATA_DIRS and _home_of(target) == home:
+            target.mkdir(mode=0o711, exist_ok=True)
+            return target
+        link.unlink()
+    DATA_DIRS.mkdir(mode=0o711, parents=True, exist_ok=True)
+    _remove_orphans()
+    folder = Path(tempfile.mkdtemp(dir=DATA_DIRS))
+    folder.chmod(0o711)
+    (folder / _OWNER).write_text(str(home))
+    link.symlink_to(folder / DATA_FOLDER)
+    return folder
+
+
+def _home_of(folder: Path) -> Path | None:
+    try:
+        return Path((folder / _OWNER).read_text())
+    except OSError:
+        return None
+
+
+def _remove_orphans() -> None:
+    for folder in DATA_DIRS.iterdir():
+        home = _home_of(folder)
+        link = None if home is None else home / DATA_FOLDER
+        if link is None or not link.is_symlink() or link.readlink() != folder / DATA_FOLDER:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,5 @@
 """Our own Ray: a start that fails is one clear error."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

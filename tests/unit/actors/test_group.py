@@ -1,7 +1,5 @@
 """How the actors of a run are made."""
 
-from __future__ import annotations
-
 from ray import cloudpickle
 
 from helix_ray.actors import api

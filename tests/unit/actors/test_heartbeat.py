@@ -1,7 +1,5 @@
 """The once-a-second loop of every actor, with its peers up and down."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Any

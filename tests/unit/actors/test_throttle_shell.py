@@ -1,7 +1,5 @@
 """The actor's shell without Ray: who waits is woken at the right moment, and nothing is granted to nobody."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal

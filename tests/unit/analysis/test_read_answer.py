@@ -1,7 +1,5 @@
 """What is accepted beyond the schema's letter, and that a stored answer says the same when it is read again."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""Every way in which a read ends."""
-
-from __future__ import annotations
+"""Every way in which a read ends, and what it costs."""
 
 from decimal import Decimal
 from typing import Any
@@ -9,6 +7,7 @@ import pytest
 
 from fix_analyzer import read, rig
 from helix_ray.backends.chat import TransportFailure
+from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
 from helix_ray.records import CallState, Disposition, Variant
 from support.scripted_llm import api_error, chat_reply, completion, prompted_ids
 
@@ -42,8 +41,7 @@ async def test_a_valid_answer_is_stored_scored_and_paid_for_once() -> None:
 
 
 async def test_an_answer_of_no_mutation_is_an_answer() -> None:
-    it = rig([read(0)], [lambda payload: completion(payload, [])])
-    await it.finish()
+    it = await rig([read(0)], [lambda payload: completion(payload, [])]).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.mutation_detected) == (Disposition.STORED, False)
     assert [(row.side, row.match) for row in result.variants] == [("truth", "FN"), ("baseline", "TP")]
@@ -64,8 +62,7 @@ async def test_an_answer_of_no_mutation_is_an_answer() -> None:
     ],
 )
 async def test_an_api_failure_is_tried_again(failure: Any, outcome: str, state: CallState) -> None:
-    it = rig([read(0)], [failure] * 3, max_attempts=2)
-    await it.finish()
+    it = await rig([read(0)], [failure] * 3, max_attempts=2).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.attempts) == (Disposition.STORED, 1)
     assert [call.attempt for call in it.sink.calls] == [1] * 4
@@ -77,8 +74,7 @@ async def test_an_api_failure_is_tried_again(failure: Any, outcome: str, state: 
 
 
 async def test_a_request_of_unknown_outcome_counts_at_its_worst_case() -> None:
-    it = rig([read(0)], [LOST_REPLY])
-    await it.finish()
+    it = await rig([read(0)], [LOST_REPLY]).finished()
     lost, answered = it.sink.calls
     assert lost.cost_usd == lost.worst_case_usd > answered.cost_usd
     assert it.throttle.settlements[0].cost_usd == lost.cost_usd
@@ -86,8 +82,7 @@ async def test_a_request_of_unknown_outcome_counts_at_its_worst_case() -> None:
 
 async def test_a_429_costs_a_read_nothing() -> None:
     busy = api_error(429, "on tokens per minute (TPM): Limit 8000, Used 7739, Requested 1108. Please try again in 6.3525s.")
-    it = rig([read(0)], [busy] * 20, max_attempts=1)
-    await it.finish()
+    it = await rig([read(0)], [busy] * 20, max_attempts=1).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.attempts) == (Disposition.STORED, 1)
     assert [call.status for call in it.sink.calls] == [429] * 20 + [200]
@@ -101,8 +96,7 @@ async def test_a_429_costs_a_read_nothing() -> None:
 
 @pytest.mark.parametrize("disposition", [Disposition.UNPLACED, Disposition.FILTERED, Disposition.MALFORMED])
 async def test_a_read_whose_ending_is_known_passes_without_a_request(disposition: Disposition) -> None:
-    it = rig([read(0, disposition=disposition, reason="why", truth=None)])
-    await it.finish()
+    it = await rig([read(0, disposition=disposition, reason="why", truth=None)]).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.error_kind, result.error) == (disposition, None, "why")
     assert (result.variants, result.mutation_detected) == ([], None)
@@ -111,16 +105,14 @@ async def test_a_read_whose_ending_is_known_passes_without_a_request(disposition
 
 
 async def test_without_truth_the_baseline_stands_beside_the_calls() -> None:
-    it = rig([read(0, truth=None)])
-    await it.finish()
+    it = await rig([read(0, truth=None)]).finished()
     (result,) = it.sink.results
     assert [(row.side, row.pos, row.match) for row in result.variants] == [("call", 5, None), ("baseline", 5, None)]
 
 
 async def test_a_call_of_a_sequencing_error_says_that_it_is_one() -> None:
     misread = (Variant(5, "A", "T", "SNV", "snv"),)
-    it = rig([read(0, truth=(), errors=misread)])
-    await it.finish()
+    it = await rig([read(0, truth=(), errors=misread)]).finished()
     (result,) = it.sink.results
     assert [(row.side, row.match, row.detail) for row in result.variants] == [
         ("call", "FP", "error"),
@@ -129,22 +121,19 @@ async def test_a_call_of_a_sequencing_error_says_that_it_is_one() -> None:
 
 
 async def test_a_read_that_was_damaged_on_its_way_ends_as_any_other() -> None:
-    it = rig([read(0, seq="ACG?TCGTACGTACGTACGT")], backend=False)
-    await it.finish()
+    it = await rig([read(0, seq="ACG?TCGTACGTACGTACGT")], backend=False).finished()
     (result,) = it.sink.results
     assert [(row.side, row.match) for row in result.variants] == [("truth", "FN")], "the sink finds out by its checksum"
 
 
 async def test_the_prompt_carries_an_opaque_id_only() -> None:
-    it = rig([read(0, read_id="patient-17")])
-    await it.finish()
+    it = await rig([read(0, read_id="patient-17")]).finished()
     assert "patient" not in str(it.llm.payloads)
     assert len(prompted_ids(it.llm.payloads[0])[0]) == 16
 
 
 async def test_the_aligner_answers_without_asking_anyone() -> None:
-    it = rig([read(index) for index in range(30)] + [read(30, truth=None)], backend=False)
-    await it.finish()
+    it = await rig([read(index) for index in range(30)] + [read(30, truth=None)], backend=False).finished()
     assert len(it.sink.results) == 31
     assert {result.disposition for result in it.sink.results} == {Disposition.STORED}
     assert [(row.side, row.match) for row in it.sink.results[0].variants] == [("truth", "TP"), ("call", "TP"), ("baseline", "TP")]
@@ -152,3 +141,24 @@ async def test_the_aligner_answers_without_asking_anyone() -> None:
     assert it.sink.results[0].model == "aligner"
     assert (it.throttle.wants, it.sink.calls) == ([], [])
     assert it.engine.report().score["type", "SNV"].tp == 30
+
+
+MODEL = "openai/gpt-oss-20b"
+
+
+async def costs(tariff: Tariff | None) -> tuple[Decimal, Decimal]:
+    """Reserved at worst, and booked, of one answered request."""
+    made = await rig([read(0)], tariff=tariff).finished()
+    (call,) = [call for call in made.sink.calls if call.cost_usd]
+    assert call.worst_case_usd is not None
+    assert call.cost_usd is not None
+    return call.worst_case_usd, call.cost_usd
+
+
+async def test_ten_times_the_price_reserves_and_books_ten_times_as_much() -> None:
+    known = tariff_of(MODEL)
+    dear = Tariff(ModelPrice(*(10 * amount for amount in known.price)), known.completion_limit, "GET /models")
+    worst, booked = await costs(None)
+    assert 0 < booked < worst
+    assert await costs(dear) == (10 * worst, 10 * booked)
+    assert await costs(known) == (worst, booked)

@@ -1,7 +1,5 @@
 """No request leaves before it is on record."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +8,7 @@ from fix_analyzer import read, rig
 from helix_ray.analyzer.sink_client import Intents
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import ApiCall, CallState
-from support.manual_clock import ManualClock
+from support.manual_clock import ManualClock, turns
 
 
 async def test_a_request_is_sent_after_its_intent_is_committed() -> None:
@@ -102,11 +100,6 @@ class SlowSink:
 
 def intent(name: str) -> ApiCall:
     return ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m")
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def test_intents_that_come_during_a_write_share_the_next_one() -> None:

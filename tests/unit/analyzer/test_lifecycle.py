@@ -1,7 +1,5 @@
 """How much the engine holds, how its results travel, and every way in which its work ends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Literal

@@ -1,7 +1,5 @@
 """Requests about several reads: how they are formed, what each of their reads gets, and what becomes of all when one fails."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -38,8 +36,7 @@ def sizes(it: Rig) -> list[int]:
 
 
 async def test_a_request_takes_what_is_there_and_waits_for_no_more() -> None:
-    it = rig([read(index) for index in range(25)], reads_per_request=10, requests_in_flight=2, batch_size=25)
-    await it.finish()
+    it = await rig([read(index) for index in range(25)], reads_per_request=10, requests_in_flight=2, batch_size=25).finished()
     assert sizes(it) == [10, 10, 5]
     assert all(is_packed(payload) for payload in it.llm.payloads)
     assert [call.read_indices for call in it.sink.calls] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
@@ -70,8 +67,7 @@ async def test_the_money_reserved_is_for_the_whole_request() -> None:
 
 
 async def test_each_read_stores_its_own_answer_and_its_share() -> None:
-    it = packed(3, [lambda payload: completion(payload, RIGHT, prompt_tokens=701, completion_tokens=61)])
-    await it.finish()
+    it = await packed(3, [lambda payload: completion(payload, RIGHT, prompt_tokens=701, completion_tokens=61)]).finished()
     (call,) = it.sink.calls
     results = by_index(it)
     for result, name in zip(results, prompted_ids(it.llm.payloads[0]), strict=True):
@@ -113,8 +109,7 @@ async def test_reads_without_an_answer_are_asked_again_alone(damage: Callable[[A
     def damaged(payload: dict[str, Any]) -> ChatReply:
         return completion(payload, content=answer_text(damage([(name, RIGHT) for name in prompted_ids(payload)]), packed=True))
 
-    it = packed(5, [damaged])
-    await it.finish()
+    it = await packed(5, [damaged]).finished()
     first, *repairs = it.sink.calls
     assert (first.state, first.error_kind) == (CallState.ANSWERED, "schema_error")
     assert f"{len(without)} of 5" in (first.error or "")
@@ -132,16 +127,14 @@ async def test_foreign_ids_are_passed_over_and_named() -> None:
         answers = [*((name, RIGHT) for name in prompted_ids(payload)), ("0" * 16, [(1, "A", "C")])]
         return completion(payload, content=answer_text(answers, packed=True))
 
-    it = packed(3, [invented])
-    await it.finish()
+    it = await packed(3, [invented]).finished()
     (call,) = it.sink.calls
     assert (call.state, call.error_kind) == (CallState.ANSWERED, "foreign_ids")
     assert [(result.disposition, result.repairs) for result in by_index(it)] == [(Disposition.STORED, 0)] * 3
 
 
 async def test_of_an_answer_that_is_none_every_read_is_repaired_alone() -> None:
-    it = packed(4, [lambda payload: completion(payload, content="cut", finish_reason="length")], max_completion_tokens=160)
-    await it.finish()
+    it = await packed(4, [lambda payload: completion(payload, content="cut", finish_reason="length")], max_completion_tokens=160).finished()
     assert sizes(it) == [4, 1, 1, 1, 1]
     assert [want.max_completion_tokens for want in it.throttle.wants] == [160, 320, 320, 320, 320]
     assert [call.kind for call in it.sink.calls] == ["analysis", *["repair"] * 4]
@@ -149,8 +142,7 @@ async def test_of_an_answer_that_is_none_every_read_is_repaired_alone() -> None:
 
 
 async def test_a_refusal_is_one_for_every_read_and_stored_with_none() -> None:
-    it = packed(3, [lambda payload: completion(payload, RIGHT, finish_reason="content_filter")])
-    await it.finish()
+    it = await packed(3, [lambda payload: completion(payload, RIGHT, finish_reason="content_filter")]).finished()
     assert [(result.error_kind, result.raw_answer) for result in by_index(it)] == [("refused", None)] * 3
     assert sum(result.cost_usd for result in it.sink.results) == it.sink.calls[0].cost_usd
     assert len(it.llm.payloads) == 1
@@ -160,8 +152,7 @@ async def test_a_refusal_is_one_for_every_read_and_stored_with_none() -> None:
 
 
 async def test_a_failed_request_is_repeated_as_one() -> None:
-    it = packed(5, [LOST_REPLY, api_error(500, "oops")])
-    await it.finish()
+    it = await packed(5, [LOST_REPLY, api_error(500, "oops")]).finished()
     assert sizes(it) == [5, 5, 5]
     assert [call.read_indices for call in it.sink.calls] == [list(range(5))] * 3
     assert [result.attempts for result in it.sink.results] == [1] * 5
@@ -171,23 +162,20 @@ async def test_a_failed_request_is_repeated_as_one() -> None:
 
 
 async def test_after_the_last_attempt_all_are_dead_letters() -> None:
-    it = packed(5, [chat_reply(200, {}, b"<html>", 0.1)] * MAX_UNATTRIBUTED * 3)
-    await it.finish()
+    it = await packed(5, [chat_reply(200, {}, b"<html>", 0.1)] * MAX_UNATTRIBUTED * 3).finished()
     assert [(result.error_kind, result.attempts) for result in it.sink.results] == [("api_failed", 1)] * 5
     assert it.sink.states() == [CallState.POSSIBLY_BILLED] * MAX_UNATTRIBUTED * 3
 
 
 async def test_a_429_costs_none_of_them_anything() -> None:
-    it = packed(5, [api_error(429, "on requests per minute (RPM): Limit 30, Used 30, Requested 1.")] * 4, max_attempts=1)
-    await it.finish()
+    it = await packed(5, [api_error(429, "on requests per minute (RPM): Limit 30, Used 30, Requested 1.")] * 4, max_attempts=1).finished()
     assert sizes(it) == [5] * 5
     assert [(result.disposition, result.attempts) for result in it.sink.results] == [(Disposition.STORED, 1)] * 5
 
 
 async def test_a_request_that_is_too_large_comes_again_as_two_halves() -> None:
     too_large = api_error(413, "Request too large", "rate_limit_exceeded")
-    it = packed(5, [too_large, too_large])
-    await it.finish()
+    it = await packed(5, [too_large, too_large]).finished()
     assert [call.read_indices for call in it.sink.calls] == [[0, 1, 2, 3, 4], [0, 1, 2], [0, 1], [2, 3], [4]]
     assert {call.kind for call in it.sink.calls} == {"analysis"}
     assert [(result.disposition, result.attempts, result.repairs) for result in it.sink.results] == [(Disposition.STORED, 1, 0)] * 5, (
@@ -216,8 +204,7 @@ async def test_once_a_limit_is_known_larger_requests_are_split_before_they_are_s
 
 
 async def test_of_a_rejected_request_each_read_is_asked_about_alone() -> None:
-    it = packed(3, [api_error(400, "no", "invalid_request"), api_error(400, "no")])
-    await it.finish()
+    it = await packed(3, [api_error(400, "no", "invalid_request"), api_error(400, "no")]).finished()
     assert sizes(it) == [3, 1, 1, 1]
     assert [(result.disposition, result.error_kind) for result in by_index(it)] == [
         (Disposition.DEAD_LETTER, "api_failed"),

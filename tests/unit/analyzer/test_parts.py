@@ -1,7 +1,5 @@
 """The parts of the analysis engine, each alone."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
@@ -20,7 +18,7 @@ from helix_ray.analyzer.sink_client import MAX_BYTES, MAX_WRITES, Intents, Resul
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
 from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement
-from support.manual_clock import ManualClock
+from support.manual_clock import ManualClock, turns
 
 
 def read(index: int, length: int = 10) -> Read:
@@ -33,11 +31,6 @@ def lease(name: str, *indices: int) -> Lease:
 
 def api_call(number: int) -> ApiCall:
     return ApiCall(str(number), "analysis", 1, [number], CallState.FAILED, 429, "m")
-
-
-async def turns() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class SlowThrottle:

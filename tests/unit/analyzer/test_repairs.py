@@ -1,7 +1,5 @@
 """An answer that cannot be used is paid for, and its read is asked about once more: alone, and on a budget of its own."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any
@@ -25,8 +23,7 @@ KINDS = pytest.mark.parametrize(("answer", "kind"), [(PROSE, "parse_error"), (FO
 
 @KINDS
 async def test_a_second_answer_repairs_the_first(answer: Answer, kind: str) -> None:
-    it = rig([read(0)], [answer], max_attempts=1)
-    await it.finish()
+    it = await rig([read(0)], [answer], max_attempts=1).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.outcome, result.error_kind) == (Disposition.STORED, "ok", None)
     assert (result.attempts, result.repairs) == (1, 1), "a repair is no attempt"
@@ -43,8 +40,7 @@ async def test_a_second_answer_repairs_the_first(answer: Answer, kind: str) -> N
 
 @KINDS
 async def test_a_repair_that_fails_is_a_dead_letter_of_its_last_kind(answer: Answer, kind: str) -> None:
-    it = rig([read(0)], [PROSE if answer is CUT_OFF else CUT_OFF, answer])
-    await it.finish()
+    it = await rig([read(0)], [PROSE if answer is CUT_OFF else CUT_OFF, answer]).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.error_kind, result.outcome) == (Disposition.DEAD_LETTER, kind, kind)
     assert (result.attempts, result.repairs) == (1, 1)
@@ -57,8 +53,7 @@ async def test_a_repair_that_fails_is_a_dead_letter_of_its_last_kind(answer: Ans
 
 
 async def test_a_refusal_is_an_answer_and_not_asked_again() -> None:
-    it = rig([read(0)], [FILTERED])
-    await it.finish()
+    it = await rig([read(0)], [FILTERED]).finished()
     (result,) = it.sink.results
     assert (result.error_kind, result.outcome, result.attempts, result.repairs) == ("refused", "refused", 1, 0)
     assert result.cost_usd > 0
@@ -66,8 +61,7 @@ async def test_a_refusal_is_an_answer_and_not_asked_again() -> None:
 
 
 async def test_a_repair_asks_with_another_seed_and_the_same_room() -> None:
-    it = rig([read(0)], [PROSE], max_completion_tokens=100)
-    await it.finish()
+    it = await rig([read(0)], [PROSE], max_completion_tokens=100).finished()
     first, second = it.llm.payloads
     assert second["seed"] == first["seed"] + 1
     assert second["messages"] == first["messages"]
@@ -77,8 +71,7 @@ async def test_a_repair_asks_with_another_seed_and_the_same_room() -> None:
 
 @pytest.mark.parametrize(("configured", "asked"), [(100, 200), (40_000, 65_536), (65_536, 65_536)])
 async def test_what_was_cut_off_gets_twice_the_room_and_it_is_reserved(configured: int, asked: int) -> None:
-    it = rig([read(0)], [CUT_OFF], max_completion_tokens=configured)
-    await it.finish()
+    it = await rig([read(0)], [CUT_OFF], max_completion_tokens=configured).finished()
     assert [payload["max_completion_tokens"] for payload in it.llm.payloads] == [configured, asked]
     assert [want.max_completion_tokens for want in it.throttle.wants] == [configured, asked]
     first, second = it.throttle.wants
@@ -89,8 +82,7 @@ async def test_what_was_cut_off_gets_twice_the_room_and_it_is_reserved(configure
 async def test_a_failing_api_during_a_repair_costs_no_further_repair() -> None:
     lost = TransportFailure("unknown", "reset", "the connection broke", 0.2)
     busy = api_error(429, "on tokens per minute (TPM): Limit 8000, Used 7739, Requested 1108. Please try again in 6s.")
-    it = rig([read(0)], [lost, CUT_OFF, busy, api_error(500, "oops")], max_completion_tokens=100)
-    await it.finish()
+    it = await rig([read(0)], [lost, CUT_OFF, busy, api_error(500, "oops")], max_completion_tokens=100).finished()
     (result,) = it.sink.results
     assert (result.disposition, result.attempts, result.repairs) == (Disposition.STORED, 2, 1)
     assert [(call.kind, call.attempt) for call in it.sink.calls] == [
@@ -104,8 +96,7 @@ async def test_a_failing_api_during_a_repair_costs_no_further_repair() -> None:
 
 
 async def test_a_repair_that_never_gets_an_answer_ends_as_api_failed() -> None:
-    it = rig([read(0)], [PROSE, *[api_error(500, "oops")] * MAX_UNATTRIBUTED * 3])
-    await it.finish()
+    it = await rig([read(0)], [PROSE, *[api_error(500, "oops")] * MAX_UNATTRIBUTED * 3]).finished()
     (result,) = it.sink.results
     assert (result.error_kind, result.outcome, result.attempts, result.repairs) == ("api_failed", "api_failed", 1, 1)
     assert result.cost_usd == it.sink.calls[0].cost_usd > 0
@@ -143,8 +134,7 @@ async def test_what_was_overlooked_is_counted_and_stored() -> None:
         text = answer_text([(prompted_ids(payload)[0], [(5, "a", "t")])], packed=False)
         return completion(payload, content=f"```json\n{text}\n```")
 
-    it = rig([read(0), read(1)], [fenced])
-    await it.finish()
+    it = await rig([read(0), read(1)], [fenced]).finished()
     lenient, strict = sorted(it.sink.results, key=lambda result: result.read.read_index)
     assert (lenient.leniency, strict.leniency) == (("case", "fence"), ())
     assert [row.match for row in lenient.variants] == ["TP"] * 3

@@ -1,7 +1,5 @@
 """What each way in which the API says no does to its read, and what it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -96,22 +94,19 @@ async def test_a_read_that_fails_while_others_are_answered_is_given_up_after_its
 
 @pytest.mark.parametrize("outage", [REFUSED, OVERLOADED, NO_CAPACITY, BUSY])
 async def test_an_outage_of_any_length_spends_nothing(outage: Reply) -> None:
-    it = rig([read(0)], [outage] * 15, max_attempts=1)
-    await it.finish()
+    it = await rig([read(0)], [outage] * 15, max_attempts=1).finished()
     assert (only(it).disposition, only(it).attempts) == (Disposition.STORED, 1)
     assert {call.attempt for call in it.sink.calls} == {1}
     assert len(it.llm.payloads) == 16
 
 
 async def test_an_outage_of_failures_spends_no_attempt_of_those_it_hits() -> None:
-    it = rig([read(index) for index in range(8)], [FAILED] * 16, max_attempts=3)
-    await it.finish()
+    it = await rig([read(index) for index in range(8)], [FAILED] * 16, max_attempts=3).finished()
     assert [(result.disposition, result.attempts) for result in it.sink.results] == [(Disposition.STORED, 1)] * 8
 
 
 async def test_trouble_is_told_to_the_throttle_and_an_answer_is_none() -> None:
-    it = rig([read(0)], [NO_CAPACITY, OVERLOADED, FAILED, REFUSED, LOST, api_error(409, "no"), BUSY])
-    await it.finish()
+    it = await rig([read(0)], [NO_CAPACITY, OVERLOADED, FAILED, REFUSED, LOST, api_error(409, "no"), BUSY]).finished()
     troubles = [settlement.trouble for settlement in it.throttle.settlements]
     assert troubles == ["capacity", "overload", "failure", "failure", "failure", None, None, None]
     latencies = [settlement.latency_s for settlement in it.throttle.settlements]
@@ -135,19 +130,16 @@ async def test_a_failing_read_rests_outside_the_slots_and_as_long_as_it_was_told
 
 
 async def test_what_is_unprocessable_is_tried_once_more() -> None:
-    saved = rig([read(0)], [api_error(422, "verify")])
-    await saved.finish()
+    saved = await rig([read(0)], [api_error(422, "verify")]).finished()
     assert (only(saved).disposition, len(saved.llm.payloads)) == (Disposition.STORED, 2)
-    lost = rig([read(0)], [api_error(422, "verify")] * 2)
-    await lost.finish()
+    lost = await rig([read(0)], [api_error(422, "verify")] * 2).finished()
     assert (only(lost).error_kind, len(lost.llm.payloads)) == ("api_failed", 2)
     assert "HTTP 422" in (only(lost).error or "")
 
 
 @pytest.mark.parametrize("status", [400, 405, 424])
 async def test_what_will_never_be_served_is_a_dead_letter_at_once(status: int) -> None:
-    it = rig([read(0)], [api_error(status, "no such parameter")])
-    await it.finish()
+    it = await rig([read(0)], [api_error(status, "no such parameter")]).finished()
     assert (only(it).error_kind, only(it).attempts, len(it.llm.payloads)) == ("api_failed", 1, 1)
     assert only(it).raw_answer is None
 
@@ -159,8 +151,7 @@ TOO_LARGE = api_error(413, "Request too large on tokens per minute (TPM): Limit 
 
 
 async def test_a_single_read_gets_half_the_room_until_there_is_no_less() -> None:
-    it = rig([read(0)], [TOO_LARGE] * 10, max_completion_tokens=400)
-    await it.finish()
+    it = await rig([read(0)], [TOO_LARGE] * 10, max_completion_tokens=400).finished()
     asked = [payload["max_completion_tokens"] for payload in it.llm.payloads]
     assert asked == sorted(set(asked), reverse=True), "never the same size again"
     assert (asked[0], asked[-1]) == (400, 64)
@@ -180,8 +171,7 @@ async def test_what_fits_with_less_room_is_answered() -> None:
         too_large = payload["max_completion_tokens"] > 100
         return api_error(413, "Request too large", "rate_limit_exceeded") if too_large else completion(payload, RIGHT)
 
-    it = rig([read(0)], otherwise=small_enough, max_completion_tokens=400)
-    await it.finish()
+    it = await rig([read(0)], otherwise=small_enough, max_completion_tokens=400).finished()
     assert [want.max_completion_tokens for want in it.throttle.wants] == [400, 200, 100]
     assert (only(it).disposition, only(it).attempts) == (Disposition.STORED, 1)
     assert [settlement.limited for settlement in it.throttle.settlements] == [None] * 3, "no limit is named, so none is waited for"
@@ -189,8 +179,7 @@ async def test_what_fits_with_less_room_is_answered() -> None:
 
 async def test_a_429_that_can_never_be_served_is_too_large() -> None:
     never = api_error(429, "on tokens per minute (TPM): Limit 7000, Used 0, Requested ~12903. Please try again in 50.597142857s")
-    it = rig([read(0)], [never], max_completion_tokens=400)
-    await it.finish()
+    it = await rig([read(0)], [never], max_completion_tokens=400).finished()
     assert [payload["max_completion_tokens"] for payload in it.llm.payloads] == [400, 200]
     assert only(it).disposition is Disposition.STORED
 
@@ -199,21 +188,18 @@ async def test_a_429_that_can_never_be_served_is_too_large() -> None:
 
 
 async def test_json_that_could_not_be_generated_is_repaired_once_with_twice_the_room() -> None:
-    it = rig([read(0)], [INVALID_JSON], max_completion_tokens=100, max_attempts=1)
-    await it.finish()
+    it = await rig([read(0)], [INVALID_JSON], max_completion_tokens=100, max_attempts=1).finished()
     assert [(call.kind, call.attempt, call.status) for call in it.sink.calls] == [("analysis", 1, 400), ("repair", 1, 200)]
     assert [payload["max_completion_tokens"] for payload in it.llm.payloads] == [100, 200]
     assert (only(it).disposition, only(it).repairs, only(it).attempts) == (Disposition.STORED, 1, 1)
-    lost = rig([read(0)], [INVALID_JSON] * 2)
-    await lost.finish()
+    lost = await rig([read(0)], [INVALID_JSON] * 2).finished()
     assert (only(lost).error_kind, only(lost).repairs, len(lost.llm.payloads)) == ("schema_error", 1, 2)
     assert lost.sink.states() == [CallState.FAILED] * 2
     assert only(lost).raw_answer is None
 
 
 async def test_of_several_reads_each_is_repaired_alone() -> None:
-    it = rig([read(index) for index in range(3)], [INVALID_JSON], reads_per_request=3, requests_in_flight=1)
-    await it.finish()
+    it = await rig([read(index) for index in range(3)], [INVALID_JSON], reads_per_request=3, requests_in_flight=1).finished()
     assert [(call.kind, call.read_indices) for call in it.sink.calls] == [
         ("analysis", [0, 1, 2]),
         ("repair", [0]),
@@ -327,8 +313,7 @@ async def test_the_first_refusal_stops_whatever_has_its_permit_and_was_not_sent(
 
 
 async def test_retries_and_failures_are_counted_by_kind() -> None:
-    it = rig([read(0)], [FAILED, LOST, OVERLOADED, NO_CAPACITY, BUSY])
-    await it.finish()
+    it = await rig([read(0)], [FAILED, LOST, OVERLOADED, NO_CAPACITY, BUSY]).finished()
     assert [call.retry for call in it.sink.calls] == [False, True, True, True, True, True]
     report = it.engine.report()
     failed = report.failed
@@ -337,7 +322,6 @@ async def test_retries_and_failures_are_counted_by_kind() -> None:
 
 
 async def test_a_request_that_never_left_is_no_retry() -> None:
-    it = rig([read(0)], [REFUSED, REFUSED])
-    await it.finish()
+    it = await rig([read(0)], [REFUSED, REFUSED]).finished()
     report = it.engine.report()
     assert (report.requests, report.resent, report.failed["transport"]) == (1, 1, 2)

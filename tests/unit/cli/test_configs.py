@@ -1,7 +1,5 @@
 """``helix configs`` and ``helix --version``."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

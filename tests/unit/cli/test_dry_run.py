@@ -1,7 +1,5 @@
 """``--dry-run`` as a user calls it. Unit tests can open no socket and start no Ray: neither does it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """``helix export`` from a configuration: what it writes, and what it refuses before it writes anything."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

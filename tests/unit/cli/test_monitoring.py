@@ -1,7 +1,5 @@
 """``helix status``'s table and the settings under which ``helix monitor`` serves the page."""
 
-from __future__ import annotations
-
 import io
 import math
 import subprocess

@@ -1,7 +1,5 @@
 """Under which settings the client lets Ray be imported. Ray itself stands aside for a module that notes what it was told."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

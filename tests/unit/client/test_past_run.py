@@ -1,7 +1,5 @@
 """A run that is over: where it is looked for, and what the page gets to show of it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The mutation model's configuration: presets, combinations that make no sense, what the generator is told."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

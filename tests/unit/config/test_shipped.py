@@ -1,7 +1,5 @@
 """The shipped configurations load, and configs/demo.yaml explains every key with its true default."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

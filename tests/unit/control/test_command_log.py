@@ -1,7 +1,5 @@
 """Commands are recorded before they act, answered once, and rebuilt after a restart."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """From commands to the desired state, and back from the ledger."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """One picture for all viewers, without ever making one wait."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The whole page, drawn by Streamlit without a browser, with a client that does what a test tells it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import replace

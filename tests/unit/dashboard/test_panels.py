@@ -1,7 +1,5 @@
 """What is drawn, for every kind of number."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

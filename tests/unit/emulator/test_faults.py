@@ -1,257 +1,271 @@
-"""Damage on purpose: what each fault does to an answer, which read it is recorded for, and that it happens at its rate."""
-
-from __future__ import annotations
+"""Faults of HTTP and the connection without a connection: which hits when, what a refusal says, and what it costs."""
 
 import json
-from collections import Counter
+import re
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from helix_ray.config.emulator import ANSWER_FAULTS, EmulatorConfig, EmulatorErrorRates, EmulatorFaults
-from helix_ray.emulator.answers import FaultDraws
+from helix_ray.config import Config
+from helix_ray.config.emulator import ANSWER_FAULTS, DELIVERY_FAULTS, FAULTS, REFUSALS, TIMED, EmulatorConfig, EmulatorFaults, ScriptedFault
+from helix_ray.config.loading import parse_config
 from helix_ray.emulator.chat import Admitted, Chat
-from support.emulator_case import Asked, asked_reads, prompt
+from helix_ray.emulator.faults import DELIVERIES, Injected, Injector
+from helix_ray.emulator.published import Reply
+from helix_ray.errors import ConfigError
+from support.emulator_case import asked_reads, prompt
 
 MODEL = "openai/gpt-oss-20b"
-EXACT = EmulatorErrorRates(drop=0.0, shift=0.0, hallucinate=0.0)
-CALM = [("calm0", "ACGTACGT", "ACGTACGT"), ("calm1", "ACCGTACGT", "ACCGTACGT")]
+DOCUMENTED = Path(__file__).parents[3] / "docs/operations.md"
 
 
-def schema(packed: bool, work: bool) -> dict[str, Any]:
-    answer: dict[str, Any] = {"id": {"type": "string"}, "calls": {"type": "array", "items": {"type": "string"}}}
-    properties = {"work": {"type": "string"}, **answer} if work else answer
-    item = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-    if not packed:
-        return item
-    reads = {"reads": {"type": "array", "items": item}}
-    return {"type": "object", "properties": reads, "required": ["reads"], "additionalProperties": False}
+def service(**config: Any) -> Chat:
+    settings = {"latency_scale": 0.0, "error_rates": {"drop": 0.0, "shift": 0.0, "hallucinate": 0.0}, **config}
+    return Chat(EmulatorConfig.model_validate(settings), MODEL, lambda: 100.0, lambda: 1_790_000_000.0)
 
 
-class Service:
-    """An emulator that is asked about some reads at a time."""
-
-    def __init__(self, rates: EmulatorErrorRates = EXACT, seed: int = 1, **faults: float) -> None:
-        config = EmulatorConfig(tier="unlimited", latency_scale=0.0, error_rates=rates, seed=seed, faults=EmulatorFaults(**faults))
-        self.chat = Chat(config, MODEL, lambda: 0.0, lambda: 1_790_000_000.0)
-
-    def ask(
-        self, *asked: Asked, packed: bool = True, work: bool = False, format_: str = "indexed10", budget: int = 4096, form: bool = True
-    ) -> dict[str, Any]:
-        """The choice in the answer's body."""
-        shape = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema(packed, work)}}
-        payload = {
-            "model": MODEL,
-            "messages": [{"role": "user", "content": prompt(format_, *asked)}],
-            "max_completion_tokens": budget,
-            "response_format": shape if form else None,
-        }
-        admitted = self.chat.begin("Bearer x", 0, json.dumps(payload).encode())
-        assert isinstance(admitted, Admitted)
-        (choice,) = json.loads(self.chat.finish(admitted, False).body)["choices"]
-        return choice
-
-    def content(self, *asked: Asked, **how: Any) -> Any:
-        return json.loads(self.ask(*asked, **how)["message"]["content"])
-
-    def entries(self) -> list[dict[str, Any]]:
-        page: Any = self.chat.ledger.entries.page(0, 100_000)
-        return page["entries"]
-
-    def reads(self) -> list[dict[str, Any]]:
-        page: Any = self.chat.ledger.reads.page(0, 100_000)
-        return page["entries"]
+def begin(chat: Chat, injected: Injected | None, **changes: Any) -> Reply | Admitted:
+    message = {"role": "user", "content": prompt("indexed10", *asked_reads(1))}
+    payload = {"model": MODEL, "messages": [message], "max_completion_tokens": 512, **changes}
+    return chat.begin("Bearer key", 0, json.dumps(payload).encode(), injected)
 
 
-def alleles(item: dict[str, Any]) -> list[tuple[int, str, str]]:
-    return [(call["pos"], call["ref"], call["alt"]) for call in item["calls"]]
+def refused(chat: Chat, injected: Injected, **changes: Any) -> Reply:
+    reply = begin(chat, injected, **changes)
+    assert isinstance(reply, Reply)
+    return reply
 
 
-@pytest.mark.parametrize("work", [False, True])
-@pytest.mark.parametrize("packed", [False, True])
-def test_the_schema_decides_the_answers_form(packed: bool, work: bool):
-    asked = asked_reads(3 if packed else 1)
-    content = Service().content(*asked, packed=packed, work=work)
-    items = content["reads"] if packed else [content]
-    assert [item["id"] for item in items] == [opaque_id for opaque_id, _, _ in asked]
-    for item in items:
-        assert list(item) == (["work", "id", "calls"] if work else ["id", "calls"])
-        assert len(item["calls"]) == 2
-        assert not work or all(f"{call['pos']} {call['ref']} to {call['alt']}" in item["work"] for call in item["calls"])
+def entries(chat: Chat) -> list[dict[str, Any]]:
+    page: Any = chat.ledger.entries.page(0, 1000)
+    return page["entries"]
 
 
-def test_one_read_under_a_packed_schema_and_several_without_any():
-    (read, *others) = asked_reads(3)
-    assert [item["id"] for item in Service().content(read)["reads"]] == [read[0]]
-    assert len(Service().content(read, *others, form=False)["reads"]) == 3
-    assert Service().content(read, form=False)["id"] == read[0]
+# ── which, and when ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_several_reads_under_a_schema_for_one_are_not_understood():
-    service = Service()
-    assert service.content(*asked_reads(2), packed=False) == {"id": "", "calls": []}
-    assert service.content(("a", "A?", "A")) == {"reads": []}
-    assert service.chat.unparsed_prompts == 2
+def test_every_name_is_of_one_kind_and_has_its_effect() -> None:
+    assert len(FAULTS) == len(set(FAULTS)) == len(ANSWER_FAULTS) + len(REFUSALS) + len(DELIVERY_FAULTS)
+    assert set(DELIVERY_FAULTS) == set(DELIVERIES)
+    assert set(TIMED) < set(FAULTS)
 
 
-def test_a_read_is_answered_the_same_in_every_format_and_packing():
-    rates = EmulatorErrorRates(drop=0.2, shift=0.2, hallucinate=0.5)
-    asked = asked_reads(30)
-    expected = {read[0]: Service(rates).content(read, packed=False)["calls"] for read in asked}
-    for format_ in ("raw", "spaced", "grouped10", "paired_indexed", "assisted_aligned"):
-        items = Service(rates).content(*asked[::-1], format_=format_, work=True, budget=60_000)["reads"]
-        assert {item["id"]: item["calls"] for item in items} == expected
+def test_the_manual_lists_every_name() -> None:
+    assert re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\|[^|]*\|$", DOCUMENTED.read_text(), re.MULTILINE) == list(FAULTS)
+
+
+def test_nothing_is_injected_by_default() -> None:
+    assert not Injector(1, EmulatorFaults()).active
+    assert not Injector(1, EmulatorFaults(prose=1.0)).active  # answers are damaged where they are written
+    assert Injector(1, EmulatorFaults(slow_accept=0.1)).active
+
+
+def test_faults_happen_as_often_as_told_and_move_no_other() -> None:
+    rare, both = Injector(5, EmulatorFaults(drip=0.2)), Injector(5, EmulatorFaults(drip=0.2, internal=0.3))
+    first, second = ([injector.next_request() for _ in range(4000)] for injector in (rare, both))
+    dripped = {number for number, injected in enumerate(first) if injected is not None}
+    assert len(dripped) / 4000 == pytest.approx(0.2, abs=0.03)
+    assert {number for number, injected in enumerate(second) if injected == Injected("drip", 0.5)} < dripped
+    refused_too = {number for number, injected in enumerate(second) if injected == Injected("internal")}
+    assert len(refused_too) / 4000 == pytest.approx(0.3, abs=0.03)
+    assert dripped <= refused_too | {number for number, injected in enumerate(second) if injected == Injected("drip", 0.5)}
+
+
+def test_another_seed_draws_otherwise() -> None:
+    drawn = [
+        [injector.next_request() for _ in range(100)] for injector in (Injector(seed, EmulatorFaults(conflict=0.5)) for seed in (1, 2))
+    ]
+    assert drawn[0] != drawn[1]
+
+
+def test_a_script_counts_requests_from_one_and_goes_before_chance() -> None:
+    script = [
+        ScriptedFault(request=2, fault="limit_tpd", seconds=432.0),
+        ScriptedFault(request=4, last=5, fault="hang_body"),
+        ScriptedFault(request=5, fault="internal"),
+        ScriptedFault(request=6, fault="cut_json"),
+    ]
+    injector = Injector(1, EmulatorFaults(hang_s=9.0), script)
+    expected = [
+        None,
+        Injected("limit_tpd", 432.0),
+        None,
+        Injected("hang_body", 9.0),
+        Injected("hang_body", 9.0),
+        Injected("cut_json"),
+        None,
+    ]
+    assert [injector.next_request() for _ in expected] == expected
+    mixed = Injector(1, EmulatorFaults(conflict=1.0), script)
+    assert [injected.name for _ in range(2) if (injected := mixed.next_request())] == ["conflict", "limit_tpd"]
+    injector.set(EmulatorFaults(), script[:1])
+    assert [injector.next_request() for _ in range(2)] == expected[:2], "counted from the change"
+
+
+def test_connections_are_counted_apart_from_requests() -> None:
+    injector = Injector(1, EmulatorFaults(hang_s=7.0), [ScriptedFault(request=2, last=3, fault="slow_accept")])
+    assert [injector.next_request() for _ in range(3)] == [None] * 3
+    assert [injector.next_connection() for _ in range(4)] == [None, 7.0, 7.0, None]
+    assert [Injector(1, EmulatorFaults(slow_accept=1.0)).next_connection()] == [30.0]
+
+
+# ── what a file may say ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("fault", "start", "end"), [("prose", "Here is", "use it."), ("fenced", "```json\n{", "}\n```")], ids=["prose", "fenced"]
+    ("step", "problem"),
+    [
+        ({"request": 0, "fault": "drip"}, "emulator.script.0.request: input should be greater than or equal to 1; found number 0"),
+        ({"request": 3, "fault": "dripp"}, "emulator.script.0.fault: 'dripp' is none; allowed are prose, fenced, "),
+        ({"request": 3, "last": 2, "fault": "drip"}, "emulator.script.0.last: must be at least request 3, found 2"),
+        ({"request": 3, "fault": "internal", "seconds": 2}, "emulator.script.0.seconds: fault internal has no length; "),
+        ({"request": 3, "fault": "drip", "second": 2}, "emulator.script.0.second: unknown key"),
+        ({"fault": "drip"}, "emulator.script.0.request: field required"),
+    ],
 )
-def test_text_around_the_json(fault: str, start: str, end: str):
-    service = Service(**{fault: 1.0})
-    asked = asked_reads(2)
-    content = service.ask(*asked)["message"]["content"]
-    assert content.startswith(start)
-    assert content.endswith(end)
-    inside = json.loads(content[content.index("{") : content.rindex("}") + 1])
-    assert [alleles(item) for item in inside["reads"]] == [[tuple(call) for call in read["calls"]] for read in service.reads()]
-    assert [read["fault"] for read in service.reads()] == [fault, fault]
+def test_a_wrong_step_is_named(step: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"emulator": {"script": [step]}}, "test")
+    (found,) = caught.value.problems
+    assert found.startswith(problem)
 
 
-def test_json_that_breaks_off():
-    service = Service(cut_json=1.0)
-    for read in asked_reads(50):
-        choice = service.ask(read, packed=False)
-        assert choice["finish_reason"] == "stop"
-        assert choice["message"]["content"][0] == "{"
-        with pytest.raises(json.JSONDecodeError):
-            json.loads(choice["message"]["content"])
-    assert {(read["fault"], read["calls"]) for read in service.reads()} == {("cut_json", None)}
+def test_a_script_survives_the_way_to_the_emulator() -> None:
+    text = "{script: [{request: 3, fault: reset_body}, {request: 5, last: 9, fault: limit_tpd, seconds: 432}]}"
+    config = Config.model_validate({"emulator": yaml.safe_load(text)}).emulator
+    assert EmulatorConfig.model_validate_json(config.model_dump_json()) == config
+    assert config.script[1].seconds == 432
 
 
-def test_other_spellings_of_a_call():
-    (read,) = asked_reads(1)
-    plain = Service().content(read, packed=False)["calls"]
-    lower = Service(lower_case=1.0).content(read, packed=False)["calls"]
-    assert lower == [{**call, "ref": call["ref"].lower(), "alt": call["alt"].lower()} for call in plain]
-    text = Service(pos_text=1.0).content(read, packed=False)["calls"]
-    assert text == [{**call, "pos": str(call["pos"])} for call in plain]
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ANSWERS: dict[str, tuple[int, str | None]] = {
+    "limit_rpm": (429, "rate_limit_exceeded"), "limit_rpd": (429, "rate_limit_exceeded"), "limit_tpm": (429, "rate_limit_exceeded"),
+    "limit_tpd": (429, "rate_limit_exceeded"), "limit_itpm": (429, "rate_limit_exceeded"), "limit_otpm": (429, "rate_limit_exceeded"),
+    "too_large": (413, "rate_limit_exceeded"), "capacity": (498, "capacity_exceeded"), "internal": (500, None),
+    "bad_gateway": (502, "html"),
+    "overloaded": (503, None), "overloaded_wait": (503, None), "request_timeout": (408, None), "conflict": (409, None),
+    "cancelled": (499, None), "json_validate_failed": (400, "json_validate_failed"), "bad_parameter": (400, None),
+    "unprocessable": (422, None), "dependency": (424, None), "unauthorized": (401, "invalid_api_key"),
+    "forbidden": (403, "model_permission_blocked_project"), "forbidden_html": (403, "html"), "model_gone": (404, "model_not_found"),
+    "decommissioned": (400, "model_decommissioned"), "spend_limit": (400, "blocked_api_access"),
+}  # fmt: skip
 
 
-def test_a_fault_that_finds_nothing_to_damage_did_not_happen():
-    service = Service(**dict.fromkeys(("lower_case", "pos_text", "shuffle_ids", "drop_id", "repeat_id", "invent_id"), 1.0))
-    assert service.content(CALM[0], packed=False) == {"id": "calm0", "calls": []}
-    assert [entry["fault"] for entry in service.entries() + service.reads()] == [None, None]
-    mixed = Service(lower_case=1.0)
-    mixed.content(CALM[0], *asked_reads(1))
-    assert [read["fault"] for read in mixed.reads()] == [None, "lower_case"]
+def test_the_table_holds_every_refusal() -> None:
+    assert tuple(ANSWERS) == REFUSALS
 
 
-def test_refusals_and_empty_answers():
-    service = Service(refusal=1.0, prose=1.0)
-    message = service.ask(*asked_reads(2))["message"]
-    assert (message["content"], bool(message["refusal"])) == (None, True)
-    assert {(read["fault"], read["calls"]) for read in service.reads()} == {("refusal", None)}
-    service = Service(empty=1.0, drop_id=1.0)
-    choice = service.ask(*asked_reads(2))
-    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "stop")
-    assert [entry["fault"] for entry in service.entries()] == ["empty"]
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_refusal_has_its_status_and_words_and_costs_nothing(name: str) -> None:
+    chat = service()
+    reply = refused(chat, Injected(name))
+    status, code = ANSWERS[name]
+    assert reply.status == status
+    if code == "html":
+        assert reply.body.startswith(b"<!DOCTYPE html>")
+        assert dict(reply.head)[b"content-type"].startswith(b"text/html")
+    else:
+        error = json.loads(reply.body)["error"]
+        assert error["message"]
+        assert error.get("code") == code
+        assert dict(reply.head)[b"content-type"] == b"application/json"
+    assert sum(header.startswith(b"x-ratelimit-") for header, _ in reply.headers) == 6
+    assert (b"retry-after" in dict(reply.headers)) is (status == 429 or name == "overloaded_wait")
+    (entry,) = entries(chat)
+    assert (entry["status"], entry["fault"], entry["charged"], entry["client_saw_it"]) == (status, name, 0, True)
+    assert (Decimal(entry["billed_usd"]), len(entry["read_ids"])) == (0, 1)
+    summary: Any = chat.summary()
+    assert (summary["faults"], summary["in_flight"], summary["bill_usd"]) == ({name: 1}, 0, "0")
+    assert isinstance(begin(chat, None), Admitted)
 
 
-def test_ids_in_another_order():
-    service = Service(shuffle_ids=1.0)
-    asked = asked_reads(4)
-    truth = {item["id"]: item["calls"] for item in Service().content(*asked)["reads"]}
-    for _ in range(30):
-        items = service.content(*asked)["reads"]
-        assert {item["id"]: item["calls"] for item in items} == truth
-        assert [item["id"] for item in items] != list(truth)
-    assert {read["fault"] for read in service.reads()} == {"shuffle_ids"}
+@pytest.mark.parametrize("kind", ["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"])
+@pytest.mark.parametrize("tier", ["free", "developer", "unlimited"])
+def test_a_limit_says_what_its_law_gives(kind: str, tier: str) -> None:
+    chat = service(tier=tier)
+    reply = refused(chat, Injected(f"limit_{kind.lower()}", 90.0))
+    message = json.loads(reply.body)["error"]["message"]
+    assert f"({kind}): " in message
+    limit, used, requested = (int(figure) for figure in re.findall(r"(?:Limit|Used|Requested) (\d+)", message))
+    unit_s = (86_400 if kind.endswith("D") else 60) / limit
+    assert 90 - 1e-6 <= (used + requested - limit) * unit_s < 90 + unit_s
+    headers = dict(reply.headers)
+    assert int(headers[b"retry-after"]) >= 90
+    shown = {"RPD": b"requests", "TPM": b"tokens"}.get(kind)
+    if shown is not None:
+        assert int(headers[b"x-ratelimit-remaining-" + shown]) == max(0, limit - used)
+    summary: Any = chat.summary()
+    assert summary["http_429"][kind] == 1
 
 
-def test_an_id_left_out():
-    service = Service(drop_id=1.0)
-    asked = asked_reads(3)
-    left = {item["id"] for item in service.content(*asked)["reads"]}
-    assert len(left) == 2
-    assert {read["id"]: read["fault"] for read in service.reads()} == {id_: None if id_ in left else "drop_id" for id_, _, _ in asked}
-    assert {read["id"] for read in service.reads() if read["calls"] is None} == {asked[index][0] for index in range(3)} - left
-    assert service.content(asked[0]) == {"reads": []}
+def test_without_a_wait_the_bucket_is_just_full() -> None:
+    message = json.loads(refused(service(tier="free"), Injected("limit_rpm")).body)["error"]["message"]
+    assert "(RPM): Limit 30, Used 30, Requested 1. Please try again in 2s." in message
 
 
-def test_an_id_that_comes_twice():
-    service = Service(repeat_id=1.0)
-    asked = asked_reads(3)
-    truth = {item["id"]: item["calls"] for item in Service().content(*asked)["reads"]}
-    items = service.content(*asked)["reads"]
-    ((twice, count),) = [(id_, count) for id_, count in Counter(item["id"] for item in items).items() if count > 1]
-    (foreign,) = [item["calls"] for item in items if item["id"] == twice and item["calls"] != truth[twice]]
-    assert foreign in truth.values()
-    assert (count, len(items)) == (2, 4)
-    assert {read["id"]: (read["fault"], read["calls"] is None) for read in service.reads()} == {
-        id_: ("repeat_id", True) if id_ == twice else (None, False) for id_ in truth
-    }
-    assert len(service.content(CALM[0])["reads"]) == 2
+def test_a_413_names_a_limit_that_is_too_small_by_one() -> None:
+    limit, requested = re.findall(
+        r"(?:Limit|Requested) (\d+)", json.loads(refused(service(), Injected("too_large")).body)["error"]["message"]
+    )
+    assert int(limit) == int(requested) - 1
 
 
-def test_an_id_that_nobody_asked_for():
-    service = Service(invent_id=1.0)
-    asked = asked_reads(3)
-    (made_up,) = [item for item in service.content(*asked)["reads"] if item["id"] not in {id_ for id_, _, _ in asked}]
-    assert made_up["calls"]
-    assert len(made_up["id"]) == 16
-    assert [entry["fault"] for entry in service.entries()] == ["invent_id"]
-    assert [read["fault"] for read in service.reads()] == [None] * 3
-    assert any(item["calls"] for item in service.content(*CALM)["reads"])
+def test_an_overloaded_server_may_say_how_long() -> None:
+    assert (b"retry-after", b"2") in refused(service(), Injected("overloaded_wait")).headers
+    assert (b"retry-after", b"41") in refused(service(), Injected("overloaded_wait", 40.5)).headers
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_single_read_under_another_id(packed: bool):
-    service = Service(wrong_id=1.0)
-    (read,) = asked_reads(1)
-    content = service.content(read, packed=packed)
-    assert (content["reads"][0] if packed else content)["id"] != read[0]
-    assert [(row["fault"], row["calls"]) for row in service.reads()] == [("wrong_id", None)]
-    service.content(*asked_reads(2))
-    assert service.entries()[-1]["fault"] is None
+def test_a_generation_that_failed_looks_like_the_beginning_of_an_answer() -> None:
+    begun = json.loads(refused(service(), Injected("json_validate_failed")).body)["error"]["failed_generation"]
+    assert begun.startswith('{"id":"' + asked_reads(1)[0][0])
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(begun)
 
 
-def test_faults_happen_as_often_as_told_and_move_no_other():
-    some, more = (FaultDraws(5, EmulatorFaults(**rates)) for rates in ({"prose": 0.2}, {"prose": 0.2, "drop_id": 0.4, "empty": 1.0}))
-    first, second = ([set(faults.draw()) for _ in range(4000)] for faults in (some, more))
-    assert ["prose" in drawn for drawn in first] == ["prose" in drawn for drawn in second]
-    assert sum("prose" in drawn for drawn in second) / 4000 == pytest.approx(0.2, abs=0.03)
-    assert sum("drop_id" in drawn for drawn in second) / 4000 == pytest.approx(0.4, abs=0.03)
-    assert all("empty" in drawn for drawn in second)
+def test_a_bad_request_is_refused_for_what_is_wrong_with_it() -> None:
+    chat = service()
+    assert refused(chat, Injected("internal"), temperature=9).status == 400
+    assert [(entry["status"], entry["fault"]) for entry in entries(chat)] == [(400, None)]
 
 
-def test_the_same_read_asked_again_draws_anew():
-    service = Service(refusal=0.5)
-    (read,) = asked_reads(1)
-    assert {service.ask(read, packed=False)["message"]["content"] is None for _ in range(40)} == {True, False}
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_mixture_is_written_up_as_it_was_sent():
-    """The ledger against the answers: usable calls are there once and as recorded, no others are."""
-    service = Service(EmulatorErrorRates(drop=0.2, shift=0.2, hallucinate=0.3), **dict.fromkeys(ANSWER_FAULTS[7:], 0.3))
-    asked = asked_reads(300)
-    happened: Counter[str] = Counter()
-    for start in range(0, 300, 3):
-        items = service.content(*asked[start : start + 3 if start % 2 else start + 1])["reads"]
-        rows = service.reads()[-(3 if start % 2 else 1) :]
-        for row in rows:
-            mine = [item for item in items if item["id"] == row["id"]]
-            happened.update((row["fault"] or "").split("+"))
-            if row["calls"] is None:
-                assert len(mine) != 1
-            else:
-                assert [alleles(item) for item in mine] == [[tuple(call) for call in row["calls"]]]
-        happened.update((service.entries()[-1]["fault"] or "").split("+"))
-    assert set(happened) == {"", *ANSWER_FAULTS[7:]}
-    summary: Any = service.chat.summary()["faults"]
-    assert set(summary) == set(ANSWER_FAULTS[7:])
+def test_a_script_damages_answers_too() -> None:
+    chat = service()
+    for injected in (Injected("refusal"), None):
+        admitted = begin(chat, injected)
+        assert isinstance(admitted, Admitted)
+        chat.finish(admitted, False)
+    assert [(entry["status"], entry["fault"]) for entry in entries(chat)] == [(200, "refusal"), (200, None)]
 
 
-def test_a_budget_that_cuts_the_answer_leaves_no_read_usable():
-    service = Service()
-    assert service.ask(*asked_reads(3), budget=250)["finish_reason"] == "length"
-    assert [(read["fault"], read["calls"]) for read in service.reads()] == [(None, None)] * 3
+def test_an_answer_that_was_lost_is_billed_and_holds_no_calls() -> None:
+    chat = service()
+    admitted = begin(chat, Injected("reset_body"))
+    assert isinstance(admitted, Admitted)
+    chat.settle(admitted)
+    chat.record(admitted, False, 200, "reset_body", lost=True)
+    (entry,) = entries(chat)
+    assert (entry["status"], entry["fault"], entry["client_saw_it"]) == (200, "reset_body", False)
+    assert Decimal(entry["billed_usd"]) > 0
+    reads: Any = chat.ledger.reads.page(0, 10)
+    assert [(row["fault"], row["calls"], row["client_saw_it"]) for row in reads["entries"]] == [("reset_body", None, False)]
+    summary: Any = chat.summary()
+    assert (summary["faults"], summary["client_did_not_see"], summary["invariants_broken"]) == ({"reset_body": 1}, 1, [])
+
+
+def test_rates_can_be_changed_while_it_serves() -> None:
+    chat = service()
+    assert not chat.injector.active
+    chat.set_faults(EmulatorFaults(internal=1.0, refusal=1.0))
+    assert chat.injector.next_request() == Injected("internal")
+    admitted = begin(chat, None)
+    assert isinstance(admitted, Admitted)
+    assert admitted.prepared.sent.fault == "refusal"
+    chat.set_faults(EmulatorFaults())
+    assert not chat.injector.active

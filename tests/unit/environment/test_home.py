@@ -1,7 +1,5 @@
 """The folder of a run: its lock and its run file."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Secrets: where they are looked for, what counts as missing, and that they do not show."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import traceback

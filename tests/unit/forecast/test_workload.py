@@ -1,7 +1,5 @@
 """What is known of a source before the run: its length, and reads that stand for the others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From reports to one snapshot and its history."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """The part that the run waits for: a scripted scenario for each name."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Batches are cut to what one call may carry."""
 
-from __future__ import annotations
-
 import pickle
 
 from hypothesis import given, settings

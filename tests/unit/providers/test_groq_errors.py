@@ -1,7 +1,5 @@
 """The taxonomy: what becomes of each ending of a request, the same in the documentation."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Go durations, limit headers and the sentences of 429 and 413 bodies."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,4 +1,4 @@
-"""The rules of the queue, one by one. The random walk over all of them is test_queueing_machine.py."""
+"""The rules of the queue, one by one, and its history over restarts. The random walk over all of them is test_machine.py."""
 
 import pickle
 

@@ -1,7 +1,5 @@
 """Exports of a few reads, read back with htslib."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """summary.csv and extended.csv: hap.py's names, its definitions, and the sums of the results."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """JSONL, Parquet and the table of variants: nothing is lost, and nothing of it is run by a spreadsheet."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import replace

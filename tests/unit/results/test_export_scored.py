@@ -1,7 +1,5 @@
 """The VCF files of a run's results, read back with htslib."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """Stored answers scored again: the same scores, or the reads that are stored otherwise."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from helix_ray.backends.aligner import aligner_calls

@@ -1,7 +1,5 @@
 """The generator and the normal forms as Python sees them."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

@@ -1,7 +1,5 @@
 """The hand-written stub says what the binary holds: names, parameters, documented."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 from pathlib import Path

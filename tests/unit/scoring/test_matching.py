@@ -1,7 +1,5 @@
 """The search against every pair of subsets."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """What is refused before a run starts or goes on, as far as it needs no database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast

@@ -1,7 +1,5 @@
 """What a throttle is told when it starts, and when what it was told was only the most that could be."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal

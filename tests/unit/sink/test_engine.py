@@ -1,103 +1,20 @@
-"""The sink without Ray and without a database: batching, backpressure, outages, acks."""
-
-from __future__ import annotations
+"""The sink without Ray and without a database: batching, backpressure, outages, acks, intents and authorised money."""
 
 import asyncio
 import uuid
-import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from decimal import Decimal
 
 import pytest
 
 from helix_ray.actors.prometheus import numbers_of
-from helix_ray.config import SinkConfig
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
-from helix_ray.sink.engine import CommitTimes, SinkEngine
-from helix_ray.storage.ledger import RunRow, WriteOutcome
-from helix_ray.storage.rows import utc_now
+from helix_ray.sink.engine import CommitTimes
 from support.list_source import sample_read
-from support.manual_clock import ManualClock
+from support.manual_clock import turns
 from support.memory_ledger import MemoryLedger
-
-RUN_ID = str(uuid.UUID(int=3))
-
-
-def bases_and_alleles(ref_seq: str, seq: str, truth: list[tuple[int, str, str]] | None) -> int:
-    """A checksum that is good enough for a test."""
-    return zlib.crc32(repr((ref_seq, seq, truth)).encode())
-
-
-def result(index: int) -> ReadResult:
-    return ReadResult(sample_read(index), Disposition.STORED)
-
-
-def results(*indices: int) -> list[ReadResult]:
-    return [result(index) for index in indices]
-
-
-class GatedLedger(MemoryLedger):
-    """Writes wait at a gate."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.writing = asyncio.Event()
-
-    async def write_batch(self, run_id: str, results: object, calls: object) -> WriteOutcome:
-        self.writing.set()
-        await self.gate.wait()
-        return await super().write_batch(run_id, results, calls)  # type: ignore[arg-type]
-
-
-@dataclass
-class Bench:
-    engine: SinkEngine
-    ledger: GatedLedger
-    clock: ManualClock
-    acked: list[int] = field(default_factory=list)
-    shown: list[int] = field(default_factory=list)
-
-    def write(self, *indices: int) -> asyncio.Task[object]:
-        return asyncio.create_task(self.engine.write(results(*indices), []))
-
-
-@asynccontextmanager
-async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.0) -> AsyncIterator[Bench]:
-    ledger, clock = GatedLedger(), ManualClock()
-    await ledger.start_run(RunRow(RUN_ID, "n", "{}", "h", 1, {}, None, utc_now(), "emulator", True))
-    made: Bench
-
-    async def ack(indices: list[int]) -> None:
-        made.acked.extend(indices)
-
-    engine = SinkEngine(
-        RUN_ID,
-        ledger,
-        SinkConfig(batch_size=batch_size, flush_interval_s=flush_s, outage_timeout_s=outage_s),
-        clock,
-        checksum=bases_and_alleles,
-        ack=ack,
-        announce=lambda shown: made.shown.extend(item.read.read_index for item in shown),
-    )
-    made = Bench(engine, ledger, clock)
-    try:
-        yield made
-    finally:
-        ledger.gate.set()
-        committing, engine._committing = engine._committing, None
-        if committing is not None:
-            committing.cancel()
-            await asyncio.gather(committing, return_exceptions=True)
-
-
-async def settle(turns: int = 30) -> None:
-    for _ in range(turns):
-        await asyncio.sleep(0)
+from support.sink_bench import RUN_ID, WORST, bases_and_alleles, bench, results
 
 
 async def test_a_full_batch_is_committed_at_once() -> None:
@@ -112,7 +29,7 @@ async def test_a_full_batch_is_committed_at_once() -> None:
 async def test_an_old_batch_is_committed_though_it_is_small() -> None:
     async with bench(flush_s=1.0) as b:
         task = b.write(0)
-        await settle()
+        await turns()
         await b.clock.advance(0.9)
         assert not task.done()
         await b.clock.advance(0.2)
@@ -122,7 +39,7 @@ async def test_an_old_batch_is_committed_though_it_is_small() -> None:
 async def test_flush_does_not_wait_and_returns_after_the_ack() -> None:
     async with bench(flush_s=50.0) as b:
         task = b.write(0)
-        await settle()
+        await turns()
         await b.engine.flush()
         assert task.done()
         assert b.acked == [0]
@@ -134,7 +51,7 @@ async def test_a_write_returns_only_after_commit() -> None:
         b.ledger.gate.clear()
         task = b.write(0, 1, 2, 3)
         await b.ledger.writing.wait()
-        await settle()
+        await turns()
         assert not task.done()
         assert b.acked == []
         b.ledger.gate.set()
@@ -146,10 +63,10 @@ async def test_writes_wait_while_the_buffer_is_full_and_get_in_in_order() -> Non
         b.ledger.gate.clear()
         tasks = [b.write(2 * index, 2 * index + 1) for index in range(10)]
         await b.ledger.writing.wait()
-        await settle()
+        await turns()
         assert b.engine.stats().buffered == 8
         late = b.write(100)
-        await settle()
+        await turns()
         assert b.engine.stats().buffered == 8, "a small write does not overtake"
         b.ledger.gate.set()
         await asyncio.gather(*tasks)
@@ -170,9 +87,9 @@ async def test_a_cancelled_writer_leaves_no_hole_in_the_line() -> None:
         held = [b.write(index) for index in range(4)]
         await b.ledger.writing.wait()
         waiting = [b.write(10), b.write(11)]
-        await settle()
+        await turns()
         waiting[0].cancel()
-        await settle()
+        await turns()
         b.ledger.gate.set()
         await asyncio.gather(*held, waiting[1])
         await b.engine.flush()
@@ -185,7 +102,7 @@ async def test_calls_without_results_are_written() -> None:
     async with bench() as b:
         call = ApiCall(str(uuid.uuid4()), "analysis", 1, [1], CallState.FAILED, 429, "m")
         task = asyncio.create_task(b.engine.write([], [call]))
-        await settle()
+        await turns()
         await b.engine.flush()
         assert await task == ([],)
         assert (await b.ledger.counts(RUN_ID)).http_429 == 1
@@ -200,7 +117,7 @@ async def test_an_outage_loses_and_doubles_nothing(error: Exception, after_commi
         b.ledger.fail_after_commit = after_commit
         task = b.write(0, 1, 2, 3)
         while not task.done():
-            await settle()
+            await turns()
             await b.clock.advance(1.0)
         stats = b.engine.stats()
         assert (stats.retries, stats.last_error, stats.fatal_error, stats.outage_s) == (3, str(error), None, 0.0)
@@ -216,7 +133,7 @@ async def test_a_database_that_stays_away_is_given_up_aloud_and_for_good() -> No
         b.ledger.failures = [DatabaseLostError("gone")] * 1000
         tasks = [b.write(*range(4 * index, 4 * index + 4)) for index in range(8)]  # more than the buffer holds
         while not all(task.done() for task in tasks):
-            await settle()
+            await turns()
             await b.clock.advance(1.0)
         for task in tasks:
             with pytest.raises(DatabaseLostError, match="did not come back within 10 s: gone"):
@@ -243,7 +160,7 @@ async def test_an_error_of_no_kind_of_ours_is_seen_by_ping() -> None:
         b.ledger.failures = [ZeroDivisionError("a defect")]
         with pytest.raises(DatabaseLostError, match="ZeroDivisionError"):
             await b.write(0, 1, 2, 3)
-        await settle()
+        await turns()
         with pytest.raises(ZeroDivisionError):
             b.engine.check()
 
@@ -291,7 +208,7 @@ async def test_stop_flushes_and_is_safe_twice_and_before_start() -> None:
     async with bench(flush_s=50.0) as b:
         await b.engine.stop()
         task = b.write(0)
-        await settle()
+        await turns()
         await b.engine.stop()
         assert task.done()
         await b.engine.stop()
@@ -343,3 +260,66 @@ async def test_a_run_that_another_process_writes_is_given_up(monkeypatch: pytest
             await it.write(0)
         assert it.engine.stats().fatal_error == "written by another process"
         assert it.ledger.batches == []
+
+
+async def test_intents_of_many_callers_share_a_commit_and_wait_for_no_batch_of_reads() -> None:
+    async with bench() as b:
+        b.ledger.gate.clear()
+        write = b.write(*range(4))
+        b.ledger.intents.clear()
+        first = b.intend("a")
+        await turns()
+        others = [b.intend("b", "c"), b.intend("d")]
+        await turns()
+        b.ledger.intents.set()
+        await asyncio.gather(first, *others)
+        assert b.ledger.intended == [["a"], ["b", "c", "d"]]
+        assert not write.done()
+        assert await b.ledger.spent_usd(RUN_ID) == 4 * WORST
+        b.ledger.gate.set()
+        await write
+
+
+async def test_nothing_is_intended_or_authorised_before_the_run_is_claimed() -> None:
+    async with bench() as b:
+        b.ledger.claims.clear()
+        intent, authority = b.intend("a"), asyncio.create_task(b.engine.authorise(Decimal(1)))
+        await turns()
+        assert not intent.done()
+        assert not authority.done()
+        b.ledger.claims.set()
+        await intent
+        assert await authority == Decimal(1)
+        assert await b.engine.authorise(Decimal("0.5")) == Decimal(1)
+        assert await b.ledger.reserved_usd(RUN_ID) == Decimal(1)
+
+
+async def test_while_the_database_is_away_intents_wait() -> None:
+    async with bench() as b:
+        b.ledger.away = [DatabaseLostError("away")] * 3
+        intent = b.intend("a")
+        await b.clock.until_sleeping()
+        assert not intent.done()
+        await b.clock.advance(20.0)
+        await intent
+        assert b.ledger.intended == [["a"]]
+
+
+async def test_a_sink_that_gave_up_takes_no_intents() -> None:
+    async with bench() as b:
+        b.ledger.refused = RunBusyError("busy")
+        with pytest.raises(RunBusyError):
+            await b.intend("a")
+        with pytest.raises(RunBusyError):
+            await b.engine.authorise(Decimal(1))
+        assert b.ledger.intended == []
+
+
+async def test_stop_tells_who_still_waits() -> None:
+    async with bench() as b:
+        b.ledger.intents.clear()
+        intent = b.intend("a")
+        await turns()
+        await b.engine.stop()
+        with pytest.raises(DatabaseLostError, match="stopped"):
+            await intent

@@ -1,7 +1,5 @@
 """FASTA and FASTQ files, placed on a reference."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import os

@@ -1,7 +1,12 @@
-"""Every case of the tables (`input_cases_*.py`) ends as its table says, text for text, and the page says the same."""
+"""Malformed files: every case of the tables ends as docs/input.md says, and none fills the memory."""
 
-from __future__ import annotations
-
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +14,9 @@ import pytest
 from helix_ray.config import Config
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read
-from helix_ray.sources import make_source
-from support.input_case import Case
+from helix_ray.sources import extension, make_source
+from helix_ray.sources.files import sha256_of
+from support.input_case import Case, endless, hole, zeros
 from support.input_page import PAGE, SECTIONS, page
 
 CASES = [case for cases in SECTIONS.values() for case in cases]
@@ -78,3 +84,114 @@ def test_there_are_enough_cases_and_every_refusal_has_its_text() -> None:
 
 def test_the_page_is_the_table() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/unit/input_page.py"
+
+
+MIB = 1024 * 1024
+ADDRESS_SPACE_BYTES = 500 * MIB  # beyond what the process has before it opens anything
+GROWTH_KIB = 200 * 1024
+
+# Reads each file to its end or its error, under a limit; prints what came of it, and by how much the process ever grew.
+READER = """
+import json, resource, sys
+from pathlib import Path
+from helix_ray.errors import InputError
+from helix_ray.sources import extension
+from helix_ray.sources.pair_formats import pairs_of
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def drain(kind, path):
+    if kind == "reference":
+        extension.open_placer(path)
+    elif kind == "pairs":
+        return sum(1 for _ in pairs_of(path, 1000))
+    else:
+        reader, records = extension.open_reader(path, kind, 1000), 0
+        with extension.input_errors():
+            while count := len(reader.read(5000)[0]):
+                records += count
+        return records
+
+outcomes = []
+before = peak()
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for kind, path in json.loads(sys.argv[2]):
+    try:
+        outcomes.append(drain(kind, Path(path)))
+    except InputError as error:
+        outcomes.append(str(error).removeprefix(path + ": "))
+print(json.dumps([outcomes, peak() - before]))
+"""
+TOO_LONG = "longer than 16777216 bytes, the most that a record may have; is this a file of reads?"
+
+
+def repeated(head: bytes, part: bytes, times: int) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        member = gzip.compress(part, mtime=0)
+        with path.open("wb") as file:
+            file.write(gzip.compress(head, mtime=0))
+            for _ in range(times):
+                file.write(member)
+
+    return write
+
+
+FILES: list[tuple[str, str, Callable[[Path], None], object]] = [
+    ("fasta", "one_base.fa.gz", endless(b">r\n"), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "one_base.fastq.gz", endless(b"@r\n"), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "header.fastq.gz", endless(b"@"), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "quality.fastq.gz", endless(b"@r\nACGT\n+\n"), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "behind.fastq.gz", endless(b"@r\nAC\n+\nII\n@s\n"), f"record 2 (line 5): {TOO_LONG}"),
+    ("fasta", "lines.fa.gz", repeated(b">r\n", b"\n" * 16 * MIB, 640), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "zeros.fastq.gz", zeros, "record 1 (line 1): expected '@' as the first character: the file begins with '\\x00'"),
+    ("fasta", "blank.fa.gz", repeated(b"\n", b"\n" * 16 * MIB, 640), "begins with 65536 bytes of blank lines"),
+    ("fastq", "hole.fastq", hole, f"record 1 (line 1): {TOO_LONG}"),
+    ("pairs", "hole.tsv", hole, "line 2: longer than 1048576 bytes, the most that a line may have"),
+    ("pairs", "endless.jsonl.gz", endless(b"{"), "line 1: longer than 1048576 bytes, the most that a line may have"),
+    ("pairs", "endless.fa.gz", endless(b">p\nAC\n>p\n"), f"record 2 (line 3): {TOO_LONG}"),
+    (
+        "reference", "reference.fa.gz", endless(b">c\n"),
+        "record 1 (line 1): cannot be read: it decompresses to more than 64 times its size; if that is right, decompress it first",
+    ),
+    ("reference", "hole.fa", hole, "cannot be read: it holds NUL bytes, so it is not text; copy it again"),
+    # As dense as the bombs, and legitimate: records that end.
+    ("fastq", "dense.fastq.gz", repeated(b"", b"@r\nACGT\n+\nIIII\n" * 20_000, 20), 400_000),
+    ("fasta", "dense.fa.gz", repeated(b"", b">r\nACGT\n" * 20_000, 20), 400_000),
+]  # fmt: skip
+
+
+def test_nothing_fills_the_memory(tmp_path: Path) -> None:
+    for _, name, write, _ in FILES:
+        write(tmp_path / name)
+    # The reference is bounded by 64 times the size of its file, which is 10 MB here; a smaller one shows the rule as well.
+    repeated(b">c\n", b"A" * 16 * MIB, 8)(tmp_path / "reference.fa.gz")
+    files = json.dumps([(kind, str(tmp_path / name)) for kind, name, *_ in FILES])
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(ADDRESS_SPACE_BYTES), files],
+        capture_output=True, text=True, check=False, timeout=300, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    outcomes, growth_kib = json.loads(done.stdout)
+    assert outcomes == [expected for *_, expected in FILES]
+    assert growth_kib < GROWTH_KIB
+
+
+def test_a_file_that_may_not_be_read() -> None:
+    """Root may read every file, so it becomes nobody for a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "r.fastq"
+        path.write_text("@r\nAC\n+\nII\n")
+        path.chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            for call in (lambda: extension.open_reader(path, "fastq", 100), lambda: sha256_of(path)):
+                with pytest.raises(InputError, match=r"r\.fastq: cannot be read: permission denied; chmod it, or run as its owner$"):
+                    call()
+        finally:
+            os.seteuid(user)

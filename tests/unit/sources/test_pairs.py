@@ -1,7 +1,5 @@
 """Pairs of window and read from TSV and JSON lines."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The same reads enter the queue for any number of producers, any batch size, and after a resume."""
 
-from __future__ import annotations
-
 import asyncio
 from functools import cache
 

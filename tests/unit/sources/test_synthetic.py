@@ -1,7 +1,5 @@
 """Synthetic reads: the same whoever asks, in whatever order, from made-up windows or from a reference's."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Errors of PostgreSQL become ours: what to do, in our own words."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 

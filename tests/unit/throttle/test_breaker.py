@@ -1,7 +1,5 @@
 """When the API is left alone, and how it is asked again."""
 
-from __future__ import annotations
-
 import pytest
 
 from helix_ray.throttle.tier.breaker import Breaker

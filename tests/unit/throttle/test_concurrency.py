@@ -1,7 +1,5 @@
 """The adaptive concurrency against simulated servers: as much as they can do, no later than need be, and never less without cause."""
 
-from __future__ import annotations
-
 from statistics import mean
 from typing import Any, Literal
 

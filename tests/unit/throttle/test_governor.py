@@ -1,7 +1,5 @@
 """The throttle's decisions, one at a time: buckets, the line, permits as leases, money."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

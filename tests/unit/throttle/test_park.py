@@ -1,7 +1,5 @@
 """A day's limit: the run rests, asks now and then, and goes on soon after there is room again, or stops at once."""
 
-from __future__ import annotations
-
 import pytest
 
 from helix_ray.providers.readings import LimitReading

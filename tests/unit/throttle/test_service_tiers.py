@@ -1,7 +1,5 @@
 """Service tiers, a past to begin from, and what else than a bucket holds a request back."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Group commit over all orders of adding, cancelling, failing and committing."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest
@@ -9,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.waiting.group_commit import GroupCommit
-from support.manual_clock import ManualClock
+from support.manual_clock import ManualClock, turns
 
 PAUSE_S = 2.0
 
@@ -49,11 +47,6 @@ class Store:
 
 def group_commit(store: Store, clock: ManualClock) -> GroupCommit[int]:
     return GroupCommit(store.write, clock, retry_on=(AwayError,), pause_s=lambda attempt: PAUSE_S)
-
-
-async def turns(count: int = 10) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 STEPS = st.lists(st.sampled_from(["commit", "add", "cancel", "turn", "ends", "away", "broken", "pause"]), max_size=40)

@@ -1,7 +1,5 @@
 """POST /_ctl/set: what may change while the emulator runs, what it then does, and how a wrong key is answered."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -9,7 +7,7 @@ import pytest
 
 from helix_ray.emulator.chat import Chat
 from helix_ray.emulator.http import CHANGEABLE, Control, EmulatorApp
-from support.emulator_chat_case import MODEL, Time, admitted, ask, chat, error
+from support.emulator_case import MODEL, Time, admitted, ask, chat, error
 
 
 def put(service: Chat, **keys: Any) -> dict[str, Any]:

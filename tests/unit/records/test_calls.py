@@ -1,7 +1,5 @@
 """What kind of failure of the API a request met."""
 
-from __future__ import annotations
-
 import pytest
 
 from helix_ray.records import FAILURE_KINDS, NOT_THE_API, CallState, failure_kind

@@ -1,7 +1,5 @@
 """What the emulator understands as a prompt, and what it does not guess at."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

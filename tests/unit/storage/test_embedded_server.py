@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray.storage.embedded import root_data_dir as module
-from helix_ray.storage.embedded.root_data_dir import root_data_dir
+from helix_ray.storage.embedded import server
+from helix_ray.storage.embedded.server import root_data_dir
 
 
 @pytest.fixture(autouse=True)
 def data_dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(module, "DATA_DIRS", tmp_path / "data")
+    monkeypatch.setattr(server, "DATA_DIRS", tmp_path / "data")
     return tmp_path / "data"
 
 

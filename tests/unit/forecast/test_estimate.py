@@ -1,7 +1,5 @@
 """The arithmetic of a forecast: buckets, tiers, what ends a run early. Figures are chosen so that the answers are round."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 
