@@ -3,6 +3,7 @@
 import ast
 import statistics
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -134,9 +135,31 @@ def test_rooms_that_stand_apart(folder: str, allowed: set[str]) -> None:
     assert not [f"{name_of(path)} imports {room}" for path in sources(folder) for room in rooms_imported(path) - allowed]
 
 
-def test_fakes_serve_tests_only() -> None:
-    shipped = [path for path in sources("helix_ray", "dashboard") if not name_of(path).startswith("tests/support/")]
-    assert not [name_of(path) for path in shipped if "testing" in rooms_imported(path)]
+def test_no_module_imports_itself_in_a_circle() -> None:
+    modules = {
+        name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__"): path for path in sources("helix_ray", "dashboard")
+    }
+    graph = {
+        module: {name if name in modules else name.rpartition(".")[0] for name in imports_of(path)} & modules.keys() - {module}
+        for module, path in modules.items()
+    }
+    assert len([*TopologicalSorter(graph).static_order()]) == len(modules)  # CycleError names the circle
+
+
+def test_the_product_knows_neither_tests_nor_benchmarks_and_tests_know_no_benchmark() -> None:
+    benchmarks = {path.stem for path in sources("benchmarks")}
+    assert benchmarks
+    shipped = [(path, name.split(".")[0]) for path in sources("helix_ray", "dashboard") for name in imports_of(path)]
+    tested = [(path, name.split(".")[0]) for path in sources("tests") for name in imports_of(path)]
+    assert not [f"{name_of(path)} imports {top}" for path, top in shipped if top in benchmarks | {"benchmarks", "tests", "support"}]
+    assert not [f"{name_of(path)} imports {top}" for path, top in tested if top in benchmarks | {"benchmarks"}]
+
+
+def test_benchmarks_stand_above_the_rooms() -> None:
+    """They may use every room, as the command line may; of the page and of tests only what is shared."""
+    imported = {(path, room) for path in sources("benchmarks") for room in rooms_imported(path)}
+    assert imported
+    assert not [f"{name_of(path)} imports {room}" for path, room in imported if layer_of(room) < 0 and room != "emulator"]
 
 
 @pytest.mark.parametrize("package", ONLY_IMPORTER)
