@@ -1,4 +1,4 @@
-"""The command line: a command or two a file. ``helix run`` and ``python -m helix_ray.run`` are the same command."""
+"""The command line: one command a file. ``helix run`` and ``python -m helix_ray.run`` are the same command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from helix_ray import __version__
-from helix_ray.cli import configs, control, db, doctor, emulator, monitor, run, stored_run, terminal
+from helix_ray.cli import configs, control, db, doctor, emulator, export, monitor, rescore, run, status
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -21,10 +21,10 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("emulator")(emulator.emulator)
-app.command("export")(stored_run.export)
+app.command("export")(export.export)
 app.command("monitor")(monitor.monitor)
-app.command("rescore")(stored_run.rescore)
-app.command("status")(terminal.status)
+app.command("rescore")(rescore.rescore)
+app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("live-check", hidden=True)(doctor.probe)  # the former name of doctor --probe
 app.add_typer(configs.app, name="configs")

@@ -1,17 +1,13 @@
-"""A run on a terminal: ``helix status``, and what ``helix run`` prints: the start, a live view or plain lines, the end."""
+"""A run on a terminal: its start, a live view or plain lines, its end."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.panel import Panel
@@ -20,10 +16,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.actors.cluster import Cluster
-from helix_ray.client import attach
 from helix_ray.client.measures import Share, by_type, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
-from helix_ray.metrics.snapshot import as_json as snapshot_json
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
 from helix_ray.results.files import page_path, report_path, save_report
@@ -39,16 +33,6 @@ WIDE = 100  # columns from which on there is room for long bars
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12
 LOW, FULL = 0.2, 0.98
 STATE_STYLES = {"RUNNING": "bold green", "COMPLETE": "bold green", "STARTING": "bold cyan", "DEGRADED": "bold red", "FAILED": "bold red"}
-
-
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
-    """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
-    with closing(attach()) as client:
-        snapshot = client.snapshot(timeout_s=10.0)
-    if as_json:
-        typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
-    else:
-        Console().print(LiveView(snapshot))
 
 
 class Terminal:

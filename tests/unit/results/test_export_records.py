@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helix_ray.cli.stored_run import fill_from
+from helix_ray.cli.export import fill_from
 from helix_ray.config.loading import parse_config
 from helix_ray.errors import InputError
 from helix_ray.records import ReadResult, ScoredVariant
@@ -141,7 +141,7 @@ def test_every_file_says_whether_its_answers_are_scripted(simulated: bool, tmp_p
 
 
 async def test_results_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helix_ray.cli.stored_run.PAGE", 50)
+    monkeypatch.setattr("helix_ray.cli.export.PAGE", 50)
     ledger, run_id = MemoryLedger(), "run-1"
     first = RESULTS[0].finished_at
     assert first is not None

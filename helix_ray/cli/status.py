@@ -1,0 +1,24 @@
+"""``helix status``: the live run once, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from helix_ray.cli.terminal import LiveView
+from helix_ray.client import attach
+from helix_ray.metrics.snapshot import as_json as snapshot_json
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
+    """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
+    with closing(attach()) as client:
+        snapshot = client.snapshot(timeout_s=10.0)
+    if as_json:
+        typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
+    else:
+        Console().print(LiveView(snapshot))
