@@ -1,6 +1,13 @@
 """A second terminal: status, pause, resume, spike, drain."""
 
+from typing import Any
+
 from fix_run import ONE_OF_EACH, StartRun, helix
+
+
+def bounds_of(status: dict[str, Any]) -> tuple[int, float]:
+    """Requests in flight of the one analyzer, and the cost cap in US dollars."""
+    return status["slots"], status["money"]["max_cost_usd"]
 
 
 def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> None:
@@ -18,6 +25,9 @@ def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> N
 
     assert helix(run.home, "control", "rate", "200").returncode == 0
     assert helix(run.home, "control", "spike", "--rate", "500", "--seconds", "1").returncode == 0
+    assert helix(run.home, "control", "concurrency", "3").returncode == 0
+    assert helix(run.home, "control", "budget", "2.5").returncode == 0
+    run.wait_until("the new bounds are in effect", lambda live: bounds_of(live.status()) == (3, 2.5))
     assert helix(run.home, "control", "drain").returncode == 0
     code, report = run.finish()
     assert code == 130, run.output
