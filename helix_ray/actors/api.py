@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
-    from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
+    from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 
@@ -153,8 +153,8 @@ class ProducerApi(ActorApi, Protocol):
 
 
 class AnalyzerApi(ActorApi, Protocol):
-    async def run(self, api_key: Secret | None) -> str:
-        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that.
+    async def run(self, api_key: Secret | None) -> AnalyzerEnd:
+        """Analyses until there is nothing more to analyse; returns why. The heartbeat goes on after that.
 
         ``api_key``: None for a backend without one. MissingSecretError when the backend needs one.
         """
