@@ -90,8 +90,8 @@ class ThrottleApi(ActorApi, Protocol):
     async def start(self) -> str:
         """Starts the heartbeat, once. The incarnation. `restore` and the first `acquire` do it too, after a restart for instance."""
 
-    async def acquire(self, holder: str, wants: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
-        """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
+    async def acquire(self, holder: str, requests: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
+        """Waits up to ``wait_s`` until at least one request is granted or refused, and returns all that is decided by then."""
 
     async def withdraw(self, holder: str, want_ids: list[str]) -> None: ...
 
@@ -99,7 +99,7 @@ class ThrottleApi(ActorApi, Protocol):
         """``holder`` only names the caller: a permit is settled by its id."""
 
     async def release(self, holder: str) -> None:
-        """Drops the wants of a holder that died; its permits count as sent and billed."""
+        """Drops the requests of a holder that died; its permits count as sent and billed."""
 
     async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
         """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call; called
