@@ -20,9 +20,10 @@ from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.providers.readings import AnswerError, RequestedTier, Trouble
+from helix_ray.providers.readings import AnswerError, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.messages import Outcome, Permit, PermitRequest, Settlement
+from helix_ray.records.calls import RequestedTier
+from helix_ray.throttle.messages import Permit, PermitRequest, Settlement, SettlementOutcome
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
@@ -138,7 +139,7 @@ class RequestLog:
     def _ended(
         self,
         sent: Sent,
-        outcome: Outcome,
+        outcome: SettlementOutcome,
         state: CallState,
         reply: ChatReply | TransportFailure | None,
         error_kind: str | None,

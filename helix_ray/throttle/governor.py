@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import get_args
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import PastUse, ServiceTier
@@ -37,7 +38,7 @@ from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.service_tier import TierLimiter, worst_state
 
 PERMIT_GRACE_S = 30.0  # beyond the request's own deadline
-_TIERS: tuple[ServiceTier, ...] = ("on_demand", "flex")
+_TIERS: tuple[ServiceTier, ...] = get_args(ServiceTier)
 
 
 class Governor:
