@@ -28,7 +28,7 @@ from helix_ray.analyzer.sink_client import LINGER_S, Intents, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config
-from helix_ray.metrics.reports import AnalyzerReport
+from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
 from helix_ray.throttle.limits.request_sizes import RequestSizes
@@ -161,9 +161,9 @@ class AnalysisEngine:
             scoring_s=results.scoring_s,
             held_back_s=self._held_back_s,
             intent_wait_s=flow.intent_wait_s,
-            latency_ms_p50=counters.latency_ms(50),
-            latency_ms_p95=counters.latency_ms(95),
-            latency_ms_p99=counters.latency_ms(99),
+            latency_ms_p50=nearest_rank(counters.latencies_ms, 50),
+            latency_ms_p95=nearest_rank(counters.latencies_ms, 95),
+            latency_ms_p99=nearest_rank(counters.latencies_ms, 99),
             in_flight=flow.in_flight,
             requests_in_flight=self._limit,
             slots=flow.slots,
