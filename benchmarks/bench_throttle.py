@@ -71,8 +71,8 @@ class Result:
 
 def ours(shape: Shape, analyzers: int) -> Result:
     """One whole run: Ray, the throttle actor, PostgreSQL."""
-    crew = (f"analyzer.workers={analyzers}", f"analyzer.requests_in_flight={IN_FLIGHT // analyzers}")
-    with started_run(*shape.all_settings(), *crew) as run:
+    workers = (f"analyzer.workers={analyzers}", f"analyzer.requests_in_flight={IN_FLIGHT // analyzers}")
+    with started_run(*shape.all_settings(), *workers) as run:
         report = run.watch(timeout_s=shape.deadline_s + 300)
         ledger = run.emulator_summary()
     if report["lost"]:

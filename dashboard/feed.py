@@ -53,7 +53,7 @@ class Feed:
         self._points_of = ""  # the run whose points these are
 
     def latest(self) -> View:
-        """The newest picture that is to be had within a quarter of a second."""
+        """The newest view that is available within a quarter of a second."""
         with self._lock:
             if (self._fetching is None or self._fetching.done()) and self._clock() - self._asked_at >= FRESH_S:
                 self._asked_at = self._clock()

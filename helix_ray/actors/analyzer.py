@@ -18,6 +18,7 @@ from helix_ray.environment.secrets import GROQ_API_KEY, Secret
 from helix_ray.errors import MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
+from helix_ray.records import AnalyzerEnd
 
 MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
@@ -44,7 +45,7 @@ class AnalyzerActor(AnalyzerApi):
             self._beat.result()
         return self._incarnation
 
-    async def run(self, api_key: Secret | None) -> str:
+    async def run(self, api_key: Secret | None) -> AnalyzerEnd:
         engine = self._make_engine(api_key)
         if self._beat is None:  # the first run of this incarnation: before all else, what its predecessor held is free again
             await asyncio.gather(

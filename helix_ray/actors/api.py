@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
-    from helix_ray.records import Ack, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
+    from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
     from helix_ray.sink.engine import WriteReply
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 
@@ -90,8 +90,8 @@ class ThrottleApi(ActorApi, Protocol):
     async def start(self) -> str:
         """Starts the heartbeat, once. The incarnation. `restore` and the first `acquire` do it too, after a restart for instance."""
 
-    async def acquire(self, holder: str, wants: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
-        """Waits up to ``wait_s`` until at least one want is granted or refused, and returns all that is decided by then."""
+    async def acquire(self, holder: str, requests: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
+        """Waits up to ``wait_s`` until at least one request is granted or refused, and returns all that is decided by then."""
 
     async def withdraw(self, holder: str, want_ids: list[str]) -> None: ...
 
@@ -99,7 +99,7 @@ class ThrottleApi(ActorApi, Protocol):
         """``holder`` only names the caller: a permit is settled by its id."""
 
     async def release(self, holder: str) -> None:
-        """Drops the wants of a holder that died; its permits count as sent and billed."""
+        """Drops the requests of a holder that died; its permits count as sent and billed."""
 
     async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
         """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call; called
@@ -153,8 +153,8 @@ class ProducerApi(ActorApi, Protocol):
 
 
 class AnalyzerApi(ActorApi, Protocol):
-    async def run(self, api_key: Secret | None) -> str:
-        """Analyses until no more is to be had; returns why (see `AnalysisEngine.run`). The heartbeat goes on after that.
+    async def run(self, api_key: Secret | None) -> AnalyzerEnd:
+        """Analyses until there is nothing more to analyse; returns why. The heartbeat goes on after that.
 
         ``api_key``: None for a backend without one. MissingSecretError when the backend needs one.
         """

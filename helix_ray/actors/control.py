@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from helix_ray.actors.api import CONTROL, ControlApi, new_incarnation
-from helix_ray.actors.heartbeat import Heartbeat, tell_metrics
+from helix_ray.actors.heartbeat import Heartbeat, report_to_metrics
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog, ControlLedger
 from helix_ray.environment.secrets import Secret
@@ -49,7 +49,7 @@ class ControlActor(ControlApi):
 
     async def _report(self, source: str, report: Report, process: ProcessReport, version: int) -> int | None:
         """Metrics answers which version every producer and analyzer follows."""
-        applied = await tell_metrics(source, report, process, version)
+        applied = await report_to_metrics(source, report, process, version)
         if applied:
             await self._log.in_effect(applied)
         return applied

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Concatenate, Generic, TypeVar
 
@@ -83,7 +83,7 @@ def wait_for(calls: Iterable[Pending[object]], timeout_s: float) -> None:
         ray.wait(references, num_returns=len(references), timeout=timeout_s)
 
 
-def make_actor(plain: type, name: str, *arguments: Any, max_concurrency: int = 1000) -> Any:
+def make_actor(plain: Callable[..., object], name: str, *arguments: Any, max_concurrency: int = 1000, **keywords: Any) -> Any:
     """The Ray handle of a new actor."""
     return (
         ray.remote(plain)
@@ -96,7 +96,7 @@ def make_actor(plain: type, name: str, *arguments: Any, max_concurrency: int = 1
             max_concurrency=max_concurrency,
             enable_task_events=False,
         )
-        .remote(*arguments)
+        .remote(*arguments, **keywords)
     )
 
 
@@ -106,10 +106,16 @@ class _Plan:
     keeps it in this process, whereas constructor arguments lie in the memory of Ray's control service.
     """
 
-    kind: type[ActorApi]
-    arguments: tuple[Any, ...] = ()
+    kind: Callable[..., ActorApi]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
     run_arguments: tuple[Secret | None, ...] = ()
     max_concurrency: int = 1000
+
+
+def _plan(kind: Callable[P, ActorApi], *arguments: P.args, **keywords: P.kwargs) -> _Plan:
+    """With arguments that fit the constructor."""
+    return _Plan(kind, arguments, keywords)
 
 
 class ActorGroup:
@@ -125,26 +131,27 @@ class ActorGroup:
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
         most_in_flight = workers * config.analyzer.requests_in_flight
-        throttle = (config.throttle, config.analyzer.request_timeout_s, most_in_flight, config.retry.max_share, authorise, workers)
+        deadline_s, retry_share = config.analyzer.request_timeout_s, config.retry.max_share
         self._plan: dict[str, _Plan] = {
-            api.METRICS: _Plan(MetricsActor),
-            api.CONTROL: _Plan(ControlActor, (run_id, time.time()), (database_url,)),
+            api.METRICS: _plan(MetricsActor),
+            api.CONTROL: replace(_plan(ControlActor, run_id, time.time()), run_arguments=(database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            api.QUEUE: _Plan(QueueActor, (config.queue,), max_concurrency=10_000),
-            api.THROTTLE: _Plan(ThrottleActor, throttle),
-            api.SINK: _Plan(SinkActor, (run_id, config.sink), (database_url,)),
+            api.QUEUE: replace(_plan(QueueActor, config.queue), max_concurrency=10_000),
+            api.THROTTLE: _plan(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, analyzers=workers),
+            api.SINK: replace(_plan(SinkActor, run_id, config.sink), run_arguments=(database_url,)),
         }
         for index, producer in enumerate(self.producers):
-            self._plan[producer] = _Plan(ProducerActor, (index, config))
+            self._plan[producer] = _plan(ProducerActor, index, config)
         for index, analyzer in enumerate(self.analyzers):
+            plan = _plan(AnalyzerActor, index, config, base_url, run_id, tariff)
             # above any size to which requests_in_flight can be raised live
-            self._plan[analyzer] = _Plan(AnalyzerActor, (index, config, base_url, run_id, tariff), (api_key,), max_concurrency=2048)
+            self._plan[analyzer] = replace(plan, run_arguments=(api_key,), max_concurrency=2048)
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actors:
             plan = self._plan[name]
-            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency)
+            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency, **plan.keywords)
         incarnations = {}
         for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
             if isinstance(answer, CallFailure):

@@ -32,7 +32,7 @@ async def ask_control() -> DesiredState | None:
     return await peers.call_or_none(CONTROL, ControlApi.state)
 
 
-async def tell_metrics(source: str, report: Report, process: ProcessReport, version: int) -> int | None:
+async def report_to_metrics(source: str, report: Report, process: ProcessReport, version: int) -> int | None:
     return await peers.call_or_none(METRICS, MetricsApi.report, source, report, process, version)
 
 
@@ -42,13 +42,10 @@ class Heartbeat:
     An error of the actor's own ``build`` or ``apply`` does end the loop: that is a defect and must be seen.
     """
 
-    def __init__(
-        self, state: StateFn = ask_control, report: ReportFn = tell_metrics, clock: Clock | None = None, mirror: bool = True
-    ) -> None:
+    def __init__(self, state: StateFn = ask_control, report: ReportFn = report_to_metrics, clock: Clock | None = None) -> None:
         self._state = state
         self._report = report
         self._clock = clock or SystemClock()
-        self._mirror_wanted = mirror
         self._mirror: PrometheusMirror | None = None
         self._process = ProcessStats(self._clock)
         self._applied: DesiredState | None = None
@@ -77,9 +74,8 @@ class Heartbeat:
                 await applying
             self._applied = desired
         process, report = await self._process.take(), build()
-        if self._mirror_wanted:
-            self._mirror = self._mirror or PrometheusMirror(source)
-            self._mirror.show(report, process)
+        self._mirror = self._mirror or PrometheusMirror(source)
+        self._mirror.show(report, process)
         await _or_none(self._report(source, report, process, self.version))
 
 

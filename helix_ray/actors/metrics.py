@@ -13,9 +13,9 @@ from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead
 class MetricsActor(MetricsApi):
     """Comes back empty: absolute counters refill it within a second, the driver sets the run again."""
 
-    def __init__(self, run: RunInfo | None = None) -> None:
+    def __init__(self) -> None:
         self._incarnation = new_incarnation()
-        self._aggregator = MetricsAggregator(run or RunInfo())
+        self._aggregator = MetricsAggregator()
 
     async def ping(self) -> str:
         return self._incarnation

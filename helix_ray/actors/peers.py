@@ -144,8 +144,8 @@ class AnalyzerPeers:
     async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
         await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.nack, self._holder, lease_id, fence, read_indices)
 
-    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
-        return await call_within(WAIT_S + ANSWER_MARGIN_S, THROTTLE, ThrottleApi.acquire, self._holder, wants, WAIT_S)
+    async def acquire(self, requests: list[PermitRequest]) -> AcquireReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, THROTTLE, ThrottleApi.acquire, self._holder, requests, WAIT_S)
 
     async def withdraw(self, want_ids: list[str]) -> None:
         await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.withdraw, self._holder, want_ids)

@@ -1,4 +1,4 @@
-"""The sink as an actor: finished reads into the ledger, then the word to the queue."""
+"""The sink as an actor: writes finished reads to the ledger, then acknowledges them to the queue."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement,
 from helix_ray.waiting.long_poll import Waiters, within
 
 MAX_WAIT_S = 5.0
-SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent wants
+SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent requests
 SHORTEST_SLEEP_S = 0.0005
 
 
@@ -48,7 +48,7 @@ class ThrottleActor(ThrottleApi):
         self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
         if authorise is not None:
             self._governor.authorise(Decimal(0))
-        self._calls = Waiters()  # by want
+        self._calls = Waiters()  # by request
         self._timer: asyncio.TimerHandle | None = None
         self._beat_task: asyncio.Task[None] | None = None
 
@@ -62,10 +62,10 @@ class ThrottleActor(ThrottleApi):
             self._beat_task.result()
         return self._incarnation
 
-    async def acquire(self, holder: str, wants: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
+    async def acquire(self, holder: str, requests: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
         await self.start()
-        want_ids = [want.want_id for want in wants]
-        self._governor.ask(holder, wants, self._now())
+        want_ids = [request.want_id for request in requests]
+        self._governor.ask(holder, requests, self._now())
         decided = self._calls.enter(want_ids)
         try:
             self._pump()

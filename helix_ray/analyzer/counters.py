@@ -26,7 +26,7 @@ class AnalyzerCounters:
         self.tiers: Counter[str] = Counter()  # answered reads by the service tier that answered
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
         self.scores = Scores()
-        self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
+        self.latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
 
     def answered(self, usage: TokenUsage | None, cost: Decimal, latency_ms: float) -> None:
         if usage is not None:
@@ -34,7 +34,7 @@ class AnalyzerCounters:
             self.tokens[1] += usage.cached
             self.tokens[2] += usage.completion
         self.cost_usd += float(cost)
-        self._latencies_ms.append(latency_ms)
+        self.latencies_ms.append(latency_ms)
 
     def ended(self, state: CallState, status: int | None, error_kind: str | None, resent: bool) -> None:
         """Every request that ended, as its row says."""
@@ -49,8 +49,3 @@ class AnalyzerCounters:
         elif result.service_tier is not None:
             self.tiers[result.service_tier] += 1
         self.scores.add(result)
-
-    def latency_ms(self, percent: int) -> float | None:
-        """Of the last 1,024 answers, nearest rank; None before the first."""
-        ordered = sorted(self._latencies_ms)
-        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None

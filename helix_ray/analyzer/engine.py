@@ -28,9 +28,9 @@ from helix_ray.analyzer.sink_client import LINGER_S, Intents, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config
-from helix_ray.metrics.reports import AnalyzerReport
+from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
-from helix_ray.records import DesiredState, ReadResult
+from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
 from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
 
@@ -72,7 +72,7 @@ class AnalysisEngine:
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._paused = False
-        self._no_more: str | None = None  # why no more is leased
+        self._no_more: AnalyzerEnd | None = None  # why no more is leased
         self._stopped = False  # nothing more is sent
         self._returned = 0
         self._held_back_s = 0.0  # nothing was leased, since too many results waited for their commit
@@ -102,8 +102,8 @@ class AnalysisEngine:
         )
         return RequestSlots(cycle, settings.requests_in_flight, settings.reads_per_request, self._follow)
 
-    async def run(self) -> str:
-        """Work until there is no more to do. Returns why: closed, ending, drained, budget, daily or refused. Then no read is held."""
+    async def run(self) -> AnalyzerEnd:
+        """Work until there is no more to do. Returns why. Then no read is held."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             background = [group.create_task(self._outbox.run()), group.create_task(self._keep_leases()), *self._answering.start(group)]
@@ -114,12 +114,12 @@ class AnalysisEngine:
             await self._answering.flush()
             for task in background:
                 task.cancel()
-        return self._no_more or "closed"
+        return self._no_more or AnalyzerEnd.CLOSED
 
     def apply(self, state: DesiredState) -> None:
         """Paused: no new leases and permits. Ending: no new leases. Requests in flight go on, also those above a lower bound."""
         if state.ending is not None:
-            self._no_more = self._no_more or "ending"
+            self._no_more = self._no_more or AnalyzerEnd.ENDING
         self._paused = state.paused
         self._limit = state.requests_in_flight or self._config.analyzer.requests_in_flight
         self._answering.bound(self._limit, self._paused)
@@ -127,7 +127,7 @@ class AnalysisEngine:
 
     async def drain(self, timeout_s: float) -> DrainReply:
         """Let requests in flight end for up to ``timeout_s`` seconds, hand the rest back, wait for the commits."""
-        self._stop("drained")
+        self._stop(AnalyzerEnd.DRAINED)
         await self._hand_back()
         if not await _within(self._clock, timeout_s, self._until(lambda: not self._answering.busy)):
             self._give_back(await self._answering.abandon())
@@ -161,9 +161,9 @@ class AnalysisEngine:
             scoring_s=results.scoring_s,
             held_back_s=self._held_back_s,
             intent_wait_s=flow.intent_wait_s,
-            latency_ms_p50=counters.latency_ms(50),
-            latency_ms_p95=counters.latency_ms(95),
-            latency_ms_p99=counters.latency_ms(99),
+            latency_ms_p50=nearest_rank(counters.latencies_ms, 50),
+            latency_ms_p95=nearest_rank(counters.latencies_ms, 95),
+            latency_ms_p99=nearest_rank(counters.latencies_ms, 99),
             in_flight=flow.in_flight,
             requests_in_flight=self._limit,
             slots=flow.slots,
@@ -182,7 +182,7 @@ class AnalysisEngine:
                 return
             reply = await self._queue.lease(self._room())
             if reply.status == "closed":
-                self._no_more = self._no_more or "closed"
+                self._no_more = self._no_more or AnalyzerEnd.CLOSED
             elif reply.lease is not None:
                 self._take(self._leased.accept(reply.lease))
                 await self._hand_back()
@@ -246,9 +246,9 @@ class AnalysisEngine:
             self.refused = refusal.message
             assert self._group is not None
             self._group.create_task(self._throttle.stop(refusal.message))
-        self._stop(refusal.reason)
+        self._stop(AnalyzerEnd(refusal.reason))
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: AnalyzerEnd) -> None:
         if not self._stopped:
             self._no_more = reason
         self._stopped = True

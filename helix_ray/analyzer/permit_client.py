@@ -21,21 +21,21 @@ class PermitClient:
     def __init__(self, throttle: ThrottlePort, clock: Clock) -> None:
         self._throttle = throttle
         self._clock = clock
-        self._wants: dict[str, tuple[PermitRequest, asyncio.Future[Answer]]] = {}
+        self._waiting: dict[str, tuple[PermitRequest, asyncio.Future[Answer]]] = {}
         self._wanted = asyncio.Event()
         self._reports: GroupCommit[Report] = GroupCommit(self._report, clock)
         self.withdrawals = 0  # a permit that came before the last `withdraw_all` and was not used yet is not to be used
 
-    async def acquire(self, want: PermitRequest) -> Answer:
+    async def acquire(self, request: PermitRequest) -> Answer:
         """A permit, the throttle's refusal, or None when `withdraw_all` came first."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._wants[want.want_id] = (want, future)
+        self._waiting[request.want_id] = (request, future)
         self._wanted.set()
         try:
             return await future
         except asyncio.CancelledError:
-            if self._wants.pop(want.want_id, None) is not None:
-                self._reports.add(want.want_id)
+            if self._waiting.pop(request.want_id, None) is not None:
+                self._reports.add(request.want_id)
             elif future.done() and not future.cancelled() and isinstance(permit := future.result(), Permit):
                 self.settle(Settlement(permit.permit_id, "not_sent"))
             raise
@@ -47,8 +47,8 @@ class PermitClient:
     def withdraw_all(self) -> None:
         """Answer every waiting `acquire` with None and give up its place in the throttle's wait queue."""
         self.withdrawals += 1
-        wants, self._wants = self._wants, {}
-        for want_id, (_, future) in wants.items():
+        waiting, self._waiting = self._waiting, {}
+        for want_id, (_, future) in waiting.items():
             self._reports.add(want_id)
             if not future.done():
                 future.set_result(None)
@@ -65,7 +65,7 @@ class PermitClient:
         while True:
             await self._wanted.wait()
             await asyncio.sleep(0)  # callers that are about to ask join this call
-            asked = [want for want, _ in self._wants.values()]
+            asked = [request for request, _ in self._waiting.values()]
             if not asked:
                 self._wanted.clear()
                 continue
@@ -75,11 +75,11 @@ class PermitClient:
             for permit in reply.grants:
                 self._answer(permit.want_id, permit)
             if reply.refusal is not None:
-                for want in asked:
-                    self._answer(want.want_id, reply.refusal)
+                for request in asked:
+                    self._answer(request.want_id, reply.refusal)
 
     def _answer(self, want_id: str, answer: Permit | Refusal) -> None:
-        _, future = self._wants.pop(want_id, (None, None))
+        _, future = self._waiting.pop(want_id, (None, None))
         if future is not None and not future.done():
             future.set_result(answer)
         elif isinstance(answer, Permit):  # withdrawn while the request was on its way

@@ -34,7 +34,7 @@ class QueuePort(Protocol):
 
 
 class ThrottlePort(Protocol):
-    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
+    async def acquire(self, requests: list[PermitRequest]) -> AcquireReply:
         """A bounded long poll: returns as soon as one is granted or all are refused."""
 
     async def withdraw(self, want_ids: list[str]) -> None: ...

@@ -20,9 +20,10 @@ from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.providers.readings import AnswerError, RequestedTier, Trouble
+from helix_ray.providers.readings import AnswerError, Trouble
 from helix_ray.records import ApiCall, CallState, TokenUsage
-from helix_ray.throttle.messages import Outcome, Permit, PermitRequest, Settlement
+from helix_ray.records.calls import RequestedTier
+from helix_ray.throttle.messages import Permit, PermitRequest, Settlement, SettlementOutcome
 
 REPAIR_SEED = 1
 """Added to the run's seed: at temperature 0 the same seed is likely to give the same unusable answer again."""
@@ -69,7 +70,7 @@ class RequestMaker:
             worst_case_usd(self.tariff.price, self.estimator.ceiling(text), tokens),
         )
 
-    def want(self, request: ReadRequest, want_id: str) -> PermitRequest:
+    def permit_request(self, request: ReadRequest, want_id: str) -> PermitRequest:
         """What the throttle is asked for, to send this request."""
         tokens = self.estimator.estimate(request.bases, len(request.tasks))
         tier = "on_demand" if any(task.on_demand for task in request.tasks) else self.service_tier
@@ -81,7 +82,7 @@ class Sent(NamedTuple):
     """A request that has its permit."""
 
     request: ReadRequest
-    want: PermitRequest  # its worst case is what was reserved; the request's own is less where reads dropped out on the way to the permit
+    permit_request: PermitRequest  # its worst case was reserved; the request's own is less where reads dropped out on the way
     permit: Permit
     created_at: datetime
     sent_at: float  # monotonic seconds
@@ -89,7 +90,7 @@ class Sent(NamedTuple):
 
     @property
     def call_id(self) -> str:
-        return self.want.want_id
+        return self.permit_request.want_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class RequestLog:
 
         ``reply``: an HTTP answer without a completion, or a lost connection; None: the request was given up.
         """
-        cost, trouble = sent.want.worst_case_usd, None if reply is None else reply.verdict.trouble
+        cost, trouble = sent.permit_request.worst_case_usd, None if reply is None else reply.verdict.trouble
         self.counters.cost_usd += float(cost)
         self._ended(sent, "unknown", CallState.POSSIBLY_BILLED, reply, error_kind, error, cost=cost, trouble=trouble)
 
@@ -138,7 +139,7 @@ class RequestLog:
     def _ended(
         self,
         sent: Sent,
-        outcome: Outcome,
+        outcome: SettlementOutcome,
         state: CallState,
         reply: ChatReply | TransportFailure | None,
         error_kind: str | None,
@@ -187,10 +188,10 @@ class RequestLog:
             state=state,
             status=None,
             model=self.model,
-            worst_case_usd=sent.want.worst_case_usd,
+            worst_case_usd=sent.permit_request.worst_case_usd,
             created_at=sent.created_at,
             service_tier=sent.permit.service_tier,
-            prompt_estimate=sent.want.prompt_tokens,
+            prompt_estimate=sent.permit_request.prompt_tokens,
             max_completion_tokens=sent.request.max_completion_tokens,
             throttle_epoch=sent.permit.permit_id.rpartition("-")[0] or None,  # its ids are INCARNATION-NUMBER
             retry=any(task.retrying for task in tasks),

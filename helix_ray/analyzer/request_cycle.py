@@ -42,11 +42,12 @@ class RequestCycle:
     async def run(self, tasks: list[ReadTask]) -> ReadOutcomes:
         """Ask about these reads in one request. One outcome for each of them."""
         request = self.requests.make(tasks)
-        want = self.requests.want(request, str(uuid.uuid4()))
-        if self.sizes.too_large(want.prompt_tokens + want.max_completion_tokens, len(tasks)) and (smaller := self.retry.smaller(request)):
+        permit_request = self.requests.permit_request(request, str(uuid.uuid4()))
+        tokens = permit_request.prompt_tokens + permit_request.max_completion_tokens
+        if self.sizes.too_large(tokens, len(tasks)) and (smaller := self.retry.smaller(request)):
             return smaller
         withdrawals = self.permits.withdrawals
-        permit = await self.permits.acquire(want)
+        permit = await self.permits.acquire(permit_request)
         if permit is None:
             return for_each(tasks, AGAIN)
         if isinstance(permit, Refusal):
@@ -62,7 +63,7 @@ class RequestCycle:
         if 0 < len(dropped) < len(tasks):  # the rest goes on, within what was reserved for all
             request = self.requests.make([task for task in tasks if not task.lost])
         request.payload["service_tier"] = permit.service_tier
-        sent = Sent(request, want, permit, self.clock.now(), granted_at)
+        sent = Sent(request, permit_request, permit, self.clock.now(), granted_at)
         if len(dropped) == len(tasks):
             self.log.unused(sent)
             return dropped
@@ -114,7 +115,7 @@ class RequestCycle:
         self.attempts.answered(sent.number)
         answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(tasks), sent.permit.service_tier)
         if usage is None:  # the provider counted no tokens
-            cost = sent.want.worst_case_usd
+            cost = sent.permit_request.worst_case_usd
         else:
             cost = cost_usd(self.requests.tariff.price, usage)
             self.requests.estimator.observe(sent.request.bases, usage.prompt, len(tasks))

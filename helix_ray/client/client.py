@@ -24,7 +24,7 @@ from helix_ray.errors import AttachError
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.records import Ack, Action, Command
 
-PATIENCE_S = "1000000"
+RECONNECT_TIMEOUT_S = "1000000"
 RECONNECT = "RAY_gcs_rpc_server_reconnect_timeout_s"
 POLL_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 15.0  # above what the control actor spends on a database that does not answer
@@ -32,7 +32,7 @@ TAIL_LINES = 12
 CONTROL_CODE = "HELIX_CONTROL_CODE"  # how `helix monitor` tells its page the code that works once
 
 _OF_THIS_PROCESS_ONLY = (RECONNECT, "RAY_ADDRESS", "RAY_AUTH_TOKEN", HELIX_CONTROL_TOKEN, CONTROL_CODE)
-"""What the page's process has in its environment and a run must not inherit: with the page's patience, a run's workers would
+"""What the page's process has in its environment and a run must not inherit: with the page's timeout, a run's workers would
 wait for days for a control service that is gone; and a run needs no control token."""
 
 
@@ -82,7 +82,7 @@ class Link:
     """One connection to the Ray cluster of one run. Calls from several threads are allowed; attaching and leaving is done by one at a time.
 
     A process that is still attached when the cluster's control service has been gone for a minute is ended by Ray without a Python
-    exception. So the patience is set very high before attaching, and the first call that fails is followed by ``ray.shutdown()``;
+    exception. So the timeout is set very high before attaching, and the first call that fails is followed by ``ray.shutdown()``;
     attaching again takes some 50 ms.
     """
 
@@ -136,7 +136,7 @@ class Link:
 
 def _import_ray(run_file: RunFile) -> Any:
     """Ray reads its settings and the token once, when it is imported: so they are set before that, if it is still to come."""
-    wanted = {"RAY_AUTH_MODE": "token", RECONNECT: PATIENCE_S, "RAY_USAGE_STATS_ENABLED": "0"}
+    wanted = {"RAY_AUTH_MODE": "token", RECONNECT: RECONNECT_TIMEOUT_S, "RAY_USAGE_STATS_ENABLED": "0"}
     if run_file.token_path is not None:
         wanted["RAY_AUTH_TOKEN_PATH"] = run_file.token_path
     imported_before = "ray" in sys.modules
@@ -155,7 +155,7 @@ def _import_ray(run_file: RunFile) -> Any:
 
 
 class HelixClient:
-    """Attaches when first asked, lets go at the first call that fails, attaches anew at the next. Safe from several threads."""
+    """Attaches at the first call, detaches at a call that fails, attaches again at the next. Safe from several threads."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or helix_home()
@@ -191,7 +191,7 @@ class HelixClient:
         return self._call(timeout_s, METRICS, MetricsApi.history, since)
 
     def send(self, command: Command, timeout_s: float = COMMAND_TIMEOUT_S) -> Ack:
-        """Sends a command; sending the same one again is safe. AttachError: nobody knows whether it arrived, so send it again."""
+        """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again."""
         return self._call(timeout_s, CONTROL, ControlApi.send, command)
 
     def past(self) -> MetricsSnapshot | None:
@@ -237,5 +237,5 @@ def control_token() -> str | None:
 
 
 def take_control_code() -> str | None:
-    """The code that `helix monitor` printed, which works once; taken out of the environment, so that nobody finds it again."""
+    """The code that `helix monitor` printed, which works once; it is removed from the environment, so that no later reader finds it."""
     return os.environ.pop(CONTROL_CODE, None)

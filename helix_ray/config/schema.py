@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from helix_ray.config.base import FilePath, PositiveFloat, PositiveInt, Section
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.config.mutation import MutationConfig
+from helix_ray.records.calls import RequestedTier
 
 ONE_FILE = "mates are not paired, each read is analysed by itself: run each file by itself"
 
@@ -143,7 +144,7 @@ class AnalyzerConfig(Section):
     work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
-    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"
+    service_tier: RequestedTier = "on_demand"
     on_capacity_exceeded: Literal["wait", "on_demand"] = "wait"  # what a 498 of the flex tier leads to
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from helix_ray.clock import Clock
-from helix_ray.control.desired import Change, Rejection, encode_change, plan, replay
+from helix_ray.control.desired import ENDINGS, Change, Rejection, encode_change, plan, replay
 from helix_ray.errors import DatabaseLostError, HelixError
-from helix_ray.records import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState
+from helix_ray.records import Ack, Command, ControlEvent, ControlOutcome, DesiredState
 
 LEDGER_DEADLINE_S = 3.0
 LEDGER_DOWN = (HelixError, TimeoutError, OSError)
-ENDINGS = (Action.DRAIN, Action.STOP)
 MAX_TEXT = 200  # characters of a command's actor and reason, which people write
 
 

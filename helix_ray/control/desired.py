@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
 
 from helix_ray.records import Action, Command, DesiredState
 
@@ -17,7 +18,7 @@ MAX_SPIKE_S = 300.0
 DEFAULT_SPIKE_S = 30.0
 MIN_BUDGET, MAX_BUDGET = 0.000_001, 1e6  # US dollars; as throttle.max_cost_usd
 MAX_IN_FLIGHT = 1024  # requests of one analyzer; as analyzer.requests_in_flight
-_ENDS = (Action.DRAIN, Action.STOP)
+ENDINGS = (Action.DRAIN, Action.STOP)
 _RATE, _BUDGET, _IN_FLIGHT = "{:g} reads/s", "${:g}", "{} requests in flight an analyzer"
 _FIELDS = frozenset(field.name for field in fields(DesiredState)) - {"version"}
 
@@ -40,7 +41,7 @@ class Rejection:
 def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rejection:
     """The change that ``command`` asks for, clamped, or why it makes no sense. The version grows by one with every change."""
     if state.ending is not None and not (state.ending == "drain" and command.action is Action.STOP):
-        if command.action in _ENDS:
+        if command.action in ENDINGS:
             return Rejection(f"the run is already asked to {state.ending}")
         return Rejection(f"the run is ending ({state.ending}); nothing but its end can change now")
     for name, value in (("value", command.value), ("seconds", command.seconds)):
@@ -63,7 +64,7 @@ def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rej
         return Change(replace(next_state, requests_in_flight=in_flight), before, after, note)
     if command.action is Action.SPIKE:
         return _spike(state, next_state, command, unix_now)
-    ending = command.action.value
+    ending: Literal["drain", "stop"] = "stop" if command.action is Action.STOP else "drain"
     # A paused run that is asked to end would otherwise hold its queued reads for the whole drain timeout.
     return Change(replace(next_state, ending=ending, paused=False), state.ending or _flow(state), ending)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from helix_ray.metrics.snapshot import (
     ControlView,
     Latency,
     MachineView,
+    MetricsSnapshot,
     Money,
     QueueView,
     SinkView,
@@ -100,18 +101,19 @@ class Aggregates:
             p99=_highest(it.latency_ms_p99 for it in analyzers),
         )
 
-    def scores(self) -> dict[str, Any]:
-        """The fields of the snapshot that say how right the calls are; none before the first report of an analyzer."""
+    def scored(self, snapshot: MetricsSnapshot) -> MetricsSnapshot:
+        """The snapshot with the scores of the calls; as it is before the first report of an analyzer."""
         if self._analyzers is None:
-            return {}
+            return snapshot
         score, ceiling = _by_dimension(self._analyzers.score), _by_dimension(self._analyzers.ceiling)
-        return {
-            "accuracy": score.pop("type", {}),
-            "ceiling": ceiling.get("type", {}),
-            "strata": score,
-            "read_sums": ReadCounts(**self._analyzers.reads),
-            "off_by": tuple(sorted(self._analyzers.off_by.items())),
-        }
+        return replace(
+            snapshot,
+            accuracy=score.pop("type", {}),
+            ceiling=ceiling.get("type", {}),
+            strata=score,
+            read_sums=ReadCounts(**self._analyzers.reads),
+            off_by=tuple(sorted(self._analyzers.off_by.items())),
+        )
 
     def actors(self, now: float) -> tuple[ActorView, ...]:
         return tuple(

@@ -121,8 +121,8 @@ class MetricsAggregator:
             recent_reads=tuple(self._reads),
             recent_alerts=tuple(self._alerts),
             control=aggregates.control(),
-            **aggregates.scores(),
         )
+        snapshot = aggregates.scored(snapshot)
         state, reason = state_of(snapshot)
         return replace(snapshot, state=state, reason=reason, bottleneck=find_bottleneck(snapshot))
 

@@ -5,7 +5,7 @@ Every numeric field carries its mark, see `helix_ray.records.marks`. The queue a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from helix_ray.queueing.messages import QueueStats
@@ -13,6 +13,12 @@ from helix_ray.records.marks import COUNTER, GAUGE
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.tally import Counts
 from helix_ray.throttle.messages import ThrottleStats
+
+
+def nearest_rank(values: Iterable[float], percent: int) -> float | None:
+    """A percentile of these values; None without any."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,7 @@ class SinkReport:
     retries: int = field(metadata=COUNTER)
     unacked: int = field(metadata=GAUGE)  # committed, and the queue does not know yet
     outage_s: float = field(metadata=GAUGE)  # how long the database has not answered; 0: it does
-    commit_ms_p50: float | None = field(metadata=GAUGE)
+    commit_ms_p50: float | None = field(metadata=GAUGE)  # of the last 200 commits
     commit_ms_p95: float | None = field(metadata=GAUGE)
     last_error: str | None
     fatal_error: str | None  # the database is given up; every further write raises it

@@ -39,7 +39,7 @@ class QueuePort(Protocol):
         """Ignored in another incarnation. Returns the queue's incarnation."""
 
 
-class Ending(StrEnum):
+class ProducerEnd(StrEnum):
     FINISHED = "finished"  # every own read was offered, and the queue knows it
     CLOSED = "closed"  # the queue takes no more input
     STOPPED = "stopped"  # control asked for the end
@@ -115,7 +115,7 @@ class ProducerEngine:
         """Apply the desired state: a pause, a rate, a spike, an end."""
         self._state = state
 
-    async def run(self) -> Ending:
+    async def run(self) -> ProducerEnd:
         """Offer every own read that is not done. Raises what the source raises (InputError).
 
         Idempotent: calls take turns, and one that finds all offered to this queue returns at once.
@@ -127,16 +127,16 @@ class ProducerEngine:
                     ending = await self._offer_all(reply)
                 except _NewIncarnationError:
                     continue
-                if ending is not Ending.FINISHED:
+                if ending is not ProducerEnd.FINISHED:
                     return ending
-            return Ending.FINISHED
+            return ProducerEnd.FINISHED
 
     async def _opened_queue(self) -> DoneReply:
         while not (reply := await self._queue.done_ranges()).opened:
             await self._clock.sleep(TICK_S)
         return reply
 
-    async def _offer_all(self, reply: DoneReply) -> Ending:
+    async def _offer_all(self, reply: DoneReply) -> ProducerEnd:
         """One pass over the own blocks, in the incarnation of ``reply``."""
         done = IndexRanges.from_pairs(reply.ranges)
         size = self._share.batch_size
@@ -155,13 +155,13 @@ class ProducerEngine:
                 if await self._queue.finish_input(self._share.reads_of(total), reply.incarnation) != reply.incarnation:
                     raise _NewIncarnationError
                 self._finished_in = reply.incarnation
-                return Ending.FINISHED
+                return ProducerEnd.FINISHED
             end = batch.read_index[-1] + 1
             for part in self._split(_without(batch, done)):
                 if ending := await self._offer(part, reply.incarnation):
                     return ending
             block += self._share.producers
-        return Ending.STOPPED
+        return ProducerEnd.STOPPED
 
     def _generate(self, block: int) -> ReadBatch | None:
         """Called in a thread: native code that releases the GIL, or a file."""
@@ -171,12 +171,12 @@ class ProducerEngine:
         self.stats.generated += 0 if batch is None else batch.size
         return batch
 
-    async def _offer(self, batch: ReadBatch, incarnation: str) -> Ending | None:
+    async def _offer(self, batch: ReadBatch, incarnation: str) -> ProducerEnd | None:
         """Put a batch in pieces, as fast as the rate allows. None: all of it is admitted."""
         at = 0
         while at < batch.size:
             if not await self._may_pass():
-                return Ending.STOPPED
+                return ProducerEnd.STOPPED
             piece = rows(batch, at, at + self._pacer.piece())
             self._pacer.passed(piece.size, self._clock.monotonic())
             if ending := await self._put(piece, incarnation):
@@ -196,7 +196,7 @@ class ProducerEngine:
             await self._clock.sleep(min(delay_s, TICK_S))
         return False
 
-    async def _put(self, piece: ReadBatch, incarnation: str) -> Ending | None:
+    async def _put(self, piece: ReadBatch, incarnation: str) -> ProducerEnd | None:
         """One outstanding put, repeated while the queue is full: the backpressure on this producer."""
         while True:
             began = self._clock.monotonic()
@@ -204,7 +204,7 @@ class ProducerEngine:
             self.stats.blocked_seconds += self._clock.monotonic() - began
             self.stats.produced += reply.admitted
             if reply.status == "closed":
-                return Ending.CLOSED
+                return ProducerEnd.CLOSED
             if reply.incarnation != incarnation:
                 raise _NewIncarnationError
             if reply.status == "admitted":
@@ -212,7 +212,7 @@ class ProducerEngine:
             while self._state.paused and self._state.ending is None:
                 await self._clock.sleep(TICK_S)
             if self._state.ending is not None:
-                return Ending.STOPPED
+                return ProducerEnd.STOPPED
 
 
 def _without(batch: ReadBatch, done: IndexRanges) -> ReadBatch:

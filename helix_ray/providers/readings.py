@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple, get_args
 
-from helix_ray.records import ServiceTier, TokenUsage
+from helix_ray.records import TokenUsage
 
 LimitKind = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 LIMIT_KINDS: Final[tuple[LimitKind, ...]] = get_args(LimitKind)
 """Requests, tokens, input and output tokens, a minute or a day: the order in which they are shown."""
-RequestedTier = Literal[ServiceTier, "auto"]  # auto: the tier that has room first
 Trouble = Literal["capacity", "overload", "failure"]
 """What the API did instead of answering: 498, no room in the flex tier; 503, it has too much to do; or it failed (5xx, a lost
 connection, a deadline). A 4xx or a 429 is no trouble: it answered.

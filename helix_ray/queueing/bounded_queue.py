@@ -1,4 +1,4 @@
-"""The queue between the flood and the trickle: bounded, leased, idempotent by read index. No clock, no waiting, no Ray.
+"""The queue between the producers and the analyzers: bounded, leased, idempotent by read index. No clock, no waiting, no Ray.
 
     offered ──► waiting ──► leased ──ack──► done
                               │  ▲

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from helix_ray.records import ReadBatch
-from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
-
-_MAXIMA = ("max_queue_depth", "max_redelivered", "max_leased", "max_held")
+from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM, Kind, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +82,6 @@ class QueueStats:
 
     def after(self, before: QueueStats) -> QueueStats:
         """These statistics with the maxima and the blocked time of earlier incarnations."""
-        maxima = {name: max(getattr(before, name), getattr(self, name)) for name in _MAXIMA}
+        names = [item.name for item in fields(self) if kind_of(item) is Kind.MAXIMUM]
+        maxima = {name: max(getattr(before, name), getattr(self, name)) for name in names}
         return replace(self, blocked_seconds=before.blocked_seconds + self.blocked_seconds, **maxima)

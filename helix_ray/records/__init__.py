@@ -8,4 +8,4 @@ ACGT(N), indels carry one anchor base. ``ref_start`` is 0-based on the contig, s
 from helix_ray.records.calls import FAILURE_KINDS, NOT_THE_API, ApiCall, CallState, PastUse, ServiceTier, TokenUsage, failure_kind
 from helix_ray.records.reads import Disposition, Read, ReadBatch, Variant
 from helix_ray.records.results import ReadResult, ScoredVariant
-from helix_ray.records.runs import Ack, Action, Command, ControlEvent, ControlOutcome, DesiredState, JsonObject, RunStatus
+from helix_ray.records.runs import Ack, Action, AnalyzerEnd, Command, ControlEvent, ControlOutcome, DesiredState, JsonObject, RunStatus

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 ServiceTier = Literal["on_demand", "flex"]
+RequestedTier = Literal[ServiceTier, "auto"]  # auto: the tier that has room first
 
 
 class CallState(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 JsonObject = dict[str, Any]
 
@@ -17,6 +17,17 @@ class RunStatus(StrEnum):
     REFUSED = "refused"
     STOPPED = "stopped"
     FAILED = "failed"
+
+
+class AnalyzerEnd(StrEnum):
+    """Why an analyzer's loop ended. The last three are the throttle's refusals."""
+
+    CLOSED = "closed"  # the queue has nothing any more
+    ENDING = "ending"  # control asked for the end
+    DRAINED = "drained"
+    BUDGET = "budget"
+    DAILY = "daily"
+    REFUSED = "refused"
 
 
 class Action(StrEnum):
@@ -61,7 +72,7 @@ class DesiredState:
     rate_per_s: float | None = None
     spike_rate_per_s: float | None = None
     spike_until: float | None = None  # Unix seconds; None: no spike
-    ending: str | None = None  # None | "drain" | "stop"
+    ending: Literal["drain", "stop"] | None = None
     max_cost_usd: float | None = None  # of the whole run, with all its resumes; None: as configured
     requests_in_flight: int | None = None  # of each analyzer; None: as configured
 

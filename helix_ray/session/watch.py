@@ -13,7 +13,7 @@ from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.records import DesiredState
+from helix_ray.records import AnalyzerEnd, DesiredState
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
 from helix_ray.storage.blocking import with_ledger
@@ -42,7 +42,7 @@ class Watch:
         self._throttle_recovery = ThrottleRecovery(plan)
         self._pings: dict[str, Pending[str]] = {}
         self._loop_error: str | None = None
-        self._analyzers_ended: frozenset[str] = frozenset()  # why, once none is left
+        self._analyzers_ended: frozenset[AnalyzerEnd] = frozenset()  # why, once none is left
         self.started_at = time.monotonic()  # when reads began to flow
         self.rows_at_open = 0  # reads that were done when the newest queue was opened
         self.queue: QueueStats | None = None  # the newest, with the maxima and the blocked time of all incarnations
@@ -180,7 +180,7 @@ class Watch:
                 self._loop_error = f"{name}: {result.error}"
         if all(name in ended for name in self._group.analyzers):
             reasons = [ended[name] for name in self._group.analyzers]
-            self._analyzers_ended = frozenset(reason for reason in reasons if not isinstance(reason, CallFailure))
+            self._analyzers_ended = frozenset(AnalyzerEnd(reason) for reason in reasons if not isinstance(reason, CallFailure))
 
     def _restart_storm(self, now: float) -> str | None:
         if self._breaker.is_open:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from helix_ray.clock import Clock
 from helix_ray.config import SinkConfig
 from helix_ray.errors import DatabaseLostError, HelixError, InvariantError
-from helix_ray.metrics.reports import SinkReport
+from helix_ray.metrics.reports import SinkReport, nearest_rank
 from helix_ray.records import ApiCall, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
 from helix_ray.sink.outages import AWAY, Outages
@@ -30,21 +30,6 @@ BUFFERED_BATCHES = 4
 
 class WriteReply(NamedTuple):
     committed: list[int]  # read indices of this write that have their row now
-
-
-class CommitTimes:
-    """Durations of the last commits, in milliseconds."""
-
-    def __init__(self, kept: int = 200) -> None:
-        self._times: deque[float] = deque(maxlen=kept)
-
-    def add(self, milliseconds: float) -> None:
-        self._times.append(milliseconds)
-
-    def percentile(self, share: float) -> float | None:
-        """Nearest rank; None before the first commit."""
-        ordered = sorted(self._times)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
 class SinkEngine:
@@ -91,7 +76,7 @@ class SinkEngine:
         self._settled = asyncio.Event()
         self._settled.set()
         self._committing: asyncio.Task[None] | None = None
-        self._times = CommitTimes()
+        self._commits_ms: deque[float] = deque(maxlen=200)
         self._reads = self._calls = self._suppressed = self._replayed = self._unstorable = self._corrupted = 0
         self._batches = 0
         self._fatal: HelixError | None = None
@@ -172,8 +157,8 @@ class SinkEngine:
             retries=self._outages.retries,
             unacked=self._unacked,
             outage_s=self._outages.seconds,
-            commit_ms_p50=self._times.percentile(0.5),
-            commit_ms_p95=self._times.percentile(0.95),
+            commit_ms_p50=nearest_rank(self._commits_ms, 50),
+            commit_ms_p95=nearest_rank(self._commits_ms, 95),
             last_error=self._outages.last_error,
             fatal_error=None if self._fatal is None else str(self._fatal),
         )
@@ -226,7 +211,7 @@ class SinkEngine:
         calls = [call for entry in batch for call in entry.calls]
         began = self._clock.monotonic()
         outcome, attempts = await self._outages.through(lambda: self._ledger.write_batch(self._run_id, results, calls))
-        self._times.add((self._clock.monotonic() - began) * 1000)
+        self._commits_ms.append((self._clock.monotonic() - began) * 1000)
         self._batches += 1
         self._reads += len(outcome.inserted) + len(outcome.poisoned)
         self._calls += len(calls)

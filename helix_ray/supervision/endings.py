@@ -12,8 +12,9 @@ The exit codes are part of the command line's contract.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from helix_ray.records import RunStatus
+from helix_ray.records import AnalyzerEnd, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Facts:
     elapsed_s: float
     max_duration_s: float | None = None
     signals: int = 0
-    asked_to: str | None = None  # by command: "drain" | "stop"
+    asked_to: Literal["drain", "stop"] | None = None  # by command
     all_stored: bool = False  # every producer has offered all its reads and nothing is held anywhere
     budget_exhausted: str | None = None
     daily_stop: str | None = None  # a day's limit is used up, and throttle.on_daily_limit says stop
@@ -43,13 +44,13 @@ class Facts:
     source_error: str | None = None
     sink_error: str | None = None
     restart_storm: str | None = None
-    analyzers_ended: frozenset[str] = frozenset()  # why, once none is left: as `AnalysisEngine.run` says
+    analyzers_ended: frozenset[AnalyzerEnd] = frozenset()  # why, once none is left
 
 
 _NO_ANALYZER_LEFT = {
-    "refused": Ending(RunStatus.REFUSED, "the provider refuses for good; its words are in helix.api_calls"),
-    "budget": Ending(RunStatus.LIMITED, "throttle.max_cost_usd: the worst case of one more request would pass it"),
-    "daily": Ending(RunStatus.LIMITED, "a daily limit is used up, and throttle.on_daily_limit is stop"),
+    AnalyzerEnd.REFUSED: Ending(RunStatus.REFUSED, "the provider refuses for good; its words are in helix.api_calls"),
+    AnalyzerEnd.BUDGET: Ending(RunStatus.LIMITED, "throttle.max_cost_usd: the worst case of one more request would pass it"),
+    AnalyzerEnd.DAILY: Ending(RunStatus.LIMITED, "a daily limit is used up, and throttle.on_daily_limit is stop"),
 }
 """Reasons that analyzers got from a throttle which died before the driver asked it: its successor does not know them."""
 

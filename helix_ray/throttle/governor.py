@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import get_args
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import PastUse, ServiceTier
@@ -37,7 +38,7 @@ from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.service_tier import TierLimiter, worst_state
 
 PERMIT_GRACE_S = 30.0  # beyond the request's own deadline
-_TIERS: tuple[ServiceTier, ...] = ("on_demand", "flex")
+_TIERS: tuple[ServiceTier, ...] = get_args(ServiceTier)
 
 
 class Governor:
@@ -66,10 +67,10 @@ class Governor:
         self._budget_exhausted = False
         self._usual_usd = Decimal(0)  # the worst case of the largest request of late
 
-    def ask(self, holder: str, wants: Sequence[PermitRequest], now: float) -> None:
+    def ask(self, holder: str, requests: Sequence[PermitRequest], now: float) -> None:
         """Begin a call that waits for these requests; `leave` ends it. A request that has its permit is not queued again."""
-        self._line.ask(holder, [want for want in wants if self._permits.of_want(want.want_id) is None], now)
-        self._usual_usd = max((want.worst_case_usd for want in wants), default=self._usual_usd)
+        self._line.ask(holder, [request for request in requests if self._permits.of_want(request.want_id) is None], now)
+        self._usual_usd = max((request.worst_case_usd for request in requests), default=self._usual_usd)
 
     def leave(self, want_ids: Sequence[str], now: float) -> None:
         """End a call that waited for these. A refusal that it did not collect is dropped: the next `ask` decides anew."""
@@ -101,19 +102,19 @@ class Governor:
         turn = Turn(self._line.tiers, now)
         decided: list[str] = []
         for waiting in self._line.listening():
-            want = waiting.want
-            if self._stopped is None and turn.stands_behind(waiting, self._tiers(want)):
+            request = waiting.want
+            if self._stopped is None and turn.stands_behind(waiting, self._tiers(request)):
                 if turn.over:
                     break
                 continue
-            if self._refuse_if_hopeless(want, now):
-                decided.append(want.want_id)
+            if self._refuse_if_hopeless(request, now):
+                decided.append(request.want_id)
                 continue
             tier = self._choose(waiting, turn)
             if tier is not None:
                 self._give(waiting, tier, now)
                 turn.granted(waiting, tier)
-                decided.append(want.want_id)
+                decided.append(request.want_id)
             elif turn.over:
                 break
         for want_id in decided:
@@ -139,7 +140,7 @@ class Governor:
             self._settle_late(settlement)
             return
         self._active_until = now
-        worst = permit.want.worst_case_usd
+        worst = permit.request.worst_case_usd
         match settlement.outcome:
             case "answered":
                 self._budget.settle(worst, worst if settlement.cost_usd is None else settlement.cost_usd)
@@ -235,40 +236,40 @@ class Governor:
         """Whether nothing waits and nothing is in flight, so that the passing of time changes nothing."""
         return len(self._line) == 0 and len(self._permits) == 0
 
-    def _refuse_if_hopeless(self, want: PermitRequest, now: float) -> bool:
+    def _refuse_if_hopeless(self, request: PermitRequest, now: float) -> bool:
         if self._stopped is None and self._stops_daily:
-            reasons = [self.limiters[tier].daily_stop(want, now) for tier in self._tiers(want)]
+            reasons = [self.limiters[tier].daily_stop(request, now) for tier in self._tiers(request)]
             if all(reasons):
                 self._stopped = Refusal("daily", f"{reasons[0]}; resume the run then, or set throttle.on_daily_limit to park")
         if self._stopped is not None:
             return True
-        if self._budget.admission(want.worst_case_usd) is not Admission.NEVER:
+        if self._budget.admission(request.worst_case_usd) is not Admission.NEVER:
             return False
         self._budget_exhausted = True
-        self._refusals[want.want_id] = Refusal(
+        self._refusals[request.want_id] = Refusal(
             "budget",
             f"throttle.max_cost_usd: ${self._budget.spent} of ${self._budget.max_cost_usd} are spent and the next request may "
-            f"cost ${want.worst_case_usd}; raise the cap and resume the run",
+            f"cost ${request.worst_case_usd}; raise the cap and resume the run",
         )
         return True
 
     def _choose(self, waiting: Waiting, turn: Turn) -> ServiceTier | None:
         """The tier that admits this request now; None: it waits."""
-        want, now = waiting.want, turn.now
-        tiers = self._tiers(want)
+        request, now = waiting.want, turn.now
+        tiers = self._tiers(request)
         blocking: Wait | None = None
         if not self._restored:
             blocking = Wait(None, None)
-        elif self._budget.admission(want.worst_case_usd) is not Admission.NOW:
+        elif self._budget.admission(request.worst_case_usd) is not Admission.NOW:
             blocking = Wait(None, "budget")
-        elif want.retry and (retry_s := self._retries.wait_s(now)) > 0:
+        elif request.retry and (retry_s := self._retries.wait_s(now)) > 0:
             turn.note(Wait(retry_s, "retries"))  # and blocks no other request
             return None
         else:
             for tier in tiers:
                 if not turn.open_to(waiting, tier):
                     continue
-                wait = self.limiters[tier].wait(want, now)
+                wait = self.limiters[tier].wait(request, now)
                 if wait.seconds == 0.0:
                     return tier
                 if blocking is None or blocking.longer(wait) is blocking:
@@ -276,17 +277,17 @@ class Governor:
         turn.stays(waiting, tiers, blocking)
         return None
 
-    def _tiers(self, want: PermitRequest) -> tuple[ServiceTier, ...]:
-        return _TIERS if want.service_tier == "auto" else (want.service_tier,)
+    def _tiers(self, request: PermitRequest) -> tuple[ServiceTier, ...]:
+        return _TIERS if request.service_tier == "auto" else (request.service_tier,)
 
     def _give(self, waiting: Waiting, tier: ServiceTier, now: float) -> None:
-        want = waiting.want
+        request = waiting.want
         self._granted += 1
         permit_id = f"{self._incarnation}-{self._granted}"
-        permit = OutstandingPermit(permit_id, self._granted, waiting.holder, want, now, now + self._lifetime_s, tier)
+        permit = OutstandingPermit(permit_id, self._granted, waiting.holder, request, now, now + self._lifetime_s, tier)
         self.limiters[tier].give(permit, now)
-        self._budget.reserve(want.worst_case_usd)
-        self._retries.sent(want.retry, now)
+        self._budget.reserve(request.worst_case_usd)
+        self._retries.sent(request.retry, now)
         self._permits.add(permit)
         self._budget_exhausted = False
 

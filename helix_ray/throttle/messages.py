@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 from helix_ray.providers.readings import LimitReading, RateLimitDetail, Trouble
 from helix_ray.records import ServiceTier, TokenUsage
+from helix_ray.records.calls import RequestedTier
 from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
 
-Outcome = Literal["answered", "rejected", "not_sent", "unknown"]
+SettlementOutcome = Literal["answered", "rejected", "not_sent", "unknown"]
 RefusalReason = Literal["budget", "refused", "daily"]
 
 
@@ -21,7 +22,7 @@ class PermitRequest(NamedTuple):
     prompt_tokens: int  # an estimate that is rarely exceeded
     max_completion_tokens: int
     worst_case_usd: Decimal
-    service_tier: Literal["on_demand", "flex", "auto"] = "on_demand"  # auto: the tier that has room first
+    service_tier: RequestedTier = "on_demand"
     retry: bool = False  # of a request that failed: bounded by the retry budget
 
 
@@ -56,7 +57,7 @@ class Settlement(NamedTuple):
     """
 
     permit_id: str
-    outcome: Outcome
+    outcome: SettlementOutcome
     usage: TokenUsage | None = None
     cost_usd: Decimal | None = None
     reading: LimitReading | None = None

@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
+
+import pytest
 
 from fix_ray import StartActor
-from helix_ray.actors import api, peers
+from helix_ray.actors import api, heartbeat, peers
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.metrics import MetricsActor
@@ -29,7 +32,10 @@ async def until(what: Callable[[], Any]) -> Any:
             return answer
 
 
-async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url: str, ray_cluster: Any) -> None:
+async def test_a_command_goes_all_the_way(
+    start_actor: StartActor, database_url: str, ray_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "PrometheusMirror", lambda source: Mock())
     ledger = await PostgresLedger.connect(database_url)
     await ledger.start_run(RunRow(RUN_ID, "demo", "{}", "c0ffee", 1, {}, None, datetime.now(UTC), "emulator", True))
     start_actor(MetricsActor, api.METRICS)
@@ -37,7 +43,7 @@ async def test_a_command_goes_all_the_way(start_actor: StartActor, database_url:
     running = control.run.options(max_task_retries=-1).remote(Secret(database_url))
 
     applied: list[DesiredState] = []
-    beat = asyncio.create_task(Heartbeat(mirror=False).beat(api.producer(0), lambda: ProducerReport(produced=1), applied.append))
+    beat = asyncio.create_task(Heartbeat().beat(api.producer(0), lambda: ProducerReport(produced=1), applied.append))
     pause = command(Action.PAUSE, actor="test", reason="a test")
     ack = await peers.call(api.CONTROL, api.ControlApi.send, pause)
     assert ack.accepted

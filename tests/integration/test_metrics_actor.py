@@ -39,11 +39,16 @@ class Worker:
             return ProducerReport(produced=self.done)
         await Heartbeat().beat("helix-producer-0", report, lambda state: None)
 
+class NamedMetricsActor(MetricsActor):  # a driver sets the run again when metrics has restarted
+    def __init__(self):
+        super().__init__()
+        self._aggregator.run = RunInfo(run_id="run-1", name="demo")
+
 context = ray.init(address="local", namespace=api.NAMESPACE, num_cpus=2, include_dashboard=False, object_store_memory=100_000_000,
                    log_to_driver=False, _temp_dir=sys.argv[2])
 def make(plain, name, *args):
     return ray.remote(plain).options(name=name, num_cpus=0, max_restarts=-1, max_concurrency=100).remote(*args)
-metrics = make(MetricsActor, api.METRICS, RunInfo(run_id="run-1", name="demo"))
+metrics = make(NamedMetricsActor, api.METRICS)
 control = make(ControlActor, api.CONTROL, "run-1", 0.0)
 worker = make(Worker, "helix-producer-0")
 worker.run.remote()

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
 
-from helix_ray.actors import api, peers
-from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors import api, heartbeat, peers
 from helix_ray.actors.sink import SinkActor
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.read_results import ResultMaker
@@ -187,7 +187,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(peers, "call_within", call_within)
     monkeypatch.setattr(peers, "call_or_none", call_or_none)
-    monkeypatch.setattr(Heartbeat.__init__, "__defaults__", (*(Heartbeat.__init__.__defaults__ or ())[:-1], False))
+    monkeypatch.setattr(heartbeat, "PrometheusMirror", lambda source: Mock())
     return heard
 
 

@@ -17,7 +17,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.records import ApiCall, CallState, TokenUsage
 from helix_ray.storage.ledger import RunRow
 from helix_ray.throttle.governor import PERMIT_GRACE_S, Governor
-from helix_ray.throttle.messages import Outcome, Permit, PermitRequest, Settlement
+from helix_ray.throttle.messages import Permit, PermitRequest, Settlement, SettlementOutcome
 from support.memory_ledger import MemoryLedger
 
 DEADLINE_S = 20.0
@@ -217,7 +217,7 @@ class MoneyWorld:
                 cost_usd=cost if known else want.worst_case_usd,
                 finished_at=datetime.now(UTC),
             )
-            outcome: Outcome = "rejected" if chance < 0.05 else "answered" if known else "unknown"
+            outcome: SettlementOutcome = "rejected" if chance < 0.05 else "answered" if known else "unknown"
             self._settle(analyzer, grant, outcome, cost)
             self.bill.unrecorded_usd += call.worst_case_usd - end.cost_usd
             self._after(0.5, self._alive(analyzer, lambda: self._record(end)))
@@ -230,7 +230,7 @@ class MoneyWorld:
         await self._ledger.write_batch(RUN_ID, [], [end])
         self.bill.unrecorded_usd -= end.worst_case_usd - end.cost_usd
 
-    def _settle(self, analyzer: _Analyzer, grant: Permit, outcome: Outcome, cost: Decimal) -> None:
+    def _settle(self, analyzer: _Analyzer, grant: Permit, outcome: SettlementOutcome, cost: Decimal) -> None:
         analyzer.in_flight -= 1
         usage = TokenUsage(10, 0, 10) if outcome == "answered" else None
 

@@ -58,7 +58,7 @@ class Reservation(NamedTuple):
     refund: RefundMark
 
 
-class Waits(NamedTuple):
+class BucketWaits(NamedTuple):
     """Seconds until a request fits; 0: now; None: not before a request in flight is settled."""
 
     provider_s: float | None  # by the provider's account
@@ -158,17 +158,17 @@ class Bucket:
             provider = min(provider, self._own_capacity() - self._own.level(now) - self.reserved)
         return max(0.0, provider)
 
-    def waits(self, amount: float, now: float) -> Waits:
+    def waits(self, amount: float, now: float) -> BucketWaits:
         """A request larger than the whole bucket waits for an empty one, and then gets the provider's own 413."""
         if self.limit is None:
-            return Waits(0.0, 0.0)
+            return BucketWaits(0.0, 0.0)
         account_s = self._account_wait_s(amount, now)
         if self._discovered is None:
-            return Waits(0.0, account_s)
+            return BucketWaits(0.0, account_s)
         if not self._configured_binds:
-            return Waits(account_s, 0.0)
+            return BucketWaits(account_s, 0.0)
         capacity = self._own_capacity()
-        return Waits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
+        return BucketWaits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
 
     def reserve(self, amount: float, number: int, now: float) -> Reservation:
         self._start(now)

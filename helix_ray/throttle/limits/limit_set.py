@@ -93,12 +93,12 @@ class Limits:
         for name, bucket in self._buckets.items():
             bucket.restore(None if past is None else _amounts(name, past), now)
 
-    def waits(self, want: PermitRequest, now: float) -> Waits:
+    def waits(self, request: PermitRequest, now: float) -> Waits:
         minute = day = own_day = NO_WAIT
         for name, bucket in self._buckets.items():
             if bucket.limit is None:
                 continue
-            provider_s, own_s = bucket.waits(self._amount(name, want), now)
+            provider_s, own_s = bucket.waits(self._amount(name, request), now)
             if bucket.window_s == DAY_S:
                 day = day.longer(Wait(provider_s, name))
                 own_day = own_day.longer(Wait(own_s, name))
@@ -106,21 +106,21 @@ class Limits:
                 minute = minute.longer(Wait(provider_s, name)).longer(Wait(own_s, name))
         return Waits(minute, day, own_day)
 
-    def reserve(self, want: PermitRequest, number: int, now: float) -> Reservations:
-        return {name: bucket.reserve(self._amount(name, want), number, now) for name, bucket in self._buckets.items()}
+    def reserve(self, request: PermitRequest, number: int, now: float) -> Reservations:
+        return {name: bucket.reserve(self._amount(name, request), number, now) for name, bucket in self._buckets.items()}
 
     def answered(
-        self, want: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, lag_s: float, now: float
+        self, request: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, lag_s: float, now: float
     ) -> None:
         """``lag_s``: from the grant to the socket."""
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], held[name]
             if bucket.apply_limit(limit, reservation.number, now) and remaining is not None:
-                bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, want.max_completion_tokens), now)
-        if want.prompt_tokens > 0:
-            self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / want.prompt_tokens))
+                bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, request.max_completion_tokens), now)
+        if request.prompt_tokens > 0:
+            self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / request.prompt_tokens))
         for name, reservation in held.items():
-            whole = KINDS[name].amount(usage.prompt, want.max_completion_tokens)
+            whole = KINDS[name].amount(usage.prompt, request.max_completion_tokens)
             returned = KINDS[name].amount(usage.prompt - usage.cached, usage.completion)
             self._buckets[name].settle(reservation, whole, returned, now, lag_s)
 
@@ -162,9 +162,9 @@ class Limits:
         """Of the limits that are known."""
         return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
 
-    def _amount(self, name: str, want: PermitRequest) -> float:
-        prompt = want.prompt_tokens if self._scale <= 1.0 else ceil(want.prompt_tokens * self._scale)
-        return KINDS[name].amount(prompt, want.max_completion_tokens)
+    def _amount(self, name: str, request: PermitRequest) -> float:
+        prompt = request.prompt_tokens if self._scale <= 1.0 else ceil(request.prompt_tokens * self._scale)
+        return KINDS[name].amount(prompt, request.max_completion_tokens)
 
 
 class BindingMeter:

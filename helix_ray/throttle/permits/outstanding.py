@@ -18,14 +18,14 @@ class OutstandingPermit:
     permit_id: str
     number: int
     holder: str
-    want: PermitRequest
+    request: PermitRequest
     granted_at: float
     expires_at: float
     service_tier: ServiceTier = "on_demand"
     reservations: dict[str, Reservation] = field(default_factory=dict)  # by bucket
 
     def lease(self, now: float) -> Permit:
-        return Permit(self.want.want_id, self.permit_id, max(0.0, self.expires_at - now), self.service_tier)
+        return Permit(self.request.want_id, self.permit_id, max(0.0, self.expires_at - now), self.service_tier)
 
 
 class OutstandingPermits:
@@ -41,7 +41,7 @@ class OutstandingPermits:
 
     def add(self, permit: OutstandingPermit) -> None:
         self._by_id[permit.permit_id] = permit
-        self._by_want[permit.want.want_id] = permit
+        self._by_want[permit.request.want_id] = permit
 
     def of_want(self, want_id: str) -> OutstandingPermit | None:
         return self._by_want.get(want_id)
@@ -49,7 +49,7 @@ class OutstandingPermits:
     def take(self, permit_id: str) -> OutstandingPermit | None:
         permit = self._by_id.pop(permit_id, None)
         if permit is not None:
-            self._by_want.pop(permit.want.want_id, None)
+            self._by_want.pop(permit.request.want_id, None)
         return permit
 
     def of_holder(self, holder: str) -> list[OutstandingPermit]:
@@ -65,7 +65,7 @@ class OutstandingPermits:
 
     def write_off(self, permit: OutstandingPermit) -> None:
         """Remember that the permit was counted at its worst case, should its settlement come late."""
-        self._written_off[permit.permit_id] = permit.want.worst_case_usd
+        self._written_off[permit.permit_id] = permit.request.worst_case_usd
         while len(self._written_off) > _REMEMBERED:
             self._written_off.popitem(last=False)
 

@@ -58,9 +58,9 @@ class TierLimiter:
         """Set what was taken from all tiers before the first grant; None: not known."""
         self.limits.restore(None if past is None else [use for use in past if use.service_tier == self.tier], now)
 
-    def wait(self, want: PermitRequest, now: float) -> Wait:
+    def wait(self, request: PermitRequest, now: float) -> Wait:
         """How long this request waits if it is the next one of the tier, and for what."""
-        waits = self.limits.waits(want, now)
+        waits = self.limits.waits(request, now)
         self._watch_the_day(waits.day, waits.own_day, now)
         if self._probe is not None and self.must_probe(now):
             return Wait(None, self._cautious_for(now))
@@ -80,10 +80,10 @@ class TierLimiter:
         if self.must_probe(now):
             self._probe = permit.number
         if self.park.probes:
-            day_s = self.limits.waits(permit.want, now).day.seconds
+            day_s = self.limits.waits(permit.request, now).day.seconds
             self.park.probing(day_s, now)
             self._early = day_s is None or day_s > _EARLY_S
-        permit.reservations.update(self.limits.reserve(permit.want, permit.number, now))
+        permit.reservations.update(self.limits.reserve(permit.request, permit.number, now))
         self._in_flight[permit.number] = permit
         self.breaker.sent(now)
         self.used = True
@@ -105,12 +105,12 @@ class TierLimiter:
             if self.park.probes and _daily_limit(settlement) is None:
                 self.park.undecided(now)
 
-    def daily_stop(self, want: PermitRequest, now: float) -> str | None:
+    def daily_stop(self, request: PermitRequest, now: float) -> str | None:
         """Why this request cannot be served today; None while it can."""
         name = self.park.limit
         if name is None:
             return None
-        waits = self.limits.waits(want, now)
+        waits = self.limits.waits(request, now)
         seconds = max(waits.day.seconds or 0.0, waits.own_day.seconds or 0.0)
         if 0.0 < seconds < PARK_FROM_S:
             return None
@@ -134,7 +134,7 @@ class TierLimiter:
             self.limits.keep_whole(permit.reservations, now)
         else:
             lag_s = max(0.0, now - settlement.sent_at_age_s - permit.granted_at) if settlement.sent_at_age_s > 0 else 0.0
-            self.limits.answered(permit.want, permit.reservations, usage, settlement.reading, lag_s, now)
+            self.limits.answered(permit.request, permit.reservations, usage, settlement.reading, lag_s, now)
             latency_s = settlement.latency_s or settlement.sent_at_age_s
             if self.concurrency is not None and latency_s > 0:
                 self.concurrency.answered(latency_s, usage.completion, in_flight, now)

@@ -3,10 +3,12 @@
 import asyncio
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ray.exceptions import ActorDiedError
 
+from helix_ray.actors import heartbeat
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.process_stats import TICK_S, LoopLag, ProcessStats
 from helix_ray.clock import SystemClock
@@ -16,6 +18,11 @@ from helix_ray.records import DesiredState
 from support.manual_clock import ManualClock
 
 
+@pytest.fixture(autouse=True)
+def without_prometheus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "PrometheusMirror", lambda source: Mock())
+
+
 class Peers:
     def __init__(self, state: DesiredState) -> None:
         self.state = state
@@ -23,7 +30,7 @@ class Peers:
         self.reports: list[tuple[Any, ...]] = []
 
     def heart(self) -> Heartbeat:
-        return Heartbeat(self._desired, self._report, mirror=False)
+        return Heartbeat(self._desired, self._report)
 
     async def _desired(self) -> DesiredState:
         self._fail("state")

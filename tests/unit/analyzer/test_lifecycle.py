@@ -52,15 +52,15 @@ async def test_what_the_api_bears_bounds_the_requests_in_flight() -> None:
     it.llm.hold()
     async with it.running():
         assert it.llm.in_flight == 6
-        for borne, in_flight in ((2, 2), (0, 1), (4, 4), (100, 6), (3, 3), (None, 6)):
-            it.throttle.concurrency = borne
+        for limit, in_flight in ((2, 2), (0, 1), (4, 4), (100, 6), (3, 3), (None, 6)):
+            it.throttle.concurrency = limit
             it.llm.release()  # six are answered, and the next ones ask
             it.llm.hold()
             await it.settle_down()
             it.llm.release()
             it.llm.hold()
             await it.settle_down()
-            assert (it.llm.in_flight, it.engine.report().slots) == (in_flight, in_flight), borne
+            assert (it.llm.in_flight, it.engine.report().slots) == (in_flight, in_flight), limit
             assert it.engine.report().requests_in_flight == 6
         it.llm.release()
 

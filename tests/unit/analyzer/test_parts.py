@@ -106,7 +106,7 @@ async def test_a_permit_that_arrives_together_with_the_cancellation_is_returned(
     waiting = asyncio.create_task(client.acquire(want("a")))
     await turns()
     throttle.acquires[0][1].set_result(grant("a"))
-    while client._wants:  # noqa: ASYNC110  (stops at the very turn in which the grant is there and not yet taken)
+    while client._waiting:  # noqa: ASYNC110  (stops at the very turn in which the grant is there and not yet taken)
         await asyncio.sleep(0)
     waiting.cancel()
     await turns()

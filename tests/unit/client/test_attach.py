@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from helix_ray.client.client import PATIENCE_S, RECONNECT, Link
+from helix_ray.client.client import RECONNECT, RECONNECT_TIMEOUT_S, Link
 from helix_ray.environment.run_file import RunFile
 
 RUN = RunFile.for_this_process("run-1", "127.0.0.1:1", "helix", None, "/home/ray_token")
-SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/home/ray_token", RECONNECT: PATIENCE_S}
+SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/home/ray_token", RECONNECT: RECONNECT_TIMEOUT_S}
 STAND_IN = """
 import importlib
 import os

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.errors import InputError
-from helix_ray.producer.engine import Ending, ProducerEngine, Share
+from helix_ray.producer.engine import ProducerEnd, ProducerEngine, Share
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.records import DesiredState, ReadBatch
@@ -77,7 +77,7 @@ def engine_of(
 async def test_it_offers_every_read_in_order_and_reports_its_count() -> None:
     queue = LocalQueue()
     engine = engine_of(ListSource(sample_reads(95), 10), queue)
-    assert await engine.run() is Ending.FINISHED
+    assert await engine.run() is ProducerEnd.FINISHED
     assert queue.take() == list(range(95))
     assert queue.totals == [95]
     assert engine.stats.produced == engine.stats.generated == 95
@@ -127,7 +127,7 @@ async def test_a_full_queue_is_asked_again_with_the_same_reads() -> None:
             taken.extend(queue.take())
 
     queue.on_put = make_room
-    assert await engine_of(ListSource(sample_reads(60), 10), queue).run() is Ending.FINISHED
+    assert await engine_of(ListSource(sample_reads(60), 10), queue).run() is ProducerEnd.FINISHED
     assert taken + queue.take() == list(range(60))
     assert len(queue.puts) > 6
 
@@ -153,7 +153,7 @@ async def test_a_new_incarnation_makes_it_offer_again_from_the_first_read_that_i
     queue.on_put = restart_once
     source = ListSource(sample_reads(60), 10)
     engine = engine_of(source, queue)
-    assert await engine.run() is Ending.FINISHED
+    assert await engine.run() is ProducerEnd.FINISHED
     assert sorted(queue.take()) == list(range(20, 60))
     assert source.asked == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
     assert engine.stats.passes == 2
@@ -167,7 +167,7 @@ async def test_a_queue_that_dies_before_it_hears_of_the_end_is_offered_everythin
             queue.restart("incarnation-2", [(0, 5)])
 
     queue.on_finish = restart_once
-    assert await engine_of(ListSource(sample_reads(30), 10), queue).run() is Ending.FINISHED
+    assert await engine_of(ListSource(sample_reads(30), 10), queue).run() is ProducerEnd.FINISHED
     assert queue.take() == list(range(5, 30))
     assert queue.totals == [30]
 
@@ -176,10 +176,10 @@ async def test_running_again_is_free_until_there_is_a_new_queue() -> None:
     queue = LocalQueue()
     source = ListSource(sample_reads(30), 10)
     engine = engine_of(source, queue)
-    assert await asyncio.gather(engine.run(), engine.run()) == [Ending.FINISHED, Ending.FINISHED]
+    assert await asyncio.gather(engine.run(), engine.run()) == [ProducerEnd.FINISHED, ProducerEnd.FINISHED]
     assert source.asked == [0, 1, 2, 3]
     queue.restart("incarnation-2", [(0, 10)])
-    assert await engine.run() is Ending.FINISHED
+    assert await engine.run() is ProducerEnd.FINISHED
     assert source.asked == [0, 1, 2, 3, 1, 2, 3]
     assert queue.totals == [30, 30]
 
@@ -192,13 +192,13 @@ async def test_it_waits_until_the_queue_is_opened() -> None:
     assert queue.puts == []
     queue.policy.opened = True
     await clock.advance(1.0)
-    assert await run is Ending.FINISHED
+    assert await run is ProducerEnd.FINISHED
 
 
 async def test_a_closed_queue_ends_it_without_a_count() -> None:
     queue = LocalQueue()
     queue.policy.input_closed = True
-    assert await engine_of(ListSource(sample_reads(20), 10), queue).run() is Ending.CLOSED
+    assert await engine_of(ListSource(sample_reads(20), 10), queue).run() is ProducerEnd.CLOSED
     assert queue.totals == []
 
 
@@ -220,7 +220,7 @@ async def test_a_pause_holds_it_and_an_ending_ends_it() -> None:
     assert queue.puts == []
     engine.apply(DesiredState(version=2, ending="drain"))
     await clock.advance(1.0)
-    assert await run is Ending.STOPPED
+    assert await run is ProducerEnd.STOPPED
     assert queue.puts == queue.totals == []
 
 
@@ -231,7 +231,7 @@ async def test_an_ending_reaches_a_producer_whose_put_is_blocked(state: DesiredS
     run = asyncio.create_task(engine.run())
     await queue.answered.wait()
     engine.apply(state)
-    assert await run is Ending.STOPPED
+    assert await run is ProducerEnd.STOPPED
 
 
 async def until_it_sleeps_for_pace(clock: ManualClock, seconds: float) -> None:
@@ -258,4 +258,4 @@ async def test_a_rate_is_kept_and_a_spike_lifts_it_for_its_time_only() -> None:
     assert len(queue.take()) == pytest.approx(100, abs=10)
     engine.apply(DesiredState(version=3, ending="stop"))
     await clock.advance(1.0)
-    assert await run is Ending.STOPPED
+    assert await run is ProducerEnd.STOPPED

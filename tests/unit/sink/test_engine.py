@@ -2,15 +2,16 @@
 
 import asyncio
 import uuid
+from collections import deque
 from decimal import Decimal
 
 import pytest
 
 from helix_ray.actors.prometheus import numbers_of
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
+from helix_ray.metrics.reports import nearest_rank
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
 from helix_ray.sink.buffer import Entry, SinkBuffer
-from helix_ray.sink.engine import CommitTimes
 from support.list_source import sample_read
 from support.manual_clock import turns
 from support.memory_ledger import MemoryLedger
@@ -224,11 +225,9 @@ def test_the_buffer_takes_whole_writes_up_to_a_batch() -> None:
 
 
 def test_commit_times_by_nearest_rank() -> None:
-    times = CommitTimes(kept=3)
-    assert times.percentile(0.5) is None
-    for value in (100.0, 1.0, 3.0, 2.0):
-        times.add(value)
-    assert (times.percentile(0.5), times.percentile(0.99)) == (2.0, 3.0)
+    assert nearest_rank([], 50) is None
+    times = deque((100.0, 1.0, 3.0, 2.0), maxlen=3)
+    assert (nearest_rank(times, 50), nearest_rank(times, 99)) == (2.0, 3.0)
 
 
 async def test_the_run_is_claimed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,13 +282,13 @@ async def test_intents_of_many_callers_share_a_commit_and_wait_for_no_batch_of_r
 async def test_nothing_is_intended_or_authorised_before_the_run_is_claimed() -> None:
     async with bench() as b:
         b.ledger.claims.clear()
-        intent, authority = b.intend("a"), asyncio.create_task(b.engine.authorise(Decimal(1)))
+        intent, authorisation = b.intend("a"), asyncio.create_task(b.engine.authorise(Decimal(1)))
         await turns()
         assert not intent.done()
-        assert not authority.done()
+        assert not authorisation.done()
         b.ledger.claims.set()
         await intent
-        assert await authority == Decimal(1)
+        assert await authorisation == Decimal(1)
         assert await b.engine.authorise(Decimal("0.5")) == Decimal(1)
         assert await b.ledger.reserved_usd(RUN_ID) == Decimal(1)
 

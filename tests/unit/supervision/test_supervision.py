@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from helix_ray.records import RunStatus
+from helix_ray.records import AnalyzerEnd, RunStatus
 from helix_ray.supervision.endings import Ending, Facts, decide
 from helix_ray.supervision.liveness import MISSES_BEFORE_KILL, PING_INTERVAL_S, PING_TIMEOUT_S, Liveness, RestartBreaker
 from helix_ray.supervision.recovery import LOOK_AGAIN_S, Need, Part, Recovery
@@ -249,11 +249,11 @@ def test_endings() -> None:
         (Facts(1.0, restart_storm="storm"), (RunStatus.FAILED, False)),
         (Facts(1.0, source_error="bad record"), (RunStatus.FAILED, False)),
         (Facts(1.0, daily_stop="TPD"), (RunStatus.LIMITED, False)),
-        (Facts(1.0, analyzers_ended=frozenset({"closed", "drained", "ending"})), None),
-        (Facts(1.0, analyzers_ended=frozenset({"daily"})), (RunStatus.LIMITED, False)),
-        (Facts(1.0, analyzers_ended=frozenset({"budget", "closed"})), (RunStatus.LIMITED, False)),
-        (Facts(1.0, analyzers_ended=frozenset({"daily", "refused"})), (RunStatus.REFUSED, False)),
-        (Facts(1.0, all_stored=True, analyzers_ended=frozenset({"budget"})), (RunStatus.COMPLETE, False)),
+        (Facts(1.0, analyzers_ended=frozenset({AnalyzerEnd.CLOSED, AnalyzerEnd.DRAINED, AnalyzerEnd.ENDING})), None),
+        (Facts(1.0, analyzers_ended=frozenset({AnalyzerEnd.DAILY})), (RunStatus.LIMITED, False)),
+        (Facts(1.0, analyzers_ended=frozenset({AnalyzerEnd.BUDGET, AnalyzerEnd.CLOSED})), (RunStatus.LIMITED, False)),
+        (Facts(1.0, analyzers_ended=frozenset({AnalyzerEnd.DAILY, AnalyzerEnd.REFUSED})), (RunStatus.REFUSED, False)),
+        (Facts(1.0, all_stored=True, analyzers_ended=frozenset({AnalyzerEnd.BUDGET})), (RunStatus.COMPLETE, False)),
     ]
     for facts, expected in cases:
         ending = decide(facts)

@@ -1,21 +1,19 @@
 """Service tiers, a past to begin from, and what else than a bucket holds a request back."""
 
 from decimal import Decimal
-from typing import Literal
 
 import pytest
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading
 from helix_ray.records import PastUse
+from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import Permit, PermitRequest
 from support.throttle_desk import CENT, Desk, ids, want
 
-Tier = Literal["on_demand", "flex", "auto"]
 
-
-def tiered(name: str, tier: Tier, tokens: int = 200, *, retry: bool = False) -> PermitRequest:
+def tiered(name: str, tier: RequestedTier, tokens: int = 200, *, retry: bool = False) -> PermitRequest:
     return PermitRequest(name, tokens // 2, tokens - tokens // 2, CENT, tier, retry)
 
 
