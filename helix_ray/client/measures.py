@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.scoring.proximity import MISTAKES, REACH, mistake_rates
-from helix_ray.scoring.summary import ALL, measures, total
+from helix_ray.scoring.summary import ALL, Interval, Number, measures, total
 from helix_ray.scoring.tally import Counts
 
 
@@ -60,9 +60,9 @@ def _with_sum(counts: Mapping[str, Counts]) -> dict[str, Counts]:
 
 def _row(level: str, counts: Counts, ceiling: Counts | None) -> Row:
     found = measures(counts)
-    precision, recall = (_share(found[name], found["ci"][name]) for name in ("precision", "recall"))
+    precision, recall = _share(found["precision"], found["ci"]["precision"]), _share(found["recall"], found["ci"]["recall"])
     return Row(level, counts, precision, recall, found["f1"], None if ceiling is None else measures(ceiling)["f1"])
 
 
-def _share(value: float | None, interval: Any) -> Share:
+def _share(value: Number, interval: Interval) -> Share:
     return Share(value, *interval) if interval else Share(None, None, None)

@@ -6,52 +6,21 @@ None stands for what is not known, or has no meaning in that run: no database, n
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypedDict, TypeVar
+from typing import Literal, TypedDict
 
 from helix_ray.records import JsonObject
+from helix_ray.scoring.statistics import Calibration, Point
+from helix_ray.scoring.summary import Measures, Number, Rate
 
-Called = TypeVar("Called")
 Measure = Literal["recall", "precision", "f1"]
 MEASURES: tuple[Measure, ...] = ("recall", "precision", "f1")
-Interval = list[float] | None  # low and high end, 95 %
 Count = int | None
-Number = float | None
 Counts = dict[str, int]
 
-Intervals = TypedDict("Intervals", {"precision": Interval, "recall": Interval, "f1": Interval})
-RecallInterval = TypedDict("RecallInterval", {"recall": Interval})
-WithoutFailed = TypedDict("WithoutFailed", {"recall": Number, "f1": Number, "ci": RecallInterval})
-Rate = TypedDict("Rate", {"count": int, "of": int, "rate": Number, "ci": Interval})
 McNemar = TypedDict("McNemar", {"only_model": int, "only_baseline": int, "p": float})
 Failed = TypedDict("Failed", {"reads": int, "truths": int, "frac_na": Number})
-Point = TypedDict("Point", {"confidence": float, "precision": float, "recall": float})
-Bin = TypedDict("Bin", {"from": float, "to": float, "calls": int, "confidence": float, "right": float})
-Calibration = TypedDict("Calibration", {"ece": float, "bins": list[Bin]})
 Tokens = TypedDict("Tokens", {"prompt": int, "cached": int, "completion": int})
 Agreement = TypedDict("Agreement", {"reads": int, "reads_equal": int, "both": int, "only_call": int, "only_baseline": int})
-
-
-class Measures(TypedDict, Generic[Called]):
-    """`scoring.tally.Counts` and what follows from them. ``Called``: int, or int | None where only truths have the dimension."""
-
-    tp: int
-    fn: int
-    fn_allele: int
-    fn_near: int
-    fn_failed: int
-    query_tp: Called
-    fp: Called
-    fp_error: Called
-    fp_allele: Called
-    fp_near: Called
-    fp_invalid: Called
-    precision: Number
-    recall: Number
-    f1: Number
-    ci: Intervals
-    excluding_failed: WithoutFailed
-
-
 ByType = dict[str, Measures[int]]
 
 # fmt: off
@@ -73,7 +42,7 @@ Scoring = TypedDict("Scoring", {
     "failed": Failed,
     "by": dict[str, dict[str, Measures[int | None]]],  # dimension, level
     "reads": ReadsScored,
-    "mistakes": dict[str, Rate],  # keys of `scoring.mistakes.MISTAKES`
+    "mistakes": dict[str, Rate],  # keys of `scoring.proximity.MISTAKES`
     "off_by": Counts,
     "confusion": dict[str, Counts],  # what was there, what was called
     "outcomes": Counts, "leniency": Counts,
