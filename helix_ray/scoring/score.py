@@ -107,13 +107,17 @@ def _truth_row(variant: Variant, index: int, model: _Side, aligner: _Side | None
     detail, off_by = (model.matched[index], None) if found else mistake
     match = "TP" if found else "FN"
     by_aligner = None if aligner is None else "TP" if index in aligner.matched else "FN"
-    pos, ref, alt, kind, event, *_ = variant
-    return ScoredVariant("truth", pos, ref, alt, kind, event, None, None, match, None, detail, off_by, baseline=by_aligner)
+    return ScoredVariant(
+        side="truth", pos=variant.pos, ref=variant.ref, alt=variant.alt, type=variant.type, event=variant.event,
+        confidence=None, outcome=None, match=match, reason=None, detail=detail, off_by=off_by, baseline=by_aligner,
+    )  # fmt: skip
 
 
 def _call_row(side: str, call: JudgedCall, match: str | None, detail: str | None = None, off_by: int | None = None) -> ScoredVariant:
-    pos, ref, alt, confidence, outcome, kind, reason = call
-    return ScoredVariant(side, pos, ref, alt, kind, None, confidence, outcome, match, reason, detail, off_by)
+    return ScoredVariant(
+        side=side, pos=call.pos, ref=call.ref, alt=call.alt, type=call.type, event=None,
+        confidence=call.confidence, outcome=call.outcome, match=match, reason=call.reason, detail=detail, off_by=off_by,
+    )  # fmt: skip
 
 
 def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) -> _Side:

@@ -20,7 +20,12 @@ Variants = Mapping[str, Sequence[Mapping[str, Any]]]
 SCORED_SIDES = ("truth", "call", "baseline")
 """Sides of `ReadResult.variants`, in their order."""
 
-_UNKNOWN = (None, None, None)  # length, spdi, titv
+_ALLELES = attrgetter("pos", "ref", "alt")
+_NAMED = attrgetter("pos", "ref", "alt", "type", "event")
+_JUDGED = attrgetter("confidence", "outcome", "match", "reason")
+_MADE = attrgetter("length", "spdi", "titv")
+_MATCHED = attrgetter("detail", "off_by", "baseline")
+_NONE = (None, None, None)  # of those that have no such columns
 _ANSWER = attrgetter(
     "mutation_detected", "raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier",
     "call_id", "cost_usd", "latency_ms", "queue_ms", "attempts", "error_kind", "error",
@@ -75,15 +80,15 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
     Sequencing errors are rows of their own. What only the source knows of a truth (length, SPDI, Ti/Tv) comes from the read.
     """
     read_index, ordinals = result.read.read_index, dict[str, int]()
-    made = {variant[:3]: variant[5:] for variant in result.read.truth or ()}
+    made = {_ALLELES(variant): _MADE(variant) for variant in result.read.truth or ()}
     for variant in result.variants:
         ordinal = ordinals[variant.side] = ordinals.get(variant.side, -1) + 1
-        details = made.get(variant[1:4], _UNKNOWN) if variant.side == "truth" else _UNKNOWN
+        details = made.get(_ALLELES(variant), _NONE) if variant.side == "truth" else _NONE
         named = subtype(variant.type, variant.ref, variant.alt)
-        yield (run_id, read_index, variant.side, ordinal, *variant[1:10], *details, named, *variant[10:])
+        yield (run_id, read_index, variant.side, ordinal, *_NAMED(variant), *_JUDGED(variant), *details, named, *_MATCHED(variant))
     for ordinal, error in enumerate(result.read.errors or ()):
         named = subtype(error.type, error.ref, error.alt)
-        yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:], named, None, None, None)
+        yield (run_id, read_index, "error", ordinal, *_NAMED(error), None, *_NONE, *_MADE(error), named, *_NONE)
 
 
 _CALL_COLUMNS = (
