@@ -14,10 +14,11 @@ true sequence, every truth and every call is right. Otherwise the largest subset
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from helix_ray.native import rust
-from helix_ray.records import Read, ScoredVariant, Variant
+from helix_ray.records import Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.matching import MAX_STATES, match_calls
 from helix_ray.scoring.proximity import Mistake, pair_nearby
 from helix_ray.scoring.variants import JudgedCall, apply, edit, edits, trim
@@ -41,10 +42,12 @@ class ReadScore(NamedTuple):
     residual_edits: int | None  # bases that still differ between the window with the valid calls applied and the read; None: no answer
     capped: bool  # a search was given up, and alleles were compared by name
 
-    def as_fields(self) -> dict[str, Any]:
-        """As the fields of a `ReadResult`, which calls the rows its variants."""
-        named = self._asdict()
-        return {"variants": named.pop("rows"), **named}
+
+def with_score(result: ReadResult, score: ReadScore) -> ReadResult:
+    return replace(
+        result, variants=score.rows, exact=score.exact, baseline_exact=score.baseline_exact,
+        residual_edits=score.residual_edits, capped=score.capped,
+    )  # fmt: skip
 
 
 class _Side(NamedTuple):

@@ -9,7 +9,7 @@ from helix_ray.emulator.request import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.proximity import mistake_rates
-from helix_ray.scoring.score import score_read
+from helix_ray.scoring.score import score_read, with_score
 from helix_ray.scoring.scores import Scores
 from helix_ray.scoring.summary import Rate, total
 from helix_ray.sources.synthetic import SyntheticSource
@@ -49,7 +49,7 @@ def answered(read: Read, model: ScriptedModel) -> ReadResult:
     assert isinstance(answer, ReadAnswer), answer
     calls = judge_calls(answer.calls, read.ref_seq)
     score = score_read(read, calls, None)
-    return ReadResult(read, Disposition.STORED, mutation_detected=any(call.outcome == "ok" for call in calls), **score.as_fields())
+    return with_score(ReadResult(read, Disposition.STORED, mutation_detected=any(call.outcome == "ok" for call in calls)), score)
 
 
 def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:
