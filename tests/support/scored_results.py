@@ -15,6 +15,7 @@ from helix_ray.config import Config
 from helix_ray.providers.readings import AnswerError
 from helix_ray.records import Disposition, Read, ReadResult, Variant
 from helix_ray.scoring.score import score_read, with_score
+from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage.integrity import CORRUPTED, dead_lettered
@@ -35,6 +36,11 @@ def scored_results(count: int, seed: int = 1) -> list[ReadResult]:
     rng = random.Random(seed)
     reads = [read._replace(read_index=index) for index, read in enumerate(_reads(count))]
     return [_result(rng, read) for read in reads]
+
+
+def comparable(scores: RunScores) -> dict[str, object]:
+    """For comparison: two runs with equal answers have equal dictionaries."""
+    return vars(scores) | {"model": scores.model.as_dict(), "ceiling": scores.ceiling.as_dict()}
 
 
 def answered(read: Read) -> ReadResult:
