@@ -11,16 +11,16 @@ from typing import Literal, TypedDict
 from helix_ray.records import JsonObject
 from helix_ray.scoring.statistics import Calibration, Point
 from helix_ray.scoring.summary import Measures, Number, Rate
+from helix_ray.storage.ledger import Agreement
 
 Measure = Literal["recall", "precision", "f1"]
 MEASURES: tuple[Measure, ...] = ("recall", "precision", "f1")
 Count = int | None
-Counts = dict[str, int]
+NamedCounts = dict[str, int]
 
 McNemar = TypedDict("McNemar", {"only_model": int, "only_baseline": int, "p": float})
 Failed = TypedDict("Failed", {"reads": int, "truths": int, "frac_na": Number})
 Tokens = TypedDict("Tokens", {"prompt": int, "cached": int, "completion": int})
-Agreement = TypedDict("Agreement", {"reads": int, "reads_equal": int, "both": int, "only_call": int, "only_baseline": int})
 ByType = dict[str, Measures[int]]
 
 # fmt: off
@@ -43,9 +43,9 @@ Scoring = TypedDict("Scoring", {
     "by": dict[str, dict[str, Measures[int | None]]],  # dimension, level
     "reads": ReadsScored,
     "mistakes": dict[str, Rate],  # keys of `scoring.proximity.MISTAKES`
-    "off_by": Counts,
-    "confusion": dict[str, Counts],  # what was there, what was called
-    "outcomes": Counts, "leniency": Counts,
+    "off_by": NamedCounts,
+    "confusion": dict[str, NamedCounts],  # what was there, what was called
+    "outcomes": NamedCounts, "leniency": NamedCounts,
     "confidence": Confidence,
     "cost": Cost,
 })
@@ -53,11 +53,11 @@ Report = TypedDict("Report", {
     "run_id": str, "status": str, "reason": str, "backend": str, "model": str | None, "simulated": bool, "notice": str | None,
     "reads_requested": Count, "reads_produced": int, "reads_stored": Count, "dead_letters": Count,
     "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
-    "dead_letters_by_kind": Counts | None, "reads_handed_back": int,
+    "dead_letters_by_kind": NamedCounts | None, "reads_handed_back": int,
     "lost": Count, "duplicates": Count, "conflicts_suppressed": int, "reads_repaid": Count, "possibly_billed": Count,
     "duration_s": float, "reads_per_s": Number,
-    "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": Counts | None,
-    "resent": Count, "resent_share": Number, "reads_by_tier": Counts | None,
+    "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": NamedCounts | None,
+    "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
     "utilisation": dict[str, float], "bottleneck": str | None, "bottleneck_shares": dict[str, float],
     "tokens": Tokens | None, "cost_usd": Number, "authorised_usd": Number, "cost_per_1000_reads": Number,
     "queue_capacity": int, "max_queue_depth": int, "max_redelivered": int, "max_leased": int, "max_held": int,

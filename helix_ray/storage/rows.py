@@ -14,7 +14,7 @@ from helix_ray.scoring.strata import subtype
 from helix_ray.scoring.variants import trim
 from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, finite, storable, storable_or_none
 
-Row = tuple[Any, ...]
+SqlRow = tuple[Any, ...]
 Variants = Mapping[str, Sequence[Mapping[str, Any]]]
 
 SCORED_SIDES = ("truth", "call", "baseline")
@@ -36,7 +36,7 @@ NOT_THE_SOURCES = (UNSTORABLE, CORRUPTED)
 """Error kinds of rows that do not hold what the source made."""
 
 
-def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
+def read_row(run_id: str, result: ReadResult, now: datetime) -> SqlRow:
     """One row of ``reads``. A place that is not known (unplaced, malformed) is NULL, however the source spells it."""
     read = result.read
     return (
@@ -74,7 +74,7 @@ def baseline_calls(result: ReadResult) -> int | None:
     return sum(variant.side == "baseline" for variant in result.variants) if asked else None
 
 
-def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
+def variant_rows(run_id: str, result: ReadResult) -> Iterator[SqlRow]:
     """The rows of ``variant_calls`` of one read; ordinals count from 0 within each side.
 
     Sequencing errors are rows of their own. What only the source knows of a truth (length, SPDI, Ti/Tv) comes from the read.

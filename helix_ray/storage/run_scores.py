@@ -24,7 +24,7 @@ def _threshold(hundredth: int) -> float:
 THRESHOLDS: Final = [_threshold(hundredth) for hundredth in range(1, 101)]
 
 
-class Scoring:
+class ScoreReading:
     """`Ledger.scores`."""
 
     _session: PostgresSession

@@ -136,15 +136,13 @@ class HappyTables:
         return row | _metrics(counts, interval)
 
 
-_MEASURES: tuple[tuple[str, Measure], ...] = (("Recall", "recall"), ("Precision", "precision"), ("F1_Score", "f1"))
-
-
 def _metrics(counts: Counts, f1: tuple[float, float] | None) -> dict[str, object]:
     found = measures(counts, f1)
     calls = counts.query_tp + counts.fp
     row: dict[str, object] = {group: _sum(counts, names) for group, names in _GROUPS.items()}
     row |= {"FP.gt": 0, "FP.al": counts.fp_allele, "METRIC.Frac_NA": 0.0 if calls else None}
-    for name, key in _MEASURES:
+    columns: tuple[tuple[str, Measure], ...] = (("Recall", "recall"), ("Precision", "precision"), ("F1_Score", "f1"))
+    for name, key in columns:
         row[f"METRIC.{name}"] = found[key]
         row[f"METRIC.{name}_lower"], row[f"METRIC.{name}_upper"] = found["ci"][key] or (None, None)
     ours = {"FP.near": counts.fp_near, "FP.error": counts.fp_error, "FP.invalid": counts.fp_invalid, "TRUTH.FN.failed": counts.fn_failed}
