@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from helix_ray._dashboard.panels import Spec, number, percent
-from helix_ray.client.measures import Row, Share, by_stratum, by_type, distances, mistakes
+from helix_ray.client.measures import MeasureRow, Proportion, by_stratum, by_type, distances, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
 HELP = (
@@ -65,7 +65,7 @@ def distance_chart(snapshot: MetricsSnapshot) -> tuple[Spec, str]:
     return spec, words
 
 
-def _columns(name: str, rows: Sequence[Row]) -> dict[str, list[str]]:
+def _columns(name: str, rows: Sequence[MeasureRow]) -> dict[str, list[str]]:
     columns = {
         name: [row.level for row in rows],
         "F1": [percent(row.f1) for row in rows],
@@ -82,5 +82,5 @@ def _columns(name: str, rows: Sequence[Row]) -> dict[str, list[str]]:
     return columns
 
 
-def _interval(share: Share) -> str:
+def _interval(share: Proportion) -> str:
     return "" if share.low is None else f"{percent(share.low)} to {percent(share.high)}"

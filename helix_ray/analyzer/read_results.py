@@ -16,7 +16,7 @@ from helix_ray.backends.aligner import aligner_calls
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.readings import Completion
 from helix_ray.records import Disposition, Read, ReadResult
-from helix_ray.scoring.score import score_read
+from helix_ray.scoring.score import score_read, with_score
 from helix_ray.scoring.variants import JudgedCall
 
 Value = TypeVar("Value")
@@ -49,23 +49,24 @@ class ResultMaker:
         """The aligner's own answer."""
         read = task.read
         calls = self._baseline(read)
-        fields = self.timed(lambda: score_read(read, calls, calls)).as_fields()
-        plain = ReadResult(read, Disposition.STORED, model=self._model, queue_ms=task.queue_ms, finished_at=now)
-        return replace(plain, mutation_detected=bool(calls), **fields)
+        score = self.timed(lambda: score_read(read, calls, calls))
+        plain = ReadResult(
+            read, Disposition.STORED, mutation_detected=bool(calls), model=self._model, queue_ms=task.queue_ms, finished_at=now
+        )
+        return with_score(plain, score)
 
     def stored(self, task: ReadTask, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
         """A valid answer, whether or not its calls are right."""
         read = task.read
         baseline = self._baseline(read)
         calls = self.timed(lambda: judge_calls(answer.calls, read.ref_seq))
-        fields = self.timed(lambda: score_read(read, calls, baseline)).as_fields()
+        score = self.timed(lambda: score_read(read, calls, baseline))
         return replace(
-            self._asked(task, Disposition.STORED, "ok", answered.call_id, answered, now),
+            with_score(self._asked(task, Disposition.STORED, "ok", answered.call_id, answered, now), score),
             mutation_detected=any(call.outcome == "ok" for call in calls),
             raw_answer=answer.text,
             attempts=task.failures + 1,
             leniency=answer.leniency,
-            **fields,
         )
 
     def dead_letter(
@@ -76,13 +77,13 @@ class ResultMaker:
         An answer about several reads is stored with none of them: it could pass for the calls of one.
         """
         own = answered.completion.content if answered and answered.reads == 1 else None
+        score = score_read(task.read, None, self._baseline(task.read))
         return replace(
-            self._asked(task, Disposition.DEAD_LETTER, error_kind, call_id, answered, now),
+            with_score(self._asked(task, Disposition.DEAD_LETTER, error_kind, call_id, answered, now), score),
             raw_answer=None if own is None else printable(own, MAX_ANSWER),
             attempts=max(1, task.failures + (1 if answered else 0)),
             error_kind=error_kind,
             error=printable(error, MAX_ERROR),
-            **score_read(task.read, None, self._baseline(task.read)).as_fields(),
         )
 
     def _asked(

@@ -159,10 +159,10 @@ async def _ask_models(config: Config, key: Secret, base_url: str | None, offered
 
 
 def _input(config: Config) -> str:
-    facts = check_source(config)
+    checksum = check_source(config)
     if config.source.input_file is None:
         return f"synthetic, seed {config.run.seed}"
-    return f"{config.source.input_file}: readable, sha256 {str(facts.checksum)[:12]}…"
+    return f"{config.source.input_file}: readable, sha256 {str(checksum)[:12]}…"
 
 
 def _database(config: Config, home: Path, secrets: Secrets) -> str:

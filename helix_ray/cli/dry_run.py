@@ -17,7 +17,7 @@ from helix_ray.config import Backend, Config, SourceKind
 from helix_ray.emulator.published import MODELS, limits_of
 from helix_ray.errors import ConfigError
 from helix_ray.forecast.as_json import as_json, notes, published_version
-from helix_ray.forecast.estimate import Forecast, Resumed, Row, Service, Timing, estimate
+from helix_ray.forecast.estimate import Forecast, LimitRow, Resumed, Service, Timing, estimate
 from helix_ray.forecast.workload import Workload, sample_source
 from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
 from helix_ray.providers.published_limits import PLANS, completion_tokens_per_s, flex_limits, published_limits
@@ -146,7 +146,7 @@ def _times(config: Config, forecast: Forecast) -> Table:
     return table
 
 
-def _label(row: Row) -> str:
+def _label(row: LimitRow) -> str:
     if not row.name.isupper():
         return f"{row.name}, per s" if row.name == "this machine" else row.name
     counted, _, window = row.unit.partition(" a ")
@@ -154,7 +154,7 @@ def _label(row: Row) -> str:
     return f"{row.name}, {short}/{window.replace('minute', 'min')}"
 
 
-def _cells(timing: Timing, row: Row) -> tuple[Text, Text]:
+def _cells(timing: Timing, row: LimitRow) -> tuple[Text, Text]:
     if row.limit is None:
         return Text("unknown" if row.said_by == "not published" else "no limit", style="dim"), Text("-", style="dim")
     style, arrow = ("bold", " ◄") if timing.binding == row.name else ("", "")

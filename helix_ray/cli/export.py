@@ -93,7 +93,7 @@ class _Reads(NamedTuple):
 def _of_config(config: Config) -> _Reads:
     if config.source.count is None and config.source.path is None:
         raise ConfigError("source.count", ["null would export for ever; add --set source.count=N"])
-    origin = Origin(config, generator_version(), source_checksum=check_source(config).checksum)
+    origin = Origin(config, generator_version(), source_checksum=check_source(config))
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
         for reads in _blocks(config):

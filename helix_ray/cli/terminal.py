@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.actors.cluster import Cluster
-from helix_ray.client.measures import Share, by_type, mistakes
+from helix_ray.client.measures import Proportion, by_type, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
@@ -218,7 +218,7 @@ def _whole(share: float | None) -> str:
     return f"{UNKNOWN:>3}" if share is None else f"{100 * share:>3.0f}"
 
 
-def _share(share: Share) -> str:
+def _share(share: Proportion) -> str:
     """``87 (85-89)``."""
     if share.value is None or share.low is None or share.high is None:
         return f"{UNKNOWN:>12}"

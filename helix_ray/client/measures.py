@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.scoring.proximity import MISTAKES, REACH, mistake_rates
-from helix_ray.scoring.summary import ALL, measures, total
+from helix_ray.scoring.summary import ALL, Interval, Number, measures, total
 from helix_ray.scoring.tally import Counts
 
 
-class Share(NamedTuple):
+class Proportion(NamedTuple):
     """A proportion, 0..1, with its 95 % Jeffreys interval; all None where there is nothing to divide by."""
 
     value: float | None
@@ -19,27 +19,27 @@ class Share(NamedTuple):
     high: float | None
 
 
-class Row(NamedTuple):
+class MeasureRow(NamedTuple):
     level: str
     counts: Counts
-    precision: Share
-    recall: Share
+    precision: Proportion
+    recall: Proportion
     f1: float | None
     ceiling_f1: float | None  # the aligner's on the same reads; None where it is not known
 
 
-def by_type(snapshot: MetricsSnapshot) -> list[Row]:
+def by_type(snapshot: MetricsSnapshot) -> list[MeasureRow]:
     """A row a type, and ``ALL`` at the end; empty without truth."""
     ceiling = _with_sum(snapshot.ceiling)
     return [_row(level, counts, ceiling.get(level)) for level, counts in _with_sum(snapshot.accuracy).items()]
 
 
-def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[Row]:
+def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[MeasureRow]:
     """A row a level of the dimension."""
     return [_row(*item, None) for item in snapshot.strata.get(dimension, {}).items()]
 
 
-def mistakes(snapshot: MetricsSnapshot) -> list[tuple[str, int, Share]]:
+def mistakes(snapshot: MetricsSnapshot) -> list[tuple[str, int, Proportion]]:
     """In words, how many, and their share; empty without truth."""
     if not snapshot.accuracy:
         return []
@@ -58,11 +58,11 @@ def _with_sum(counts: Mapping[str, Counts]) -> dict[str, Counts]:
     return {**counts, ALL: total(counts)} if counts else {}
 
 
-def _row(level: str, counts: Counts, ceiling: Counts | None) -> Row:
+def _row(level: str, counts: Counts, ceiling: Counts | None) -> MeasureRow:
     found = measures(counts)
-    precision, recall = (_share(found[name], found["ci"][name]) for name in ("precision", "recall"))
-    return Row(level, counts, precision, recall, found["f1"], None if ceiling is None else measures(ceiling)["f1"])
+    precision, recall = _share(found["precision"], found["ci"]["precision"]), _share(found["recall"], found["ci"]["recall"])
+    return MeasureRow(level, counts, precision, recall, found["f1"], None if ceiling is None else measures(ceiling)["f1"])
 
 
-def _share(value: float | None, interval: Any) -> Share:
-    return Share(value, *interval) if interval else Share(None, None, None)
+def _share(value: Number, interval: Interval) -> Proportion:
+    return Proportion(value, *interval) if interval else Proportion(None, None, None)

@@ -13,7 +13,7 @@ from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, FaultDraws, P
 from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, scripted_refusal
 from helix_ray.emulator.limits import Amounts, BucketSet, Organization, amounts
 from helix_ray.emulator.published import MODELS, Headers, Model, Reply
-from helix_ray.emulator.records import Entry, Ledger, ReadEntry, totals
+from helix_ray.emulator.records import Ledger, ReadEntry, RequestEntry, totals
 from helix_ray.emulator.request import ChatRequest, Rejection, check, parse_pairs
 from helix_ray.emulator.timing import LatencyModel, PromptCache, Serving, Timing
 
@@ -236,7 +236,7 @@ class Chat:
         ids = [pair.opaque_id for pair in pairs]
         start = (*admitted.arrival, status, None, request.requested, charged, bill, seen, *tokens)
         self.ledger.append(
-            Entry(*start, joined([sent.fault, fault]), ids, *totals(answers), model, tier),
+            RequestEntry(*start, joined([sent.fault, fault]), ids, *totals(answers), model, tier),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
                 for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)
@@ -251,7 +251,9 @@ class Chat:
             read_ids = [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
         status, body, buckets, kind, retry_after_s, shown, head, fault = refusal
         seen, nothing = status != HUNG_UP, totals([])
-        entry = Entry(*arrival, status, kind, requested, 0, Decimal(0), seen, prompt_tokens, 0, 0, fault, read_ids, *nothing, model, tier)
+        entry = RequestEntry(
+            *arrival, status, kind, requested, 0, Decimal(0), seen, prompt_tokens, 0, 0, fault, read_ids, *nothing, model, tier
+        )
         self.ledger.append(entry, [])
         headers = [_request_id(arrival)] if buckets is None else [*buckets.headers(shown), _request_id(arrival)]
         if retry_after_s is not None:

@@ -14,7 +14,7 @@ MAX_ENTRIES = 250_000  # older ones are dropped, offsets and totals stay; about 
 _CALL_COUNTS = ("true_calls", "dropped", "shifted", "hallucinated")
 
 
-class Entry(NamedTuple):
+class RequestEntry(NamedTuple):
     """One request to the completions endpoint, written when it ended."""
 
     id: str  # the request id that the client was sent
@@ -64,7 +64,7 @@ class ReadEntry(NamedTuple):
         }
 
 
-T = TypeVar("T", Entry, ReadEntry)
+T = TypeVar("T", RequestEntry, ReadEntry)
 
 
 class Journal(Generic[T]):
@@ -117,7 +117,7 @@ class Ledger:
     """All entries and their sums."""
 
     def __init__(self) -> None:
-        self.entries: Journal[Entry] = Journal()
+        self.entries: Journal[RequestEntry] = Journal()
         self.reads: Journal[ReadEntry] = Journal()
         self._billed_reads: set[str] = set()
         self.by_status: Counter[int] = Counter()
@@ -129,7 +129,7 @@ class Ledger:
         self.answers: Counter[str] = Counter()
         self.audit = Audit(self)
 
-    def append(self, entry: Entry, reads: list[ReadEntry]) -> None:
+    def append(self, entry: RequestEntry, reads: list[ReadEntry]) -> None:
         """``reads``: those of a billed request that could be parsed."""
         if self.entries.full:
             self.audit.catch_up()
@@ -148,7 +148,7 @@ class Ledger:
             self.repeated_reads += read.id in self._billed_reads
             self._billed_reads.add(read.id)
 
-    def _count_admitted(self, entry: Entry) -> None:
+    def _count_admitted(self, entry: RequestEntry) -> None:
         prompt, cached, completion = entry.prompt_tokens, entry.cached_tokens, entry.completion_tokens
         self.tokens.update(admitted=entry.requested, charged=entry.charged, billed=prompt + completion)
         self.tokens.update(prompt=prompt, cached=cached, completion=completion)

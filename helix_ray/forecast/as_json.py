@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from helix_ray import __version__
 from helix_ray.config import Backend, Config
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.forecast.estimate import Forecast, Timing
+from helix_ray.forecast.estimate import Forecast
 from helix_ray.forecast.workload import MAX_COUNTED, Workload
 from helix_ray.providers.published_limits import limits_version
-from helix_ray.records import JsonObject
 
 HINDRANCES = ("faults", "script", "outages", "neighbour", "hidden_capacity", "overload_capacity", "flex_capacity", "spend_limit_usd")
 """Keys of the section emulator that make it fail, slow down or share its limits."""
@@ -40,7 +39,10 @@ def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) ->
         },
         "prices": {"source": forecast.tariff.source, "usd_per_million_tokens": per_million} if asks else None,
         "limits_version": published_version(config),
-        "services": [_service(timing) for timing in forecast.timings],
+        "services": [
+            timing._asdict() | {"limits": [row._asdict() for row in timing.limits], "stops": [stop._asdict() for stop in timing.stops]}
+            for timing in forecast.timings
+        ],
         "cut_off_share": round(forecast.cut_off_share, 4),
         "notes": list(notes(config, work, forecast)),
         "made_at": made_at,
@@ -49,10 +51,6 @@ def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) ->
         "configuration": json.loads(config.to_json()),
     }
     return json.dumps(report, indent=2) + "\n"
-
-
-def _service(timing: Timing) -> JsonObject:
-    return timing._asdict() | {"limits": [row._asdict() for row in timing.limits], "stops": [stop._asdict() for stop in timing.stops]}
 
 
 def _tokens(prompt: float, completion: float) -> dict[str, int]:

@@ -77,7 +77,7 @@ class Demand(NamedTuple):
         return Demand(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-class Row(NamedTuple):
+class LimitRow(NamedTuple):
     """One limit. ``limit`` None: there is none, or it is not published."""
 
     name: str
@@ -104,7 +104,7 @@ class Timing(NamedTuple):
     seconds: float  # of the flow, from the first read to the report
     binding: str
     latency_s: float  # of one request
-    limits: list[Row]
+    limits: list[LimitRow]
     stops: list[Stop]  # the earliest first
 
 
@@ -243,20 +243,21 @@ class _Timer:
         probe_and_last = 2 * self._latency_s  # the first request goes out alone; the last one is granted at the very end
         return SESSION_S + probe_and_last + max(row.seconds for row in self._rows(records))
 
-    def _rows(self, records: int) -> list[Row]:
+    def _rows(self, records: int) -> list[LimitRow]:
         rows = []
         for name, kind in KINDS.items():
             limit, said_by = self._limit(name)
             unit = kind.config_key.replace("_per_", " a ").replace("input_", "prompt ").replace("output_", "answer ")
             needs = self._amount(kind) * records
             seconds = 0.0 if limit is None else max(0.0, needs + self._held(kind, limit) - limit) / limit * kind.window_s
-            rows.append(Row(name, limit, unit, needs, seconds, said_by))
+            rows.append(LimitRow(name, limit, unit, needs, seconds, said_by))
         requests, slots, machine = self._per_record.requests * records, self._slots, self._machine
-        rows.append(Row("requests in flight", slots, "requests in flight", requests, requests * self._latency_s / slots, "configuration"))
-        rows.append(Row("this machine", machine, "requests/s", requests, requests / machine, "machine"))
+        in_flight = "requests in flight"
+        rows.append(LimitRow(in_flight, slots, in_flight, requests, requests * self._latency_s / slots, "configuration"))
+        rows.append(LimitRow("this machine", machine, "requests/s", requests, requests / machine, "machine"))
         rate = self._config.source.rate_per_s
         if rate is not None:
-            rows.append(Row("source.rate_per_s", rate, "reads a second", records, records / rate, "configuration"))
+            rows.append(LimitRow("source.rate_per_s", rate, "reads a second", records, records / rate, "configuration"))
         return rows
 
     def _limit(self, name: str) -> tuple[float | None, str]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from helix_ray.results.schema import ByType, Calibration, Confidence, Cost, Measures, Point, Rate, ReadsScored, Scoring
+from helix_ray.results.schema import ByType, Confidence, Cost, ReadsScored, Scoring
 from helix_ray.scoring.proximity import REACH, mistake_rates
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.statistics import average_precision, calibration, curve, f1_interval, matthews, mcnemar
 from helix_ray.scoring.strata import DIMENSIONS
-from helix_ray.scoring.summary import ALL, measures, rate, summarise, total
+from helix_ray.scoring.summary import ALL, Measures, measures, rate, summarise, total
 from helix_ray.scoring.tally import Counts, ReadCounts
 
 TRUTH_ONLY = ("event",)  # dimensions that the truth alone has
 
 METHOD = "haplotype-aware allele match, genotype not required (GA4GH method 2)"
 
-NOTHING = cast("Measures[int]", summarise({})[ALL])  # the measures of a type that one side alone has
+NOTHING = measures(Counts())  # the measures of a type that one side alone has
 
 
 class Compared(NamedTuple):
@@ -59,12 +59,12 @@ def accuracy(scores: RunScores) -> ByType:
     """By type and ``ALL``: counts, precision, recall, F1 and their intervals."""
     reads = scores.reads.reads
     intervals = {level: found for level, profiles in scores.profiles.items() if (found := f1_interval(profiles, reads)) is not None}
-    return cast("ByType", summarise(scores.model.by("type"), intervals))
+    return summarise(scores.model.by("type"), intervals)
 
 
 def ceiling(scores: RunScores) -> ByType:
     """As accuracy, of the aligner's calls; without intervals of F1."""
-    return cast("ByType", summarise(scores.ceiling.by("type")))
+    return summarise(scores.ceiling.by("type"))
 
 
 def compared(model: ByType, beside: ByType | None) -> list[Compared]:
@@ -90,7 +90,7 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
         "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads.reads if reads.reads else None},
         "by": {name: {level: _known(name, row) for level, row in _in_order(by(name))} for name in DIMENSIONS if name != "type"},
         "reads": _reads(reads),
-        "mistakes": cast("dict[str, Rate]", mistake_rates(counts, reads.invented, reads.answered)),
+        "mistakes": mistake_rates(counts, reads.invented, reads.answered),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
         "confusion": _confusion(scores),
         "outcomes": dict(sorted(scores.outcomes.items())),
@@ -110,11 +110,11 @@ def _in_order(levels: Mapping[str, Counts]) -> list[tuple[str, Counts]]:
 
 def _known(dimension: str, counts: Counts) -> Measures[int | None]:
     """Measures of a level. A call has no event: there no precision is known, and so no F1."""
-    row = measures(counts)
+    row: Measures[int | None] = {**measures(counts)}
     if dimension in TRUTH_ONLY:
-        row |= dict.fromkeys(("query_tp", "fp", "fp_error", "fp_allele", "fp_near", "fp_invalid", "precision", "f1"))
-        row["excluding_failed"]["f1"] = None
-    return cast("Measures[int | None]", row)
+        row["query_tp"] = row["fp"] = row["fp_error"] = row["fp_allele"] = row["fp_near"] = row["fp_invalid"] = None
+        row["precision"] = row["f1"] = row["excluding_failed"]["f1"] = None
+    return row
 
 
 def _reads(reads: ReadCounts) -> ReadsScored:
@@ -124,23 +124,19 @@ def _reads(reads: ReadCounts) -> ReadsScored:
     return {
         "reads": reads.reads,
         "answered": reads.answered,
-        "exact": _rate(reads.exact, reads.reads),
-        "baseline_exact": _rate(reads.baseline_exact, reads.reads),
+        "exact": rate(reads.exact, reads.reads),
+        "baseline_exact": rate(reads.baseline_exact, reads.reads),
         "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
         "true_positive": tp,
         "false_positive": fp,
         "false_negative": fn,
         "true_negative": tn,
-        "sensitivity": _rate(tp, tp + fn),
-        "specificity": _rate(tn, tn + fp),
+        "sensitivity": rate(tp, tp + fn),
+        "specificity": rate(tn, tn + fp),
         "mcc": matthews(tp, fp, fn, tn),
         "residual_edits_per_truth_edit": reads.residual_edits / reads.truth_edits if reads.truth_edits else None,
         "capped": reads.capped,
     }
-
-
-def _rate(count: int, of: int) -> Rate:
-    return cast("Rate", rate(count, of))
 
 
 def _confusion(scores: RunScores) -> dict[str, dict[str, int]]:
@@ -157,8 +153,8 @@ def _confidence(scores: RunScores, counts: Counts) -> Confidence:
     return {
         "calls_without": sum(sum(outcome) for sure, outcome in scores.confidence.items() if sure is None),
         "average_precision": average_precision(known, truths),
-        "calibration": cast("Calibration | None", calibration(known)),
-        "curve": cast("list[Point]", curve(known, truths)),
+        "calibration": calibration(known),
+        "curve": curve(known, truths),
     }
 
 

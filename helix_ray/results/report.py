@@ -97,7 +97,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "latency_ms": stored and {name: stored.latency_ms.get(name) for name in ("p50", "p95", "p99")},
         "accuracy": session.accuracy,
         "ceiling": session.ceiling,
-        "agreement": session.agreement and _agreement(session.agreement),
+        "agreement": session.agreement,
         "scoring": session.scoring,
         "truth_reads": stored and stored.truth_reads,
         "identifiable_reads": stored and stored.identifiable_reads,
@@ -142,8 +142,3 @@ def _shares(looks: Mapping[str, int]) -> dict[str, float]:
 def _per_1000(stored: RunCounts) -> float | None:
     analysed = stored.by_disposition.get(Disposition.STORED.value, 0)
     return round(float(stored.cost_usd) * 1000 / analysed, 6) if analysed else None
-
-
-def _agreement(found: Agreement) -> schema.Agreement:
-    reads, reads_equal, both, only_call, only_baseline = found
-    return {"reads": reads, "reads_equal": reads_equal, "both": both, "only_call": only_call, "only_baseline": only_baseline}

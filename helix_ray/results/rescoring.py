@@ -14,7 +14,7 @@ from helix_ray.analysis.read_answer import reread_answer
 from helix_ray.backends.aligner import aligner_calls
 from helix_ray.providers.readings import AnswerError
 from helix_ray.records import Disposition, ReadResult
-from helix_ray.scoring.score import score_read
+from helix_ray.scoring.score import score_read, with_score
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.storage.rows import NOT_THE_SOURCES
@@ -70,4 +70,4 @@ def rescored(stored: ReadResult) -> ReadResult | AnswerError:
 def _with(stored: ReadResult, calls: list[JudgedCall] | None, baseline: list[JudgedCall] | None) -> ReadResult:
     score = score_read(stored.read, calls, baseline)
     detected = None if calls is None else any(call.outcome == "ok" for call in calls)
-    return replace(stored, mutation_detected=detected, **score.as_fields())
+    return replace(with_score(stored, score), mutation_detected=detected)

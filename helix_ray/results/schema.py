@@ -6,52 +6,21 @@ None stands for what is not known, or has no meaning in that run: no database, n
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypedDict, TypeVar
+from typing import Literal, TypedDict
 
 from helix_ray.records import JsonObject
+from helix_ray.scoring.statistics import Calibration, Point
+from helix_ray.scoring.summary import Measures, Number, Rate
+from helix_ray.storage.ledger import Agreement
 
-Called = TypeVar("Called")
 Measure = Literal["recall", "precision", "f1"]
 MEASURES: tuple[Measure, ...] = ("recall", "precision", "f1")
-Interval = list[float] | None  # low and high end, 95 %
 Count = int | None
-Number = float | None
-Counts = dict[str, int]
+NamedCounts = dict[str, int]
 
-Intervals = TypedDict("Intervals", {"precision": Interval, "recall": Interval, "f1": Interval})
-RecallInterval = TypedDict("RecallInterval", {"recall": Interval})
-WithoutFailed = TypedDict("WithoutFailed", {"recall": Number, "f1": Number, "ci": RecallInterval})
-Rate = TypedDict("Rate", {"count": int, "of": int, "rate": Number, "ci": Interval})
 McNemar = TypedDict("McNemar", {"only_model": int, "only_baseline": int, "p": float})
 Failed = TypedDict("Failed", {"reads": int, "truths": int, "frac_na": Number})
-Point = TypedDict("Point", {"confidence": float, "precision": float, "recall": float})
-Bin = TypedDict("Bin", {"from": float, "to": float, "calls": int, "confidence": float, "right": float})
-Calibration = TypedDict("Calibration", {"ece": float, "bins": list[Bin]})
 Tokens = TypedDict("Tokens", {"prompt": int, "cached": int, "completion": int})
-Agreement = TypedDict("Agreement", {"reads": int, "reads_equal": int, "both": int, "only_call": int, "only_baseline": int})
-
-
-class Measures(TypedDict, Generic[Called]):
-    """`scoring.tally.Counts` and what follows from them. ``Called``: int, or int | None where only truths have the dimension."""
-
-    tp: int
-    fn: int
-    fn_allele: int
-    fn_near: int
-    fn_failed: int
-    query_tp: Called
-    fp: Called
-    fp_error: Called
-    fp_allele: Called
-    fp_near: Called
-    fp_invalid: Called
-    precision: Number
-    recall: Number
-    f1: Number
-    ci: Intervals
-    excluding_failed: WithoutFailed
-
-
 ByType = dict[str, Measures[int]]
 
 # fmt: off
@@ -73,10 +42,10 @@ Scoring = TypedDict("Scoring", {
     "failed": Failed,
     "by": dict[str, dict[str, Measures[int | None]]],  # dimension, level
     "reads": ReadsScored,
-    "mistakes": dict[str, Rate],  # keys of `scoring.mistakes.MISTAKES`
-    "off_by": Counts,
-    "confusion": dict[str, Counts],  # what was there, what was called
-    "outcomes": Counts, "leniency": Counts,
+    "mistakes": dict[str, Rate],  # keys of `scoring.proximity.MISTAKES`
+    "off_by": NamedCounts,
+    "confusion": dict[str, NamedCounts],  # what was there, what was called
+    "outcomes": NamedCounts, "leniency": NamedCounts,
     "confidence": Confidence,
     "cost": Cost,
 })
@@ -84,11 +53,11 @@ Report = TypedDict("Report", {
     "run_id": str, "status": str, "reason": str, "backend": str, "model": str | None, "simulated": bool, "notice": str | None,
     "reads_requested": Count, "reads_produced": int, "reads_stored": Count, "dead_letters": Count,
     "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
-    "dead_letters_by_kind": Counts | None, "reads_handed_back": int,
+    "dead_letters_by_kind": NamedCounts | None, "reads_handed_back": int,
     "lost": Count, "duplicates": Count, "conflicts_suppressed": int, "reads_repaid": Count, "possibly_billed": Count,
     "duration_s": float, "reads_per_s": Number,
-    "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": Counts | None,
-    "resent": Count, "resent_share": Number, "reads_by_tier": Counts | None,
+    "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": NamedCounts | None,
+    "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
     "utilisation": dict[str, float], "bottleneck": str | None, "bottleneck_shares": dict[str, float],
     "tokens": Tokens | None, "cost_usd": Number, "authorised_usd": Number, "cost_per_1000_reads": Number,
     "queue_capacity": int, "max_queue_depth": int, "max_redelivered": int, "max_leased": int, "max_held": int,

@@ -11,9 +11,10 @@ from rich.text import Text
 from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
 from helix_ray.results.report import NOTICE
-from helix_ray.results.schema import MEASURES, Agreement, ByType, Report, Scoring
+from helix_ray.results.schema import MEASURES, ByType, Report, Scoring
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL
+from helix_ray.storage.ledger import Agreement
 
 Pair = tuple[str, str]  # a name and its value, as shown
 

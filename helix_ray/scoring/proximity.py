@@ -6,9 +6,9 @@ A missed truth and the nearest wrong call within `REACH` bases are a pair: at of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from helix_ray.scoring.summary import rate
+from helix_ray.scoring.summary import Rate, rate
 from helix_ray.scoring.tally import Counts
 
 REACH = 5
@@ -18,7 +18,7 @@ Mistake = tuple[str, int | None]
 """The ``detail`` of a row and its ``off_by``, as in `ScoredVariant`."""
 
 
-class Near(NamedTuple):
+class NearbyPair(NamedTuple):
     """A wrong call and the missed truth that it was probably meant to be."""
 
     truth: int  # index
@@ -26,7 +26,7 @@ class Near(NamedTuple):
     mistake: Mistake  # allele | near, and the call's position minus the truth's, -REACH..REACH
 
 
-def pair_nearby(missed: Sequence[int], wrong: Sequence[int]) -> list[Near]:
+def pair_nearby(missed: Sequence[int], wrong: Sequence[int]) -> list[NearbyPair]:
     """Positions of missed truths and of wrong calls, in pairs: the nearest first, each at most once; of equals the leftmost."""
     candidates = sorted(
         (abs(at - truth_at), truth_at, at, truth, call)
@@ -34,12 +34,12 @@ def pair_nearby(missed: Sequence[int], wrong: Sequence[int]) -> list[Near]:
         for call, at in enumerate(wrong)
         if abs(at - truth_at) <= REACH
     )
-    pairs: dict[int, Near] = {}  # by truth
+    pairs: dict[int, NearbyPair] = {}  # by truth
     calls: set[int] = set()
     for _, truth_at, at, truth, call in candidates:
         if truth not in pairs and call not in calls:
             calls.add(call)
-            pairs[truth] = Near(truth, call, ("allele" if at == truth_at else "near", at - truth_at))
+            pairs[truth] = NearbyPair(truth, call, ("allele" if at == truth_at else "near", at - truth_at))
     return list(pairs.values())
 
 
@@ -53,7 +53,7 @@ MISTAKES = {
 """The rates of `mistake_rates`, as shown to users."""
 
 
-def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, dict[str, Any]]:
+def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, Rate]:
     """Rates by the keys of `MISTAKES`, with 95 % Jeffreys intervals, of the counts over all types.
 
     ``invented``: of the ``answered`` reads, those with a call that no truth and no sequencing error is near to. Reads without an

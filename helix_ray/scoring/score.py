@@ -14,10 +14,11 @@ true sequence, every truth and every call is right. Otherwise the largest subset
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from helix_ray.native import rust
-from helix_ray.records import Read, ScoredVariant, Variant
+from helix_ray.records import Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.matching import MAX_STATES, match_calls
 from helix_ray.scoring.proximity import Mistake, pair_nearby
 from helix_ray.scoring.variants import JudgedCall, apply, edit, edits, trim
@@ -41,10 +42,12 @@ class ReadScore(NamedTuple):
     residual_edits: int | None  # bases that still differ between the window with the valid calls applied and the read; None: no answer
     capped: bool  # a search was given up, and alleles were compared by name
 
-    def as_fields(self) -> dict[str, Any]:
-        """As the fields of a `ReadResult`, which calls the rows its variants."""
-        named = self._asdict()
-        return {"variants": named.pop("rows"), **named}
+
+def with_score(result: ReadResult, score: ReadScore) -> ReadResult:
+    return replace(
+        result, variants=score.rows, exact=score.exact, baseline_exact=score.baseline_exact,
+        residual_edits=score.residual_edits, capped=score.capped,
+    )  # fmt: skip
 
 
 class _Side(NamedTuple):
@@ -107,13 +110,17 @@ def _truth_row(variant: Variant, index: int, model: _Side, aligner: _Side | None
     detail, off_by = (model.matched[index], None) if found else mistake
     match = "TP" if found else "FN"
     by_aligner = None if aligner is None else "TP" if index in aligner.matched else "FN"
-    pos, ref, alt, kind, event, *_ = variant
-    return ScoredVariant("truth", pos, ref, alt, kind, event, None, None, match, None, detail, off_by, baseline=by_aligner)
+    return ScoredVariant(
+        side="truth", pos=variant.pos, ref=variant.ref, alt=variant.alt, type=variant.type, event=variant.event,
+        confidence=None, outcome=None, match=match, reason=None, detail=detail, off_by=off_by, baseline=by_aligner,
+    )  # fmt: skip
 
 
 def _call_row(side: str, call: JudgedCall, match: str | None, detail: str | None = None, off_by: int | None = None) -> ScoredVariant:
-    pos, ref, alt, confidence, outcome, kind, reason = call
-    return ScoredVariant(side, pos, ref, alt, kind, None, confidence, outcome, match, reason, detail, off_by)
+    return ScoredVariant(
+        side=side, pos=call.pos, ref=call.ref, alt=call.alt, type=call.type, event=None,
+        confidence=call.confidence, outcome=call.outcome, match=match, reason=call.reason, detail=detail, off_by=off_by,
+    )  # fmt: skip
 
 
 def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) -> _Side:

@@ -95,7 +95,3 @@ class RunScores(Scores):
         key = None if confidence is None else round(confidence, 2)
         before = self.confidence.get(key, Outcome(0, 0))
         self.confidence[key] = Outcome(before.right + times * right, before.wrong + times * (not right))
-
-    def as_dict(self) -> dict[str, object]:
-        """For comparison: two runs with equal answers have equal dictionaries."""
-        return vars(self) | {"model": self.model.as_dict(), "ceiling": self.ceiling.as_dict()}

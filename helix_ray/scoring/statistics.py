@@ -1,3 +1,4 @@
+# ruff: noqa: UP013 (tables: related keys stand in one line)
 """Statistics of counts: intervals of proportions and of F1, two callers compared, and what a model's confidence is worth.
 
 Proportions have Jeffreys intervals: the equal-tailed one of Beta(k + 1/2, n − k + 1/2), with the bound set to 0 at k = 0 and to 1 at
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -18,6 +19,10 @@ BINS = 10
 
 RESAMPLES = 2000
 SEED = 1
+
+Point = TypedDict("Point", {"confidence": float, "precision": float, "recall": float})
+Bin = TypedDict("Bin", {"from": float, "to": float, "calls": int, "confidence": float, "right": float})
+Calibration = TypedDict("Calibration", {"ece": float, "bins": list[Bin]})
 
 _TINY = 1e-300
 _PRECISION = 1e-15
@@ -136,11 +141,12 @@ class Outcome(NamedTuple):
     wrong: int
 
 
-def curve(by_confidence: Mapping[float, Outcome], truths: int) -> list[dict[str, float]]:
+def curve(by_confidence: Mapping[float, Outcome], truths: int) -> list[Point]:
     """Precision and recall of the calls at or above each confidence, the highest first. Recall counts right calls against ``truths``,
     at most 1: several calls may describe one truth.
     """
-    points, right, wrong = [], 0, 0
+    points: list[Point] = []
+    right = wrong = 0
     for confidence in sorted(by_confidence, reverse=True):
         right += by_confidence[confidence].right
         wrong += by_confidence[confidence].wrong
@@ -161,7 +167,7 @@ def average_precision(by_confidence: Mapping[float, Outcome], truths: int) -> fl
     return area
 
 
-def calibration(by_confidence: Mapping[float, Outcome]) -> dict[str, Any] | None:
+def calibration(by_confidence: Mapping[float, Outcome]) -> Calibration | None:
     """Calls by tenths of confidence: mean confidence and the share that was right; ``ece`` is the expected calibration error
     (Naeini, Cooper & Hauskrecht 2015, PMC4410090): their mean distance, weighted by calls, 0..1. None without calls.
     """
@@ -174,7 +180,7 @@ def calibration(by_confidence: Mapping[float, Outcome]) -> dict[str, Any] | None
     total = sum(calls)
     if not total:
         return None
-    rows = [
+    rows: list[Bin] = [
         {"from": index / BINS, "to": (index + 1) / BINS, "calls": calls[index], "confidence": weight[index] / calls[index],
          "right": right[index] / calls[index]}
         for index in range(BINS)

@@ -8,7 +8,6 @@ from pathlib import Path
 from helix_ray.config import Backend, Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.providers.prices import Tariff
-from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow
 
 START_DEADLINE_S = 10.0
@@ -23,7 +22,6 @@ class Plan:
     home: Path
     database_url: Secret
     api_key: Secret | None
-    source: SourceFacts
     row: RunRow
     simulated: bool  # the answers are an emulator's: ours, or one behind analyzer.base_url
     tariff: Tariff | None = None  # what tokens cost; None: the aligner, which sends no request

@@ -20,22 +20,22 @@ from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.session.database import open_database
 from helix_ray.session.plan import Plan
 from helix_ray.session.provider_check import Provider, check_backend
-from helix_ray.sources import SourceFacts, check_source, generator_version
+from helix_ray.sources import check_source, generator_version
 from helix_ray.storage.ledger import RunRow, StoredRun
 
 
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     """A new run."""
     provider = check_backend(config, secrets)
-    source = check_source(config)
+    checksum = check_source(config)
     url = open_database(config, home, secrets)
-    return _plan(config, str(uuid.uuid4()), home, url, source, provider)
+    return _plan(config, str(uuid.uuid4()), home, url, checksum, provider)
 
 
 def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredRun, accept_changes: bool) -> Plan:
     """The rest of a run. What defines its results may not have changed, unless the user accepts it."""
     before = parse_config(stored.config, "stored configuration")
-    source = check_source(config)
+    checksum = check_source(config)
     changed = _differences(before, config)
     if stored.versions.get("generator") != generator_version() and config.source.path is None:
         changed.append(f"generator version: was {stored.versions.get('generator')}, is {generator_version()}")
@@ -43,7 +43,7 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         changed.append(f"scorer version: was {stored.versions.get('scorer', '1')}, is {SCORER_VERSION}")
     if not changed and stored.versions.get("prompt") != _versions(config).get("prompt"):
         changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt} is not the one that this run began with")
-    if stored.source_checksum != source.checksum:
+    if stored.source_checksum != checksum:
         raise InputError(
             f"{config.source.input_file}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
             "restore the file, or start a new run"
@@ -52,11 +52,11 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
     provider = check_backend(config, secrets)
     url = open_database(config, home, secrets)
-    return _plan(config, stored.run_id, home, url, source, provider, stored)
+    return _plan(config, stored.run_id, home, url, checksum, provider, stored)
 
 
 def _plan(
-    config: Config, run_id: str, home: Path, url: Secret, source: SourceFacts, provider: Provider | None, stored: StoredRun | None = None
+    config: Config, run_id: str, home: Path, url: Secret, checksum: str | None, provider: Provider | None, stored: StoredRun | None = None
 ) -> Plan:
     simulated = (provider is not None and provider.simulated) or (stored is not None and stored.simulated)
     tariff = None if provider is None else provider.tariff
@@ -69,12 +69,14 @@ def _plan(
         backend=config.analyzer.backend.value,
         simulated=simulated,
         versions=_versions(config) | ({} if tariff is None else {"prices": tariff.words()}),
-        source_checksum=source.checksum,
+        source_checksum=checksum,
         started_at=SystemClock().now(),
     )
     key = None if provider is None else provider.api_key
-    rows_before = 0 if stored is None else stored.rows
-    return Plan(config, run_id, home, url, key, source, row, simulated, tariff, resumed=stored is not None, rows_before=rows_before)
+    return Plan(
+        config=config, run_id=run_id, home=home, database_url=url, api_key=key, row=row, simulated=simulated, tariff=tariff,
+        resumed=stored is not None, rows_before=0 if stored is None else stored.rows,
+    )  # fmt: skip
 
 
 def _differences(before: Config, after: Config) -> list[str]:

@@ -10,12 +10,12 @@ from helix_ray.errors import InputError
 from helix_ray.sources import extension
 from helix_ray.sources.extension import version as generator_version
 from helix_ray.sources.fastx import FastxCursor, check_fastx
-from helix_ray.sources.files import SourceFacts, facts_of, regular_file, sha256_of
+from helix_ray.sources.files import checksum_of, regular_file, sha256_of
 from helix_ray.sources.pairs import PairsCursor, check_pairs
 from helix_ray.sources.source import ForwardSource, Source
 from helix_ray.sources.synthetic import SyntheticSource
 
-__all__ = ["Source", "SourceFacts", "check_source", "generator_version", "make_source"]
+__all__ = ["Source", "check_source", "generator_version", "make_source"]
 
 
 def make_source(config: Config) -> Source:
@@ -31,8 +31,8 @@ def make_source(config: Config) -> Source:
     return ForwardSource(path, source.batch_size, source.count, partial(FastxCursor, source, path, placer))
 
 
-def check_source(config: Config) -> SourceFacts:
-    """Checks before the start that reads can be made, and returns what identifies their files.
+def check_source(config: Config) -> str | None:
+    """Checks before the start that reads can be made, and returns the SHA-256 of every file that decides them; None: there is none.
 
     Opens every file, reads the first record and a reference of up to 64 MiB whole (one for synthetic windows of any size), and
     takes the checksums: some seconds for a large file. InputError says what cannot be used, StartError that the extension is
@@ -43,15 +43,14 @@ def check_source(config: Config) -> SourceFacts:
     if source.kind is SourceKind.SYNTHETIC:
         first = SyntheticSource(config).block(0)
         assert first is not None, "count is at least 1"
-        checksum = None if source.reference is None else sha256_of(Path(source.reference).expanduser())
-        return SourceFacts(checksum, checksum)
+        return None if source.reference is None else sha256_of(Path(source.reference).expanduser())
     path, reference = _files(source)
     regular_file(path)
     if reference is None:
         check_pairs(source, path)
     else:
         check_fastx(source, path, reference)
-    return facts_of(path, reference)
+    return checksum_of(path, reference)
 
 
 def _files(source: SourceConfig) -> tuple[Path, Path | None]:

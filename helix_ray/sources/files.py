@@ -6,20 +6,10 @@ import hashlib
 import re
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.config import ONE_FILE
 from helix_ray.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
-    """What identifies the input of a run. Hexadecimal SHA-256; all None for synthetic reads without a reference."""
-
-    checksum: str | None
-    """Of every file that decides the reads: the only one, or reads and reference together."""
-    reference_checksum: str | None = None
 
 
 def regular_file(path: Path) -> Path:
@@ -66,13 +56,12 @@ def sha256_of(path: Path) -> str:
         raise InputError(f"{path}: {_cannot_open(path, error)}") from None
 
 
-def facts_of(path: Path, reference: Path | None) -> SourceFacts:
-    """Checksums of the reads and, when there is one, of the reference."""
+def checksum_of(path: Path, reference: Path | None) -> str:
+    """Of the reads or, when there is a reference, of both checksums."""
     reads = sha256_of(regular_file(path))
     if reference is None:
-        return SourceFacts(reads)
-    other = sha256_of(regular_file(reference))
-    return SourceFacts(hashlib.sha256(f"{reads}\n{other}\n".encode()).hexdigest(), other)
+        return reads
+    return hashlib.sha256(f"{reads}\n{sha256_of(regular_file(reference))}\n".encode()).hexdigest()
 
 
 def stamp(path: Path) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, Protocol, TypedDict, final
 
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
@@ -101,8 +101,8 @@ class RunCounts:
     reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
 
 
-class Agreement(NamedTuple):
-    """Calls beside the deterministic baseline's, on stored reads without a known truth."""
+class Agreement(TypedDict):
+    """The report's key: calls beside the deterministic baseline's, on stored reads without a known truth."""
 
     reads: int
     reads_equal: int  # both name the same set of alleles

@@ -96,7 +96,8 @@ class Reading:
 
     async def agreement(self, run_id: str) -> Agreement:
         (row,) = await self._session.rows("reading", "agreement", {"run_id": run_id})
-        return Agreement(*(int(row[name]) for name in ("reads", "reads_equal", "named_by_both", "only_call", "only_baseline")))
+        equal, both = row["reads_equal"], row["named_by_both"]
+        return Agreement(reads=row["reads"], reads_equal=equal, both=both, only_call=row["only_call"], only_baseline=row["only_baseline"])
 
     async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
         return await self._recent(run_id, limit, alerts_only=False)

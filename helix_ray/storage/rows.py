@@ -14,13 +14,18 @@ from helix_ray.scoring.strata import subtype
 from helix_ray.scoring.variants import trim
 from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, finite, storable, storable_or_none
 
-Row = tuple[Any, ...]
+SqlRow = tuple[Any, ...]
 Variants = Mapping[str, Sequence[Mapping[str, Any]]]
 
 SCORED_SIDES = ("truth", "call", "baseline")
 """Sides of `ReadResult.variants`, in their order."""
 
-_UNKNOWN = (None, None, None)  # length, spdi, titv
+_ALLELES = attrgetter("pos", "ref", "alt")
+_NAMED = attrgetter("pos", "ref", "alt", "type", "event")
+_JUDGED = attrgetter("confidence", "outcome", "match", "reason")
+_MADE = attrgetter("length", "spdi", "titv")
+_MATCHED = attrgetter("detail", "off_by", "baseline")
+_NONE = (None, None, None)  # of those that have no such columns
 _ANSWER = attrgetter(
     "mutation_detected", "raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier",
     "call_id", "cost_usd", "latency_ms", "queue_ms", "attempts", "error_kind", "error",
@@ -31,7 +36,7 @@ NOT_THE_SOURCES = (UNSTORABLE, CORRUPTED)
 """Error kinds of rows that do not hold what the source made."""
 
 
-def read_row(run_id: str, result: ReadResult, now: datetime) -> Row:
+def read_row(run_id: str, result: ReadResult, now: datetime) -> SqlRow:
     """One row of ``reads``. A place that is not known (unplaced, malformed) is NULL, however the source spells it."""
     read = result.read
     return (
@@ -69,21 +74,21 @@ def baseline_calls(result: ReadResult) -> int | None:
     return sum(variant.side == "baseline" for variant in result.variants) if asked else None
 
 
-def variant_rows(run_id: str, result: ReadResult) -> Iterator[Row]:
+def variant_rows(run_id: str, result: ReadResult) -> Iterator[SqlRow]:
     """The rows of ``variant_calls`` of one read; ordinals count from 0 within each side.
 
     Sequencing errors are rows of their own. What only the source knows of a truth (length, SPDI, Ti/Tv) comes from the read.
     """
     read_index, ordinals = result.read.read_index, dict[str, int]()
-    made = {variant[:3]: variant[5:] for variant in result.read.truth or ()}
+    made = {_ALLELES(variant): _MADE(variant) for variant in result.read.truth or ()}
     for variant in result.variants:
         ordinal = ordinals[variant.side] = ordinals.get(variant.side, -1) + 1
-        details = made.get(variant[1:4], _UNKNOWN) if variant.side == "truth" else _UNKNOWN
+        details = made.get(_ALLELES(variant), _NONE) if variant.side == "truth" else _NONE
         named = subtype(variant.type, variant.ref, variant.alt)
-        yield (run_id, read_index, variant.side, ordinal, *variant[1:10], *details, named, *variant[10:])
+        yield (run_id, read_index, variant.side, ordinal, *_NAMED(variant), *_JUDGED(variant), *details, named, *_MATCHED(variant))
     for ordinal, error in enumerate(result.read.errors or ()):
         named = subtype(error.type, error.ref, error.alt)
-        yield (run_id, read_index, "error", ordinal, *error[:5], None, None, None, None, *error[5:], named, None, None, None)
+        yield (run_id, read_index, "error", ordinal, *_NAMED(error), None, *_NONE, *_MADE(error), named, *_NONE)
 
 
 _CALL_COLUMNS = (

@@ -24,7 +24,7 @@ def _threshold(hundredth: int) -> float:
 THRESHOLDS: Final = [_threshold(hundredth) for hundredth in range(1, 101)]
 
 
-class Scoring:
+class ScoreReading:
     """`Ledger.scores`."""
 
     _session: PostgresSession
@@ -62,8 +62,9 @@ def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:
     if level is None:
         return
     alike = ScoredVariant(
-        row["side"], 1, "", "", level, None, None, row["outcome"], row["match"], None, row["detail"], None, row["baseline"]
-    )
+        side=row["side"], pos=1, ref="", alt="", type=level, event=None, confidence=None, outcome=row["outcome"],
+        match=row["match"], reason=None, detail=row["detail"], off_by=None, baseline=row["baseline"],
+    )  # fmt: skip
     if fields := fields_of(alike):
         scores.model.count((dimension, level), fields, times)
     if dimension != "type":

@@ -92,7 +92,7 @@ async def test_old_rows_have_a_record_id_and_no_ceiling(migrated: tuple[str, dic
     assert (scores.model.by("subtype").keys(), scores.model.by("gc").keys()) == ({"unknown"}, {"0.5-0.6", "unknown"})
     assert scores.ceiling.as_dict() == {}, "the aligner was not asked then"
     assert (scores.reads.reads, scores.reads.answered, scores.reads.truth_edits) == (3, 2, 0)
-    assert await ledger.agreement(FILE) == Agreement(1, 0, 0, 0, 1)
+    assert await ledger.agreement(FILE) == Agreement(reads=1, reads_equal=0, both=0, only_call=0, only_baseline=1)
     counts = await ledger.counts(SYNTHETIC)
     assert (counts.rows, counts.truth_reads, counts.identifiable_reads, counts.cost_usd) == (3, 3, 2, Decimal("0.002"))
     reads = await ledger.read_reads(SYNTHETIC, -1, 10)

@@ -235,7 +235,7 @@ class MemoryLedger:
                 only_call + len(called - based),
                 only_baseline + len(based - called),
             )
-        return Agreement(reads, equal, both, only_call, only_baseline)
+        return Agreement(reads=reads, reads_equal=equal, both=both, only_call=only_call, only_baseline=only_baseline)
 
     async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
         chosen = sorted(index for index in self._run(run_id).reads if index > after_index)[:limit]

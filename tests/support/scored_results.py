@@ -14,7 +14,8 @@ from helix_ray.backends.aligner import aligner_calls
 from helix_ray.config import Config
 from helix_ray.providers.readings import AnswerError
 from helix_ray.records import Disposition, Read, ReadResult, Variant
-from helix_ray.scoring.score import score_read
+from helix_ray.scoring.score import score_read, with_score
+from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.variants import JudgedCall
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage.integrity import CORRUPTED, dead_lettered
@@ -37,6 +38,11 @@ def scored_results(count: int, seed: int = 1) -> list[ReadResult]:
     return [_result(rng, read) for read in reads]
 
 
+def comparable(scores: RunScores) -> dict[str, object]:
+    """For comparison: two runs with equal answers have equal dictionaries."""
+    return vars(scores) | {"model": scores.model.as_dict(), "ceiling": scores.ceiling.as_dict()}
+
+
 def answered(read: Read) -> ReadResult:
     """As an analyzer stores it: a model that names every truth but the last, and one that is not there."""
     calls = [{"pos": pos, "ref": ref, "alt": alt.lower(), "confidence": 0.5} for pos, ref, alt, *_ in (read.truth or ())[:-1]]
@@ -45,11 +51,10 @@ def answered(read: Read) -> ReadResult:
     answer = reread_answer(text)
     assert not isinstance(answer, AnswerError)
     judged = judge_calls(answer.calls, read.ref_seq)
-    score = score_read(read, judged, aligner_calls(read)).as_fields()
+    score = score_read(read, judged, aligner_calls(read))
     detected = any(call.outcome == "ok" for call in judged)
-    return ReadResult(
-        read, Disposition.STORED, mutation_detected=detected, raw_answer=text, finished_at=datetime(2026, 1, 2, tzinfo=UTC), **score
-    )
+    finished_at = datetime(2026, 1, 2, tzinfo=UTC)
+    return with_score(ReadResult(read, Disposition.STORED, mutation_detected=detected, raw_answer=text, finished_at=finished_at), score)
 
 
 def _reads(count: int) -> Iterator[Read]:
@@ -75,7 +80,7 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
     score = score_read(read, calls, baseline, max_states=2 if kind == "capped" else 20_000)
     if calls is None:
         failed = _made(read, Disposition.DEAD_LETTER, outcome="parse_error", error_kind="parse_error", error="no", repairs=1)
-        return replace(failed, **score.as_fields())
+        return with_score(failed, score)
     answered = _made(
         read,
         Disposition.STORED,
@@ -84,8 +89,8 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
         raw_answer='{"id":"x","calls":[]}',
         leniency=rng.choice(LENIENCIES),
         repairs=rng.choice((0, 0, 1)),
-        **score.as_fields(),
     )
+    answered = with_score(answered, score)
     return dead_lettered(answered, CORRUPTED, "two checksums") if kind == "corrupted" else answered
 
 

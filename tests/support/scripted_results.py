@@ -1,7 +1,5 @@
 """Results of reads that a scripted model answered with mistakes. They say nothing about any LLM."""
 
-from typing import Any
-
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall, ReadAnswer, reread_answer
 from helix_ray.config import Config
@@ -11,9 +9,9 @@ from helix_ray.emulator.request import AnswerForm
 from helix_ray.emulator.scripted_model import ScriptedModel
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.proximity import mistake_rates
-from helix_ray.scoring.score import score_read
+from helix_ray.scoring.score import score_read, with_score
 from helix_ray.scoring.scores import Scores
-from helix_ray.scoring.summary import total
+from helix_ray.scoring.summary import Rate, total
 from helix_ray.sources.synthetic import SyntheticSource
 
 
@@ -51,7 +49,7 @@ def answered(read: Read, model: ScriptedModel) -> ReadResult:
     assert isinstance(answer, ReadAnswer), answer
     calls = judge_calls(answer.calls, read.ref_seq)
     score = score_read(read, calls, None)
-    return ReadResult(read, Disposition.STORED, mutation_detected=any(call.outcome == "ok" for call in calls), **score.as_fields())
+    return with_score(ReadResult(read, Disposition.STORED, mutation_detected=any(call.outcome == "ok" for call in calls)), score)
 
 
 def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:
@@ -65,6 +63,6 @@ def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:
     return scores
 
 
-def recovered(scores: Scores) -> dict[str, dict[str, Any]]:
+def recovered(scores: Scores) -> dict[str, Rate]:
     """The rates at which the caller erred, as a report has them."""
     return mistake_rates(total(scores.model.by("type")), scores.reads.invented, scores.reads.answered)

@@ -21,7 +21,7 @@ from helix_ray.errors import InputError
 from helix_ray.records import Disposition, JsonObject, Read, ReadResult
 from helix_ray.results.export.happy import HappyTables
 from helix_ray.results.export.reads import Context, FastqFile, ReferenceCoordinates, ReferenceFasta, RegionsBed, WindowCoordinates
-from helix_ray.results.export.records import SIMULATED, InvalidCalls, ReadsJsonl, ResultTally, Tally, VariantTable
+from helix_ray.results.export.records import SIMULATED, InvalidCalls, ReadsJsonl, ReadTally, ResultTally, VariantTable
 from helix_ray.results.export.vcf import CallsVcf, ErrorsVcf, ScoredVcf, TruthVcf
 from helix_ray.storage.rows import as_made
 
@@ -115,7 +115,7 @@ class Export:
         if on_reference and source.reference is None:
             raise InputError("--coordinates reference: the windows were not cut from a reference (source.reference); use window")
         self._on_reference = on_reference
-        self._tally = Tally()
+        self._tally = ReadTally()
         self._results = ResultTally()
         self._files = ExitStack()
         self._writers: list[Writer[Read]] = []

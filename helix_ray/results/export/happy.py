@@ -20,6 +20,7 @@ from typing import NamedTuple
 from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.results.export.reads import Context
 from helix_ray.results.export.records import cell
+from helix_ray.results.schema import Measure
 from helix_ray.scoring.statistics import Profile, f1_interval
 from helix_ray.scoring.strata import NOT_A_VARIANT, Level, read_levels, subtype, variant_levels
 from helix_ray.scoring.summary import measures
@@ -140,7 +141,8 @@ def _metrics(counts: Counts, f1: tuple[float, float] | None) -> dict[str, object
     calls = counts.query_tp + counts.fp
     row: dict[str, object] = {group: _sum(counts, names) for group, names in _GROUPS.items()}
     row |= {"FP.gt": 0, "FP.al": counts.fp_allele, "METRIC.Frac_NA": 0.0 if calls else None}
-    for name, key in (("Recall", "recall"), ("Precision", "precision"), ("F1_Score", "f1")):
+    columns: tuple[tuple[str, Measure], ...] = (("Recall", "recall"), ("Precision", "precision"), ("F1_Score", "f1"))
+    for name, key in columns:
         row[f"METRIC.{name}"] = found[key]
         row[f"METRIC.{name}_lower"], row[f"METRIC.{name}_upper"] = found["ci"][key] or (None, None)
     ours = {"FP.near": counts.fp_near, "FP.error": counts.fp_error, "FP.invalid": counts.fp_invalid, "TRUTH.FN.failed": counts.fn_failed}

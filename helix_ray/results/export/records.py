@@ -120,7 +120,7 @@ def cell(value: object) -> str | int | float | Decimal:
     return f"'{shown}" if text.startswith(_FORMULA) else shown
 
 
-class Tally:
+class ReadTally:
     """Counts of reads and of their true variants."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ from math import sqrt
 from helix_ray.results.accuracy import Compared
 from helix_ray.results.formatting import count, percent, percents, share
 from helix_ray.results.html.parts import Html, Parts, Row, Square, bar_chart, cell, heat, interval_plot, join, measure, plain, section, tag
-from helix_ray.results.schema import MEASURES, Calibration, Confidence, Measures, Rate, ReadsScored, Scoring
+from helix_ray.results.schema import MEASURES, Confidence, ReadsScored, Scoring
 from helix_ray.scoring import scores
 from helix_ray.scoring.proximity import MISTAKES
-from helix_ray.scoring.statistics import jeffreys
-from helix_ray.scoring.summary import ALL
+from helix_ray.scoring.statistics import Calibration, jeffreys
+from helix_ray.scoring.summary import ALL, Measures, Rate
 
 KEY = join(
     tag("span", tag("i"), "the model, with its 95 % interval", class_="key"),

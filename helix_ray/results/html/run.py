@@ -8,8 +8,9 @@ from typing import Any
 
 from helix_ray.results.formatting import UNKNOWN, count, failures, interval, named, percent, percents, share, shares
 from helix_ray.results.html.parts import Html, Parts, Row, cell, join, plain, section, tag
-from helix_ray.results.schema import Agreement, Measure, Report, Scoring
+from helix_ray.results.schema import Measure, Report, Scoring
 from helix_ray.scoring.summary import ALL
+from helix_ray.storage.ledger import Agreement
 
 HEADLINES: tuple[tuple[str, Measure], ...] = (("F1", "f1"), ("recall", "recall"), ("precision", "precision"))
 

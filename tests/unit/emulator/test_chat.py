@@ -9,7 +9,7 @@ import pytest
 from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.published import Reply
-from helix_ray.emulator.records import Entry, totals
+from helix_ray.emulator.records import RequestEntry, totals
 from support.emulator_case import MODEL, Time, admitted, ask, chat, error, payload
 
 
@@ -319,7 +319,9 @@ def test_sums_that_do_not_agree_are_found():
     (found,) = broken(service)
     assert found.startswith("charged tokens: entries ")
     service.ledger.tokens["charged"] -= 1
-    service.ledger.append(Entry("req_x", 0.0, 0, 200, None, 9, 9, Decimal(1), True, 5, 0, 4, None, [], *totals([]), MODEL, "on_demand"), [])
+    service.ledger.append(
+        RequestEntry("req_x", 0.0, 0, 200, None, 9, 9, Decimal(1), True, 5, 0, 4, None, [], *totals([]), MODEL, "on_demand"), []
+    )
     (found,) = broken(service)
     assert "the bucket settled" in found
 

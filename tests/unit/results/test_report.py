@@ -14,6 +14,7 @@ from helix_ray.results import schema
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
 from helix_ray.results.report import NOTICE, build_report
 from helix_ray.results.table import render_report
+from helix_ray.scoring import statistics, summary
 from helix_ray.scoring.scores import RunScores
 from helix_ray.scoring.summary import summarise
 from helix_ray.scoring.tally import Counts
@@ -138,7 +139,7 @@ def test_without_truth_there_is_agreement_with_the_aligner() -> None:
     assert "3 of 4 (75.0%)" in shown
 
 
-DECLARED = {value for value in vars(schema).values() if is_typeddict(value)}
+DECLARED = {value for module in (schema, statistics, summary) for value in vars(module).values() if is_typeddict(value)}
 
 
 def full_report() -> schema.Report:

@@ -36,7 +36,7 @@ def from_reference(tmp_path: Path) -> Config:
 
 
 def test_a_reference_that_changed_is_refused(from_reference: Config) -> None:
-    checksum = check_source(from_reference).checksum
+    checksum = check_source(from_reference)
     path = Path(str(from_reference.source.reference))
     path.write_text(path.read_text().replace("GG", "GC", 1))
     with pytest.raises(InputError) as caught:
@@ -50,7 +50,7 @@ def test_another_generator_or_model_is_refused(from_reference: Config, also_from
     model = before.source.mutation.model_copy(update={"n_rate": 0.1})
     after = before.model_copy(update={"source": before.source.model_copy(update={"mutation": model})})
     with pytest.raises(ConfigError) as caught:
-        resume(after, before, check_source(before).checksum, "1")
+        resume(after, before, check_source(before), "1")
     changed_model, generator, advice = caught.value.problems
     assert changed_model == "source.mutation.n_rate: was 0.0, is 0.1"
     assert generator == "generator version: was 1, is 2"

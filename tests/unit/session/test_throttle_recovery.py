@@ -16,7 +16,6 @@ from helix_ray.records import ApiCall, CallState
 from helix_ray.session import throttle_recovery
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
-from helix_ray.sources import SourceFacts
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.rows import utc_now
 from helix_ray.supervision.recovery import LOOK_AGAIN_S, Need, Part, Recovery
@@ -42,7 +41,7 @@ class World:
         self.answers = True
         self.told: list[tuple[Decimal, bool]] = []  # what counted
         self.now = 0.0
-        plan = Plan(Config(), RUN_ID, Path("home"), Secret("url"), None, SourceFacts(None), row, simulated=True)
+        plan = Plan(Config(), RUN_ID, Path("home"), Secret("url"), None, row, simulated=True)
         self.recovery = Recovery(permit_lifetime_s(plan))
         self.throttle = ThrottleRecovery(plan)
 

@@ -9,7 +9,6 @@ from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.session.plan import Plan
 from helix_ray.session.watch import Watch
-from helix_ray.sources import SourceFacts
 
 
 def stats(incarnation: str, depth: int, blocked: float) -> QueueStats:
@@ -19,7 +18,7 @@ def stats(incarnation: str, depth: int, blocked: float) -> QueueStats:
 
 def test_maxima_and_blocked_time_of_the_queue_survive_restarts() -> None:
     unused = cast(Any, None)
-    plan = Plan(Config(), "run", Path("home"), Secret("url"), None, SourceFacts(None), row=unused, simulated=True)
+    plan = Plan(Config(), "run", Path("home"), Secret("url"), None, row=unused, simulated=True)
     watch = Watch(plan, group=unused, run_info=RunInfo(), emulator_error=lambda: None)
     assert watch.queue is None
     for incarnation, depth, blocked in (("a", 10, 1.0), ("a", 500, 2.0), ("b", 0, 0.0), ("b", 20, 3.0), ("b", 30, 4.0), ("c", 5, 0.5)):

@@ -43,7 +43,7 @@ def test_blocks_are_addressed_at_random() -> None:
     assert [again.block(index) for index in (0, 1, 2)] == backwards[::-1]
     assert [block.read_index for block in backwards if block is not None] == [[*range(100, 120)], [*range(50, 100)], [*range(50)]]
     assert source.block(3) is None
-    assert (source.total, check_source(config(count=120)).checksum) == (120, None)
+    assert (source.total, check_source(config(count=120))) == (120, None)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -127,8 +127,7 @@ def test_another_seed_gives_other_reads() -> None:
 
 
 def test_without_a_reference_there_is_no_file_to_check() -> None:
-    facts = check_source(config())
-    assert (facts.checksum, facts.reference_checksum) == (None, None)
+    assert check_source(config()) is None
     assert generator_version() == "2"
 
 
@@ -142,9 +141,7 @@ def test_windows_of_a_reference(reference: Path) -> None:
         assert row.seq == row.ref_seq == CONTIGS[row.contig][row.ref_start : row.ref_start + 30]
         assert row.read_id == f"hx{row.read_index}"
     digest = hashlib.sha256(reference.read_bytes()).hexdigest()
-    facts = check_source(wanted)
-    assert (facts.checksum, facts.reference_checksum) == (digest, digest)
-    assert check_source(wanted) == facts
+    assert [check_source(wanted), check_source(wanted)] == [digest, digest]
 
 
 def test_a_packed_reference_gives_the_same_windows(reference: Path) -> None:
