@@ -184,7 +184,7 @@ class ControlApi(ActorApi, Protocol):
     """Until `run` has brought the address of the database, it counts as a database that is away."""
 
     async def run(self, database_url: Secret) -> str:
-        """Keeps the log of commands, and reports to metrics once a second, as long as the actor lives."""
+        """Keeps the log of commands, and reports to metrics once a second, until `stop`."""
 
     async def send(self, command: Command) -> Ack:
         """Never raises for a command that cannot be done: the answer says why not."""
@@ -194,6 +194,9 @@ class ControlApi(ActorApi, Protocol):
 
     async def in_effect(self, version: int) -> None:
         """Every producer and analyzer follows ``version``: the commands up to it are in effect."""
+
+    async def stop(self) -> None:
+        """Ends `run`, so that Ray does not announce its repetition when the actor is dismissed. Safe twice."""
 
 
 NAMESPACE = "helix"

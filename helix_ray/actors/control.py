@@ -22,6 +22,7 @@ class ControlActor(ControlApi):
         self._addressed = asyncio.Event()
         self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock())
         self._state = DesiredState()
+        self._beat: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
         return self._incarnation
@@ -30,8 +31,15 @@ class ControlActor(ControlApi):
         self._database_url = database_url
         self._addressed.set()
         heartbeat = Heartbeat(self._own_state, self._report)
-        await heartbeat.beat(CONTROL, self._own_report, self._apply)
-        return "ended"
+        self._beat = asyncio.create_task(heartbeat.beat(CONTROL, self._own_report, self._apply))
+        await asyncio.wait([self._beat])
+        if not self._beat.cancelled():
+            self._beat.result()  # raises what ended it
+        return "stopped"
+
+    async def stop(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
 
     async def send(self, command: Command) -> Ack:
         return await self._log.send(command)

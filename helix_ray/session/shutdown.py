@@ -48,7 +48,7 @@ class Shutdown:
             self._step([group.send(name, api.AnalyzerApi.drain, FORCED_STEP_S / 2) for name in group.analyzers], 2 * FORCED_STEP_S)
         self._step([group.send(api.SINK, api.SinkApi.flush)], FORCED_STEP_S if forced else config.sink.statement_timeout_s + 5.0)
         group.dismiss([*group.producers, *group.analyzers])
-        self._step([group.send(api.SINK, api.SinkApi.stop)], FORCED_STEP_S)
+        self._step([group.send(api.SINK, api.SinkApi.stop), group.send(api.CONTROL, api.ControlApi.stop)], FORCED_STEP_S)
         outcome = self._conclude(ending, forced or self._signals.force)
         ended = replace(self._watch.run_info, status=outcome.ending.status.value, reason=outcome.ending.reason)
         wait_for([group.send(api.METRICS, api.MetricsApi.set_run, ended)], FORCED_STEP_S)

@@ -26,7 +26,7 @@ def own_server() -> Iterator[EmbeddedServer]:
 def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: EmbeddedServer, start_run: StartRun) -> None:
     env = {"DATABASE_URL": own_server.url}
     lost = start_run(
-        "source.count=900",
+        "source.count=1200",
         "source.rate_per_s=60",
         "sink.database=external",
         "sink.outage_timeout_s=2",
@@ -55,5 +55,5 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
     own_server.join()
     code, report = resumed.finish()
     assert code == 0, resumed.output
-    assert (report["reads_requested"], report["reads_stored"]) == (900, 900)
+    assert (report["reads_requested"], report["reads_stored"]) == (1200, 1200)
     assert (report["lost"], report["duplicates"]) == (0, 0)
