@@ -8,8 +8,6 @@ from decimal import Decimal
 from helix_ray.records import CallState, Disposition, ReadResult, TokenUsage, failure_kind
 from helix_ray.scoring.scores import Scores
 
-_LATENCIES = 1024
-
 
 class AnalyzerCounters:
     def __init__(self) -> None:
@@ -26,7 +24,7 @@ class AnalyzerCounters:
         self.tiers: Counter[str] = Counter()  # answered reads by the service tier that answered
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
         self.scores = Scores()
-        self.latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
+        self.latencies_ms: deque[float] = deque(maxlen=1024)
 
     def answered(self, usage: TokenUsage | None, cost: Decimal, latency_ms: float) -> None:
         if usage is not None:

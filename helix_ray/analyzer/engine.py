@@ -92,13 +92,20 @@ class AnalysisEngine:
             service_tier=settings.service_tier,
         )
         estimator, tariff = TokenEstimator(template), tariff or tariff_of(settings.model)
-        requests = RequestMaker(payloads, estimator, tariff, nonce, settings.max_completion_tokens, settings.service_tier)
         results, attempts = ResultMaker(settings.model, template), Attempts(retrying.max_attempts)
-        retry = RetryPolicy(results, retrying, settings.on_capacity_exceeded, attempts, counters, clock, rng)
         permits = PermitClient(self._throttle, clock)
-        log = RequestLog(permits, Intents(sink, clock), lambda call: self._outbox.add(None, (call,)), counters, clock, settings.model)
         cycle = RequestCycle(
-            backend, permits, requests, RequestSizes(), results, attempts, retry, log, counters, clock, settings.request_timeout_s
+            backend=backend,
+            permits=permits,
+            requests=RequestMaker(payloads, estimator, tariff, nonce, settings.max_completion_tokens, settings.service_tier),
+            sizes=RequestSizes(),
+            results=results,
+            attempts=attempts,
+            retry=RetryPolicy(results, retrying, settings.on_capacity_exceeded, attempts, counters, clock, rng),
+            log=RequestLog(permits, Intents(sink, clock), lambda call: self._outbox.add(None, (call,)), counters, clock, settings.model),
+            counters=counters,
+            clock=clock,
+            timeout_s=settings.request_timeout_s,
         )
         return RequestSlots(cycle, settings.requests_in_flight, settings.reads_per_request, self._follow)
 

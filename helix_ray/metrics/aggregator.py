@@ -122,9 +122,8 @@ class MetricsAggregator:
             recent_alerts=tuple(self._alerts),
             control=aggregates.control(),
         )
-        snapshot = aggregates.scored(snapshot)
         state, reason = state_of(snapshot)
-        return replace(snapshot, state=state, reason=reason, bottleneck=find_bottleneck(snapshot))
+        return replace(aggregates.scored(snapshot), state=state, reason=reason, bottleneck=find_bottleneck(snapshot))
 
     def _take_point(self, aggregates: Aggregates, now: float, unix_now: float) -> None:
         if self._last_point is not None:

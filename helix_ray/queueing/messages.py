@@ -82,6 +82,5 @@ class QueueStats:
 
     def after(self, before: QueueStats) -> QueueStats:
         """These statistics with the maxima and the blocked time of earlier incarnations."""
-        names = [item.name for item in fields(self) if kind_of(item) is Kind.MAXIMUM]
-        maxima = {name: max(getattr(before, name), getattr(self, name)) for name in names}
+        maxima = {it.name: max(getattr(before, it.name), getattr(self, it.name)) for it in fields(self) if kind_of(it) is Kind.MAXIMUM}
         return replace(self, blocked_seconds=before.blocked_seconds + self.blocked_seconds, **maxima)

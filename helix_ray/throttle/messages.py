@@ -12,7 +12,6 @@ from helix_ray.records.calls import RequestedTier
 from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
 
 SettlementOutcome = Literal["answered", "rejected", "not_sent", "unknown"]
-RefusalReason = Literal["budget", "refused", "daily"]
 
 
 class PermitRequest(NamedTuple):
@@ -36,7 +35,7 @@ class Permit(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    reason: RefusalReason
+    reason: Literal["budget", "refused", "daily"]
     message: str
 
 

@@ -4,84 +4,84 @@ import pytest
 
 from helix_ray.providers.readings import LimitReading
 from helix_ray.throttle.limits.bucket import OtherClients
-from support.throttle_desk import Desk, ids, want
+from support.throttle_bench import ThrottleBench, ids, want
 
 # -- probing and learning -----------------------------------------------------------------------------------------------
 
 
 def test_with_an_unknown_limit_one_probe_goes_out_and_the_rest_waits_for_its_headers() -> None:
-    desk = Desk(tokens_per_minute=None)
-    reply = desk.ask(*(want(f"w{n}") for n in range(10)))
+    bench = ThrottleBench(tokens_per_minute=None)
+    reply = bench.ask(*(want(f"w{n}") for n in range(10)))
     assert ids(reply) == ["w0"]
-    assert desk.governor.stats(desk.now).probing
-    desk.settle(reply.grants[0], "unknown")
-    assert desk.governor.advance(desk.now) == ["w1"]
-    [second] = desk.governor.collect(["w1"], desk.now).grants
-    desk.answer(second, reading=LimitReading(tokens_limit=1000, tokens_remaining=800))
-    assert desk.governor.advance(desk.now) == ["w2", "w3", "w4", "w5"]
-    stats = desk.governor.stats(desk.now)
+    assert bench.governor.stats(bench.now).probing
+    bench.settle(reply.grants[0], "unknown")
+    assert bench.governor.advance(bench.now) == ["w1"]
+    [second] = bench.governor.collect(["w1"], bench.now).grants
+    bench.answer(second, reading=LimitReading(tokens_limit=1000, tokens_remaining=800))
+    assert bench.governor.advance(bench.now) == ["w2", "w3", "w4", "w5"]
+    stats = bench.governor.stats(bench.now)
     assert not stats.probing
     assert stats.buckets["TPM"].source == "discovered"
     assert stats.buckets["TPM"].limit == 1000
 
 
 def test_a_server_that_shows_no_limit_is_not_probed_for_ever() -> None:
-    desk = Desk(tokens_per_minute=None)
-    reply = desk.ask(*(want(f"w{n}") for n in range(10)))
-    desk.answer(reply.grants[0], reading=LimitReading())
-    assert len(desk.governor.advance(desk.now)) == 9
+    bench = ThrottleBench(tokens_per_minute=None)
+    reply = bench.ask(*(want(f"w{n}") for n in range(10)))
+    bench.answer(reply.grants[0], reading=LimitReading())
+    assert len(bench.governor.advance(bench.now)) == 9
 
 
 def test_with_a_configured_limit_there_is_no_probe() -> None:
-    assert len(Desk().ask(want("a"), want("b")).grants) == 2
+    assert len(ThrottleBench().ask(want("a"), want("b")).grants) == 2
 
 
 @pytest.mark.parametrize(("configured", "shown", "counts"), [(6000, 1000, 1000), (500, 1000, 500)])
 def test_the_smaller_of_configured_and_discovered_wins(configured: int, shown: int, counts: int) -> None:
-    desk = Desk(tokens_per_minute=configured)
-    desk.answer(desk.grant("w0"), reading=LimitReading(tokens_limit=shown, tokens_remaining=shown - 200))
-    stats = desk.governor.stats(desk.now)
+    bench = ThrottleBench(tokens_per_minute=configured)
+    bench.answer(bench.grant("w0"), reading=LimitReading(tokens_limit=shown, tokens_remaining=shown - 200))
+    stats = bench.governor.stats(bench.now)
     assert stats.buckets["TPM"].limit == counts
     assert stats.buckets["TPM"].credit <= counts - 200
 
 
 def test_a_limit_that_changes_is_applied_but_not_from_an_older_request() -> None:
-    desk = Desk(tokens_per_minute=None)
-    desk.answer(desk.grant("w0"), reading=LimitReading(tokens_limit=1000, tokens_remaining=800))
-    older, newer = desk.grant("w1"), desk.grant("w2")
-    desk.answer(newer, reading=LimitReading(tokens_limit=3000, tokens_remaining=2400))
-    desk.answer(older, reading=LimitReading(tokens_limit=1000, tokens_remaining=600))
-    assert desk.governor.stats(desk.now).buckets["TPM"].limit == 3000
+    bench = ThrottleBench(tokens_per_minute=None)
+    bench.answer(bench.grant("w0"), reading=LimitReading(tokens_limit=1000, tokens_remaining=800))
+    older, newer = bench.grant("w1"), bench.grant("w2")
+    bench.answer(newer, reading=LimitReading(tokens_limit=3000, tokens_remaining=2400))
+    bench.answer(older, reading=LimitReading(tokens_limit=1000, tokens_remaining=600))
+    assert bench.governor.stats(bench.now).buckets["TPM"].limit == 3000
 
 
 def test_a_header_below_our_credit_is_believed_and_one_above_it_is_not() -> None:
-    desk = Desk()
-    first, second = desk.grant("w0"), desk.grant("w1")
-    desk.answer(first, reading=LimitReading(tokens_limit=6000, tokens_remaining=5000))  # 800 are somebody else's
-    credit = desk.governor.stats(desk.now).buckets["TPM"].credit
+    bench = ThrottleBench()
+    first, second = bench.grant("w0"), bench.grant("w1")
+    bench.answer(first, reading=LimitReading(tokens_limit=6000, tokens_remaining=5000))  # 800 are somebody else's
+    credit = bench.governor.stats(bench.now).buckets["TPM"].credit
     assert credit == pytest.approx(6000 - 400 - 600, abs=2)
-    desk.grant("w2")
-    desk.answer(second, reading=LimitReading(tokens_limit=6000, tokens_remaining=5999))  # older than w2
-    assert desk.governor.stats(desk.now).buckets["TPM"].credit <= credit
+    bench.grant("w2")
+    bench.answer(second, reading=LimitReading(tokens_limit=6000, tokens_remaining=5999))  # older than w2
+    assert bench.governor.stats(bench.now).buckets["TPM"].credit <= credit
 
 
 def test_alone_in_flight_a_header_is_exact() -> None:
-    desk = Desk()
-    desk.settle(desk.grant("w0", prompt=3000, completion=500), "unknown")
-    desk.answer(desk.grant("w1"), reading=LimitReading(tokens_limit=6000, tokens_remaining=5800))  # w0 never arrived
-    assert desk.governor.stats(desk.now).buckets["TPM"].credit == pytest.approx(5800, abs=2)
+    bench = ThrottleBench()
+    bench.settle(bench.grant("w0", prompt=3000, completion=500), "unknown")
+    bench.answer(bench.grant("w1"), reading=LimitReading(tokens_limit=6000, tokens_remaining=5800))  # w0 never arrived
+    assert bench.governor.stats(bench.now).buckets["TPM"].credit == pytest.approx(5800, abs=2)
 
 
 def test_requests_per_day_in_the_headers_are_kept_too() -> None:
-    desk = Desk()
-    desk.answer(desk.grant("w0"), reading=LimitReading(requests_limit=1000, requests_remaining=1))
-    reply = desk.ask(want("w1"), want("w2"))
+    bench = ThrottleBench()
+    bench.answer(bench.grant("w0"), reading=LimitReading(requests_limit=1000, requests_remaining=1))
+    reply = bench.ask(want("w1"), want("w2"))
     assert ids(reply) == ["w1"]
-    desk.answer(reply.grants[0], reading=LimitReading(requests_limit=1000, requests_remaining=0))
-    desk.ask(want("w2"))
-    assert desk.governor.stats(desk.now).parked == "RPD"
-    assert desk.granted(9.9, ["w2"]) == []
-    assert desk.granted(0.2, ["w2"]) == ["w2"], "a probe"
+    bench.answer(reply.grants[0], reading=LimitReading(requests_limit=1000, requests_remaining=0))
+    bench.ask(want("w2"))
+    assert bench.governor.stats(bench.now).parked == "RPD"
+    assert bench.granted(9.9, ["w2"]) == []
+    assert bench.granted(0.2, ["w2"]) == ["w2"], "a probe"
 
 
 # -- the gate -----------------------------------------------------------------------------------------------------------
@@ -89,76 +89,76 @@ def test_requests_per_day_in_the_headers_are_kept_too() -> None:
 
 @pytest.mark.parametrize("wait_s", [0.5, 28.0, 61.0, 578.016, 86_400.0])
 def test_retry_after_is_honoured_whatever_its_size(wait_s: float) -> None:
-    desk = Desk()
-    desk.refuse(desk.grant("w0"), retry_after_s=wait_s)
-    assert ids(desk.ask(want("w1"))) == []
-    assert desk.governor.stats(desk.now).gate_closed_for_s == pytest.approx(wait_s)
-    assert desk.granted(wait_s - 0.001, ["w1"]) == []
-    assert desk.granted(0.002, ["w1"]) == ["w1"]
+    bench = ThrottleBench()
+    bench.refuse(bench.grant("w0"), retry_after_s=wait_s)
+    assert ids(bench.ask(want("w1"))) == []
+    assert bench.governor.stats(bench.now).gate_closed_for_s == pytest.approx(wait_s)
+    assert bench.granted(wait_s - 0.001, ["w1"]) == []
+    assert bench.granted(0.002, ["w1"]) == ["w1"]
 
 
 def test_the_longest_wait_of_a_burst_counts_and_then_one_request_goes_first() -> None:
-    desk = Desk()
-    burst = [desk.grant(f"w{n}") for n in range(4)]
+    bench = ThrottleBench()
+    burst = [bench.grant(f"w{n}") for n in range(4)]
     for grant, wait_s in zip(burst, [5.0, 9.0, 3.0, 4.0], strict=True):
-        desk.refuse(grant, retry_after_s=wait_s)
+        bench.refuse(grant, retry_after_s=wait_s)
     names = [f"n{n}" for n in range(5)]
-    desk.ask(*(want(name) for name in names))
-    assert desk.granted(8.99, names) == []
-    assert desk.granted(1.0, names) == ["n0"]
-    assert desk.governor.stats(desk.now).probing
-    desk.answer(desk.governor.collect(["n0"], desk.now).grants[0])
-    assert desk.governor.advance(desk.now) == names[1:]
-    assert desk.governor.stats(desk.now).http_429 == 4
+    bench.ask(*(want(name) for name in names))
+    assert bench.granted(8.99, names) == []
+    assert bench.granted(1.0, names) == ["n0"]
+    assert bench.governor.stats(bench.now).probing
+    bench.answer(bench.governor.collect(["n0"], bench.now).grants[0])
+    assert bench.governor.advance(bench.now) == names[1:]
+    assert bench.governor.stats(bench.now).http_429 == 4
 
 
 def test_without_a_hint_the_gate_doubles_from_1_to_30_s() -> None:
-    desk = Desk(tokens_per_minute=10**6)
+    bench = ThrottleBench(tokens_per_minute=10**6)
     waits = []
     for n in range(7):
-        grant = desk.grant(f"w{n}")
-        desk.refuse(grant)
-        waits.append(desk.governor.stats(desk.now).gate_closed_for_s)
-        desk.now += waits[-1] + 0.1
+        grant = bench.grant(f"w{n}")
+        bench.refuse(grant)
+        waits.append(bench.governor.stats(bench.now).gate_closed_for_s)
+        bench.now += waits[-1] + 0.1
     assert waits == pytest.approx([1, 2, 4, 8, 16, 30, 30])
-    desk.answer(desk.grant("good"))
-    desk.now += 1
-    desk.refuse(desk.grant("again"))
-    assert desk.governor.stats(desk.now).gate_closed_for_s == pytest.approx(1)
+    bench.answer(bench.grant("good"))
+    bench.now += 1
+    bench.refuse(bench.grant("again"))
+    assert bench.governor.stats(bench.now).gate_closed_for_s == pytest.approx(1)
 
 
 def test_a_burst_of_refusals_without_a_hint_is_one_refusal() -> None:
-    desk = Desk()
-    for grant in [desk.grant(f"w{n}") for n in range(20)]:
-        desk.refuse(grant)
-    assert desk.governor.stats(desk.now).gate_closed_for_s == pytest.approx(1)
+    bench = ThrottleBench()
+    for grant in [bench.grant(f"w{n}") for n in range(20)]:
+        bench.refuse(grant)
+    assert bench.governor.stats(bench.now).gate_closed_for_s == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind", ["RPM", "RPD", "TPD", "ITPM", "OTPM"])
 def test_a_limit_named_by_a_429_becomes_a_bucket(kind: str) -> None:
-    desk = Desk()
-    desk.refuse(desk.grant("w0"), kind=kind, limit=1000.0, used=1000.0, requested=1, retry_after_s=0.01)
-    stats = desk.governor.stats(desk.now)
+    bench = ThrottleBench()
+    bench.refuse(bench.grant("w0"), kind=kind, limit=1000.0, used=1000.0, requested=1, retry_after_s=0.01)
+    stats = bench.governor.stats(bench.now)
     assert stats.buckets[kind].source == "discovered"
     assert stats.buckets[kind].credit <= 0.5  # rounding in "Used"
-    assert ids(desk.ask(want("w1"))) == []
+    assert ids(bench.ask(want("w1"))) == []
 
 
 def test_the_limit_of_a_413_is_applied_and_closes_nothing() -> None:
-    desk = Desk(tokens_per_minute=None)
-    grant = desk.grant("w0", prompt=9000, completion=500)
-    desk.refuse(grant, kind="TPM", limit=8000.0, requested=9500)
-    stats = desk.governor.stats(desk.now)
+    bench = ThrottleBench(tokens_per_minute=None)
+    grant = bench.grant("w0", prompt=9000, completion=500)
+    bench.refuse(grant, kind="TPM", limit=8000.0, requested=9500)
+    stats = bench.governor.stats(bench.now)
     assert (stats.http_429, stats.gate_closed_for_s, stats.buckets["TPM"].limit) == (0, 0, 8000)
-    assert len(desk.ask(want("w1"), want("w2")).grants) == 2
+    assert len(bench.ask(want("w1"), want("w2")).grants) == 2
 
 
 def test_rejected_and_unsent_requests_are_given_back() -> None:
-    desk = Desk()
-    grants = [desk.grant("w0", prompt=2000), desk.grant("w1", prompt=2000)]
-    desk.settle(grants[0], "rejected")
-    desk.settle(grants[1], "not_sent")
-    stats = desk.governor.stats(desk.now)
+    bench = ThrottleBench()
+    grants = [bench.grant("w0", prompt=2000), bench.grant("w1", prompt=2000)]
+    bench.settle(grants[0], "rejected")
+    bench.settle(grants[1], "not_sent")
+    stats = bench.governor.stats(bench.now)
     assert stats.buckets["TPM"].credit == 6000
     assert (stats.spent_usd, stats.reserved_usd, stats.in_flight) == (0, 0, 0)
 

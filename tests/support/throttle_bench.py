@@ -16,7 +16,7 @@ def want(want_id: str, prompt: int = 100, completion: int = 100, usd: Decimal = 
     return PermitRequest(want_id, prompt, completion, usd)
 
 
-class Desk:
+class ThrottleBench:
     """A governor, the time, and one caller who keeps waiting for everything it ever asked for. The API has answered before,
     unless its first limit is still to be found (``tokens_per_minute`` None): no probe is needed.
     """
