@@ -190,10 +190,10 @@ class Ledger(Protocol):
         worst case, and `reserved_usd` what is spent then, which is returned.
         """
 
-    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
+    async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:
         """At most what the run's requests were billed so far, over all resumes: those of unknown end at their worst case.
 
-        Without the requests by permits of the throttle's incarnation ``but_epoch``.
+        Without the requests by permits of the throttle's incarnation ``but_incarnation``.
         """
 
     async def taken(self, model: str, simulated: bool) -> list[PastUse]:
