@@ -1,4 +1,4 @@
-"""The lock of a HELIX_HOME."""
+"""The lock of a HELIX_HOME: flock itself, since the filelock package adds only platforms that Ray's driver here does not run on."""
 
 from __future__ import annotations
 
