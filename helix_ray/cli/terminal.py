@@ -61,7 +61,7 @@ class Terminal:
             if config.analyzer.backend.simulated and config.emulator.latency_scale != 1:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.tariff is not None:
-            self._say(f"Prices: {plan.tariff.words()}; cap ${config.throttle.max_cost_usd:g}.")
+            self._say(f"Prices: {plan.tariff.describe()}; cap ${config.throttle.max_cost_usd:g}.")
         if plan.sends_files_outside:
             self._console.print(
                 f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
