@@ -1,4 +1,4 @@
-"""The lock of a HELIX_HOME: flock itself, since the filelock package adds only platforms that Ray's driver here does not run on."""
+"""The lock of a HELIX_HOME. Not filelock: it makes the same call of flock, and is here only because Ray depends on it."""
 
 from __future__ import annotations
 
