@@ -125,7 +125,7 @@ def _of_run(run: str | None) -> _Reads:
 
 
 def _facts(stored: StoredRun) -> Manifest:
-    """What the manifest says of a run: its configuration as it was stored, and what it was told before a resume changed it."""
+    """What the manifest says of a run: its configuration as it was stored, and those before a resume changed it."""
     return {
         "status": stored.status.value,
         "backend": stored.backend,
