@@ -46,7 +46,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before the probe sp
 class Finding:
     part: str
     ok: bool
-    words: str
+    found: str
 
 
 def doctor(
@@ -80,7 +80,7 @@ def doctor(
         findings = [Finding("configuration", True, f"{path}: valid"), *_examine(settings, home, secrets)]
     table = Table("part", "", Column("found", overflow="fold"), title="helix doctor", title_justify="left")
     for finding in findings:
-        table.add_row(finding.part, "ok" if finding.ok else "FAIL", finding.words, style=None if finding.ok else "bold red")
+        table.add_row(finding.part, "ok" if finding.ok else "FAIL", finding.found, style=None if finding.ok else "bold red")
     Console().print(table)
     sys.exit(0 if all(finding.ok for finding in findings) else 2)
 

@@ -16,8 +16,8 @@ from rich.table import Column, Table
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
 from helix_ray.errors import ConfigError
-from helix_ray.records import JsonObject, Read
-from helix_ray.results.export import Export, Format, Origin, new_folder
+from helix_ray.records import Read
+from helix_ray.results.export import Export, Format, Manifest, Origin, new_folder
 from helix_ray.session.database import find_run
 from helix_ray.sources import check_source, generator_version, make_source
 from helix_ray.storage.blocking import with_ledger
@@ -124,8 +124,8 @@ def _of_run(run: str | None) -> _Reads:
     return _Reads(origin, run, stored.rows, fill)
 
 
-def _facts(stored: StoredRun) -> JsonObject:
-    """What the manifest says of a run: its configuration as it was stored, and what it was told before a resume changed it."""
+def _facts(stored: StoredRun) -> Manifest:
+    """What the manifest says of a run: its configuration as it was stored, and those before a resume changed it."""
     return {
         "status": stored.status.value,
         "backend": stored.backend,
@@ -163,7 +163,7 @@ def read_progress(total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None:
+def _print_summary(console: Console, output: Path, manifest: Manifest) -> None:
     table = Table("file", Column("bytes", justify="right"))
     for name, entry in manifest["files"].items():
         table.add_row(name, f"{entry['bytes']:,}")
@@ -179,6 +179,6 @@ def _print_summary(console: Console, output: Path, manifest: JsonObject) -> None
         errors = counts["sequencing_errors"]
         console.print(f"{counts['variants']:,} true variants, {errors:,} sequencing errors, {share:.1%} of the reads identifiable")
     if manifest["results"]:
-        calls = Counter(manifest["results"]["calls_by_outcome"])
+        calls: Counter[str] = Counter(manifest["results"]["calls_by_outcome"])
         scripted = " (EMULATOR: the answers are scripted)" if manifest["simulated"] else ""
         console.print(f"{calls.total():,} calls, {calls.total() - calls['ok']:,} of them not valid{scripted}", markup=False)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from helix_ray.actors.cluster import Cluster
 from helix_ray.client.measures import Proportion, by_type, mistakes
-from helix_ray.metrics.snapshot import MetricsSnapshot, Totals
+from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
 from helix_ray.results.files import page_path, report_path, save_report
@@ -61,7 +61,7 @@ class Terminal:
             if config.analyzer.backend.simulated and config.emulator.latency_scale != 1:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.tariff is not None:
-            self._say(f"Prices: {plan.tariff.words()}; cap ${config.throttle.max_cost_usd:g}.")
+            self._say(f"Prices: {plan.tariff.describe()}; cap ${config.throttle.max_cost_usd:g}.")
         if plan.sends_files_outside:
             self._console.print(
                 f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
@@ -174,7 +174,8 @@ def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iter
         yield "", "", f"${_number(money.authorised_usd, 4)} on record as the most that it can be now"
     waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
     yield "API", "", f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}"
-    yield "", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{_resent(totals)}"
+    resent = f", {totals.resent:,} sent again ({100 * totals.resent / totals.requests:.1f} %)" if totals.resent and totals.requests else ""
+    yield "", "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{resent}"
     for kind, count in totals.failures_by_kind:
         yield "", "", f"{count:,} × {FAILURE_KINDS.get(kind, kind)}"
     if {tier for tier, _ in totals.reads_by_tier} - {"on_demand"}:
@@ -184,10 +185,6 @@ def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iter
     if snapshot.accuracy:
         yield "mistakes", label, Text(_mistakes(snapshot))
     yield "waits for", "", Text(f"{snapshot.bottleneck.name}  {snapshot.bottleneck.reason}")
-
-
-def _resent(totals: Totals) -> str:
-    return f", {totals.resent:,} sent again ({100 * totals.resent / totals.requests:.1f} %)" if totals.resent and totals.requests else ""
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> str:

@@ -1,4 +1,4 @@
-"""The lock of a HELIX_HOME."""
+"""The lock of a HELIX_HOME. Not filelock: it makes the same call of flock, and is here only because Ray depends on it."""
 
 from __future__ import annotations
 

@@ -46,9 +46,11 @@ class RunFile:
         emulator_url: str | None = None,
         database: Database = "embedded",
     ) -> RunFile:
-        started_at = psutil.Process().create_time()
-        token = str(token_path) if token_path else None
-        return cls(ray_address, namespace, run_id, dashboard_url, token, os.getpid(), started_at, emulator_url, database)
+        return cls(
+            ray_address=ray_address, namespace=namespace, run_id=run_id, dashboard_url=dashboard_url,
+            token_path=str(token_path) if token_path else None, pid=os.getpid(), started_at=psutil.Process().create_time(),
+            emulator_url=emulator_url, database=database,
+        )  # fmt: skip
 
     def write(self, home: Path) -> None:
         """Write the file atomically, with mode 0600."""

@@ -139,16 +139,16 @@ def estimate(
     planned = payable if work.records is None else max(0, work.records - done)
     demand, cost_usd = per_record.times(planned), usd * planned
     return Forecast(
-        work.records,
-        planned,
-        demand,
-        round(cost_usd, 6),
-        round(1000 * cost_usd / demand.reads, 6) if demand.reads else None,
-        round(demand.worst_usd, 6),
-        tariff,
-        [_Timer(config, per_record, usd, cores, service).timing(planned, payable) for service in services],
-        min(1.0, per_read.repairs / max(1e-9, per_read.requests - per_read.repairs)),
-        resumed and resumed._replace(cost_usd=round(spent_usd, 6)),
+        records=work.records,
+        planned=planned,
+        demand=demand,
+        cost_usd=round(cost_usd, 6),
+        per_1000_reads_usd=round(1000 * cost_usd / demand.reads, 6) if demand.reads else None,
+        worst_usd=round(demand.worst_usd, 6),
+        tariff=tariff,
+        timings=[_Timer(config, per_record, usd, cores, service).timing(planned, payable) for service in services],
+        cut_off_share=min(1.0, per_read.repairs / max(1e-9, per_read.requests - per_read.repairs)),
+        resumed=resumed and resumed._replace(cost_usd=round(spent_usd, 6)),
     )
 
 

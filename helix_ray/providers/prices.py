@@ -30,7 +30,7 @@ class Tariff(NamedTuple):
     completion_limit: int | None  # the most completion tokens that the model gives in one answer; None: not known
     source: str
 
-    def words(self) -> str:
+    def describe(self) -> str:
         shown = [f"{part} {per_million(amount)}" for part, amount in self.price._asdict().items()]
         return f"{', '.join(shown)} per million tokens ({self.source})"
 

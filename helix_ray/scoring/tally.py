@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from helix_ray.records import Disposition, ReadResult, ScoredVariant, Variant
+from helix_ray.records import Disposition, ReadResult, ScoredVariant
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.variants import trim
 
@@ -120,9 +120,5 @@ class ReadCounts:
         self.answered += 1
         self.invented += any(row.side == "call" and row.detail == "invented" for row in result.variants)
         self.residual_edits += result.residual_edits or 0
-        self.truth_edits += sum(variant.length or _changed(variant) for variant in read.truth)
-
-
-def _changed(variant: Variant) -> int:
-    """The bases that change, as the generator counts them; rows from before schema version 2 do not say."""
-    return max(map(len, trim(*variant[:3])[1:]))
+        # rows from before schema version 2 have no length: the bases that change, as the generator counts them
+        self.truth_edits += sum(variant.length or max(map(len, trim(*variant[:3])[1:])) for variant in read.truth)

@@ -68,7 +68,7 @@ def _plan(
         seed=config.run.seed,
         backend=config.analyzer.backend.value,
         simulated=simulated,
-        versions=_versions(config) | ({} if tariff is None else {"prices": tariff.words()}),
+        versions=_versions(config) | ({} if tariff is None else {"prices": tariff.describe()}),
         source_checksum=checksum,
         started_at=SystemClock().now(),
     )

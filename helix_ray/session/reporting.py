@@ -32,7 +32,7 @@ from helix_ray.throttle.messages import ThrottleStats
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """What the driver brought home. None: that part could not be asked any more."""
+    """What the driver knows at the end. None: that part could not be asked any more."""
 
     ending: Ending
     duration_s: float

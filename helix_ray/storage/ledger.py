@@ -53,7 +53,7 @@ class StoredRun:
     totals: JsonObject | None  # the report of the last session
     backend: str  # of the last session
     simulated: bool  # some of its answers are scripted
-    earlier_configs: tuple[JsonObject, ...]  # config, config_hash, versions, until: what the run was told before, oldest first
+    earlier_configs: tuple[JsonObject, ...]  # config, config_hash, versions, until: of the sessions before, oldest first
 
     @property
     def config(self) -> JsonObject:
@@ -83,7 +83,7 @@ class RunCounts:
     dead_letter_kinds: Mapping[str, int]  # dead letters by error kind, the commonest first
     duplicates: int  # rows beyond the first of a read_index; the key allows none
     reads_repaid: int  # reads that occur in more than one request of kind 'analysis' whose answer could be used
-    possibly_billed: int  # requests whose outcome nobody knows
+    possibly_billed: int  # requests whose outcome is not known
     requests: int  # that left this machine, or may have
     repairs: int  # requests that asked again because an answer could not be used
     calls_by_state: Mapping[str, int]
@@ -186,14 +186,14 @@ class Ledger(Protocol):
         """What was authorised. 0 for a run that is not here."""
 
     async def close_open_calls(self, run_id: str) -> Decimal:
-        """For whoever knows that nobody sends for this run any more: requests without an end become possibly billed at their
-        worst case, and `reserved_usd` what is spent then, which is returned.
+        """Requests without an end become possibly billed at their worst case, and `reserved_usd` what is spent then, which is
+        returned. Precondition: no analyzer sends for this run any more.
         """
 
-    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
+    async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:
         """At most what the run's requests were billed so far, over all resumes: those of unknown end at their worst case.
 
-        Without the requests by permits of the throttle's incarnation ``but_epoch``.
+        Without the requests by permits of the throttle's incarnation ``but_incarnation``.
         """
 
     async def taken(self, model: str, simulated: bool) -> list[PastUse]:

@@ -28,7 +28,7 @@ class Reading:
         query, spent_query, key = statements("reading")["load_run"], statements("money")["spent_usd"], {"run_id": run_id}
 
         async def work(transaction: PostgresTransaction) -> tuple[Rows, Rows]:
-            return await transaction.rows(query, key), await transaction.rows(spent_query, {**key, "but_epoch": None})
+            return await transaction.rows(query, key), await transaction.rows(spent_query, {**key, "but_incarnation": None})
 
         rows, spent = await self._session.run(work)
         if not rows:
@@ -79,8 +79,8 @@ class Reading:
         rows = await self._session.rows("money", "reserved_usd", {"run_id": run_id})
         return Decimal(rows[0]["reserved_usd"]) if rows else Decimal(0)
 
-    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
-        rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_epoch": but_epoch})
+    async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:
+        rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_incarnation": but_incarnation})
         return Decimal(rows[0]["spent_usd"])
 
     async def taken(self, model: str, simulated: bool) -> list[PastUse]:

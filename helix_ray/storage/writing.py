@@ -77,7 +77,7 @@ class Writing:
 
         async def work(transaction: PostgresTransaction) -> Decimal:
             await transaction.execute(sql["close_open_calls"], key)
-            spent = Decimal((await transaction.rows(sql["spent_usd"], {**key, "but_epoch": None}))[0]["spent_usd"])
+            spent = Decimal((await transaction.rows(sql["spent_usd"], {**key, "but_incarnation": None}))[0]["spent_usd"])
             await transaction.execute(sql["reserve_what_is_spent"], {**key, "total_usd": spent})
             return spent
 

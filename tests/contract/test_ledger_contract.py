@@ -277,8 +277,8 @@ async def test_recent_reads_and_alerts_are_the_last_finished_first(ledger: Ledge
     assert (top.contig, top.ref_start, top.seq, top.calls) == ("chr1", 100, ("ACGA" * 30)[:60], ("12A>T",))
     assert (top.disposition, top.latency_ms, top.finished_at) == ("stored", 105.0, START + timedelta(seconds=5))
     assert (top.read_id, top.error_kind) == ("hx5", None)
-    buried = result(6, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no", mutation_detected=None)
-    await ledger.write_batch(RUN_ID, [buried], [])
+    dead_letter = result(6, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no", mutation_detected=None)
+    await ledger.write_batch(RUN_ID, [dead_letter], [])
     assert (await ledger.recent_reads(RUN_ID, 1))[0].error_kind == "refusal"
 
 

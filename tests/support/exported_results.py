@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pysam
 
 from helix_ray.config.loading import parse_config
-from helix_ray.records import Disposition, JsonObject, Read, ReadResult, ScoredVariant, Variant
-from helix_ray.results.export import Export, Format, Origin
+from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant, Variant
+from helix_ray.results.export import Export, Format, Manifest, Origin
 from helix_ray.results.export.records import READ_FIELDS, RESULT_FIELDS
 
 ANALYSED = (Disposition.STORED, Disposition.DEAD_LETTER)
@@ -23,7 +23,7 @@ ORIGIN = Origin(SYNTHETIC, "2", "run-1", simulated=True)
 
 def exported(
     folder: Path, results: Iterable[ReadResult], *formats: Format, origin: Origin = ORIGIN, on_reference: bool = False
-) -> JsonObject:
+) -> Manifest:
     with Export(folder, formats or Format.fitting(origin.config, of_run=True), origin, on_reference=on_reference) as target:
         target.add_results(results)
         return target.finish()

@@ -208,8 +208,8 @@ class MemoryLedger:
         run.reserved_usd = _spent(run)
         return run.reserved_usd
 
-    async def spent_usd(self, run_id: str, but_epoch: str | None = None) -> Decimal:
-        return _spent(self._run(run_id), but_epoch)
+    async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:
+        return _spent(self._run(run_id), but_incarnation)
 
     async def taken(self, model: str, simulated: bool) -> list[PastUse]:
         calls = [call for run in self._runs.values() if run.simulated == simulated for call in run.calls.values() if call.model == model]
@@ -314,8 +314,8 @@ def _cost(run: _Run) -> Decimal:
     return sum((call.cost_usd for call in run.calls.values()), Decimal(0))
 
 
-def _spent(run: _Run, but_epoch: str | None = None) -> Decimal:
-    others = (call for call in run.calls.values() if but_epoch is None or call.throttle_epoch != but_epoch)
+def _spent(run: _Run, but_incarnation: str | None = None) -> Decimal:
+    others = (call for call in run.calls.values() if but_incarnation is None or call.throttle_epoch != but_incarnation)
     return sum(map(at_most, others), Decimal(0))
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypedDict, TypeVar
 
 from pysam.utils import SamtoolsError
 
@@ -29,6 +29,15 @@ FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
 """Endings before analysis that leave the read as its source gave it. A stored read has none; see `Ledger.read_reads`."""
 
 MANIFEST = "manifest.json"  # what makes a folder an export, and so replaceable
+
+# fmt: off
+Manifest = TypedDict("Manifest", {  # noqa: UP013 (a table)
+    "helix_throttle": str, "generator_version": str, "run_id": str | None, "seed": int, "coordinates": str, "simulated": bool,
+    "counts": JsonObject, "results": JsonObject | None, "files": dict[str, dict[str, int | str]], "source_checksum": str | None,
+    "status": str, "backend": str, "reads_requested": int | None, "versions": dict[str, str],  # of a run only, as earlier_configs
+    "config_sha256": str, "config": JsonObject, "earlier_configs": list[JsonObject],
+}, total=False)
+# fmt: on
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
@@ -100,7 +109,7 @@ class Origin:
     run_id: str | None = None  # None: straight from the configuration
     simulated: bool = False  # the run's answers are the emulator's
     source_checksum: str | None = None
-    stored: JsonObject | None = None  # what the ledger says of the run: status, its configuration as stored, and earlier ones
+    stored: Manifest | None = None  # what the ledger says of the run: status, its configuration as stored, and earlier ones
 
 
 class Export:
@@ -159,7 +168,7 @@ class Export:
             for writer in self._writers:
                 writer.add(read)
 
-    def finish(self) -> JsonObject:
+    def finish(self) -> Manifest:
         """Completes the files and writes the manifest, which is returned. InputError: there was nothing to export."""
         if not self._tally.reads and not self._results.reads:
             raise InputError("there is nothing to export: not one read has finished")
@@ -194,20 +203,21 @@ class Export:
             lines.append("##reference=reference.fa")
         return lines
 
-    def _manifest(self, files: list[Path]) -> JsonObject:
-        origin = self._origin
+    def _manifest(self, files: list[Path]) -> Manifest:
+        origin, config = self._origin, self._origin.config
+        stored: Manifest = origin.stored or {"config_sha256": config.sha256(), "config": config.model_dump(mode="json")}
         return {
             "helix_throttle": __version__,
             "generator_version": origin.generator_version,
             "run_id": origin.run_id,
-            "seed": origin.config.run.seed,
+            "seed": config.run.seed,
             "coordinates": "reference" if self._on_reference else "window",
             "simulated": origin.simulated,
             "counts": self._tally.to_json(),
             "results": self._results.to_json() if self.needs_results else None,
             "files": {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files},
             "source_checksum": origin.source_checksum,
-            **(origin.stored or {"config_sha256": origin.config.sha256(), "config": origin.config.model_dump(mode="json")}),
+            **stored,
         }
 
 

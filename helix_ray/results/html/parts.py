@@ -190,8 +190,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
     return tag("line", x1=_n(x1), y1=_n(y1), x2=_n(x2), y2=_n(y2), class_=kind)
 
 
-def _text(x: float, y: float, words: str, anchor: str, strong: bool = False) -> Html:
-    return tag("text", join(words), x=_n(x), y=_n(y), text_anchor=anchor, class_="strong" if strong else None)
+def _text(x: float, y: float, label: str, anchor: str, strong: bool = False) -> Html:
+    return tag("text", join(label), x=_n(x), y=_n(y), text_anchor=anchor, class_="strong" if strong else None)
 
 
 def _n(value: float) -> str:

@@ -44,7 +44,7 @@ select coalesce(sum(case
            else cost_usd
        end), 0) as spent_usd
 from helix.api_calls
-where run_id = %(run_id)s and (%(but_epoch)s::text is null or throttle_epoch is distinct from %(but_epoch)s::text)
+where run_id = %(run_id)s and (%(but_incarnation)s::text is null or throttle_epoch is distinct from %(but_incarnation)s::text)
 
 -- name: taken
 -- What the last 24 hours took from the limits of this model's key. A refusal takes nothing; a request without a known end counts

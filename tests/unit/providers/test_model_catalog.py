@@ -32,7 +32,7 @@ def test_a_price_that_is_named_wins_over_the_table() -> None:
     tariff = catalog_tariff(MODEL, offers)
     assert tariff.price == ModelPrice(Decimal("1E-7"), Decimal("2E-8"), Decimal("4E-7"))
     assert tariff.completion_limit == 900
-    assert tariff.words() == "prompt $0.1, cached $0.02, completion $0.4 per million tokens (GET /models)"
+    assert tariff.describe() == "prompt $0.1, cached $0.02, completion $0.4 per million tokens (GET /models)"
 
 
 def test_a_new_model_needs_no_table() -> None:

@@ -66,13 +66,13 @@ def test_a_dead_letter_keeps_what_it_can() -> None:
         read, Disposition.STORED, [good, *bad], mutation_detected=True, latency_ms=float("inf"), raw_answer="\x00", call_id="c"
     )
     assert result_problem(result) == "character U+0000 at offset 1 cannot be stored as text"
-    buried = as_unstorable(result, "the reason")
-    assert (buried.disposition, buried.error_kind, buried.error) == (Disposition.DEAD_LETTER, "unstorable", "the reason")
-    assert (buried.read.seq, buried.raw_answer, buried.call_id) == ("A\\x00", "\\x00", "c")
-    assert (buried.read.strata, buried.latency_ms, buried.mutation_detected) == (None, None, None)
-    assert buried.variants == [good._replace(match="FN", reason=None, detail="failed")]
-    assert result_problem(buried) is None
-    assert read_row("run", buried, NOW)[5] is None, "a start that is no place is not stored"
+    dead_letter = as_unstorable(result, "the reason")
+    assert (dead_letter.disposition, dead_letter.error_kind, dead_letter.error) == (Disposition.DEAD_LETTER, "unstorable", "the reason")
+    assert (dead_letter.read.seq, dead_letter.raw_answer, dead_letter.call_id) == ("A\\x00", "\\x00", "c")
+    assert (dead_letter.read.strata, dead_letter.latency_ms, dead_letter.mutation_detected) == (None, None, None)
+    assert dead_letter.variants == [good._replace(match="FN", reason=None, detail="failed")]
+    assert result_problem(dead_letter) is None
+    assert read_row("run", dead_letter, NOW)[5] is None, "a start that is no place is not stored"
 
 
 def test_the_field_that_is_wrong_is_found_in_a_variant_too() -> None:
@@ -112,8 +112,8 @@ def test_what_the_source_says_of_a_variant_is_checked_too() -> None:
     read = sample_read(0)._replace(truth=(*bad, good), errors=(good, *bad), checksum=2**64)
     result = ReadResult(read, Disposition.STORED)
     assert "U+0000" in (result_problem(result) or "")
-    buried = as_unstorable(result, "why").read
-    assert (buried.truth, buried.errors, buried.checksum) == ((good,), (good,), None)
+    kept = as_unstorable(result, "why").read
+    assert (kept.truth, kept.errors, kept.checksum) == ((good,), (good,), None)
 
 
 @pytest.mark.parametrize("strand", ["", ".", "*"])
