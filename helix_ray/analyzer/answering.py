@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,7 +23,7 @@ class Flow(NamedTuple):
     intent_wait_s: float = 0.0  # that requests waited for their record, added up
 
 
-class Answering:
+class Answering(ABC):
     """Takes reads, and hands each with its outcome to ``done``: STORE, DROP or REFUSED, and after `stop` any other too.
 
     What a strategy does not override fits answers that are there at once.
@@ -36,8 +37,9 @@ class Answering:
         """Background tasks, for the caller to cancel at the end. Precondition of every request."""
         return []
 
+    @abstractmethod
     def take(self, reads: list[ReadTask]) -> None:
-        raise NotImplementedError
+        """Answer these reads; ``done`` gets each outcome."""
 
     @property
     def busy(self) -> bool:
@@ -47,7 +49,7 @@ class Answering:
     def flow(self) -> Flow:
         return Flow()
 
-    def bound(self, requests_in_flight: int, paused: bool) -> None:
+    def bound(self, requests_in_flight: int, paused: bool) -> None:  # noqa: B027  (nothing to bound where none is sent)
         """Bound the requests that may be in flight; paused, none starts. Requests in flight are left to end."""
 
     def stop(self) -> list[ReadTask]:
@@ -58,7 +60,7 @@ class Answering:
         """Cancel the requests in flight. Returns the reads whose request did not end."""
         return []
 
-    async def flush(self) -> None:
+    async def flush(self) -> None:  # noqa: B027  (likewise)
         """Return when the throttle has every settlement."""
 
 
