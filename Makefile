@@ -37,15 +37,15 @@ demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000
 	$(PHASE) 'Demo: about 1 minute'
 	@$(BIN)/python -m helix_ray.run
 
-test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 15 minutes)
+test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 12 minutes)
 	$(PHASE) 'Rust tests: about 1 minute'
 	@$(CARGO) test --quiet $(CRATE)
-	$(PHASE) 'Python tests: about 12 minutes'
+	$(PHASE) 'Python tests: about 10 minutes'
 	@$(PYTEST)
 	@touch $(VENV)/.tested
 
 test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need Chromium, a Debian package or minutes (.ci/run installs those)
-	$(PHASE) 'Python tests marked browser, debian or slow: about 5 minutes'
+	$(PHASE) 'Python tests marked browser, debian or slow: about 3 minutes'
 	@$(PYTEST) -m 'browser or debian or slow'
 
 test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` only if something changed since they passed
