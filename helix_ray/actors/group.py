@@ -33,6 +33,7 @@ from helix_ray.providers.prices import Tariff
 
 CALL_TIMEOUT_S = 10.0
 CREATION_TIMEOUT_S = 120.0
+LOOP_END_S = 0.3  # Ray announces the repetition of a ``run`` that is killed, so one that ends by itself gets the time to
 
 N = TypeVar("N", bound=str)
 R_co = TypeVar("R_co", covariant=True)
@@ -197,7 +198,8 @@ class ActorGroup:
         ray.kill(self._handles[name], no_restart=False)
 
     def dismiss(self, actors: Sequence[str]) -> None:
-        """Ends these actors. By now nothing of value is left in them."""
+        """Ends these actors. By now nothing of value is left in them, and their loops are about to end: see `LOOP_END_S`."""
+        wait_for([self._loops[name] for name in actors if name in self._loops], LOOP_END_S)
         for name in actors:
             if name in self._handles:
                 ray.kill(self._handles.pop(name), no_restart=True)
