@@ -120,6 +120,7 @@ async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
         await all_there.wait()
         await queue.close_leases.remote()
         drain = analyzer.drain.remote(30.0)
+        await analyzer.stats.remote()  # calls begin in the order in which they were sent: the drain has begun
         release.set()
         reply = await drain
         assert await run == "drained"
