@@ -120,13 +120,16 @@ def test_make_explains_every_target() -> None:
     assert explained >= {"demo", "test", "test-all", "lint", "bench", "monitor", "live-check", "clean"}
 
 
-def test_every_marker_that_the_default_run_leaves_out_is_registered_and_run_by_test_all() -> None:
+def test_every_marker_that_the_default_run_leaves_out_is_registered_and_has_a_target() -> None:
     options = PROJECT["tool"]["pytest"]["ini_options"]
     registered = {marker.partition(":")[0] for marker in options["markers"]}
     left_out = set(re.findall(r"not (\w+)", options["addopts"]))
-    extra = re.search(r"-m '([^']+)'", (ROOT / "Makefile").read_text())
+    makefile = (ROOT / "Makefile").read_text()
+    extra = re.search(r"-m '\(([^']+)\) and not peer'", makefile)
     assert extra
-    assert left_out == set(extra[1].split(" or ")) <= registered
+    assert left_out == {*extra[1].split(" or "), "peer"} <= registered
+    assert "-m peer --ignore=tests/chaos" in makefile
+    assert "peer" not in (ROOT / ".ci/run").read_text()
 
 
 def test_compose_publishes_to_this_machine_only_and_holds_no_password() -> None:
