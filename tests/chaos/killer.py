@@ -26,7 +26,7 @@ BUSY = 8
 SETTLE_S = 40.0
 LEFT_S = 10.0
 CONFIG = """
-run: {{name: chaos, drain_timeout_s: 20}}
+run: {{name: {name}, drain_timeout_s: 20}}
 source: {{kind: pairs, path: {path}, count: null, producers: 1, allow_external: true}}
 analyzer: {{backend: groq, base_url: '{url}', workers: 2, requests_in_flight: {in_flight}}}
 throttle: {{max_cost_usd: 1000}}
@@ -57,20 +57,28 @@ class Fire:
         outage_s: float = 120, in_flight: int = 24, latency_s: float = 1.8, seed: int = 1,
     ) -> None:  # fmt: skip
         self.random = random.Random(f"{scenario} {seed}")
-        self.run_id, self.home, self.server = str(uuid.uuid4()), home, server
+        self.name, self.home, self.server = f"chaos-{uuid.uuid4().hex}", home, server
+        self.run_id: str | None = None  # as soon as the run is on record
         self.faults: list[Fault] = []
         self.verdict = Verdict(scenario)
         self.run: Run | None = None
         self._start_run, self._known = start_run, Processes()
-        self._emulator, self.provider = _emulator(folder / f"emulator-{self.run_id}.log")
+        self._emulator, self.provider = _emulator(folder / f"emulator-{self.name}.log")
         self.provider.set(round_trip_s=latency_s)
         self.manifest = _pairs(self.random, reads)
         lines = (f"{read_id}\t{pair.window}\t{pair.read}\n" for read_id, pair in self.manifest.items())
-        path = folder / f"{self.run_id}.tsv"
+        path = folder / f"{self.name}.tsv"
         path.write_text("".join(lines))
-        self._config = folder / f"{self.run_id}.yaml"
+        self._config = folder / f"{self.name}.yaml"
         database = "embedded" if server is None else "external"
-        values = {"path": path, "url": self.provider.url, "in_flight": in_flight, "database": database, "outage_s": outage_s}
+        values = {
+            "name": self.name,
+            "path": path,
+            "url": self.provider.url,
+            "in_flight": in_flight,
+            "database": database,
+            "outage_s": outage_s,
+        }
         self._config.write_text(CONFIG.format(**values))
 
     # ── life ──
@@ -84,12 +92,17 @@ class Fire:
     def start(self) -> Run:
         """Begins the run, or resumes it if an earlier start put it on record."""
         env = {"GROQ_API_KEY": "any-key-will-do"} | ({} if self.server is None else {"DATABASE_URL": self.server.url})
-        known = self.run is not None and self._count("select count(*) from helix.runs where run_id = %s", self.run_id) > 0
-        if known:
-            self.run = self._start_run(args=["--resume", self.run_id], env=env)
+        self._look_up()
+        if self.run_id is None:
+            self.run = self._start_run(config=self._config, env=env)
         else:
-            self.run = self._start_run(config=self._config, args=["--run-id", self.run_id], env=env)
+            self.run = self._start_run(args=["--resume", self.run_id], env=env)
         return self.run
+
+    def _look_up(self) -> None:
+        if self.run_id is None:
+            found = self._ask("select run_id from helix.runs where name = %s", self.name)
+            self.run_id = None if found is None else str(found)
 
     def end(self, timeout_s: float = 150.0) -> None:
         """Waits for the end of a run that was told to stop, or of one whose last fault is behind it."""
@@ -114,18 +127,18 @@ class Fire:
         let_pass(LEFT_S)
         left = alive(self._known)
         self.verdict.left += len(left)
-        self.verdict.notes.update(f"left: {name}" for name in left)
+        self.verdict.notes.update(f"left: {process.name()}" for process in left)
         server = self.server or EmbeddedServer(self.home)
         server.join()
         try:
+            self._look_up()
             judge_rows(self.verdict, self.manifest, server.url, self.run_id)
             judge_money(self.verdict, self.provider, self.faults, server.url, self.run_id)
         finally:
             if self.server is None:
                 server.leave()
-            for pid, _ in self._known:
-                if psutil.pid_exists(pid):
-                    os.kill(pid, signal.SIGKILL)
+            for process in alive(self._known):
+                process.kill()
             self._emulator.terminate()
             self._emulator.wait(10)
         return self.verdict
@@ -135,6 +148,7 @@ class Fire:
     def wait_busy(self, in_flight: int = BUSY) -> None:
         assert self.run is not None
         self.run.wait_until(f"{in_flight} requests in flight", lambda _: self.provider.in_flight() >= in_flight)
+        self._look_up()
 
     def answers_since(self, began: float) -> int:
         """Usable answers whose bodies went out after ``began`` and a second ago at the latest."""
@@ -149,7 +163,7 @@ class Fire:
             "and call.created_at < to_timestamp(%s) and not exists (select from helix.reads as read "
             "where read.run_id = call.run_id and read.read_index = asked)"
         )
-        if not until(lambda: self._ended() or self._count(query, self.run_id, now) == 0, SETTLE_S):
+        if not until(lambda: self._ended() or self._ask(query, self.run_id, now) == 0, SETTLE_S):
             self.verdict.notes[f"not settled in {SETTLE_S:g} s"] += 1
 
     def note_processes(self) -> None:
@@ -162,21 +176,21 @@ class Fire:
     def _ended(self) -> bool:
         return self.run is None or self.run.process.poll() is not None
 
-    def _count(self, query: str, *values: object) -> int:
-        """-1 while the database does not answer."""
+    def _ask(self, query: str, *values: object) -> object:
+        """The first value; None also while the database does not answer, or has no such table yet."""
         try:
             with psycopg.connect(self.database_url, connect_timeout=5) as connection:
                 row = connection.execute(query, values).fetchone()
-                return int(row[0]) if row else 0
         except (psycopg.Error, OSError):
-            return -1
+            return None
+        return row and row[0]
 
     # ── faults ──
 
-    def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0) -> float:
+    def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0, in_flight: int = BUSY) -> float:
         """Kills, or stops for ``pause_s``; counts if the pipeline was busy. Returns when it happened."""
         self.note_processes()
-        busy = self.provider.in_flight() >= BUSY
+        busy = self.provider.in_flight() >= in_flight
         began = time.time()
         signal_all(pids, sign)
         if pause_s:

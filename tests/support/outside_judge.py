@@ -120,6 +120,7 @@ class Provider:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._seen: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)  # by path; an entry never changes
 
     def in_flight(self) -> int:
         return int(self._get("/_ctl/summary")["in_flight"])
@@ -140,7 +141,7 @@ class Provider:
         ]
 
     def _all(self, path: str) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = []
+        entries = self._seen[path]
         while True:
             page = self._get(f"{path}?offset={len(entries)}&limit=10000")
             assert not page["forgotten"], "the emulator's ledger is longer than it remembers; judge fewer reads at once"
@@ -153,7 +154,11 @@ class Provider:
             return json.load(reply)
 
 
-def judge_rows(verdict: Verdict, manifest: Mapping[str, Manifest], database_url: str, run_id: str) -> None:
+def judge_rows(verdict: Verdict, manifest: Mapping[str, Manifest], database_url: str, run_id: str | None) -> None:
+    """A run that never came on record (None) has lost everything."""
+    if run_id is None:
+        verdict.lost += len(manifest)
+        return
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "select read_id, ref_seq, seq, disposition = 'stored' and raw_answer is not null from helix.reads where run_id = %s", [run_id]
@@ -164,17 +169,19 @@ def judge_rows(verdict: Verdict, manifest: Mapping[str, Manifest], database_url:
     verdict.wrong += sum(manifest.get(read_id) != (window, read) or not answered for read_id, window, read, answered in rows)
 
 
-def judge_money(verdict: Verdict, provider: Provider, faults: Sequence[Fault], database_url: str, run_id: str) -> None:
+def judge_money(verdict: Verdict, provider: Provider, faults: Sequence[Fault], database_url: str, run_id: str | None) -> None:
     counts = repaid(provider.asks(), faults)
     verdict.received += counts["received"]
     verdict.needless += counts["needless"]
     verdict.in_flight += counts["in_flight"]
     billed = {entry["id"]: Decimal(entry["billed_usd"]) for entry in provider.requests()}
+    verdict.bill += sum(billed.values(), Decimal(0))
+    if run_id is None:
+        return
     with psycopg.connect(database_url) as connection:
         calls = connection.execute(
             "select state, cost_usd, provider_request_id from helix.api_calls where run_id = %s", [run_id]
         ).fetchall()
-    verdict.bill += sum(billed.values(), Decimal(0))
     verdict.books += sum((cost for _, cost, _ in calls), Decimal(0))
     verdict.misbooked += sum(cost != billed.get(request_id) for state, cost, request_id in calls if state == "answered")
 
@@ -190,23 +197,25 @@ Processes = set[tuple[int, float]]
 def family(pid: int, home: str) -> Processes:
     """The process, its descendants, and every process whose environment names this HELIX_HOME."""
     found: Processes = set()
+    root = psutil.Process(pid)
+    tree = {process.pid for process in (root, *root.children(recursive=True))}
     for process in psutil.process_iter():
         try:
-            if process.pid == pid or process.environ().get("HELIX_HOME") == home or pid in (each.pid for each in process.parents()):
+            if process.pid in tree or process.environ().get("HELIX_HOME") == home:
                 found.add((process.pid, process.create_time()))
         except psutil.Error:
             continue  # it ended while being looked at
     return found
 
 
-def alive(processes: Processes) -> list[str]:
-    """The command lines of those that still run."""
+def alive(processes: Processes) -> list[psutil.Process]:
+    """Those that still run."""
     found = []
     for pid, started in processes:
         try:
             process = psutil.Process(pid)
             if process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline())[:60] or process.name())
+                found.append(process)
         except psutil.Error:
             continue
     return found
