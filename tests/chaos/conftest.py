@@ -3,22 +3,19 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chaos.killer import Fire
+from chaos.killer import VERDICTS, Fire, UnderFire
 from fix_run import StartRun
 from helix_ray.storage.embedded import EmbeddedServer
 from support.outside_judge import Verdict, table
 
 COUNTS = {"kills": 60, "outages": 20, "driver": 20, "sigterm": 20, "postmaster": 10, "pauses": 14, "minutes": 2}
-VERDICTS: dict[str, Verdict] = {}
-
-UnderFire = Callable[..., AbstractContextManager[Fire]]
 
 
 @pytest.fixture

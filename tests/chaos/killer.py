@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 
@@ -33,6 +34,10 @@ throttle: {{max_cost_usd: 1000}}
 sink: {{database: {database}, statement_timeout_s: 5, outage_timeout_s: {outage_s}}}
 ray: {{dashboard: false}}
 """
+
+
+VERDICTS: dict[str, Verdict] = {}
+"""Of this session, by scenario."""
 
 
 def let_pass(seconds: float) -> None:
@@ -214,6 +219,9 @@ class Fire:
 
     def count_late_sends(self, died: float) -> None:
         self.verdict.late += late_sends(self.provider.requests(), died, time.time())
+
+
+UnderFire = Callable[..., AbstractContextManager[Fire]]
 
 
 def signal_all(pids: Iterable[int], sign: int) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from chaos.conftest import VERDICTS, UnderFire
-from chaos.killer import Fire, let_pass, signal_all, until
+from chaos.killer import VERDICTS, Fire, UnderFire, let_pass, signal_all, until
 from helix_ray.storage.embedded import EmbeddedServer
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(3600)]
