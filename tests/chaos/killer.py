@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -18,9 +15,11 @@ from threading import Event
 import psutil
 import psycopg
 
-from fix_run import SECRETS, Run, StartRun
+from fix_run import Run, StartRun
+from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
+from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.storage.embedded import EmbeddedServer
-from support.outside_judge import Fault, Manifest, Processes, Provider, Verdict, alive, family, judge_money, judge_rows, late_sends
+from support.outside_judge import Fault, Pair, Processes, Provider, Verdict, alive, family, judge_money, judge_rows, late_sends
 
 BUSY = 8
 """Requests in flight that a fault must find."""
@@ -34,7 +33,6 @@ throttle: {{max_cost_usd: 1000}}
 sink: {{database: {database}, statement_timeout_s: 5, outage_timeout_s: {outage_s}}}
 ray: {{dashboard: false}}
 """
-
 
 VERDICTS: dict[str, Verdict] = {}
 """Of this session, by scenario."""
@@ -54,6 +52,12 @@ def until(happened: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
+def signal_all(pids: Iterable[int], sign: int) -> None:
+    for pid in pids:
+        if psutil.pid_exists(pid):
+            os.kill(pid, sign)
+
+
 class Fire:
     """A run of ``reads`` reads, its surroundings, and everything that was done to it. ``server`` None: the database is the run's own."""
 
@@ -62,97 +66,78 @@ class Fire:
         outage_s: float = 120, in_flight: int = 24, latency_s: float = 1.8, seed: int = 1,
     ) -> None:  # fmt: skip
         self.random = random.Random(f"{scenario} {seed}")
-        self.name, self.home, self.server = f"chaos-{uuid.uuid4().hex}", home, server
-        self.run_id: str | None = None  # as soon as the run is on record
-        self.faults: list[Fault] = []
         self.verdict = Verdict(scenario)
-        self.run: Run | None = None
-        self._start_run, self._known = start_run, Processes()
-        self._emulator, self.provider = _emulator(folder / f"emulator-{self.name}.log")
-        self.provider.set(round_trip_s=latency_s)
-        self.manifest = _pairs(self.random, reads)
-        lines = (f"{read_id}\t{pair.window}\t{pair.read}\n" for read_id, pair in self.manifest.items())
-        path = folder / f"{self.name}.tsv"
-        path.write_text("".join(lines))
-        self._config = folder / f"{self.name}.yaml"
-        database = "embedded" if server is None else "external"
-        values = {
-            "name": self.name,
-            "path": path,
-            "url": self.provider.url,
-            "in_flight": in_flight,
-            "database": database,
-            "outage_s": outage_s,
-        }
-        self._config.write_text(CONFIG.format(**values))
+        self.home, self._server, self._start_run = home, server, start_run
+        self._faults: list[Fault] = []
+        self._known = Processes()
+        self._run: Run | None = None
+        self._run_id: str | None = None  # as soon as the run is on record
+        rates = EmulatorErrorRates(drop=0, shift=0, hallucinate=0)
+        config = EmulatorConfig(tier="unlimited", round_trip_s=latency_s, error_rates=rates)
+        self._emulator = EmulatorProcess.start(config, "openai/gpt-oss-20b")
+        self.provider = Provider(self._emulator.url)
+        self._manifest = _pairs(self.random, reads)
+        self._name = f"chaos-{uuid.uuid4().hex}"
+        path, self._config = folder / f"{self._name}.tsv", folder / f"{self._name}.yaml"
+        path.write_text("".join(f"{read_id}\t{pair.window}\t{pair.read}\n" for read_id, pair in self._manifest.items()))
+        values = {"name": self._name, "path": path, "url": self.provider.url, "in_flight": in_flight, "outage_s": outage_s}
+        self._config.write_text(CONFIG.format(**values, database="embedded" if server is None else "external"))
 
     # ── life ──
 
     @property
-    def database_url(self) -> str:
-        """Read from the server's own file."""
-        data = (self.home if self.server is None else self.server.home) / "postgres"
-        return f"postgresql://postgres@/postgres?host={(data / 'postmaster.pid').read_text().splitlines()[4]}"
+    def live(self) -> Run:
+        assert self._run is not None
+        return self._run
 
     def start(self) -> Run:
         """Begins the run, or resumes it if an earlier start put it on record."""
-        env = {"GROQ_API_KEY": "any-key-will-do"} | ({} if self.server is None else {"DATABASE_URL": self.server.url})
+        env = {"GROQ_API_KEY": "any-key-will-do"} | ({} if self._server is None else {"DATABASE_URL": self._server.url})
         self._look_up()
-        if self.run_id is None:
-            self.run = self._start_run(config=self._config, env=env)
-        else:
-            self.run = self._start_run(args=["--resume", self.run_id], env=env)
-        return self.run
+        known = {"config": self._config} if self._run_id is None else {"args": ["--resume", self._run_id]}
+        self._run = self._start_run(**known, env=env)
+        return self._run
 
-    def _look_up(self) -> None:
-        if self.run_id is None:
-            found = self._ask("select run_id from helix.runs where name = %s", self.name)
-            self.run_id = None if found is None else str(found)
-
-    def end(self, timeout_s: float = 150.0) -> None:
-        """Waits for the end of a run that was told to stop, or of one whose last fault is behind it."""
-        assert self.run is not None
-        code, _ = self.run.finish(timeout_s)
+    def end(self, timeout_s: float) -> None:
+        code, _ = self.live.finish(timeout_s)
         self.verdict.exits[code] += 1
 
     def finish(self) -> None:
         """The rest without latency, to save time."""
+        self.wait_busy(1)
+        self.note_processes()
         self.provider.set(round_trip_s=0.0)
         self.end(300.0)
-        if self.verdict.exits[0] == 0:
-            self.verdict.notes["incomplete"] += 1
 
     def judge(self) -> Verdict:
-        """The end of everything; the verdict also of a run that a broken promise has cut short."""
-        if self.run is not None and self.run.process.poll() is None:
+        """The end of everything; a verdict also of a run that a broken promise has cut short."""
+        if self._run is not None and self._run.process.poll() is None:
             self.verdict.notes["cut short"] += 1
             self.note_processes()
-            os.killpg(self.run.process.pid, signal.SIGKILL)
-            self.run.process.wait(10)
+            os.killpg(self._run.process.pid, signal.SIGKILL)
+            self._run.process.wait(10)
         let_pass(LEFT_S)
         left = alive(self._known)
         self.verdict.left += len(left)
         self.verdict.notes.update(f"left: {process.name()}" for process in left)
-        server = self.server or EmbeddedServer(self.home)
+        server = self._server or EmbeddedServer(self.home)
         server.join()
         try:
             self._look_up()
-            judge_rows(self.verdict, self.manifest, server.url, self.run_id)
-            judge_money(self.verdict, self.provider, self.faults, server.url, self.run_id)
+            judge_rows(self.verdict, self._manifest, server.url, self._run_id)
+            judge_money(self.verdict, self.provider, self._faults, server.url, self._run_id)
         finally:
-            if self.server is None:
+            if self._server is None:
                 server.leave()
             for process in alive(self._known):
                 process.kill()
-            self._emulator.terminate()
-            self._emulator.wait(10)
+            self._emulator.stop()
         return self.verdict
 
     # ── looking ──
 
     def wait_busy(self, in_flight: int = BUSY) -> None:
-        assert self.run is not None
-        self.run.wait_until(f"{in_flight} requests in flight", lambda _: self.provider.in_flight() >= in_flight)
+        self.live.wait_until(f"{in_flight} requests in flight", lambda _: self.provider.in_flight() >= in_flight)
         self._look_up()
 
     def answers_since(self, began: float) -> int:
@@ -168,32 +153,51 @@ class Fire:
             "and call.created_at < to_timestamp(%s) and not exists (select from helix.reads as read "
             "where read.run_id = call.run_id and read.read_index = asked)"
         )
-        if not until(lambda: self._ended() or self._ask(query, self.run_id, now) == 0, SETTLE_S):
+        if not until(lambda: self.live.process.poll() is not None or self._ask(query, self._run_id, now) == 0, SETTLE_S):
             self.verdict.notes[f"not settled in {SETTLE_S:g} s"] += 1
 
     def note_processes(self) -> None:
-        assert self.run is not None
-        self._known |= family(self.run.process.pid, str(self.home))
+        self._known |= family(self.live.process.pid, str(self.home))
 
     def left_now(self) -> int:
         return len(alive(self._known))
 
-    def _ended(self) -> bool:
-        return self.run is None or self.run.process.poll() is not None
+    def count_late_sends(self, died: float) -> None:
+        self.verdict.late += late_sends(self.provider.requests(), died, time.time())
+
+    @property
+    def _postmaster(self) -> list[str]:
+        """The lines of the server's own file: its pid first, its socket's folder fifth."""
+        return ((self._server or self).home / "postgres/postmaster.pid").read_text().splitlines()
+
+    def postgres_pids(self) -> list[int]:
+        """The postmaster first."""
+        postmaster = psutil.Process(int(self._postmaster[0]))
+        return [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]
+
+    def _look_up(self) -> None:
+        if self._run_id is None:
+            found = self._ask("select run_id from helix.runs where name = %s", self._name)
+            self._run_id = None if found is None else str(found)
 
     def _ask(self, query: str, *values: object) -> object:
         """The first value; None also while the database does not answer, or has no such table yet."""
         try:
-            with psycopg.connect(self.database_url, connect_timeout=5) as connection:
+            with psycopg.connect(f"postgresql://postgres@/postgres?host={self._postmaster[4]}", connect_timeout=5) as connection:
                 row = connection.execute(query, values).fetchone()
-        except (psycopg.Error, OSError):
+        except (psycopg.Error, OSError, IndexError):
             return None
         return row and row[0]
 
     # ── faults ──
 
+    def one(self, kind: str) -> list[int]:
+        """The process of one actor of this class."""
+        self.live.wait_until(f"{kind} runs", lambda run: bool(run.actor_pids(kind)))
+        return [self.random.choice(sorted(self.live.actor_pids(kind)))]
+
     def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0, in_flight: int = BUSY) -> float:
-        """Kills, or stops for ``pause_s``; counts if the pipeline was busy. Returns when it happened."""
+        """Kills, or stops for ``pause_s``; counts if it found so many requests in flight. Returns when it happened."""
         self.note_processes()
         busy = self.provider.in_flight() >= in_flight
         began = time.time()
@@ -201,53 +205,19 @@ class Fire:
         if pause_s:
             let_pass(pause_s)
             signal_all(pids, signal.SIGCONT)
-        self.faults.append(Fault(began, time.time() if pause_s else began))
+        self._faults.append(Fault(began, time.time() if pause_s else began))
         self.verdict.hits += busy
         return began
-
-    def one(self, kind: str) -> list[int]:
-        """The process of one actor of this class."""
-        assert self.run is not None
-        self.run.wait_until(f"{kind} runs", lambda run: bool(run.actor_pids(kind)))
-        return [self.random.choice(sorted(self.run.actor_pids(kind)))]
-
-    def postgres_pids(self) -> list[int]:
-        """The postmaster first."""
-        data = (self.home if self.server is None else self.server.home) / "postgres"
-        postmaster = int((data / "postmaster.pid").read_text().split()[0])
-        return [postmaster, *(child.pid for child in psutil.Process(postmaster).children(recursive=True))]
-
-    def count_late_sends(self, died: float) -> None:
-        self.verdict.late += late_sends(self.provider.requests(), died, time.time())
 
 
 UnderFire = Callable[..., AbstractContextManager[Fire]]
 
 
-def signal_all(pids: Iterable[int], sign: int) -> None:
-    for pid in pids:
-        if psutil.pid_exists(pid):
-            os.kill(pid, sign)
-
-
-def _pairs(rng: random.Random, reads: int) -> dict[str, Manifest]:
+def _pairs(rng: random.Random, reads: int) -> dict[str, Pair]:
     """Windows with one substitution each."""
     made = {}
     for number in range(reads):
         window = "".join(rng.choices("ACGT", k=60))
         at = rng.randrange(10, 50)
-        made[f"m{number}"] = Manifest(window, window[:at] + rng.choice([base for base in "ACGT" if base != window[at]]) + window[at + 1 :])
+        made[f"m{number}"] = Pair(window, window[:at] + rng.choice([base for base in "ACGT" if base != window[at]]) + window[at + 1 :])
     return made
-
-
-def _emulator(log: Path) -> tuple[subprocess.Popen[bytes], Provider]:
-    """``helix emulator`` in a session of its own, without errors in its answers."""
-    command = [sys.executable, "-c", "from helix_ray.cli import main; main()", "emulator", "--port", "0", "--tier", "unlimited"]
-    command += ["--drop", "0", "--shift", "0", "--hallucinate", "0"]
-    environment = {name: value for name, value in os.environ.items() if name not in (*SECRETS, "HELIX_HOME")}
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
-    assert until(lambda: "base_url" in log.read_text() or process.poll() is not None, 60), log.read_text()
-    found = re.search(r"base_url\s+(\S+)", log.read_text())
-    assert found, log.read_text()
-    return process, Provider(found[1])

@@ -37,7 +37,7 @@ class Fault(NamedTuple):
     ended: float  # as began for a kill
 
 
-class Manifest(NamedTuple):
+class Pair(NamedTuple):
     """A read of the source."""
 
     window: str
@@ -154,7 +154,7 @@ class Provider:
             return json.load(reply)
 
 
-def judge_rows(verdict: Verdict, manifest: Mapping[str, Manifest], database_url: str, run_id: str | None) -> None:
+def judge_rows(verdict: Verdict, manifest: Mapping[str, Pair], database_url: str, run_id: str | None) -> None:
     """A run that never came on record (None) has lost everything."""
     if run_id is None:
         verdict.lost += len(manifest)
