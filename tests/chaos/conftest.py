@@ -1,8 +1,6 @@
-"""The PostgreSQL apart from the runs, the runs under fire, and the table at the end."""
+"""How many hits, the runs under fire, and the table at the end."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +20,6 @@ COUNTS = {"kills": 60, "outages": 20, "driver": 20, "sigterm": 20, "postmaster":
 def hits(request: pytest.FixtureRequest) -> int:
     """Of the whole scenario: CHAOS_COUNT, or if that is 0 the scenario's own number."""
     return int(os.environ.get("CHAOS_COUNT", "0")) or COUNTS[request.node.name.removeprefix("test_")]
-
-
-@pytest.fixture
-def own_server() -> Iterator[EmbeddedServer]:
-    """A PostgreSQL of the test's own, durable enough to be killed."""
-    home = Path(tempfile.mkdtemp(prefix="helix-chaos-pg-", dir="/tmp"))
-    home.chmod(0o711)
-    server = EmbeddedServer(home)
-    server.join()
-    yield server
-    server.leave()
-    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

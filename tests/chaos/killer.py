@@ -159,11 +159,10 @@ class Fire:
     def note_processes(self) -> None:
         self._known |= family(self.live.process.pid, str(self.home))
 
-    def left_now(self) -> int:
-        return len(alive(self._known))
-
-    def count_late_sends(self, died: float) -> None:
+    def count_after_death(self, died: float) -> None:
+        """Requests that were sent since, and processes that still run."""
         self.verdict.late += late_sends(self.provider.requests(), died, time.time())
+        self.verdict.notes["left before the resume"] += len(alive(self._known))
 
     @property
     def _postmaster(self) -> list[str]:

@@ -82,8 +82,7 @@ def test_driver(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) ->
         fire.live.process.wait(10)
         let_pass(10)
         fire.verdict.hits -= sum(died - 1 <= entry["time"] <= died for entry in fire.provider.requests()) < 50
-        fire.count_late_sends(died)
-        fire.verdict.notes["left before the resume"] += fire.left_now()
+        fire.count_after_death(died)
         fire.start()
 
     servers = [own_server, SERVER_OF_THE_RUN]
