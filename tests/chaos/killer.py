@@ -19,7 +19,7 @@ from fix_run import Run, StartRun
 from helix_ray.config.emulator import EmulatorConfig, EmulatorErrorRates
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.storage.embedded import EmbeddedServer
-from support.outside_judge import Fault, Pair, Processes, Provider, Verdict, alive, family, judge_money, judge_rows, late_sends
+from support.outside_judge import Fault, Pair, Processes, Provider, Verdict, alive, family, judge, late_sends
 
 BUSY = 8
 """Requests in flight that a fault must find."""
@@ -124,8 +124,7 @@ class Fire:
         server.join()
         try:
             self._look_up()
-            judge_rows(self.verdict, self._manifest, server.url, self._run_id)
-            judge_money(self.verdict, self.provider, self._faults, server.url, self._run_id)
+            judge(self.verdict, self._manifest, self.provider, self._faults, server.url, self._run_id)
         finally:
             if self._server is None:
                 server.leave()

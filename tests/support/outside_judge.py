@@ -21,6 +21,8 @@ RECEIVED_S = 1.0
 LATE_S = 0.2
 """What arrives this long after the death of the driver was sent after it."""
 CENT = Decimal("0.01")
+ROWS = "select read_id, ref_seq, seq, disposition = 'stored' and raw_answer is not null from helix.reads where run_id = %s"
+CALLS = "select state, cost_usd, provider_request_id from helix.api_calls where run_id = %s"
 
 
 class Ask(NamedTuple):
@@ -154,36 +156,22 @@ class Provider:
             return json.load(reply)
 
 
-def judge_rows(verdict: Verdict, manifest: Mapping[str, Pair], database_url: str, run_id: str | None) -> None:
-    """A run that never came on record (None) has lost everything."""
-    if run_id is None:
-        verdict.lost += len(manifest)
-        return
+def judge(
+    verdict: Verdict, manifest: Mapping[str, Pair], provider: Provider, faults: Sequence[Fault], database_url: str, run_id: str | None
+) -> None:
+    """A run that never came on record (None) has lost everything and booked nothing."""
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute(
-            "select read_id, ref_seq, seq, disposition = 'stored' and raw_answer is not null from helix.reads where run_id = %s", [run_id]
-        ).fetchall()
+        rows, calls = (connection.execute(query, [run_id]).fetchall() if run_id else [] for query in (ROWS, CALLS))
     times = Counter(read_id for read_id, *_ in rows)
-    verdict.lost += len(manifest.keys() - times.keys())
-    verdict.doubled += len(rows) - len(times)
-    verdict.wrong += sum(manifest.get(read_id) != (window, read) or not answered for read_id, window, read, answered in rows)
-
-
-def judge_money(verdict: Verdict, provider: Provider, faults: Sequence[Fault], database_url: str, run_id: str | None) -> None:
+    verdict.lost = len(manifest.keys() - times.keys())
+    verdict.doubled = len(rows) - len(times)
+    verdict.wrong = sum(manifest.get(read_id) != (window, read) or not answered for read_id, window, read, answered in rows)
     counts = repaid(provider.asks(), faults)
-    verdict.received += counts["received"]
-    verdict.needless += counts["needless"]
-    verdict.in_flight += counts["in_flight"]
+    verdict.received, verdict.needless, verdict.in_flight = (counts[kind] for kind in ("received", "needless", "in_flight"))
     billed = {entry["id"]: Decimal(entry["billed_usd"]) for entry in provider.requests()}
-    verdict.bill += sum(billed.values(), Decimal(0))
-    if run_id is None:
-        return
-    with psycopg.connect(database_url) as connection:
-        calls = connection.execute(
-            "select state, cost_usd, provider_request_id from helix.api_calls where run_id = %s", [run_id]
-        ).fetchall()
-    verdict.books += sum((cost for _, cost, _ in calls), Decimal(0))
-    verdict.misbooked += sum(cost != billed.get(request_id) for state, cost, request_id in calls if state == "answered")
+    verdict.bill = sum(billed.values(), Decimal(0))
+    verdict.books = sum((cost for _, cost, _ in calls), Decimal(0))
+    verdict.misbooked = sum(cost != billed.get(request_id) for state, cost, request_id in calls if state == "answered")
 
 
 def late_sends(requests: Iterable[Mapping[str, Any]], died: float, resumed: float) -> int:
