@@ -101,21 +101,23 @@ class Fire:
     def end(self, timeout_s: float) -> None:
         code, _ = self.live.finish(timeout_s)
         self.verdict.exits[code] += 1
+        self._run = None
 
     def finish(self) -> None:
         """The rest without latency, to save time."""
         self.wait_busy(1)
         self.note_processes()
         self.provider.set(round_trip_s=0.0)
-        self.end(300.0)
+        self.end(300)
 
     def judge(self) -> Verdict:
         """The end of everything; a verdict also of a run that a broken promise has cut short."""
-        if self._run is not None and self._run.process.poll() is None:
+        if self._run is not None:
             self.verdict.notes["cut short"] += 1
-            self.note_processes()
-            os.killpg(self._run.process.pid, signal.SIGKILL)
-            self._run.process.wait(10)
+            if self._run.process.poll() is None:
+                self.note_processes()
+                os.killpg(self._run.process.pid, signal.SIGKILL)
+            self.end(10)
         let_pass(LEFT_S)
         left = alive(self._known)
         self.verdict.left += len(left)
