@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,12 @@ class Run:
         result = helix(self.home, "status", "--json")
         assert result.returncode == 0, result.stdout + result.stderr
         return dict(json.loads(result.stdout))
+
+    def emulator(self, page: str) -> dict[str, Any]:
+        """A page of the control plane of the live run's emulator: what it was asked and what it answered."""
+        url = json.loads((self.home / "run.json").read_text())["emulator_url"]
+        with urllib.request.urlopen(f"{url}/_ctl/{page}", timeout=10) as reply:
+            return dict(json.loads(reply.read()))
 
     def interrupt(self) -> None:
         """Ctrl-C."""
