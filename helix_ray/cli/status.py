@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from helix_ray.cli.terminal import LiveView
 from helix_ray.client import attach
-from helix_ray.metrics.snapshot import as_json as snapshot_json
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False) -> None:
@@ -19,6 +17,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print the whole
     with closing(attach()) as client:
         snapshot = client.snapshot(timeout_s=10.0)
     if as_json:
+        from helix_ray.metrics.snapshot import as_json as snapshot_json  # noqa: PLC0415  (as the view below)
+
         typer.echo(json.dumps(snapshot_json(snapshot), indent=2))
     else:
+        from helix_ray.cli.terminal import LiveView  # noqa: PLC0415  (without a live run there is nothing to show)
+
         Console().print(LiveView(snapshot))
