@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from helix_ray.actors.api import MetricsApi, new_incarnation
-from helix_ray.metrics.aggregator import MetricsAggregator
-from helix_ray.metrics.reports import ProcessReport, Report
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
+
+if TYPE_CHECKING:
+    from helix_ray.metrics.reports import ProcessReport, Report
+    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
 
 
 class MetricsActor(MetricsApi):
     """Comes back empty: absolute counters refill it within a second, the driver sets the run again."""
 
     def __init__(self) -> None:
+        from helix_ray.metrics.aggregator import MetricsAggregator  # noqa: PLC0415  (not for viewers: Ray imports this file for a handle)
+
         self._incarnation = new_incarnation()
         self._aggregator = MetricsAggregator()
 

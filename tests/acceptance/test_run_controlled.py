@@ -3,6 +3,7 @@
 from typing import Any
 
 from fix_run import ONE_OF_EACH, StartRun, helix
+from support.imported import HEAVY, PROFILED, imported
 
 
 def bounds_of(status: dict[str, Any]) -> tuple[int, float]:
@@ -16,6 +17,9 @@ def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> N
     seen = run.status()
     assert seen["state"] == "RUNNING"
     assert seen["run"]["simulated"] is True
+    shown = helix(run.home, "status", **PROFILED)
+    assert "RUNNING" in shown.stdout, shown.stderr
+    assert not imported(shown.stderr) & HEAVY
 
     for action, state in (("pause", "PAUSED"), ("resume", "RUNNING")):
         result = helix(run.home, "control", action)
