@@ -211,7 +211,7 @@ def start_run(request: pytest.FixtureRequest, tmp_path: Path, passable_home: Pat
 
 def note_whole_run(node: pytest.Item) -> None:
     """Counts it, unless ``node`` is no part of the default selection."""
-    if not any(mark.name in ("browser", "debian", "slow") for mark in node.iter_markers()):
+    if not any(mark.name in ("browser", "debian", "slow", "peer") for mark in node.iter_markers()):
         whole_runs.append(node.nodeid)
 
 
