@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +121,14 @@ class Run:
         assert result.returncode == 0, result.stdout + result.stderr
         return dict(json.loads(result.stdout))
 
-    def emulator(self, page: str) -> dict[str, Any]:
-        """A page of the control plane of the live run's emulator: what it was asked and what it answered."""
-        url = json.loads((self.home / "run.json").read_text())["emulator_url"]
-        with urllib.request.urlopen(f"{url}/_ctl/{page}", timeout=10) as reply:
-            return dict(json.loads(reply.read()))
+    @property
+    def emulator_url(self) -> str:
+        return str(json.loads((self.home / "run.json").read_text())["emulator_url"])
+
+    def bill_usd(self) -> Decimal:
+        """What the emulator of a live or held run charged."""
+        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/summary", timeout=10) as reply:
+            return Decimal(str(json.loads(reply.read())["bill_usd"]))
 
     def interrupt(self) -> None:
         """Ctrl-C."""
@@ -133,6 +137,11 @@ class Run:
     def terminate(self) -> None:
         """What `docker stop` and systemd send."""
         self.process.send_signal(signal.SIGTERM)
+
+    def emulator(self, page: str) -> dict[str, Any]:
+        """A page of the control plane of the live run's emulator: what it was asked, and what it answered."""
+        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/{page}", timeout=10) as reply:
+            return dict(json.loads(reply.read()))
 
     def finish(self, timeout_s: float = DEADLINE_S) -> tuple[int, dict[str, Any]]:
         """The exit code and the report (empty when there is none)."""
