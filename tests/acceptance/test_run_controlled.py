@@ -77,8 +77,7 @@ class SecondTerminal:
         assert result.returncode == 0, result.stdout + result.stderr
 
     def emulator(self, **keys: float) -> None:
-        url = json.loads((self.run.home / "run.json").read_text())["emulator_url"]
-        with urllib.request.urlopen(f"{url}/_ctl/set", json.dumps(keys).encode(), timeout=10) as reply:
+        with urllib.request.urlopen(f"{self.run.emulator_url}/_ctl/set", json.dumps(keys).encode(), timeout=10) as reply:
             assert reply.status == 200
 
     def database(self, *statements: str) -> None:
@@ -114,13 +113,11 @@ def test_a_live_run_names_what_it_waits_for_and_is_paused_resumed_and_drained(da
         "analyzer.requests_in_flight=16",
         "throttle.adaptive_concurrency=false",
         "sink.batch_size=10",
-        "sink.database=external",
         f"emulator.requests_per_minute={UNLIMITED}",
         f"emulator.tokens_per_minute={UNLIMITED}",
         "emulator.latency_scale=4",
         "emulator.error_rates.drop=0",
         "ray.dashboard=false",
-        env={"DATABASE_URL": database_url},
     )
     run.wait_for_output("Live page:")
     terminal = SecondTerminal(run, database_url)
