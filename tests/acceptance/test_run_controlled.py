@@ -26,10 +26,11 @@ from helix_ray.client import attach
 from helix_ray.metrics.snapshot import as_json
 client = attach()
 while True:
-    print(json.dumps(as_json(client.snapshot(10.0))), flush=True)
+    seen = as_json(client.snapshot(10.0))
+    print(json.dumps({{key: seen[key] for key in ("state", "bottleneck", "slots", "money")}}), flush=True)
     time.sleep({LOOK_S})
 """
-"""What `helix status --json` prints, again and again: to start a process for each look would take the machine from the run."""
+"""Of what `helix status --json` prints, again and again: to start a process for each look would take the machine from the run."""
 
 Look = dict[str, Any]
 
@@ -139,7 +140,6 @@ def test_a_live_run_names_what_it_waits_for_and_is_paused_resumed_and_drained(da
         for action, state in (("pause", "PAUSED"), ("resume", "RUNNING")):
             terminal.control(action)
             terminal.until(f"state {state}", lambda look, state=state: look["state"] == state)
-            assert run.status()["state"] == state
         terminal.control("spike", "--rate", "500", "--seconds", "1")
         terminal.control("concurrency", "3")
         terminal.control("budget", "2.5")
