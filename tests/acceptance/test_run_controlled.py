@@ -26,7 +26,7 @@ from helix_ray.client import attach
 from helix_ray.metrics.snapshot import as_json
 client = attach()
 while True:
-    seen = as_json(client.snapshot(10.0))
+    seen = as_json(client.snapshot(60.0))
     print(json.dumps({{key: seen[key] for key in ("state", "bottleneck", "slots", "money")}}), flush=True)
     time.sleep({LOOK_S})
 """
