@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,15 @@ class Run:
         result = helix(self.home, "status", "--json")
         assert result.returncode == 0, result.stdout + result.stderr
         return dict(json.loads(result.stdout))
+
+    @property
+    def emulator_url(self) -> str:
+        return str(json.loads((self.home / "run.json").read_text())["emulator_url"])
+
+    def bill_usd(self) -> Decimal:
+        """What the emulator of a live or held run charged."""
+        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/summary", timeout=10) as reply:
+            return Decimal(str(json.loads(reply.read())["bill_usd"]))
 
     def interrupt(self) -> None:
         """Ctrl-C."""
