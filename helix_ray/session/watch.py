@@ -143,9 +143,8 @@ class Watch:
                 if self._liveness.answered(name, answer, now):
                     self._breaker.restarted(now)
                 self._seen(name, answer)
-        for name in self._liveness.overdue(now):
+        for name in self._liveness.hung(now):
             self._pings.pop(name, None)
-        for name in self._liveness.hung():
             self._group.restart(name)
 
     def _recover(self, *, reoffer: bool = True) -> None:
