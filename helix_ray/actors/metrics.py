@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from helix_ray.actors.api import MetricsApi, new_incarnation
+from helix_ray.actors.api import METRICS, MetricsApi
+from helix_ray.actors.incarnation import begin_incarnation
+from helix_ray.environment.logs import RunLog
 from helix_ray.metrics.aggregator import MetricsAggregator
 from helix_ray.metrics.reports import ProcessReport, Report
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
@@ -13,8 +15,8 @@ from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead
 class MetricsActor(MetricsApi):
     """Comes back empty: absolute counters refill it within a second, the driver sets the run again."""
 
-    def __init__(self) -> None:
-        self._incarnation = new_incarnation()
+    def __init__(self, run_log: RunLog | None = None) -> None:
+        self._incarnation = begin_incarnation(METRICS, run_log)
         self._aggregator = MetricsAggregator()
 
     async def ping(self) -> str:

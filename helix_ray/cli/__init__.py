@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from helix_ray import __version__
-from helix_ray.cli import configs, control, db, doctor, emulator, export, monitor, rescore, run, status
+from helix_ray.cli import configs, control, db, doctor, emulator, export, logs, monitor, rescore, run, status
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("emulator")(emulator.emulator)
 app.command("export")(export.export)
+app.command("logs")(logs.logs)
 app.command("monitor")(monitor.monitor)
 app.command("rescore")(rescore.rescore)
 app.command("status")(status.status)
