@@ -13,7 +13,7 @@ from fix_run import StartRun, helix
 
 READS = 500
 # The emulator answers the first 300 at once, then five a second: the first run cannot end before it is stopped. The second has
-# an emulator of its own, which answers what is left at once.
+# an emulator of its own, which answers the fewer than 300 that are left at once.
 PACED = (
     f"source.count={READS}",
     "analyzer.workers=1",
