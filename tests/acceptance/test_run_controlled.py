@@ -19,7 +19,7 @@ def test_a_live_run_is_seen_paused_resumed_and_drained(start_run: StartRun) -> N
     assert seen["run"]["simulated"] is True
     shown = helix(run.home, "status", **PROFILED)
     assert "RUNNING" in shown.stdout, shown.stderr
-    assert not imported(shown.stderr) & HEAVY
+    assert not imported(shown.stderr) & (HEAVY - {"pyarrow"})  # which Ray asks for, and does not get: it would bring numpy
 
     for action, state in (("pause", "PAUSED"), ("resume", "RUNNING")):
         result = helix(run.home, "control", action)
