@@ -108,7 +108,7 @@ def test_sigterm_drains_and_a_second_signal_stops_at_once_and_says_what_may_be_b
     silence = "emulator.script=[{request: 2, last: 100000, fault: hang_before, seconds: 300}]"
     run = start_run("source.count=5000", "source.producers=1", "emulator.latency_scale=0", silence, "ray.dashboard=false")
     run.wait_for_output("RUNNING: ")
-    run.wait_until("answers on their way", lambda live: live.emulator("summary")["in_flight"] > 1)
+    run.wait_until("answers on their way", lambda live: live.status()["throttle"]["in_flight"] > 1)
     run.terminate()  # drains like Ctrl-C
     run.wait_for_output("Ending:")
     asked_again = time.monotonic()
