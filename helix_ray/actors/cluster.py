@@ -13,14 +13,17 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from helix_ray.actors import api
 from helix_ray.config import RayConfig
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import ConfigError, StartError
+
+log = event_logger(__name__)
 
 KEPT_SESSIONS = 2
 """Log folders of earlier runs that are kept; Ray itself never deletes any."""
@@ -79,14 +82,17 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     try:
         info: dict[str, Any] = vars(context)["address_info"]  # only a local cluster has it, which mypy cannot know
         url = context.dashboard_url if config.dashboard else None
-        yield Cluster(
+        cluster = Cluster(
             address=str(info["gcs_address"]),
             dashboard_url=f"http://{url}" if url else None,
             token_path=token_path,
             logs=Path(str(info["session_dir"])) / "logs",
         )
+        log.info(Event.RAY_STARTED, version=ray.__version__, address=cluster.address, logs=cluster.logs)
+        yield cluster
     finally:
         ray.shutdown()
+        log.info(Event.RAY_ENDED)
 
 
 def _check_free(port: int) -> None:
@@ -110,6 +116,8 @@ def _temp_dir(home: Path) -> Path:
     temp.mkdir(exist_ok=True)
     sessions = sorted((path for path in temp.glob("session_20*") if not path.is_symlink()), key=lambda path: path.name)
     for old in sessions[: -KEPT_SESSIONS or None]:
-        with suppress(OSError):
+        try:
             shutil.rmtree(old)
+        except OSError as error:
+            log.warning(Event.ERROR_HANDLED, what="the logs of an earlier Ray stay", exc_info=error)
     return temp

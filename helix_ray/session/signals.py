@@ -23,6 +23,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.received: str | None = None  # the name of the last one
         self._armed = False
         self._force_since = 0.0
         self._event = threading.Event()
@@ -62,10 +63,11 @@ class Signals:
         while self.count == seen:
             self.wait(1.0)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         if not self._armed:
             raise KeyboardInterrupt
         self.count += 1
+        self.received = signal.Signals(number).name
         if self.count == 2:
             self._force_since = time.monotonic()
         self._event.set()

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from fix_run import ONE_OF_EACH, Run, StartRun, helix
+from support.imported import HEAVY, PROFILED, imported
 
 LOOK_S = 0.5  # as often as the run's driver looks
 LOOKS = 8
@@ -127,6 +128,9 @@ def test_a_live_run_names_what_it_waits_for_and_is_paused_resumed_and_drained(da
         seen = run.status()
         assert seen["state"] == "RUNNING"
         assert seen["run"]["simulated"] is True
+        shown = helix(run.home, "status", **PROFILED)
+        assert "RUNNING" in shown.stdout, shown.stderr
+        assert not imported(shown.stderr) & HEAVY
 
         terminal.emulator(latency_scale=0.2)
         terminal.control("rate", "10")
