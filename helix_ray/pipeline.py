@@ -97,7 +97,7 @@ class Pipeline:
             resumed=plan.resumed,
             rows_before=plan.rows_before,
             backend=plan.row.backend,
-            versions=plan.row.versions,
+            version=plan.row.versions["helix_ray"],
             config=plan.row.config_hash,
             pid=os.getpid(),
         )

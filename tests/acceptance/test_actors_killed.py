@@ -7,6 +7,9 @@ import psutil
 import pytest
 
 from fix_run import StartRun, helix
+from helix_ray.environment.logs import Event
+from helix_ray.session.watch import UNKNOWN_DEATH
+from support.run_log import kind_of, of, read_log, successors
 
 CLASSES = ("ProducerActor", "QueueActor", "AnalyzerActor", "ThrottleActor", "SinkActor", "MetricsActor", "ControlActor")
 
@@ -21,8 +24,10 @@ def test_each_actor_is_killed_once_and_no_read_is_lost(start_run: StartRun) -> N
     )
     run.wait_for_stored_reads()
     before = run.status()
-    for kind in ("MetricsActor", *(kind for kind in CLASSES if kind != "MetricsActor")):
+    order = ("MetricsActor", *(kind for kind in CLASSES if kind != "MetricsActor"))
+    for kind in order:
         run.kill_one(kind)
+    run.wait_until("the log of all deaths", lambda run: len(of(read_log(run.home), Event.ACTOR_RESTARTED)) == len(order))
 
     # a metrics actor that came back empty is told by the driver again whose answers these are
     after: list[dict[str, object]] = []
@@ -39,6 +44,16 @@ def test_each_actor_is_killed_once_and_no_read_is_lost(start_run: StartRun) -> N
     assert code == 0, run.output
     assert (report["reads_stored"], report["lost"], report["duplicates"]) == (1500, 0, 0)
     assert report["simulated"] is True
+
+    log = read_log(run.home)
+    assert [kind_of(line) for line in successors(log)] == [*order]
+    told = [(line["part"], line["now"]) for line in of(log, Event.ACTOR_RESTARTED)]
+    assert sorted(told) == sorted((line["actor"], line["incarnation"]) for line in successors(log))
+    dead = [(line["part"], line["was"], line["cause"]) for line in of(log, Event.ACTOR_DIED)]
+    first = {line["actor"]: line["incarnation"] for line in of(log, Event.ACTOR_STARTED) if line["starts"] == 1}
+    assert sorted(dead) == sorted((name, first[name], UNKNOWN_DEATH) for name, _ in told)
+    assert [line["accepted"] for line in of(log, Event.COMMAND)] == [True]
+    assert (log[0]["event"], log[-1]["event"], log[-1]["exit_code"]) == (Event.SESSION_STARTED, Event.SESSION_ENDED, 0)
 
 
 @pytest.mark.slow
