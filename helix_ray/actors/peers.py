@@ -154,8 +154,8 @@ class AnalyzerPeers:
     def __init__(self, holder: str) -> None:
         self._holder = holder
 
-    async def lease(self, max_reads: int) -> LeaseReply:
-        return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.lease, self._holder, max_reads, WAIT_S)
+    async def lease(self, max_reads: int, received: str | None) -> LeaseReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.lease, self._holder, max_reads, WAIT_S, received)
 
     async def extend(self, lease_ids: list[str]) -> list[str]:
         return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.extend, self._holder, lease_ids)

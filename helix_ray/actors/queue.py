@@ -71,7 +71,9 @@ class QueueActor(QueueApi):
             self._wake()
         return self._queue.incarnation
 
-    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
+    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0, received: str | None = None) -> LeaseReply:
+        self._dismiss_calls(holder)
+        self._queue.asks(holder, received)
         future: asyncio.Future[LeaseReply] = asyncio.get_running_loop().create_future()
         self._idle[future] = (holder, max_reads)
         self._sweep()
@@ -94,9 +96,7 @@ class QueueActor(QueueApi):
         return fresh
 
     async def release(self, holder: str) -> int:
-        for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
-            self._idle.pop(future)
-            resolve(future, LeaseReply("empty", self._queue.incarnation, None))
+        self._dismiss_calls(holder)
         released = self._queue.release(holder)
         self._wake()
         return released
@@ -114,6 +114,12 @@ class QueueActor(QueueApi):
     async def stats(self) -> QueueStats:
         self._sweep()
         return self._queue.stats(self._clock.monotonic())
+
+    def _dismiss_calls(self, holder: str) -> None:
+        """Calls of this holder that still wait: their caller gave up on them, or died."""
+        for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
+            self._idle.pop(future)
+            resolve(future, LeaseReply("empty", self._queue.incarnation, None))
 
     async def _sweep_forever(self) -> None:
         while True:

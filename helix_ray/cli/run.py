@@ -10,17 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from helix_ray.actors.cluster import prepare_environment
-from helix_ray.cli import dry_run as forecasting
 from helix_ray.cli.logs import Level
-from helix_ray.cli.terminal import Terminal
-from helix_ray.config.loading import load_config, parse_config, shipped_config
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import load_secrets, withdraw_from_environment
+from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
-from helix_ray.forecast.estimate import Resumed
-from helix_ray.session import database, preparation
 
 
 def run(
@@ -64,6 +59,13 @@ def run(
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
     if accept_changes and resume is None:
         raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
+    from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
+    from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
+    from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
+    from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
+    from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
+    from helix_ray.session import database, preparation  # noqa: PLC0415
+
     path, settings = config or config_option, list(overrides or ())
     given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
     if report is not None:

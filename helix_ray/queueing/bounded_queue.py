@@ -158,6 +158,17 @@ class BoundedQueue:
             served.append(put)
         return served
 
+    def asks(self, holder: str, received: str | None) -> int:
+        """The holder asks for a lease, having received ``received`` last: redeliver what it was granted since then.
+
+        A grant whose caller gave up before the reply is nobody's: it would be extended by none, and come back only at its
+        deadline. The leases that the holder has cannot tell it apart: it forgets one whose reads are committed, maybe before
+        their acknowledgement is here.
+        """
+        entries = self._leases.not_received(holder, received)
+        self._expired += len(entries)
+        return self._redeliver(entries)
+
     def lease(self, holder: str, max_reads: int, now: float) -> Lease | None:
         """Up to ``max_reads`` reads, redelivered ones first; None when there is none."""
         entries: list[Entry] = []

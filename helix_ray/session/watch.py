@@ -162,9 +162,8 @@ class Watch:
                 elif self._dead.pop(name, None) is not None:
                     log.info(Event.PEER_BACK, peer=name, incarnation_unchanged=answer)
                 self._seen(name, answer)
-        for name in self._liveness.overdue(now):
+        for name in self._liveness.hung(now):
             self._pings.pop(name, None)
-        for name in self._liveness.hung():
             log.warning(Event.ACTOR_HUNG, part=name, was=self._incarnations[name], action="killed, so that Ray restarts it")
             self._hung.add(name)
             self._group.restart(name)
