@@ -104,5 +104,5 @@ def last_driver(folder: Path) -> Line | None:
     files = sorted(folder.glob(f"{DRIVER}-*.jsonl"), key=lambda path: path.stat().st_mtime)
     if not files or is_written(files[-1]):
         return None
-    *_, last = [None, *LogReader(folder).rest_of(files[-1])]
-    return None if last is None or last["event"] == Event.SESSION_ENDED else last
+    lines = [*LogReader(folder).rest_of(files[-1])]
+    return None if not lines or any(line["event"] == Event.SESSION_ENDED for line in lines) else lines[-1]
