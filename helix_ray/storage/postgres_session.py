@@ -226,7 +226,7 @@ class PostgresSession:
         if kind is Failure.PERMANENT:
             raise DatabaseUnavailableError(f"PostgreSQL refused: {failures.advice(sqlstate)}") from None
         if sqlstate is None or sqlstate.startswith(("08", "57P")):
-            log.warning(Event.ERROR_HANDLED, what="the connection is lost", sqlstate=sqlstate, said=str(error).strip())
+            log.warning(Event.ERROR_HANDLED, what="a connection is found lost", sqlstate=sqlstate, said=str(error).strip())
             self._connection = None
             await connection.close()
         raise DatabaseLostError(f"PostgreSQL could not finish a transaction: {failures.advice(sqlstate)}") from None
