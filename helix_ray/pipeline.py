@@ -90,7 +90,7 @@ class Pipeline:
     def _log_start(self) -> None:
         plan = self._plan
         if (last := last_driver(self._run_log.folder)) is not None:
-            log.warning(Event.DRIVER_DIED, was=last["incarnation"], last_line_at=last["ts"], cause="killed, or crashed: it told no ending")
+            log.warning(Event.DRIVER_DIED, was=last["incarnation"], at_about=last["until"], cause="killed, or crashed: it told no ending")
         log.info(
             Event.SESSION_STARTED,
             name=plan.row.name,

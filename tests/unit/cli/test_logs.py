@@ -47,5 +47,5 @@ def test_the_log_is_followed_until_the_run_ends(folder: Path, monkeypatch: pytes
     assert [row.split()[2:] for row in result.stdout.splitlines()[1:]] == [
         ["driver", "session", "started"], ["driver", "ending"], ["queue", "redelivered"],
     ]  # fmt: skip
-    assert "the driver (incarnation 77-ab) ended without a word after 2026-01-01T00:00:03" in result.stderr
+    assert "the driver (incarnation 77-ab) ended without a word at about 20" in result.stderr
     assert "queue" not in CliRunner().invoke(app, ["logs", "--actor", "driver"]).stdout
