@@ -14,6 +14,7 @@ The driver below moves no read. It makes the actors, watches them, and asks them
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from contextlib import ExitStack
@@ -28,22 +29,28 @@ from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
+from helix_ray.session.reporting import resume_command
 from helix_ray.session.shutdown import Shutdown
 from helix_ray.session.signals import Signals
 from helix_ray.session.watch import Watch
 from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.embedded import kept_running
 from helix_ray.supervision.endings import Ending, decide
 
 LOOK_INTERVAL_S = 0.5
+
+log = logging.getLogger(__name__)
 
 
 class Pipeline:
     """One session of one run, from the first actor to the report."""
 
-    def __init__(self, plan: Plan, listener: Listener | None = None, hold: bool = False) -> None:
+    def __init__(self, plan: Plan, listener: Listener | None = None, hold: bool = False, signals: Signals | None = None) -> None:
+        """``signals``: those that the caller has entered, so that they are handled before `run` and after it."""
         self._plan = plan
-        self._listener = listener or Listener()
+        self._listener = (listener or Listener()).unfailing()
         self._hold = hold
+        self._signals = signals
         self._emulator: EmulatorProcess | None = None
         self._memory = PeakMemory(plan.home / "postgres" / "postmaster.pid")
 
@@ -51,9 +58,11 @@ class Pipeline:
         """Runs to an ending. Raises what kept it from starting; once the run has its row, every ending is an `Outcome`."""
         plan = self._plan
         with ExitStack() as stack:
-            signals = stack.enter_context(Signals())
+            signals = self._signals or stack.enter_context(Signals())
+            if plan.config.sink.database == "embedded":
+                stack.enter_context(kept_running(plan.home))
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
-            signals.install()  # once more: ray.init has handlers of its own
+            signals.install()
             base_url = self._base_url(stack)
             group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
@@ -61,6 +70,7 @@ class Pipeline:
                 watch.created(group.create(actors))  # nothing flows: the queue is not open and the throttle grants nothing yet
             signals.arm()
             self._record_start()
+            log.info("run %s has begun; after any end it goes on with: %s", plan.run_id, resume_command(plan.home, plan.run_id))
             self._run_file(cluster, base_url).write(plan.home)
             stack.callback(RunFile.remove, plan.home)
             ending = self._flow(group, cluster, watch, signals)
@@ -103,7 +113,7 @@ class Pipeline:
                     self._listener.progress(watch.snapshot)
                 self._memory.sample(time.monotonic())
                 signals.wait(LOOK_INTERVAL_S)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (becomes the ending; SystemExit: rich, when its pipe is gone)
+        except Exception as error:  # noqa: BLE001  (becomes the ending)
             traceback.print_exc()
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
         return ending

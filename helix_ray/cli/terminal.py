@@ -26,6 +26,7 @@ from helix_ray.results.report import NOTICE, SIMULATED
 from helix_ray.results.table import render_report
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
+from helix_ray.session.reporting import resume_command
 from helix_ray.supervision.endings import Ending
 
 PLAIN_LINE_INTERVAL_S = 5.0
@@ -67,6 +68,7 @@ class Terminal:
                 f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
                 style="bold red",
             )
+        self._say(f"Whatever ends it, it goes on with: {resume_command(plan.home, plan.run_id)}")
         self._say("Starting Ray (5 to 20 s) ...")
 
     def started(self, cluster: Cluster) -> None:
@@ -95,7 +97,10 @@ class Terminal:
         path = report_path(self._plan.home, self._plan.run_id)
         self._say(f"Report: {path}, and as a page: {page_path(path)}")
         if self._copy_report_to is not None:
-            save_report(report, self._copy_report_to)
+            try:
+                save_report(report, self._copy_report_to)
+            except OSError as error:
+                self._say(f"It could not be copied to {self._copy_report_to}: {error.strerror}")
         if report["resume_command"]:
             self._say(f"Resume with: {report['resume_command']}")
 

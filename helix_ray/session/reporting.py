@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import shutil
 import sys
@@ -28,6 +29,8 @@ from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
 from helix_ray.throttle.messages import ThrottleStats
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,10 @@ def missing_rows(queue: QueueStats | None, totals: RunTotals) -> int:
 def write_report(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Report:
     """The report, also stored in HELIX_HOME/reports and in the run's row. Without totals the database's terms are null."""
     report = build_report(_session(plan, end, totals), end.queue, totals.counts if totals else None)
-    save_report(report, report_path(plan.home, plan.run_id))
+    try:
+        save_report(report, report_path(plan.home, plan.run_id))
+    except OSError:  # a full disk; the run's row has it too
+        log.exception("the report could not be written to %s", plan.home / "reports")
     if totals is not None:
         with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))
