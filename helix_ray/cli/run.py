@@ -34,7 +34,7 @@ def run(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
+        typer.Option(metavar="RUN_ID|last", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
     ] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Resume although what defines the results was changed.")] = False,
     dry_run: Annotated[
@@ -106,9 +106,9 @@ def _session(
             plan = preparation.prepare(given, home, secrets)
         else:
             stored, _ = database.find_stored(home, secrets, resume, given, "--resume")
-            resumed = given or parse_config(stored.config, f"stored configuration of run {resume}", settings)
+            resumed = given or parse_config(stored.config, f"stored configuration of run {stored.run_id}", settings)
             if dry_run:
-                forecasting.dry_run(resumed, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
+                forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
                 return 0
             plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
         terminal = Terminal(Console(), plan, progress=progress, copy_report_to=report)
