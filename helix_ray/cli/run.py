@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,9 +17,6 @@ from helix_ray.environment.secrets import load_secrets, withdraw_from_environmen
 from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
 from helix_ray.session.signals import Signals
-
-if TYPE_CHECKING:
-    from helix_ray.config import Config
 
 
 def run(
@@ -60,8 +57,14 @@ def run(
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
     if accept_changes and resume is None:
         raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
-    from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415  (this and what follows: --help is to be cheap)
-    from helix_ray.config.loading import load_config  # noqa: PLC0415
+    from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
+    from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
+    from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
+    from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
+    from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
+    from helix_ray.session import database, preparation  # noqa: PLC0415
+    from helix_ray.session.guard import Guard  # noqa: PLC0415
+    from helix_ray.storage import embedded  # noqa: PLC0415
 
     path, settings = config or config_option, list(overrides or ())
     given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
@@ -71,36 +74,10 @@ def run(
         assert given is not None
         forecasting.dry_run(given, report, Console())
         return
-    with unfailing_output(), Signals() as signals:
-        exit_code = _session(given, settings, resume, accept_changes, dry_run, report, not no_progress, hold, signals)
-    sys.exit(exit_code)
-
-
-def _session(
-    given: Config | None,
-    settings: list[str],
-    resume: str | None,
-    accept_changes: bool,
-    dry_run: bool,
-    report: Path | None,
-    progress: bool,
-    hold: bool,
-    signals: Signals,
-) -> int:
-    """Prepares and runs; the exit code."""
-    from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415
-    from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
-    from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
-    from helix_ray.config.loading import parse_config  # noqa: PLC0415
-    from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
-    from helix_ray.session import database, preparation  # noqa: PLC0415
-    from helix_ray.session.guard import Guard  # noqa: PLC0415
-    from helix_ray.storage import embedded  # noqa: PLC0415
-
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()  # so that no child process and no Ray worker inherits them
     home = helix_home()
-    with HomeLock(home), Guard(home):
+    with unfailing_output(), Signals() as signals, HomeLock(home), Guard(home):
         if resume is None:
             assert given is not None
             plan = preparation.prepare(given, home, secrets)
@@ -109,18 +86,19 @@ def _session(
             resumed = given or parse_config(stored.config, f"stored configuration of run {stored.run_id}", settings)
             if dry_run:
                 forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
-                return 0
+                return
             plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
-        terminal = Terminal(Console(), plan, progress=progress, copy_report_to=report)
+        terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
         terminal.announce()
         prepare_environment(home)
         from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
 
         try:
-            return Pipeline(plan, terminal.listener(), hold, signals).run().exit_code
+            outcome = Pipeline(plan, terminal.listener(), hold, signals).run()
         finally:
             terminal.close()
             embedded.stop(home)
+    sys.exit(outcome.exit_code)
 
 
 def _check_writable(report: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -28,12 +29,14 @@ def working_folder(pid: int) -> Path | None:
         return None
 
 
-def output_files(pid: int) -> list[str]:
-    """Where its standard output and error lead."""
+def written_files(pid: int) -> list[str]:
+    """The files that it has open for writing: who only reads a log has no part in it."""
     found = []
-    for descriptor in ("1", "2"):
-        with suppress(OSError):
-            found.append(str((PROC / str(pid) / "fd" / descriptor).readlink()))
+    with suppress(OSError):
+        for descriptor in (PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                if descriptor.lstat().st_mode & stat.S_IWUSR:
+                    found.append(str(descriptor.readlink()))
     return found
 
 

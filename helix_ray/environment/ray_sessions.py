@@ -1,7 +1,7 @@
 """The sessions of a home's own Ray: their folders, and the processes that Ray may leave behind when its driver is killed.
 
-Such a process is known by its output, which Ray leads into the session's folder, or before that by the folder in its arguments.
-Ray's agents keep neither title nor parent, and have been seen to stay for ever.
+Such a process is known by its logs, which it writes into the session's folder, or before that by the folder in its arguments.
+Ray's agents keep neither arguments nor parent, and have been seen to stay for ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from helix_ray.environment.processes import PROC, command_line, output_files, send_signal
+from helix_ray.environment.processes import PROC, command_line, send_signal, written_files
 from helix_ray.errors import StartError
 
 KEPT_SESSIONS = 2
@@ -91,4 +91,4 @@ def _members(of: Sequence[Path]) -> list[int]:
 
 def _is_of(pid: int, of: Sequence[Path]) -> bool:
     arguments = (word.partition("=")[2] for word in command_line(pid))
-    return any(path.startswith(f"{session}/") or path == str(session) for path in [*output_files(pid), *arguments] for session in of)
+    return any(path.startswith(f"{session}/") or path == str(session) for path in [*written_files(pid), *arguments] for session in of)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import helix_ray
 from helix_ray.environment.ray_sessions import end_processes, prune, ray_folder, sessions
+from helix_ray.errors import HelixError
 from helix_ray.storage.embedded import EmbeddedServer
 
 GRACE_S = 3.0
@@ -35,30 +38,40 @@ if not sys.stdin.buffer.read():
 
 
 class Guard:
-    """Watches over this process while entered. An exception does not dismiss it: what has been started may still be there."""
+    """Watches over this process from its making. It is dismissed on leaving, unless something foreign was raised: what has been
+    started may then still be there, and the guard waits for the end of the process.
+    """
 
     def __init__(self, home: Path) -> None:
         paths = [str(Path(helix_ray.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-        self._child = subprocess.Popen(  # noqa: S603
+        reading, self._writing = os.pipe()  # neither is inherited, but the one that is named
+        subprocess.run(  # noqa: S603
             [sys.executable, "-P", "-c", _WAIT, str(home), str(os.getpid())],
-            stdin=subprocess.PIPE,
+            stdin=reading,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             start_new_session=True,
+            check=False,
         )
+        os.close(reading)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._child.communicate(b"" if kind else b"dismissed")
+        if kind is None or issubclass(kind, HelixError):
+            with suppress(BrokenPipeError):  # it was killed
+                os.write(self._writing, b"dismissed")
+            os.close(self._writing)
 
 
 def clear_up(home: str, driver: str) -> None:
     """After the driver's death: ends its session of Ray, and the home's PostgreSQL unless another process holds it."""
     over = sessions(ray_folder(Path(home)))  # looked up at once: a resumption may begin its own soon
+    until = time.monotonic() + GRACE_S
     end_processes([session for session in over if session.name.endswith(f"_{driver}")], GRACE_S)
     prune(over)
+    time.sleep(max(0.0, until - time.monotonic()))
     EmbeddedServer(Path(home)).halt_unless_held()
