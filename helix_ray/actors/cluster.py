@@ -16,8 +16,11 @@ from typing import Any
 
 from helix_ray.actors import api
 from helix_ray.config import RayConfig
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.environment.ray_sessions import KEPT_SESSIONS, end_processes, make_ray_folder, prune, sessions
 from helix_ray.errors import ConfigError, StartError
+
+log = event_logger(__name__)
 
 ENDED_GRACE_S, KILLED_GRACE_S = 1.0, 3.0
 """Before what is left of a session is killed: after its end, and after its driver was killed."""
@@ -81,16 +84,19 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     try:
         info: dict[str, Any] = vars(context)["address_info"]  # only a local cluster has it, which mypy cannot know
         url = context.dashboard_url if config.dashboard else None
-        yield Cluster(
+        cluster = Cluster(
             address=str(info["gcs_address"]),
             dashboard_url=f"http://{url}" if url else None,
             token_path=token_path,
             logs=Path(str(info["session_dir"])) / "logs",
         )
+        log.info(Event.RAY_STARTED, version=ray.__version__, address=cluster.address, logs=cluster.logs)
+        yield cluster
     finally:
         ray.shutdown()
-        end_processes(sessions(temp), ENDED_GRACE_S)
+        killed = end_processes(sessions(temp), ENDED_GRACE_S)
         prune(sessions(temp))
+        log.info(Event.RAY_ENDED, killed=killed)
 
 
 def _check_free(port: int) -> None:

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "run": "Runs DNA reads through the model and stores every result once.",
     "emulator": "A local stand-in for Groq's API: published limits, errors, prices, latencies.",
     "export": "Writes truth, reads, windows and a run's results as files for other tools.",
+    "logs": "Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.",
     "monitor": "Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.",
     "rescore": "Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.",
     "status": "Shows the live run of this HELIX_HOME. Exit code 1 when there is none.",

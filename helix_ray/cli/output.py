@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-log = logging.getLogger(__name__)
+from helix_ray.environment.logs import Event, event_logger
+
+log = event_logger(__name__)
 
 
 class UnfailingStream:
@@ -42,7 +43,7 @@ class UnfailingStream:
     def _note(self, error: Exception) -> None:
         if not self._said:
             self._said = True  # first: the log may lead here
-            log.warning("output to %s cannot be written and is dropped: %s", getattr(self._stream, "name", "a stream"), error)
+            log.warning(Event.ERROR_HANDLED, what=f"output to {getattr(self._stream, 'name', 'a stream')} is dropped", exc_info=error)
 
 
 @contextmanager

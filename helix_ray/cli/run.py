@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from helix_ray.cli.logs import Level
 from helix_ray.cli.output import unfailing_output
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
@@ -40,6 +41,9 @@ def run(
     report: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write the report (JSON) here.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Print no live view, only the start and the report.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Keep Ray, its dashboard and the metrics up after the run, until Ctrl-C.")] = False,
+    log_level: Annotated[
+        Level, typer.Option(help="What the processes log, for `helix logs`; reads and answers at debug only.")
+    ] = Level.INFO,
 ) -> None:
     """Runs DNA reads through the model and stores every result once.
 
@@ -94,7 +98,7 @@ def run(
         from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
 
         try:
-            outcome = Pipeline(plan, terminal.listener(), hold, signals).run()
+            outcome = Pipeline(plan, terminal.listener(), hold, signals, log_level.value).run()
         finally:
             terminal.close()
             embedded.stop(home)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 from helix_ray.actors.cluster import Cluster
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.results.schema import Report
 from helix_ray.supervision.endings import Ending
 
-log = logging.getLogger(__name__)
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,6 @@ def _logged(callback: Callable[..., None]) -> Callable[..., None]:
         try:
             callback(*arguments)
         except (Exception, SystemExit):  # SystemExit: rich, when its pipe is gone
-            log.exception("what shows the run failed; the run goes on")
+            log.exception(Event.ERROR_HANDLED, what="the run cannot be shown")
 
     return call

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.analysis.prompts import get_prompt
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import Totals
@@ -30,7 +29,7 @@ from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
 from helix_ray.throttle.messages import ThrottleStats
 
-log = logging.getLogger(__name__)
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,7 @@ def read_totals(plan: Plan, timeout_s: float) -> RunTotals | DatabaseLostError |
     try:
         return with_ledger(plan.database_url, read, timeout_s)
     except (DatabaseLostError, DatabaseUnavailableError) as error:
+        log.exception(Event.ERROR_HANDLED, what="the totals cannot be read")
         return error
 
 
@@ -97,10 +97,12 @@ def write_report(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Repor
     try:
         save_report(report, report_path(plan.home, plan.run_id))
     except OSError:  # a full disk; the run's row has it too
-        log.exception("the report could not be written to %s", plan.home / "reports")
+        log.exception(Event.ERROR_HANDLED, what="the report is not in its file")
     if totals is not None:
-        with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
+        try:
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))
+        except (DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
+            log.exception(Event.ERROR_HANDLED, what="the ending is not in the run's row")
     return report
 
 

@@ -38,6 +38,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.received: str | None = None  # the name of the last one
         self._armed = False
         self._interrupted = False
         self._force_since = 0.0
@@ -82,7 +83,7 @@ class Signals:
         while self.count == seen:
             self.wait(1.0)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         if not self._armed:
             if not self._interrupted:
                 self._interrupted = True
@@ -90,6 +91,7 @@ class Signals:
                     os.write(2, INTERRUPTED)  # not print, which may be what was interrupted
             raise KeyboardInterrupt
         self.count += 1
+        self.received = signal.Signals(number).name
         if self.count == 2:
             self._force_since = time.monotonic()
         self._event.set()

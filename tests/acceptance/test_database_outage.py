@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fix_run import StartRun
+from fix_run import StartRun, helix
 from helix_ray.storage.embedded import EmbeddedServer
+from support.sequence_files import write_pairs
+
+PAIRS = 500
 
 
 @pytest.fixture
@@ -23,14 +26,21 @@ def own_server() -> Iterator[EmbeddedServer]:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: EmbeddedServer, start_run: StartRun) -> None:
+def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: EmbeddedServer, start_run: StartRun, tmp_path: Path) -> None:
+    """The reads are pairs from a file with one malformed line, which a run may skip: it has its row as well."""
     env = {"DATABASE_URL": own_server.url}
+    write_pairs(tmp_path / "pairs.jsonl", PAIRS)
     lost = start_run(
-        "source.count=1200",
-        "source.rate_per_s=60",
+        "source.kind=pairs",
+        f"source.path={tmp_path / 'pairs.jsonl'}",
+        "source.on_error=skip",
+        "source.count=null",
+        "source.producers=1",
+        "source.rate_per_s=25",  # slow enough to outlast both outages
+        "run.drain_timeout_s=1",
         "sink.database=external",
         "sink.outage_timeout_s=2",
-        "sink.statement_timeout_s=5",
+        "sink.statement_timeout_s=2",
         "emulator.tier=unlimited",
         "emulator.latency_scale=0.2",
         "ray.dashboard=false",
@@ -53,7 +63,8 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
     resumed.wait_for_stored_reads(more_than=resumed.stored)
     own_server.halt("immediate")
     own_server.join()
+    assert helix(resumed.home, "control", "rate", "1000").returncode == 0
     code, report = resumed.finish()
     assert code == 0, resumed.output
-    assert (report["reads_requested"], report["reads_stored"]) == (1200, 1200)
+    assert (report["reads_requested"], report["reads_stored"], report["reads_malformed"]) == (PAIRS + 1, PAIRS, 1)
     assert (report["lost"], report["duplicates"]) == (0, 0)

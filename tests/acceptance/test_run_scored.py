@@ -38,6 +38,7 @@ def held(start_run: StartRun) -> Run:
         "ray.dashboard=false",
         *(f"emulator.faults.{fault}=0.055" for fault in ID_FAULTS),
         args=["--hold"],
+        embedded=True,
     )
     run.wait_for_report()
     return run
@@ -97,7 +98,9 @@ def test_every_read_is_scored_as_the_emulator_answered_it(held: Run) -> None:
     for result in results:
         offline.add(result)
     assert comparable(offline) == comparable(scores)
-    live = held.status()
+    live = held.status()  # after the end: --hold keeps the metrics up
+    assert (live["state"], live["run"]["run_id"], live["run"]["simulated"]) == ("COMPLETE", report["run_id"], True)
+    assert held.process.poll() is None, held.output
     assert levels(live["accuracy"]) == scores.model.by("type")
     assert levels(live["ceiling"]) == scores.ceiling.by("type")
     assert {stratum["dimension"]: levels(stratum["levels"]) for stratum in live["strata"]} == {

@@ -16,6 +16,7 @@ import pytest
 from helix_ray.errors import DatabaseUnavailableError
 from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url, kept_running, postmaster, stop
 from helix_ray.storage.embedded import server as embedded_server
+from support.imported import HEAVY, PROFILED, imported
 
 FAST = {"fsync": "off"}
 HOLD = """
@@ -254,7 +255,7 @@ def test_programs_that_the_server_cannot_reach_are_copied(home: Path, monkeypatc
 
 
 def test_the_command_line(home: Path) -> None:
-    environment = {**os.environ, "HELIX_HOME": str(home)}
+    environment = {**os.environ, **PROFILED, "HELIX_HOME": str(home)}
 
     def helix_db(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from helix_ray.cli.db import app; app()", *arguments]
@@ -266,6 +267,7 @@ def test_the_command_line(home: Path) -> None:
     assert printed.returncode == 0, printed.stderr
     assert ask(printed.stdout.strip()) == 1, "it goes on after the command"
     assert "schema helix" in printed.stderr
+    assert not imported(printed.stderr) & (HEAVY | {"ray"})
     with holding(home):
         shell = helix_db("shell", "--", "-XAtc", "select 6 * 7")
         assert (shell.returncode, shell.stdout.strip()) == (0, "42"), shell.stderr

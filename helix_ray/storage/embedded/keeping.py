@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseUnavailableError
 from helix_ray.storage.embedded.server import held
 
@@ -15,7 +15,7 @@ LOOK_INTERVAL_S = 0.5
 LONGEST_PAUSE_S = 4.0
 """Between two attempts to start it, so that it is back soon after what kept it from starting (a full disk) is mended."""
 
-log = logging.getLogger(__name__)
+log = event_logger(__name__)
 
 
 @contextmanager
@@ -32,12 +32,12 @@ def kept_running(home: Path) -> Iterator[None]:
             if server.is_running():
                 pause = LOOK_INTERVAL_S
                 continue
-            log.warning("the embedded PostgreSQL in %s has died and is started again", server.data)
+            log.warning(Event.ERROR_HANDLED, what="the embedded PostgreSQL has died and is started again")
             try:
                 server.join()
             except DatabaseUnavailableError as error:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
-                log.warning("the embedded PostgreSQL did not come back, which is tried again in %g s: %s", pause, error)
+                log.warning(Event.ERROR_HANDLED, what="the embedded PostgreSQL did not come back", again_in_s=pause, exc_info=error)
 
     thread = threading.Thread(target=keep, name="embedded-postgresql", daemon=True)
     thread.start()

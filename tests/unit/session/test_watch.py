@@ -1,14 +1,19 @@
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import QueueStats
+from helix_ray.session import watch as module
 from helix_ray.session.plan import Plan
 from helix_ray.session.watch import Watch
+from helix_ray.supervision.endings import decide
 
 
 def stats(incarnation: str, depth: int, blocked: float) -> QueueStats:
@@ -25,3 +30,34 @@ def test_maxima_and_blocked_time_of_the_queue_survive_restarts() -> None:
         watch.note_queue(stats(incarnation, depth, blocked))
     assert watch.queue is not None
     assert (watch.queue.incarnation, watch.queue.max_queue_depth, watch.queue.blocked_seconds) == ("c", 500, 6.5)
+
+
+class SilentGroup:
+    """No part answers."""
+
+    producers = analyzers = ()
+
+    def send(self, *_: object) -> "SilentGroup":
+        return self
+
+    def value(self) -> None:
+        return None
+
+    def collect(self, *_: object, timeout_s: float) -> Mapping[str, object]:
+        return {}
+
+    def ended_loops(self) -> Mapping[str, object]:
+        return {}
+
+
+def test_a_run_that_has_lasted_as_long_as_it_may_ends_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wait_for", lambda *_, **__: None)
+    config = Config.model_validate({"run": {"max_duration_s": 60}})
+    plan = Plan(config, "run", Path("home"), Secret("url"), None, row=cast(Any, None), simulated=True)
+    watch = Watch(plan, group=cast(Any, SilentGroup()), run_info=RunInfo(), emulator_error=lambda: None)
+    assert decide(watch.look(signals=0)) is None
+    watch.started_at -= 60
+    ending = decide(watch.look(signals=0))
+    assert ending is not None
+    assert ending.exit_code(dead_letters=0) == 3
+    assert ending.reason == "run.max_duration_s: 60 s have passed"
