@@ -50,7 +50,7 @@ def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None
     try:
         uuid.UUID(run_id)
     except ValueError:
-        raise ConfigError(option, [f"'{run_id}' is neither a run id, which helix status and the report show, nor {LAST}"]) from None
+        raise ConfigError(option, [f"'{run_id}' is not a run id; helix status and the report show it, and {LAST} is the newest"]) from None
     for candidate in [config] if config is not None else _databases(home, secrets):
         url = open_database(candidate, home, secrets)
         stored = with_ledger(url, lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
