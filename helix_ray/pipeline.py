@@ -31,10 +31,12 @@ from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
+from helix_ray.session.reporting import resume_command
 from helix_ray.session.shutdown import Shutdown
 from helix_ray.session.signals import Signals
 from helix_ray.session.watch import Watch
 from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.embedded import kept_running
 from helix_ray.supervision.endings import Ending, decide
 
 log = event_logger(__name__)
@@ -46,12 +48,16 @@ LOOK_INTERVAL_S = 0.5
 class Pipeline:
     """One session of one run, from the first actor to the report."""
 
-    def __init__(self, plan: Plan, listener: Listener | None = None, hold: bool = False, log_level: str = "info") -> None:
+    def __init__(
+        self, plan: Plan, listener: Listener | None = None, hold: bool = False, signals: Signals | None = None, log_level: str = "info"
+    ) -> None:
+        """``signals``: those that the caller has entered, so that they are handled before `run` and after it."""
         self._plan = plan
         actors = plan.config.source.producers + plan.config.analyzer.workers + SERVICES
         self._run_log = RunLog(plan.home, plan.run_id, log_level, writers=actors + 1)
-        self._listener = listener or Listener()
+        self._listener = (listener or Listener()).unfailing()
         self._hold = hold
+        self._signals = signals
         self._emulator: EmulatorProcess | None = None
         self._ended: Outcome | None = None
         self._memory = PeakMemory(plan.home / "postgres" / "postmaster.pid")
@@ -63,9 +69,11 @@ class Pipeline:
             stack.enter_context(driver_log(self._run_log))
             self._log_start()
             stack.push(self._log_end)
-            signals = stack.enter_context(Signals())
+            signals = self._signals or stack.enter_context(Signals())
+            if plan.config.sink.database == "embedded":
+                stack.enter_context(kept_running(plan.home))
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
-            signals.install()  # once more: ray.init has handlers of its own
+            signals.install()
             base_url = self._base_url(stack)
             group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, self._run_log)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
@@ -79,7 +87,7 @@ class Pipeline:
             log.info(Event.ENDING, status=ending.status.value, reason=ending.reason, forced=ending.force, signal=signals.received)
             self._listener.ending(ending)
             outcome = Shutdown(plan, group, watch, signals, self._memory).run(ending)
-            self._ended = outcome
+            self._log_outcome(outcome)
             self._listener.ended(outcome)
             signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.force:
@@ -90,25 +98,29 @@ class Pipeline:
     def _log_start(self) -> None:
         plan = self._plan
         if (last := last_driver(self._run_log.folder)) is not None:
-            log.warning(Event.DRIVER_DIED, was=last["incarnation"], last_line_at=last["ts"], cause="killed, or crashed: it told no ending")
+            log.warning(Event.DRIVER_DIED, was=last["incarnation"], at_about=last["until"], cause="killed, or crashed: it told no ending")
         log.info(
             Event.SESSION_STARTED,
             name=plan.row.name,
             resumed=plan.resumed,
             rows_before=plan.rows_before,
             backend=plan.row.backend,
-            versions=plan.row.versions,
+            version=plan.row.versions["helix_ray"],
             config=plan.row.config_hash,
             pid=os.getpid(),
+            resume_command=resume_command(plan.home, plan.run_id),
         )
+
+    def _log_outcome(self, outcome: Outcome) -> None:
+        """Before Ray ends, since a second signal may cut that off."""
+        self._ended = outcome
+        report = outcome.report
+        facts = {key: report[key] for key in ("status", "reads_stored", "dead_letters", "lost", "duplicates", "cost_usd", "duration_s")}
+        log.info(Event.SESSION_ENDED, exit_code=outcome.exit_code, facts=facts)
 
     def _log_end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if self._ended is None:
-            log.error(Event.SESSION_ENDED, status=None, exc_info=error)
-        else:
-            report = self._ended.report
-            facts = {key: report[key] for key in ("reads_stored", "dead_letters", "lost", "duplicates", "cost_usd", "duration_s")}
-            log.info(Event.SESSION_ENDED, status=report["status"], exit_code=self._ended.exit_code, facts=facts)
+            log.error(Event.SESSION_ENDED, exc_info=error)
 
     def _base_url(self, stack: ExitStack) -> str | None:
         config = self._plan.config
@@ -141,7 +153,7 @@ class Pipeline:
                     self._listener.progress(watch.snapshot)
                 self._memory.sample(time.monotonic())
                 signals.wait(LOOK_INTERVAL_S)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             log.exception(Event.DRIVER_FAILED)
             traceback.print_exc()
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
