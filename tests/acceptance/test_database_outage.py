@@ -66,7 +66,8 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
     assert [line["status"] for line in of(log, Event.ENDING, Event.SESSION_ENDED)] == ["failed", "failed"]
 
     own_server.join()
-    resumed = start_run(pasted=report["resume_command"], env=env)
+    patient = "--set sink.outage_timeout_s=60 --resume"  # a busy machine takes seconds to start PostgreSQL
+    resumed = start_run(pasted=report["resume_command"].replace("--resume", patient), env=env)
     resumed.wait_for_output("RUNNING: ")
     resumed.wait_for_stored_reads(more_than=resumed.stored)
     own_server.halt("immediate")
