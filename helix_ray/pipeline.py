@@ -31,10 +31,12 @@ from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
+from helix_ray.session.reporting import resume_command
 from helix_ray.session.shutdown import Shutdown
 from helix_ray.session.signals import Signals
 from helix_ray.session.watch import Watch
 from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.embedded import kept_running
 from helix_ray.supervision.endings import Ending, decide
 
 log = event_logger(__name__)
@@ -46,12 +48,16 @@ LOOK_INTERVAL_S = 0.5
 class Pipeline:
     """One session of one run, from the first actor to the report."""
 
-    def __init__(self, plan: Plan, listener: Listener | None = None, hold: bool = False, log_level: str = "info") -> None:
+    def __init__(
+        self, plan: Plan, listener: Listener | None = None, hold: bool = False, signals: Signals | None = None, log_level: str = "info"
+    ) -> None:
+        """``signals``: those that the caller has entered, so that they are handled before `run` and after it."""
         self._plan = plan
         actors = plan.config.source.producers + plan.config.analyzer.workers + SERVICES
         self._run_log = RunLog(plan.home, plan.run_id, log_level, writers=actors + 1)
-        self._listener = listener or Listener()
+        self._listener = (listener or Listener()).unfailing()
         self._hold = hold
+        self._signals = signals
         self._emulator: EmulatorProcess | None = None
         self._ended: Outcome | None = None
         self._memory = PeakMemory(plan.home / "postgres" / "postmaster.pid")
@@ -63,9 +69,11 @@ class Pipeline:
             stack.enter_context(driver_log(self._run_log))
             self._log_start()
             stack.push(self._log_end)
-            signals = stack.enter_context(Signals())
+            signals = self._signals or stack.enter_context(Signals())
+            if plan.config.sink.database == "embedded":
+                stack.enter_context(kept_running(plan.home))
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
-            signals.install()  # once more: ray.init has handlers of its own
+            signals.install()
             base_url = self._base_url(stack)
             group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, self._run_log)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
@@ -100,6 +108,7 @@ class Pipeline:
             version=plan.row.versions["helix_ray"],
             config=plan.row.config_hash,
             pid=os.getpid(),
+            resume_command=resume_command(plan.home, plan.run_id),
         )
 
     def _log_outcome(self, outcome: Outcome) -> None:
@@ -144,7 +153,7 @@ class Pipeline:
                     self._listener.progress(watch.snapshot)
                 self._memory.sample(time.monotonic())
                 signals.wait(LOOK_INTERVAL_S)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             log.exception(Event.DRIVER_FAILED)
             traceback.print_exc()
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")

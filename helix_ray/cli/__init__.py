@@ -7,6 +7,7 @@ imports at its top only what its ``--help`` needs, where the command itself is t
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, Final
 
@@ -17,6 +18,7 @@ from typer.main import get_group
 
 from helix_ray import __version__
 from helix_ray.errors import HelixError
+from helix_ray.session.signals import interrupt_on_signals
 
 COMMANDS: Final = {
     "run": "Runs DNA reads through the model and stores every result once.",
@@ -88,16 +90,17 @@ def _options(
 
 
 def main() -> None:
-    """Runs the command; an error of ours becomes one message and its exit code."""
     guarded(app)
 
 
 def guarded(command: typer.Typer) -> None:
+    """Runs the command; an error of ours becomes one message and its exit code. Any signal that asks it to end is exit 130."""
+    interrupt_on_signals()
     try:
         command()
     except HelixError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {error}", markup=False)
+        with suppress(OSError, ValueError):  # its exit code is worth more than its words
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {error}", markup=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        Console(stderr=True).print("helix: interrupted")
         sys.exit(130)

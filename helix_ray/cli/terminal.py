@@ -53,6 +53,8 @@ class Terminal:
 
     def announce(self) -> None:
         """Prints what will run, and where its reads will go. Called before anything starts."""
+        from helix_ray.session.reporting import resume_command  # noqa: PLC0415
+
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
         analyzer = config.analyzer
@@ -69,6 +71,7 @@ class Terminal:
                 f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
                 style="bold red",
             )
+        self._say(f"Whatever ends it, it goes on with: {resume_command(plan.home, plan.run_id)}")
         self._say("Starting Ray (5 to 20 s) ...")
 
     def started(self, cluster: Cluster) -> None:
@@ -100,7 +103,10 @@ class Terminal:
         path = report_path(self._plan.home, self._plan.run_id)
         self._say(f"Report: {path}, and as a page: {page_path(path)}")
         if self._copy_report_to is not None:
-            save_report(report, self._copy_report_to)
+            try:
+                save_report(report, self._copy_report_to)
+            except OSError as error:
+                self._say(f"It could not be copied to {self._copy_report_to}: {error.strerror}")
         if report["resume_command"]:
             self._say(f"Resume with: {report['resume_command']}")
 

@@ -94,7 +94,10 @@ def missing_rows(queue: QueueStats | None, totals: RunTotals) -> int:
 def write_report(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Report:
     """The report, also stored in HELIX_HOME/reports and in the run's row. Without totals the database's terms are null."""
     report = build_report(_session(plan, end, totals), end.queue, totals.counts if totals else None)
-    save_report(report, report_path(plan.home, plan.run_id))
+    try:
+        save_report(report, report_path(plan.home, plan.run_id))
+    except OSError:  # a full disk; the run's row has it too
+        log.exception(Event.ERROR_HANDLED, what="the report is not in its file")
     if totals is not None:
         try:
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))

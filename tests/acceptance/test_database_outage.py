@@ -14,7 +14,7 @@ from helix_ray.storage.embedded import EmbeddedServer
 from support.run_log import of, read_log
 from support.sequence_files import write_pairs
 
-PAIRS = 500
+PAIRS = 800
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
         "source.on_error=skip",
         "source.count=null",
         "source.producers=1",
-        "source.rate_per_s=25",  # slow enough to outlast both outages
+        "source.rate_per_s=20",  # slow enough to outlast both outages
         "run.drain_timeout_s=1",
         "sink.database=external",
         "sink.outage_timeout_s=2",
@@ -66,13 +66,14 @@ def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: Embedd
     assert [line["status"] for line in of(log, Event.ENDING, Event.SESSION_ENDED)] == ["failed", "failed"]
 
     own_server.join()
-    patient = "--set sink.outage_timeout_s=60 --resume"  # a busy machine takes seconds to start PostgreSQL
-    resumed = start_run(pasted=report["resume_command"].replace("--resume", patient), env=env)
+    patient = report["resume_command"].replace("--resume", "--set sink.outage_timeout_s=60 --resume")
+    resumed = start_run(pasted=patient, env=env)
     resumed.wait_for_output("RUNNING: ")
     resumed.wait_for_stored_reads(more_than=resumed.stored)
     own_server.halt("immediate")
     own_server.join()
-    assert helix(resumed.home, "control", "rate", "1000").returncode == 0
+    # refused for as long as it cannot be recorded
+    resumed.wait_until("a command after the restart", lambda run: helix(run.home, "control", "rate", "1000").returncode == 0)
     code, report = resumed.finish()
     assert code == 0, resumed.output
     assert (report["reads_requested"], report["reads_stored"], report["reads_malformed"]) == (PAIRS + 1, PAIRS, 1)
