@@ -62,8 +62,11 @@ class QueueApi(ActorApi, Protocol):
     async def finish_input(self, producer: int, total_reads: int | None, incarnation: str | None = None) -> str:
         """The producer has offered all its reads to the queue of this incarnation; another one has not seen them. Its own."""
 
-    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
-        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it."""
+    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0, received: str | None = None) -> LeaseReply:
+        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it. A holder makes one call at a time.
+
+        ``received``: the lease that the holder received last; what it was granted since then is taken back.
+        """
 
     async def extend(self, holder: str, lease_ids: list[str]) -> list[str]:
         """The holder's heartbeat; returns the leases that it does not hold any more."""

@@ -15,11 +15,14 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import InvariantError
 from helix_ray.queueing.leases import Entry, LeaseBook
 from helix_ray.queueing.messages import Lease, QueueStats
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read, ReadBatch
+
+log = event_logger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -155,6 +158,17 @@ class BoundedQueue:
             served.append(put)
         return served
 
+    def asks(self, holder: str, received: str | None) -> int:
+        """The holder asks for a lease, having received ``received`` last: redeliver what it was granted since then.
+
+        A grant whose caller gave up before the reply is nobody's: it would be extended by none, and come back only at its
+        deadline. The leases that the holder has cannot tell it apart: it forgets one whose reads are committed, maybe before
+        their acknowledgement is here.
+        """
+        entries = self._leases.not_received(holder, received)
+        self._expired += len(entries)
+        return self._redeliver(entries)
+
     def lease(self, holder: str, max_reads: int, now: float) -> Lease | None:
         """Up to ``max_reads`` reads, redelivered ones first; None when there is none."""
         entries: list[Entry] = []
@@ -197,14 +211,12 @@ class BoundedQueue:
     def release(self, holder: str) -> int:
         """The holder died: redeliver all that it held."""
         entries = self._leases.release(holder)
-        self._expired += len(entries)
-        return self._redeliver(entries)
+        return self._expire(entries, holder=holder, why="its holder was restarted")
 
     def sweep(self, now: float) -> int:
         """Redeliver what is past its deadline; the number of reads."""
         entries = self._leases.expired(now)
-        self._expired += len(entries)
-        return self._redeliver(entries)
+        return self._expire(entries, why="no heartbeat before the deadline")
 
     def finish_input(self, producer: int, total_reads: int | None) -> None:
         """The producer has offered all its reads, ``total_reads`` of them (done ones included)."""
@@ -242,6 +254,12 @@ class BoundedQueue:
 
     def _knows(self, index: int) -> bool:
         return index in self._waiting or index in self._redelivered or index in self._leases or index in self._done
+
+    def _expire(self, entries: list[Entry], **told: str) -> int:
+        self._expired += len(entries)
+        if entries:
+            log.warning(Event.REDELIVERED, reads=len(entries), facts=told)
+        return self._redeliver(entries)
 
     def _redeliver(self, entries: list[Entry]) -> int:
         # not subject to the capacity: these reads were admitted once, and refusing them would lose them

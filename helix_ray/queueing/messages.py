@@ -66,7 +66,7 @@ class QueueStats:
     admitted: int = field(metadata=COUNTER)
     acked: int = field(metadata=COUNTER)  # held reads that were acknowledged
     nacked: int = field(metadata=COUNTER)
-    expired: int = field(metadata=COUNTER)  # came back because a deadline passed or their holder was released
+    expired: int = field(metadata=COUNTER)  # came back: a deadline passed, their holder was released or never got them
     blocked_now: int = field(metadata=GAUGE)  # puts
     blocked_puts: int = field(metadata=COUNTER)  # puts that found no room at once
     blocked_seconds: float = field(metadata=COUNTER)  # summed over all puts

@@ -19,6 +19,9 @@ from helix_ray.storage.embedded import embedded_url
 from helix_ray.storage.ledger import StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
+LAST = "last"
+"""In place of a run's id: the run of this HELIX_HOME that began last."""
+
 
 def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
     """The address of a database that is there, new enough, ours to write to, and at the newest schema."""
@@ -38,14 +41,16 @@ def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
 
 
 def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None, option: str) -> tuple[StoredRun, Secret]:
-    """A run by its id, and the address of the database that holds it. ``option`` is named by the error when there is none.
+    """A run by its id, or ``last``, and the address of the database that holds it. ``option`` is named by the error.
 
     ``config`` says which database to ask. None: every one that is known.
     """
+    if run_id == LAST:
+        run_id = _last(home, option)
     try:
         uuid.UUID(run_id)
     except ValueError:
-        raise ConfigError(option, [f"'{run_id}' is not a run id; helix status and the report show it"]) from None
+        raise ConfigError(option, [f"'{run_id}' is not a run id; helix status and the report show it, and {LAST} is the newest"]) from None
     for candidate in [config] if config is not None else _databases(home, secrets):
         url = open_database(candidate, home, secrets)
         stored = with_ledger(url, lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
@@ -61,13 +66,17 @@ def find_run(run_id: str | None, otherwise: str = "") -> tuple[StoredRun, Secret
     """
     home = helix_home()
     if run_id is None:
-        last = RunFile.read_last(home)
-        if last is None:
-            raise ConfigError("--run", [f"no run is known in HELIX_HOME {home}; name one with --run{otherwise}"])
-        run_id = last.run_id
+        run_id = _last(home, "--run", f"; name one with --run{otherwise}")
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()
     return find_stored(home, secrets, run_id, None, "--run")
+
+
+def _last(home: Path, option: str, advice: str = "") -> str:
+    last = RunFile.read_last(home)
+    if last is None:
+        raise ConfigError(option, [f"no run is known in HELIX_HOME {home}{advice}"])
+    return last.run_id
 
 
 def _databases(home: Path, secrets: Secrets) -> Iterator[Config]:

@@ -7,11 +7,11 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.analysis.prompts import get_prompt
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import Totals
@@ -28,6 +28,8 @@ from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
 from helix_ray.throttle.messages import ThrottleStats
+
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def read_totals(plan: Plan, timeout_s: float) -> RunTotals | DatabaseLostError |
     try:
         return with_ledger(plan.database_url, read, timeout_s)
     except (DatabaseLostError, DatabaseUnavailableError) as error:
+        log.exception(Event.ERROR_HANDLED, what="the totals cannot be read")
         return error
 
 
@@ -91,10 +94,15 @@ def missing_rows(queue: QueueStats | None, totals: RunTotals) -> int:
 def write_report(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Report:
     """The report, also stored in HELIX_HOME/reports and in the run's row. Without totals the database's terms are null."""
     report = build_report(_session(plan, end, totals), end.queue, totals.counts if totals else None)
-    save_report(report, report_path(plan.home, plan.run_id))
+    try:
+        save_report(report, report_path(plan.home, plan.run_id))
+    except OSError:  # a full disk; the run's row has it too
+        log.exception(Event.ERROR_HANDLED, what="the report is not in its file")
     if totals is not None:
-        with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
+        try:
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))
+        except (DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
+            log.exception(Event.ERROR_HANDLED, what="the ending is not in the run's row")
     return report
 
 

@@ -95,7 +95,7 @@ class Fire:
         env = {"GROQ_API_KEY": "any-key-will-do"} | ({} if self._server is None else {"DATABASE_URL": self._server.url})
         self._look_up()
         known = {"config": self._config} if self._run_id is None else {"args": ["--resume", self._run_id]}
-        self._run = self._start_run(**known, env=env)
+        self._run = self._start_run(**known, env=env, embedded=self._server is None)
         return self._run
 
     def end(self, timeout_s: float) -> None:
