@@ -136,10 +136,10 @@ class Provider:
 
     def asks(self) -> list[Ask]:
         requests = {entry["id"]: entry for entry in self.requests()}
-        reads = [(read, requests[read["request_id"]]) for read in self._all("/_ctl/reads") if read["request_id"] in requests]
         return [
             Ask(read["id"], request["time"], request["ended"], bool(read["client_saw_it"]) and read["calls"] is not None)
-            for read, request in reads
+            for read in self._all("/_ctl/reads")
+            if (request := requests.get(read["request_id"]))  # else it ended since
         ]
 
     def _all(self, path: str) -> list[dict[str, Any]]:
@@ -184,26 +184,19 @@ Processes = set[tuple[int, float]]
 
 def family(pid: int, home: str) -> Processes:
     """The process, its descendants, and every process whose environment names this HELIX_HOME."""
-    found: Processes = set()
     root = psutil.Process(pid)
     tree = {process.pid for process in (root, *root.children(recursive=True))}
-    for process in psutil.process_iter():
-        try:
-            if process.pid in tree or process.environ().get("HELIX_HOME") == home:
-                found.add((process.pid, process.create_time()))
-        except psutil.Error:
-            continue  # it ended while being looked at
-    return found
+    return {
+        (process.pid, process.info["create_time"])
+        for process in psutil.process_iter(["create_time", "environ"])
+        if process.pid in tree or (process.info["environ"] or {}).get("HELIX_HOME") == home
+    }
 
 
 def alive(processes: Processes) -> list[psutil.Process]:
     """Those that still run."""
-    found = []
-    for pid, started in processes:
-        try:
-            process = psutil.Process(pid)
-            if process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["create_time", "status"])
+        if (process.pid, process.info["create_time"]) in processes and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
