@@ -118,10 +118,7 @@ class Fire:
                 self.note_processes()
                 os.killpg(self._run.process.pid, signal.SIGKILL)
             self.end(10)
-        let_pass(LEFT_S)
-        left = alive(self._known)
-        self.verdict.left += len(left)
-        self.verdict.notes.update(f"left: {process.name()}" for process in left)
+        self.count_left()
         server = self._server or EmbeddedServer(self.home)
         server.join()
         try:
@@ -160,10 +157,15 @@ class Fire:
     def note_processes(self) -> None:
         self._known |= family(self.live.process.pid, str(self.home))
 
-    def count_after_death(self, died: float) -> None:
-        """Requests that were sent since, and processes that still run."""
+    def count_left(self) -> None:
+        """Processes that still run when they should have ended long ago."""
+        let_pass(LEFT_S)
+        left = alive(self._known)
+        self.verdict.left += len(left)
+        self.verdict.notes.update(f"left: {process.name()}" for process in left)
+
+    def count_late_sends(self, died: float) -> None:
         self.verdict.late += late_sends(self.provider.requests(), died, time.time())
-        self.verdict.notes["left before the resume"] += len(alive(self._known))
 
     @property
     def _postmaster(self) -> list[str]:

@@ -80,9 +80,9 @@ def test_driver(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) ->
         fire.wait_busy(64)
         died = fire.hit([fire.live.process.pid], in_flight=0)
         fire.live.process.wait(10)
-        let_pass(10)
+        fire.count_left()
         fire.verdict.hits -= sum(died - 1 <= entry["time"] <= died for entry in fire.provider.requests()) < 50
-        fire.count_after_death(died)
+        fire.count_late_sends(died)
         fire.start()
 
     servers = [own_server, SERVER_OF_THE_RUN]

@@ -79,7 +79,7 @@ class Verdict:
     needless: int = 0
     in_flight: int = 0
     late: int = 0  # requests after the driver's death
-    left: int = 0  # processes, 10 s after the end
+    left: int = 0  # processes, 10 s after each death of the driver and after the end
     bill: Decimal = Decimal(0)  # the provider's
     books: Decimal = Decimal(0)  # the run's, what it cannot know at its worst case
     misbooked: int = 0  # answered calls whose cost is not what was billed for them
