@@ -169,7 +169,7 @@ class Fire:
 
     @property
     def _postmaster(self) -> list[str]:
-        """The lines of the server's own file: its pid first, its socket's folder fifth."""
+        """The lines of the server's own file: pid, folder, start, port, the socket's folder, …"""
         return ((self._server or self).home / "postgres/postmaster.pid").read_text().splitlines()
 
     def postgres_pids(self) -> list[int]:
@@ -185,9 +185,10 @@ class Fire:
     def _ask(self, query: str, *values: object) -> object:
         """The first value; None also while the database does not answer, or has no such table yet."""
         try:
-            with psycopg.connect(f"postgresql://postgres@/postgres?host={self._postmaster[4]}", connect_timeout=5) as connection:
+            port, folder = self._postmaster[3:5]
+            with psycopg.connect(host=folder, port=port, user="postgres", dbname="postgres", connect_timeout=5) as connection:
                 row = connection.execute(query, values).fetchone()
-        except (psycopg.Error, OSError, IndexError):
+        except (psycopg.Error, OSError, ValueError):
             return None
         return row and row[0]
 
