@@ -87,7 +87,7 @@ class Pipeline:
             log.info(Event.ENDING, status=ending.status.value, reason=ending.reason, forced=ending.force, signal=signals.received)
             self._listener.ending(ending)
             outcome = Shutdown(plan, group, watch, signals, self._memory).run(ending)
-            self._ended = outcome
+            self._log_outcome(outcome)
             self._listener.ended(outcome)
             signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.force:
@@ -98,26 +98,29 @@ class Pipeline:
     def _log_start(self) -> None:
         plan = self._plan
         if (last := last_driver(self._run_log.folder)) is not None:
-            log.warning(Event.DRIVER_DIED, was=last["incarnation"], last_line_at=last["ts"], cause="killed, or crashed: it told no ending")
+            log.warning(Event.DRIVER_DIED, was=last["incarnation"], at_about=last["until"], cause="killed, or crashed: it told no ending")
         log.info(
             Event.SESSION_STARTED,
             name=plan.row.name,
             resumed=plan.resumed,
             rows_before=plan.rows_before,
             backend=plan.row.backend,
-            versions=plan.row.versions,
+            version=plan.row.versions["helix_ray"],
             config=plan.row.config_hash,
             pid=os.getpid(),
             resume_command=resume_command(plan.home, plan.run_id),
         )
 
+    def _log_outcome(self, outcome: Outcome) -> None:
+        """Before Ray ends, since a second signal may cut that off."""
+        self._ended = outcome
+        report = outcome.report
+        facts = {key: report[key] for key in ("status", "reads_stored", "dead_letters", "lost", "duplicates", "cost_usd", "duration_s")}
+        log.info(Event.SESSION_ENDED, exit_code=outcome.exit_code, facts=facts)
+
     def _log_end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if self._ended is None:
-            log.error(Event.SESSION_ENDED, status=None, exc_info=error)
-        else:
-            report = self._ended.report
-            facts = {key: report[key] for key in ("reads_stored", "dead_letters", "lost", "duplicates", "cost_usd", "duration_s")}
-            log.info(Event.SESSION_ENDED, status=report["status"], exit_code=self._ended.exit_code, facts=facts)
+            log.error(Event.SESSION_ENDED, exc_info=error)
 
     def _base_url(self, stack: ExitStack) -> str | None:
         config = self._plan.config

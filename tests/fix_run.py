@@ -138,6 +138,11 @@ class Run:
         """What `docker stop` and systemd send."""
         self.process.send_signal(signal.SIGTERM)
 
+    def emulator(self, page: str) -> dict[str, Any]:
+        """A page of the control plane of the live run's emulator: what it was asked, and what it answered."""
+        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/{page}", timeout=10) as reply:
+            return dict(json.loads(reply.read()))
+
     def finish(self, timeout_s: float = DEADLINE_S) -> tuple[int, dict[str, Any]]:
         """The exit code and the report (empty when there is none)."""
         try:
@@ -215,7 +220,7 @@ def start_run(request: pytest.FixtureRequest, tmp_path: Path, passable_home: Pat
 
 def note_whole_run(node: pytest.Item) -> None:
     """Counts it, unless ``node`` is no part of the default selection."""
-    if not any(mark.name in ("browser", "debian", "slow") for mark in node.iter_markers()):
+    if not any(mark.name in ("browser", "debian", "slow", "peer") for mark in node.iter_markers()):
         whole_runs.append(node.nodeid)
 
 

@@ -52,7 +52,7 @@ def logs(
         time.sleep(POLL_S)
     if (last := last_driver(folder)) is not None:
         Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"helix: the driver (incarnation {last['incarnation']}) ended without a word after {last['ts']}: it was killed, or it crashed; "
-            f"`helix run --resume {folder.name}` goes on with the run",
+            f"helix: the driver (incarnation {last['incarnation']}) ended without a word at about {last['until']}: "
+            f"it was killed, or it crashed; `helix run --resume {folder.name}` goes on with the run",
             markup=False,
         )

@@ -133,12 +133,14 @@ class CommandLog:
             entry.marked = await self._mark(entry, outcome)
 
     async def _record(self, entry: _Entry) -> bool:
+        reused = self._ledger is not None
         try:
             ledger = await self._open()
             await asyncio.wait_for(ledger.record_control(self._run_id, entry.event), LEDGER_DEADLINE_S)
         except LEDGER_DOWN as error:
             await self._drop(error)
-            return False
+            # a connection that was idle through an outage fails at its next use, when the database is long back
+            return await self._record(entry) if reused else False
         entry.recorded = True
         return True
 

@@ -30,8 +30,8 @@ KEPT_RUNS = 20
 LONGEST_TEXT = 20_000
 """Characters of one value."""
 
-REPEATS, REPEATS_WINDOW_S = 3, 60.0
-"""So many tracebacks of one event and kind of error are written in so many seconds; the others are counted."""
+REPEATS, REPEATS_WINDOW_S = 5, 60.0
+"""So many tracebacks of one event, kind of error and peer are written in so many seconds; the others are counted."""
 
 DRIVER = "driver"
 _ROOT = "helix_ray"
@@ -186,7 +186,8 @@ class _Repeats(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.exc_info:
             return True
-        key = (record.name, str(record.msg), record.exc_info[0])
+        facts = getattr(record, "facts", {})
+        key = (record.name, str(record.msg), record.exc_info[0], facts.get("what"), facts.get("peer"), facts.get("part"))
         recent = [at for at in self._written[key] if record.created - at < REPEATS_WINDOW_S]
         self._written[key] = recent
         if len(recent) >= REPEATS:
@@ -194,7 +195,7 @@ class _Repeats(logging.Filter):
             return False
         recent.append(record.created)
         if left_out := self._left_out.pop(key, 0):
-            record.facts = {**getattr(record, "facts", {}), "left_out": left_out}
+            record.facts = {**facts, "left_out": left_out}
         return True
 
 

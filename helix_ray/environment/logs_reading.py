@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,15 @@ def _printable(text: str) -> str:
 
 
 def last_driver(folder: Path) -> Line | None:
-    """The last line of a driver that is gone and did not say that its session ended; None: the last one did, or is alive."""
+    """The last line of a driver that is gone and did not say that its session ended; None: the last one did, or is alive.
+
+    ``until`` is when any process of the run wrote last, which is about when it died.
+    """
     files = sorted(folder.glob(f"{DRIVER}-*.jsonl"), key=lambda path: path.stat().st_mtime)
     if not files or is_written(files[-1]):
         return None
-    *_, last = [None, *LogReader(folder).rest_of(files[-1])]
-    return None if last is None or last["event"] == Event.SESSION_ENDED else last
+    lines = [*LogReader(folder).rest_of(files[-1])]
+    if not lines or any(line["event"] == Event.SESSION_ENDED for line in lines):
+        return None
+    until = max(path.stat().st_mtime for path in folder.glob("*.jsonl"))  # its actors outlive it by less than a second
+    return lines[-1] | {"until": datetime.fromtimestamp(until, UTC).isoformat(timespec="milliseconds")}

@@ -48,6 +48,7 @@ class Watch:
         self._loop_error: str | None = None
         self._dead: dict[str, float] = {}  # actors that died and did not come back yet, and since when
         self._incarnations: dict[str, str] = {}
+        self._hung: set[str] = set()  # and were killed for it
         self._ended: set[str] = set()  # loops
         self._outage: str | None = None  # the sink's, while it lasts
         self._analyzers_ended: frozenset[AnalyzerEnd] = frozenset()  # why, once none is left
@@ -81,6 +82,8 @@ class Watch:
         parts = self.ask_parts()
         state, snapshot = group.send(api.CONTROL, api.ControlApi.state), group.send(api.METRICS, api.MetricsApi.snapshot)
         wait_for([*parts, state, snapshot], timeout_s=2.0)
+        for name, call in zip((api.QUEUE, api.THROTTLE, api.SINK, api.CONTROL, api.METRICS), (*parts, state, snapshot), strict=True):
+            self._note_death(name, call.answer(), now)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
         if queue is not None:
@@ -151,17 +154,18 @@ class Watch:
                 self._liveness.failed(name, now)
                 if answer.kind is FailureKind.RAISED:
                     self._fail(name, answer)
-                elif name not in self._dead:
-                    self._dead[name] = now
-                    log.warning(Event.ACTOR_DIED, part=name, was=self._incarnations[name], cause=UNKNOWN_DEATH, exc_info=answer.error)
+                self._note_death(name, answer, now)
             else:
                 if self._liveness.answered(name, answer, now):
                     self._breaker.restarted(now)
                     self._note_restart(name, answer, now)
+                elif self._dead.pop(name, None) is not None:
+                    log.info(Event.PEER_BACK, peer=name, incarnation_unchanged=answer)
                 self._seen(name, answer)
         for name in self._liveness.hung(now):
             self._pings.pop(name, None)
             log.warning(Event.ACTOR_HUNG, part=name, was=self._incarnations[name], action="killed, so that Ray restarts it")
+            self._hung.add(name)
             self._group.restart(name)
 
     def _recover(self, *, reoffer: bool = True) -> None:
@@ -207,12 +211,20 @@ class Watch:
             log.error(Event.ACTOR_FAILED, part=name, was=self._incarnations[name], exc_info=failure.error)
         self._loop_error = f"{name}: {failure.error}"
 
+    def _note_death(self, name: str, answer: object, now: float) -> None:
+        """Told once, with what Ray says; the restart follows when the successor answers a ping."""
+        if isinstance(answer, CallFailure) and answer.kind is FailureKind.UNAVAILABLE and name not in self._dead:
+            self._dead[name] = now
+            cause = "it hung, so the driver killed it" if name in self._hung else UNKNOWN_DEATH
+            log.warning(Event.ACTOR_DIED, part=name, was=self._incarnations[name], cause=cause, exc_info=answer.error)
+
     def _note_restart(self, name: str, incarnation: str, now: float) -> None:
         died_at, was = self._dead.pop(name, None), self._incarnations[name]
         if died_at is None:
             log.warning(Event.ACTOR_DIED, part=name, was=was, cause=UNKNOWN_DEATH)
         away_s = None if died_at is None else round(now - died_at, 1)
         log.warning(Event.ACTOR_RESTARTED, part=name, was=was, now=incarnation, away_s=away_s)
+        self._hung.discard(name)
         self._incarnations[name] = incarnation
 
     def _note_outage(self, sink: SinkReport) -> None:

@@ -15,10 +15,13 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.storage import failures
 from helix_ray.storage.failures import Failure
 from helix_ray.storage.statements import statements
+
+log = event_logger(__name__)
 
 CONNECT_TIMEOUT_S = 8.0
 """For names, every address and the server's greeting together, so that a wrong URL is reported within ten seconds."""
@@ -223,6 +226,7 @@ class PostgresSession:
         if kind is Failure.PERMANENT:
             raise DatabaseUnavailableError(f"PostgreSQL refused: {failures.advice(sqlstate)}") from None
         if sqlstate is None or sqlstate.startswith(("08", "57P")):
+            log.warning(Event.ERROR_HANDLED, what="a connection is found lost", sqlstate=sqlstate, said=str(error).strip())
             self._connection = None
             await connection.close()
         raise DatabaseLostError(f"PostgreSQL could not finish a transaction: {failures.advice(sqlstate)}") from None

@@ -92,7 +92,7 @@ class GroupCommit(Generic[Item]):
             try:
                 await self._write([item for item, _ in group])
             except self._retry_on as error:
-                log.warning(Event.ERROR_HANDLED, what="a write is repeated", exc_info=error)
+                log.debug(Event.ERROR_HANDLED, what="a write is repeated", exc_info=error)
                 self._waiting = group + self._waiting
                 attempt += 1
                 if self._closed is None:

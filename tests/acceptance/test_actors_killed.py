@@ -8,6 +8,9 @@ import psutil
 import pytest
 
 from fix_run import StartRun, helix
+from helix_ray.environment.logs import Event
+from helix_ray.session.watch import UNKNOWN_DEATH
+from support.run_log import kind_of, of, read_log, successors
 
 CLASSES = ("ProducerActor", "QueueActor", "AnalyzerActor", "ThrottleActor", "SinkActor", "MetricsActor", "ControlActor")
 READS = 900
@@ -27,8 +30,10 @@ def test_each_actor_is_killed_once_and_neither_a_read_nor_money_is_lost(start_ru
     )
     run.wait_for_stored_reads(50)
     before = run.status()
-    for kind in ("MetricsActor", *(kind for kind in CLASSES if kind != "MetricsActor")):
+    order = ("MetricsActor", *(kind for kind in CLASSES if kind != "MetricsActor"))
+    for kind in order:
         run.kill_one(kind)
+    run.wait_until("the log of all deaths", lambda run: len(of(read_log(run.home), Event.ACTOR_RESTARTED)) == len(order))
 
     # a metrics actor that came back empty is told by the driver again whose answers these are
     after: list[dict[str, object]] = []
@@ -51,6 +56,17 @@ def test_each_actor_is_killed_once_and_neither_a_read_nor_money_is_lost(start_ru
     assert report["simulated"] is True
     assert charged <= Decimal(str(report["cost_usd"])) + Decimal("1e-9")
     assert Decimal(str(report["cost_usd"])) <= Decimal("0.2")
+
+    log = read_log(run.home)
+    assert [kind_of(line) for line in successors(log)] == [*order]
+    told = [(line["part"], line["now"]) for line in of(log, Event.ACTOR_RESTARTED)]
+    assert sorted(told) == sorted((line["actor"], line["incarnation"]) for line in successors(log))
+    dead = [(line["part"], line["was"], line["cause"]) for line in of(log, Event.ACTOR_DIED)]
+    first = {line["actor"]: line["incarnation"] for line in of(log, Event.ACTOR_STARTED) if line["starts"] == 1}
+    assert sorted(dead) == sorted((name, first[name], UNKNOWN_DEATH) for name, _ in told)
+    assert [line["accepted"] for line in of(log, Event.COMMAND)] == [True]
+    assert log[0]["event"] == Event.SESSION_STARTED
+    assert [line["exit_code"] for line in of(log, Event.SESSION_ENDED)] == [0]
 
 
 @pytest.mark.slow

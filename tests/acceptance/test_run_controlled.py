@@ -76,7 +76,7 @@ class SecondTerminal:
 
     def control(self, *arguments: str) -> None:
         result = helix(self.run.home, "control", *arguments)
-        assert result.returncode == 0, result.stdout + result.stderr
+        assert result.returncode == 0, result.stdout + result.stderr + self.run.output
 
     def emulator(self, **keys: float) -> None:
         with urllib.request.urlopen(f"{self.run.emulator_url}/_ctl/set", json.dumps(keys).encode(), timeout=10) as reply:
@@ -139,17 +139,17 @@ def test_a_live_run_names_what_it_waits_for_and_is_paused_resumed_and_drained(da
         terminal.database(*SLOWLY)
         terminal.control("rate", "200")
         terminal.sees("sink")
-        terminal.database("drop trigger slowly on helix.reads")
 
-        for action, state in (("pause", "PAUSED"), ("resume", "RUNNING")):
-            terminal.control(action)
-            terminal.until(f"state {state}", lambda look, state=state: look["state"] == state)
+        terminal.control("pause")
+        terminal.until("a pause", lambda look: look["state"] == "PAUSED")
+        terminal.database("drop trigger slowly on helix.reads")
+        terminal.emulator(requests_per_minute=20)
+        terminal.control("resume")
+        terminal.until("the end of the pause", lambda look: look["state"] == "RUNNING")
         terminal.control("spike", "--rate", "500", "--seconds", "1")
         terminal.control("concurrency", "3")
         terminal.control("budget", "2.5")
         terminal.until("the new bounds are in effect", lambda look: bounds_of(look) == (3, 2.5))
-
-        terminal.emulator(requests_per_minute=20)
         terminal.sees("requests")
         terminal.emulator(requests_per_day=1)
         terminal.sees("daily limit")

@@ -1,7 +1,5 @@
 """A whole run against the emulator's own ledger, read by read, and its live numbers against the database."""
 
-import json
-import urllib.request
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -31,6 +29,7 @@ def held(start_run: StartRun) -> Run:
     """Complete and still alive; every fifth packed answer has its ids shuffled, dropped, repeated or invented."""
     run = start_run(
         f"source.count={READS}",
+        "source.producers=1",
         "analyzer.reads_per_request=5",
         "analyzer.max_completion_tokens=2048",
         "emulator.tier=unlimited",
@@ -46,11 +45,10 @@ def held(start_run: StartRun) -> Run:
 
 def ledger_of(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
     """What the emulator answered, by request and opaque id: its own record of its own mistakes."""
-    address, entries = json.loads((run.home / "run.json").read_text())["emulator_url"], dict[tuple[str, str], dict[str, Any]]()
+    entries = dict[tuple[str, str], dict[str, Any]]()
     offset, wanted = 0, 1
     while offset < wanted:
-        with urllib.request.urlopen(f"{address}/_ctl/reads?offset={offset}&limit=1000", timeout=10) as reply:
-            page = json.loads(reply.read())
+        page = run.emulator(f"reads?offset={offset}&limit=1000")
         entries |= {(entry["request_id"], entry["id"]): entry for entry in page["entries"]}
         offset, wanted = page["next_offset"], page["total"]
     return entries

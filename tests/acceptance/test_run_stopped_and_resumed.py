@@ -13,9 +13,14 @@ from fix_run import StartRun, helix
 
 READS = 500
 # The emulator answers the first 300 at once, then five a second: the first run cannot end before it is stopped. The second has
-# an emulator of its own, which answers what is left at once.
-PACED = (f"source.count={READS}", "emulator.requests_per_minute=300", "emulator.latency_scale=0", "ray.dashboard=false")
-MORE_THAN = 220
+# an emulator of its own, which answers the fewer than 300 that are left at once.
+PACED = (
+    f"source.count={READS}",
+    "analyzer.workers=1",
+    "emulator.requests_per_minute=300",
+    "emulator.latency_scale=0",
+    "ray.dashboard=false",
+)
 
 
 def test_first_ctrl_c_drains_and_the_printed_command_completes(start_run: StartRun) -> None:
@@ -23,7 +28,8 @@ def test_first_ctrl_c_drains_and_the_printed_command_completes(start_run: StartR
     refused, and spoils nothing.
     """
     first = start_run(*PACED, embedded=True)
-    first.wait_for_stored_reads(MORE_THAN)
+    first.wait_for_output("RUNNING: ")
+    first.wait_until("enough answers", lambda run: run.emulator("summary")["answers"]["reads"] > 220)
     beside = start_run("source.count=10", embedded=True)
     code, _ = beside.finish()
     assert code == 2, beside.output
@@ -100,7 +106,7 @@ def the_exported_results_add_up_to_the_report(folder: Path, counts: dict[str, di
 def test_sigterm_drains_and_a_second_signal_stops_at_once_and_says_what_may_be_billed(start_run: StartRun) -> None:
     # the first request is sent alone, to learn the limits, and is answered; the others are not
     silence = "emulator.script=[{request: 2, last: 100000, fault: hang_before, seconds: 300}]"
-    run = start_run("source.count=5000", "emulator.latency_scale=0", silence, "ray.dashboard=false")
+    run = start_run("source.count=5000", "source.producers=1", "emulator.latency_scale=0", silence, "ray.dashboard=false")
     run.wait_for_output("RUNNING: ")
     run.wait_until("answers on their way", lambda live: live.status()["throttle"]["in_flight"] > 1)
     run.terminate()  # drains like Ctrl-C
