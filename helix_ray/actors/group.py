@@ -33,10 +33,10 @@ from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.prices import Tariff
 
-CALL_TIMEOUT_S = 10.0
-CREATION_TIMEOUT_S = 120.0
 log = event_logger(__name__)
 
+CALL_TIMEOUT_S = 10.0
+CREATION_TIMEOUT_S = 120.0
 LOOP_END_S = 0.3  # Ray announces the repetition of a ``run`` that is killed, so one that ends by itself gets the time to
 
 N = TypeVar("N", bound=str)

@@ -28,6 +28,7 @@ def test_truncated_answers_are_dead_letters_paid_for_and_scored(start_run: Start
     assert everything["fn"] > 0
     assert everything["recall"] == 0
 
+    run.wait_for_output("Held:")
     run.interrupt()
     code, _ = run.finish()
     assert code == 5, run.output
