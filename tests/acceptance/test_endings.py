@@ -63,11 +63,15 @@ def test_a_run_resumes_by_itself_after_each_death_of_its_server(start_run: Start
         server = postmaster.find(data)
         assert server is not None
         os.kill(server, signal.SIGKILL)
-        run.wait_until("another server", lambda _, was=server: postmaster.find(data) not in (None, was), timeout_s=10.0)  # type: ignore[misc]
+        run.wait_until("a server that is ready", lambda _, was=server: is_ready(data, was), timeout_s=10.0)  # type: ignore[misc]
         run.wait_for_stored_reads(run.stored + 100, timeout_s=40.0)
     run.interrupt()
     code, report = run.finish()
     assert (code, report["lost"], report["duplicates"]) == (130, 0, 0), run.output
+
+
+def is_ready(data: Path, besides: int) -> bool:
+    return postmaster.find(data) not in (None, besides) and "ready" in (data / postmaster.PID_FILE).read_text()
 
 
 @pytest.mark.parametrize("said", ["Starting Ray", "session_"])
