@@ -23,7 +23,7 @@ from support.outside_judge import Fault, Pair, Processes, Provider, Verdict, ali
 
 BUSY = 8
 """Requests in flight that a fault must find."""
-SETTLE_S = 40.0
+SETTLE_S = 60.0
 LEFT_S = 10.0
 CONFIG = """
 run: {{name: {name}, drain_timeout_s: 20}}
