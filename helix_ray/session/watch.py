@@ -25,6 +25,9 @@ from helix_ray.throttle.messages import ThrottleStats
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""
 
+DONE_DEADLINE_S = 600.0
+"""For the indices of all rows of a run, a million a second."""
+
 PARTS: dict[str, Part] = {api.SINK: Part.SINK, api.THROTTLE: Part.THROTTLE, api.QUEUE: Part.QUEUE}
 
 
@@ -165,7 +168,7 @@ class Watch:
 
     def _open_queue(self) -> None:
         run_id = self._plan.run_id
-        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
+        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id), DONE_DEADLINE_S)
         answer = self._group.ask(api.QUEUE, api.QueueApi.open, done, len(self._group.producers))
         if not isinstance(answer, CallFailure):
             self._recovery.informed(Part.QUEUE, answer, time.monotonic())

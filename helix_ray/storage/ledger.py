@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypedDict, final
 
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
 from helix_ray.scoring.scores import RunScores
 
@@ -168,8 +169,8 @@ class Ledger(Protocol):
 
     async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None: ...
 
-    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
-        """Indices that have their row, as sorted disjoint half-open ranges."""
+    async def done_ranges(self, run_id: str) -> IndexRanges:
+        """Indices that have their row."""
 
     async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
         """Stores a batch in one transaction; returns after commit. Repeating it changes nothing."""

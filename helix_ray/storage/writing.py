@@ -161,6 +161,7 @@ class _Batch:
         sql, now, run_id, key = statements("writing"), utc_now(), self._run_id, {"run_id": self._run_id}
         if not await transaction.rows(sql["lock_run"], key):
             raise InvariantError(f"run {run_id} was never started in this database")
+        await transaction.execute(sql["plan_anew"])
         if calls:
             latest = {call.call_id: call for call in calls}  # a batch may hold a call's beginning and its end
             await transaction.execute(sql["incoming_calls"])

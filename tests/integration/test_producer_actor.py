@@ -12,6 +12,7 @@ from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import Config, QueueConfig
 from helix_ray.errors import InputError
+from helix_ray.queueing.ranges import IndexRanges
 
 QUEUE = QueueConfig(capacity=100, low_watermark=20)
 COUNT = 1000
@@ -110,7 +111,7 @@ async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any
         return bool(await peers.call(api.QUEUE, api.QueueApi.ping) != incarnation)
 
     await until(restarted)
-    await peers.call(api.QUEUE, api.QueueApi.open, [(index, index + 1) for index in stored], 2)
+    await peers.call(api.QUEUE, api.QueueApi.open, IndexRanges((index, index + 1) for index in stored), 2)
     assert sorted(stored + await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
 

@@ -18,6 +18,7 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.config import QueueConfig
 from helix_ray.errors import ConfigError, HelixError, InputError
 from helix_ray.queueing.messages import QueueStats
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from support.list_source import sample_reads
 
@@ -93,7 +94,7 @@ async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_incarnation(st
     await until(restarted)
     reply = await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10), 0.01)
     assert reply.status == "full"  # not opened yet: who holds what is not known
-    assert (await peers.call(api.QUEUE, api.QueueApi.open, [(0, 5)], 1)) == reply.incarnation
+    assert (await peers.call(api.QUEUE, api.QueueApi.open, IndexRanges([(0, 5)]), 1)) == reply.incarnation
     assert (await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10))).admitted == 5
 
 

@@ -38,9 +38,45 @@ async def started(url: str, statement_timeout_s: float = 30.0) -> PostgresLedger
     return ledger
 
 
+def request(of: ReadResult) -> ApiCall:
+    return ApiCall(str(uuid.uuid4()), "analysis", 1, [of.read.read_index], CallState.ANSWERED, 200, "m")
+
+
 def rows(url: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode()).fetchall()
+
+
+# ── plans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_read_touches_as_many_rows_at_any_size_of_a_run_that_began_with_a_small_batch(database_url: str) -> None:
+    ledger, done, touched = await started(database_url), 0, []
+    variants = [ScoredVariant("truth", 5, "A", "C", "SNV", "snv", None, None, "FN", None)]
+    for rows_then in (2000, 4000, 6000):
+        while done < rows_then:
+            batch = [result(index, variants=variants) for index in range(done, done + 50)]
+            await ledger.write_batch(RUN_ID, batch, [request(result) for result in batch])
+            done += len(batch)
+        await ledger._session.run(lambda transaction: transaction.rows(b"select pg_stat_force_next_flush()"))
+        [(scanned,)] = rows(
+            database_url, "select sum(seq_tup_read + idx_tup_fetch)::bigint from pg_stat_user_tables where schemaname = 'helix'"
+        )
+        touched.append(scanned)
+    await ledger.aclose()
+    assert touched[2] - touched[1] < 1.2 * (touched[1] - touched[0]), touched
+
+
+async def test_the_ranges_of_a_run_are_read_in_the_order_of_its_key(database_url: str) -> None:
+    ledger = await started(database_url)
+    await ledger.write_batch(RUN_ID, [result(index) for index in range(0, 4000, 2)], [])
+    await ledger.aclose()
+    query = postgres_session.statements("reading")["done_ranges"]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("vacuum analyze helix.reads")
+        plan = "\n".join(row[0] for row in connection.execute(b"explain " + query, {"run_id": RUN_ID}))
+    assert "Index Only Scan using reads_pkey" in plan
+    assert "Sort" not in plan
 
 
 # ── schema ───────────────────────────────────────────────────────────────────────────────────────────────────────────

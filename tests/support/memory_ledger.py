@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import (
     ApiCall,
     CallState,
@@ -110,14 +111,8 @@ class MemoryLedger:
         run = self._run(run_id)
         run.status, run.totals, run.finished_at = status, dict(totals), datetime.now(UTC)
 
-    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
-        ranges: list[tuple[int, int]] = []
-        for index in sorted(self._runs[run_id].reads) if run_id in self._runs else ():
-            if ranges and ranges[-1][1] == index:
-                ranges[-1] = (ranges[-1][0], index + 1)
-            else:
-                ranges.append((index, index + 1))
-        return ranges
+    async def done_ranges(self, run_id: str) -> IndexRanges:
+        return IndexRanges((index, index + 1) for index in (self._runs[run_id].reads if run_id in self._runs else ()))
 
     async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
         if self.failures and not self.fail_after_commit:

@@ -7,13 +7,14 @@ from helix.runs as run
 where run.run_id = %(run_id)s
 
 -- name: done_ranges
--- Gaps and islands: within a run of consecutive indices, index minus rank is constant.
-select min(read_index) as first, max(read_index) + 1 as past
+-- A range begins behind every gap, and ends where the row before the next gap is. In the order of the key, so nothing is sorted.
+select read_index as first, 1 + lead(before, 1, newest) over (order by read_index) as past
 from (
-    select read_index, read_index - row_number() over (order by read_index) as island
+    select read_index, lag(read_index) over (order by read_index) as before,
+           (select max(read_index) from helix.reads where run_id = %(run_id)s) as newest
     from helix.reads where run_id = %(run_id)s
-) as numbered
-group by island
+) as row
+where before is null or read_index > before + 1
 order by first
 
 -- name: rows_by_disposition

@@ -43,6 +43,10 @@ update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = no
 -- No key update: it must not hold up the insert of requests that are about to be sent, which look up the run's key.
 select 1 as found from helix.runs where run_id = %(run_id)s for no key update
 
+-- name: plan_anew
+-- A plan that was made while the tables were almost empty scans them whole, and is kept: the check of a foreign key, above all.
+discard plans
+
 -- name: incoming_reads
 create temporary table if not exists incoming_reads (like helix.reads) on commit delete rows
 
