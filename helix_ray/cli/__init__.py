@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from helix_ray import __version__
-from helix_ray.cli import configs, control, db, doctor, emulator, export, monitor, rescore, run, status
+from helix_ray.cli import configs, control, db, doctor, emulator, export, monitor, rescore, run, runs, status
 from helix_ray.errors import HelixError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("run")(run.run)
 app.command("emulator")(emulator.emulator)
 app.command("export")(export.export)
 app.command("monitor")(monitor.monitor)
+app.command("runs")(runs.runs)
 app.command("rescore")(rescore.rescore)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)

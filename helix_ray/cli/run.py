@@ -20,6 +20,7 @@ from helix_ray.environment.secrets import load_secrets, withdraw_from_environmen
 from helix_ray.errors import ConfigError
 from helix_ray.forecast.estimate import Resumed
 from helix_ray.session import database, preparation
+from helix_ray.storage.ledger import StoredRun
 
 
 def run(
@@ -34,7 +35,15 @@ def run(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
+        typer.Option(
+            metavar="RUN",
+            help="Finishes a run that was stopped: its id, a beginning of it, its name, or last. Alone, it uses the configuration "
+            "stored with the run.",
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", metavar="UUID", help="Begins a run under this id, or goes on with it if it exists. Short for run.id."),
     ] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Resume although what defines the results was changed.")] = False,
     dry_run: Annotated[
@@ -58,10 +67,12 @@ def run(
     """
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
-    if accept_changes and resume is None:
-        raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
-    path, settings = config or config_option, list(overrides or ())
+    if run_id is not None and resume is not None:
+        raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
+    path, settings = config or config_option, [*(overrides or ()), *([] if run_id is None else [f"run.id={run_id}"])]
     given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
+    if accept_changes and resume is None and (given is None or given.run.id is None):
+        raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN, --run-id UUID or run.id"])
     if report is not None:
         _check_writable(report)
     if dry_run and resume is None:
@@ -72,14 +83,19 @@ def run(
     withdraw_from_environment()  # so that no child process and no Ray worker inherits them
     home = helix_home()
     with HomeLock(home):
-        if resume is None:
+        if resume is not None:
+            stored: StoredRun | None = database.find_stored(home, secrets, resume, given, "--resume")[0]
+        else:
+            assert given is not None
+            stored = database.find_begun(given, home, secrets)
+        if stored is None:
             assert given is not None
             plan = preparation.prepare(given, home, secrets)
         else:
-            stored, _ = database.find_stored(home, secrets, resume, given, "--resume")
-            resumed = given or parse_config(stored.config, f"stored configuration of run {resume}", settings)
+            source = f"stored configuration of run {stored.run_id}"
+            resumed = given if given is not None and path is not None else parse_config(stored.config, source, settings)
             if dry_run:
-                forecasting.dry_run(resumed, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
+                forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
                 return
             plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
         terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)

@@ -62,6 +62,20 @@ class StoredRun:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A stored run in a list."""
+
+    run_id: str
+    name: str
+    backend: str
+    simulated: bool
+    status: RunStatus
+    rows: int  # final rows, of any disposition
+    cost_usd: Decimal  # of its requests whose end is known
+    started_at: datetime
+
+
 class WriteOutcome(NamedTuple):
     """What one batch came to. Together the three name every read of the batch; each of them has a row now."""
 
@@ -150,6 +164,9 @@ class Ledger(Protocol):
 
     async def start_run(self, run: RunRow) -> None:
         """Idempotent. InvariantError if the id belongs to a run of another configuration."""
+
+    async def runs(self, named: str | None = None) -> list[RunSummary]:
+        """Newest first. ``named``: those of this name, and those whose id begins so."""
 
     async def load_run(self, run_id: str) -> StoredRun | None: ...
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, failure_kind
-from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, StoredRun
+from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows, statements
 from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row
 
@@ -24,6 +24,10 @@ class Reading:
     """The methods of `Ledger` that read, but `scores`."""
 
     _session: PostgresSession
+
+    async def runs(self, named: str | None = None) -> list[RunSummary]:
+        rows = await self._session.rows("reading", "runs", {"named": named})
+        return [RunSummary(**{**row, "status": RunStatus(row["status"])}) for row in rows]
 
     async def load_run(self, run_id: str) -> StoredRun | None:
         query, spent_query, key = statements("reading")["load_run"], statements("money")["spent_usd"], {"run_id": run_id}

@@ -80,6 +80,19 @@ async def test_the_first_of_a_batch_wins_too(ledger: Ledger) -> None:
     assert [row.mutation_detected for row in await ledger.recent_reads(RUN_ID, 5)] == [True]
 
 
+async def test_runs_are_listed_newest_first_and_found_by_name_or_the_beginning_of_their_id(ledger: Ledger) -> None:
+    other = "7b1c0000-0000-4000-8000-000000000000"
+    await ledger.start_run(run_row(other, name="other", started_at=START + timedelta(hours=1)))
+    await ledger.write_batch(RUN_ID, [result(1), result(2)], [call(1, [1, 2])])
+    newest, oldest = await ledger.runs()
+    assert (newest.run_id, newest.name, newest.rows) == (other, "other", 0)
+    assert (oldest.run_id, oldest.rows, oldest.cost_usd) == (RUN_ID, 2, Decimal("0.001"))
+    assert [run.run_id for run in await ledger.runs("other")] == [other]
+    assert [run.run_id for run in await ledger.runs("7B1C6")] == [RUN_ID]
+    assert [run.run_id for run in await ledger.runs("7b1c")] == [other, RUN_ID]
+    assert await ledger.runs("oth") == []
+
+
 async def test_an_empty_batch_is_nothing(ledger: Ledger) -> None:
     assert await ledger.write_batch(RUN_ID, [], []) == ([], [], [])
     assert [*await ledger.done_ranges(RUN_ID)] == []

@@ -25,7 +25,7 @@ from helix_ray.records import (
 )
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.integrity import as_unstorable, result_problem
-from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
+from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, RunSummary, StoredRun, WriteOutcome
 from helix_ray.storage.rows import as_made
 from support.memory_money import at_most, is_open, left, taken
 
@@ -66,6 +66,16 @@ class MemoryLedger:
         known = self._runs.setdefault(run.run_id, _Run(run))
         if known.row.config_hash != run.config_hash:
             raise InvariantError(f"run {run.run_id} exists already, with another configuration")
+
+    async def runs(self, named: str | None = None) -> list[RunSummary]:
+        found = [run for run in self._runs.values() if named is None or run.row.name == named or run.row.run_id.startswith(named.lower())]
+        return [
+            RunSummary(
+                run.row.run_id, run.row.name, run.row.backend, run.simulated, run.status, len(run.reads),
+                sum((call.cost_usd for call in run.calls.values()), Decimal(0)), run.row.started_at,
+            )
+            for run in sorted(found, key=lambda run: run.row.started_at, reverse=True)
+        ]  # fmt: skip
 
     async def load_run(self, run_id: str) -> StoredRun | None:
         run = self._runs.get(run_id)

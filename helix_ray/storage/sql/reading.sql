@@ -1,3 +1,10 @@
+-- name: runs
+select run_id::text as run_id, name, backend, simulated, status,
+       reads_stored + dead_letters + reads_unplaced + reads_filtered + reads_malformed as rows, cost_usd, started_at
+from helix.runs
+where %(named)s::text is null or name = %(named)s or starts_with(run_id::text, lower(%(named)s))
+order by started_at desc, run_id
+
 -- name: load_run
 select run.run_id::text as run_id, run.name, run.config::text as config_json, run.config_hash, run.seed, run.versions,
        run.backend, run.simulated, run.earlier_configs, run.source_checksum, run.started_at, run.finished_at, run.status,
