@@ -84,7 +84,10 @@ copy pg_temp.incoming_calls (
 -- that turns up late in a journal replaces a guess. The run's totals move by the difference.
 with known as (
     select call.call_id, call.state, call.status, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
-    from helix.api_calls as call join pg_temp.incoming_calls using (call_id)
+    from pg_temp.incoming_calls as incoming cross join lateral (
+        select * from helix.api_calls as stored where stored.call_id = incoming.call_id
+        offset 0  -- looked up one by one: a join would scan the whole table for a small batch
+    ) as call
 ), written as (
     insert into helix.api_calls as call select * from pg_temp.incoming_calls
     on conflict (call_id) do update set
