@@ -14,8 +14,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from helix_ray.config import Config
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
+from helix_ray.sources import make_source
 from helix_ray.storage import postgres, postgres_session
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunRow
@@ -23,6 +25,7 @@ from helix_ray.storage.postgres import PostgresLedger, latest_version
 from helix_ray.storage.postgres_session import PostgresSession, libpq_environment
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read
+from support.scored_results import answered
 
 RUN_ID = str(uuid.UUID(int=7))
 
@@ -51,18 +54,16 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
 
 
 async def test_a_read_touches_as_many_rows_at_any_size_of_a_run_that_began_with_a_small_batch(database_url: str) -> None:
-    ledger, done, touched = await started(database_url), 0, []
-    variants = [ScoredVariant("truth", 5, "A", "C", "SNV", "snv", None, None, "FN", None)]
-    for rows_then in (2000, 4000, 6000):
-        while done < rows_then:
-            batch = [result(index, variants=variants) for index in range(done, done + 50)]
-            await ledger.write_batch(RUN_ID, batch, [request(result) for result in batch])
-            done += len(batch)
-        await ledger._session.run(lambda transaction: transaction.rows(b"select pg_stat_force_next_flush()"))
-        [(scanned,)] = rows(
-            database_url, "select sum(seq_tup_read + idx_tup_fetch)::bigint from pg_stat_user_tables where schemaname = 'helix'"
-        )
-        touched.append(scanned)
+    ledger, touched = await started(database_url), []
+    source = make_source(Config.model_validate({"source": {"batch_size": 50}}))
+    for number in range(30):
+        batch = [answered(read) for read in source.block(number).rows()]
+        await ledger.write_batch(RUN_ID, batch, [request(result) for result in batch])
+        if number % 10 == 9:
+            await ledger._session.run(lambda transaction: transaction.rows(b"select pg_stat_force_next_flush()"))
+            tables = "pg_stat_user_tables where schemaname = 'helix'"
+            [(scanned,)] = rows(database_url, f"select sum(seq_tup_read + idx_tup_fetch)::bigint from {tables}")
+            touched.append(int(str(scanned)))
     await ledger.aclose()
     assert touched[2] - touched[1] < 1.2 * (touched[1] - touched[0]), touched
 
