@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from helix_ray.actors.api import QUEUE, QueueApi, new_incarnation
+from helix_ray.actors.api import QUEUE, QueueApi
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import QueueConfig
+from helix_ray.environment.logs import RunLog
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
 from helix_ray.queueing.ranges import IndexRanges
@@ -24,9 +26,9 @@ SWEEP_INTERVAL_S = 1.0
 class QueueActor(QueueApi):
     """Every method may be called again with the same arguments: nothing is admitted, counted or returned twice."""
 
-    def __init__(self, config: QueueConfig, clock: Clock | None = None) -> None:
+    def __init__(self, config: QueueConfig, clock: Clock | None = None, run_log: RunLog | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, new_incarnation())
+        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, begin_incarnation(QUEUE, run_log))
         self._blocked: dict[BlockedPut, asyncio.Future[PutReply]] = {}
         self._idle: dict[asyncio.Future[LeaseReply], tuple[str, int]] = {}  # lease calls that wait: holder, max_reads
         self._tasks: list[asyncio.Task[None]] = []

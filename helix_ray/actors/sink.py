@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from helix_ray.actors import peers
-from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi, new_incarnation
+from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.config import SinkConfig
+from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import RecentRead
@@ -26,8 +28,8 @@ ACK_TIMEOUT_S = 10.0
 class SinkActor(SinkApi):
     """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
 
-    def __init__(self, run_id: str, config: SinkConfig) -> None:
-        self._incarnation = new_incarnation()
+    def __init__(self, run_id: str, config: SinkConfig, run_log: RunLog | None = None) -> None:
+        self._incarnation = begin_incarnation(SINK, run_log)
         self._run_id = run_id
         self._config = config
         self._engine: SinkEngine | None = None

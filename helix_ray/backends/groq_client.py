@@ -14,8 +14,11 @@ from groq._types import RequestOptions
 
 from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import ConfigError, MissingSecretError
 from helix_ray.providers.groq.replies import read_reply
+
+log = event_logger(__name__)
 
 DEFAULT_BASE_URL: Final = "https://api.groq.com"
 _API: Final = "/openai/v1"
@@ -80,12 +83,14 @@ class GroqChat:
         try:
             async with asyncio.timeout(timeout_s):
                 response = await call
-        except TimeoutError:
+        except TimeoutError as error:
+            log.debug(Event.ERROR_HANDLED, what="a request has no answer", exc_info=error)
             message = f"no whole answer within {timeout_s:g} s"
             return TransportFailure("unknown", "deadline", message, time.monotonic() - started)
         except APIStatusError as error:
             response = error.response
         except APIConnectionError as error:
+            log.debug(Event.ERROR_HANDLED, what="a request has no answer", exc_info=error)
             return self._failure(error.__cause__ or error, time.monotonic() - started)
         body = response.content
         if self._key_bytes in body and (self._unmistakable or not response.is_success):  # an error page may quote the request

@@ -10,17 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from helix_ray.actors.cluster import prepare_environment
-from helix_ray.cli import dry_run as forecasting
-from helix_ray.cli.terminal import Terminal
-from helix_ray.config.loading import load_config, parse_config, shipped_config
+from helix_ray.cli.logs import Level
+from helix_ray.cli.output import unfailing_output
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import load_secrets, withdraw_from_environment
+from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
-from helix_ray.forecast.estimate import Resumed
-from helix_ray.session import database, preparation
-from helix_ray.storage.ledger import StoredRun
+from helix_ray.session.signals import Signals
 
 
 def run(
@@ -36,7 +33,7 @@ def run(
     resume: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN",
+            metavar="RUN|last",
             help="Finishes a run that was stopped: its id, a beginning of it, its name, or last. Alone, it uses the configuration "
             "stored with the run.",
         ),
@@ -52,6 +49,9 @@ def run(
     report: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write the report (JSON) here.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Print no live view, only the start and the report.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Keep Ray, its dashboard and the metrics up after the run, until Ctrl-C.")] = False,
+    log_level: Annotated[
+        Level, typer.Option(help="What the processes log, for `helix logs`; reads and answers at debug only.")
+    ] = Level.INFO,
 ) -> None:
     """Runs DNA reads through the model and stores every result once.
 
@@ -69,6 +69,15 @@ def run(
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
     if run_id is not None and resume is not None:
         raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
+    from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
+    from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
+    from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
+    from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
+    from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
+    from helix_ray.session import database, preparation  # noqa: PLC0415
+    from helix_ray.session.guard import Guard  # noqa: PLC0415
+    from helix_ray.storage import embedded  # noqa: PLC0415
+
     path, settings = config or config_option, [*(overrides or ()), *([] if run_id is None else [f"run.id={run_id}"])]
     given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
     if accept_changes and resume is None and (given is None or given.run.id is None):
@@ -82,12 +91,12 @@ def run(
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()  # so that no child process and no Ray worker inherits them
     home = helix_home()
-    with HomeLock(home):
-        if resume is not None:
-            stored: StoredRun | None = database.find_stored(home, secrets, resume, given, "--resume")[0]
-        else:
-            assert given is not None
-            stored = database.find_begun(given, home, secrets)
+    with unfailing_output(), Signals() as signals, HomeLock(home), Guard(home):
+        stored = (
+            database.find_stored(home, secrets, resume or database.LAST, given, "--resume")[0]
+            if given is None or resume is not None
+            else database.find_begun(given, home, secrets)
+        )
         if stored is None:
             assert given is not None
             plan = preparation.prepare(given, home, secrets)
@@ -104,9 +113,10 @@ def run(
         from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
 
         try:
-            outcome = Pipeline(plan, terminal.listener(), hold=hold).run()
+            outcome = Pipeline(plan, terminal.listener(), hold, signals, log_level.value).run()
         finally:
             terminal.close()
+            embedded.stop(home)
     sys.exit(outcome.exit_code)
 
 

@@ -168,6 +168,9 @@ class AnalyzerConfig(Section):
         return self
 
 
+MOST_COST_USD = 1_000_000
+
+
 class ThrottleConfig(Section):
     requests_per_minute: PositiveInt | None = None
     requests_per_day: PositiveInt | None = None
@@ -178,7 +181,7 @@ class ThrottleConfig(Section):
     safety_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     on_daily_limit: Literal["park", "stop"] = "park"
     adaptive_concurrency: bool = True
-    max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    max_cost_usd: Annotated[float, Field(gt=0, le=MOST_COST_USD)] = 1.0
 
 
 class RetryConfig(Section):

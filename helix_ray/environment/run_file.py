@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import psutil
 
-from helix_ray.environment.home import make_home
+from helix_ray.environment.home import belongs_to, make_home
+from helix_ray.errors import AttachError
 
 RUN_FILE = "run.json"
 LAST_RUN_FILE = "last_run.json"
@@ -64,7 +65,10 @@ class RunFile:
 
     @classmethod
     def read(cls, home: Path) -> RunFile | None:
-        """The file of the live run, or of the last one if it crashed. None when it is missing or cannot be understood."""
+        """The file of the live run, or of the last one if it crashed. None when it is missing or cannot be understood.
+
+        AttachError when it is another user's, or the home is no folder.
+        """
         return cls._load(home / RUN_FILE)
 
     @classmethod
@@ -94,3 +98,5 @@ class RunFile:
             return cls(**{key: value for key, value in data.items() if key in names})
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return None
+        except OSError as error:
+            raise AttachError(f"{path} cannot be read: {error.strerror}{belongs_to(path)}") from None

@@ -15,11 +15,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from heapq import merge
 
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import InvariantError
 from helix_ray.queueing.leases import Entry, LeaseBook
 from helix_ray.queueing.messages import Lease, QueueStats
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read, ReadBatch
+
+log = event_logger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -208,14 +211,12 @@ class BoundedQueue:
     def release(self, holder: str) -> int:
         """The holder died: redeliver all that it held."""
         entries = self._leases.release(holder)
-        self._expired += len(entries)
-        return self._redeliver(entries)
+        return self._expire(entries, holder=holder, why="its holder was restarted")
 
     def sweep(self, now: float) -> int:
         """Redeliver what is past its deadline; the number of reads."""
         entries = self._leases.expired(now)
-        self._expired += len(entries)
-        return self._redeliver(entries)
+        return self._expire(entries, why="no heartbeat before the deadline")
 
     def finish_input(self, producer: int, total_reads: int | None) -> None:
         """The producer has offered all its reads, ``total_reads`` of them (done ones included)."""
@@ -259,6 +260,12 @@ class BoundedQueue:
             or index in self._done
             or index in self._newly_done
         )
+
+    def _expire(self, entries: list[Entry], **told: str) -> int:
+        self._expired += len(entries)
+        if entries:
+            log.warning(Event.REDELIVERED, reads=len(entries), facts=told)
+        return self._redeliver(entries)
 
     def _redeliver(self, entries: list[Entry]) -> int:
         # not subject to the capacity: these reads were admitted once, and refusing them would lose them

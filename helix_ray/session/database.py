@@ -19,7 +19,7 @@ from helix_ray.storage.ledger import RunSummary, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
 LAST = "last"
-"""How the last run of a home is named, live or over."""
+"""In place of a run's id: the run of this HELIX_HOME that began last."""
 
 
 def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:

@@ -11,8 +11,9 @@ from typing import Any
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, failure_kind
 from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, RunSummary, StoredRun
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows, statements
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row
+from helix_ray.storage.statements import statements
 
 COUNTS = (
     "rows_by_disposition", "duplicates", "calls_by_state", "reads_repaid", "latency", "dead_letter_kinds", "call_endings", "reads_by_tier",

@@ -16,8 +16,9 @@ from helix_ray.errors import InvariantError, RunBusyError, StartError
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, Disposition, JsonObject, ReadResult, RunStatus
 from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable_or_none
 from helix_ray.storage.ledger import RunRow, WriteOutcome
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, statements, until_claimed
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, until_claimed
 from helix_ray.storage.rows import call_row, read_row, utc_now, variant_rows
+from helix_ray.storage.statements import statements
 
 _CONTROL_TEXTS = {"actor": 200, "reason": 1000, "message": 1000, "value_from": 200, "value_to": 200}  # characters at most
 

@@ -273,7 +273,7 @@ async def test_the_key_is_shown_nowhere(server: FaultServer, chat: GroqChat, cap
 
     server.behaviour = quote
     reply = await chat.complete(PAYLOAD, 10)
-    server.behaviour = sends(200, GOOD.replace(b"}", KEY.encode() + b"}"), {"X-Request-Id": KEY})
+    server.behaviour = sends(200, GOOD.replace(b"}", KEY.encode() + b"}"))
     answer = await chat.complete(PAYLOAD, 10)
     server.behaviour = reset_before_reply
     failure = await chat.complete(PAYLOAD, 10)

@@ -14,10 +14,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from helix_ray.config import Config
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
-from helix_ray.sources import make_source
 from helix_ray.storage import postgres, postgres_session
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunRow
@@ -25,7 +23,6 @@ from helix_ray.storage.postgres import PostgresLedger, latest_version
 from helix_ray.storage.postgres_session import PostgresSession, libpq_environment
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read
-from support.scored_results import answered
 
 RUN_ID = str(uuid.UUID(int=7))
 
@@ -41,43 +38,9 @@ async def started(url: str, statement_timeout_s: float = 30.0) -> PostgresLedger
     return ledger
 
 
-def request(of: ReadResult) -> ApiCall:
-    return ApiCall(str(uuid.uuid4()), "analysis", 1, [of.read.read_index], CallState.ANSWERED, 200, "m")
-
-
 def rows(url: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode()).fetchall()
-
-
-# ── plans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_read_touches_as_many_rows_at_any_size_of_a_run_that_began_with_a_small_batch(database_url: str) -> None:
-    ledger, touched = await started(database_url), []
-    source = make_source(Config.model_validate({"source": {"batch_size": 50}}))
-    for number in range(30):
-        batch = [answered(read) for read in source.block(number).rows()]
-        await ledger.write_batch(RUN_ID, batch, [request(result) for result in batch])
-        if number % 10 == 9:
-            await ledger._session.run(lambda transaction: transaction.rows(b"select pg_stat_force_next_flush()"))
-            tables = "pg_stat_user_tables where schemaname = 'helix'"
-            [(scanned,)] = rows(database_url, f"select sum(seq_tup_read + idx_tup_fetch)::bigint from {tables}")
-            touched.append(int(str(scanned)))
-    await ledger.aclose()
-    assert touched[2] - touched[1] < 1.2 * (touched[1] - touched[0]), touched
-
-
-async def test_the_ranges_of_a_run_are_read_in_the_order_of_its_key(database_url: str) -> None:
-    ledger = await started(database_url)
-    await ledger.write_batch(RUN_ID, [result(index) for index in range(0, 4000, 2)], [])
-    await ledger.aclose()
-    query = postgres_session.statements("reading")["done_ranges"]
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("vacuum analyze helix.reads")
-        plan = "\n".join(row[0] for row in connection.execute(b"explain " + query, {"run_id": RUN_ID}))
-    assert "Index Only Scan using reads_pkey" in plan
-    assert "Sort" not in plan
 
 
 # ── schema ───────────────────────────────────────────────────────────────────────────────────────────────────────────
