@@ -88,7 +88,7 @@ class BoundedQueue:
         self._waiting: OrderedDict[int, Entry] = OrderedDict()
         self._redelivered: OrderedDict[int, Entry] = OrderedDict()
         self._leases = LeaseBook(lease_timeout_s, incarnation)
-        self._done = IndexRanges()  # in the ledger at the opening
+        self._done = IndexRanges()  # in the ledger at the opening; never changed, only replaced
         self._newly_done = IndexRanges()  # acknowledged: apart, since ranges far from the end are slow to add
         self._producers = 0
         self._totals: dict[int, int | None] = {}
@@ -223,7 +223,9 @@ class BoundedQueue:
         self._totals[producer] = total_reads
 
     def done_ranges(self) -> IndexRanges:
-        return IndexRanges(merge(self._done, self._newly_done))
+        if self._newly_done:
+            self._done, self._newly_done = IndexRanges(merge(self._done, self._newly_done)), IndexRanges()
+        return self._done
 
     def stats(self, now: float) -> QueueStats:
         totals = list(self._totals.values())
