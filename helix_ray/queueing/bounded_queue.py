@@ -97,8 +97,8 @@ class BoundedQueue:
 
     def open(self, done: IndexRanges, producers: int) -> None:
         """Start the flow. ``done``: what is already in the ledger; ``producers``: how many will finish the input."""
-        self._done = done
-        # a second opening may know more than the first
+        # a second opening may know more than the first, and less than the acknowledgements since
+        self._done = IndexRanges(merge(self._done, done)) if self._done else done
         self.ack([index for place in (self._waiting, self._redelivered, self._leases) for index in place if index in done])
         self._producers = producers
         self.opened = True

@@ -60,6 +60,8 @@ def test_what_is_acknowledged_joins_what_the_ledger_had() -> None:
     queue.offer(sample_reads(8), 0.0)
     assert [queue.ack([index]) for index in (2, 2, 6, 1)] == [1, 0, 1, 0]
     assert [*queue.done_ranges()] == [(0, 5), (6, 7)]
+    queue.open(IndexRanges([(0, 2)]), 1)  # read before those were acknowledged
+    assert [*queue.done_ranges()] == [(0, 5), (6, 7)]
     assert queue.stats(0.0).waiting == 2
 
 
