@@ -14,6 +14,7 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ApiCall, CallState, Disposition, ReadBatch, ReadResult
 from support.fault_server import Exchange, FaultServer
 from support.list_source import sample_reads
@@ -53,7 +54,7 @@ async def pipeline(start: Any, config: Config, url: str | None) -> tuple[Any, An
     throttle = start(ThrottleActor, api.THROTTLE, config.throttle)
     sink = start(RecordingSink, api.SINK)
     analyzer = start(AnalyzerActor, api.analyzer(0), 0, config, url, "run")
-    await queue.open.remote([], 1)
+    await queue.open.remote(IndexRanges(), 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
     await queue.finish_input.remote(0, COUNT)

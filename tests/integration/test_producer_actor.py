@@ -64,7 +64,7 @@ async def take_all() -> list[int]:
 
 async def open_queue(start_actor: Any, producers: int = 2) -> Any:
     queue = start_actor(QueueActor, api.QUEUE, QUEUE, max_concurrency=10_000)
-    await queue.open.remote([], producers)
+    await queue.open.remote(IndexRanges(), producers)
     return queue
 
 
