@@ -27,8 +27,12 @@ log = event_logger(__name__)
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""
 
+<<<<<<< HEAD
 DONE_DEADLINE_S = 600.0
 """For the indices of all rows of a run, a million a second."""
+=======
+HUNG = "it hung, so the driver killed it"
+>>>>>>> main
 UNKNOWN_DEATH = "its process ended without a word: killed (SIGKILL, out of memory) or crashed"
 
 PARTS: dict[str, Part] = {api.SINK: Part.SINK, api.THROTTLE: Part.THROTTLE, api.QUEUE: Part.QUEUE}
@@ -48,7 +52,7 @@ class Watch:
         self._throttle_recovery = ThrottleRecovery(plan)
         self._pings: dict[str, Pending[str]] = {}
         self._loop_error: str | None = None
-        self._dead: dict[str, float] = {}  # actors that died and did not come back yet, and since when
+        self._away: dict[str, float] = {}  # actors that do not answer, and since when
         self._incarnations: dict[str, str] = {}
         self._hung: set[str] = set()  # and were killed for it
         self._ended: set[str] = set()  # loops
@@ -85,7 +89,7 @@ class Watch:
         state, snapshot = group.send(api.CONTROL, api.ControlApi.state), group.send(api.METRICS, api.MetricsApi.snapshot)
         wait_for([*parts, state, snapshot], timeout_s=2.0)
         for name, call in zip((api.QUEUE, api.THROTTLE, api.SINK, api.CONTROL, api.METRICS), (*parts, state, snapshot), strict=True):
-            self._note_death(name, call.answer(), now)
+            self._note_absence(name, call.answer(), now)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
         if queue is not None:
@@ -156,12 +160,12 @@ class Watch:
                 self._liveness.failed(name, now)
                 if answer.kind is FailureKind.RAISED:
                     self._fail(name, answer)
-                self._note_death(name, answer, now)
+                self._note_absence(name, answer, now)
             else:
                 if self._liveness.answered(name, answer, now):
                     self._breaker.restarted(now)
                     self._note_restart(name, answer, now)
-                elif self._dead.pop(name, None) is not None:
+                elif self._away.pop(name, None) is not None:
                     log.info(Event.PEER_BACK, peer=name, incarnation_unchanged=answer)
                 self._seen(name, answer)
         for name in self._liveness.hung(now):
@@ -213,18 +217,16 @@ class Watch:
             log.error(Event.ACTOR_FAILED, part=name, was=self._incarnations[name], exc_info=failure.error)
         self._loop_error = f"{name}: {failure.error}"
 
-    def _note_death(self, name: str, answer: object, now: float) -> None:
-        """Told once, with what Ray says; the restart follows when the successor answers a ping."""
-        if isinstance(answer, CallFailure) and answer.kind is FailureKind.UNAVAILABLE and name not in self._dead:
-            self._dead[name] = now
-            cause = "it hung, so the driver killed it" if name in self._hung else UNKNOWN_DEATH
-            log.warning(Event.ACTOR_DIED, part=name, was=self._incarnations[name], cause=cause, exc_info=answer.error)
+    def _note_absence(self, name: str, answer: object, now: float) -> None:
+        """Told once, with what Ray says. Whether it died shows when it answers again: as another incarnation, or as the same."""
+        if isinstance(answer, CallFailure) and answer.kind is FailureKind.UNAVAILABLE and name not in self._away:
+            self._away[name] = now
+            log.warning(Event.PEER_AWAY, peer=name, incarnation_before=self._incarnations[name], exc_info=answer.error)
 
     def _note_restart(self, name: str, incarnation: str, now: float) -> None:
-        died_at, was = self._dead.pop(name, None), self._incarnations[name]
-        if died_at is None:
-            log.warning(Event.ACTOR_DIED, part=name, was=was, cause=UNKNOWN_DEATH)
-        away_s = None if died_at is None else round(now - died_at, 1)
+        away_since, was = self._away.pop(name, None), self._incarnations[name]
+        log.warning(Event.ACTOR_DIED, part=name, was=was, cause=HUNG if name in self._hung else UNKNOWN_DEATH)
+        away_s = None if away_since is None else round(now - away_since, 1)
         log.warning(Event.ACTOR_RESTARTED, part=name, was=was, now=incarnation, away_s=away_s)
         self._hung.discard(name)
         self._incarnations[name] = incarnation

@@ -92,6 +92,7 @@ def test_each_death_is_told_once_and_then_its_successor(monkeypatch: pytest.Monk
         watch.look(signals=0)
         watch._keep_alive(time.monotonic() + 10)
     told = [(record.msg, record.__dict__["facts"]) for record in caplog.records]
-    assert [event for event, _ in told] == [Event.ACTOR_DIED] * 5 + [Event.ACTOR_RESTARTED] * 5
-    assert {(facts["part"], facts["was"]) for _, facts in told} == {(name, "a") for name in services}
+    assert [event for event, _ in told] == [Event.PEER_AWAY] * 5 + [Event.ACTOR_DIED, Event.ACTOR_RESTARTED] * 5
+    assert {facts["peer"] for event, facts in told if event == Event.PEER_AWAY} == set(services)
+    assert {(facts["part"], facts["was"]) for event, facts in told if event != Event.PEER_AWAY} == {(name, "a") for name in services}
     assert {facts["now"] for event, facts in told if event == Event.ACTOR_RESTARTED} == {"b"}
