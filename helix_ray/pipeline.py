@@ -60,7 +60,7 @@ class Pipeline:
         self._signals = signals
         self._emulator: EmulatorProcess | None = None
         self._ended: Outcome | None = None
-        self._memory = PeakMemory(plan.home / "postgres" / "postmaster.pid")
+        self._memory = PeakMemory(plan.home / "postgres")
 
     def run(self) -> Outcome:
         """Runs to an ending. Raises what kept it from starting; once the run has its row, every ending is an `Outcome`."""

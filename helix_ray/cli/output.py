@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from helix_ray.environment.logs import Event, event_logger
+
+FAILURES = (OSError, ValueError)  # ValueError: the stream was closed, or has no such character
 
 log = event_logger(__name__)
 
@@ -21,39 +23,29 @@ class UnfailingStream:
         self._said = False
 
     def write(self, text: str) -> int:
-        try:
-            self._stream.write(text)
-        except (OSError, ValueError) as error:  # ValueError: it was closed, or has no such character
-            self._note(error)
+        self._attempt(lambda: self._stream.write(text))
         return len(text)
 
-    def writelines(self, lines: list[str]) -> None:
-        for line in lines:
-            self.write(line)
-
     def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except (OSError, ValueError) as error:
-            self._note(error)
+        self._attempt(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _note(self, error: Exception) -> None:
-        if not self._said:
-            self._said = True  # first: the log may lead here
-            log.warning(Event.ERROR_HANDLED, what=f"output to {getattr(self._stream, 'name', 'a stream')} is dropped", exc_info=error)
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except FAILURES as error:
+            if not self._said:
+                self._said = True  # first: the log may lead here
+                log.warning(Event.ERROR_HANDLED, what=f"output to {getattr(self._stream, 'name', 'a stream')} is dropped", exc_info=error)
 
 
 @contextmanager
 def unfailing_output() -> Iterator[None]:
     """Inside, writing to the standard output and error raises nothing; nor does Python's own flush at the end of the process."""
     before = sys.stdout, sys.stderr
-    if before[0] is not None:
-        sys.stdout = UnfailingStream(before[0])
-    if before[1] is not None:
-        sys.stderr = UnfailingStream(before[1])
+    sys.stdout, sys.stderr = (stream and UnfailingStream(stream) for stream in before)
     try:
         yield
     finally:
@@ -66,9 +58,7 @@ def _empty(stream: TextIO) -> None:
     """What is still in its buffer goes where it can, or nowhere: Python would end with exit code 120."""
     try:
         stream.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+    except FAILURES:
+        with suppress(*FAILURES), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), stream.fileno())
             stream.flush()

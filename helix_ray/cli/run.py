@@ -69,54 +69,55 @@ def run(
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
     if run_id is not None and resume is not None:
         raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
-    from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
-    from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
-    from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
-    from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
-    from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
-    from helix_ray.session import database, preparation  # noqa: PLC0415
-    from helix_ray.session.guard import Guard  # noqa: PLC0415
-    from helix_ray.storage import embedded  # noqa: PLC0415
+    with Signals() as signals:  # an import may turn an interruption into an error of its own
+        from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
+        from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
+        from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
+        from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
+        from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
+        from helix_ray.session import database, preparation  # noqa: PLC0415
+        from helix_ray.session.guard import Guard  # noqa: PLC0415
+        from helix_ray.storage import embedded  # noqa: PLC0415
 
-    path, settings = config or config_option, [*(overrides or ()), *([] if run_id is None else [f"run.id={run_id}"])]
-    given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
-    if accept_changes and resume is None and (given is None or given.run.id is None):
-        raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN, --run-id UUID or run.id"])
-    if report is not None:
-        _check_writable(report)
-    if dry_run and resume is None:
-        assert given is not None
-        forecasting.dry_run(given, report, Console())
-        return
-    secrets = load_secrets(os.environ, Path(".env"))
-    withdraw_from_environment()  # so that no child process and no Ray worker inherits them
-    home = helix_home()
-    with unfailing_output(), Signals() as signals, HomeLock(home), Guard(home):
-        stored = (
-            database.find_stored(home, secrets, resume or database.LAST, given, "--resume")[0]
-            if given is None or resume is not None
-            else database.find_begun(given, home, secrets)
-        )
-        if stored is None:
+        path, settings = config or config_option, [*(overrides or ()), *([] if run_id is None else [f"run.id={run_id}"])]
+        given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
+        if accept_changes and resume is None and (given is None or given.run.id is None):
+            raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN, --run-id UUID or run.id"])
+        if report is not None:
+            _check_writable(report)
+        if dry_run and resume is None:
             assert given is not None
-            plan = preparation.prepare(given, home, secrets)
-        else:
-            source = f"stored configuration of run {stored.run_id}"
-            resumed = given if given is not None and path is not None else parse_config(stored.config, source, settings)
-            if dry_run:
-                forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
-                return
-            plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
-        terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
-        terminal.announce()
-        prepare_environment(home)
-        from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
+            forecasting.dry_run(given, report, Console())
+            return
+        secrets = load_secrets(os.environ, Path(".env"))
+        withdraw_from_environment()  # so that no child process and no Ray worker inherits them
+        home = helix_home()
+        with unfailing_output(), HomeLock(home), Guard(home):
+            stored = (
+                database.find_stored(home, secrets, resume or database.LAST, given, "--resume")[0]
+                if given is None or resume is not None
+                else database.find_begun(given, home, secrets)
+            )
+            if stored is None:
+                assert given is not None
+                plan = preparation.prepare(given, home, secrets)
+            else:
+                source = f"stored configuration of run {stored.run_id}"
+                resumed = given if given is not None and path is not None else parse_config(stored.config, source, settings)
+                if dry_run:
+                    forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
+                    return
+                plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
+            terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
+            terminal.announce()
+            prepare_environment(home)
+            from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
 
-        try:
-            outcome = Pipeline(plan, terminal.listener(), hold, signals, log_level.value).run()
-        finally:
-            terminal.close()
-            embedded.stop(home)
+            try:
+                outcome = Pipeline(plan, terminal.listener(), hold, signals, log_level.value).run()
+            finally:
+                terminal.close()
+                embedded.stop(home)
     sys.exit(outcome.exit_code)
 
 

@@ -47,7 +47,7 @@ def test_a_killed_driver_leaves_nothing_and_last_goes_on(start_run: StartRun) ->
     second = start_run("source.count=null", args=["--resume", "last"])
     second.wait_for_output("Whatever ends it")
     assert re.findall(r"--resume ([-\w]{36})", second.output) == re.findall(r"--resume ([-\w]{36})", first.output)
-    second.wait_for_stored_reads(first.stored)
+    second.wait_for_stored_reads()
     started = processes(second)
     second.process.send_signal(signal.SIGHUP)
     code, report = second.finish()
@@ -58,15 +58,20 @@ def test_a_killed_driver_leaves_nothing_and_last_goes_on(start_run: StartRun) ->
 def test_a_run_resumes_by_itself_after_each_death_of_its_server(start_run: StartRun) -> None:
     run = start_run(*SLOW)
     run.wait_for_stored_reads()
+    data = run.home / "postgres"
     for _ in range(3):
-        server = postmaster.find(run.home / "postgres")
+        server = postmaster.find(data)
         assert server is not None
         os.kill(server, signal.SIGKILL)
-        before = run.stored
-        run.wait_for_stored_reads(before + 100, timeout_s=30.0)
+        run.wait_until("a server that is ready", lambda _, was=server: is_ready(data, was), timeout_s=10.0)  # type: ignore[misc]
+        run.wait_for_stored_reads(run.stored + 100, timeout_s=40.0)
     run.interrupt()
     code, report = run.finish()
     assert (code, report["lost"], report["duplicates"]) == (130, 0, 0), run.output
+
+
+def is_ready(data: Path, besides: int) -> bool:
+    return postmaster.find(data) not in (None, besides) and "ready" in (data / postmaster.PID_FILE).read_text()
 
 
 @pytest.mark.parametrize("said", ["Starting Ray", "session_"])
