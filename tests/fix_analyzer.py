@@ -17,6 +17,7 @@ from helix_ray.config import Config
 from helix_ray.providers.prices import Tariff
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Intent, Read, ReadBatch, ReadResult, Receipt, Refused, Variant
+from helix_ray.storage.spool import Spool
 from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Refusal, Settlement
 from support.manual_clock import ManualClock, turns
 from support.scripted_llm import ScriptedLLM, completion
@@ -206,6 +207,7 @@ def rig(
     batch_size: int = 4,
     max_attempts: int = 3,
     tariff: Tariff | None = None,
+    spool: Spool | None = None,
     **analyzer: Any,
 ) -> Rig:
     """``analyzer``: keys of its section."""
@@ -230,5 +232,6 @@ def rig(
         rng=random.Random(1),
         linger_s=0.0,
         tariff=tariff,
+        spool=spool,
     )
     return Rig(engine, llm, queue, clock, throttle, sink)

@@ -21,20 +21,18 @@ WAITING, DONE = -1, -2
 
 
 class Analyzer(NamedTuple):
-    """A process and what it leaves behind. ``alive`` False: its successor has not started yet."""
+    """A process. One that dies is followed by its successor at once: a later one would only do less meanwhile."""
 
-    alive: bool = True
     flying: int = 0  # requests that were sent
-    spool: int = 0  # requests whose receipt is not confirmed: kept in memory, and on disk, which outlives the process
+    spool: int = 0  # requests whose receipt is not confirmed: in memory, on its way, and on disk, which outlives the process
     outbox: int = 0  # reads whose result is not confirmed
     named: int = 0  # requests found unusable for the read that needs a repair: it is to be asked about again
 
 
 class State(NamedTuple):
     rows: int = 0
-    receipts: int = 0  # requests
+    receipts: int = 0  # requests whose receipt the next send check sees: on record, or in the spool of a dead process
     marked: int = 0  # of these: unusable for the read that needs a repair
-    arrived: int = 0  # receipts in the sink's memory
     buffer: int = 0  # results in the sink's memory
     queue: tuple[int, ...] | None = (WAITING,) * 3  # the holder of each read; None: not told yet what is done
     one: Analyzer = Analyzer()
@@ -56,7 +54,7 @@ class Faults(NamedTuple):
     no_row_check: bool = False
     no_receipt_check: bool = False
     names_ignored: bool = False
-    no_receipts: bool = False
+    receipts_lost: bool = False  # confirmed, and not kept
     receipts_deleted_early: bool = False
     no_spool: bool = False
     spool_not_replayed: bool = False
@@ -109,15 +107,11 @@ class Protocol:
     def steps(self, s: State) -> Iterator[tuple[str, State]]:
         """Every step but crashes and outages."""
         for number in (0, 1):
-            a = s.one if number == 0 else s.two
-            if a.alive:
-                yield from self._steps_of(s, number, a)
-            else:
-                yield f"{number} starts again", self._started(s, number, a)
-        if s.database and s.arrived:
-            yield "the sink commits receipts", self._receipts_committed(s)
+            yield from self._steps_of(s, number, s.two if number else s.one)
         if s.database and s.buffer:
-            yield "the sink commits rows", self._rows_committed(s)
+            yield "the sink commits rows", self._rows_committed(s, s.buffer)
+            if len(bits(s.buffer)) > 1:
+                yield "the sink commits a row", self._rows_committed(s, 1 << bits(s.buffer)[0])
         if not s.database:
             yield "the database is back", s._replace(database=True)
         elif not s.driver:
@@ -132,14 +126,12 @@ class Protocol:
             return
         s = s._replace(crashes=s.crashes - 1)
         for number, a in enumerate((s.one, s.two)):
-            if a.alive:
-                yield f"{number} dies", self._died(s, number, a)
-                for request in bits(a.flying):
-                    received = a._replace(flying=a.flying & ~(1 << request), spool=a.spool | 1 << request)
-                    yield f"{number} dies as it receives {request:04b}", self._died(s, number, received)
-        yield "the sink dies", s._replace(arrived=0, buffer=0)
+            yield f"{number} dies", self._died(s, number, a)
+            for request in bits(a.flying):
+                yield f"{number} dies as it receives {request:04b}", self._died(s, number, a._replace(spool=a.spool | 1 << request))
+        yield "the sink dies", s._replace(buffer=0)
         if s.buffer and s.database:
-            yield "the sink dies after its commit", self._rows_committed(s)._replace(queue=s.queue, arrived=0, one=s.one, two=s.two)
+            yield "the sink dies after its commit", self._rows_committed(s, s.buffer)._replace(queue=s.queue, one=s.one, two=s.two)
         if s.queue is not None:
             forgotten = s._replace(queue=None)
             yield "the queue dies", _informed(forgotten) if s.database and s.driver else forgotten
@@ -152,24 +144,22 @@ class Protocol:
                 yield f"{number} asks {asked:04b}", self._asked(s, number, asked)
         for request in bits(a.flying):
             yield f"{number} receives {request:04b}", self._received(s, number, a, request)
-        if a.spool & ~s.arrived and not self.faults.no_receipts:  # the sink died with it
-            yield f"{number} hands its receipts over again", s._replace(arrived=s.arrived | a.spool)
         if a.outbox & ~s.buffer:
-            after = _with(s, number, a._replace(outbox=0)) if self.faults.results_forgotten_early else s
-            yield f"{number} hands its results over", after._replace(buffer=s.buffer | a.outbox)
+            yield f"{number} hands its results over again", s._replace(buffer=s.buffer | a.outbox)
 
     @staticmethod
     def _requests(s: State, number: int, a: Analyzer) -> Iterator[int]:
         """About reads that wait in the queue, which it leases for that. A repair goes ahead even if its lease was lost meanwhile."""
         free = sum(1 << index for index, holder in enumerate(s.queue or ()) if holder == WAITING)
         free &= ~(reads_of(a.flying) | a.outbox | (NEEDS_REPAIR if a.named else 0))
-        yield from (request for request in (0b101 & free, 0b010 & free) if request)
+        yield from {request for request in (0b101 & free, 0b011 & free) if request}
         if a.named:
             yield REPAIR
 
     def _asked(self, s: State, number: int, asked: int) -> State:
-        """The send check, and, if it passes, the send. Its commit takes the receipts with it that wait in the sink or in the spools
-        of dead processes."""
+        """The send check, and, if it passes, the send. Receipts that are on their way share its commit: one that comes too late for
+        it is as if its answer had arrived later.
+        """
         faults = self.faults
         s = self._receipts_committed(s)
         a = s.one if number == 0 else s.two
@@ -192,7 +182,7 @@ class Protocol:
         for index in range(3):  # what is neither done nor judged is asked about again: nothing was sent for it
             waits = asked >> index & 1 and not (a.outbox >> index & 1 or (index == 2 and a.named))
             queue = _moved(queue, index, WAITING) if queue is not None and waits and queue[index] == number else queue
-        return _with(s._replace(queue=queue), number, a)
+        return self._handed(s._replace(queue=queue), number, a)
 
     @staticmethod
     def _assert_may_be_sent(s: State, asked: int) -> None:
@@ -202,57 +192,47 @@ class Protocol:
             raise Violation(f"an answer that was received is paid for again by {asked:04b}")
 
     def _received(self, s: State, number: int, a: Analyzer, request: int) -> State:
-        """The receipt is on disk before anything else happens, then on its way to the sink."""
+        """The receipt is on disk before anything else happens."""
         bit = 1 << request
-        a = a._replace(flying=a.flying & ~bit, spool=a.spool | bit)
-        s = s if self.faults.no_receipts else s._replace(arrived=s.arrived | bit)
-        return _with(s, number, _judged(a, request, request))
+        return self._handed(s, number, _judged(a._replace(flying=a.flying & ~bit, spool=a.spool | bit), request, request))
+
+    def _handed(self, s: State, number: int, a: Analyzer) -> State:
+        """Its results are on their way to the sink. That they may not get there is a death as it receives."""
+        s = s._replace(buffer=s.buffer | a.outbox)
+        return _with(s, number, a._replace(outbox=0) if self.faults.results_forgotten_early else a)
 
     def _died(self, s: State, number: int, a: Analyzer) -> State:
         """Until its receipt is on record, the answer of a process that lives is as good as in flight. Now it must not be lost."""
-        left = 0 if self.faults.no_spool or self.faults.no_receipts else a.spool
-        return _with(s._replace(paid=s.paid | paid_for(a.spool) | a.outbox), number, Analyzer(False, spool=left))
+        faults = self.faults
+        left = 0 if faults.no_spool or faults.spool_not_replayed else needed(a.spool, s.rows)
+        queue = s.queue
+        if queue is not None and not faults.leases_not_released:
+            queue = tuple(WAITING if holder == number else holder for holder in queue)
+        s = s._replace(receipts=s.receipts | left, queue=queue, paid=s.paid | paid_for(a.spool) | a.outbox)
+        return _with(s, number, Analyzer())
 
     def _resumed(self, s: State) -> State:
         """Every process of the dead driver has ended by now."""
         for number in (0, 1):
             s = self._died(s, number, s.two if number else s.one)
-        return s._replace(arrived=0, buffer=0, queue=None, driver=True)
+        return s._replace(buffer=0, queue=None, driver=True)
 
     def _receipts_committed(self, s: State) -> State:
-        """Those whose reads all have rows are not kept. Their senders forget them, and so do the spools of the senders."""
-        orphaned = 0 if self.faults.spool_not_replayed else _orphaned(s.one) | _orphaned(s.two)
-        if not s.arrived | orphaned:
-            return s
-        one, two = (a._replace(spool=a.spool & ~s.arrived) if a.alive else a._replace(spool=a.spool & ~orphaned) for a in (s.one, s.two))
-        receipts = s.arrived | orphaned
-        paid = s.paid | paid_for(receipts)
-        return s._replace(receipts=s.receipts | needed(receipts, s.rows), arrived=0, one=one, two=two, paid=paid)
+        """Those whose reads all have rows are not kept. Their senders forget them."""
+        spools = s.one.spool | s.two.spool
+        receipts = s.receipts if self.faults.receipts_lost else s.receipts | needed(spools, s.rows)
+        return s._replace(receipts=receipts, paid=s.paid | paid_for(spools), one=s.one._replace(spool=0), two=s.two._replace(spool=0))
 
-    def _rows_committed(self, s: State) -> State:
+    def _rows_committed(self, s: State, batch: int) -> State:
         """And acknowledged. Analyzers forget what they handed over."""
-        rows = s.rows | s.buffer
+        rows = s.rows | batch
         receipts = needed(s.receipts, rows)
         if self.faults.receipts_deleted_early:
             receipts = sum(1 << it for it in bits(s.receipts) if not it & rows)
-        one, two = (a._replace(outbox=a.outbox & ~s.buffer) if a.alive else a for a in (s.one, s.two))
-        queue = None if s.queue is None else _done(s.queue, s.buffer)
-        return s._replace(
-            rows=rows, receipts=receipts, marked=s.marked & receipts, buffer=0, queue=queue, one=one, two=two, paid=s.paid | rows
-        )
+        one, two = (a._replace(outbox=a.outbox & ~batch) for a in (s.one, s.two))
+        s = s._replace(rows=rows, receipts=receipts, marked=s.marked & receipts, buffer=s.buffer & ~batch, paid=s.paid | rows)
+        return s._replace(queue=None if s.queue is None else _done(s.queue, batch), one=one, two=two)
 
-    def _started(self, s: State, number: int, a: Analyzer) -> State:
-        """The successor has a spool of its own; its predecessor's is replayed by the next send check, since its owner is dead."""
-        queue = s.queue
-        if queue is not None and not self.faults.leases_not_released:
-            queue = tuple(WAITING if holder == number else holder for holder in queue)
-        # one file stands for both: what is left in it is on record before the successor can send
-        left = s.receipts if self.faults.spool_not_replayed else s.receipts | needed(a.spool, s.rows)
-        return _with(s._replace(queue=queue, receipts=left), number, Analyzer())
-
-
-def _orphaned(a: Analyzer) -> int:
-    return 0 if a.alive else a.spool
 
 
 def _judged(a: Analyzer, request: int, asked: int) -> Analyzer:
