@@ -1,8 +1,9 @@
 """The protocol by which no received answer is paid for again, as a model that is small enough to be searched whole.
 
 Two analyzers ask about three reads through one sink, one database, one queue and one driver. Read 2 gets nothing usable from its
-first request and something usable from its repair; a request may pack two reads. Crashes of any part, the driver included, expired
-leases and an outage of the database come between any two steps, as many as the budget allows. The product's own functions decide.
+first request and something usable from its repair; requests pack the reads that are there. Crashes of any part, the driver included,
+and an outage of the database come between any two steps, as many as the budget allows. A queue that starts again has forgotten every
+lease, so its reads have two holders, as after an expiry. The product's own functions decide.
 
 Reads are bits 0 to 2 of a mask. A request is known by what it asks: its reads, and bit 3 for a repair; a set of requests is a mask
 of 16 bits. Two requests that ask the same get the same answer, so they need not be told apart.
@@ -152,7 +153,7 @@ class Protocol:
         """About reads that wait in the queue, which it leases for that. A repair goes ahead even if its lease was lost meanwhile."""
         free = sum(1 << index for index, holder in enumerate(s.queue or ()) if holder == WAITING)
         free &= ~(reads_of(a.flying) | a.outbox | (NEEDS_REPAIR if a.named else 0))
-        yield from {request for request in (0b101 & free, 0b011 & free) if request}
+        yield from {free, free & 0b011} - {0}
         if a.named:
             yield REPAIR
 
@@ -232,7 +233,6 @@ class Protocol:
         one, two = (a._replace(outbox=a.outbox & ~batch) for a in (s.one, s.two))
         s = s._replace(rows=rows, receipts=receipts, marked=s.marked & receipts, buffer=s.buffer & ~batch, paid=s.paid | rows)
         return s._replace(queue=None if s.queue is None else _done(s.queue, batch), one=one, two=two)
-
 
 
 def _judged(a: Analyzer, request: int, asked: int) -> Analyzer:
