@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
-    from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
+    from helix_ray.queueing.ranges import IndexRanges
+    from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, Intent, PastUse, ReadBatch, ReadResult, Receipt, Refused
     from helix_ray.sink.engine import WriteReply
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 
@@ -51,8 +52,8 @@ class ActorApi(Protocol):
 
 
 class QueueApi(ActorApi, Protocol):
-    async def open(self, done: list[tuple[int, int]], producers: int) -> str:
-        """Starts the flow. ``done``: ranges in the ledger; ``producers``: how many will call `finish_input`. The incarnation."""
+    async def open(self, done: IndexRanges, producers: int) -> str:
+        """Starts the flow. ``done``: what is in the ledger; ``producers``: how many will call `finish_input`. The incarnation."""
 
     async def put(self, producer: int, batch: ReadBatch, wait_s: float = 2.0) -> PutReply:
         """Blocks up to ``wait_s`` while the queue is full. ``producer`` only names the caller."""
@@ -127,8 +128,10 @@ class SinkApi(ActorApi, Protocol):
         `stats`' ``fatal_error``.
         """
 
-    async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
-        """Puts requests on record that are about to be sent. Returns after COMMIT; waits while the database is away."""
+    async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
+        """Puts answers on record that arrived, and requests that are about to be sent; what it refuses must not be. Returns after
+        COMMIT; waits while the database is away. DriverGoneError: nothing may be sent any more.
+        """
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commits what the throttle may have spent or reserved; the total on record, which never falls."""

@@ -16,6 +16,7 @@ from helix_ray.config import QueueConfig
 from helix_ray.environment.logs import RunLog
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from helix_ray.waiting.long_poll import resolve, within
 
@@ -37,7 +38,7 @@ class QueueActor(QueueApi):
             task.result()
         return self._queue.incarnation
 
-    async def open(self, done: list[tuple[int, int]], producers: int) -> str:
+    async def open(self, done: IndexRanges, producers: int) -> str:
         self._queue.open(done, producers)
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._beat())]

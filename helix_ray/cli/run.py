@@ -32,7 +32,15 @@ def run(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID|last", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
+        typer.Option(
+            metavar="RUN|last",
+            help="Finishes a run that was stopped: its id, a beginning of it, its name, or last. Alone, it uses the configuration "
+            "stored with the run.",
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", metavar="UUID", help="Begins a run under this id, or goes on with it if it exists. Short for run.id."),
     ] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Resume although what defines the results was changed.")] = False,
     dry_run: Annotated[
@@ -59,8 +67,8 @@ def run(
     """
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
-    if accept_changes and resume is None:
-        raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
+    if run_id is not None and resume is not None:
+        raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
     with Signals() as signals:  # an import may turn an interruption into an error of its own
         from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
         from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
@@ -71,8 +79,10 @@ def run(
         from helix_ray.session.guard import Guard  # noqa: PLC0415
         from helix_ray.storage import embedded  # noqa: PLC0415
 
-        path, settings = config or config_option, list(overrides or ())
+        path, settings = config or config_option, [*(overrides or ()), *([] if run_id is None else [f"run.id={run_id}"])]
         given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
+        if accept_changes and resume is None and (given is None or given.run.id is None):
+            raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN, --run-id UUID or run.id"])
         if report is not None:
             _check_writable(report)
         if dry_run and resume is None:
@@ -83,12 +93,17 @@ def run(
         withdraw_from_environment()  # so that no child process and no Ray worker inherits them
         home = helix_home()
         with unfailing_output(), HomeLock(home), Guard(home):
-            if resume is None:
+            stored = (
+                database.find_stored(home, secrets, resume or database.LAST, given, "--resume")[0]
+                if given is None or resume is not None
+                else database.find_begun(given, home, secrets)
+            )
+            if stored is None:
                 assert given is not None
                 plan = preparation.prepare(given, home, secrets)
             else:
-                stored, _ = database.find_stored(home, secrets, resume, given, "--resume")
-                resumed = given or parse_config(stored.config, f"stored configuration of run {stored.run_id}", settings)
+                source = f"stored configuration of run {stored.run_id}"
+                resumed = given if given is not None and path is not None else parse_config(stored.config, source, settings)
                 if dry_run:
                     forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
                     return

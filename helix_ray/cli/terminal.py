@@ -128,8 +128,9 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     rate = "-" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
     cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:g}"
     label = "EMULATOR " if snapshot.run.simulated else ""
+    stored = snapshot.totals.stored + snapshot.run.rows_before
     return (
-        f"{label}{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
+        f"{label}{snapshot.state}: stored {stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
         f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}, waits for {snapshot.bottleneck.name}"
     )
 

@@ -26,6 +26,8 @@ NAMES = (GROQ_API_KEY, DATABASE_URL, HELIX_CONTROL_TOKEN)
 KEY_FILE = "GROQ_API_KEY_FILE"
 
 MAX_FILE_BYTES = 4096
+LEAST_KEY_CHARS = 8
+"""What is shorter could not be masked: it is found in ordinary words."""
 SHORTEST_HIDDEN = 4
 """Characters: a shorter secret would hide parts of common words."""
 
@@ -142,6 +144,11 @@ def _checked(value: str, name: str, where: str) -> Secret:
         )
     if name == GROQ_API_KEY and not value.isascii():
         raise MissingSecretError(f"{name} in {where} holds a character that is not ASCII; copy the key again from the provider's console")
+    if name == GROQ_API_KEY and len(value) < LEAST_KEY_CHARS:
+        raise MissingSecretError(
+            f"{name} in {where} has {len(value)} characters, too few for a key, which has {LEAST_KEY_CHARS} or more; copy it again from "
+            "the provider's console. For a server that needs no key, write any text of that length, such as no-key-needed"
+        )
     return Secret(value)
 
 

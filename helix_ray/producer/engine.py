@@ -142,7 +142,7 @@ class ProducerEngine:
 
     async def _offer_all(self, reply: DoneReply) -> ProducerEnd:
         """One pass over the own blocks, in the incarnation of ``reply``."""
-        done = IndexRanges.from_pairs(reply.ranges)
+        done = reply.ranges
         size = self._share.batch_size
         block = self._share.block_holding(done.first_missing(self._share.index * size))
         end = block * size  # one past the last read known to exist

@@ -12,8 +12,8 @@ stored answer counts, whichever holder produced it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import merge
 
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import InvariantError
@@ -88,18 +88,18 @@ class BoundedQueue:
         self._waiting: OrderedDict[int, Entry] = OrderedDict()
         self._redelivered: OrderedDict[int, Entry] = OrderedDict()
         self._leases = LeaseBook(lease_timeout_s, incarnation)
-        self._done = IndexRanges()
+        self._done = IndexRanges()  # in the ledger at the opening; never changed, only replaced
+        self._newly_done = IndexRanges()  # acknowledged: apart, since ranges far from the end are slow to add
         self._producers = 0
         self._totals: dict[int, int | None] = {}
         self._admitted = self._acked = self._nacked = self._expired = 0
         self._max_waiting = self._max_redelivered = self._max_leased = self._max_held = 0
 
-    def open(self, done: Iterable[tuple[int, int]], producers: int) -> None:
-        """Start the flow. ``done``: ranges already in the ledger; ``producers``: how many will finish the input."""
-        for start, end in done:
-            self._done.add_range(start, end)
-        # a second opening may know more than the first
-        self.ack([index for place in (self._waiting, self._redelivered, self._leases) for index in place if index in self._done])
+    def open(self, done: IndexRanges, producers: int) -> None:
+        """Start the flow. ``done``: what is already in the ledger; ``producers``: how many will finish the input."""
+        # a second opening may know more than the first, and less than the acknowledgements since
+        self._done = IndexRanges(merge(self._done, done)) if self._done else done
+        self.ack([index for place in (self._waiting, self._redelivered, self._leases) for index in place if index in done])
         self._producers = producers
         self.opened = True
 
@@ -202,7 +202,7 @@ class BoundedQueue:
         """Mark stored reads as done, wherever they are; the number that were not done before."""
         fresh = 0
         for index in read_indices:
-            fresh += self._done.add(index)
+            fresh += index not in self._done and self._newly_done.add(index)
             if self._waiting.pop(index, None) or self._redelivered.pop(index, None) or self._leases.remove(index):
                 self._acked += 1
         self._note()
@@ -222,8 +222,10 @@ class BoundedQueue:
         """The producer has offered all its reads, ``total_reads`` of them (done ones included)."""
         self._totals[producer] = total_reads
 
-    def done_ranges(self) -> list[tuple[int, int]]:
-        return list(self._done)
+    def done_ranges(self) -> IndexRanges:
+        if self._newly_done:
+            self._done, self._newly_done = IndexRanges(merge(self._done, self._newly_done)), IndexRanges()
+        return self._done
 
     def stats(self, now: float) -> QueueStats:
         totals = list(self._totals.values())
@@ -253,7 +255,13 @@ class BoundedQueue:
         )
 
     def _knows(self, index: int) -> bool:
-        return index in self._waiting or index in self._redelivered or index in self._leases or index in self._done
+        return (
+            index in self._waiting
+            or index in self._redelivered
+            or index in self._leases
+            or index in self._done
+            or index in self._newly_done
+        )
 
     def _expire(self, entries: list[Entry], **told: str) -> int:
         self._expired += len(entries)

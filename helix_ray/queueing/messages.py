@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM, Kind, kind_of
 
@@ -48,10 +49,10 @@ class LeaseReply:
 
 @dataclass(frozen=True, slots=True)
 class DoneReply:
-    """Read indices that need no work, as half-open ranges. Not known in full before ``opened``."""
+    """Read indices that need no work. Not known in full before ``opened``."""
 
     incarnation: str
-    ranges: list[tuple[int, int]]
+    ranges: IndexRanges
     opened: bool
 
 

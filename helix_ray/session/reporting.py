@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.analysis.prompts import get_prompt
+from helix_ray.config.schema import MOST_COST_USD
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
@@ -56,10 +57,15 @@ class RunTotals:
     agreement: Agreement
 
 
-def resume_command(home: Path, run_id: str) -> str:
-    """What to type in this directory to go on with the run: this interpreter, and HELIX_HOME where it is not the default."""
+def resume_command(home: Path, run_id: str, max_cost_usd: float | None = None) -> str:
+    """What to type in this directory to go on with the run: this interpreter, and HELIX_HOME where it is not the default.
+
+    ``max_cost_usd``: another cost cap, US dollars, for a run that has used its own up.
+    """
     prefix = "" if home.resolve() == (Path.cwd() / ".helix").resolve() else f"HELIX_HOME={shlex.quote(str(home))} "
-    return f"{prefix}{shlex.quote(_interpreter())} -m helix_ray.run --resume {run_id}"
+    return f"{prefix}{shlex.quote(_interpreter())} -m helix_ray.run --resume {run_id}" + (
+        "" if max_cost_usd is None else f" --set throttle.max_cost_usd={max_cost_usd:.12g}"
+    )
 
 
 def _interpreter() -> str:
@@ -132,8 +138,14 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         scoring=scoring(totals.scores, _asked(plan), _effort(totals, end.totals)) if synthetic and totals else None,
         agreement=totals.agreement if totals and not synthetic else None,
         configuration=json.loads(plan.row.config_json),
-        resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
+        resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id, next_cap_usd(end)),
     )
+
+
+def next_cap_usd(end: SessionEnd) -> float | None:
+    """Twice the cap that ended the session; None: it was not the cap."""
+    throttle = end.throttle
+    return min(2 * float(throttle.max_cost_usd), MOST_COST_USD) if throttle is not None and throttle.budget_exhausted else None
 
 
 def _asked(plan: Plan) -> Asked:

@@ -27,6 +27,9 @@ log = event_logger(__name__)
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""
 
+DONE_DEADLINE_S, DONE_ROWS_PER_S = 30.0, 50_000
+"""For the indices of all rows of a run: what a small run gets, and how many rows a second a large one adds to it."""
+
 HUNG = "it hung, so the driver killed it"
 UNKNOWN_DEATH = "its process ended without a word: killed (SIGKILL, out of memory) or crashed"
 
@@ -187,7 +190,9 @@ class Watch:
 
     def _open_queue(self) -> None:
         run_id = self._plan.run_id
-        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
+        rows = max(self._plan.rows_before, self.rows_at_open + (self.queue.acked if self.queue else 0))
+        deadline_s = DONE_DEADLINE_S + rows / DONE_ROWS_PER_S
+        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id), deadline_s)
         answer = self._group.ask(api.QUEUE, api.QueueApi.open, done, len(self._group.producers))
         if not isinstance(answer, CallFailure):
             self._recovery.informed(Part.QUEUE, answer, time.monotonic())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -34,6 +34,9 @@ CLAIM_TIMEOUT_S = 15.0
 
 CLAIM_PAUSE_S = 0.25
 
+PAGE_ROWS = 2000
+"""Of a stream, in one answer of the server."""
+
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 Rows = list[dict[str, Any]]
 Params = Mapping[str, Any]
@@ -55,6 +58,14 @@ class PostgresTransaction:
     async def rows(self, query: bytes, params: Params | None = None) -> Rows:
         cursor = await self._connection.execute(query, params)
         return await cursor.fetchall()
+
+    async def stream(self, query: bytes, params: Params | None = None) -> AsyncIterator[dict[str, Any]]:
+        """As `rows`, a page at a time: the rows need not fit into memory."""
+        async with self._connection.cursor(name="stream") as cursor:
+            cursor.itersize = PAGE_ROWS
+            await cursor.execute(query, params)
+            async for row in cursor:
+                yield row
 
     async def execute(self, query: bytes, params: Params | None = None) -> int:
         """The number of rows touched. Without ``params``, ``query`` may be several statements."""

@@ -43,7 +43,7 @@ def test_a_spent_budget_stops_the_run_below_the_cap_and_the_queue_was_full_to_it
     assert "budget" in report["reason"]
     assert 0.008 < report["cost_usd"] <= 0.01
     assert report["lost"] == 0
-    assert report["resume_command"]
+    assert report["resume_command"].endswith(f"--resume {report['run_id']} --set throttle.max_cost_usd=0.02")
     assert report["resume_command"] in run.output
     assert report["max_queue_depth"] == 500
     assert report["blocked_seconds"] > 0

@@ -14,7 +14,8 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
-from helix_ray.records import ApiCall, CallState, Disposition, ReadBatch, ReadResult
+from helix_ray.queueing.ranges import IndexRanges
+from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadBatch, ReadResult, Receipt, Refused
 from support.fault_server import Exchange, FaultServer
 from support.list_source import sample_reads
 from support.scripted_llm import completion
@@ -31,8 +32,8 @@ class RecordingSink:
         self.results: list[ReadResult] = []
         self.calls: list[ApiCall] = []
 
-    async def intend(self, holder: str, calls: list[ApiCall]) -> None:
-        return None
+    async def intend(self, holder: str, intents: list[Intent], receipts: list[Receipt]) -> list[Refused]:
+        return []
 
     async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
         self.results += results
@@ -53,7 +54,7 @@ async def pipeline(start: Any, config: Config, url: str | None) -> tuple[Any, An
     throttle = start(ThrottleActor, api.THROTTLE, config.throttle)
     sink = start(RecordingSink, api.SINK)
     analyzer = start(AnalyzerActor, api.analyzer(0), 0, config, url, "run")
-    await queue.open.remote([], 1)
+    await queue.open.remote(IndexRanges(), 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
     await queue.finish_input.remote(0, COUNT)

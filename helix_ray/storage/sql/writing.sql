@@ -43,6 +43,10 @@ update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = no
 -- No key update: it must not hold up the insert of requests that are about to be sent, which look up the run's key.
 select 1 as found from helix.runs where run_id = %(run_id)s for no key update
 
+-- name: plan_anew
+-- A plan that was made while the tables were almost empty scans them whole, and is kept: the check of a foreign key, above all.
+discard plans
+
 -- name: incoming_reads
 create temporary table if not exists incoming_reads (like helix.reads) on commit delete rows
 
@@ -62,6 +66,19 @@ insert into helix.reads select * from pg_temp.incoming_reads
 on conflict (run_id, read_index) do nothing
 returning read_index, disposition
 
+-- name: drop_answered
+-- Answers that no read needs any more, now that these have their rows.
+with touched as (
+    select distinct receipt.call_id
+    from helix.receipts as receipt cross join lateral unnest(receipt.read_indices) as named (read_index)
+    join pg_temp.incoming_reads as read on read.run_id = receipt.run_id and read.read_index = named.read_index
+)
+delete from helix.receipts as receipt using touched
+where receipt.call_id = touched.call_id and not exists (
+    select from unnest(receipt.read_indices) as named (read_index)
+    where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
+)
+
 -- name: copy_variants
 copy helix.variant_calls (
     run_id, read_index, side, ordinal, pos, ref, alt, type, event, confidence, outcome, match, reason, length, spdi, titv,
@@ -80,7 +97,10 @@ copy pg_temp.incoming_calls (
 -- that turns up late in a journal replaces a guess. The run's totals move by the difference.
 with known as (
     select call.call_id, call.state, call.status, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
-    from helix.api_calls as call join pg_temp.incoming_calls using (call_id)
+    from pg_temp.incoming_calls as incoming cross join lateral (
+        select * from helix.api_calls as stored where stored.call_id = incoming.call_id
+        offset 0  -- looked up one by one: a join would scan the whole table for a small batch
+    ) as call
 ), written as (
     insert into helix.api_calls as call select * from pg_temp.incoming_calls
     on conflict (call_id) do update set

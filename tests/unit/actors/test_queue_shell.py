@@ -8,6 +8,7 @@ import pytest
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import QueueConfig
 from helix_ray.queueing.messages import LeaseReply, PutReply
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from support.list_source import sample_reads
 from support.manual_clock import ManualClock
@@ -32,7 +33,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def queue(clock: ManualClock) -> AsyncIterator[QuietQueue]:
     actor = QuietQueue(CONFIG, clock)
-    await actor.open([], 1)
+    await actor.open(IndexRanges(), 1)
     yield actor
     for task in actor._tasks:
         task.cancel()
@@ -92,9 +93,9 @@ async def test_before_it_is_opened_puts_answer_full_and_leases_empty() -> None:
 async def test_acks_that_come_before_the_opening_count(clock: ManualClock) -> None:
     queue = QuietQueue(CONFIG, clock)
     await queue.ack([3])
-    await queue.open([(0, 2)], 1)
-    await queue.open([(0, 2)], 1)
-    assert (await queue.done_ranges()).ranges == [(0, 2), (3, 4)]
+    await queue.open(IndexRanges([(0, 2)]), 1)
+    await queue.open(IndexRanges([(0, 2)]), 1)
+    assert [*(await queue.done_ranges()).ranges] == [(0, 2), (3, 4)]
     assert (await queue.put(0, batch(0, 5))).admitted == 2
     for task in queue._tasks:
         task.cancel()
@@ -211,7 +212,7 @@ async def test_a_ping_raises_what_ended_a_background_task(clock: ManualClock) ->
             raise RuntimeError("the heart stopped")
 
     queue = Broken(CONFIG, clock)
-    await queue.open([], 1)
+    await queue.open(IndexRanges(), 1)
     await clock.until_sleeping()
     with pytest.raises(RuntimeError, match="heart"):
         await queue.ping()

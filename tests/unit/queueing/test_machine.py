@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import Lease
+from helix_ray.queueing.ranges import IndexRanges
 from support.list_source import sample_reads
 
 HOLDERS = st.sampled_from(["a", "b", "c"])
@@ -23,7 +24,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.now = 100.0
         self.queue = BoundedQueue(capacity, low, TIMEOUT_S, "incarnation")
         done = data.draw(st.lists(st.integers(0, TOTAL - 1), max_size=5))
-        self.queue.open([(index, index + 1) for index in done], 1)
+        self.queue.open(IndexRanges((index, index + 1) for index in done), 1)
         self.done = set(done)
         self.inside: set[int] = set()
         self.leases: list[tuple[str, Lease]] = []
