@@ -182,9 +182,12 @@ async def test_the_aligner_needs_neither_key_nor_permit(start_actor: Any) -> Non
     assert (await queue.stats.remote()).acked == COUNT
 
 
-async def test_an_analyzer_killed_while_the_database_hangs_received_nothing_in_vain(
-    start_actor: Any, ray_cluster: Any, tmp_path: Path
-) -> None:
+def spooled(folder: Path) -> int:
+    """Answers that are on disk."""
+    return sum(len(decoded(path.read_bytes())[0]) for path in folder.iterdir())
+
+
+async def test_what_an_analyzer_received_while_the_database_hung_outlives_it(start_actor: Any, ray_cluster: Any, tmp_path: Path) -> None:
     at_once, release, all_there = 8, asyncio.Event(), asyncio.Event()
 
     async with FaultServer(answer) as server:
@@ -213,7 +216,7 @@ async def test_an_analyzer_killed_while_the_database_hangs_received_nothing_in_v
         release.set()
 
         async def received() -> bool:
-            return sum(len(decoded(path.read_bytes())[0]) for path in tmp_path.iterdir()) == at_once
+            return spooled(tmp_path) == at_once
 
         await until(received)
         ray_cluster.kill(analyzer, no_restart=False)
