@@ -22,7 +22,9 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
 	print(*(project["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else project["dependencies"]), sep="\n")'
 # Each process may hold a whole run, which weighs 1.2 GB; tests of one group (tests/fix_ray.py) stay in one process.
 TEST_PROCESSES := 2
-PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES)
+WITHOUT_RAY := tests/unit tests/contract tests/test_architecture.py
+WITH_RAY := tests/integration tests/acceptance
 PHASE = @printf '==> %s\n'
 
 MAKEFLAGS += --no-print-directory
@@ -37,16 +39,19 @@ demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000
 	$(PHASE) 'Demo: about 1 minute'
 	@$(BIN)/python -m helix_ray.run
 
-test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 12 minutes)
-	$(PHASE) 'Rust tests: about 1 minute'
-	@$(CARGO) test --quiet $(CRATE)
-	$(PHASE) 'Python tests: about 10 minutes'
-	@$(PYTEST)
+test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 6 minutes)
+	$(PHASE) 'Rust tests, and Python tests without Ray: about 2 minutes'
+	@$(CARGO) test --quiet $(CRATE) > $(VENV)/cargo-test.log 2>&1 & rust=$$!; \
+	$(PYTEST) --dist worksteal $(WITHOUT_RAY) || { kill $$rust; exit 1; }; \
+	wait $$rust || { cat $(VENV)/cargo-test.log; exit 1; }
+	$(PHASE) 'Python tests with Ray, and whole runs: about 4 minutes'
+	@$(PYTEST) --dist loadgroup $(WITH_RAY)
 	@touch $(VENV)/.tested
 
 test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need Chromium, a Debian package or minutes (.ci/run installs those)
-	$(PHASE) 'Python tests marked browser, debian or slow: about 3 minutes'
-	@$(PYTEST) -m 'browser or debian or slow'
+	$(PHASE) 'Python tests marked browser, debian or slow, and three times the random examples: about 4 minutes'
+	@$(PYTEST) --dist worksteal --hypothesis-profile all -m '(browser or debian or slow or hypothesis) and not peer' $(WITHOUT_RAY)
+	@$(PYTEST) --dist loadgroup -m '(browser or debian or slow) and not peer' $(WITH_RAY)
 
 test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` only if something changed since they passed
 

@@ -30,6 +30,7 @@ from rich.table import Table
 
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import QueueConfig
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read, ReadBatch
 
 CAPACITY = 500
@@ -48,7 +49,7 @@ def batch(start: int, count: int) -> ReadBatch:
 
 def our_queue() -> Any:
     queue: Any = ray.remote(QueueActor).options(num_cpus=0, max_concurrency=10_000, enable_task_events=False).remote(QueueConfig())
-    ray.get(queue.open.remote([], 1))
+    ray.get(queue.open.remote(IndexRanges(), 1))
     return queue
 
 

@@ -8,8 +8,7 @@ import streamlit as st
 
 from helix_ray._dashboard import shared
 from helix_ray._dashboard.feed import View
-from helix_ray.client import command
-from helix_ray.config.loading import shipped_configs
+from helix_ray.client import command, shipped_configs
 from helix_ray.errors import HelixError
 from helix_ray.metrics.snapshot import FINAL_STATES
 from helix_ray.records import Action

@@ -14,6 +14,7 @@ The driver below moves no read. It makes the actors, watches them, and asks them
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from contextlib import ExitStack
@@ -22,40 +23,59 @@ from helix_ray.actors import api
 from helix_ray.actors.cluster import Cluster, local_cluster
 from helix_ray.actors.group import ActorGroup
 from helix_ray.emulator.process import EmulatorProcess
+from helix_ray.environment.logs import Event, RunLog, driver_log, event_logger
+from helix_ray.environment.logs_reading import last_driver
 from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
+from helix_ray.session.reporting import resume_command
 from helix_ray.session.shutdown import Shutdown
 from helix_ray.session.signals import Signals
 from helix_ray.session.watch import Watch
 from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.embedded import kept_running
 from helix_ray.supervision.endings import Ending, decide
 
+log = event_logger(__name__)
+
+SERVICES = 5  # metrics, control, queue, throttle, sink
 LOOK_INTERVAL_S = 0.5
 
 
 class Pipeline:
     """One session of one run, from the first actor to the report."""
 
-    def __init__(self, plan: Plan, listener: Listener | None = None, hold: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, listener: Listener | None = None, hold: bool = False, signals: Signals | None = None, log_level: str = "info"
+    ) -> None:
+        """``signals``: those that the caller has entered, so that they are handled before `run` and after it."""
         self._plan = plan
-        self._listener = listener or Listener()
+        actors = plan.config.source.producers + plan.config.analyzer.workers + SERVICES
+        self._run_log = RunLog(plan.home, plan.run_id, log_level, writers=actors + 1)
+        self._listener = (listener or Listener()).unfailing()
         self._hold = hold
+        self._signals = signals
         self._emulator: EmulatorProcess | None = None
-        self._memory = PeakMemory(plan.home / "postgres" / "postmaster.pid")
+        self._ended: Outcome | None = None
+        self._memory = PeakMemory(plan.home / "postgres")
 
     def run(self) -> Outcome:
         """Runs to an ending. Raises what kept it from starting; once the run has its row, every ending is an `Outcome`."""
         plan = self._plan
         with ExitStack() as stack:
-            signals = stack.enter_context(Signals())
+            stack.enter_context(driver_log(self._run_log))
+            self._log_start()
+            stack.push(self._log_end)
+            signals = self._signals or stack.enter_context(Signals())
+            if plan.config.sink.database == "embedded":
+                stack.enter_context(kept_running(plan.home))
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
-            signals.install()  # once more: ray.init has handlers of its own
+            signals.install()
             base_url = self._base_url(stack)
-            group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, plan.home)
+            group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, self._run_log, plan.home)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
             for actors in (group.services, group.analyzers, group.producers):
                 watch.created(group.create(actors))  # nothing flows: the queue is not open and the throttle grants nothing yet
@@ -64,8 +84,10 @@ class Pipeline:
             self._run_file(cluster, base_url).write(plan.home)
             stack.callback(RunFile.remove, plan.home)
             ending = self._flow(group, cluster, watch, signals)
+            log.info(Event.ENDING, status=ending.status.value, reason=ending.reason, forced=ending.force, signal=signals.received)
             self._listener.ending(ending)
             outcome = Shutdown(plan, group, watch, signals, self._memory).run(ending)
+            self._log_outcome(outcome)
             self._listener.ended(outcome)
             signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.force:
@@ -73,12 +95,40 @@ class Pipeline:
                 signals.wait_for_one_more()
         return outcome
 
+    def _log_start(self) -> None:
+        plan = self._plan
+        if (last := last_driver(self._run_log.folder)) is not None:
+            log.warning(Event.DRIVER_DIED, was=last["incarnation"], at_about=last["until"], cause="killed, or crashed: it told no ending")
+        log.info(
+            Event.SESSION_STARTED,
+            name=plan.row.name,
+            resumed=plan.resumed,
+            rows_before=plan.rows_before,
+            backend=plan.row.backend,
+            version=plan.row.versions["helix_ray"],
+            config=plan.row.config_hash,
+            pid=os.getpid(),
+            resume_command=resume_command(plan.home, plan.run_id),
+        )
+
+    def _log_outcome(self, outcome: Outcome) -> None:
+        """Before Ray ends, since a second signal may cut that off."""
+        self._ended = outcome
+        report = outcome.report
+        facts = {key: report[key] for key in ("status", "reads_stored", "dead_letters", "lost", "duplicates", "cost_usd", "duration_s")}
+        log.info(Event.SESSION_ENDED, exit_code=outcome.exit_code, facts=facts)
+
+    def _log_end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if self._ended is None:
+            log.error(Event.SESSION_ENDED, exc_info=error)
+
     def _base_url(self, stack: ExitStack) -> str | None:
         config = self._plan.config
         if not config.analyzer.backend.simulated:
             return config.analyzer.base_url
         self._emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
         stack.callback(self._emulator.stop)
+        log.info(Event.EMULATOR_STARTED, url=self._emulator.url)
         return self._emulator.url
 
     def _emulator_error(self) -> str | None:
@@ -103,7 +153,8 @@ class Pipeline:
                     self._listener.progress(watch.snapshot)
                 self._memory.sample(time.monotonic())
                 signals.wait(LOOK_INTERVAL_S)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (becomes the ending; SystemExit: rich, when its pipe is gone)
+        except Exception as error:
+            log.exception(Event.DRIVER_FAILED)
             traceback.print_exc()
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
         return ending

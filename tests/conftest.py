@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("all", max_examples=100)  # make test-extra
+settings.register_profile("third", max_examples=34)  # make test
+settings.load_profile("third")
 
 pytest_plugins = sorted(path.stem for path in Path(__file__).parent.glob("fix_*.py"))
 

@@ -55,8 +55,9 @@ class FakeQueue:
         self.closed = True
         self.changed.set()
 
-    async def lease(self, max_reads: int) -> LeaseReply:
+    async def lease(self, max_reads: int, received: str | None) -> LeaseReply:
         self.asked.append(max_reads)
+        assert received == (f"lease{self._count}" if self._count else None)
         if not self.waiting and not self.closed:
             self.changed.clear()
             events = [asyncio.ensure_future(self.changed.wait()), asyncio.ensure_future(self.clock.sleep(2.0))]

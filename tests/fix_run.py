@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ import pytest
 DEADLINE_S = 150.0
 ONE_OF_EACH = ("source.producers=1", "analyzer.workers=1")
 """For runs in which it does not matter how many actors there are: each is a process, whose start costs a second of CPU."""
+
+REFUSED = 2
+"""The exit code of what was refused before anything was started."""
+
+MOST_WHOLE_RUNS = 18
+"""In the default selection, over all test processes: each run is some eight processes that import Ray, 10 s of CPU."""
+
+whole_runs: list[str] = []
+"""One entry for each of them: the test that started it."""
 
 SECRETS = ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")
 
@@ -110,6 +121,15 @@ class Run:
         assert result.returncode == 0, result.stdout + result.stderr
         return dict(json.loads(result.stdout))
 
+    @property
+    def emulator_url(self) -> str:
+        return str(json.loads((self.home / "run.json").read_text())["emulator_url"])
+
+    def bill_usd(self) -> Decimal:
+        """What the emulator of a live or held run charged."""
+        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/summary", timeout=10) as reply:
+            return Decimal(str(json.loads(reply.read())["bill_usd"]))
+
     def interrupt(self) -> None:
         """Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
@@ -117,6 +137,11 @@ class Run:
     def terminate(self) -> None:
         """What `docker stop` and systemd send."""
         self.process.send_signal(signal.SIGTERM)
+
+    def emulator(self, page: str) -> dict[str, Any]:
+        """A page of the control plane of the live run's emulator: what it was asked, and what it answered."""
+        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/{page}", timeout=10) as reply:
+            return dict(json.loads(reply.read()))
 
     def finish(self, timeout_s: float = DEADLINE_S) -> tuple[int, dict[str, Any]]:
         """The exit code and the report (empty when there is none)."""
@@ -134,9 +159,11 @@ StartRun = Callable[..., Run]
 
 
 @pytest.fixture
-def start_run(tmp_path: Path, passable_home: Path) -> Iterator[StartRun]:
+def start_run(request: pytest.FixtureRequest, tmp_path: Path, passable_home: Path, database_url: str) -> Iterator[StartRun]:
     """``start_run("source.count=100", ..., config=PATH, args=[...])`` starts a run; all runs of a test share one home.
 
+    They store into a database of the session's PostgreSQL: one of their own takes seconds to make. With ``embedded=True``
+    nothing is said about the database, which is then the home's.
     ``start_run(pasted="...")`` hands a whole command line to a shell in the same working directory, as a user pastes it, with
     no HELIX_HOME of its own; the report is then the one in the home.
     The home is not below ``tmp_path``: pytest closes that folder to others, and as root PostgreSQL runs as another user.
@@ -147,19 +174,23 @@ def start_run(tmp_path: Path, passable_home: Path) -> Iterator[StartRun]:
     def start(
         *overrides: str,
         config: Path | None = None,
-        args: list[str] | None = None,
-        env: dict[str, str] | None = None,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
         pasted: str | None = None,
+        embedded: bool = False,
     ) -> Run:
         number = len(runs)
         report = tmp_path / f"report-{number}.json"
         log = tmp_path / f"run-{number}.log"
         environment = {**clean, "HELIX_HOME": str(passable_home), **(env or {})}
+        if not embedded and "DATABASE_URL" not in environment:
+            environment["DATABASE_URL"] = database_url
+            overrides = ("sink.database=external", *overrides)
         if pasted is None:
             command = [sys.executable, "-m", "helix_ray.run"]
             command += [str(config)] if config else []
             command += [part for override in overrides for part in ("--set", override)]
-            command += [*(args or []), "--report", str(report)]
+            command += [*args, "--report", str(report)]
         else:
             command = ["/bin/sh", "-c", pasted]
             del environment["HELIX_HOME"]
@@ -183,3 +214,33 @@ def start_run(tmp_path: Path, passable_home: Path) -> Iterator[StartRun]:
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.wait(10)
+        if run.process.returncode != REFUSED and "--dry-run" not in run.process.args:
+            note_whole_run(request.node)
+
+
+def note_whole_run(node: pytest.Item) -> None:
+    """Counts it, unless ``node`` is no part of the default selection."""
+    if not any(mark.name in ("browser", "debian", "slow", "peer") for mark in node.iter_markers()):
+        whole_runs.append(node.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """With several test processes their controller counts for all of them."""
+    whole_runs.extend(getattr(node, "workeroutput", {}).get("whole_runs", []))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Too many whole runs fail the session: `make test` would take too long, and no test by itself can tell."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["whole_runs"] = whole_runs
+    elif len(whole_runs) > MOST_WHOLE_RUNS:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if len(whole_runs) > MOST_WHOLE_RUNS:
+        terminalreporter.section("FAILED: too many whole runs; extend a test that has one, or test what is new without one", red=True)
+        terminalreporter.write_line("\n".join(sorted(whole_runs)))
+    if whole_runs:
+        terminalreporter.write_line(f"{len(whole_runs)} whole runs, {MOST_WHOLE_RUNS} are allowed")

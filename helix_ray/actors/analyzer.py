@@ -7,14 +7,16 @@ import random
 from pathlib import Path
 
 from helix_ray.actors import api, peers
-from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi, new_incarnation
+from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
+from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import GROQ_API_KEY, Secret
 from helix_ray.errors import MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
@@ -39,13 +41,14 @@ class AnalyzerActor(AnalyzerApi):
         run_nonce: str,
         tariff: Tariff | None = None,
         spool: Path | None = None,
+        run_log: RunLog | None = None,
     ) -> None:
         self._name = str(api.analyzer(index))
         self._config = config
         self._base_url = base_url
         self._run_nonce = run_nonce
         self._tariff = tariff
-        self._incarnation = new_incarnation()
+        self._incarnation = begin_incarnation(self._name, run_log)
         self._spool = None if spool is None else Spool(spool / f"{self._name}-{self._incarnation}")
         self._engine: AnalysisEngine | None = None
         self._drained = False  # before it ran

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
+    from helix_ray.queueing.ranges import IndexRanges
     from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, Intent, PastUse, ReadBatch, ReadResult, Receipt, Refused
     from helix_ray.sink.engine import WriteReply
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
@@ -51,8 +52,8 @@ class ActorApi(Protocol):
 
 
 class QueueApi(ActorApi, Protocol):
-    async def open(self, done: list[tuple[int, int]], producers: int) -> str:
-        """Starts the flow. ``done``: ranges in the ledger; ``producers``: how many will call `finish_input`. The incarnation."""
+    async def open(self, done: IndexRanges, producers: int) -> str:
+        """Starts the flow. ``done``: what is in the ledger; ``producers``: how many will call `finish_input`. The incarnation."""
 
     async def put(self, producer: int, batch: ReadBatch, wait_s: float = 2.0) -> PutReply:
         """Blocks up to ``wait_s`` while the queue is full. ``producer`` only names the caller."""
@@ -62,8 +63,11 @@ class QueueApi(ActorApi, Protocol):
     async def finish_input(self, producer: int, total_reads: int | None, incarnation: str | None = None) -> str:
         """The producer has offered all its reads to the queue of this incarnation; another one has not seen them. Its own."""
 
-    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
-        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it."""
+    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0, received: str | None = None) -> LeaseReply:
+        """Up to ``max_reads`` reads as soon as there is one, waiting up to ``wait_s`` for it. A holder makes one call at a time.
+
+        ``received``: the lease that the holder received last; what it was granted since then is taken back.
+        """
 
     async def extend(self, holder: str, lease_ids: list[str]) -> list[str]:
         """The holder's heartbeat; returns the leases that it does not hold any more."""

@@ -5,25 +5,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
-import shutil
 import socket
-import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from helix_ray.actors import api
 from helix_ray.config import RayConfig
+from helix_ray.environment.logs import Event, event_logger
+from helix_ray.environment.ray_sessions import KEPT_SESSIONS, end_processes, make_ray_folder, prune, sessions
 from helix_ray.errors import ConfigError, StartError
 
-KEPT_SESSIONS = 2
-"""Log folders of earlier runs that are kept; Ray itself never deletes any."""
+log = event_logger(__name__)
+
+ENDED_GRACE_S, KILLED_GRACE_S = 1.0, 3.0
+"""Before what is left of a session is killed: after its end, and after its driver was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,16 @@ def prepare_environment(home: Path) -> Path:
 def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     """Ray for this process and its actors; shut down on leaving."""
     token_path = prepare_environment(home)
-    temp = _temp_dir(home)
+    temp = make_ray_folder(home)
+    end_processes(sessions(temp), KILLED_GRACE_S)  # of drivers that were killed: the home has one at a time
+    prune(sessions(temp), KEPT_SESSIONS - 1)
     if config.dashboard and config.dashboard_port is not None:
         _check_free(config.dashboard_port)
     import ray  # noqa: PLC0415  (after the environment is set)
+    import ray._private.utils  # noqa: PLC0415
 
+    # Ray's own handler of SIGTERM waits up to 30 s and ends this process with a code of its own. Signals are the caller's.
+    ray._private.utils.set_sigterm_handler = lambda _: None
     try:
         context = ray.init(
             address="local",
@@ -79,14 +84,19 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     try:
         info: dict[str, Any] = vars(context)["address_info"]  # only a local cluster has it, which mypy cannot know
         url = context.dashboard_url if config.dashboard else None
-        yield Cluster(
+        cluster = Cluster(
             address=str(info["gcs_address"]),
             dashboard_url=f"http://{url}" if url else None,
             token_path=token_path,
             logs=Path(str(info["session_dir"])) / "logs",
         )
+        log.info(Event.RAY_STARTED, version=ray.__version__, address=cluster.address, logs=cluster.logs)
+        yield cluster
     finally:
         ray.shutdown()
+        killed = end_processes(sessions(temp), ENDED_GRACE_S)
+        prune(sessions(temp))
+        log.info(Event.RAY_ENDED, killed=killed)
 
 
 def _check_free(port: int) -> None:
@@ -96,20 +106,3 @@ def _check_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigError("ray.dashboard_port", [f"port {port} cannot be used: {error.strerror}; set another, or null"]) from None
-
-
-def _temp_dir(home: Path) -> Path:
-    """A short path of this home's own (a UNIX socket's path has at most 107 bytes), cleared of old sessions."""
-    digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:10]
-    private = Path(tempfile.gettempdir()) / f"helix-{os.getuid()}-{digest}"
-    private.mkdir(mode=0o700, exist_ok=True)
-    status = private.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise StartError(f"{private} must be a folder of yours that nobody else may enter; remove it, or set TMPDIR to another folder")
-    temp = private / "ray"  # Ray opens its own folder to everybody
-    temp.mkdir(exist_ok=True)
-    sessions = sorted((path for path in temp.glob("session_20*") if not path.is_symlink()), key=lambda path: path.name)
-    for old in sessions[: -KEPT_SESSIONS or None]:
-        with suppress(OSError):
-            shutil.rmtree(old)
-    return temp

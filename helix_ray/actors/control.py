@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from helix_ray.actors.api import CONTROL, ControlApi, new_incarnation
+from helix_ray.actors.api import CONTROL, ControlApi
 from helix_ray.actors.heartbeat import Heartbeat, report_to_metrics
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog, ControlLedger
+from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import ControlReport, ProcessReport, Report
 from helix_ray.records import Ack, Command, DesiredState
@@ -16,8 +18,8 @@ from helix_ray.records import Ack, Command, DesiredState
 class ControlActor(ControlApi):
     """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run."""
 
-    def __init__(self, run_id: str, session_started_at: float) -> None:
-        self._incarnation = new_incarnation()
+    def __init__(self, run_id: str, session_started_at: float, run_log: RunLog | None = None) -> None:
+        self._incarnation = begin_incarnation(CONTROL, run_log)
         self._database_url: Secret | None = None
         self._addressed = asyncio.Event()
         self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock())

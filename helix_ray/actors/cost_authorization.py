@@ -8,7 +8,10 @@ from decimal import Decimal
 
 from helix_ray.actors import peers
 from helix_ray.actors.api import SINK, SinkApi
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
+
+log = event_logger(__name__)
 
 Authorise = Callable[[Decimal], Awaitable[Decimal | None]]
 """Commits this total, US dollars, and returns the committed total. None: not now, request it again."""
@@ -18,7 +21,8 @@ async def authorise(total_usd: Decimal) -> Decimal | None:
     """Ask the sink, which commits the total and waits while the database is away. None when the sink has given it up."""
     try:
         return await peers.call(SINK, SinkApi.authorise, total_usd)
-    except HelixError:
+    except HelixError as error:
+        log.warning(Event.ERROR_HANDLED, what="the sink did not authorise", exc_info=error)
         return None
 
 

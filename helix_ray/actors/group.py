@@ -6,6 +6,7 @@ without limit and come back empty, so their constructors take plain values and d
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +30,13 @@ from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
 from helix_ray.environment.driver import Driver
+from helix_ray.environment.logs import Event, RunLog, event_logger
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.prices import Tariff
 from helix_ray.storage.spool import spool_folder
+
+log = event_logger(__name__)
 
 CALL_TIMEOUT_S = 10.0
 CREATION_TIMEOUT_S = 120.0
@@ -46,6 +50,10 @@ class FailureKind(Enum):
     UNAVAILABLE = "unavailable"  # the actor is gone or restarting
     TIMEOUT = "timeout"  # no answer yet
     RAISED = "raised"  # its method raised
+
+
+_LEVELS = {FailureKind.UNAVAILABLE: logging.DEBUG, FailureKind.TIMEOUT: logging.DEBUG, FailureKind.RAISED: logging.WARNING}
+"""Actors that are away or slow are told of by those who wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,10 @@ class Pending(Generic[R_co]):
     def value(self) -> R_co | None:
         """The answer; None for a `CallFailure`."""
         answer = self.answer()
-        return None if isinstance(answer, CallFailure) else answer
+        if isinstance(answer, CallFailure):
+            log.log(_LEVELS[answer.kind], Event.ERROR_HANDLED, what="a call without an answer", exc_info=answer.error)
+            return None
+        return answer
 
 
 def wait_for(calls: Iterable[Pending[object]], timeout_s: float) -> None:
@@ -133,10 +144,12 @@ class ActorGroup:
         api_key: Secret | None,
         base_url: str | None,
         tariff: Tariff | None = None,
+        run_log: RunLog | None = None,
         home: Path | None = None,
     ) -> None:
         """``home``: HELIX_HOME, where answers are kept while the database is away; None: nowhere. This process is the driver."""
         workers, spool = config.analyzer.workers, None if home is None else spool_folder(home, run_id)
+        self._run_log = run_log
         self.producers = [api.producer(index) for index in range(config.source.producers)]
         self.analyzers = [api.analyzer(index) for index in range(workers)]
         self.services: list[Address[ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
@@ -163,7 +176,8 @@ class ActorGroup:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actors:
             plan = self._plan[name]
-            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency, **plan.keywords)
+            keywords = {**plan.keywords, "run_log": self._run_log}
+            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency, **keywords)
         incarnations = {}
         for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
             if isinstance(answer, CallFailure):
@@ -171,6 +185,7 @@ class ActorGroup:
                     f"{name} did not come up: {answer.kind.value} after {CREATION_TIMEOUT_S:g} s at most; is the machine overloaded?"
                 )
             incarnations[name] = answer
+        log.info(Event.ACTORS_CREATED, incarnations=incarnations)
         return incarnations
 
     def start_loops(self, actors: Sequence[str]) -> None:

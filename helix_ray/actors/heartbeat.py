@@ -13,9 +13,12 @@ from helix_ray.actors.api import CONTROL, METRICS, ControlApi, MetricsApi, R
 from helix_ray.actors.process_stats import ProcessStats
 from helix_ray.actors.prometheus import PrometheusMirror
 from helix_ray.clock import Clock, SystemClock
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
 from helix_ray.metrics.reports import ProcessReport, Report
 from helix_ray.records import DesiredState
+
+log = event_logger(__name__)
 
 INTERVAL_S = 1.0
 
@@ -82,5 +85,6 @@ class Heartbeat:
 async def _or_none(asking: Awaitable[R]) -> R | None:
     try:
         return await asking
-    except PEER_DOWN:
+    except PEER_DOWN as error:
+        log.debug(Event.ERROR_HANDLED, what="a heartbeat had no answer", exc_info=error)
         return None  # metrics shows when the last report came; the next beat tries again

@@ -6,6 +6,7 @@ A call that was cut off may have been carried out, so this is only for methods t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate
 
@@ -14,6 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from helix_ray.actors import api
 from helix_ray.actors.api import QUEUE, SINK, THROTTLE, A, Address, P, QueueApi, R, SinkApi, ThrottleApi
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply
 from helix_ray.records import ApiCall, Intent, ReadBatch, ReadResult, Receipt, Refused
@@ -29,7 +31,10 @@ WAIT_S = 2.0
 ANSWER_MARGIN_S = 10.0
 """Beyond a wait that was asked for: a peer that is slower than this is taken for dead, and the call is repeated."""
 
+log = event_logger(__name__)
+
 _handles: dict[str, Any] = {}
+_away: dict[str, float] = {}  # peers without an answer, and since when (monotonic seconds)
 
 
 class PeerAwayError(Exception):
@@ -70,7 +75,11 @@ async def attempt(
     timeout_s: float | None, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
 ) -> R:
     """One attempt of a call; PeerAwayError when there is no answer."""
-    handle = _handles.get(to) or await _look_up(to)
+    try:
+        handle = _handles.get(to) or await _look_up(to)
+    except PeerAwayError as error:
+        _note_away(to, method.__name__, error)
+        raise
     try:
         answer: R = await asyncio.wait_for(_reply(api.remote(handle, method, *args, **kwargs)), timeout_s)
     except RayTaskError as error:  # before TimeoutError: it is also one when the remote method raised one
@@ -80,8 +89,18 @@ async def attempt(
         raise
     except (RayError, TimeoutError) as error:  # dead, restarting, out of memory, or too slow
         _handles.pop(to, None)
+        _note_away(to, method.__name__, error)
         raise PeerAwayError(f"{to} does not answer") from error
+    if (since := _away.pop(to, None)) is not None:
+        log.info(Event.PEER_BACK, peer=to, away_s=round(time.monotonic() - since, 1))
     return answer
+
+
+def _note_away(to: str, method: str, error: BaseException) -> None:
+    """One line for each absence, however many calls meet it."""
+    if to not in _away:
+        _away[to] = time.monotonic()
+        log.warning(Event.PEER_AWAY, peer=to, call=method, exc_info=error)
 
 
 def forget() -> None:
@@ -135,8 +154,8 @@ class AnalyzerPeers:
     def __init__(self, holder: str) -> None:
         self._holder = holder
 
-    async def lease(self, max_reads: int) -> LeaseReply:
-        return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.lease, self._holder, max_reads, WAIT_S)
+    async def lease(self, max_reads: int, received: str | None) -> LeaseReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.lease, self._holder, max_reads, WAIT_S, received)
 
     async def extend(self, lease_ids: list[str]) -> list[str]:
         return await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.extend, self._holder, lease_ids)

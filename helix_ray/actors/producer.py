@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from helix_ray.actors import api
-from helix_ray.actors.api import ProducerApi, new_incarnation
+from helix_ray.actors.api import ProducerApi
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.actors.peers import ProducerPeers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
+from helix_ray.environment.logs import RunLog
 from helix_ray.metrics.reports import ProducerReport
 from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.producer.splitting import split
@@ -19,10 +21,10 @@ from helix_ray.records import DesiredState
 class ProducerActor(ProducerApi):
     """Offers producer ``index``'s share of the source. ``run`` may be called again, after a restart or a new queue."""
 
-    def __init__(self, index: int, config: Config) -> None:
+    def __init__(self, index: int, config: Config, run_log: RunLog | None = None) -> None:
         self._index = index
         self._config = config
-        self._incarnation = new_incarnation()
+        self._incarnation = begin_incarnation(api.producer(index), run_log)
         self._state = DesiredState()
         self._engine: ProducerEngine | None = None
         self._making = asyncio.Lock()

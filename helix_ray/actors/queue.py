@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 
-from helix_ray.actors.api import QUEUE, QueueApi, new_incarnation
+from helix_ray.actors.api import QUEUE, QueueApi
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import QueueConfig
+from helix_ray.environment.logs import RunLog
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from helix_ray.waiting.long_poll import resolve, within
 
@@ -23,9 +26,9 @@ SWEEP_INTERVAL_S = 1.0
 class QueueActor(QueueApi):
     """Every method may be called again with the same arguments: nothing is admitted, counted or returned twice."""
 
-    def __init__(self, config: QueueConfig, clock: Clock | None = None) -> None:
+    def __init__(self, config: QueueConfig, clock: Clock | None = None, run_log: RunLog | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, new_incarnation())
+        self._queue = BoundedQueue(config.capacity, config.low_watermark, config.lease_timeout_s, begin_incarnation(QUEUE, run_log))
         self._blocked: dict[BlockedPut, asyncio.Future[PutReply]] = {}
         self._idle: dict[asyncio.Future[LeaseReply], tuple[str, int]] = {}  # lease calls that wait: holder, max_reads
         self._tasks: list[asyncio.Task[None]] = []
@@ -35,7 +38,7 @@ class QueueActor(QueueApi):
             task.result()
         return self._queue.incarnation
 
-    async def open(self, done: list[tuple[int, int]], producers: int) -> str:
+    async def open(self, done: IndexRanges, producers: int) -> str:
         self._queue.open(done, producers)
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._beat())]
@@ -69,7 +72,9 @@ class QueueActor(QueueApi):
             self._wake()
         return self._queue.incarnation
 
-    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0) -> LeaseReply:
+    async def lease(self, holder: str, max_reads: int, wait_s: float = 2.0, received: str | None = None) -> LeaseReply:
+        self._dismiss_calls(holder)
+        self._queue.asks(holder, received)
         future: asyncio.Future[LeaseReply] = asyncio.get_running_loop().create_future()
         self._idle[future] = (holder, max_reads)
         self._sweep()
@@ -92,9 +97,7 @@ class QueueActor(QueueApi):
         return fresh
 
     async def release(self, holder: str) -> int:
-        for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
-            self._idle.pop(future)
-            resolve(future, LeaseReply("empty", self._queue.incarnation, None))
+        self._dismiss_calls(holder)
         released = self._queue.release(holder)
         self._wake()
         return released
@@ -112,6 +115,12 @@ class QueueActor(QueueApi):
     async def stats(self) -> QueueStats:
         self._sweep()
         return self._queue.stats(self._clock.monotonic())
+
+    def _dismiss_calls(self, holder: str) -> None:
+        """Calls of this holder that still wait: their caller gave up on them, or died."""
+        for future in [future for future, (waiting, _) in self._idle.items() if waiting == holder]:
+            self._idle.pop(future)
+            resolve(future, LeaseReply("empty", self._queue.incarnation, None))
 
     async def _sweep_forever(self) -> None:
         while True:

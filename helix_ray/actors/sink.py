@@ -8,11 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from helix_ray.actors import peers
-from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi, new_incarnation
+from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.config import SinkConfig
 from helix_ray.environment.driver import Driver, DriverWatch
+from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import RecentRead
@@ -31,8 +33,10 @@ class SinkActor(SinkApi):
     ``driver``: without it nothing is sent; None: nobody is watched. ``spool``: the folder of the run's spools.
     """
 
-    def __init__(self, run_id: str, config: SinkConfig, driver: Driver | None = None, spool: Path | None = None) -> None:
-        self._incarnation = new_incarnation()
+    def __init__(
+        self, run_id: str, config: SinkConfig, driver: Driver | None = None, spool: Path | None = None, run_log: RunLog | None = None
+    ) -> None:
+        self._incarnation = begin_incarnation(SINK, run_log)
         self._run_id = run_id
         self._config = config
         self._driver = driver

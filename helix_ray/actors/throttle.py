@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
-from helix_ray.actors.api import THROTTLE, ThrottleApi, new_incarnation
+from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
+from helix_ray.environment.logs import RunLog
 from helix_ray.records import DesiredState, PastUse
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
@@ -39,11 +41,12 @@ class ThrottleActor(ThrottleApi):
         retry_share: float = 1.0,
         authorise: Authorise | None = None,
         analyzers: int = 1,
+        run_log: RunLog | None = None,
     ) -> None:
         self._config = config
         self._analyzers = analyzers
         self._clock = SystemClock()
-        self._incarnation = new_incarnation()
+        self._incarnation = begin_incarnation(THROTTLE, run_log)
         self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
         if authorise is not None:

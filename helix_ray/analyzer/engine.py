@@ -79,6 +79,7 @@ class AnalysisEngine:
         self._no_more: AnalyzerEnd | None = None  # why no more is leased
         self._stopped = False  # nothing more is sent
         self._returned = 0
+        self._received: str | None = None  # the newest lease
         self._held_back_s = 0.0  # nothing was leased, since too many results waited for their commit
         self._held_back_since: float | None = None
         self.limited: str | None = None
@@ -193,10 +194,11 @@ class AnalysisEngine:
             await self._until(lambda: self._no_more is not None or (not self._paused and self._room() >= least))
             if self._no_more is not None:
                 return
-            reply = await self._queue.lease(self._room())
+            reply = await self._queue.lease(self._room(), self._received)
             if reply.status == "closed":
                 self._no_more = self._no_more or AnalyzerEnd.CLOSED
             elif reply.lease is not None:
+                self._received = reply.lease.lease_id
                 self._take(self._leased.accept(reply.lease))
                 await self._hand_back()
 

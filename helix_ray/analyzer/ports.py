@@ -24,8 +24,8 @@ class DrainReply:
 
 
 class QueuePort(Protocol):
-    async def lease(self, max_reads: int) -> LeaseReply:
-        """A bounded long poll."""
+    async def lease(self, max_reads: int, received: str | None) -> LeaseReply:
+        """A bounded long poll. ``received``: the lease that the last one brought."""
 
     async def extend(self, lease_ids: list[str]) -> list[str]:
         """The ids that are lost."""

@@ -28,11 +28,14 @@ from helix_ray.analyzer.retry_policy import (
 )
 from helix_ray.backends.chat import ChatBackend, ChatReply
 from helix_ray.clock import Clock
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.providers.prices import cost_usd
 from helix_ray.providers.readings import AnswerError, Completion
 from helix_ray.records import Refused, StoredAnswer, TokenUsage
 from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
+
+log = event_logger(__name__)
 
 SMALLEST_SHARE = Decimal("1e-12")
 """US dollars: the last place of the database's money columns."""
@@ -108,6 +111,8 @@ class RequestCycle:
         if isinstance(reply, ChatReply) and 200 <= reply.status < 300:  # anything else is not billed
             self.log.received(sent, reply)
         verdict = reply.verdict
+        raw = reply.reading.completion if isinstance(reply, ChatReply) else None
+        log.debug(Event.REPLY, call_id=sent.call_id, asked=sent.request.payload, kind=verdict.error_kind, text=verdict.message, answer=raw)
         text = f"{verdict.error_kind}: {verdict.message}"
         if isinstance(reply, ChatReply):
             reading = reply.reading

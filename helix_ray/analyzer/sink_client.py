@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
 from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
 from helix_ray.storage.spool import Spool
 from helix_ray.waiting.group_commit import GroupCommit
+
+log = event_logger(__name__)
 
 RETRY_ON = (HelixError, ConnectionError, TimeoutError)
 RETRY_S = 1.0
@@ -171,6 +174,7 @@ class ResultOutbox:
                 break
             except RETRY_ON as error:
                 self.last_error = str(error)
+                log.warning(Event.ERROR_HANDLED, what="a write is repeated", exc_info=error)
                 await self._clock.sleep(RETRY_S)
         self._writes.release()
         self.last_error = None

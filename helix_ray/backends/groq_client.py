@@ -14,8 +14,11 @@ from groq._types import RequestOptions
 
 from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import ConfigError, MissingSecretError
 from helix_ray.providers.groq.replies import read_reply
+
+log = event_logger(__name__)
 
 DEFAULT_BASE_URL: Final = "https://api.groq.com"
 _API: Final = "/openai/v1"
@@ -36,7 +39,7 @@ class GroqChat:
     ``connections`` bounds the sockets; the caller bounds its requests in flight below that. The SDK neither retries
     (it would do so blindly and pay twice) nor builds models of the answers (a third of its CPU). The environment variables
     that the SDK would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS, proxies) change nothing: what the configuration says is what
-    happens. The key appears in no message.
+    happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
     """
 
     def __init__(self, api_key: str, base_url: str | None, connections: int) -> None:
@@ -44,6 +47,8 @@ class GroqChat:
             raise MissingSecretError("GROQ_API_KEY is not a key: it must be printable ASCII without blanks; copy it again from the console")
         self._key = api_key
         self._key_bytes = api_key.encode()
+        # no word of an answer, which a key of a server that needs none can be
+        self._unmistakable = len(api_key) >= 16 and api_key.lower() != api_key.upper() and any(map(str.isdigit, api_key))
         self._base_url = checked_base_url(base_url or DEFAULT_BASE_URL)
         self._client = AsyncGroq(
             api_key=api_key,
@@ -80,24 +85,29 @@ class GroqChat:
         try:
             async with asyncio.timeout(timeout_s):
                 response = await call
-        except TimeoutError:
+        except TimeoutError as error:
+            log.debug(Event.ERROR_HANDLED, what="a request has no answer", exc_info=error)
             message = f"no whole answer within {timeout_s:g} s"
             return TransportFailure("unknown", "deadline", message, time.monotonic() - started)
         except APIStatusError as error:
             response = error.response
         except APIConnectionError as error:
+            log.debug(Event.ERROR_HANDLED, what="a request has no answer", exc_info=error)
             return self._failure(error.__cause__ or error, time.monotonic() - started)
         body = response.content
-        if self._key_bytes in body:  # an error page may quote the request
+        if self._key_bytes in body and (self._unmistakable or not response.is_success):  # an error page may quote the request
             body = body.replace(self._key_bytes, _REDACTED.encode())
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        headers = {name.decode("latin-1").lower(): self._masked(value.decode("latin-1")) for name, value in response.headers.raw}
         return HttpReply(response.status_code, headers, body, time.monotonic() - started)
 
     def _failure(self, cause: BaseException, latency_s: float) -> TransportFailure:
         """Anything that is not known to have happened before sending counts as maybe processed."""
         kind, error_kind = _LOST.get(type(cause), ("unknown", "transport"))
-        message = (str(cause) or type(cause).__name__).replace(self._key, _REDACTED)[:300]
+        message = self._masked(str(cause) or type(cause).__name__)[:300]
         return TransportFailure(kind, error_kind, message, latency_s)
+
+    def _masked(self, text: str) -> str:
+        return text.replace(self._key, _REDACTED)
 
 
 @cache

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from helix_ray.config.loading import shipped_config, shipped_configs
+from helix_ray.environment.shipped import shipped_config, shipped_configs
 from helix_ray.errors import ConfigError
 
 app = typer.Typer(help="The shipped configurations: list them, print one, or copy one to begin your own.", no_args_is_help=True)

@@ -18,7 +18,6 @@ from helix_ray.environment.home import helix_home
 from helix_ray.environment.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
 from helix_ray.errors import AttachError
 from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url
-from helix_ray.storage.postgres_session import libpq_environment
 
 app = typer.Typer(help="The database of this HELIX_HOME, or of DATABASE_URL: its address, and a shell in it.", no_args_is_help=True)
 
@@ -71,6 +70,8 @@ def shell(context: typer.Context, external: External = False) -> None:
 
 def psql_environment(environ: Mapping[str, str], address: str) -> dict[str, str]:
     """The environment of psql: the address as libpq's variables, without our secrets, which scripts in psql could read."""
+    from helix_ray.storage.postgres_session import libpq_environment  # noqa: PLC0415  (with psycopg; `helix db url` needs neither)
+
     environment = dict(environ)
     withdraw_from_environment(environment)
     environment.pop("PSQLRC", None)

@@ -23,11 +23,12 @@ from helix_ray.backends.chat import TransportFailure
 from helix_ray.backends.groq_client import GroqChat
 from helix_ray.backends.probe import MAX_COST_USD, MAX_REQUESTS, Probe
 from helix_ray.config import Config
-from helix_ray.config.loading import load_config, shipped_config
+from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import Secret, Secrets, load_secrets, withdraw_from_environment
+from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import HelixError, MissingSecretError, StartError
 from helix_ray.providers.model_catalog import ModelCatalog, compare_prices, read_catalog
 from helix_ray.providers.prices import per_million, tariff_of

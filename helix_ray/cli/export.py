@@ -25,7 +25,10 @@ from helix_ray.storage.ledger import Ledger, StoredRun
 
 PAGE = 5000  # reads that are asked of the database at once: some 4 MB, with their results some 30
 
-StoredRunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A stored run. Default: the last one of this HELIX_HOME.")]
+StoredRunId = Annotated[
+    str | None,
+    typer.Option("--run", metavar="RUN", help="A stored run: its id, a beginning of it, its name, or last, the default."),
+]
 
 
 def export(
@@ -112,7 +115,7 @@ def _blocks(config: Config) -> Iterator[list[Read]]:
 
 
 def _of_run(run: str | None) -> _Reads:
-    stored, url = find_run(run, ", or use --config")
+    stored, url = find_run(run)
     run = stored.run_id
     config = parse_config(stored.config, f"stored configuration of run {run}")
     generator = str(stored.versions.get("generator", "unknown"))

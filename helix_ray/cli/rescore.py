@@ -7,7 +7,7 @@ from rich.console import Console
 
 from helix_ray.cli.export import StoredRunId, read_progress
 from helix_ray.results.accuracy import accuracy, ceiling
-from helix_ray.results.report import NOTICE
+from helix_ray.results.formatting import NOTICE
 from helix_ray.results.rescoring import Rescoring
 from helix_ray.results.table import accuracy_table
 from helix_ray.session.database import find_run

@@ -10,16 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from helix_ray.actors.cluster import prepare_environment
-from helix_ray.cli import dry_run as forecasting
-from helix_ray.cli.terminal import Terminal
-from helix_ray.config.loading import load_config, parse_config, shipped_config
+from helix_ray.cli.logs import Level
+from helix_ray.cli.output import unfailing_output
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.secrets import load_secrets, withdraw_from_environment
+from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
-from helix_ray.forecast.estimate import Resumed
-from helix_ray.session import database, preparation
+from helix_ray.session.signals import Signals
 
 
 def run(
@@ -34,7 +32,15 @@ def run(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Finishes a run that was stopped. Alone, it uses the configuration stored with the run."),
+        typer.Option(
+            metavar="RUN|last",
+            help="Finishes a run that was stopped: its id, a beginning of it, its name, or last. Alone, it uses the configuration "
+            "stored with the run.",
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", metavar="UUID", help="Begins a run under this id, or goes on with it if it exists. Short for run.id."),
     ] = None,
     accept_changes: Annotated[bool, typer.Option("--accept-changes", help="Resume although what defines the results was changed.")] = False,
     dry_run: Annotated[
@@ -43,6 +49,9 @@ def run(
     report: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write the report (JSON) here.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Print no live view, only the start and the report.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Keep Ray, its dashboard and the metrics up after the run, until Ctrl-C.")] = False,
+    log_level: Annotated[
+        Level, typer.Option(help="What the processes log, for `helix logs`; reads and answers at debug only.")
+    ] = Level.INFO,
 ) -> None:
     """Runs DNA reads through the model and stores every result once.
 
@@ -58,39 +67,57 @@ def run(
     """
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
-    if accept_changes and resume is None:
-        raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN_ID"])
-    path, settings = config or config_option, list(overrides or ())
-    given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
-    if report is not None:
-        _check_writable(report)
-    if dry_run and resume is None:
-        assert given is not None
-        forecasting.dry_run(given, report, Console())
-        return
-    secrets = load_secrets(os.environ, Path(".env"))
-    withdraw_from_environment()  # so that no child process and no Ray worker inherits them
-    home = helix_home()
-    with HomeLock(home):
-        if resume is None:
-            assert given is not None
-            plan = preparation.prepare(given, home, secrets)
-        else:
-            stored, _ = database.find_stored(home, secrets, resume, given, "--resume")
-            resumed = given or parse_config(stored.config, f"stored configuration of run {resume}", settings)
-            if dry_run:
-                forecasting.dry_run(resumed, report, Console(), Resumed(resume, stored.rows, float(stored.cost_usd)))
-                return
-            plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
-        terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
-        terminal.announce()
-        prepare_environment(home)
-        from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
+    if run_id is not None and resume is not None:
+        raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
+    with Signals() as signals:  # an import may turn an interruption into an error of its own
+        from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
+        from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
+        from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
+        from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
+        from helix_ray.forecast.estimate import Resumed  # noqa: PLC0415
+        from helix_ray.session import database, preparation  # noqa: PLC0415
+        from helix_ray.session.guard import Guard  # noqa: PLC0415
+        from helix_ray.storage import embedded  # noqa: PLC0415
 
-        try:
-            outcome = Pipeline(plan, terminal.listener(), hold=hold).run()
-        finally:
-            terminal.close()
+        path, settings = config or config_option, [*(overrides or ()), *([] if run_id is None else [f"run.id={run_id}"])]
+        given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
+        if accept_changes and resume is None and (given is None or given.run.id is None):
+            raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN, --run-id UUID or run.id"])
+        if report is not None:
+            _check_writable(report)
+        if dry_run and resume is None:
+            assert given is not None
+            forecasting.dry_run(given, report, Console())
+            return
+        secrets = load_secrets(os.environ, Path(".env"))
+        withdraw_from_environment()  # so that no child process and no Ray worker inherits them
+        home = helix_home()
+        with unfailing_output(), HomeLock(home), Guard(home):
+            stored = (
+                database.find_stored(home, secrets, resume or database.LAST, given, "--resume")[0]
+                if given is None or resume is not None
+                else database.find_begun(given, home, secrets)
+            )
+            if stored is None:
+                assert given is not None
+                plan = preparation.prepare(given, home, secrets)
+            else:
+                source = f"stored configuration of run {stored.run_id}"
+                resumed = given if given is not None and path is not None else parse_config(stored.config, source, settings)
+                if dry_run:
+                    forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
+                    return
+                plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
+            terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
+            terminal.announce()
+            prepare_environment(home)
+            from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
+
+            try:
+                outcome = Pipeline(plan, terminal.listener(), hold, signals, log_level.value).run()
+            finally:
+                terminal.close()
+                embedded.stop(home)
     sys.exit(outcome.exit_code)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -15,18 +16,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from helix_ray.actors.cluster import Cluster
 from helix_ray.client.measures import Proportion, by_type, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
-from helix_ray.results.files import page_path, report_path, save_report
-from helix_ray.results.formatting import UNKNOWN, named, percent
-from helix_ray.results.report import NOTICE, SIMULATED
-from helix_ray.results.table import render_report
-from helix_ray.session.outcome import Listener, Outcome
-from helix_ray.session.plan import Plan
-from helix_ray.supervision.endings import Ending
+from helix_ray.results.formatting import NOTICE, SIMULATED, UNKNOWN, named, percent
+
+if TYPE_CHECKING:
+    from helix_ray.actors.cluster import Cluster
+    from helix_ray.session.outcome import Listener, Outcome
+    from helix_ray.session.plan import Plan
+    from helix_ray.supervision.endings import Ending
 
 PLAIN_LINE_INTERVAL_S = 5.0
 WIDE = 100  # columns from which on there is room for long bars
@@ -47,10 +47,14 @@ class Terminal:
         self._next_line_at = 0.0
 
     def listener(self) -> Listener:
+        from helix_ray.session.outcome import Listener  # noqa: PLC0415  (this and below: `helix status` shows the view alone)
+
         return Listener(started=self.started, progress=self.progress, ending=self.ending, ended=self.ended, held=self.held)
 
     def announce(self) -> None:
         """Prints what will run, and where its reads will go. Called before anything starts."""
+        from helix_ray.session.reporting import resume_command  # noqa: PLC0415
+
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
         analyzer = config.analyzer
@@ -67,6 +71,7 @@ class Terminal:
                 f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
                 style="bold red",
             )
+        self._say(f"Whatever ends it, it goes on with: {resume_command(plan.home, plan.run_id)}")
         self._say("Starting Ray (5 to 20 s) ...")
 
     def started(self, cluster: Cluster) -> None:
@@ -90,12 +95,18 @@ class Terminal:
         self._say(f"Ending: {ending.reason}. Storing what is in flight ...")
 
     def ended(self, outcome: Outcome) -> None:
+        from helix_ray.results.files import page_path, report_path, save_report  # noqa: PLC0415
+        from helix_ray.results.table import render_report  # noqa: PLC0415
+
         report = outcome.report
         self._console.print(render_report(report))
         path = report_path(self._plan.home, self._plan.run_id)
         self._say(f"Report: {path}, and as a page: {page_path(path)}")
         if self._copy_report_to is not None:
-            save_report(report, self._copy_report_to)
+            try:
+                save_report(report, self._copy_report_to)
+            except OSError as error:
+                self._say(f"It could not be copied to {self._copy_report_to}: {error.strerror}")
         if report["resume_command"]:
             self._say(f"Resume with: {report['resume_command']}")
 
@@ -117,8 +128,9 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     rate = "-" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
     cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:g}"
     label = "EMULATOR " if snapshot.run.simulated else ""
+    stored = snapshot.totals.stored + snapshot.run.rows_before
     return (
-        f"{label}{snapshot.state}: stored {snapshot.totals.stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
+        f"{label}{snapshot.state}: stored {stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
         f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}, waits for {snapshot.bottleneck.name}"
     )
 

@@ -12,17 +12,18 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate
+from typing import TYPE_CHECKING, Any, Concatenate
 
 from helix_ray.actors import api
 from helix_ray.actors.api import CONTROL, METRICS, A, Address, ControlApi, MetricsApi, P, R
-from helix_ray.client.past_run import past_snapshot
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
 from helix_ray.errors import AttachError
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.records import Ack, Action, Command
+
+if TYPE_CHECKING:
+    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 
 RECONNECT_TIMEOUT_S = "1000000"
 RECONNECT = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -196,6 +197,8 @@ class HelixClient:
 
     def past(self) -> MetricsSnapshot | None:
         """The last run of this home, from the database; None when there is none. May start the embedded server: seconds."""
+        from helix_ray.client.past_run import past_snapshot  # noqa: PLC0415  (with psycopg, which a live run's client does without)
+
         run_file = RunFile.read_last(self.home)
         return past_snapshot(self.home, run_file) if run_file is not None else None
 

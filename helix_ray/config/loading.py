@@ -21,22 +21,6 @@ MAX_BYTES = 256 * 1024
 PRESET = ("source", "mutation", "preset")  # the key that gives the keys beside it their defaults
 
 
-def shipped_configs() -> dict[str, Path]:
-    """Paths of the package's configurations by name, sorted: of configs/ in a source tree, or of the copy in the installed package."""
-    package = Path(__file__).resolve().parents[1]
-    in_tree = package.parent / "configs"
-    folder = in_tree if in_tree.is_dir() else package / "_configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def shipped_config(name: str) -> Path:
-    """The path of a shipped configuration. ConfigError names those that there are."""
-    configs = shipped_configs()
-    if name not in configs:
-        raise ConfigError("helix configs", [f"no configuration is named {name!r}; there are {', '.join(configs)}"])
-    return configs[name]
-
-
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration in ``path`` with ``KEY=VALUE`` overrides applied; ConfigError lists every problem found."""
     data, places = _read_file(path)

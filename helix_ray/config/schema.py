@@ -11,7 +11,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from helix_ray.config.base import FilePath, PositiveFloat, PositiveInt, Section
 from helix_ray.config.emulator import EmulatorConfig
@@ -50,6 +50,7 @@ class Backend(StrEnum):
 
 class RunConfig(Section):
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w .:+-]+$")] = "demo"
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     max_duration_s: PositiveFloat | None = None
     drain_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
@@ -129,6 +130,11 @@ class QueueConfig(Section):
         return self
 
 
+FROZEN_ANALYZER_KEYS = (
+    "backend", "model", "reads_per_request", "prompt", "examples", "work", "reasoning_effort", "max_completion_tokens", "service_tier",
+)  # fmt: skip
+"""They say what answers, and what it is asked."""
+
 LEAST_TOKENS_PER_READ = 40
 """Of an answer about several reads: one call is about 25 tokens, a read's id and frame about 15."""
 
@@ -162,6 +168,9 @@ class AnalyzerConfig(Section):
         return self
 
 
+MOST_COST_USD = 1_000_000
+
+
 class ThrottleConfig(Section):
     requests_per_minute: PositiveInt | None = None
     requests_per_day: PositiveInt | None = None
@@ -172,7 +181,7 @@ class ThrottleConfig(Section):
     safety_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     on_daily_limit: Literal["park", "stop"] = "park"
     adaptive_concurrency: bool = True
-    max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    max_cost_usd: Annotated[float, Field(gt=0, le=MOST_COST_USD)] = 1.0
 
 
 class RetryConfig(Section):
@@ -236,8 +245,8 @@ class Config(Section):
         return self
 
     def to_json(self) -> str:
-        """Canonical JSON: what is stored with the run. It holds no secret, since secrets have no key here."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON: what is stored with the run. It holds no secret, since secrets have no key here, and not the run's id."""
+        return json.dumps(self.model_dump(mode="json", exclude={"run": {"id"}}), sort_keys=True, separators=(",", ":"))
 
     def sha256(self) -> str:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
@@ -252,5 +261,5 @@ class Config(Section):
             **{f"source.{key}": value for key, value in source.items()},
             **{f"source.mutation.{key}": value for key, value in mutation.items()},
             "run.seed": self.run.seed,
-            **{f"analyzer.{key}": analyzer[key] for key in ("backend", "model", "reads_per_request", "prompt", "examples", "work")},
+            **{f"analyzer.{key}": analyzer[key] for key in FROZEN_ANALYZER_KEYS},
         }

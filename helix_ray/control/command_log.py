@@ -9,8 +9,11 @@ from typing import Protocol
 
 from helix_ray.clock import Clock
 from helix_ray.control.desired import ENDINGS, Change, Rejection, encode_change, plan, replay
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, HelixError
 from helix_ray.records import Ack, Command, ControlEvent, ControlOutcome, DesiredState
+
+log = event_logger(__name__)
 
 LEDGER_DEADLINE_S = 3.0
 LEDGER_DOWN = (HelixError, TimeoutError, OSError)
@@ -71,9 +74,10 @@ class CommandLog:
                 await self._rebuild()
             except DatabaseLostError as lost:
                 if command.action not in ENDINGS:
-                    return Ack(command.request_id, False, self._state.version, f"not done, since it cannot be recorded: {lost}")
+                    refused = Ack(command.request_id, False, self._state.version, f"not done, since it cannot be recorded: {lost}")
+                    return _logged(command, refused)
             known = self._entries.get(command.request_id)
-            return known.ack if known is not None else await self._act(command)
+            return known.ack if known is not None else _logged(command, await self._act(command))
 
     async def in_effect(self, version: int) -> None:
         """Every producer and analyzer follows ``version``: the commands up to it are in effect."""
@@ -129,12 +133,14 @@ class CommandLog:
             entry.marked = await self._mark(entry, outcome)
 
     async def _record(self, entry: _Entry) -> bool:
+        reused = self._ledger is not None
         try:
             ledger = await self._open()
             await asyncio.wait_for(ledger.record_control(self._run_id, entry.event), LEDGER_DEADLINE_S)
-        except LEDGER_DOWN:
-            await self._drop()
-            return False
+        except LEDGER_DOWN as error:
+            await self._drop(error)
+            # a connection that was idle through an outage fails at its next use, when the database is long back
+            return await self._record(entry) if reused else False
         entry.recorded = True
         return True
 
@@ -144,8 +150,8 @@ class CommandLog:
         try:
             ledger = await self._open()
             await asyncio.wait_for(ledger.mark_control(entry.event.request_id, outcome), LEDGER_DEADLINE_S)
-        except LEDGER_DOWN:
-            await self._drop()
+        except LEDGER_DOWN as error:
+            await self._drop(error)
             return False  # the next tidy or in_effect tries again
         return True
 
@@ -157,7 +163,7 @@ class CommandLog:
             ledger = await self._open()
             rows = await asyncio.wait_for(ledger.controls(self._run_id), LEDGER_DEADLINE_S)
         except LEDGER_DOWN as error:
-            await self._drop()
+            await self._drop(error)
             raise DatabaseLostError("the log of commands cannot be read: the database does not answer") from error
         session = [row for row in rows if row[0].asked_at.timestamp() >= self._since]
         given = list(self._entries.values())
@@ -182,11 +188,18 @@ class CommandLog:
             self._ledger = await asyncio.wait_for(self._connect(), LEDGER_DEADLINE_S)
         return self._ledger
 
-    async def _drop(self) -> None:
+    async def _drop(self, error: Exception) -> None:
         """A connection that failed is not used again."""
+        log.warning(Event.ERROR_HANDLED, what="the log of commands is out of reach", exc_info=error)
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             try:
                 await asyncio.wait_for(ledger.aclose(), LEDGER_DEADLINE_S)
             except LEDGER_DOWN:
                 return  # it was lost already
+
+
+def _logged(command: Command, ack: Ack) -> Ack:
+    facts = {"action": command.action.value, "by": command.actor, "reason": command.reason, "request_id": command.request_id}
+    log.info(Event.COMMAND, facts=facts, accepted=ack.accepted, answer=ack.message)
+    return ack

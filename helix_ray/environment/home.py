@@ -25,3 +25,13 @@ def make_home(home: Path) -> None:
         raise StartError(
             f"HELIX_HOME {home} cannot be created: {error.strerror}; set HELIX_HOME to a folder that you may write to"
         ) from None
+
+
+def belongs_to(path: Path) -> str:
+    """For the end of an error message: whose file it is and what to do, when it is another user's."""
+    try:
+        if path.stat().st_uid == os.geteuid():
+            return ""
+        return f"; it belongs to {path.owner()}: run as that user, or set HELIX_HOME to a folder of yours"
+    except (OSError, KeyError):
+        return "; set HELIX_HOME to a folder of yours"

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import psutil
 
 from helix_ray.environment.driver import Driver
-from helix_ray.environment.home import make_home
+from helix_ray.environment.home import belongs_to, make_home
+from helix_ray.errors import AttachError
 
 RUN_FILE = "run.json"
 LAST_RUN_FILE = "last_run.json"
@@ -65,7 +66,10 @@ class RunFile:
 
     @classmethod
     def read(cls, home: Path) -> RunFile | None:
-        """The file of the live run, or of the last one if it crashed. None when it is missing or cannot be understood."""
+        """The file of the live run, or of the last one if it crashed. None when it is missing or cannot be understood.
+
+        AttachError when it is another user's, or the home is no folder.
+        """
         return cls._load(home / RUN_FILE)
 
     @classmethod
@@ -91,3 +95,5 @@ class RunFile:
             return cls(**{key: value for key, value in data.items() if key in names})
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return None
+        except OSError as error:
+            raise AttachError(f"{path} cannot be read: {error.strerror}{belongs_to(path)}") from None

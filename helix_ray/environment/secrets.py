@@ -26,7 +26,14 @@ NAMES = (GROQ_API_KEY, DATABASE_URL, HELIX_CONTROL_TOKEN)
 KEY_FILE = "GROQ_API_KEY_FILE"
 
 MAX_FILE_BYTES = 4096
+LEAST_KEY_CHARS = 8
+"""What is shorter could not be masked: it is found in ordinary words."""
+SHORTEST_HIDDEN = 4
+"""Characters: a shorter secret would hide parts of common words."""
+
 _PLACEHOLDER = re.compile(r"your-[a-z0-9-]+-here")  # as .env.example writes what is still to be filled in
+_PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+@|(\bpassword=)(?:'[^']*'|\S+)")  # in an address of a database
+_known: set[str] = set()  # the values of every Secret of this process
 
 
 class Secret:
@@ -39,6 +46,8 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        if len(value) >= SHORTEST_HIDDEN:
+            _known.add(value)
 
     def reveal(self) -> str:
         return self._value
@@ -79,6 +88,13 @@ class Secrets:
         for secret in (self.groq_api_key, self.database_url, self.control_token):
             text = text if secret is None else text.replace(secret.reveal(), "[hidden]")
         return text
+
+
+def hide_known(text: str) -> str:
+    """``text`` without the value of any `Secret` that this process was given, and without a password in an address."""
+    for value in sorted(_known, key=len, reverse=True):
+        text = text.replace(value, "[hidden]")
+    return _PASSWORD.sub(lambda found: f"{found[2]}[hidden]" if found[2] else f"{found[1]}:[hidden]@", text)
 
 
 def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
@@ -128,6 +144,11 @@ def _checked(value: str, name: str, where: str) -> Secret:
         )
     if name == GROQ_API_KEY and not value.isascii():
         raise MissingSecretError(f"{name} in {where} holds a character that is not ASCII; copy the key again from the provider's console")
+    if name == GROQ_API_KEY and len(value) < LEAST_KEY_CHARS:
+        raise MissingSecretError(
+            f"{name} in {where} has {len(value)} characters, too few for a key, which has {LEAST_KEY_CHARS} or more; copy it again from "
+            "the provider's console. For a server that needs no key, write any text of that length, such as no-key-needed"
+        )
     return Secret(value)
 
 

@@ -148,7 +148,7 @@ def estimate(
         tariff=tariff,
         timings=[_Timer(config, per_record, usd, cores, service).timing(planned, payable) for service in services],
         cut_off_share=min(1.0, per_read.repairs / max(1e-9, per_read.requests - per_read.repairs)),
-        resumed=resumed and resumed._replace(cost_usd=round(spent_usd, 6)),
+        resumed=resumed,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from helix_ray.clock import Clock
 from helix_ray.control.desired import source_rate
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.metrics.reports import ProducerReport
 from helix_ray.producer.pacer import Pacer
 from helix_ray.producer.splitting import rows
@@ -23,6 +24,8 @@ from helix_ray.queueing.messages import DoneReply, PutReply
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import DesiredState, ReadBatch
 from helix_ray.sources.source import Source
+
+log = event_logger(__name__)
 
 TICK_S = 0.25
 """Longest wait between two looks at the desired state."""
@@ -126,6 +129,7 @@ class ProducerEngine:
                 try:
                     ending = await self._offer_all(reply)
                 except _NewIncarnationError:
+                    log.warning(Event.REOFFERED, producer=self._share.index, why="the queue is a new one")
                     continue
                 if ending is not ProducerEnd.FINISHED:
                     return ending
@@ -138,7 +142,7 @@ class ProducerEngine:
 
     async def _offer_all(self, reply: DoneReply) -> ProducerEnd:
         """One pass over the own blocks, in the incarnation of ``reply``."""
-        done = IndexRanges.from_pairs(reply.ranges)
+        done = reply.ranges
         size = self._share.batch_size
         block = self._share.block_holding(done.first_missing(self._share.index * size))
         end = block * size  # one past the last read known to exist

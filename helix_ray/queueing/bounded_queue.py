@@ -12,14 +12,17 @@ stored answer counts, whichever holder produced it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import merge
 
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import InvariantError
 from helix_ray.queueing.leases import Entry, LeaseBook
 from helix_ray.queueing.messages import Lease, QueueStats
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read, ReadBatch
+
+log = event_logger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -85,18 +88,18 @@ class BoundedQueue:
         self._waiting: OrderedDict[int, Entry] = OrderedDict()
         self._redelivered: OrderedDict[int, Entry] = OrderedDict()
         self._leases = LeaseBook(lease_timeout_s, incarnation)
-        self._done = IndexRanges()
+        self._done = IndexRanges()  # in the ledger at the opening; never changed, only replaced
+        self._newly_done = IndexRanges()  # acknowledged: apart, since ranges far from the end are slow to add
         self._producers = 0
         self._totals: dict[int, int | None] = {}
         self._admitted = self._acked = self._nacked = self._expired = 0
         self._max_waiting = self._max_redelivered = self._max_leased = self._max_held = 0
 
-    def open(self, done: Iterable[tuple[int, int]], producers: int) -> None:
-        """Start the flow. ``done``: ranges already in the ledger; ``producers``: how many will finish the input."""
-        for start, end in done:
-            self._done.add_range(start, end)
-        # a second opening may know more than the first
-        self.ack([index for place in (self._waiting, self._redelivered, self._leases) for index in place if index in self._done])
+    def open(self, done: IndexRanges, producers: int) -> None:
+        """Start the flow. ``done``: what is already in the ledger; ``producers``: how many will finish the input."""
+        # a second opening may know more than the first, and less than the acknowledgements since
+        self._done = IndexRanges(merge(self._done, done)) if self._done else done
+        self.ack([index for place in (self._waiting, self._redelivered, self._leases) for index in place if index in done])
         self._producers = producers
         self.opened = True
 
@@ -155,6 +158,17 @@ class BoundedQueue:
             served.append(put)
         return served
 
+    def asks(self, holder: str, received: str | None) -> int:
+        """The holder asks for a lease, having received ``received`` last: redeliver what it was granted since then.
+
+        A grant whose caller gave up before the reply is nobody's: it would be extended by none, and come back only at its
+        deadline. The leases that the holder has cannot tell it apart: it forgets one whose reads are committed, maybe before
+        their acknowledgement is here.
+        """
+        entries = self._leases.not_received(holder, received)
+        self._expired += len(entries)
+        return self._redeliver(entries)
+
     def lease(self, holder: str, max_reads: int, now: float) -> Lease | None:
         """Up to ``max_reads`` reads, redelivered ones first; None when there is none."""
         entries: list[Entry] = []
@@ -188,7 +202,7 @@ class BoundedQueue:
         """Mark stored reads as done, wherever they are; the number that were not done before."""
         fresh = 0
         for index in read_indices:
-            fresh += self._done.add(index)
+            fresh += index not in self._done and self._newly_done.add(index)
             if self._waiting.pop(index, None) or self._redelivered.pop(index, None) or self._leases.remove(index):
                 self._acked += 1
         self._note()
@@ -197,21 +211,21 @@ class BoundedQueue:
     def release(self, holder: str) -> int:
         """The holder died: redeliver all that it held."""
         entries = self._leases.release(holder)
-        self._expired += len(entries)
-        return self._redeliver(entries)
+        return self._expire(entries, holder=holder, why="its holder was restarted")
 
     def sweep(self, now: float) -> int:
         """Redeliver what is past its deadline; the number of reads."""
         entries = self._leases.expired(now)
-        self._expired += len(entries)
-        return self._redeliver(entries)
+        return self._expire(entries, why="no heartbeat before the deadline")
 
     def finish_input(self, producer: int, total_reads: int | None) -> None:
         """The producer has offered all its reads, ``total_reads`` of them (done ones included)."""
         self._totals[producer] = total_reads
 
-    def done_ranges(self) -> list[tuple[int, int]]:
-        return list(self._done)
+    def done_ranges(self) -> IndexRanges:
+        if self._newly_done:
+            self._done, self._newly_done = IndexRanges(merge(self._done, self._newly_done)), IndexRanges()
+        return self._done
 
     def stats(self, now: float) -> QueueStats:
         totals = list(self._totals.values())
@@ -241,7 +255,19 @@ class BoundedQueue:
         )
 
     def _knows(self, index: int) -> bool:
-        return index in self._waiting or index in self._redelivered or index in self._leases or index in self._done
+        return (
+            index in self._waiting
+            or index in self._redelivered
+            or index in self._leases
+            or index in self._done
+            or index in self._newly_done
+        )
+
+    def _expire(self, entries: list[Entry], **told: str) -> int:
+        self._expired += len(entries)
+        if entries:
+            log.warning(Event.REDELIVERED, reads=len(entries), facts=told)
+        return self._redeliver(entries)
 
     def _redeliver(self, entries: list[Entry]) -> int:
         # not subject to the capacity: these reads were admitted once, and refusing them would lose them

@@ -36,6 +36,7 @@ class LeaseBook:
         self._fence = 0
         self._leases: dict[str, HeldLease] = {}
         self._lease_of: dict[int, HeldLease] = {}
+        self._newest: dict[str, str] = {}  # by holder: the lease that it was granted last
         self._next_deadline = math.inf  # never later than the earliest one, so that most sweeps cost nothing
 
     @property
@@ -60,6 +61,7 @@ class LeaseBook:
             lease.entries[entry.read.read_index] = entry
             self._lease_of[entry.read.read_index] = lease
         self._leases[lease.lease_id] = lease
+        self._newest[holder] = lease.lease_id
         self._next_deadline = min(self._next_deadline, deadline)
         return lease
 
@@ -88,6 +90,11 @@ class LeaseBook:
             return False
         self._take(lease, read_index)
         return True
+
+    def not_received(self, holder: str, received: str | None) -> list[Entry]:
+        """Take back the lease that this holder was granted last, unless it is ``received``: its reply never arrived."""
+        newest = self._newest.pop(holder, None)
+        return self._take_all([self._leases[newest]] if newest in self._leases and newest != received else [])
 
     def expired(self, now: float) -> list[Entry]:
         """Take back what is past its deadline, in the order of leasing."""

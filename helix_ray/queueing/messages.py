@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM, Kind, kind_of
 
@@ -48,10 +49,10 @@ class LeaseReply:
 
 @dataclass(frozen=True, slots=True)
 class DoneReply:
-    """Read indices that need no work, as half-open ranges. Not known in full before ``opened``."""
+    """Read indices that need no work. Not known in full before ``opened``."""
 
     incarnation: str
-    ranges: list[tuple[int, int]]
+    ranges: IndexRanges
     opened: bool
 
 
@@ -66,7 +67,7 @@ class QueueStats:
     admitted: int = field(metadata=COUNTER)
     acked: int = field(metadata=COUNTER)  # held reads that were acknowledged
     nacked: int = field(metadata=COUNTER)
-    expired: int = field(metadata=COUNTER)  # came back because a deadline passed or their holder was released
+    expired: int = field(metadata=COUNTER)  # came back: a deadline passed, their holder was released or never got them
     blocked_now: int = field(metadata=GAUGE)  # puts
     blocked_puts: int = field(metadata=COUNTER)  # puts that found no room at once
     blocked_seconds: float = field(metadata=COUNTER)  # summed over all puts

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from helix_ray.records import FAILURE_KINDS
 
 UNKNOWN = "–"
+SIMULATED = "scripted error rates; says nothing about any LLM"
+NOTICE = f"EMULATOR RESULTS: {SIMULATED}"
 
 PURPOSE = (
     "Helix-Throttle measures how well an LLM describes the small-variant differences between a reference window and an observed "

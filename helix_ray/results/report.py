@@ -13,10 +13,8 @@ from decimal import Decimal
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import Disposition, JsonObject, RunStatus
 from helix_ray.results import schema
+from helix_ray.results.formatting import NOTICE
 from helix_ray.storage.ledger import Agreement, RunCounts
-
-SIMULATED = "scripted error rates; says nothing about any LLM"
-NOTICE = f"EMULATOR RESULTS: {SIMULATED}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
-from helix_ray.results.report import NOTICE
 from helix_ray.results.schema import MEASURES, ByType, Report, Scoring
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.summary import ALL
@@ -23,7 +22,7 @@ def render_report(report: Report) -> RenderableType:
     """A summary table, and the accuracy table when there is truth."""
     parts: list[RenderableType] = []
     if report["simulated"]:
-        parts.append(Text(NOTICE, style="bold yellow"))
+        parts.append(Text(formatting.NOTICE, style="bold yellow"))
     parts.append(_pairs(f"Run {report['run_id']}: {report['status']}", _summary(report)))
     emulator = " [EMULATOR]" if report["simulated"] else ""
     accuracy, scoring = report["accuracy"], report["scoring"]

@@ -12,8 +12,6 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple, TypedDict
 
-import numpy as np
-
 BINS = 10
 """Of the calibration table, equally wide."""
 
@@ -109,6 +107,8 @@ def f1_interval(profiles: Mapping[Profile, int], reads: int, level: float = 0.95
     empty = reads - sum(counts)
     if empty < 0:
         raise ValueError(f"{sum(counts)} profiles of {reads} reads")
+    import numpy as np  # noqa: PLC0415  (0.1 s of CPU, and no actor and no page asks for this interval)
+
     shares = np.array([*counts, empty], dtype=np.float64) / reads
     drawn = np.random.default_rng(SEED).multinomial(reads, shares, size=RESAMPLES)[:, :-1]
     tp, fn, query_tp, fp = (drawn @ np.array([profile for profile, _ in rows], dtype=np.int64)).T

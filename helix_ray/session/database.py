@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,11 @@ from helix_ray.errors import ConfigError, MissingSecretError
 from helix_ray.session.plan import START_DEADLINE_S
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.embedded import embedded_url
-from helix_ray.storage.ledger import StoredRun
+from helix_ray.storage.ledger import RunSummary, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
+
+LAST = "last"
+"""In place of a run's id: the run of this HELIX_HOME that began last."""
 
 
 def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
@@ -37,37 +39,57 @@ def open_database(config: Config, home: Path, secrets: Secrets) -> Secret:
     return url
 
 
-def find_stored(home: Path, secrets: Secrets, run_id: str, config: Config | None, option: str) -> tuple[StoredRun, Secret]:
-    """A run by its id, and the address of the database that holds it. ``option`` is named by the error when there is none.
+def find_stored(home: Path, secrets: Secrets, run: str, config: Config | None, option: str) -> tuple[StoredRun, Secret]:
+    """A run by its id, a beginning of it, its name or `LAST`, and the address of the database that holds it.
 
-    ``config`` says which database to ask. None: every one that is known.
+    ``config`` says which database to ask, None: every one that is known. ConfigError names ``option``: there is no such run, or
+    more than one.
     """
-    try:
-        uuid.UUID(run_id)
-    except ValueError:
-        raise ConfigError(option, [f"'{run_id}' is not a run id; helix status and the report show it"]) from None
-    for candidate in [config] if config is not None else _databases(home, secrets):
-        url = open_database(candidate, home, secrets)
-        stored = with_ledger(url, lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
-        if stored is not None:
-            return stored, url
-    raise ConfigError(option, [f"run {run_id} is not in the database; HELIX_HOME is {home}"])
-
-
-def find_run(run_id: str | None, otherwise: str = "") -> tuple[StoredRun, Secret]:
-    """The run with this id, None: the last one of this HELIX_HOME; and its database's address.
-
-    ConfigError when there is none; ``otherwise`` is then what else could be done, after "name one with --run".
-    """
-    home = helix_home()
-    if run_id is None:
+    if run == LAST:
         last = RunFile.read_last(home)
         if last is None:
-            raise ConfigError("--run", [f"no run is known in HELIX_HOME {home}; name one with --run{otherwise}"])
-        run_id = last.run_id
+            raise ConfigError(option, [f"no run is known in HELIX_HOME {home}; name one, `helix runs` lists them"])
+        run = last.run_id
+
+    async def look(ledger: PostgresLedger) -> StoredRun | None:
+        found = await ledger.runs(run)
+        if len(found) > 1:
+            ids = ", ".join(f"{it.run_id} ({it.name}, {it.started_at:%Y-%m-%d %H:%M})" for it in found[:3])
+            raise ConfigError(option, [f"{run!r} can mean {len(found)} runs: {ids}{', …' if len(found) > 3 else ''}; name one by its id"])
+        return await ledger.load_run(found[0].run_id) if found else None
+
+    for candidate in [config] if config is not None else _databases(home, secrets):
+        url = open_database(candidate, home, secrets)
+        stored = with_ledger(url, look, START_DEADLINE_S)
+        if stored is not None:
+            return stored, url
+    raise ConfigError(option, [f"no run has the id or the name {run!r}; `helix runs` lists those that there are; HELIX_HOME is {home}"])
+
+
+def find_run(run: str | None) -> tuple[StoredRun, Secret]:
+    """As `find_stored`, in this HELIX_HOME and with this environment's secrets; None: the last one."""
+    return find_stored(helix_home(), _secrets(), run or LAST, None, "--run")
+
+
+def find_begun(config: Config, home: Path, secrets: Secrets) -> StoredRun | None:
+    """The run whose id the configuration gives; None: it has not begun, or gives none."""
+    run_id = config.run.id
+    if run_id is None or (config.sink.database == "embedded" and not (home / "postgres").is_dir()):
+        return None
+    return with_ledger(open_database(config, home, secrets), lambda ledger: ledger.load_run(run_id), START_DEADLINE_S)
+
+
+def list_runs() -> list[RunSummary]:
+    """Every run that is known in this HELIX_HOME and environment; of each database the newest first."""
+    home, secrets = helix_home(), _secrets()
+    urls = [open_database(candidate, home, secrets) for candidate in _databases(home, secrets)]
+    return [run for url in urls for run in with_ledger(url, lambda ledger: ledger.runs(), START_DEADLINE_S)]
+
+
+def _secrets() -> Secrets:
     secrets = load_secrets(os.environ, Path(".env"))
     withdraw_from_environment()
-    return find_stored(home, secrets, run_id, None, "--run")
+    return secrets
 
 
 def _databases(home: Path, secrets: Secrets) -> Iterator[Config]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from helix_ray.storage.embedded import postmaster
 
 SAMPLE_INTERVAL_S = 5.0
 
@@ -14,10 +17,10 @@ SAMPLE_INTERVAL_S = 5.0
 class PeakMemory:
     """The peak over all processes of this run: the driver, Ray, the actors, the emulator, and the embedded PostgreSQL.
 
-    The database is no child of ours; ``postmaster_pid_file`` says where its process is found.
+    The database in ``data`` is no child of ours.
     """
 
-    postmaster_pid_file: Path
+    data: Path
     peak_mb: float = 0.0
     _next_at: float = 0.0
     _me: psutil.Process = field(default_factory=psutil.Process)
@@ -38,7 +41,7 @@ class PeakMemory:
 
     def _postmaster(self) -> psutil.Process | None:
         """None when the run uses another database."""
-        try:
-            return psutil.Process(int(self.postmaster_pid_file.read_text().split()[0]))
-        except (OSError, ValueError, IndexError, psutil.Error):
-            return None
+        pid = postmaster.find(self.data)
+        with suppress(psutil.Error):
+            return None if pid is None else psutil.Process(pid)
+        return None

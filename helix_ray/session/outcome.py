@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from helix_ray.actors.cluster import Cluster
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.results.schema import Report
 from helix_ray.supervision.endings import Ending
+
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +34,17 @@ class Listener:
     ending: Callable[[Ending], None] = lambda _: None
     ended: Callable[[Outcome], None] = lambda _: None
     held: Callable[[], None] = lambda: None
+
+    def unfailing(self) -> Listener:
+        """The same, but what it raises is logged: nothing that only shows a run may end it, or skip a step of its end."""
+        return Listener(**{field.name: _logged(getattr(self, field.name)) for field in fields(self)})
+
+
+def _logged(callback: Callable[..., None]) -> Callable[..., None]:
+    def call(*arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except (Exception, SystemExit):  # SystemExit: rich, when its pipe is gone
+            log.exception(Event.ERROR_HANDLED, what="the run cannot be shown")
+
+    return call

@@ -6,6 +6,7 @@ StartError, exit 2.
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -29,11 +30,13 @@ def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     provider = check_backend(config, secrets)
     checksum = check_source(config)
     url = open_database(config, home, secrets)
-    return _plan(config, str(uuid.uuid4()), home, url, checksum, provider)
+    return _plan(config, config.run.id or str(uuid.uuid4()), home, url, checksum, provider)
 
 
 def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredRun, accept_changes: bool) -> Plan:
     """The rest of a run. What defines its results may not have changed, unless the user accepts it."""
+    if config.run.id not in (None, stored.run_id):
+        raise ConfigError(f"--resume {stored.run_id}", [f"the configuration's run.id is another, {config.run.id}; remove it"])
     before = parse_config(stored.config, "stored configuration")
     checksum = check_source(config)
     changed = _differences(before, config)
@@ -81,7 +84,8 @@ def _plan(
 
 def _differences(before: Config, after: Config) -> list[str]:
     old, new = before.results_identity(), after.results_identity()
-    return [f"{key}: was {old.get(key)!r}, is {new.get(key)!r}" for key in sorted(old | new) if old.get(key) != new.get(key)]
+    changed = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
+    return [f"{key}: was {json.dumps(old.get(key))}, is {json.dumps(new.get(key))}" for key in changed]
 
 
 def _versions(config: Config) -> dict[str, str]:

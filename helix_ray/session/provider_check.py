@@ -27,7 +27,7 @@ def check_key(config: Config, secrets: Secrets) -> Secret | None:
                 )
             return secrets.groq_api_key
         case Backend.EMULATOR:
-            return Secret("no-key-is-needed-here")  # never a word of an answer: the client strikes its key out of those
+            return Secret("no-key-is-needed-here")
         case Backend.ALIGNER:
             return None
 

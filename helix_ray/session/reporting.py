@@ -7,11 +7,12 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from helix_ray.analysis.prompts import get_prompt
+from helix_ray.config.schema import MOST_COST_USD
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import Totals
@@ -28,6 +29,8 @@ from helix_ray.storage.ledger import Agreement, RunCounts
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.supervision.endings import Ending
 from helix_ray.throttle.messages import ThrottleStats
+
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,15 @@ class RunTotals:
     agreement: Agreement
 
 
-def resume_command(home: Path, run_id: str) -> str:
-    """What to type in this directory to go on with the run: this interpreter, and HELIX_HOME where it is not the default."""
+def resume_command(home: Path, run_id: str, max_cost_usd: float | None = None) -> str:
+    """What to type in this directory to go on with the run: this interpreter, and HELIX_HOME where it is not the default.
+
+    ``max_cost_usd``: another cost cap, US dollars, for a run that has used its own up.
+    """
     prefix = "" if home.resolve() == (Path.cwd() / ".helix").resolve() else f"HELIX_HOME={shlex.quote(str(home))} "
-    return f"{prefix}{shlex.quote(_interpreter())} -m helix_ray.run --resume {run_id}"
+    return f"{prefix}{shlex.quote(_interpreter())} -m helix_ray.run --resume {run_id}" + (
+        "" if max_cost_usd is None else f" --set throttle.max_cost_usd={max_cost_usd:.12g}"
+    )
 
 
 def _interpreter() -> str:
@@ -80,6 +88,7 @@ def read_totals(plan: Plan, timeout_s: float) -> RunTotals | DatabaseLostError |
     try:
         return with_ledger(plan.database_url, read, timeout_s)
     except (DatabaseLostError, DatabaseUnavailableError) as error:
+        log.exception(Event.ERROR_HANDLED, what="the totals cannot be read")
         return error
 
 
@@ -91,10 +100,15 @@ def missing_rows(queue: QueueStats | None, totals: RunTotals) -> int:
 def write_report(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Report:
     """The report, also stored in HELIX_HOME/reports and in the run's row. Without totals the database's terms are null."""
     report = build_report(_session(plan, end, totals), end.queue, totals.counts if totals else None)
-    save_report(report, report_path(plan.home, plan.run_id))
+    try:
+        save_report(report, report_path(plan.home, plan.run_id))
+    except OSError:  # a full disk; the run's row has it too
+        log.exception(Event.ERROR_HANDLED, what="the report is not in its file")
     if totals is not None:
-        with suppress(DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
+        try:
             with_ledger(plan.database_url, lambda ledger: ledger.finish_run(plan.run_id, end.ending.status, {**report}))
+        except (DatabaseLostError, DatabaseUnavailableError):  # lost since the totals were read: the file has it all
+            log.exception(Event.ERROR_HANDLED, what="the ending is not in the run's row")
     return report
 
 
@@ -124,8 +138,14 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         scoring=scoring(totals.scores, _asked(plan), _effort(totals, end.totals)) if synthetic and totals else None,
         agreement=totals.agreement if totals and not synthetic else None,
         configuration=json.loads(plan.row.config_json),
-        resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id),
+        resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id, next_cap_usd(end)),
     )
+
+
+def next_cap_usd(end: SessionEnd) -> float | None:
+    """Twice the cap that ended the session; None: it was not the cap."""
+    throttle = end.throttle
+    return min(2 * float(throttle.max_cost_usd), MOST_COST_USD) if throttle is not None and throttle.budget_exhausted else None
 
 
 def _asked(plan: Plan) -> Asked:

@@ -12,11 +12,14 @@ from decimal import Decimal
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi
 from helix_ray.actors.group import ActorGroup, CallFailure
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.records import PastUse
 from helix_ray.session.plan import Plan
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.throttle.governor import PERMIT_GRACE_S
+
+log = event_logger(__name__)
 
 MARGIN_S = 5.0
 """Beyond the lifetime of a permit, for the last of its requests to be on record."""
@@ -62,7 +65,11 @@ class ThrottleRecovery:
     @staticmethod
     def _send(group: ActorGroup, spent_usd: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> str | None:
         answer = group.ask(THROTTLE, ThrottleApi.restore, spent_usd, past, provisional, only)
-        return None if isinstance(answer, CallFailure) else answer
+        if isinstance(answer, CallFailure):
+            log.warning(Event.ERROR_HANDLED, what="the throttle could not be restored yet", exc_info=answer.error)
+            return None
+        log.info(Event.THROTTLE_RESTORED, informed=answer, spent_usd=spent_usd, provisional=provisional, past_uses=len(past))
+        return answer
 
     def _past(self) -> list[PastUse]:
         """By this model's requests, in any run. An emulator of our own is as old as this session and knows no others."""

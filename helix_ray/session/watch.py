@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from helix_ray.actors import api
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind, Pending, wait_for
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo
@@ -22,8 +22,16 @@ from helix_ray.supervision.liveness import Liveness, RestartBreaker
 from helix_ray.supervision.recovery import Need, Part, Recovery
 from helix_ray.throttle.messages import ThrottleStats
 
+log = event_logger(__name__)
+
 SILENCE_S = 60.0
 """An actor that does not come back within this time never will."""
+
+DONE_DEADLINE_S, DONE_ROWS_PER_S = 30.0, 50_000
+"""For the indices of all rows of a run: what a small run gets, and how many rows a second a large one adds to it."""
+
+HUNG = "it hung, so the driver killed it"
+UNKNOWN_DEATH = "its process ended without a word: killed (SIGKILL, out of memory) or crashed"
 
 PARTS: dict[str, Part] = {api.SINK: Part.SINK, api.THROTTLE: Part.THROTTLE, api.QUEUE: Part.QUEUE}
 
@@ -42,6 +50,11 @@ class Watch:
         self._throttle_recovery = ThrottleRecovery(plan)
         self._pings: dict[str, Pending[str]] = {}
         self._loop_error: str | None = None
+        self._away: dict[str, float] = {}  # actors that do not answer, and since when
+        self._incarnations: dict[str, str] = {}
+        self._hung: set[str] = set()  # and were killed for it
+        self._ended: set[str] = set()  # loops
+        self._outage: str | None = None  # the sink's, while it lasts
         self._analyzers_ended: frozenset[AnalyzerEnd] = frozenset()  # why, once none is left
         self.started_at = time.monotonic()  # when reads began to flow
         self.rows_at_open = 0  # reads that were done when the newest queue was opened
@@ -57,6 +70,7 @@ class Watch:
         for name, incarnation in incarnations.items():
             self._liveness.watch(name, now)
             self._liveness.answered(name, incarnation, now)
+            self._incarnations[name] = incarnation
             self._seen(name, incarnation)
 
     def begin(self) -> None:
@@ -72,6 +86,8 @@ class Watch:
         parts = self.ask_parts()
         state, snapshot = group.send(api.CONTROL, api.ControlApi.state), group.send(api.METRICS, api.MetricsApi.snapshot)
         wait_for([*parts, state, snapshot], timeout_s=2.0)
+        for name, call in zip((api.QUEUE, api.THROTTLE, api.SINK, api.CONTROL, api.METRICS), (*parts, state, snapshot), strict=True):
+            self._note_absence(name, call.answer(), now)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
         if queue is not None:
@@ -79,10 +95,13 @@ class Watch:
             self._seen(api.QUEUE, queue.incarnation)
         if sink is not None:
             self._breaker.progress(sink.committed_reads)
+            self._note_outage(sink)
         self._note_snapshot(snapshot.value())
         self._keep_alive(now)
-        with suppress(DatabaseLostError, DatabaseUnavailableError):  # the next look tries again; the sink says when it is lost for good
+        try:
             self._recover()
+        except (DatabaseLostError, DatabaseUnavailableError) as error:  # the next look tries again; the sink says when it is lost for good
+            log.warning(Event.ERROR_HANDLED, what="a part cannot be informed yet", exc_info=error)
         self._note_loops()
         return Facts(
             elapsed_s=now - self.started_at,
@@ -138,14 +157,19 @@ class Watch:
             if isinstance(answer, CallFailure):
                 self._liveness.failed(name, now)
                 if answer.kind is FailureKind.RAISED:
-                    self._loop_error = f"{name}: {answer.error}"
+                    self._fail(name, answer)
+                self._note_absence(name, answer, now)
             else:
                 if self._liveness.answered(name, answer, now):
                     self._breaker.restarted(now)
+                    self._note_restart(name, answer, now)
+                elif self._away.pop(name, None) is not None:
+                    log.info(Event.PEER_BACK, peer=name, incarnation_unchanged=answer)
                 self._seen(name, answer)
-        for name in self._liveness.overdue(now):
+        for name in self._liveness.hung(now):
             self._pings.pop(name, None)
-        for name in self._liveness.hung():
+            log.warning(Event.ACTOR_HUNG, part=name, was=self._incarnations[name], action="killed, so that Ray restarts it")
+            self._hung.add(name)
             self._group.restart(name)
 
     def _recover(self, *, reoffer: bool = True) -> None:
@@ -166,27 +190,60 @@ class Watch:
 
     def _open_queue(self) -> None:
         run_id = self._plan.run_id
-        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id))
+        rows = max(self._plan.rows_before, self.rows_at_open + (self.queue.acked if self.queue else 0))
+        deadline_s = DONE_DEADLINE_S + rows / DONE_ROWS_PER_S
+        done = with_ledger(self._plan.database_url, lambda ledger: ledger.done_ranges(run_id), deadline_s)
         answer = self._group.ask(api.QUEUE, api.QueueApi.open, done, len(self._group.producers))
         if not isinstance(answer, CallFailure):
             self._recovery.informed(Part.QUEUE, answer, time.monotonic())
             self.rows_at_open = sum(stop - start for start, stop in done)
+            log.info(Event.QUEUE_OPENED, informed=answer, done=self.rows_at_open)
 
     def _note_loops(self) -> None:
         """A loop may end well, never with an error: bad input, or a defect."""
         ended = self._group.ended_loops()
         for name, result in ended.items():
             if isinstance(result, CallFailure) and result.kind is FailureKind.RAISED:
-                self._loop_error = f"{name}: {result.error}"
+                self._fail(name, result)
+            elif name not in self._ended:
+                log.info(Event.LOOP_ENDED, part=name, result=result.error if isinstance(result, CallFailure) else result)
+        self._ended = {*ended}
         if all(name in ended for name in self._group.analyzers):
             reasons = [ended[name] for name in self._group.analyzers]
             self._analyzers_ended = frozenset(AnalyzerEnd(reason) for reason in reasons if not isinstance(reason, CallFailure))
 
+    def _fail(self, name: str, failure: CallFailure) -> None:
+        if self._loop_error is None:
+            log.error(Event.ACTOR_FAILED, part=name, was=self._incarnations[name], exc_info=failure.error)
+        self._loop_error = f"{name}: {failure.error}"
+
+    def _note_absence(self, name: str, answer: object, now: float) -> None:
+        """Told once, with what Ray says. Whether it died shows when it answers again: as another incarnation, or as the same."""
+        if isinstance(answer, CallFailure) and answer.kind is FailureKind.UNAVAILABLE and name not in self._away:
+            self._away[name] = now
+            log.warning(Event.PEER_AWAY, peer=name, incarnation_before=self._incarnations[name], exc_info=answer.error)
+
+    def _note_restart(self, name: str, incarnation: str, now: float) -> None:
+        away_since, was = self._away.pop(name, None), self._incarnations[name]
+        log.warning(Event.ACTOR_DIED, part=name, was=was, cause=HUNG if name in self._hung else UNKNOWN_DEATH)
+        away_s = None if away_since is None else round(now - away_since, 1)
+        log.warning(Event.ACTOR_RESTARTED, part=name, was=was, now=incarnation, away_s=away_s)
+        self._hung.discard(name)
+        self._incarnations[name] = incarnation
+
+    def _note_outage(self, sink: SinkReport) -> None:
+        if sink.outage_s > 0 and self._outage is None:
+            self._outage = sink.last_error
+            log.warning(Event.OUTAGE_BEGAN, connection="told by the sink", error=sink.last_error)
+        elif sink.outage_s == 0 and self._outage is not None:
+            self._outage = None
+            log.warning(Event.OUTAGE_ENDED, connection="told by the sink")
+
     def _restart_storm(self, now: float) -> str | None:
         if self._breaker.is_open:
-            return "actors keep dying and nothing is stored; see the logs of Ray"
+            return f"actors keep dying and nothing is stored; see `helix logs {self._plan.run_id}`"
         silent = self._liveness.silent(now, SILENCE_S)
-        return f"{', '.join(silent)} did not come back within {SILENCE_S:g} s; see the logs of Ray" if silent else None
+        return f"{', '.join(silent)} did not come back within {SILENCE_S:g} s; see `helix logs {self._plan.run_id}`" if silent else None
 
 
 def _is_through(queue: QueueStats, producers: int) -> bool:

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from helix_ray.clock import Clock
 from helix_ray.config import SinkConfig
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DriverGoneError, HelixError, InvariantError
 from helix_ray.metrics.reports import SinkReport, nearest_rank
-from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
+from helix_ray.records import ApiCall, Disposition, Intent, ReadResult, Receipt, Refused
 from helix_ray.sink.buffer import Entry, SinkBuffer
 from helix_ray.sink.outages import AWAY, Outages
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
@@ -26,6 +27,8 @@ from helix_ray.storage.ledger import Ledger
 from helix_ray.storage.spool import discard, orphans
 from helix_ray.waiting.group_commit import GroupCommit
 from helix_ray.waiting.long_poll import resolve
+
+log = event_logger(__name__)
 
 BUFFERED_BATCHES = 4
 """Batches' worth of reads that may wait: one in the database, the rest to keep it busy."""
@@ -83,6 +86,7 @@ class SinkEngine:
         self._in_charge = in_charge
         self._spool = spool
         self._unsaved: Counter[int] = Counter()  # reads whose result is in here, not committed
+        self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")  # for the log alone: these wait without an end
         self._intents: GroupCommit[_Group] = GroupCommit(self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s)
         self._acks: GroupCommit[list[int]] = GroupCommit(self._write_acks, clock)
         self._unacked = 0
@@ -223,7 +227,7 @@ class SinkEngine:
             except HelixError as error:
                 self._give_up(error, batch)
             except BaseException as error:
-                self._give_up(DatabaseLostError(f"the sink failed: {type(error).__name__}"), batch)
+                self._give_up(DatabaseLostError(f"the sink failed: {type(error).__name__}"), batch, error)
                 raise
             finally:
                 self._buffer.release(batch)
@@ -267,6 +271,12 @@ class SinkEngine:
         for entry in batch:
             resolve(entry.ticket, None)
         fresh = set(outcome.inserted)
+        for index, _ in outcome.poisoned:
+            log.warning(Event.DEAD_LETTER, read_index=index, error_kind="unstorable")
+        for result in results:
+            if result.disposition is Disposition.DEAD_LETTER and result.read.read_index in fresh:
+                facts = {"error_kind": result.error_kind, "attempts": result.attempts, "call_id": result.call_id}
+                log.warning(Event.DEAD_LETTER, read_index=result.read.read_index, facts=facts)
         self._corrupted += sum(result.error_kind == CORRUPTED for result in results if result.read.read_index in fresh)
         self._announce([result for result in results if result.read.read_index in fresh])
 
@@ -278,7 +288,12 @@ class SinkEngine:
         intents = [] if error is not None else [intent for group in groups for intent in group.intents]
         # as of now: a result that is committed meanwhile may be too late for what the ledger looks up, and gone from here
         unsaved = {index for intent in intents for index in intent.call.read_indices if index in self._unsaved}
-        refused = await self._intents_ledger.intend(self._run_id, intents, receipts, unsaved)
+        try:
+            refused = await self._intents_ledger.intend(self._run_id, intents, receipts, unsaved)
+        except AWAY as away:
+            self._intents_outages.failed(away)
+            raise
+        self._intents_outages.answered()
         discard(left)
         error = error or self._no_sending()
         by_call = {each.call_id: each for each in refused}
@@ -299,13 +314,14 @@ class SinkEngine:
         try:
             await self._ack(indices)
         except Exception as error:
-            self._give_up(InvariantError(f"the queue refused an ack: {type(error).__name__}"), [])
+            self._give_up(InvariantError(f"the queue refused an ack: {type(error).__name__}"), [], error)
             raise
         self._unacked -= len(indices)
         self._check_settled()
 
-    def _give_up(self, error: HelixError, batch: list[Entry[asyncio.Future[None]]]) -> None:
+    def _give_up(self, error: HelixError, batch: list[Entry[asyncio.Future[None]]], cause: BaseException | None = None) -> None:
         self._fatal = error
+        log.error(Event.SINK_FAILED, reads_not_stored=self._buffer.reads, exc_info=cause or error)
         for entry in [*batch, *self._buffer.drain()]:
             if not entry.ticket.done():
                 entry.ticket.set_exception(error)

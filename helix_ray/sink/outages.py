@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from helix_ray.clock import Clock
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.waiting.backoff import backoff_s
+
+log = event_logger(__name__)
 
 AWAY = (DatabaseLostError, DatabaseUnavailableError)
 FIRST_RETRY_S = 0.2
@@ -20,7 +23,9 @@ Answer = TypeVar("Answer")
 class Outages:
     """Repeats calls while the database is away, for ``timeout_s`` at most. ``seed`` is that of the jitter."""
 
-    def __init__(self, timeout_s: float, clock: Clock, seed: str) -> None:
+    def __init__(self, timeout_s: float, clock: Clock, seed: str, connection: str = "rows") -> None:
+        """``connection`` names it in the log."""
+        self._connection = connection
         self.retries = 0
         self.last_error: str | None = None
         self._timeout_s = timeout_s
@@ -44,12 +49,23 @@ class Outages:
             try:
                 answer = await ask()
             except AWAY as error:
-                self._since = self._since if self._since is not None else self._clock.monotonic()
-                self.last_error = str(error)
-                self.retries += 1
+                self.failed(error)
                 if self.seconds >= self._timeout_s:
                     raise DatabaseLostError(f"the database did not come back within {self._timeout_s:g} s: {error}") from None
                 await self._clock.sleep(self.pause_s(attempt))
             else:
-                self._since = None
+                self.answered()
                 return answer, attempt
+
+    def failed(self, error: Exception) -> None:
+        """A call met an outage."""
+        if self._since is None:
+            self._since = self._clock.monotonic()
+            log.warning(Event.OUTAGE_BEGAN, connection=self._connection, exc_info=error)
+        self.last_error = str(error)
+        self.retries += 1
+
+    def answered(self) -> None:
+        if self._since is not None:
+            log.warning(Event.OUTAGE_ENDED, connection=self._connection, outage_s=round(self.seconds, 1))
+        self._since = None

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypedDict, final
 
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import (
     ApiCall,
     ControlEvent,
@@ -71,6 +72,20 @@ class StoredRun:
     def config(self) -> JsonObject:
         value: JsonObject = json.loads(self.config_json)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A stored run in a list."""
+
+    run_id: str
+    name: str
+    backend: str
+    simulated: bool
+    status: RunStatus
+    rows: int  # final rows, of any disposition
+    cost_usd: Decimal  # of its requests whose end is known
+    started_at: datetime
 
 
 class WriteOutcome(NamedTuple):
@@ -164,6 +179,9 @@ class Ledger(Protocol):
     async def start_run(self, run: RunRow) -> None:
         """Idempotent. InvariantError if the id belongs to a run of another configuration."""
 
+    async def runs(self, named: str | None = None) -> list[RunSummary]:
+        """Newest first. ``named``: those of this name, and those whose id begins so."""
+
     async def load_run(self, run_id: str) -> StoredRun | None: ...
 
     async def resume_run(self, run_id: str, row: RunRow) -> None:
@@ -182,8 +200,8 @@ class Ledger(Protocol):
 
     async def finish_run(self, run_id: str, status: RunStatus, totals: JsonObject) -> None: ...
 
-    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
-        """Indices that have their row, as sorted disjoint half-open ranges."""
+    async def done_ranges(self, run_id: str) -> IndexRanges:
+        """Indices that have their row."""
 
     async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
         """Stores a batch in one transaction; returns after commit. Repeating it changes nothing.

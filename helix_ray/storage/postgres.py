@@ -6,9 +6,10 @@ from typing import Any
 
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.storage.ledger import LedgerFacts
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, migrations, statements
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction
 from helix_ray.storage.reading import Reading
 from helix_ray.storage.run_scores import ScoreReading
+from helix_ray.storage.statements import migrations, statements
 from helix_ray.storage.writing import Writing
 
 MINIMUM_VERSION = 140_000

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import cache
-from importlib.resources import files
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
 
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.storage import failures
 from helix_ray.storage.failures import Failure
+from helix_ray.storage.statements import statements
+
+log = event_logger(__name__)
 
 CONNECT_TIMEOUT_S = 8.0
 """For names, every address and the server's greeting together, so that a wrong URL is reported within ten seconds."""
@@ -33,33 +34,13 @@ CLAIM_TIMEOUT_S = 15.0
 
 CLAIM_PAUSE_S = 0.25
 
+PAGE_ROWS = 2000
+"""Of a stream, in one answer of the server."""
+
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 Rows = list[dict[str, Any]]
 Params = Mapping[str, Any]
 T = TypeVar("T")
-
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_MIGRATION = re.compile(r"(\d{4})_(\w+)\.sql")
-
-
-class Migration(NamedTuple):
-    version: int  # from 1, without gaps
-    name: str
-    sql: bytes
-
-
-@cache
-def statements(file: str) -> dict[str, bytes]:
-    """The statements of ``sql/FILE.sql`` by name. Bytes, since psycopg takes no computed str for a query."""
-    parts = _NAME.split((files(__package__) / "sql" / f"{file}.sql").read_text(encoding="utf-8"))
-    return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-@cache
-def migrations() -> tuple[Migration, ...]:
-    """Every migration, oldest first."""
-    found = ((_MIGRATION.fullmatch(path.name), path) for path in (files(__package__) / "sql" / "migrations").iterdir())
-    return tuple(sorted(Migration(int(match[1]), match[2], path.read_bytes()) for match, path in found if match))
 
 
 class Rejected(NamedTuple):
@@ -77,6 +58,14 @@ class PostgresTransaction:
     async def rows(self, query: bytes, params: Params | None = None) -> Rows:
         cursor = await self._connection.execute(query, params)
         return await cursor.fetchall()
+
+    async def stream(self, query: bytes, params: Params | None = None) -> AsyncIterator[dict[str, Any]]:
+        """As `rows`, a page at a time: the rows need not fit into memory."""
+        async with self._connection.cursor(name="stream") as cursor:
+            cursor.itersize = PAGE_ROWS
+            await cursor.execute(query, params)
+            async for row in cursor:
+                yield row
 
     async def execute(self, query: bytes, params: Params | None = None) -> int:
         """The number of rows touched. Without ``params``, ``query`` may be several statements."""
@@ -248,6 +237,7 @@ class PostgresSession:
         if kind is Failure.PERMANENT:
             raise DatabaseUnavailableError(f"PostgreSQL refused: {failures.advice(sqlstate)}") from None
         if sqlstate is None or sqlstate.startswith(("08", "57P")):
+            log.warning(Event.ERROR_HANDLED, what="a connection is found lost", sqlstate=sqlstate, said=str(error).strip())
             self._connection = None
             await connection.close()
         raise DatabaseLostError(f"PostgreSQL could not finish a transaction: {failures.advice(sqlstate)}") from None

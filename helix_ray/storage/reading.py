@@ -8,10 +8,12 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, failure_kind
-from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, StoredRun
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows, statements
+from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, RunSummary, StoredRun
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row
+from helix_ray.storage.statements import statements
 
 COUNTS = (
     "rows_by_disposition", "duplicates", "calls_by_state", "reads_repaid", "latency", "dead_letter_kinds", "call_endings", "reads_by_tier",
@@ -23,6 +25,10 @@ class Reading:
     """The methods of `Ledger` that read, but `scores`."""
 
     _session: PostgresSession
+
+    async def runs(self, named: str | None = None) -> list[RunSummary]:
+        rows = await self._session.rows("reading", "runs", {"named": named})
+        return [RunSummary(**{**row, "status": RunStatus(row["status"])}) for row in rows]
 
     async def load_run(self, run_id: str) -> StoredRun | None:
         query, spent_query, key = statements("reading")["load_run"], statements("money")["spent_usd"], {"run_id": run_id}
@@ -37,9 +43,16 @@ class Reading:
         known = {"status": RunStatus(row["status"]), "earlier_configs": tuple(row["earlier_configs"]), "cost_usd": spent[0]["spent_usd"]}
         return StoredRun(**{**row, **known})
 
-    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
-        rows = await self._session.rows("reading", "done_ranges", {"run_id": run_id})
-        return [(int(row["first"]), int(row["past"])) for row in rows]
+    async def done_ranges(self, run_id: str) -> IndexRanges:
+        query = statements("reading")["done_ranges"]
+
+        async def work(transaction: PostgresTransaction) -> IndexRanges:
+            ranges = IndexRanges()
+            async for row in transaction.stream(query, {"run_id": run_id}):
+                ranges.add_range(row["first"], row["past"])
+            return ranges
+
+        return await self._session.run(work)
 
     async def counts(self, run_id: str) -> RunCounts:
         sql, key = statements("reading"), {"run_id": run_id}

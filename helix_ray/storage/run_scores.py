@@ -12,7 +12,8 @@ from helix_ray.scoring.statistics import Profile
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import ReadCounts, fields_of
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, statements
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction
+from helix_ray.storage.statements import statements
 
 
 def _threshold(hundredth: int) -> float:

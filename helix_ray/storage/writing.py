@@ -28,9 +28,10 @@ from helix_ray.records import (
 )
 from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable_or_none
 from helix_ray.storage.ledger import RunRow, WriteOutcome
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, statements, until_claimed
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, until_claimed
 from helix_ray.storage.rows import call_from_row, call_row, read_row, utc_now, variant_rows
 from helix_ray.storage.send_check import Answer, Facts, Held, is_needed, keep_back
+from helix_ray.storage.statements import statements
 
 _CONTROL_TEXTS = {"actor": 200, "reason": 1000, "message": 1000, "value_from": 200, "value_to": 200}  # characters at most
 
@@ -228,6 +229,7 @@ class _Batch:
         sql, now, run_id, key = statements("writing"), utc_now(), self._run_id, {"run_id": self._run_id}
         if not await transaction.rows(sql["lock_run"], key):
             raise InvariantError(f"run {run_id} was never started in this database")
+        await transaction.execute(sql["plan_anew"])
         if calls:
             latest = {call.call_id: call for call in calls}  # a batch may hold a call's beginning and its end
             await transaction.execute(sql["incoming_calls"])

@@ -10,8 +10,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 PING_INTERVAL_S = 5.0
-PING_TIMEOUT_S = 3.0
-MISSES_BEFORE_KILL = 3
+HUNG_AFTER_S = 22.0
+"""For which a ping may be unanswered. A pause of up to 20 s is none of a hung actor: a suspended process goes on where it was."""
+UNWATCHED_S = 10.0
+"""A longer pause between two looks is one of the watching process: it says nothing about the actors."""
 
 
 @dataclass(slots=True)
@@ -20,7 +22,6 @@ class _Actor:
     next_ping_at: float = 0.0
     asked_at: float | None = None
     last_answer_at: float = 0.0
-    misses: int = 0
 
 
 @dataclass(slots=True)
@@ -28,12 +29,19 @@ class Liveness:
     """Decides when to ping and when to give up on an actor. ``now`` is monotonic seconds."""
 
     _actors: dict[str, _Actor] = field(default_factory=dict)
+    _looked_at: float | None = None
 
     def watch(self, name: str, now: float) -> None:
         self._actors[name] = _Actor(next_ping_at=now + PING_INTERVAL_S, last_answer_at=now)
 
     def due(self, now: float) -> list[str]:
-        """Actors to ping now. Each counts as asked until `answered`, `failed` or `overdue` names it."""
+        """Actors to ping now, called at each look. Each counts as asked until `answered`, `failed` or `hung` names it."""
+        unwatched_s = 0.0 if self._looked_at is None else now - self._looked_at
+        self._looked_at = now
+        if unwatched_s > UNWATCHED_S:
+            for actor in self._actors.values():
+                actor.last_answer_at += unwatched_s
+                actor.asked_at = None if actor.asked_at is None else actor.asked_at + unwatched_s
         names = [name for name, actor in self._actors.items() if actor.asked_at is None and now >= actor.next_ping_at]
         for name in names:
             self._actors[name].asked_at = now
@@ -45,39 +53,28 @@ class Liveness:
         restarted = actor.incarnation is not None and actor.incarnation != incarnation
         actor.incarnation = incarnation
         actor.last_answer_at = now
-        actor.misses = 0
-        self._ask_again(actor, now)
+        self._ask_again(actor, now + PING_INTERVAL_S)
         return restarted
 
     def failed(self, name: str, now: float) -> None:
-        """The call failed because the process died: Ray is restarting it, so this is no miss, but ask again soon."""
-        actor = self._actors[name]
-        actor.asked_at = None
-        actor.next_ping_at = now + 1.0
+        """The call failed because the process died: Ray is restarting it, so ask again soon."""
+        self._ask_again(self._actors[name], now + 1.0)
 
-    def overdue(self, now: float) -> list[str]:
-        """Actors whose ping ran out of time."""
-        late = [name for name, actor in self._actors.items() if actor.asked_at is not None and now - actor.asked_at >= PING_TIMEOUT_S]
+    def hung(self, now: float) -> list[str]:
+        """Actors to kill, so that Ray restarts them: their ping is unanswered for too long. Each is named once a ping."""
+        late = [name for name, actor in self._actors.items() if actor.asked_at is not None and now - actor.asked_at >= HUNG_AFTER_S]
         for name in late:
-            self._actors[name].misses += 1
-            self._ask_again(self._actors[name], now)
+            self._ask_again(self._actors[name], now + PING_INTERVAL_S)
         return late
-
-    def hung(self) -> list[str]:
-        """Actors that missed too many pings in a row and should be killed, so that Ray restarts them. Resets their count."""
-        names = [name for name, actor in self._actors.items() if actor.misses >= MISSES_BEFORE_KILL]
-        for name in names:
-            self._actors[name].misses = 0
-        return names
 
     def silent(self, now: float, for_s: float) -> list[str]:
         """Actors that have not answered for ``for_s`` seconds."""
         return [name for name, actor in self._actors.items() if now - actor.last_answer_at >= for_s]
 
     @staticmethod
-    def _ask_again(actor: _Actor, now: float) -> None:
+    def _ask_again(actor: _Actor, at: float) -> None:
         actor.asked_at = None
-        actor.next_ping_at = now + PING_INTERVAL_S
+        actor.next_ping_at = at
 
 
 @dataclass(slots=True)

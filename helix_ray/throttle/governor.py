@@ -27,6 +27,7 @@ from decimal import Decimal
 from typing import get_args
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
 from helix_ray.throttle.limits.limit_set import BindingMeter, Wait
@@ -36,6 +37,8 @@ from helix_ray.throttle.permits.outstanding import OutstandingPermit, Outstandin
 from helix_ray.throttle.permits.turn import Turn
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.service_tier import TierLimiter, worst_state
+
+log = event_logger(__name__)
 
 PERMIT_GRACE_S = 30.0  # beyond the request's own deadline
 _TIERS: tuple[ServiceTier, ...] = get_args(ServiceTier)
@@ -191,6 +194,8 @@ class Governor:
 
     def stop(self, message: str) -> None:
         """The provider refuses for good: every waiting and later request is refused, with the first message."""
+        if self._stopped is None:
+            log.error(Event.PROVIDER_REFUSED, message=message)
         self._stopped = self._stopped or Refusal("refused", message)
 
     @property

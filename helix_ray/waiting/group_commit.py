@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from helix_ray.clock import Clock
+from helix_ray.environment.logs import Event, event_logger
+
+log = event_logger(__name__)
 
 Item = TypeVar("Item")
 
@@ -88,15 +91,17 @@ class GroupCommit(Generic[Item]):
             self._waiting = []
             try:
                 await self._write([item for item, _ in group])
-            except self._retry_on:
+            except self._retry_on as error:
+                log.debug(Event.ERROR_HANDLED, what="a write is repeated", exc_info=error)
                 self._waiting = group + self._waiting
                 attempt += 1
                 if self._closed is None:
                     await self._clock.sleep(self._pause_s(attempt))
                 else:
                     self._end_waiting(self._closed)
-            except Exception as error:  # noqa: BLE001  (`commit`, `check` and `flush` raise it)
+            except Exception as error:
                 attempt = 0
+                log.exception(Event.ERROR_HANDLED, what="a write is given up")
                 self._error = self._error or error
                 _end(group, error)
             except BaseException:

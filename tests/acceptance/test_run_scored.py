@@ -1,7 +1,5 @@
 """A whole run against the emulator's own ledger, read by read, and its live numbers against the database."""
 
-import json
-import urllib.request
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -31,6 +29,7 @@ def held(start_run: StartRun) -> Run:
     """Complete and still alive; every fifth packed answer has its ids shuffled, dropped, repeated or invented."""
     run = start_run(
         f"source.count={READS}",
+        "source.producers=1",
         "analyzer.reads_per_request=5",
         "analyzer.max_completion_tokens=2048",
         "emulator.tier=unlimited",
@@ -38,6 +37,7 @@ def held(start_run: StartRun) -> Run:
         "ray.dashboard=false",
         *(f"emulator.faults.{fault}=0.055" for fault in ID_FAULTS),
         args=["--hold"],
+        embedded=True,
     )
     run.wait_for_report()
     return run
@@ -45,11 +45,10 @@ def held(start_run: StartRun) -> Run:
 
 def ledger_of(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
     """What the emulator answered, by request and opaque id: its own record of its own mistakes."""
-    address, entries = json.loads((run.home / "run.json").read_text())["emulator_url"], dict[tuple[str, str], dict[str, Any]]()
+    entries = dict[tuple[str, str], dict[str, Any]]()
     offset, wanted = 0, 1
     while offset < wanted:
-        with urllib.request.urlopen(f"{address}/_ctl/reads?offset={offset}&limit=1000", timeout=10) as reply:
-            page = json.loads(reply.read())
+        page = run.emulator(f"reads?offset={offset}&limit=1000")
         entries |= {(entry["request_id"], entry["id"]): entry for entry in page["entries"]}
         offset, wanted = page["next_offset"], page["total"]
     return entries
@@ -97,7 +96,9 @@ def test_every_read_is_scored_as_the_emulator_answered_it(held: Run) -> None:
     for result in results:
         offline.add(result)
     assert comparable(offline) == comparable(scores)
-    live = held.status()
+    live = held.status()  # after the end: --hold keeps the metrics up
+    assert (live["state"], live["run"]["run_id"], live["run"]["simulated"]) == ("COMPLETE", report["run_id"], True)
+    assert held.process.poll() is None, held.output
     assert levels(live["accuracy"]) == scores.model.by("type")
     assert levels(live["ceiling"]) == scores.ceiling.by("type")
     assert {stratum["dimension"]: levels(stratum["levels"]) for stratum in live["strata"]} == {

@@ -80,15 +80,30 @@ async def test_the_first_of_a_batch_wins_too(ledger: Ledger) -> None:
     assert [row.mutation_detected for row in await ledger.recent_reads(RUN_ID, 5)] == [True]
 
 
+async def test_runs_are_listed_newest_first_and_found_by_name_or_the_beginning_of_their_id(ledger: Ledger) -> None:
+    other = "7b1c0000-0000-4000-8000-000000000000"
+    await ledger.start_run(run_row(other, name="other", started_at=START + timedelta(hours=1)))
+    await ledger.write_batch(RUN_ID, [result(1), result(2)], [call(1, [1, 2])])
+    newest, oldest = await ledger.runs()
+    assert (newest.run_id, newest.name, newest.rows) == (other, "other", 0)
+    assert (oldest.run_id, oldest.rows, oldest.cost_usd) == (RUN_ID, 2, Decimal("0.001"))
+    assert [run.run_id for run in await ledger.runs("other")] == [other]
+    assert [run.run_id for run in await ledger.runs("7B1C6")] == [RUN_ID]
+    assert [run.run_id for run in await ledger.runs("7b1c")] == [other, RUN_ID]
+    assert await ledger.runs("oth") == []
+
+
 async def test_an_empty_batch_is_nothing(ledger: Ledger) -> None:
     assert await ledger.write_batch(RUN_ID, [], []) == ([], [], [])
-    assert await ledger.done_ranges(RUN_ID) == []
+    assert [*await ledger.done_ranges(RUN_ID)] == []
 
 
 async def test_done_ranges_are_sorted_disjoint_and_half_open(ledger: Ledger) -> None:
     for indices in ((7, 8), (0, 1, 2), (3,), (12,)):
         await ledger.write_batch(RUN_ID, [result(index) for index in indices], [])
-    assert await ledger.done_ranges(RUN_ID) == [(0, 4), (7, 9), (12, 13)]
+    assert [*await ledger.done_ranges(RUN_ID)] == [(0, 4), (7, 9), (12, 13)]
+    await ledger.write_batch(RUN_ID, [result(index) for index in range(20, 9000, 2)], [])  # more gaps than a page of rows
+    assert [*await ledger.done_ranges(RUN_ID)][3:] == [(index, index + 1) for index in range(20, 9000, 2)]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +360,7 @@ async def test_the_claim_of_ones_own_run_is_in_nobodys_way(ledger: Ledger) -> No
 async def test_runs_that_are_not_there(ledger: Ledger) -> None:
     unknown = str(uuid.UUID(int=99))
     assert await ledger.load_run(unknown) is None
-    assert await ledger.done_ranges(unknown) == []
+    assert [*await ledger.done_ranges(unknown)] == []
     with pytest.raises(StartError, match="is not in this"):
         await ledger.resume_run(unknown, run_row())
     with pytest.raises(InvariantError, match="never started"):

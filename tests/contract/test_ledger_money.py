@@ -11,7 +11,8 @@ from helix_ray.errors import InvariantError
 from helix_ray.records import ApiCall, CallState, Intent
 from helix_ray.storage.ledger import Ledger
 from helix_ray.storage.postgres import PostgresLedger
-from helix_ray.storage.postgres_session import PostgresTransaction, statements
+from helix_ray.storage.postgres_session import PostgresTransaction
+from helix_ray.storage.statements import statements
 from support.ledger_values import RUN_ID, START, call, run_row
 
 FREE = {"cost_usd": Decimal(0), "prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0, "status": None, "latency_ms": None}

@@ -1,4 +1,4 @@
-"""The analyzer in a real Ray actor, with the real queue and throttle, and the real SDK over HTTP."""
+"""The analyzer as an actor, with the real queue and throttle, and the real SDK over HTTP; in Ray where its life matters."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config, SinkConfig
 from helix_ray.environment.secrets import Secret
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadBatch, ReadResult, Receipt, Refused
 from helix_ray.sink.engine import SinkEngine
 from helix_ray.storage.spool import decoded
@@ -91,12 +92,12 @@ async def answer(exchange: Exchange) -> None:
     exchange.send(reply.status, reply.body, reply.headers)
 
 
-async def pipeline(start_actor: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
-    queue = start_actor(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
-    throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle)
-    sink = start_actor(RecordingSink, api.SINK)
-    analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, url, "run")
-    await queue.open.remote([], 1)
+async def pipeline(start: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
+    queue = start(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
+    throttle = start(ThrottleActor, api.THROTTLE, config.throttle)
+    sink = start(RecordingSink, api.SINK)
+    analyzer = start(AnalyzerActor, api.analyzer(0), 0, config, url, "run")
+    await queue.open.remote(IndexRanges(), 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
     await queue.finish_input.remote(0, COUNT)
@@ -131,10 +132,10 @@ async def test_every_read_is_answered_stored_and_acknowledged(start_actor: Any) 
     assert (report.analysed, report.held, report.unsaved) == (COUNT, 0, 0)
 
 
-async def test_the_budget_holds_and_what_it_forbids_goes_back(start_actor: Any) -> None:
+async def test_the_budget_holds_and_what_it_forbids_goes_back(start_local: Any) -> None:
     config = Config.model_validate({"throttle": {"max_cost_usd": 0.002}})
     async with FaultServer(answer) as server:
-        queue, sink, analyzer = await pipeline(start_actor, config, server.url)
+        queue, sink, analyzer = await pipeline(start_local, config, server.url)
         assert await analyzer.run.remote(Secret("key")) == "budget"
         results, calls = await sink.written.remote()
         stats = await queue.stats.remote()
@@ -173,9 +174,9 @@ async def test_a_drain_finishes_what_is_in_flight(start_actor: Any) -> None:
     assert (reply.unsaved, stats.waiting + stats.redelivered, stats.leased) == (0, COUNT - 4, 0)
 
 
-async def test_the_aligner_needs_neither_key_nor_permit(start_actor: Any) -> None:
+async def test_the_aligner_needs_neither_key_nor_permit(start_local: Any) -> None:
     config = Config.model_validate({"analyzer": {"backend": "aligner"}})
-    queue, sink, analyzer = await pipeline(start_actor, config, None)
+    queue, sink, analyzer = await pipeline(start_local, config, None)
     assert await analyzer.run.remote(None) == "closed"
     results, calls = await sink.written.remote()
     assert (len(results), calls) == (COUNT, [])

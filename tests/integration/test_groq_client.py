@@ -16,7 +16,7 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.errors import ConfigError, MissingSecretError
 from support.fault_server import Exchange, FaultServer, drip, hang
 
-KEY = "gsk_a-secret-that-nobody-may-see"
+KEY = "gsk_1-secret-that-nobody-may-see"
 PAYLOAD = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "id: x"}]}
 GOOD = b'{"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}]}'
 
@@ -273,10 +273,22 @@ async def test_the_key_is_shown_nowhere(server: FaultServer, chat: GroqChat, cap
 
     server.behaviour = quote
     reply = await chat.complete(PAYLOAD, 10)
+    server.behaviour = sends(200, GOOD.replace(b"}", KEY.encode() + b"}"))
+    answer = await chat.complete(PAYLOAD, 10)
     server.behaviour = reset_before_reply
     failure = await chat.complete(PAYLOAD, 10)
-    shown = repr(chat) + str(chat) + repr(reply) + repr(failure) + repr(pickle.dumps((reply, failure))) + caplog.text
+    shown = repr(chat) + str(chat) + repr((reply, answer, failure)) + repr(pickle.dumps((reply, answer, failure))) + caplog.text
     assert KEY not in shown
+
+
+async def test_a_key_that_is_a_word_changes_no_answer(server: FaultServer) -> None:
+    chat = GroqChat("finish_reason", server.url, 8)
+    server.behaviour = sends(200, GOOD)
+    reply = await chat.complete(PAYLOAD, 10)
+    await chat.aclose()
+    assert b"finish_reason" in GOOD
+    assert isinstance(reply, ChatReply)
+    assert reply.body == GOOD
 
 
 @pytest.mark.parametrize("key", ["", "two words", "line\nbreak", "schlüssel"])

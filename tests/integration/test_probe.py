@@ -39,7 +39,7 @@ class Provider:
 @pytest.fixture
 async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultServer]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GROQ_API_KEY", "gsk_key")
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_any_key")
     monkeypatch.setenv("COLUMNS", "200")
     async with FaultServer(Provider(1)) as running:
         yield running

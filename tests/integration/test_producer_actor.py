@@ -12,6 +12,7 @@ from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import Config, QueueConfig
 from helix_ray.errors import InputError
+from helix_ray.queueing.ranges import IndexRanges
 
 QUEUE = QueueConfig(capacity=100, low_watermark=20)
 COUNT = 1000
@@ -63,7 +64,7 @@ async def take_all() -> list[int]:
 
 async def open_queue(start_actor: Any, producers: int = 2) -> Any:
     queue = start_actor(QueueActor, api.QUEUE, QUEUE, max_concurrency=10_000)
-    await queue.open.remote([], producers)
+    await queue.open.remote(IndexRanges(), producers)
     return queue
 
 
@@ -110,7 +111,7 @@ async def test_producers_offer_again_what_a_killed_queue_forgot(start_actor: Any
         return bool(await peers.call(api.QUEUE, api.QueueApi.ping) != incarnation)
 
     await until(restarted)
-    await peers.call(api.QUEUE, api.QueueApi.open, [(index, index + 1) for index in stored], 2)
+    await peers.call(api.QUEUE, api.QueueApi.open, IndexRanges((index, index + 1) for index in stored), 2)
     assert sorted(stored + await take_all()) == list(range(COUNT))
     assert await asyncio.gather(*runs) == ["finished", "finished"]
 

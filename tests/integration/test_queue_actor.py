@@ -18,6 +18,7 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.config import QueueConfig
 from helix_ray.errors import ConfigError, HelixError, InputError
 from helix_ray.queueing.messages import QueueStats
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from support.list_source import sample_reads
 
@@ -41,7 +42,7 @@ async def stats_when(condition: Any) -> QueueStats:
 async def test_1500_blocked_puts_starve_neither_leases_nor_acks_nor_statistics(start_actor: Any) -> None:
     """Ray's own queue stops serving at 1,001: its actor runs 1,000 calls at once, all of them puts, and no get gets in."""
     queue = start_actor(QueueActor, api.QUEUE, CONFIG, max_concurrency=10_000)
-    await queue.open.remote([], 1)
+    await queue.open.remote(IndexRanges(), 1)
     await queue.put.remote(0, batch(0, 500))
     puts = [asyncio.wrap_future(queue.put.remote(0, batch(1000 + number, 1), 30.0).future()) for number in range(BLOCKED)]
     await stats_when(lambda stats: stats.blocked_now == BLOCKED)
@@ -68,7 +69,7 @@ async def test_a_consumer_killed_while_it_waits_loses_nothing_once_it_is_release
             return await queue.lease.remote("consumer", 10, 30.0)
 
     queue = start_actor(QueueActor, api.QUEUE, CONFIG, max_concurrency=10_000)
-    await queue.open.remote([], 1)
+    await queue.open.remote(IndexRanges(), 1)
     consumer = start_actor(Consumer, "consumer")
     taking = consumer.take.remote(queue)
     await consumer.__ray_ready__.remote()
@@ -83,7 +84,7 @@ async def test_a_consumer_killed_while_it_waits_loses_nothing_once_it_is_release
 
 async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_incarnation(start_actor: Any, ray_cluster: Any) -> None:
     queue = start_actor(QueueActor, api.QUEUE, CONFIG, max_concurrency=10_000)
-    before = await queue.open.remote([(0, 5)], 1)
+    before = await queue.open.remote(IndexRanges([(0, 5)]), 1)
     await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10))
     ray_cluster.kill(queue, no_restart=False)
 
@@ -93,7 +94,7 @@ async def test_a_killed_queue_comes_back_empty_and_says_so_by_its_incarnation(st
     await until(restarted)
     reply = await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10), 0.01)
     assert reply.status == "full"  # not opened yet: who holds what is not known
-    assert (await peers.call(api.QUEUE, api.QueueApi.open, [(0, 5)], 1)) == reply.incarnation
+    assert (await peers.call(api.QUEUE, api.QueueApi.open, IndexRanges([(0, 5)]), 1)) == reply.incarnation
     assert (await peers.call(api.QUEUE, api.QueueApi.put, 0, batch(0, 10))).admitted == 5
 
 

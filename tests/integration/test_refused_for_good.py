@@ -20,6 +20,15 @@ from support.served_emulator import ServedEmulator
 
 MODEL = "openai/gpt-oss-20b"
 ANALYZERS, IN_FLIGHT, READS_EACH = 3, 32, 200
+REFUSALS = {
+    "unauthorized": "HTTP 401 invalid_api_key: Invalid API Key",
+    "forbidden": "HTTP 403 model_permission_blocked_project: This project may not use this model.",
+    "forbidden_html": "HTTP 403 http_403: <!DOCTYPE html>",
+    "model_gone": f"HTTP 404 model_not_found: The model `{MODEL}` does not exist or you do not have access to it.",
+    "decommissioned": f"HTTP 400 model_decommissioned: The model `{MODEL}` has been decommissioned and is no longer supported.",
+    "spend_limit": "HTTP 400 blocked_api_access: API access is blocked: the organization has reached its spend limit for this month.",
+}
+"""The fault, and what the run says of it."""
 
 
 class Port:
@@ -92,12 +101,16 @@ def emulated(*script: dict[str, Any]) -> ServedEmulator:
 @pytest.mark.parametrize(
     "limits", [{}, {"requests_per_minute": 60_000, "tokens_per_minute": 100_000_000}], ids=["discovered", "configured"]
 )
-@pytest.mark.parametrize("fault", ["unauthorized", "forbidden", "forbidden_html", "model_gone", "decommissioned", "spend_limit"])
+@pytest.mark.parametrize("fault", REFUSALS)
 async def test_no_more_requests_than_analyzers_are_sent(start_throttle: Any, fault: str, limits: dict[str, int]) -> None:
     config = configured(**limits)
     async with emulated({"request": 1, "last": 10**6, "fault": fault}) as service:
-        ended, queues, sinks = await run_all(await start_throttle(config), config, service.url)
+        throttle = await start_throttle(config)
+        ended, queues, sinks = await run_all(throttle, config, service.url)
         sent = service.chat.ledger.entries.total
+    stats = await throttle.stats()
+    assert REFUSALS[fault] in str(stats.refused), "the run's reason"
+    assert (stats.spent_usd, stats.reserved_usd, stats.in_flight) == (0, 0, 0)
     assert 1 <= sent <= ANALYZERS
     assert ended == ["refused"] * ANALYZERS
     for queue, sink in zip(queues, sinks, strict=True):

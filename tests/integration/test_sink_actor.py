@@ -110,7 +110,7 @@ async def assert_all_there_once(url: str, acked: set[int]) -> None:
     ledger = PostgresLedger(url)
     try:
         counts: RunCounts = await ledger.counts(ENGINES_RUN)
-        assert await ledger.done_ranges(ENGINES_RUN) == [(0, total)]
+        assert [*await ledger.done_ranges(ENGINES_RUN)] == [(0, total)]
         assert (counts.rows, counts.duplicates, counts.reads_repaid) == (total, 0, 0)
         assert (counts.requests, counts.cost_usd, counts.prompt_tokens) == (WRITES, Decimal("0.001") * WRITES, WRITES)
         assert (await ledger.scores(ENGINES_RUN)).profiles["SNV"] == {(0, 1, 0, 0): total}

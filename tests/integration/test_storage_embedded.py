@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url, stop
+from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url, kept_running, postmaster, stop
 from helix_ray.storage.embedded import server as embedded_server
+from support.imported import HEAVY, PROFILED, imported
 
 FAST = {"fsync": "off"}
 HOLD = """
@@ -101,6 +102,71 @@ def test_a_server_that_was_killed_comes_back(home: Path) -> None:
         continue
     assert embedded_url(home) == url
     assert ask(url) == 1
+
+
+def test_a_server_that_dies_while_it_is_needed_is_started_again(home: Path) -> None:
+    url = embedded_url(home)
+    with kept_running(home):
+        for _ in range(2):
+            before = pid = postmaster.find(home / "postgres")
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+            while pid in (before, None):
+                pid = postmaster.find(home / "postgres")
+            until_answered(url)
+    assert embedded_url(home) == url
+    stop(home)
+    assert not_running(EmbeddedServer(home))
+
+
+def until_answered(url: str) -> None:
+    """The test's timeout is the limit."""
+    while True:
+        try:
+            assert ask(url) == 1
+        except psycopg.OperationalError:
+            continue
+        return
+
+
+@pytest.mark.parametrize("name", ["sleep", "postgres"])
+def test_a_number_that_now_belongs_to_another_process_is_not_the_servers(home: Path, tmp_path: Path, name: str) -> None:
+    """As after a restart of the machine. The other process is of the server's own user, and may even have its name."""
+    url = embedded_url(home)
+    pid_file = home / "postgres" / "postmaster.pid"
+    text = pid_file.read_text()
+    own = pid_file.stat()
+    EmbeddedServer(home).halt("immediate")
+    (home / "program").mkdir(mode=0o755)
+    shutil.copy("/bin/sleep", home / "program" / name)
+    foreign = subprocess.Popen([home / "program" / name, "600"], user=own.st_uid, cwd="/")
+    for mark in (pid_file, home / "postgres" / f"{postmaster.SOCKET_NAME}.lock"):
+        mark.write_text(text.replace(text.splitlines()[0], str(foreign.pid), 1))
+        os.chown(mark, own.st_uid, own.st_gid)
+    try:
+        assert embedded_url(home) == url
+        assert ask(url) == 1
+        stop(home)
+        assert foreign.poll() is None
+    finally:
+        foreign.kill()
+        assert foreign.wait(60) == -signal.SIGKILL
+
+
+def test_a_server_without_living_holders_can_be_stopped_by_anyone(home: Path) -> None:
+    dead = holder(home)
+    EmbeddedServer(home).halt_unless_held()
+    assert EmbeddedServer(home).is_running()
+    dead.kill()
+    dead.communicate(timeout=60)
+    EmbeddedServer(home).halt_unless_held()
+    assert not_running(EmbeddedServer(home))
+
+
+def test_the_users_own_settings_of_libpq_do_not_lead_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PGPORT": "5433", "PGHOSTADDR": "127.0.0.1", "PGSERVICE": "none", "PGREQUIREAUTH": "scram-sha-256"}.items():
+        monkeypatch.setenv(name, value)
+    assert ask(embedded_url(home)) == 1
 
 
 def test_a_creation_that_was_interrupted_leaves_nothing_behind(home: Path) -> None:
@@ -189,7 +255,7 @@ def test_programs_that_the_server_cannot_reach_are_copied(home: Path, monkeypatc
 
 
 def test_the_command_line(home: Path) -> None:
-    environment = {**os.environ, "HELIX_HOME": str(home)}
+    environment = {**os.environ, **PROFILED, "HELIX_HOME": str(home)}
 
     def helix_db(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from helix_ray.cli.db import app; app()", *arguments]
@@ -201,6 +267,7 @@ def test_the_command_line(home: Path) -> None:
     assert printed.returncode == 0, printed.stderr
     assert ask(printed.stdout.strip()) == 1, "it goes on after the command"
     assert "schema helix" in printed.stderr
+    assert not imported(printed.stderr) & (HEAVY | {"ray"})
     with holding(home):
         shell = helix_db("shell", "--", "-XAtc", "select 6 * 7")
         assert (shell.returncode, shell.stdout.strip()) == (0, "42"), shell.stderr

@@ -13,8 +13,8 @@ from helix_ray.scoring.tally import Counts
 from helix_ray.storage import postgres
 from helix_ray.storage.ledger import Agreement, RunRow
 from helix_ray.storage.postgres import PostgresLedger
-from helix_ray.storage.postgres_session import migrations
 from helix_ray.storage.rows import utc_now
+from helix_ray.storage.statements import migrations
 from support.list_source import sample_read
 
 SYNTHETIC, FILE = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))

@@ -22,6 +22,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Config, ThrottleConfig
 from helix_ray.environment.secrets import Secret
 from helix_ray.providers.readings import LimitReading
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch, TokenUsage
 from helix_ray.throttle.governor import PERMIT_GRACE_S
 from helix_ray.throttle.messages import PermitRequest, Settlement
@@ -115,7 +116,7 @@ async def test_permits_of_a_killed_analyzer_come_back(start_actor: Any) -> None:
     await throttle.restore.remote(Decimal(0))
     [probe] = (await throttle.acquire.remote("test", [PermitRequest("first", 1, 1, Decimal(0))])).grants
     await throttle.settle.remote("test", [Settlement(probe.permit_id, "answered", TokenUsage(1, 0, 1), Decimal(0))])
-    await queue.open.remote([], 1)
+    await queue.open.remote(IndexRanges(), 1)
     await queue.put.remote(0, ReadBatch.from_rows([read(index) for index in range(2 * PERMITS)]))
 
     # there is no sink, so each request has its permit and waits until it is on record

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, StartError
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import (
     ApiCall,
     CallState,
@@ -28,7 +29,7 @@ from helix_ray.records import (
 )
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.integrity import as_unstorable, result_problem
-from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, StoredRun, WriteOutcome
+from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, RunSummary, StoredRun, WriteOutcome
 from helix_ray.storage.rows import as_made
 from helix_ray.storage.send_check import Answer, Facts, is_needed, keep_back
 from support.memory_money import at_most, is_open, left, taken
@@ -72,6 +73,16 @@ class MemoryLedger:
         known = self._runs.setdefault(run.run_id, _Run(run))
         if known.row.config_hash != run.config_hash:
             raise InvariantError(f"run {run.run_id} exists already, with another configuration")
+
+    async def runs(self, named: str | None = None) -> list[RunSummary]:
+        found = [run for run in self._runs.values() if named is None or run.row.name == named or run.row.run_id.startswith(named.lower())]
+        return [
+            RunSummary(
+                run.row.run_id, run.row.name, run.row.backend, run.simulated, run.status, len(run.reads),
+                sum((call.cost_usd for call in run.calls.values()), Decimal(0)), run.row.started_at,
+            )
+            for run in sorted(found, key=lambda run: run.row.started_at, reverse=True)
+        ]  # fmt: skip
 
     async def load_run(self, run_id: str) -> StoredRun | None:
         run = self._runs.get(run_id)
@@ -117,14 +128,8 @@ class MemoryLedger:
         run = self._run(run_id)
         run.status, run.totals, run.finished_at = status, dict(totals), datetime.now(UTC)
 
-    async def done_ranges(self, run_id: str) -> list[tuple[int, int]]:
-        ranges: list[tuple[int, int]] = []
-        for index in sorted(self._runs[run_id].reads) if run_id in self._runs else ():
-            if ranges and ranges[-1][1] == index:
-                ranges[-1] = (ranges[-1][0], index + 1)
-            else:
-                ranges.append((index, index + 1))
-        return ranges
+    async def done_ranges(self, run_id: str) -> IndexRanges:
+        return IndexRanges((index, index + 1) for index in (self._runs[run_id].reads if run_id in self._runs else ()))
 
     async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
         if self.failures and not self.fail_after_commit:

@@ -1,11 +1,14 @@
-"""The guard of the unit tests, and the manual clock."""
+"""The guard of the unit tests, the bound on whole runs, and the manual clock."""
 
 import asyncio
 import socket
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray
 
+import fix_run
 from support.manual_clock import ManualClock
 
 
@@ -19,6 +22,20 @@ def test_a_socket_is_refused() -> None:
 def test_ray_is_refused() -> None:
     with pytest.raises(AssertionError, match="a unit test started Ray"):
         ray.init()
+
+
+@pytest.mark.parametrize(("number", "fails"), [(fix_run.MOST_WHOLE_RUNS, False), (fix_run.MOST_WHOLE_RUNS + 1, True)])
+def test_too_many_whole_runs_fail_the_session(number: int, fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fix_run, "whole_runs", [])
+    for count in (number // 2, number - number // 2):  # of two test processes
+        process: Any = SimpleNamespace(config=SimpleNamespace(workeroutput={}))
+        with monkeypatch.context() as there:
+            there.setattr(fix_run, "whole_runs", ["a test"] * count)
+            fix_run.pytest_sessionfinish(process)
+        fix_run.pytest_testnodedown(process.config)
+    session: Any = SimpleNamespace(config=SimpleNamespace(), exitstatus=pytest.ExitCode.OK)
+    fix_run.pytest_sessionfinish(session)
+    assert (session.exitstatus == pytest.ExitCode.TESTS_FAILED) is fails
 
 
 async def test_an_event_loop_of_its_own_still_works() -> None:

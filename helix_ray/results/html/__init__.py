@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 
 from helix_ray.results.accuracy import compared
-from helix_ray.results.formatting import PURPOSE
+from helix_ray.results.formatting import NOTICE, PURPOSE
 from helix_ray.results.html import accuracy, run
 from helix_ray.results.html.parts import Html, Parts, join, tag
-from helix_ray.results.report import NOTICE
 from helix_ray.results.schema import Report
 
 __all__ = ["render_html"]

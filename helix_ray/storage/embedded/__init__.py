@@ -1,5 +1,6 @@
 """The PostgreSQL server of a HELIX_HOME."""
 
+from helix_ray.storage.embedded.keeping import kept_running
 from helix_ray.storage.embedded.server import EmbeddedServer, embedded_url, stop
 
-__all__ = ["EmbeddedServer", "embedded_url", "stop"]
+__all__ = ["EmbeddedServer", "embedded_url", "kept_running", "stop"]

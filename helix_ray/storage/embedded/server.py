@@ -12,16 +12,18 @@ import hashlib
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from helix_ray.errors import DatabaseUnavailableError
-from helix_ray.storage.embedded import binaries
+from helix_ray.storage.embedded import binaries, postmaster
 
 START_TIMEOUT_S = 120
 """Recovery after a crash may take a while; without one a start takes a fraction of a second."""
@@ -33,7 +35,12 @@ SOCKET_PATH_BYTES = 100
 SHELL_CHARACTERS = '"$`\\\n'
 """pg_ctl hands its paths to a shell in double quotes, where these mean something."""
 
-SOCKET_NAME = ".s.PGSQL.5432"
+CLIENT_VARIABLES = (
+    "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGREQUIREAUTH",
+    "PGREQUIREPEER", "PGCHANNELBINDING", "PGGSSENCMODE",
+)  # fmt: skip
+"""What the user's environment may ask of another server, and would keep libpq from reaching this one. The URL overrides the others."""
+
 DATA_DIRS = Path("/var/lib/helix-throttle")
 DATA_FOLDER = "postgres"
 _OWNER = "home"  # a file in each folder of `DATA_DIRS`: the home that it belongs to
@@ -47,6 +54,8 @@ def embedded_url(home: Path, keep_running: bool = False) -> str:
     ``keep_running``: it outlives this process, until the next holder leaves. DatabaseUnavailableError says why it cannot run.
     """
     home = home.expanduser().absolute()
+    for name in CLIENT_VARIABLES:
+        os.environ.pop(name, None)
     server = _held.get(home)
     if server is None:
         server = EmbeddedServer(home)
@@ -57,6 +66,11 @@ def embedded_url(home: Path, keep_running: bool = False) -> str:
     elif not server.is_running():
         server.join()
     return server.url
+
+
+def held(home: Path) -> EmbeddedServer:
+    """The server that this process got by `embedded_url`."""
+    return _held[home.expanduser().absolute()]
 
 
 def stop(home: Path) -> None:
@@ -85,8 +99,8 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """Where the running server listens, read from its own file: another process may have chosen the socket's folder."""
-        folder = (self.data / "postmaster.pid").read_text().splitlines()[4]
-        return f"postgresql://postgres@/postgres?host={quote(folder, safe='')}"
+        folder = (self.data / postmaster.PID_FILE).read_text().splitlines()[4]
+        return f"postgresql://postgres@/postgres?host={quote(folder, safe='')}&port=5432"
 
     def join(self) -> None:
         """Start the server or join the running one. Idempotent. DatabaseUnavailableError says why it cannot."""
@@ -126,11 +140,18 @@ class EmbeddedServer:
                 self.halt()
 
     def is_running(self) -> bool:
-        return self._run("pg_ctl", "-D", str(self.data), "status", timeout_s=10).returncode == 0
+        return postmaster.find(self.data) is not None
 
-    def halt(self, mode: str = "fast") -> None:
+    def halt(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the server in spite of other holders: "fast" orderly, "immediate" as a crash would."""
-        self._run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "-t", str(STOP_TIMEOUT_S), "stop", timeout_s=STOP_TIMEOUT_S + 5)
+        postmaster.stop(self.data, signal.SIGINT if mode == "fast" else signal.SIGQUIT, STOP_TIMEOUT_S)
+
+    def halt_unless_held(self) -> None:
+        """Stop the server unless a living process holds it: those who held it may have been killed."""
+        if self.is_running():
+            with self._lock():
+                if not self._others():
+                    self.halt()
 
     def _run(self, name: str, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
         return binaries.run_program(self._programs / name, *arguments, user=self._user, timeout_s=timeout_s)
@@ -180,6 +201,7 @@ class EmbeddedServer:
         folder = self._socket_folder()
         if folder != self.data:
             self._make_socket_folder(folder)
+        postmaster.forget_dead(self.data, folder)
         quoted = str(folder).replace('"', '""').replace("'", "''")
         settings = {"listen_addresses": "", "unix_socket_directories": f'"{quoted}"', **self._settings}
         lines = (f"{name} = '{value}'\n" for name, value in settings.items())
@@ -194,7 +216,7 @@ class EmbeddedServer:
 
     def _socket_folder(self) -> Path:
         """The data folder itself, or one of its own where that path is too long for a socket, or would part a list of hosts."""
-        if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(self.data):
+        if len(os.fsencode(self.data / postmaster.SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(self.data):
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"helix-postgres-{digest}"

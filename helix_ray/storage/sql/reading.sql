@@ -1,3 +1,10 @@
+-- name: runs
+select run_id::text as run_id, name, backend, simulated, status,
+       reads_stored + dead_letters + reads_unplaced + reads_filtered + reads_malformed as rows, cost_usd, started_at
+from helix.runs
+where %(named)s::text is null or name = %(named)s or starts_with(run_id::text, lower(%(named)s))
+order by started_at desc, run_id
+
 -- name: load_run
 select run.run_id::text as run_id, run.name, run.config::text as config_json, run.config_hash, run.seed, run.versions,
        run.backend, run.simulated, run.earlier_configs, run.source_checksum, run.started_at, run.finished_at, run.status,
@@ -7,13 +14,14 @@ from helix.runs as run
 where run.run_id = %(run_id)s
 
 -- name: done_ranges
--- Gaps and islands: within a run of consecutive indices, index minus rank is constant.
-select min(read_index) as first, max(read_index) + 1 as past
+-- A range begins behind every gap, and ends where the row before the next gap is. In the order of the key, so nothing is sorted.
+select read_index as first, 1 + lead(before, 1, newest) over (order by read_index) as past
 from (
-    select read_index, read_index - row_number() over (order by read_index) as island
+    select read_index, lag(read_index) over (order by read_index) as before,
+           (select max(read_index) from helix.reads where run_id = %(run_id)s) as newest
     from helix.reads where run_id = %(run_id)s
-) as numbered
-group by island
+) as row
+where before is null or read_index > before + 1
 order by first
 
 -- name: rows_by_disposition

@@ -43,6 +43,10 @@ update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = no
 -- No key update: it must not hold up the insert of requests that are about to be sent, which look up the run's key.
 select 1 as found from helix.runs where run_id = %(run_id)s for no key update
 
+-- name: plan_anew
+-- A plan that was made while the tables were almost empty scans them whole, and is kept: the check of a foreign key, above all.
+discard plans
+
 -- name: incoming_reads
 create temporary table if not exists incoming_reads (like helix.reads) on commit delete rows
 
@@ -93,7 +97,10 @@ copy pg_temp.incoming_calls (
 -- that turns up late in a journal replaces a guess. The run's totals move by the difference.
 with known as (
     select call.call_id, call.state, call.status, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd
-    from helix.api_calls as call join pg_temp.incoming_calls using (call_id)
+    from pg_temp.incoming_calls as incoming cross join lateral (
+        select * from helix.api_calls as stored where stored.call_id = incoming.call_id
+        offset 0  -- looked up one by one: a join would scan the whole table for a small batch
+    ) as call
 ), written as (
     insert into helix.api_calls as call select * from pg_temp.incoming_calls
     on conflict (call_id) do update set

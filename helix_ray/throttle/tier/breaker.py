@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
+from helix_ray.environment.logs import Event, event_logger
+
+log = event_logger(__name__)
+
 State = Literal["closed", "open", "half_open"]
 
 _IN_A_ROW = 5
@@ -62,6 +66,7 @@ class Breaker:
                 return
             self._open, self._probe_at = False, None
             self._next_wait_s = _FIRST_WAIT_S
+            log.info(Event.BREAKER_CLOSED)
         self._in_a_row = 0
         self._recent.append(False)
 
@@ -75,6 +80,7 @@ class Breaker:
         self._in_a_row += 1
         self._recent.append(True)
         if self._in_a_row >= _IN_A_ROW or sum(self._recent) >= _MOST_FAILURES:
+            log.warning(Event.BREAKER_OPENED, failures_in_a_row=self._in_a_row, failures_of_the_last_20=sum(self._recent))
             self._open = True
             self._start_waiting(now)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from math import inf
 
+from helix_ray.environment.logs import Event, event_logger
+
+log = event_logger(__name__)
+
 PARK_FROM_S = 10.0
 """A day's limit that makes a request wait for less only paces the run."""
 
@@ -76,9 +80,8 @@ class Park:
     def room(self, now: float) -> None:
         """Time alone made room in a configured limit."""
         if self._own:
-            self.limit = None
             self._own = False
-            self._left_at = now
+            self._leave(now)
 
     @property
     def probes(self) -> bool:
@@ -90,8 +93,7 @@ class Park:
         if self.limit is None:
             self.most = inf if self.most >= _FULL_SPEED else self.most * 2
         elif not self._own and granted_at > self.since:
-            self.limit = None
-            self._left_at = now
+            self._leave(now)
             if surprised:
                 self.most = 2
 
@@ -100,11 +102,17 @@ class Park:
             self.since = now
             self._step = 0
             self._trusted = True
+            log.warning(Event.DAY_PARKED, limit=limit)
         self.limit = limit
         self.most = inf
         self._own = False
         self._probe_at = now + self._interval_s
         self._fits_at = inf
+
+    def _leave(self, now: float) -> None:
+        log.warning(Event.DAY_ENDED, limit=self.limit, parked_s=round(now - self.since, 1))
+        self.limit = None
+        self._left_at = now
 
     def _early(self, account_s: float | None, now: float) -> float:
         if not self._trusted:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.environment.logs import Event, event_logger
 from helix_ray.providers.readings import LimitKind
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.limits.limit_set import DAY_S, KINDS, Limits, Wait
@@ -15,6 +16,8 @@ from helix_ray.throttle.tier.breaker import Breaker
 from helix_ray.throttle.tier.concurrency import Concurrency
 from helix_ray.throttle.tier.gate import Gate
 from helix_ray.throttle.tier.park import PARK_FROM_S, Park
+
+log = event_logger(__name__)
 
 _EARLY_S = 2.0  # an account that is wrong by less is not wrong
 
@@ -158,7 +161,10 @@ class TierLimiter:
         if daily is not None:
             self.park.refused(daily, limited.retry_after_s, permit.granted_at, now)
         else:
+            was_closed = self.gate.closed_for_s(now) > 0
             self.gate.close(limited.retry_after_s, permit.granted_at, now, limited.kind)
+            if not was_closed:
+                log.info(Event.COOLDOWN_CLOSED, tier=self.tier, limit=limited.kind, seconds=round(self.gate.closed_for_s(now), 1))
 
     def _note_trouble(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         if settlement.trouble in ("capacity", "overload") and self.concurrency is not None:

@@ -8,6 +8,7 @@ import pytest
 from helix_ray.actors.queue import QueueActor
 from helix_ray.config import QueueConfig
 from helix_ray.queueing.messages import LeaseReply, PutReply
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch
 from support.list_source import sample_reads
 from support.manual_clock import ManualClock
@@ -32,7 +33,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def queue(clock: ManualClock) -> AsyncIterator[QuietQueue]:
     actor = QuietQueue(CONFIG, clock)
-    await actor.open([], 1)
+    await actor.open(IndexRanges(), 1)
     yield actor
     for task in actor._tasks:
         task.cancel()
@@ -54,7 +55,7 @@ async def test_a_put_blocks_until_the_low_watermark_and_then_the_first_goes_firs
         await blocked(queue, number)
     assert (await queue.lease("a", 14)).status == "granted"
     assert not any(put.done() for put in puts)
-    await queue.lease("a", 1)  # 5 are left: the low watermark
+    await queue.lease("b", 1)  # 5 are left: the low watermark
     assert await puts[0] == PutReply("admitted", await queue.ping(), 10)
     assert [put.done() for put in puts] == [True, False, False]
     stats = await queue.stats()
@@ -92,9 +93,9 @@ async def test_before_it_is_opened_puts_answer_full_and_leases_empty() -> None:
 async def test_acks_that_come_before_the_opening_count(clock: ManualClock) -> None:
     queue = QuietQueue(CONFIG, clock)
     await queue.ack([3])
-    await queue.open([(0, 2)], 1)
-    await queue.open([(0, 2)], 1)
-    assert (await queue.done_ranges()).ranges == [(0, 2), (3, 4)]
+    await queue.open(IndexRanges([(0, 2)]), 1)
+    await queue.open(IndexRanges([(0, 2)]), 1)
+    assert [*(await queue.done_ranges()).ranges] == [(0, 2), (3, 4)]
     assert (await queue.put(0, batch(0, 5))).admitted == 2
     for task in queue._tasks:
         task.cancel()
@@ -140,12 +141,35 @@ async def test_closing_leases_answers_everyone_and_keeps_the_reads(queue: QuietQ
 
 async def test_a_released_holder_gets_nothing_that_it_still_waits_for(queue: QuietQueue) -> None:
     await queue.put(0, batch(0, 3))
-    await queue.lease("dead", 3)
-    ghost = asyncio.create_task(queue.lease("dead", 3, 30.0))
+    lease = (await queue.lease("dead", 3)).lease
+    assert lease is not None
+    ghost = asyncio.create_task(queue.lease("dead", 3, 30.0, lease.lease_id))
     await asyncio.sleep(0)
     assert await queue.release("dead") == 3
     assert await ghost == LeaseReply("empty", await queue.ping(), None)
     assert (await queue.stats()).redelivered == 3
+
+
+async def test_what_a_caller_that_gave_up_was_granted_comes_back_with_its_next_call(queue: QuietQueue, clock: ManualClock) -> None:
+    await queue.put(0, batch(0, 8))
+    began, kept = clock.monotonic(), (await queue.lease("a", 3)).lease
+    assert kept is not None
+    ghost = (await queue.lease("a", 3, received=kept.lease_id)).lease  # the caller never sees it
+    assert ghost is not None
+    again = (await queue.lease("a", 8, received=kept.lease_id)).lease
+    assert again is not None
+    assert again.batch.read_index == [3, 4, 5, 6, 7]
+    assert await queue.extend("a", [kept.lease_id, ghost.lease_id, again.lease_id]) == [ghost.lease_id]
+    assert clock.monotonic() == began
+
+
+async def test_a_caller_that_asks_again_gets_what_its_forgotten_call_still_waits_for(queue: QuietQueue) -> None:
+    forgotten = asyncio.create_task(queue.lease("a", 3, 30.0))
+    await asyncio.sleep(0)
+    asked_again = asyncio.create_task(queue.lease("a", 3, 30.0))
+    assert (await forgotten).status == "empty"
+    await queue.put(0, batch(0, 3))
+    assert (await asked_again).status == "granted"
 
 
 async def test_an_overdue_lease_comes_back_by_itself_to_who_waits(queue: QuietQueue, clock: ManualClock) -> None:
@@ -188,7 +212,7 @@ async def test_a_ping_raises_what_ended_a_background_task(clock: ManualClock) ->
             raise RuntimeError("the heart stopped")
 
     queue = Broken(CONFIG, clock)
-    await queue.open([], 1)
+    await queue.open(IndexRanges(), 1)
     await clock.until_sleeping()
     with pytest.raises(RuntimeError, match="heart"):
         await queue.ping()

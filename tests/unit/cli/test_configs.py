@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from helix_ray import __version__
 from helix_ray.cli import app
-from helix_ray.config.loading import load_config, shipped_config, shipped_configs
+from helix_ray.config.loading import load_config
+from helix_ray.environment.shipped import shipped_config, shipped_configs
 from helix_ray.errors import ConfigError
 
 

@@ -54,7 +54,7 @@ def test_the_same_reads_are_the_same_bytes(config: Path, tmp_path: Path) -> None
         (["--config", "run.yaml", "--set", "source.count=null"], "source.count: null would export for ever"),
         (["--config", "run.yaml", "--coordinates", "reference"], "the windows were not cut from a reference"),
         ([], "no run is known in HELIX_HOME"),
-        (["--run", "17"], "--run: '17' is not a run id"),
+        (["--run", "17"], "--run: no run has the id or the name '17'"),
         (["--config", "run.yaml", "--output", "run.yaml"], "run.yaml: is a file; an export is a folder"),
     ],
 )

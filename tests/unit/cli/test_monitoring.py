@@ -14,7 +14,7 @@ from streamlit import config
 
 from helix_ray.cli.db import psql_environment
 from helix_ray.cli.monitor import settings
-from helix_ray.cli.terminal import LiveView
+from helix_ray.cli.terminal import LiveView, plain_line
 from helix_ray.client import Launch
 from helix_ray.environment.secrets import NAMES, Secret, Secrets
 from helix_ray.metrics.snapshot import (
@@ -83,6 +83,11 @@ def test_80_columns_are_enough(model: str) -> None:
     assert max(map(len, narrow)) == 80
     assert len(narrow) == len(wide), "nothing had to be broken"
     assert model[:20] in "\n".join(narrow)
+
+
+def test_a_plain_line_counts_the_reads_of_earlier_sessions() -> None:
+    assert plain_line(LIVE).startswith("EMULATOR RUNNING: stored 1,500, 19.9 reads/s")
+    assert "stored 1,600," in plain_line(replace(LIVE, run=replace(LIVE.run, rows_before=100)))
 
 
 def test_what_holds_the_run_back_is_told_in_plain_words() -> None:

@@ -22,7 +22,7 @@ FILE = "source: {kind: fastq, path: reads.fq, reference: ref.fa}"
 BAD_FILES = {
     "unknown section": ("soruce: {}", "line 1: soruce: unknown key; did you mean 'source'?"),
     "unknown key": ("run:\n  sed: 1", "line 2: run.sed: unknown key; did you mean 'seed'?"),
-    "unknown key unlike any": ("run: {zzz: 1}", "run.zzz: unknown key; known keys here: name, seed"),
+    "unknown key unlike any": ("run: {zzz: 1}", "run.zzz: unknown key; known keys here: name, id, seed"),
     "unknown nested key": ("source: {mutation: {gc: 0.5}}", "source.mutation.gc: unknown key"),
     "unknown mapping key": (
         "source: {mutation: {type_weights: {cnv: 1}}}",
@@ -31,7 +31,7 @@ BAD_FILES = {
     "secret in the file": ("analyzer: {groq_api_key: gsk_1}", "analyzer.groq_api_key: unknown key"),
     "list at the top": ("[1, 2]", "expected sections such as 'run:' and 'source:', found a list"),
     "word at the top": ("hello", "expected sections such as 'run:' and 'source:', found text"),
-    "section is a number": ("run: 5", "line 1: run: expected a section with keys name, seed"),
+    "section is a number": ("run: 5", "line 1: run: expected a section with keys name, id, seed"),
     "nested section is a list": ("emulator: {error_rates: [1]}", "emulator.error_rates: expected a section with keys drop, shift"),
     "mapping is text": (
         "source: {mutation: {type_weights: x}}",
@@ -226,7 +226,7 @@ def test_safe_loader_agrees_where_the_rules_allow_both(load: Load) -> None:
 
 # Every key with a value of the right kind that is out of its range; None where every value of the kind is allowed.
 OUT_OF_RANGE: dict[str, Any] = {
-    "run.name": "a/b", "run.seed": -1, "run.max_duration_s": 0, "run.drain_timeout_s": 601,
+    "run.name": "a/b", "run.id": "17", "run.seed": -1, "run.max_duration_s": 0, "run.drain_timeout_s": 601,
     "source.kind": "bam", "source.count": 0, "source.rate_per_s": 0.0, "source.producers": 65, "source.batch_size": 1001,
     "source.on_error": "ignore", "source.allow_external": None, "source.path": "", "source.reference": "",
     "source.min_mapping_quality": 61, "source.max_read_length": 29, "source.iupac": "drop",
@@ -325,7 +325,18 @@ def test_out_of_range(key: str, tmp_path: Path) -> None:
     assert "found" in problem
 
 
-@pytest.mark.parametrize(("key", "value"), [("prompt", "raw"), ("examples", 2), ("work", True), ("reads_per_request", 10)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prompt", "raw"),
+        ("examples", 2),
+        ("work", True),
+        ("reads_per_request", 10),
+        ("reasoning_effort", "high"),
+        ("max_completion_tokens", 600),
+        ("service_tier", "flex"),
+    ],
+)
 def test_what_is_asked_belongs_to_the_results(key: str, value: Any) -> None:
     before, after = (Config.model_validate({"analyzer": changed}).results_identity() for changed in ({}, {key: value}))
     assert {name for name in before if before[name] != after[name]} == {f"analyzer.{key}"}

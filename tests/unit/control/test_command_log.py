@@ -125,6 +125,22 @@ async def test_without_the_database_a_command_is_refused_with_the_reason() -> No
     assert (await control.send(pause())).accepted
 
 
+async def test_the_first_command_after_an_outage_is_done_over_a_new_connection() -> None:
+    log, clock = Log(), Clock()
+    connections: list[Log] = []
+
+    async def connect() -> Log:
+        connections.append(Log())
+        connections[-1].rows = log.rows
+        return connections[-1]
+
+    commands = CommandLog("run", 0.0, connect, clock)
+    assert (await commands.send(pause("1"))).accepted
+    connections[0].down = True
+    assert (await commands.send(pause("2"))).accepted
+    assert [*log.rows] == ["1", "2"]
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_without_the_database_an_end_is_obeyed_and_recorded_later(restarted: bool) -> None:
     log, clock = Log(), Clock()

@@ -1,5 +1,6 @@
 """The folder of a run: its lock and its run file."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.run_file import RunFile
-from helix_ray.errors import HomeBusyError
+from helix_ray.errors import AttachError, HomeBusyError, StartError
 
 
 def note() -> RunFile:
@@ -57,6 +58,27 @@ def test_a_recycled_process_number_is_not_the_run(tmp_path: Path) -> None:
 def test_a_damaged_note_is_no_note(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     assert RunFile.read(tmp_path) is None
+
+
+def test_a_home_that_is_no_folder_or_another_users_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("file", "run.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(AttachError, match=r"run.json cannot be read: Not a directory; set HELIX_HOME"):
+        RunFile.read(tmp_path / "file")
+    with pytest.raises(StartError):
+        HomeLock(tmp_path / "file").acquire()
+
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    monkeypatch.setattr(os, "open", denied)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    note = f"; it belongs to {tmp_path.owner()}: run as that user"
+    with pytest.raises(AttachError, match=f"cannot be read: Permission denied{note}"):
+        RunFile.read(tmp_path)
+    with pytest.raises(StartError, match=f"cannot be opened: Permission denied{note}"):
+        HomeLock(tmp_path).acquire()
 
 
 def test_a_home_has_one_run(tmp_path: Path) -> None:

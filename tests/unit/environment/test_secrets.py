@@ -94,6 +94,15 @@ def test_a_key_is_ascii_and_a_password_need_not_be(key_file: Path) -> None:
     assert load_secrets({"DATABASE_URL": "postgresql://u:pässword@h/d"}, None).database_url is not None
 
 
+def test_a_key_that_is_too_short_to_be_one_is_refused(key_file: Path) -> None:
+    with pytest.raises(MissingSecretError, match=r"GROQ_API_KEY in the environment has 7 characters, too few.* no-key-needed") as caught:
+        load_secrets({"GROQ_API_KEY": "gsk_key"}, None)
+    assert (caught.value.exit_code, "gsk_key" in str(caught.value)) == (2, False)
+    key_file.write_text("EMPTY")
+    with pytest.raises(MissingSecretError, match="has 5 characters"):
+        load_secrets({KEY_FILE: str(key_file)}, None)
+
+
 def test_secrets_are_taken_out_of_text() -> None:
     secrets = Secrets(Secret(VALUE), None, Secret("token"))
     assert secrets.hide(f"401 for {VALUE}, {VALUE}; token") == "401 for [hidden], [hidden]; [hidden]"

@@ -11,6 +11,7 @@ from helix_ray.errors import InputError
 from helix_ray.producer.engine import ProducerEnd, ProducerEngine, Share
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import DoneReply, PutReply
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import DesiredState, ReadBatch
 from support.list_source import ListSource, sample_reads
 from support.manual_clock import ManualClock
@@ -30,7 +31,7 @@ class LocalQueue:
 
     def restart(self, incarnation: str, done: list[tuple[int, int]]) -> None:
         self.policy = BoundedQueue(self.capacity, 0, 120.0, incarnation)
-        self.policy.open(done, 1)
+        self.policy.open(IndexRanges(done), 1)
 
     async def put(self, batch: ReadBatch) -> PutReply:
         await asyncio.sleep(0)

@@ -7,6 +7,7 @@ import pytest
 from helix_ray.actors.prometheus import numbers_of
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import Lease
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read
 from support.list_source import sample_reads
 
@@ -15,7 +16,7 @@ TIMEOUT_S = 120.0
 
 def open_queue(capacity: int = 10, low: int = 3, done: list[tuple[int, int]] | None = None, producers: int = 1) -> BoundedQueue:
     queue = BoundedQueue(capacity, low, TIMEOUT_S, "incarnation")
-    queue.open(done or [], producers)
+    queue.open(IndexRanges(done or ()), producers)
     return queue
 
 
@@ -52,6 +53,16 @@ def test_once_full_it_stays_shut_until_the_low_watermark() -> None:
     assert queue.offer(sample_reads(1, start=50), 0.0)[0] == 0  # 4 wait: above the low watermark
     leased(queue, 1)
     assert queue.offer(sample_reads(1, start=50), 0.0)[0] == 1
+
+
+def test_what_is_acknowledged_joins_what_the_ledger_had() -> None:
+    queue = open_queue(done=[(0, 2), (3, 5)])
+    queue.offer(sample_reads(8), 0.0)
+    assert [queue.ack([index]) for index in (2, 2, 6, 1)] == [1, 0, 1, 0]
+    assert [*queue.done_ranges()] == [(0, 5), (6, 7)]
+    queue.open(IndexRanges([(0, 2)]), 1)  # read before those were acknowledged
+    assert [*queue.done_ranges()] == [(0, 5), (6, 7)]
+    assert queue.stats(0.0).waiting == 2
 
 
 def test_a_read_that_is_done_waiting_or_leased_is_dropped_even_while_full() -> None:
@@ -219,9 +230,9 @@ def test_a_second_opening_may_know_more_that_is_done() -> None:
     queue = open_queue()
     queue.offer(sample_reads(4), 0.0)
     leased(queue, 1)
-    queue.open([(0, 2)], 1)
+    queue.open(IndexRanges([(0, 2)]), 1)
     assert queue.held == 2
-    assert queue.done_ranges() == [(0, 2)]
+    assert [*queue.done_ranges()] == [(0, 2)]
 
 
 def test_the_maxima_remember_each_line_and_the_whole() -> None:

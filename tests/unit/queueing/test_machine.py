@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from helix_ray.queueing.bounded_queue import BlockedPut, BoundedQueue
 from helix_ray.queueing.messages import Lease
+from helix_ray.queueing.ranges import IndexRanges
 from support.list_source import sample_reads
 
 HOLDERS = st.sampled_from(["a", "b", "c"])
@@ -23,10 +24,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.now = 100.0
         self.queue = BoundedQueue(capacity, low, TIMEOUT_S, "incarnation")
         done = data.draw(st.lists(st.integers(0, TOTAL - 1), max_size=5))
-        self.queue.open([(index, index + 1) for index in done], 1)
+        self.queue.open(IndexRanges((index, index + 1) for index in done), 1)
         self.done = set(done)
         self.inside: set[int] = set()
         self.leases: list[tuple[str, Lease]] = []
+        self.received: dict[str, str] = {}  # by holder, its newest
+        self.ghosts: dict[str, list[str]] = {}  # by holder: leases whose reply it did not get
         self.line: list[BlockedPut] = []
         self.fence = 0
 
@@ -63,8 +66,11 @@ class QueueMachine(RuleBasedStateMachine):
         put = self.line.pop(data.draw(st.integers(0, len(self.line) - 1)))
         self.queue.line.leave(put, self.now)
 
-    @rule(holder=HOLDERS, max_reads=st.integers(1, 8))
-    def lease(self, holder: str, max_reads: int) -> None:
+    @rule(holder=HOLDERS, max_reads=st.integers(1, 8), arrives=st.booleans())
+    def lease(self, holder: str, max_reads: int, arrives: bool) -> None:
+        self.queue.asks(holder, self.received.get(holder))
+        for ghost in self.ghosts.pop(holder, []):
+            assert self.queue.extend(holder, [ghost], self.now) == [ghost]
         before = self.queue.stats(self.now)
         lease = self.queue.lease(holder, max_reads, self.now)
         assert (lease is None) == (before.waiting + before.redelivered == 0)
@@ -73,7 +79,11 @@ class QueueMachine(RuleBasedStateMachine):
             self.fence = lease.fence
             assert set(lease.batch.read_index) <= self.inside
             assert len(lease.batch.read_index) == min(max_reads, before.waiting + before.redelivered)
-            self.leases.append((holder, lease))
+            if arrives:
+                self.received[holder] = lease.lease_id
+                self.leases.append((holder, lease))
+            else:
+                self.ghosts.setdefault(holder, []).append(lease.lease_id)
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), holder=HOLDERS, wrong_fence=st.booleans())
@@ -140,4 +150,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestQueueMachine.settings = settings(max_examples=settings.default.max_examples * 3 // 2, stateful_step_count=40, deadline=None)

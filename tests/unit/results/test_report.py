@@ -12,7 +12,8 @@ from rich.console import Console
 from helix_ray.records import RunStatus
 from helix_ray.results import schema
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
-from helix_ray.results.report import NOTICE, build_report
+from helix_ray.results.formatting import NOTICE
+from helix_ray.results.report import build_report
 from helix_ray.results.table import render_report
 from helix_ray.scoring import statistics, summary
 from helix_ray.scoring.scores import RunScores

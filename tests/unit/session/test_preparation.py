@@ -1,5 +1,7 @@
 """What is refused before a run starts or goes on, as far as it needs no database."""
 
+import json
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -55,6 +57,13 @@ def test_another_generator_or_model_is_refused(from_reference: Config, also_from
     assert changed_model == "source.mutation.n_rate: was 0.0, is 0.1"
     assert generator == "generator version: was 1, is 2"
     assert advice.startswith("these define the results")
+
+
+def test_the_id_of_another_run_is_refused() -> None:
+    config = Config.model_validate({"run": {"id": str(uuid.UUID(int=1))}})
+    with pytest.raises(ConfigError, match=r"--resume r1: the configuration's run\.id is another, 00000000-"):
+        resume(config, Config(), None, generator_version())
+    assert "id" not in json.loads(config.to_json())["run"], "the same configuration has the same hash in every run"
 
 
 def test_another_text_of_the_prompt_is_refused() -> None:

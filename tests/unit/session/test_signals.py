@@ -3,12 +3,41 @@ import signal
 
 import pytest
 
-from helix_ray.session.signals import Signals
+from helix_ray.session.signals import Signals, interrupt_on_signals
+
+ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def test_before_it_is_armed_a_signal_interrupts() -> None:
-    with Signals(), pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGTERM)
+@pytest.mark.parametrize("number", ASK_TO_END)
+def test_before_it_is_armed_a_signal_interrupts(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), Signals():
+        signal.raise_signal(number)
+    assert "Interrupted" in capfd.readouterr().err
+
+
+def test_an_interruption_that_was_turned_into_an_error_or_lost_is_raised_again() -> None:
+    with pytest.raises(KeyboardInterrupt), Signals():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise RuntimeError("Ray did not start") from None
+    signals = Signals()
+    with pytest.raises(KeyboardInterrupt), signals:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signals.arm()
+        pytest.fail("it went on")
+
+
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interrupt_on_signals()
+        with Signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_armed_signals_are_counted_and_wake_the_driver() -> None:

@@ -1,14 +1,24 @@
+import logging
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
+from helix_ray.actors import api
+from helix_ray.actors.group import CallFailure, FailureKind
 from helix_ray.config import Config
+from helix_ray.environment.logs import Event
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import QueueStats
+from helix_ray.session import watch as module
 from helix_ray.session.plan import Plan
 from helix_ray.session.watch import Watch
+from helix_ray.supervision.endings import decide
 
 
 def stats(incarnation: str, depth: int, blocked: float) -> QueueStats:
@@ -25,3 +35,64 @@ def test_maxima_and_blocked_time_of_the_queue_survive_restarts() -> None:
         watch.note_queue(stats(incarnation, depth, blocked))
     assert watch.queue is not None
     assert (watch.queue.incarnation, watch.queue.max_queue_depth, watch.queue.blocked_seconds) == ("c", 500, 6.5)
+
+
+class SilentGroup:
+    """No part answers."""
+
+    producers = analyzers = ()
+
+    def send(self, *_: object) -> "SilentGroup":
+        return self
+
+    def value(self) -> None:
+        return None
+
+    answer = value
+
+    def collect(self, *_: object, timeout_s: float) -> Mapping[str, object]:
+        return {}
+
+    def ended_loops(self) -> Mapping[str, object]:
+        return {}
+
+
+def test_a_run_that_has_lasted_as_long_as_it_may_ends_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wait_for", lambda *_, **__: None)
+    config = Config.model_validate({"run": {"max_duration_s": 60}})
+    plan = Plan(config, "run", Path("home"), Secret("url"), None, row=cast(Any, None), simulated=True)
+    watch = Watch(plan, group=cast(Any, SilentGroup()), run_info=RunInfo(), emulator_error=lambda: None)
+    assert decide(watch.look(signals=0)) is None
+    watch.started_at -= 60
+    ending = decide(watch.look(signals=0))
+    assert ending is not None
+    assert ending.exit_code(dead_letters=0) == 3
+    assert ending.reason == "run.max_duration_s: 60 s have passed"
+
+
+class RestartedGroup(SilentGroup):
+    """Every call meets a dead actor, every ping its successor."""
+
+    def answer(self) -> CallFailure:  # type: ignore[override]
+        return CallFailure(FailureKind.UNAVAILABLE, ConnectionError("socket closed"))
+
+    def collect(self, pings: Mapping[str, object], timeout_s: float) -> Mapping[str, object]:
+        return dict.fromkeys(pings, "b")
+
+
+def test_each_death_is_told_once_and_then_its_successor(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(module, "wait_for", lambda *_, **__: None)
+    monkeypatch.setattr(Watch, "_recover", lambda self: None)
+    plan = Plan(Config(), "run", Path("home"), Secret("url"), None, row=cast(Any, None), simulated=True)
+    watch = Watch(plan, group=cast(Any, RestartedGroup()), run_info=RunInfo(), emulator_error=lambda: None)
+    services: list[api.Address[api.ActorApi]] = [api.METRICS, api.CONTROL, api.QUEUE, api.THROTTLE, api.SINK]
+    watch.created(dict.fromkeys(services, "a"))
+    with caplog.at_level(logging.INFO, "helix_ray"):
+        watch.look(signals=0)
+        watch.look(signals=0)
+        watch._keep_alive(time.monotonic() + 10)
+    told = [(record.msg, record.__dict__["facts"]) for record in caplog.records]
+    assert [event for event, _ in told] == [Event.PEER_AWAY] * 5 + [Event.ACTOR_DIED, Event.ACTOR_RESTARTED] * 5
+    assert {facts["peer"] for event, facts in told if event == Event.PEER_AWAY} == set(services)
+    assert {(facts["part"], facts["was"]) for event, facts in told if event != Event.PEER_AWAY} == {(name, "a") for name in services}
+    assert {facts["now"] for event, facts in told if event == Event.ACTOR_RESTARTED} == {"b"}

@@ -125,7 +125,7 @@ async def test_an_outage_loses_and_doubles_nothing(error: Exception, after_commi
             await b.clock.advance(1.0)
         stats = b.engine.stats()
         assert (stats.retries, stats.last_error, stats.fatal_error, stats.outage_s) == (3, str(error), None, 0.0)
-        assert await b.ledger.done_ranges(RUN_ID) == [(0, 4)]
+        assert [*await b.ledger.done_ranges(RUN_ID)] == [(0, 4)]
         assert stats.suppressed == 0
         assert (stats.committed_reads, stats.replayed) == (4, 4 if after_commit else 0)
         await b.engine.flush()

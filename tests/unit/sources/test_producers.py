@@ -9,6 +9,7 @@ from helix_ray.config import Config
 from helix_ray.producer.engine import ProducerEngine, Share
 from helix_ray.producer.splitting import split
 from helix_ray.queueing.messages import DoneReply, PutReply
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import Read, ReadBatch
 from helix_ray.sources import make_source
 from support.manual_clock import ManualClock
@@ -23,7 +24,7 @@ class EndlessQueue:
     def __init__(self, done: list[tuple[int, int]]) -> None:
         self.reads: list[Read] = []
         self.totals: list[int | None] = []
-        self._done = done
+        self._done = IndexRanges(done)
 
     async def put(self, batch: ReadBatch) -> PutReply:
         await asyncio.sleep(0)

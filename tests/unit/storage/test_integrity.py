@@ -19,8 +19,8 @@ from helix_ray.storage.integrity import (
     text_problem,
     verified,
 )
-from helix_ray.storage.postgres_session import migrations, statements
 from helix_ray.storage.rows import baseline_calls, read_row, variant_rows
+from helix_ray.storage.statements import migrations, statements
 from support.list_source import sample_read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

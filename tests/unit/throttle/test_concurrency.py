@@ -9,6 +9,7 @@ from helix_ray.throttle.tier.concurrency import Concurrency
 from support.capacity_world import CapacityWorld
 
 SEEDS = range(3)
+SEED = pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])])
 
 
 def world(most: int = 128, **shape: Any) -> CapacityWorld:
@@ -16,7 +17,13 @@ def world(most: int = 128, **shape: Any) -> CapacityWorld:
 
 
 @pytest.mark.parametrize("kind", ["shared", "queue"])
-@pytest.mark.parametrize(("capacity", "noise", "lengths"), [(8, 0.4, 0.8), (24, 0.2, 0.4), (24, 0.4, 0.8), (40, 0.4, 0.8)])
+@pytest.mark.parametrize(
+    ("capacity", "noise", "lengths"),
+    [
+        pytest.param(8, 0.4, 0.8),
+        *(pytest.param(*shape, marks=pytest.mark.slow) for shape in ((24, 0.2, 0.4), (24, 0.4, 0.8), (40, 0.4, 0.8))),
+    ],
+)
 def test_a_hidden_capacity_is_used_and_not_queued_at(kind: Literal["shared", "queue"], capacity: int, noise: float, lengths: float) -> None:
     scores: dict[str, list[tuple[float, float]]] = {"found": [], "halved": [], "back": [], "long": []}
     for seed in SEEDS:
@@ -36,8 +43,8 @@ def test_a_hidden_capacity_is_used_and_not_queued_at(kind: Literal["shared", "qu
         assert mean(p95 for _, p95 in found) <= 1.5, time
 
 
-@pytest.mark.parametrize("most", [1, 3, 32, 256])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("most", [1, 3, 32, pytest.param(256, marks=pytest.mark.slow)])
+@SEED
 def test_without_a_capacity_to_find_the_run_is_not_held_back(most: int, seed: int) -> None:
     server = world(most, noise=0.4, lengths=0.8, seed=seed)
     server.run(20)
@@ -46,7 +53,7 @@ def test_without_a_capacity_to_find_the_run_is_not_held_back(most: int, seed: in
     assert server.least_limit(20) == most, "noise alone lowers nothing"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@SEED
 def test_a_few_requests_a_second_never_lower_it(seed: int) -> None:
     server = world(64, rate=3.0, noise=0.4, lengths=0.8, seed=seed)
     server.run(600)
@@ -54,7 +61,7 @@ def test_a_few_requests_a_second_never_lower_it(seed: int) -> None:
     assert len(server.done) >= 0.98 * 3.0 * 595
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@SEED
 def test_latency_that_rises_a_little_with_load_is_no_capacity(seed: int) -> None:
     server = world(64, soft=0.4, noise=0.3, lengths=0.6, seed=seed)
     server.run(120)
@@ -62,7 +69,7 @@ def test_latency_that_rises_a_little_with_load_is_no_capacity(seed: int) -> None
 
 
 @pytest.mark.parametrize("slowness", [1.3, 3.0])
-@pytest.mark.parametrize("seed", SEEDS)
+@SEED
 def test_a_server_that_becomes_slower_for_other_reasons_is_a_new_base(seed: int, slowness: float) -> None:
     server = world(64, noise=0.3, lengths=0.6, seed=seed)
     server.run(60)
@@ -72,7 +79,7 @@ def test_a_server_that_becomes_slower_for_other_reasons_is_a_new_base(seed: int,
     assert server.scores(600)[0] * slowness >= 0.95
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@SEED
 def test_a_slower_server_with_a_capacity_keeps_its_capacity(seed: int) -> None:
     server = world(128, capacity=24, noise=0.3, lengths=0.6, seed=seed)
     server.run(60)
@@ -83,7 +90,7 @@ def test_a_slower_server_with_a_capacity_keeps_its_capacity(seed: int) -> None:
     assert p95 <= 1.5 * 1.5
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@SEED
 def test_refusals_cut_once_a_round_trip_and_growth_returns(seed: int) -> None:
     server = world(64, refuses_above=20, noise=0.3, lengths=0.6, seed=seed)
     server.run(60)

@@ -10,8 +10,10 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.throttle.limits.limit_set import DAY_S
 from support.throttle_world import MAX_COMPLETION, World
 
+SEED = pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+
+@SEED
 @pytest.mark.parametrize("handshake_s", [0.0, 0.4])
 @pytest.mark.parametrize("configured", [None, 250_000])
 def test_with_refunds_nothing_is_refused_and_nothing_is_wasted(seed: int, handshake_s: float, configured: int | None) -> None:
@@ -25,7 +27,7 @@ def test_with_refunds_nothing_is_refused_and_nothing_is_wasted(seed: int, handsh
     assert stats.binding == "TPM"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@SEED
 @pytest.mark.parametrize("handshake_s", [0.0, 0.4])
 @pytest.mark.parametrize("limit", [8_000, 30_000, 250_000])
 def test_without_refunds_nothing_is_refused(seed: int, handshake_s: float, limit: int) -> None:
@@ -128,7 +130,7 @@ PROBES = WATCHED_S / 45 + 4
 
 
 @pytest.mark.parametrize("refund", [True, False])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@SEED
 def test_400_records_at_36_000_tokens_a_minute(seed: int, refund: bool) -> None:
     world = World(**STEADY, refund=refund, seed=seed)
     world.run(900)
@@ -138,7 +140,7 @@ def test_400_records_at_36_000_tokens_a_minute(seed: int, refund: bool) -> None:
 
 
 @pytest.mark.parametrize("configured", [None, 60])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@SEED
 def test_a_run_bound_by_requests(seed: int, configured: int | None) -> None:
     config = ThrottleConfig(max_cost_usd=1e6, requests_per_minute=configured)
     shape: dict[str, Any] = {**STEADY, "tokens_per_minute": 250_000, "requests_per_minute": 60, "records": 200}
@@ -150,7 +152,7 @@ def test_a_run_bound_by_requests(seed: int, configured: int | None) -> None:
 
 
 @pytest.mark.parametrize("known", ["configured", "by header"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@SEED
 def test_a_run_bound_by_the_days_requests(seed: int, known: str) -> None:
     limit, watched_s = 300.0, WATCHED_S
     config = ThrottleConfig(max_cost_usd=1e6, requests_per_day=300 if known == "configured" else None)
@@ -163,7 +165,7 @@ def test_a_run_bound_by_the_days_requests(seed: int, known: str) -> None:
 
 
 @pytest.mark.parametrize("configured", [None, 100_000])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@SEED
 def test_a_run_bound_by_the_days_tokens(seed: int, configured: int | None) -> None:
     limit, watched_s = 100_000.0, WATCHED_S
     config = ThrottleConfig(max_cost_usd=1e6, tokens_per_day=configured)
@@ -176,7 +178,7 @@ def test_a_run_bound_by_the_days_tokens(seed: int, configured: int | None) -> No
 
 
 @pytest.mark.parametrize(("tokens_per_minute", "per_s", "in_flight"), [(250_000, 2083, 64), (36_000, 300, 32)])
-@pytest.mark.parametrize("seed", [1, 4, 7])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (4, 7))])
 def test_with_a_second_client_that_takes_half(tokens_per_minute: int, per_s: float, in_flight: int, seed: int) -> None:
     world = World(tokens_per_minute, refund=True, neighbour_per_s=per_s, in_flight=in_flight, seed=seed)
     world.run(300)
@@ -184,7 +186,7 @@ def test_with_a_second_client_that_takes_half(tokens_per_minute: int, per_s: flo
     assert world.served_tokens >= 0.95 * (tokens_per_minute * 6 - per_s * 300)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@SEED
 def test_large_requests_wait_no_more_than_twice_as_long(seed: int) -> None:
     world = World(60_000, refund=True, large_share=0.05, prompt_tokens=300, seed=seed, in_flight=64)
     world.run(1200)

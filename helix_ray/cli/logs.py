@@ -1,0 +1,58 @@
+"""``helix logs``: what the processes of a run logged, merged by time."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.logs_reading import LogReader, find_log, for_people, last_driver, local_time, shown
+from helix_ray.environment.run_file import RunFile
+
+POLL_S = 0.3
+
+
+class Level(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def logs(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Its UUID, a unique beginning of it, or last (the default).")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on, until the run ends.")] = False,
+    actor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this one: driver, queue, throttle, sink, analyzer, analyzer-0, ...")
+    ] = None,
+    tracebacks: Annotated[bool, typer.Option("--tracebacks", help="Print tracebacks in full, not only the error.")] = False,
+    level: Annotated[Level, typer.Option(help="Only lines of this level and above.")] = Level.INFO,
+) -> None:
+    """Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.
+
+    The lines themselves are JSON, in HELIX_HOME/logs/RUN_ID/; docs/operations.md lists the events.
+    """
+    folder = find_log(helix_home(), run)
+    reader, day = LogReader(folder), ""
+    while True:
+        live = RunFile.read(helix_home())
+        goes_on = follow and live is not None and live.run_id == folder.name and live.is_live()
+        for line in reader.new_lines():
+            if shown(line, actor, level.value):
+                if (today := f"{local_time(line):%Y-%m-%d, %Z}") != day:
+                    day = today
+                    typer.echo(f"run {folder.name}, {day}")
+                typer.echo(for_people(line, tracebacks))
+        if not goes_on:
+            break
+        time.sleep(POLL_S)
+    if (last := last_driver(folder)) is not None:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"helix: the driver (incarnation {last['incarnation']}) ended without a word at about {last['until']}: "
+            f"it was killed, or it crashed; `helix run --resume {folder.name}` goes on with the run",
+            markup=False,
+        )
