@@ -71,7 +71,7 @@ class AnalysisEngine:
         self._counters = AnalyzerCounters()
         self._leased = LeasedReads()
         self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
-        records = RequestRecords(sink, clock, spool)
+        records = RequestRecords(sink, clock, spool, linger_s)
         self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(records, backend, nonce, rng, tariff)
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()

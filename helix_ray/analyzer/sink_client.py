@@ -32,20 +32,24 @@ _ROW_BYTES = 500
 
 @dataclass(slots=True)
 class _Entry:
-    item: Intent | Receipt
+    intent: Intent
     refused: Refused | None = None
 
 
 class RequestRecords:
     """Puts requests and answers on record, many at a time with one write outstanding, and measures how long requests wait for it.
 
-    ``spool`` keeps what was received until it is on record; None: only memory does.
+    Answers travel with the next request, which mostly follows at once, and by themselves after ``linger_s``. ``spool`` keeps them until
+    they are on record; None: only memory does.
     """
 
-    def __init__(self, sink: SinkPort, clock: Clock, spool: Spool | None = None) -> None:
+    def __init__(self, sink: SinkPort, clock: Clock, spool: Spool | None = None, linger_s: float = LINGER_S) -> None:
         self._sink = sink
-        self._commits: GroupCommit[_Entry] = GroupCommit(self._write, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S)
+        self._commits: GroupCommit[_Entry | None] = GroupCommit(self._write, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S)
+        self._received: list[Receipt] = []
+        self._lingering: asyncio.Task[None] | None = None
         self._spool = spool
+        self._linger_s = linger_s
         self._clock = clock
         self._pending = 0
         self._waited_s = 0.0
@@ -64,15 +68,29 @@ class RequestRecords:
         return entry.refused
 
     def received(self, receipt: Receipt) -> None:
-        """Keep an answer: it outlives this process at once, and is on record with the next write."""
+        """Keep an answer: it outlives this process at once, and is on record soon."""
         if self._spool is not None:
             self._spool.keep(receipt)
-        self._commits.add(_Entry(receipt))
+        self._received.append(receipt)
+        if self._lingering is None or self._lingering.done():
+            self._lingering = asyncio.create_task(self._linger())
 
-    async def _write(self, entries: list[_Entry]) -> None:
-        intents = {entry.item.call.call_id: entry for entry in entries if isinstance(entry.item, Intent)}
-        receipts = [entry.item for entry in entries if isinstance(entry.item, Receipt)]
-        refused = await self._sink.intend([entry.item for entry in intents.values() if isinstance(entry.item, Intent)], receipts)
+    async def _linger(self) -> None:
+        if self._linger_s:
+            await self._clock.sleep(self._linger_s)
+        if self._received:
+            self._commits.add(None)
+
+    async def _write(self, entries: list[_Entry | None]) -> None:
+        intents = {entry.intent.call.call_id: entry for entry in entries if entry is not None}
+        receipts, self._received = self._received, []
+        if not intents and not receipts:  # another write took them along
+            return
+        try:
+            refused = await self._sink.intend([entry.intent for entry in intents.values()], receipts)
+        except BaseException:
+            self._received = receipts + self._received
+            raise
         for each in refused:
             intents[each.call_id].refused = each
         if self._spool is not None:

@@ -69,6 +69,8 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "conflicts_suppressed": session.conflicts_suppressed,
         "reads_repaid": stored and stored.reads_repaid,
         "possibly_billed": stored and stored.possibly_billed,
+        "reads_possibly_repaid": stored and stored.reads_possibly_repaid,
+        "possibly_billed_usd": stored and float(stored.possibly_billed_usd),
         "duration_s": round(session.duration_s, 3),
         "reads_per_s": stored and round((stored.rows - session.rows_before) / session.duration_s, 3),
         "requests": stored and stored.requests,

@@ -55,6 +55,7 @@ Report = TypedDict("Report", {
     "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
     "dead_letters_by_kind": NamedCounts | None, "reads_handed_back": int,
     "lost": Count, "duplicates": Count, "conflicts_suppressed": int, "reads_repaid": Count, "possibly_billed": Count,
+    "reads_possibly_repaid": Count, "possibly_billed_usd": Number,
     "duration_s": float, "reads_per_s": Number,
     "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": NamedCounts | None,
     "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,

@@ -286,8 +286,10 @@ class SinkEngine:
         receipts += [receipt for group in groups for receipt in group.receipts]
         error = self._no_sending()
         intents = [] if error is not None else [intent for group in groups for intent in group.intents]
+        # as of now: a result that is committed meanwhile may be too late for what the ledger looks up, and gone from here
+        unsaved = {index for intent in intents for index in intent.call.read_indices if index in self._unsaved}
         try:
-            refused = await self._intents_ledger.intend(self._run_id, intents, receipts, frozenset(self._unsaved))
+            refused = await self._intents_ledger.intend(self._run_id, intents, receipts, unsaved)
         except AWAY as away:
             self._intents_outages.failed(away)
             raise

@@ -86,6 +86,8 @@ class Reading:
             resent=sum(int(row["resent"]) for row in calls),
             failures=_failures(endings),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
+            reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
+            possibly_billed_usd=sum((Decimal(row["cost_usd"]) for row in calls if row["state"] == "possibly_billed"), Decimal(0)),
         )
 
     async def reserved_usd(self, run_id: str) -> Decimal:

@@ -71,6 +71,20 @@ async def test_requests_that_nobody_ends_any_more_are_possibly_billed_and_all_su
     assert (await ledger.counts(RUN_ID)).cost_usd == Decimal("0.022"), "an answer that was found late replaces the guess"
 
 
+async def test_what_is_known_to_be_billed_and_what_may_be_are_told_apart(ledger: Ledger) -> None:
+    unknown = {**FREE, "cost_usd": Decimal("0.01"), "error_kind": "abandoned"}
+    calls = [
+        call(1, [1, 2]),
+        call(2, [2]),
+        call(3, [1, 2, 3], CallState.POSSIBLY_BILLED, **unknown),
+        call(4, [3, 4], CallState.POSSIBLY_BILLED, **unknown),
+    ]
+    await ledger.write_batch(RUN_ID, [], calls)
+    counts = await ledger.counts(RUN_ID)
+    assert (counts.reads_repaid, counts.reads_possibly_repaid) == (1, 2), "2 surely, 1 and 3 perhaps"
+    assert (counts.cost_usd, counts.possibly_billed_usd) == (Decimal("0.022"), Decimal("0.02"))
+
+
 async def test_what_is_spent_can_leave_out_an_incarnation_of_the_throttle(ledger: Ledger) -> None:
     await ledger.intend(RUN_ID, as_intents([intended(1), intended(2, throttle_epoch="e2"), intended(3, throttle_epoch=None)]))
     assert await ledger.spent_usd(RUN_ID, "e2") == Decimal("0.02")

@@ -4,21 +4,28 @@ import asyncio
 import json
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle
 
+from fix_ray import until
 from helix_ray.actors import api, peers
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.throttle import ThrottleActor
-from helix_ray.config import Config
+from helix_ray.clock import SystemClock
+from helix_ray.config import Config, SinkConfig
 from helix_ray.environment.secrets import Secret
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadBatch, ReadResult, Receipt, Refused
+from helix_ray.sink.engine import SinkEngine
+from helix_ray.storage.spool import decoded
 from support.fault_server import Exchange, FaultServer
+from support.ledger_values import run_row
 from support.list_source import sample_reads
 from support.scripted_llm import completion
+from support.sink_bench import RUN_ID, GatedLedger, bases_and_alleles
 
 COUNT = 60
 
@@ -42,6 +49,42 @@ class RecordingSink:
 
     async def written(self) -> tuple[list[ReadResult], list[ApiCall]]:
         return self.results, self.calls
+
+
+class HangingSink:
+    """The sink's engine over a ledger in memory that can hang as a database does."""
+
+    def __init__(self, spool: Path) -> None:
+        self._ledger = GatedLedger()
+        self._engine = SinkEngine(
+            RUN_ID,
+            self._ledger,
+            SinkConfig(flush_interval_s=0.01),
+            SystemClock(),
+            checksum=bases_and_alleles,
+            ack=lambda indices: peers.call(api.QUEUE, api.QueueApi.ack, indices),
+            spool=spool,
+        )
+
+    async def start(self) -> None:
+        await self._ledger.start_run(run_row(RUN_ID))
+
+    async def hang(self) -> None:
+        self._ledger.gate.clear()
+        self._ledger.intents.clear()
+
+    async def come_back(self) -> None:
+        self._ledger.open_gates()
+
+    async def intend(self, holder: str, intents: list[Intent], receipts: list[Receipt]) -> list[Refused]:
+        return await self._engine.intend(intents, receipts)
+
+    async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
+        await self._engine.write(results, calls)
+
+    async def counts(self) -> tuple[int, dict[str, int], int, Decimal]:
+        counts = await self._ledger.counts(RUN_ID)
+        return counts.rows, dict(counts.calls_by_state), counts.reads_repaid, counts.cost_usd
 
 
 async def answer(exchange: Exchange) -> None:
@@ -138,3 +181,48 @@ async def test_the_aligner_needs_neither_key_nor_permit(start_local: Any) -> Non
     results, calls = await sink.written.remote()
     assert (len(results), calls) == (COUNT, [])
     assert (await queue.stats.remote()).acked == COUNT
+
+
+def spooled(folder: Path) -> int:
+    """Answers that are on disk."""
+    return sum(len(decoded(path.read_bytes())[0]) for path in folder.iterdir())
+
+
+async def test_what_an_analyzer_received_while_the_database_hung_outlives_it(start_actor: Any, ray_cluster: Any, tmp_path: Path) -> None:
+    at_once, release, all_there = 8, asyncio.Event(), asyncio.Event()
+
+    async with FaultServer(answer) as server:
+
+        async def wait_after_the_first(exchange: Exchange) -> None:
+            if len(server.exchanges) == 1 + at_once:
+                all_there.set()
+            if len(server.exchanges) > 1:  # the throttle sends one alone, to learn the limits
+                await release.wait()
+            await answer(exchange)
+
+        server.behaviour = wait_after_the_first
+        config = Config.model_validate({"analyzer": {"requests_in_flight": at_once}})
+        queue = start_actor(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
+        throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle)
+        sink = start_actor(HangingSink, api.SINK, tmp_path)
+        await sink.start.remote()
+        analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, server.url, "run", None, tmp_path)
+        await queue.open.remote([], 1)
+        await throttle.restore.remote(Decimal(0))
+        await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
+        await queue.finish_input.remote(0, COUNT)
+        run = analyzer.run.options(max_task_retries=-1).remote(Secret("key"))
+        await all_there.wait()
+        await sink.hang.remote()
+        release.set()
+
+        async def received() -> bool:
+            return spooled(tmp_path) == at_once
+
+        await until(received)
+        ray_cluster.kill(analyzer, no_restart=False)
+        await sink.come_back.remote()
+        assert await run == "closed"
+        rows, states, repaid, _ = await sink.counts.remote()
+    assert len(server.exchanges) == COUNT, "one request a read"
+    assert (rows, states["answered"], repaid) == (COUNT, COUNT, 0)

@@ -2,13 +2,16 @@
 
 import asyncio
 import pickle
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from unittest.mock import Mock
 
+import psutil
 import psycopg
 import pytest
 
@@ -18,10 +21,11 @@ from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config, SinkConfig
+from helix_ray.environment.driver import Driver
 from helix_ray.environment.secrets import Secret
-from helix_ray.errors import DatabaseLostError, RunBusyError
+from helix_ray.errors import DatabaseLostError, DriverGoneError, RunBusyError
 from helix_ray.metrics.snapshot import RecentRead
-from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
+from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadResult, Receipt, ScoredVariant
 from helix_ray.sink.engine import SinkEngine
 from helix_ray.sources.synthetic import SyntheticSource
 from helix_ray.storage import postgres_session
@@ -275,6 +279,25 @@ async def test_a_started_sink_is_the_only_writer(database_url: str, told: dict[s
     await driver.resume_run(RUN_ID, row)
     await other.stop()
     await driver.aclose()
+
+
+async def test_a_sink_lets_nothing_be_sent_after_its_drivers_death(database_url: str, told: dict[str, Any]) -> None:
+    await (await recorded(database_url)).stop()
+    driver = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+    sink = SinkActor(RUN_ID, SinkConfig(), Driver(driver.pid, psutil.Process(driver.pid).create_time()))
+    run(sink, database_url)
+    calls = [replace(call(number, [number]), state=CallState.INTENDED) for number in (1, 2)]
+    assert await sink.intend("helix-analyzer-0", [Intent(calls[0])], []) == []
+    driver.kill()
+    await driver.wait()
+    with pytest.raises(DriverGoneError):
+        await sink.intend("helix-analyzer-0", [Intent(calls[1])], [Receipt(calls[0].call_id, [1], utc_now(), 200, b"{}")])
+    await sink.stop()
+    ledger = PostgresLedger(database_url)
+    assert (await ledger.counts(RUN_ID)).calls_by_state == {"intended": 1}
+    (refused,) = await ledger.intend(RUN_ID, [Intent(replace(calls[1], read_indices=[1]))])
+    assert [stored.receipt.body for _, stored in refused.answers] == [b"{}"], "what was received is on record all the same"
+    await ledger.aclose()
 
 
 async def test_who_calls_a_sink_without_an_address_waits_for_it(database_url: str, told: dict[str, Any]) -> None:

@@ -166,6 +166,7 @@ class MemoryLedger:
             if call.state is CallState.ANSWERED and call.kind == "analysis" and call.error_kind in (None, "foreign_ids")
             for index in set(call.read_indices)
         )
+        unknown = Counter(i for call in run.calls.values() if call.state is CallState.POSSIBLY_BILLED for i in set(call.read_indices))
         stored = (result for result in run.reads.values() if result.disposition is Disposition.STORED)
         return RunCounts(
             rows=len(run.reads),
@@ -191,6 +192,8 @@ class MemoryLedger:
                 for call in run.calls.values()
             ),
             failures=dict(Counter(kind for call in run.calls.values() if (kind := _failure(call)) is not None)),
+            reads_possibly_repaid=sum(answered[i] <= 1 and answered[i] + count > 1 for i, count in unknown.items()),
+            possibly_billed_usd=sum((c.cost_usd for c in run.calls.values() if c.state is CallState.POSSIBLY_BILLED), Decimal(0)),
             reads_by_tier=dict(
                 Counter(
                     result.service_tier

@@ -61,12 +61,15 @@ from helix.api_calls where run_id = %(run_id)s
 group by state
 
 -- name: reads_repaid
-select count(*) as reads_repaid
+-- Apart: reads that were paid for twice if the requests of unknown end were billed.
+select count(*) filter (where answered > 1) as reads_repaid, count(*) filter (where answered <= 1) as reads_possibly_repaid
 from (
-    select read_index
+    select read_index, count(*) filter (where call.state = 'answered') as answered
     from helix.api_calls as call cross join lateral (select distinct unnest(call.read_indices)) as named (read_index)
-    where call.run_id = %(run_id)s and call.state = 'answered' and call.kind = 'analysis'
-      and (call.error_kind is null or call.error_kind = 'foreign_ids')  -- an answer that could not be used may be asked for again
+    where call.run_id = %(run_id)s and (call.state = 'possibly_billed' or (
+        call.state = 'answered' and call.kind = 'analysis'
+        and (call.error_kind is null or call.error_kind = 'foreign_ids')  -- an answer that could not be used may be asked for again
+    ))
     group by read_index
     having count(*) > 1
 ) as repaid

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fix_analyzer import read, rig
-from helix_ray.analyzer.sink_client import RequestRecords
+from helix_ray.analyzer.sink_client import LINGER_S, RequestRecords
 from helix_ray.errors import DatabaseLostError
 from helix_ray.records import ApiCall, CallState, Intent, Receipt, Refused
 from support.manual_clock import ManualClock, turns
@@ -92,7 +92,7 @@ class SlowSink:
         self.outstanding -= 1
         if self.failures:
             raise self.failures.pop(0)
-        self.batches.append([intent.call.call_id for intent in intents])
+        self.batches.append([*(intent.call.call_id for intent in intents), *(receipt.call_id for receipt in receipts)])
         return []
 
     async def write(self, results: Sequence[Any], calls: Sequence[ApiCall]) -> None:
@@ -131,6 +131,24 @@ async def test_an_intent_that_could_not_be_written_is_written_again() -> None:
         await clock.advance(1.0)
     await task
     assert sink.batches == [["a"]]
+
+
+async def test_answers_travel_with_the_next_request_or_soon_by_themselves() -> None:
+    sink, clock = SlowSink(), ManualClock()
+    sink.open.set()
+    records = RequestRecords(sink, clock)
+    records.received(Receipt("x", [1], clock.now(), 200, b"{}"))
+    await turns()
+    assert sink.batches == []
+    await records.intend(intent("a"))
+    await clock.advance(LINGER_S)
+    assert sink.batches == [["a", "x"]]
+    sink.failures = [DatabaseLostError("away")]
+    records.received(Receipt("y", [1], clock.now(), 200, b"{}"))
+    await clock.advance(LINGER_S)
+    records.received(Receipt("z", [2], clock.now(), 200, b"{}"))
+    await clock.advance(1.0)
+    assert sink.batches == [["a", "x"], ["y", "z"]]
 
 
 async def test_the_time_that_requests_wait_for_the_record_is_added_up() -> None:
