@@ -10,6 +10,7 @@
     │   └── DatabaseUnavailableError
     ├── AttachError             no live run to talk to
     ├── DatabaseLostError       exit 1: the database did not come back within its deadline
+    ├── DriverGoneError         the process in charge of the run has ended: nothing more is sent
     └── InvariantError          exit 1: a bound that must hold was broken; a defect of ours
 
 All arguments are positional and reach ``super().__init__``: an error that keeps some of them to itself cannot be unpickled
@@ -69,6 +70,10 @@ class AttachError(HelixError):
 
 class DatabaseLostError(HelixError):
     """The database was lost and did not come back within its deadline."""
+
+
+class DriverGoneError(HelixError):
+    """The process in charge of the run has ended, so nothing more is sent. The run can be resumed."""
 
 
 class InvariantError(HelixError):

@@ -75,7 +75,7 @@ class Pipeline:
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
             signals.install()
             base_url = self._base_url(stack)
-            group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, self._run_log)
+            group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, self._run_log, plan.home)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
             for actors in (group.services, group.analyzers, group.producers):
                 watch.created(group.create(actors))  # nothing flows: the queue is not open and the throttle grants nothing yet

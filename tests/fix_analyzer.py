@@ -16,7 +16,8 @@ from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.providers.prices import Tariff
 from helix_ray.queueing.messages import Lease, LeaseReply
-from helix_ray.records import ApiCall, CallState, Read, ReadBatch, ReadResult, Variant
+from helix_ray.records import ApiCall, CallState, Intent, Read, ReadBatch, ReadResult, Receipt, Refused, Variant
+from helix_ray.storage.spool import Spool
 from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Refusal, Settlement
 from support.manual_clock import ManualClock, turns
 from support.scripted_llm import ScriptedLLM, completion
@@ -119,6 +120,9 @@ class FakeSink:
         self.results: list[ReadResult] = []
         self.calls: list[ApiCall] = []
         self.intended: list[ApiCall] = []
+        self.intents: list[Intent] = []
+        self.receipts: list[Receipt] = []
+        self.refusals: list[Callable[[Intent], Refused | None]] = []  # for the next intents, in their order
         self.recording = asyncio.Event()
         self.recording.set()
         self.failures: list[Exception] = []
@@ -126,9 +130,13 @@ class FakeSink:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def intend(self, calls: Sequence[ApiCall]) -> None:
+    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
         await self.recording.wait()
-        self.intended += calls
+        self.receipts += receipts
+        self.intents += intents
+        refused = [self.refusals.pop(0)(intent) for intent in intents if self.refusals]
+        self.intended += [intent.call for intent in intents]
+        return [each for each in refused if each is not None]
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         self.writes += 1
@@ -200,6 +208,7 @@ def rig(
     batch_size: int = 4,
     max_attempts: int = 3,
     tariff: Tariff | None = None,
+    spool: Spool | None = None,
     **analyzer: Any,
 ) -> Rig:
     """``analyzer``: keys of its section."""
@@ -224,5 +233,6 @@ def rig(
         rng=random.Random(1),
         linger_s=0.0,
         tariff=tariff,
+        spool=spool,
     )
     return Rig(engine, llm, queue, clock, throttle, sink)

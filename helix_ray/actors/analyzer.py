@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 from helix_ray.actors import api, peers
 from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
@@ -21,13 +22,16 @@ from helix_ray.errors import MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
 from helix_ray.records import AnalyzerEnd
+from helix_ray.storage.spool import Spool
 
 MAX_CONNECTIONS = 1024
 """The most to which requests_in_flight can be raised live; connections are opened as they are needed."""
 
 
 class AnalyzerActor(AnalyzerApi):
-    """``base_url``: the API's address when it is not Groq's own. ``tariff``: what its tokens cost, None: as the table has it."""
+    """``base_url``: the API's address when it is not Groq's own. ``tariff``: what its tokens cost, None: as the table has it.
+    ``spool``: the folder of the run's spools, None: answers that are not on record yet die with this process.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class AnalyzerActor(AnalyzerApi):
         base_url: str | None,
         run_nonce: str,
         tariff: Tariff | None = None,
+        spool: Path | None = None,
         run_log: RunLog | None = None,
     ) -> None:
         self._name = str(api.analyzer(index))
@@ -44,6 +49,7 @@ class AnalyzerActor(AnalyzerApi):
         self._run_nonce = run_nonce
         self._tariff = tariff
         self._incarnation = begin_incarnation(self._name, run_log)
+        self._spool = None if spool is None else Spool(spool / f"{self._name}-{self._incarnation}")
         self._engine: AnalysisEngine | None = None
         self._drained = False  # before it ran
         self._backend: ChatBackend | None = None
@@ -71,6 +77,8 @@ class AnalyzerActor(AnalyzerApi):
         finally:
             if self._backend is not None:
                 await self._backend.aclose()
+            if self._spool is not None:
+                self._spool.close()
 
     async def drain(self, timeout_s: float) -> DrainReply:
         if self._engine is None:  # it holds nothing, and will take nothing
@@ -92,7 +100,16 @@ class AnalyzerActor(AnalyzerApi):
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
             self._engine = AnalysisEngine(
-                self._config, port, port, port, self._backend, clock=clock, nonce=self._run_nonce, rng=rng, tariff=self._tariff
+                self._config,
+                port,
+                port,
+                port,
+                self._backend,
+                clock=clock,
+                nonce=self._run_nonce,
+                rng=rng,
+                tariff=self._tariff,
+                spool=self._spool,
             )
         return self._engine
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
     from helix_ray.queueing.ranges import IndexRanges
-    from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, PastUse, ReadBatch, ReadResult
+    from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, Intent, PastUse, ReadBatch, ReadResult, Receipt, Refused
     from helix_ray.sink.engine import WriteReply
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
 
@@ -128,8 +128,10 @@ class SinkApi(ActorApi, Protocol):
         `stats`' ``fatal_error``.
         """
 
-    async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
-        """Puts requests on record that are about to be sent. Returns after COMMIT; waits while the database is away."""
+    async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
+        """Puts answers on record that arrived, and requests that are about to be sent; what it refuses must not be. Returns after
+        COMMIT; waits while the database is away. DriverGoneError: nothing may be sent any more.
+        """
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commits what the throttle may have spent or reserved; the total on record, which never falls."""

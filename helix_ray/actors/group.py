@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any, Concatenate, Generic, TypeVar
 
 import ray
@@ -28,10 +29,12 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
+from helix_ray.environment.driver import Driver
 from helix_ray.environment.logs import Event, RunLog, event_logger
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.prices import Tariff
+from helix_ray.storage.spool import spool_folder
 
 log = event_logger(__name__)
 
@@ -142,8 +145,10 @@ class ActorGroup:
         base_url: str | None,
         tariff: Tariff | None = None,
         run_log: RunLog | None = None,
+        home: Path | None = None,
     ) -> None:
-        workers = config.analyzer.workers
+        """``home``: HELIX_HOME, where answers are kept while the database is away; None: nowhere. This process is the driver."""
+        workers, spool = config.analyzer.workers, None if home is None else spool_folder(home, run_id)
         self._run_log = run_log
         self.producers = [api.producer(index) for index in range(config.source.producers)]
         self.analyzers = [api.analyzer(index) for index in range(workers)]
@@ -158,12 +163,12 @@ class ActorGroup:
             # far above the number of callers: a blocked put must never keep a lease or an ack out
             api.QUEUE: replace(_plan(QueueActor, config.queue), max_concurrency=10_000),
             api.THROTTLE: _plan(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, analyzers=workers),
-            api.SINK: replace(_plan(SinkActor, run_id, config.sink), run_arguments=(database_url,)),
+            api.SINK: replace(_plan(SinkActor, run_id, config.sink, Driver.this_process(), spool), run_arguments=(database_url,)),
         }
         for index, producer in enumerate(self.producers):
             self._plan[producer] = _plan(ProducerActor, index, config)
         for index, analyzer in enumerate(self.analyzers):
-            plan = _plan(AnalyzerActor, index, config, base_url, run_id, tariff)
+            plan = _plan(AnalyzerActor, index, config, base_url, run_id, tariff, spool)
             # above any size to which requests_in_flight can be raised live
             self._plan[analyzer] = replace(plan, run_arguments=(api_key,), max_concurrency=2048)
 

@@ -18,7 +18,7 @@ from helix_ray.actors.api import QUEUE, SINK, THROTTLE, A, Address, P, QueueApi,
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply
-from helix_ray.records import ApiCall, ReadBatch, ReadResult
+from helix_ray.records import ApiCall, Intent, ReadBatch, ReadResult, Receipt, Refused
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 from helix_ray.waiting.backoff import backoff_s
 
@@ -175,9 +175,9 @@ class AnalyzerPeers:
     async def stop(self, message: str) -> None:
         await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.stop, message)
 
-    async def intend(self, calls: Sequence[ApiCall]) -> None:
+    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
         """As `write`: without the database nothing is sent."""
-        await call(SINK, SinkApi.intend, self._holder, calls)
+        return await call(SINK, SinkApi.intend, self._holder, intents, receipts)
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         """As long as it takes: a sink without its database makes its callers wait."""

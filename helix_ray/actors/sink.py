@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from helix_ray.actors import peers
 from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
@@ -12,12 +13,13 @@ from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.config import SinkConfig
+from helix_ray.environment.driver import Driver, DriverWatch
 from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import RecentRead
 from helix_ray.native import rust
-from helix_ray.records import ApiCall, ReadResult
+from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
 from helix_ray.sink.engine import SinkEngine, WriteReply
 from helix_ray.storage.postgres import PostgresLedger
 
@@ -26,12 +28,20 @@ ACK_TIMEOUT_S = 10.0
 
 
 class SinkActor(SinkApi):
-    """Every method may be called again with the same arguments: rows, calls and acks are idempotent."""
+    """Every method may be called again with the same arguments: rows, calls and acks are idempotent.
 
-    def __init__(self, run_id: str, config: SinkConfig, run_log: RunLog | None = None) -> None:
+    ``driver``: without it nothing is sent; None: nobody is watched. ``spool``: the folder of the run's spools.
+    """
+
+    def __init__(
+        self, run_id: str, config: SinkConfig, driver: Driver | None = None, spool: Path | None = None, run_log: RunLog | None = None
+    ) -> None:
         self._incarnation = begin_incarnation(SINK, run_log)
         self._run_id = run_id
         self._config = config
+        self._driver = driver
+        self._spool = spool
+        self._watch: DriverWatch | None = None
         self._engine: SinkEngine | None = None
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -56,8 +66,8 @@ class SinkActor(SinkApi):
         await self._stopped.wait()
         return "stopped"
 
-    async def intend(self, holder: str, calls: Sequence[ApiCall]) -> None:
-        await (await self._running()).intend(calls)
+    async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
+        return await (await self._running()).intend(intents, receipts)
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         return await (await self._running()).authorise(total_usd)
@@ -77,6 +87,8 @@ class SinkActor(SinkApi):
             task.cancel()
         if self._engine is not None:
             await self._engine.stop()
+        if self._watch is not None:
+            self._watch.close()
         self._stopped.set()
 
     async def _running(self) -> SinkEngine:
@@ -86,6 +98,8 @@ class SinkActor(SinkApi):
 
     def _make_engine(self, url: str) -> SinkEngine:
         config = self._config
+        if self._driver is not None:
+            self._watch = DriverWatch(self._driver)
         return SinkEngine(
             self._run_id,
             PostgresLedger(url, config.statement_timeout_s),  # connects at its start
@@ -95,6 +109,8 @@ class SinkActor(SinkApi):
             ack=lambda read_indices: peers.call_within(ACK_TIMEOUT_S, QUEUE, QueueApi.ack, read_indices),
             announce=self._show,
             intents=PostgresLedger(url, config.statement_timeout_s),
+            in_charge=lambda: self._watch is None or self._watch.alive,
+            spool=self._spool,
         )
 
     def _show(self, results: list[ReadResult]) -> None:

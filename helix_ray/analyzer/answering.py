@@ -110,7 +110,7 @@ class RequestSlots(Answering):
         return bool(self._ready or self._alone or self._running or self._resting)
 
     def flow(self) -> Flow:
-        return Flow(len(self._running), self._slots, self._cycle.log.intents.waited_s)
+        return Flow(len(self._running), self._slots, self._cycle.log.records.waited_s)
 
     def bound(self, requests_in_flight: int, paused: bool) -> None:
         if paused and not self._paused:

@@ -24,13 +24,14 @@ from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ResultMaker, preset_result
 from helix_ray.analyzer.request_cycle import RequestCycle
 from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
-from helix_ray.analyzer.sink_client import LINGER_S, Intents, ResultOutbox
+from helix_ray.analyzer.sink_client import LINGER_S, RequestRecords, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
+from helix_ray.storage.spool import Spool
 from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
 
@@ -54,8 +55,10 @@ class AnalysisEngine:
         rng: random.Random,
         linger_s: float = LINGER_S,
         tariff: Tariff | None = None,
+        spool: Spool | None = None,
     ) -> None:
         """``backend`` None: the aligner answers at once. ``tariff`` None: as the table has it. ``nonce``: see `RequestMaker`.
+        ``spool``: see `RequestRecords`.
 
         Raises ConfigError for a model without a price and an unknown prompt.
         """
@@ -68,7 +71,8 @@ class AnalysisEngine:
         self._counters = AnalyzerCounters()
         self._leased = LeasedReads()
         self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
-        self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(sink, backend, nonce, rng, tariff)
+        records = RequestRecords(sink, clock, spool)
+        self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(records, backend, nonce, rng, tariff)
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._paused = False
@@ -81,7 +85,9 @@ class AnalysisEngine:
         self.limited: str | None = None
         self.refused: str | None = None
 
-    def _request_slots(self, sink: SinkPort, backend: ChatBackend, nonce: str, rng: random.Random, tariff: Tariff | None) -> Answering:
+    def _request_slots(
+        self, records: RequestRecords, backend: ChatBackend, nonce: str, rng: random.Random, tariff: Tariff | None
+    ) -> Answering:
         settings, retrying, clock, counters = self._config.analyzer, self._config.retry, self._clock, self._counters
         template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
         payloads = PayloadBuilder(
@@ -103,7 +109,7 @@ class AnalysisEngine:
             results=results,
             attempts=attempts,
             retry=RetryPolicy(results, retrying, settings.on_capacity_exceeded, attempts, counters, clock, rng),
-            log=RequestLog(permits, Intents(sink, clock), lambda call: self._outbox.add(None, (call,)), counters, clock, settings.model),
+            log=RequestLog(permits, records, lambda call: self._outbox.add(None, (call,)), counters, clock, settings.model),
             counters=counters,
             clock=clock,
             timeout_s=settings.request_timeout_s,
@@ -236,6 +242,8 @@ class AnalysisEngine:
                 self._finish(task, outcome.result)
             elif outcome.action is NextAction.DROP:
                 self._leased.drop(task)
+            elif outcome.action is NextAction.DONE:
+                self._leased.settle(task)
             else:
                 self._give_back([task])
             if outcome.refusal is not None:

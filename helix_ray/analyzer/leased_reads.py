@@ -30,6 +30,7 @@ class ReadTask:
     rests: int = 0  # each may be twice as long as the one before
     unprocessable_once: bool = False  # a second 422 is a dead letter
     repairs: int = 0  # requests that followed an unusable answer
+    unusable: list[str] = field(default_factory=list)  # requests whose answers held nothing for it
 
     max_batch: int | None = None  # reads at most in its next request, itself included; None: as many as configured
     more_room: bool = False  # its answer was cut off: the next may be longer
@@ -96,6 +97,11 @@ class LeasedReads:
             task = self._tasks.pop(index, None)
             if task is not None:
                 self._forget(task)
+
+    def settle(self, task: ReadTask) -> None:
+        """Forget a read that has its row: an answer of another holder was stored."""
+        self.finish(task)
+        self.commit([task.read.read_index])
 
     def drop(self, task: ReadTask) -> None:
         """Forget a lost read that nothing was sent for. The next analyzer that leases it does the work."""

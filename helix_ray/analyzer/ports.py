@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from helix_ray.queueing.messages import LeaseReply
-from helix_ray.records import ApiCall, ReadResult
+from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
 
 
@@ -45,8 +45,10 @@ class ThrottlePort(Protocol):
 
 
 class SinkPort(Protocol):
-    async def intend(self, calls: Sequence[ApiCall]) -> None:
-        """Puts requests on record that are about to be sent; returns after the commit."""
+    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
+        """Puts answers on record that arrived, and requests that are about to be sent, but those that it refuses; returns after the
+        commit.
+        """
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         """Returns after the commit."""

@@ -15,13 +15,13 @@ from helix_ray.analyzer.counters import AnalyzerCounters
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import MAX_ERROR
-from helix_ray.analyzer.sink_client import Intents
+from helix_ray.analyzer.sink_client import RequestRecords
 from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.clock import Clock
 from helix_ray.providers.outside_text import printable
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.providers.readings import AnswerError, Trouble
-from helix_ray.records import ApiCall, CallState, TokenUsage
+from helix_ray.providers.readings import AnswerError, Completion, Trouble
+from helix_ray.records import ApiCall, CallState, Intent, Receipt, Refused, StoredAnswer, TokenUsage
 from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.messages import Permit, PermitRequest, Settlement, SettlementOutcome
 
@@ -98,7 +98,7 @@ class RequestLog:
     """Books every request: its permit is settled with the throttle, its row goes to the sink."""
 
     permits: PermitClient
-    intents: Intents
+    records: RequestRecords
     add_call: Callable[[ApiCall], None]  # hands in a row and waits for nothing
     counters: AnalyzerCounters
     clock: Clock
@@ -108,9 +108,17 @@ class RequestLog:
         """Give back a permit for which nothing is left to send."""
         self.permits.settle(Settlement(sent.permit.permit_id, "not_sent"))
 
-    async def intend(self, sent: Sent) -> None:
-        """Return when the request is on record. This comes before its send, so a crash leaves no request without a row."""
-        await self.intents.record(self._call(sent, CallState.INTENDED))
+    async def intend(self, sent: Sent) -> Refused | None:
+        """Return when the request is on record. This comes before its send, so a crash leaves no request without a row. None: it may
+        be sent.
+        """
+        unusable = tuple((call_id, task.read.read_index) for task in sent.request.tasks for call_id in task.unusable)
+        return await self.records.intend(Intent(self._call(sent, CallState.INTENDED), unusable))
+
+    def received(self, sent: Sent, reply: ChatReply) -> None:
+        """Keep an answer before anything in it is read."""
+        indices = [task.read.read_index for task in sent.request.tasks]
+        self.records.received(Receipt(sent.call_id, indices, self.clock.now(), reply.status, reply.body))
 
     def not_sent(self, sent: Sent, error_kind: str, error: str, trouble: Trouble | None = None) -> None:
         """It is on record, but was not sent: no connection, or its permit was withdrawn or about to expire."""
@@ -135,6 +143,30 @@ class RequestLog:
         """A completion, paid for whether or not it can be used."""
         error_kind, error = (fault.kind, fault.message) if fault else (None, None)
         self._ended(sent, "answered", CallState.ANSWERED, reply, error_kind, error, usage=usage, cost=cost)
+
+    def found(self, stored: StoredAnswer, reply: ChatReply, usage: TokenUsage | None, cost: Decimal, fault: AnswerError | None) -> None:
+        """An answer that was handed back: its request ended as its holder, who died, would have said."""
+        call, completed = stored.call, isinstance(reply.reading.completion, Completion)
+        if call.state is not CallState.ANSWERED:
+            self.counters.answered(usage, cost, reply.latency_s * 1000)
+        used = usage or TokenUsage(0, 0, 0)
+        error_kind, error = (fault.kind, printable(fault.message, MAX_ERROR)) if fault else (None, None)
+        self.add_call(
+            replace(
+                call,
+                state=CallState.ANSWERED if completed else CallState.POSSIBLY_BILLED,
+                status=reply.status,
+                prompt_tokens=used.prompt,
+                cached_tokens=used.cached,
+                completion_tokens=used.completion,
+                cost_usd=cost,
+                latency_ms=reply.latency_s * 1000,
+                provider_request_id=None if reply.reading.request_id is None else printable(reply.reading.request_id, 200),
+                error_kind=error_kind,
+                error=error,
+                finished_at=stored.receipt.arrived_at,
+            )
+        )
 
     def _ended(
         self,

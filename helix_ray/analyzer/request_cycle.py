@@ -8,17 +8,30 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from helix_ray.analysis.answers import ParsedAnswers, parse_answer
+from helix_ray.analysis.prompts import opaque_id
 from helix_ray.analyzer.counters import AnalyzerCounters
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker, Sent
 from helix_ray.analyzer.read_results import Answered, ResultMaker
-from helix_ray.analyzer.retry_policy import AGAIN, DROP, Attempts, NextAction, ReadOutcome, ReadOutcomes, RetryPolicy, for_each
+from helix_ray.analyzer.retry_policy import (
+    AGAIN,
+    DONE,
+    DROP,
+    UNSAVED,
+    Attempts,
+    NextAction,
+    ReadOutcome,
+    ReadOutcomes,
+    RetryPolicy,
+    for_each,
+)
 from helix_ray.backends.chat import ChatBackend, ChatReply
 from helix_ray.clock import Clock
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.providers.prices import cost_usd
 from helix_ray.providers.readings import AnswerError, Completion
+from helix_ray.records import Refused, StoredAnswer, TokenUsage
 from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
 
@@ -74,10 +87,13 @@ class RequestCycle:
             self.log.unused(sent)
             return dropped + for_each(request.tasks, AGAIN)
         try:
-            await self.log.intend(sent)
+            refused = await self.log.intend(sent)
         except asyncio.CancelledError:
             self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
             raise
+        if refused is not None:
+            self.log.not_sent(sent, "not_sent", "the send check kept it back: a read of it has its answer already")
+            return dropped + self._kept_back(request.tasks, refused)
         if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
             return dropped + for_each(request.tasks, AGAIN)
@@ -92,6 +108,8 @@ class RequestCycle:
         except asyncio.CancelledError:  # the drain's time is up: the request may be answered and billed all the same
             self.log.unknown(sent, "abandoned", "given up when the run was stopped")
             raise
+        if isinstance(reply, ChatReply) and 200 <= reply.status < 300:  # anything else is not billed
+            self.log.received(sent, reply)
         verdict = reply.verdict
         raw = reply.reading.completion if isinstance(reply, ChatReply) else None
         log.debug(Event.REPLY, call_id=sent.call_id, asked=sent.request.payload, kind=verdict.error_kind, text=verdict.message, answer=raw)
@@ -106,6 +124,8 @@ class RequestCycle:
                     self.sizes.refused(reading.limited)
                 self.log.rejected(sent, reply)
                 return self.retry.after(sent, verdict, f"HTTP {reply.status} {text}")
+            for task in sent.request.tasks:
+                task.unusable.append(sent.call_id)
         elif reply.kind == "not_sent":
             self.log.not_sent(sent, verdict.error_kind, verdict.message, verdict.trouble)
             return self.retry.after(sent, verdict, text)
@@ -119,16 +139,52 @@ class RequestCycle:
         answer = parse_answer(completion, asked, packed=template.packed, work=template.work)
         self.attempts.answered(sent.number)
         answered = Answered(sent.call_id, completion, reply.latency_s * 1000, len(tasks), sent.permit.service_tier)
-        if usage is None:  # the provider counted no tokens
-            cost = sent.permit_request.worst_case_usd
-        else:
-            cost = cost_usd(self.requests.tariff.price, usage)
+        cost = self._cost(usage, sent.permit_request.worst_case_usd)
+        if usage is not None:
             self.requests.estimator.observe(sent.request.bases, usage.prompt, len(tasks))
         self.counters.answered(usage, cost, answered.latency_ms)
         self.log.answered(sent, reply, usage, cost, _fault(answer, len(tasks)))
         for task, share in zip(tasks, cost_shares(cost, len(tasks)), strict=True):
             task.cost_usd += share
         return [(task, self._outcome(task, opaque_id, answer, answered)) for task, opaque_id in zip(tasks, asked, strict=True)]
+
+    def _kept_back(self, tasks: list[ReadTask], refused: Refused) -> ReadOutcomes:
+        """Reads that were not named go into a new request. Answers that were handed back are judged as if they had just come."""
+        outcomes: ReadOutcomes = []
+        for task in tasks:
+            index = task.read.read_index
+            outcome = DONE if index in refused.done else UNSAVED if index in refused.unsaved else AGAIN
+            for stored in (answer for named, answer in refused.answers if named == index):
+                outcome = self._judged_again(task, stored)
+                if outcome.action is NextAction.STORE:
+                    break
+            outcomes.append((task, outcome))
+        return outcomes
+
+    def _judged_again(self, task: ReadTask, stored: StoredAnswer) -> ReadOutcome:
+        """An answer of a holder that died, for one of its reads. It is paid for: nothing is sent and no permit is spent."""
+        call, receipt = stored
+        indices, template = receipt.read_indices, self.requests.payloads.template
+        took_s = 0.0 if call.created_at is None else max(0.0, (receipt.arrived_at - call.created_at).total_seconds())
+        reply = self.backend.stored(receipt.status, receipt.body, took_s)
+        completion = reply.reading.completion
+        if not isinstance(completion, Completion):
+            self.log.found(stored, reply, None, call.worst_case_usd, completion)
+            task.unusable.append(call.call_id)
+            return AGAIN
+        asked = [opaque_id(self.requests.nonce, index) for index in indices]
+        answer = parse_answer(completion, asked, packed=template.packed, work=template.work)
+        cost = self._cost(completion.usage, call.worst_case_usd)
+        self.log.found(stored, reply, completion.usage, cost, _fault(answer, len(indices)))
+        place = indices.index(task.read.read_index)
+        task.cost_usd += cost_shares(cost, len(indices))[place]
+        task.repairs = max(task.repairs, int(call.kind == "repair"))
+        answered = Answered(call.call_id, completion, took_s * 1000, len(indices), call.service_tier or "on_demand")
+        return self._outcome(task, asked[place], answer, answered)
+
+    def _cost(self, usage: TokenUsage | None, worst_case_usd: Decimal) -> Decimal:
+        """US dollars; ``usage`` None: the provider counted no tokens."""
+        return worst_case_usd if usage is None else cost_usd(self.requests.tariff.price, usage)
 
     def _outcome(self, task: ReadTask, opaque_id: str, answer: ParsedAnswers | AnswerError, answered: Answered) -> ReadOutcome:
         if isinstance(answer, AnswerError):

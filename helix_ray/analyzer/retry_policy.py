@@ -32,6 +32,7 @@ class NextAction(Enum):
     AGAIN = auto()  # at once: it lost nothing (a 429, a withdrawn permit, a smaller request), or its answer is to be repaired
     LATER = auto()  # after `delay_s`, having failed
     DROP = auto()  # its lease was lost before anything was sent
+    DONE = auto()  # it has its row
     REFUSED = auto()  # by the throttle (`refusal`) or for good by the provider
 
 
@@ -47,6 +48,9 @@ ReadOutcomes = list[tuple[ReadTask, ReadOutcome]]
 
 AGAIN = ReadOutcome(NextAction.AGAIN)
 DROP = ReadOutcome(NextAction.DROP)
+DONE = ReadOutcome(NextAction.DONE)
+UNSAVED = ReadOutcome(NextAction.LATER, delay_s=1.0)
+"""Its result waits in the sink. If it is lost there, the read is asked about after all."""
 
 
 class Attempts:
@@ -140,6 +144,7 @@ class RetryPolicy:
 
     def unusable(self, task: ReadTask, error: AnswerError, answered: Answered) -> ReadOutcome:
         """An answer that was paid for has nothing for this read: it is asked again, alone, or that was its last chance."""
+        task.unusable.append(answered.call_id)
         refused = error.kind == "refused"  # then the model has answered
         if not refused and self._repair(task, more_room=error.kind == "truncated"):
             return AGAIN

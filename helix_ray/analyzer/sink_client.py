@@ -1,16 +1,20 @@
-"""What an analyzer hands to the sink: requests before they are sent, then results and API calls. All are kept until they are committed."""
+"""What an analyzer hands to the sink: requests before they are sent, answers as they arrive, then results and API calls. All are kept
+until they are committed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
-from helix_ray.records import ApiCall, ReadResult
+from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
+from helix_ray.storage.spool import Spool
 from helix_ray.waiting.group_commit import GroupCommit
 
 log = event_logger(__name__)
@@ -26,23 +30,53 @@ LINGER_S = 0.02
 _ROW_BYTES = 500
 
 
-class Intents:
-    """Puts requests on record, many at a time with one write outstanding, and measures how long they wait for it."""
+@dataclass(slots=True)
+class _Entry:
+    item: Intent | Receipt
+    refused: Refused | None = None
 
-    def __init__(self, sink: SinkPort, clock: Clock) -> None:
-        self._commits: GroupCommit[ApiCall] = GroupCommit(sink.intend, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S)
+
+class RequestRecords:
+    """Puts requests and answers on record, many at a time with one write outstanding, and measures how long requests wait for it.
+
+    ``spool`` keeps what was received until it is on record; None: only memory does.
+    """
+
+    def __init__(self, sink: SinkPort, clock: Clock, spool: Spool | None = None) -> None:
+        self._sink = sink
+        self._commits: GroupCommit[_Entry] = GroupCommit(self._write, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S)
+        self._spool = spool
         self._clock = clock
         self._pending = 0
         self._waited_s = 0.0
         self._noted_at = clock.monotonic()
 
-    async def record(self, call: ApiCall) -> None:
-        """Return when the call is committed, as long as that takes. Cancelled, it may or may not be."""
+    async def intend(self, intent: Intent) -> Refused | None:
+        """Return when the request is on record, however long that takes; None: it may be sent. Cancelled, it may or may not be on
+        record.
+        """
         self._note(1)
+        entry = _Entry(intent)
         try:
-            await self._commits.commit(call)
+            await self._commits.commit(entry)
         finally:
             self._note(-1)
+        return entry.refused
+
+    def received(self, receipt: Receipt) -> None:
+        """Keep an answer: it outlives this process at once, and is on record with the next write."""
+        if self._spool is not None:
+            self._spool.keep(receipt)
+        self._commits.add(_Entry(receipt))
+
+    async def _write(self, entries: list[_Entry]) -> None:
+        intents = {entry.item.call.call_id: entry for entry in entries if isinstance(entry.item, Intent)}
+        receipts = [entry.item for entry in entries if isinstance(entry.item, Receipt)]
+        refused = await self._sink.intend([entry.item for entry in intents.values() if isinstance(entry.item, Intent)], receipts)
+        for each in refused:
+            intents[each.call_id].refused = each
+        if self._spool is not None:
+            self._spool.forget(receipt.call_id for receipt in receipts)
 
     @property
     def waited_s(self) -> float:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from helix_ray.providers.readings import ReplyReading, Verdict, unanswered
 
+Dialect = Callable[[int, Mapping[str, str], bytes], ReplyReading]
+"""How a provider's replies are read: status, headers with lower-case names, body."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class HttpReply:
     """A whole HTTP answer, whatever its status. The body is not checked."""
 
@@ -18,11 +23,16 @@ class HttpReply:
     latency_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChatReply(HttpReply):
-    """The answer to a request for a completion, and what it says in its provider's dialect."""
+    """The answer to a request for a completion. Nothing in it is read before `reading` is asked for: it can be kept first."""
 
-    reading: ReplyReading
+    dialect: Dialect
+
+    @cached_property
+    def reading(self) -> ReplyReading:
+        """What it says in its provider's dialect."""
+        return self.dialect(self.status, self.headers, self.body)
 
     @property
     def verdict(self) -> Verdict:
@@ -52,6 +62,9 @@ class ChatBackend(Protocol):
 
     async def complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
         """One attempt at a chat completion, over within ``timeout_s`` seconds."""
+
+    def stored(self, status: int, body: bytes, latency_s: float) -> ChatReply:
+        """An answer of this API that was kept. Its headers are gone."""
 
     async def models(self) -> HttpReply | TransportFailure:
         """The list of models; free of charge."""

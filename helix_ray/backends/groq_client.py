@@ -68,8 +68,10 @@ class GroqChat:
         reply = await self._attempt(call, timeout_s)
         if isinstance(reply, TransportFailure):
             return reply
-        reading = read_reply(reply.status, reply.headers, reply.body)
-        return ChatReply(reply.status, reply.headers, reply.body, reply.latency_s, reading)
+        return ChatReply(reply.status, reply.headers, reply.body, reply.latency_s, read_reply)
+
+    def stored(self, status: int, body: bytes, latency_s: float) -> ChatReply:
+        return ChatReply(status, {}, body, latency_s, read_reply)
 
     async def models(self, timeout_s: float = 20.0) -> HttpReply | TransportFailure:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}

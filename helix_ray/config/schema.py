@@ -202,7 +202,7 @@ class SinkConfig(Section):
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
-    outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
 
 
 class RayConfig(Section):

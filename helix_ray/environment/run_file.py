@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import psutil
 
+from helix_ray.environment.driver import Driver
 from helix_ray.environment.home import belongs_to, make_home
 from helix_ray.errors import AttachError
 
@@ -84,11 +85,7 @@ class RunFile:
 
     def is_live(self) -> bool:
         """Whether the driver still runs: the same process, not a later one with its number, and not a zombie."""
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started_at) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return Driver(self.pid, self.started_at).is_alive()
 
     @classmethod
     def _load(cls, path: Path) -> RunFile | None:

@@ -5,7 +5,20 @@ ACGT(N), indels carry one anchor base. ``ref_start`` is 0-based on the contig, s
 ``ref_start + pos``. Money is ``Decimal`` US dollars; durations carry their unit in the name.
 """
 
-from helix_ray.records.calls import FAILURE_KINDS, NOT_THE_API, ApiCall, CallState, PastUse, ServiceTier, TokenUsage, failure_kind
+from helix_ray.records.calls import (
+    FAILURE_KINDS,
+    NOT_THE_API,
+    ApiCall,
+    CallState,
+    Intent,
+    PastUse,
+    Receipt,
+    Refused,
+    ServiceTier,
+    StoredAnswer,
+    TokenUsage,
+    failure_kind,
+)
 from helix_ray.records.reads import Disposition, Read, ReadBatch, Variant
 from helix_ray.records.results import ReadResult, ScoredVariant
 from helix_ray.records.runs import Ack, Action, AnalyzerEnd, Command, ControlEvent, ControlOutcome, DesiredState, JsonObject, RunStatus

@@ -51,6 +51,39 @@ class ApiCall:
     retry: bool = False  # about a read that the API had failed to answer: bounded by retry.max_share
 
 
+class Receipt(NamedTuple):
+    """A 2xx answer as it arrived, before anything in it was read."""
+
+    call_id: str
+    read_indices: list[int]  # asked about, in the order of the request
+    arrived_at: datetime
+    status: int
+    body: bytes
+
+
+class Intent(NamedTuple):
+    """A request that is about to be sent."""
+
+    call: ApiCall
+    unusable: tuple[tuple[str, int], ...] = ()  # (call id, read index): answers in which its holder found nothing usable for that read
+
+
+class StoredAnswer(NamedTuple):
+    """An answer that nobody is known to have judged, with the record of its request."""
+
+    call: ApiCall
+    receipt: Receipt
+
+
+class Refused(NamedTuple):
+    """Why a request must not be sent. Its reads that are not named here may be asked about in a new one."""
+
+    call_id: str
+    done: list[int]  # reads with a row
+    unsaved: list[int]  # reads whose result waits in the sink for its commit
+    answers: list[tuple[int, StoredAnswer]]  # (read index, an answer to be judged for it), the oldest first
+
+
 def failure_kind(state: CallState, status: int | None, error_kind: str | None) -> str | None:
     """What kind of failure of the API a request met, by its row. None: no failure, a 429, or a request that we gave up.
 

@@ -7,21 +7,24 @@ stays away for ``outage_timeout_s``, the sink gives up for good, and every call 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 from helix_ray.clock import Clock
 from helix_ray.config import SinkConfig
 from helix_ray.environment.logs import Event, event_logger
-from helix_ray.errors import DatabaseLostError, HelixError, InvariantError
+from helix_ray.errors import DatabaseLostError, DriverGoneError, HelixError, InvariantError
 from helix_ray.metrics.reports import SinkReport, nearest_rank
-from helix_ray.records import ApiCall, Disposition, ReadResult
+from helix_ray.records import ApiCall, Disposition, Intent, ReadResult, Receipt, Refused
 from helix_ray.sink.buffer import Entry, SinkBuffer
 from helix_ray.sink.outages import AWAY, Outages
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
+from helix_ray.storage.spool import discard, orphans
 from helix_ray.waiting.group_commit import GroupCommit
 from helix_ray.waiting.long_poll import resolve
 
@@ -29,6 +32,20 @@ log = event_logger(__name__)
 
 BUFFERED_BATCHES = 4
 """Batches' worth of reads that may wait: one in the database, the rest to keep it busy."""
+
+
+LONGEST_BLINK_S = 1.0
+"""After this time without a successful commit of rows no request is sent: its answer would have no place."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one caller puts on record, and the reply to it."""
+
+    intents: Sequence[Intent]
+    receipts: Sequence[Receipt]
+    refused: list[Refused] = field(default_factory=list)
+    error: HelixError | None = None  # the receipts are on record, the requests are not, and none may be sent
 
 
 class WriteReply(NamedTuple):
@@ -40,7 +57,8 @@ class SinkEngine:
 
     ``checksum`` is taken of every read that has one, before its row is written; a damaged read becomes a dead letter.
     ``intents`` is the ledger on a connection of its own, for requests that are about to be sent, so that these never wait behind
-    a batch of reads. None: ``ledger`` serves those too.
+    a batch of reads. None: ``ledger`` serves those too. ``in_charge`` says whether the driver lives: without it nothing may be sent.
+    ``spool``: the folder in which processes of this run keep answers; those of dead ones go on record before the next request.
     """
 
     def __init__(
@@ -54,6 +72,8 @@ class SinkEngine:
         ack: Callable[[list[int]], Awaitable[object]],
         announce: Callable[[list[ReadResult]], None] = lambda results: None,
         intents: Ledger | None = None,
+        in_charge: Callable[[], bool] = lambda: True,
+        spool: Path | None = None,
     ) -> None:
         self._run_id = run_id
         self._ledger = ledger
@@ -63,10 +83,11 @@ class SinkEngine:
         self._announce = announce
         self._outages = Outages(config.outage_timeout_s, clock, run_id)
         self._intents_ledger = intents or ledger
+        self._in_charge = in_charge
+        self._spool = spool
+        self._unsaved: Counter[int] = Counter()  # reads whose result is in here, not committed
         self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")  # for the log alone: these wait without an end
-        self._intents: GroupCommit[Sequence[ApiCall]] = GroupCommit(
-            self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s
-        )
+        self._intents: GroupCommit[_Group] = GroupCommit(self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s)
         self._acks: GroupCommit[list[int]] = GroupCommit(self._write_acks, clock)
         self._unacked = 0
         self._claimed = asyncio.Event()  # or given up
@@ -92,6 +113,18 @@ class SinkEngine:
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteReply:
         """Return after the commit. Raises DatabaseLostError when the database is given up; what is not committed is not acked."""
+        indices = [result.read.read_index for result in results]
+        self._unsaved.update(indices)
+        try:
+            await self._committed(results, calls)
+        finally:
+            self._unsaved.subtract(indices)
+            for index in indices:
+                if not self._unsaved[index]:
+                    del self._unsaved[index]
+        return WriteReply(sorted(set(indices)))
+
+    async def _committed(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         await self.start()
         async with self._door:
             while self._fatal is None and not self._buffer.has_room(len(results)):
@@ -106,12 +139,19 @@ class SinkEngine:
         if was_empty or self._buffer.due_in(self._clock.monotonic()) == 0:
             self._work.set()
         await committed
-        return WriteReply(sorted({result.read.read_index for result in results}))
 
-    async def intend(self, calls: Sequence[ApiCall]) -> None:
-        """As `write`, for requests that are about to be sent, and without an end while the database is away."""
+    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt] = ()) -> list[Refused]:
+        """Put receipts and requests on record, as `Ledger.intend`; without an end while the database is away.
+
+        Requests that are not refused may be sent. Raises DriverGoneError when the driver has ended, and DatabaseLostError while rows
+        cannot be committed: then none may be, but the receipts are on record.
+        """
         await self._until_claimed()
-        await self._intents.commit(calls)
+        group = _Group(intents, receipts)
+        await self._intents.commit(group)
+        if group.error is not None:
+            raise group.error
+        return group.refused
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commit what the throttle may spend or reserve, US dollars; the committed total. Waits while the database is away."""
@@ -240,13 +280,32 @@ class SinkEngine:
         self._corrupted += sum(result.error_kind == CORRUPTED for result in results if result.read.read_index in fresh)
         self._announce([result for result in results if result.read.read_index in fresh])
 
-    async def _write_intents(self, groups: list[Sequence[ApiCall]]) -> None:
+    async def _write_intents(self, groups: list[_Group]) -> None:
+        left = orphans(self._spool) if self._spool is not None else []
+        receipts = [receipt for orphan in left for receipt in orphan.receipts]
+        receipts += [receipt for group in groups for receipt in group.receipts]
+        error = self._no_sending()
+        intents = [] if error is not None else [intent for group in groups for intent in group.intents]
         try:
-            await self._intents_ledger.intend(self._run_id, [call for calls in groups for call in calls])
-        except AWAY as error:
-            self._intents_outages.failed(error)
+            refused = await self._intents_ledger.intend(self._run_id, intents, receipts, frozenset(self._unsaved))
+        except AWAY as away:
+            self._intents_outages.failed(away)
             raise
         self._intents_outages.answered()
+        discard(left)
+        error = error or self._no_sending()
+        by_call = {each.call_id: each for each in refused}
+        for group in groups:
+            group.error = error if group.intents else None
+            group.refused = [by_call[name] for intent in group.intents if (name := intent.call.call_id) in by_call]
+
+    def _no_sending(self) -> HelixError | None:
+        """Why no request may leave now, whatever it asks."""
+        if not self._in_charge():
+            return DriverGoneError("the driver of this run has ended; nothing more is sent")
+        if self._outages.seconds >= LONGEST_BLINK_S:
+            return DatabaseLostError("rows cannot be committed; nothing is sent until they can")
+        return None
 
     async def _write_acks(self, groups: list[list[int]]) -> None:
         indices = [index for group in groups for index in group]

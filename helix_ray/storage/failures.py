@@ -19,7 +19,7 @@ _ROW_CLASSES = ("22", "23", "54")  # data exception, integrity violation, progra
 _PERMANENT_CLASSES = ("28", "3D", "3F", "42", "0A")  # credentials, catalog, schema, syntax or access, not supported
 
 _ADVICE = {
-    "42501": "the role lacks a right; grant it SELECT, INSERT and UPDATE on the tables of schema helix, or CREATE on the database",
+    "42501": "the role lacks a right; grant it SELECT, INSERT, UPDATE and DELETE on the tables of schema helix, or CREATE on the database",
     "42P01": "a table of schema helix is missing; run `helix doctor`, or start a run with a role that may create it",
     "3D000": "the database does not exist; create it, or correct the name in DATABASE_URL",
     "25006": "the server is read-only, perhaps a standby; name the primary in DATABASE_URL",

@@ -7,14 +7,26 @@ every method is idempotent; one that will never answer raises DatabaseUnavailabl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypedDict, final
 
 from helix_ray.queueing.ranges import IndexRanges
-from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, PastUse, Read, ReadResult, RunStatus
+from helix_ray.records import (
+    ApiCall,
+    ControlEvent,
+    ControlOutcome,
+    Intent,
+    JsonObject,
+    PastUse,
+    Read,
+    ReadResult,
+    Receipt,
+    Refused,
+    RunStatus,
+)
 from helix_ray.scoring.scores import RunScores
 
 
@@ -190,12 +202,21 @@ class Ledger(Protocol):
         """Indices that have their row."""
 
     async def write_batch(self, run_id: str, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> WriteOutcome:
-        """Stores a batch in one transaction; returns after commit. Repeating it changes nothing."""
+        """Stores a batch in one transaction; returns after commit. Repeating it changes nothing.
+
+        Receipts whose reads all have rows then are deleted with it.
+        """
 
     async def counts(self, run_id: str) -> RunCounts: ...
 
-    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
-        """Puts requests on record that are about to be sent; returns after commit. One that is known already stays as it is."""
+    async def intend(
+        self, run_id: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = (), unsaved: Collection[int] = ()
+    ) -> list[Refused]:
+        """Puts receipts on record, then the requests that `send_check.keep_back` lets pass; returns after commit.
+
+        A call or a receipt that is known already stays as it is; a receipt whose reads all have rows is not kept. ``unsaved``: reads
+        whose result waits for its commit. Of a refused request nothing is on record.
+        """
 
     async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
         """Raises ``reserved_usd``, what the run's throttle may have spent or reserved, to this; what it is then."""
@@ -205,7 +226,7 @@ class Ledger(Protocol):
 
     async def close_open_calls(self, run_id: str) -> Decimal:
         """Requests without an end become possibly billed at their worst case, and `reserved_usd` what is spent then, which is
-        returned. Precondition: no analyzer sends for this run any more.
+        returned. Receipts whose reads all have rows are deleted. Precondition: no analyzer sends for this run any more.
         """
 
     async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:

@@ -107,7 +107,7 @@ async def _inspect(session: PostgresSession) -> LedgerFacts:
     lacking = await session.rows("session", "table_rights")
     if lacking:
         tables = ", ".join(f"helix.{row['name']}" for row in lacking)
-        raise DatabaseUnavailableError(f"the role lacks SELECT, INSERT or UPDATE on {tables}; grant them")
+        raise DatabaseUnavailableError(f"the role lacks SELECT, INSERT, UPDATE or (for receipts) DELETE on {tables}; grant them")
     return LedgerFacts("postgresql", str(facts["version"]), version)
 
 

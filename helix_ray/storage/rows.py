@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
-from helix_ray.records import ApiCall, Disposition, Read, ReadResult, ScoredVariant, Variant
+from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.strata import subtype
 from helix_ray.scoring.variants import trim
 from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, finite, storable, storable_or_none
@@ -113,6 +114,16 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> dict[str, Any]:
         **{name: storable_or_none(getattr(call, name), 200) for name in ("provider_request_id", "error_kind", "throttle_epoch")},
     }
     return {name: changed[name] if name in changed else getattr(call, name) for name in _CALL_COLUMNS}
+
+
+def call_from_row(row: Mapping[str, Any]) -> ApiCall:
+    """From the JSON of a row of ``api_calls``."""
+    typed = {
+        "state": CallState(row["state"]),
+        **{name: Decimal(str(row[name])) for name in ("worst_case_usd", "cost_usd")},
+        **{name: None if row[name] is None else datetime.fromisoformat(row[name]) for name in ("created_at", "finished_at")},
+    }
+    return ApiCall(**{name: typed.get(name, row[name]) for name in _CALL_COLUMNS if name != "run_id"})
 
 
 def read_from_row(row: Mapping[str, Any], variants: Variants) -> Read:

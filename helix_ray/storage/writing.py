@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 
 from helix_ray.errors import InvariantError, RunBusyError, StartError
-from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, Disposition, JsonObject, ReadResult, RunStatus
+from helix_ray.records import (
+    ApiCall,
+    ControlEvent,
+    ControlOutcome,
+    Disposition,
+    Intent,
+    JsonObject,
+    ReadResult,
+    Receipt,
+    Refused,
+    RunStatus,
+    StoredAnswer,
+)
 from helix_ray.storage.integrity import MAX_TEXT_CHARS, as_unstorable, result_problem, storable_or_none
 from helix_ray.storage.ledger import RunRow, WriteOutcome
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rejected, busy_message, until_claimed
-from helix_ray.storage.rows import call_row, read_row, utc_now, variant_rows
+from helix_ray.storage.rows import call_from_row, call_row, read_row, utc_now, variant_rows
+from helix_ray.storage.send_check import Answer, Facts, Held, is_needed, keep_back
 from helix_ray.storage.statements import statements
 
 _CONTROL_TEXTS = {"actor": 200, "reason": 1000, "message": 1000, "value_from": 200, "value_to": 200}  # characters at most
@@ -62,10 +75,27 @@ class Writing:
     async def mark_control(self, request_id: str, outcome: ControlOutcome) -> None:
         await self._session.execute("writing", "mark_control", {**_control_params(outcome), "request_id": request_id})
 
-    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
-        now = utc_now()
-        rows = [call_row(run_id, call, now) for call in calls]
-        await self._session.execute("money", "intend_calls", {"calls": json.dumps(rows, default=str)})
+    async def intend(
+        self, run_id: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = (), unsaved: Collection[int] = ()
+    ) -> list[Refused]:
+        sql = statements("money")
+        asked = {index for intent in intents for index in intent.call.read_indices}
+        asked.update(index for receipt in receipts for index in receipt.read_indices)
+
+        async def work(transaction: PostgresTransaction) -> list[Refused]:
+            rows = await transaction.rows(sql["facts_of_reads"], {"run_id": run_id, "asked": list(asked)})
+            done = {int(row["read_index"]) for row in rows if row["done"]}
+            answers = {str(row["call_id"]): Answer(row["read_indices"], row["unusable"]) for row in rows if not row["done"]}
+            needed = {receipt.call_id: receipt for receipt in receipts if is_needed(receipt.read_indices, done)}
+            answers |= {name: Answer(receipt.read_indices, ()) for name, receipt in needed.items() if name not in answers}
+            facts = Facts(done, unsaved, answers)
+            checked = [(intent, keep_back(intent.call.read_indices, intent.unusable, facts)) for intent in intents]
+            passed = [intent for intent, held in checked if held is None]
+            if passed or needed:
+                await transaction.execute(sql["intend_calls"], _intend_params(run_id, passed, list(needed.values())))
+            return await _refused(transaction, [(intent.call.call_id, held) for intent, held in checked if held is not None])
+
+        return await self._session.run(work)
 
     async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
         rows = await self._session.rows("money", "authorise", {"run_id": run_id, "total_usd": total_usd})
@@ -78,6 +108,7 @@ class Writing:
 
         async def work(transaction: PostgresTransaction) -> Decimal:
             await transaction.execute(sql["close_open_calls"], key)
+            await transaction.execute(sql["drop_receipts"], key)
             spent = Decimal((await transaction.rows(sql["spent_usd"], {**key, "but_incarnation": None}))[0]["spent_usd"])
             await transaction.execute(sql["reserve_what_is_spent"], {**key, "total_usd": spent})
             return spent
@@ -91,6 +122,42 @@ class Writing:
 
 def _run_params(run: RunRow) -> JsonObject:
     return {**asdict(run), "versions": json.dumps(dict(run.versions))}
+
+
+def _intend_params(run_id: str, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> JsonObject:
+    now = utc_now()
+    judged = {pair for intent in intents for pair in intent.unusable}
+    unusable = [[index for index in receipt.read_indices if (receipt.call_id, index) in judged] for receipt in receipts]
+    return {
+        "run_id": run_id,
+        "calls": json.dumps([call_row(run_id, intent.call, now) for intent in intents], default=str),
+        "call_ids": [receipt.call_id for receipt in receipts],
+        "read_indices": [_array(receipt.read_indices) for receipt in receipts],
+        "arrived": [receipt.arrived_at for receipt in receipts],
+        "statuses": [receipt.status for receipt in receipts],
+        "bodies": [receipt.body for receipt in receipts],
+        "unusable": [_array(indices) for indices in unusable],
+        "judged_calls": [call_id for call_id, _ in judged],
+        "judged_reads": [index for _, index in judged],
+    }
+
+
+def _array(indices: Sequence[int]) -> str:
+    """As PostgreSQL writes it: an array of arrays of different lengths is none of its types."""
+    return "{" + ",".join(map(str, indices)) + "}"
+
+
+async def _refused(transaction: PostgresTransaction, held: Sequence[tuple[str, Held]]) -> list[Refused]:
+    """With the answers that are handed back."""
+    names = {name for _, each in held for _, name in each.answers}
+    rows = await transaction.rows(statements("money")["stored_answers"], {"call_ids": list(names)}) if names else []
+    found = {
+        str(row["call_id"]): StoredAnswer(call_from_row(row["call"]), Receipt(*(row[name] for name in Receipt._fields))) for row in rows
+    }
+    return [
+        Refused(call_id, each.done, each.unsaved, [(index, found[name]) for index, name in each.answers if name in found])
+        for call_id, each in held
+    ]
 
 
 def _control_params(control: ControlEvent | ControlOutcome) -> JsonObject:
@@ -174,6 +241,8 @@ class _Batch:
         await transaction.copy(sql["copy_reads"], (read_row(run_id, result, now) for result in results))
         inserted = await transaction.rows(sql["insert_reads"])
         indices = {int(row["read_index"]) for row in inserted}
+        if any(result.call_id for result in results):
+            await transaction.execute(sql["drop_answered"])
         await transaction.copy(
             sql["copy_variants"],
             (row for result in results if result.read.read_index in indices for row in variant_rows(run_id, result)),

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from helix_ray.errors import InvariantError
-from helix_ray.records import ApiCall, CallState
+from helix_ray.records import ApiCall, CallState, Intent
 from helix_ray.storage.ledger import Ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.postgres_session import PostgresTransaction
@@ -23,14 +23,18 @@ def intended(number: int, **changes: object) -> ApiCall:
     return call(number, [number], CallState.INTENDED, **{**FREE, **details})
 
 
+def as_intents(calls: list[ApiCall]) -> list[Intent]:
+    return [Intent(call) for call in calls]
+
+
 async def test_a_request_is_on_record_before_it_is_sent_and_its_end_updates_that_row(ledger: Ledger) -> None:
     for _ in range(2):
-        await ledger.intend(RUN_ID, [intended(1), intended(2), intended(3)])
+        await ledger.intend(RUN_ID, as_intents([intended(1), intended(2), intended(3)]))
     assert await ledger.spent_usd(RUN_ID) == Decimal("0.03")
     assert (await ledger.counts(RUN_ID)).requests == 0
     unsent = intended(2, finished_at=START)
     await ledger.write_batch(RUN_ID, [], [call(1, [1]), replace(unsent, state=CallState.FAILED)])
-    await ledger.intend(RUN_ID, [intended(1), intended(2)])  # said again, late
+    await ledger.intend(RUN_ID, as_intents([intended(1), intended(2)]))  # said again, late
     counts = await ledger.counts(RUN_ID)
     assert (counts.calls_by_state, counts.requests, counts.cost_usd) == (
         {"answered": 1, "failed": 1, "intended": 1},
@@ -41,7 +45,7 @@ async def test_a_request_is_on_record_before_it_is_sent_and_its_end_updates_that
 
 
 async def test_an_intent_with_odd_texts_is_kept(ledger: Ledger) -> None:
-    await ledger.intend(RUN_ID, [intended(1, error="a\x00b\ud800", throttle_epoch=None, service_tier=None)])
+    await ledger.intend(RUN_ID, as_intents([intended(1, error="a\x00b\ud800", throttle_epoch=None, service_tier=None)]))
     assert await ledger.spent_usd(RUN_ID) == Decimal("0.01")
 
 
@@ -56,7 +60,7 @@ async def test_what_is_authorised_only_rises(ledger: Ledger) -> None:
 
 async def test_requests_that_nobody_ends_any_more_are_possibly_billed_and_all_sums_agree(ledger: Ledger) -> None:
     await ledger.authorise(RUN_ID, Decimal("0.5"))
-    await ledger.intend(RUN_ID, [intended(number) for number in (1, 2, 3)])
+    await ledger.intend(RUN_ID, as_intents([intended(number) for number in (1, 2, 3)]))
     await ledger.write_batch(RUN_ID, [], [call(1, [1]), call(4, [4], CallState.SENT, **FREE)])
     for _ in range(2):
         assert await ledger.close_open_calls(RUN_ID) == Decimal("0.031")
@@ -68,7 +72,7 @@ async def test_requests_that_nobody_ends_any_more_are_possibly_billed_and_all_su
 
 
 async def test_what_is_spent_can_leave_out_an_incarnation_of_the_throttle(ledger: Ledger) -> None:
-    await ledger.intend(RUN_ID, [intended(1), intended(2, throttle_epoch="e2"), intended(3, throttle_epoch=None)])
+    await ledger.intend(RUN_ID, as_intents([intended(1), intended(2, throttle_epoch="e2"), intended(3, throttle_epoch=None)]))
     assert await ledger.spent_usd(RUN_ID, "e2") == Decimal("0.02")
     assert await ledger.spent_usd(RUN_ID, "e9") == Decimal("0.03")
 
@@ -91,7 +95,7 @@ async def test_what_was_taken_from_the_limits(ledger: Ledger) -> None:
         call(8, [8], CallState.POSSIBLY_BILLED, **{**FREE, **at(29, prompt_estimate=100, max_completion_tokens=50)}),
     ]
     await ledger.write_batch(RUN_ID, [], calls)
-    await ledger.intend(RUN_ID, [intended(9, created_at=now - timedelta(seconds=40))])
+    await ledger.intend(RUN_ID, as_intents([intended(9, created_at=now - timedelta(seconds=40))]))
     found = await ledger.taken("m", simulated=True)
     assert [taken[1:] for taken in found] == [
         (1, 8, 5, "on_demand"),
@@ -104,7 +108,7 @@ async def test_what_was_taken_from_the_limits(ledger: Ledger) -> None:
     assert await ledger.taken("m", simulated=False) == []
     other = str(uuid.UUID(int=77))
     await ledger.start_run(run_row(run_id=other))
-    await ledger.intend(other, [intended(10)])
+    await ledger.intend(other, as_intents([intended(10)]))
     assert len(await ledger.taken("m", simulated=True)) == 6, "another run with the same key and model counts"
 
 
@@ -114,7 +118,7 @@ async def test_an_intent_waits_for_no_batch_that_is_being_written(database_url: 
 
     async def hold(transaction: PostgresTransaction) -> None:
         await transaction.rows(statements("writing")["lock_run"], {"run_id": RUN_ID})
-        await second.intend(RUN_ID, [intended(1)])  # would time out if it waited
+        await second.intend(RUN_ID, as_intents([intended(1)]))  # would time out if it waited
 
     await first._session.run(hold)
     assert await first.spent_usd(RUN_ID) == Decimal("0.01")

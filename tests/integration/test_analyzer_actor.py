@@ -15,7 +15,7 @@ from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.queueing.ranges import IndexRanges
-from helix_ray.records import ApiCall, CallState, Disposition, ReadBatch, ReadResult
+from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadBatch, ReadResult, Receipt, Refused
 from support.fault_server import Exchange, FaultServer
 from support.list_source import sample_reads
 from support.scripted_llm import completion
@@ -32,8 +32,8 @@ class RecordingSink:
         self.results: list[ReadResult] = []
         self.calls: list[ApiCall] = []
 
-    async def intend(self, holder: str, calls: list[ApiCall]) -> None:
-        return None
+    async def intend(self, holder: str, intents: list[Intent], receipts: list[Receipt]) -> list[Refused]:
+        return []
 
     async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
         self.results += results

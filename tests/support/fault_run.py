@@ -49,6 +49,9 @@ class RecordingChat:
         self.payloads.append(copy.deepcopy(payload))
         return await self._chat.complete(payload, timeout_s)
 
+    def stored(self, status: int, body: bytes, latency_s: float) -> ChatReply:
+        return self._chat.stored(status, body, latency_s)
+
     async def models(self, timeout_s: float = 20.0) -> HttpReply | TransportFailure:
         return await self._chat.models(timeout_s)
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,17 +16,22 @@ from helix_ray.records import (
     ControlEvent,
     ControlOutcome,
     Disposition,
+    Intent,
     JsonObject,
     PastUse,
     Read,
     ReadResult,
+    Receipt,
+    Refused,
     RunStatus,
+    StoredAnswer,
     failure_kind,
 )
 from helix_ray.scoring.scores import RunScores
 from helix_ray.storage.integrity import as_unstorable, result_problem
 from helix_ray.storage.ledger import Agreement, LedgerFacts, RecentRow, RunCounts, RunRow, RunSummary, StoredRun, WriteOutcome
 from helix_ray.storage.rows import as_made
+from helix_ray.storage.send_check import Answer, Facts, is_needed, keep_back
 from support.memory_money import at_most, is_open, left, taken
 
 _FORWARD = (CallState.INTENDED, CallState.SENT, CallState.POSSIBLY_BILLED, CallState.FAILED, CallState.ANSWERED)
@@ -43,6 +48,8 @@ class _Run:
         self.totals: JsonObject | None = None
         self.reads: dict[int, ReadResult] = {}
         self.calls: dict[str, ApiCall] = {}
+        self.receipts: dict[str, Receipt] = {}
+        self.unusable: set[tuple[str, int]] = set()
         self.reserved_usd = Decimal(0)
 
 
@@ -144,6 +151,7 @@ class MemoryLedger:
                 outcome.poisoned.append((index, problem))
             else:
                 outcome.inserted.append(index)
+        _drop_receipts(run)
         self.batches.append(sorted(first_of))
         if self.failures:
             raise self.failures.pop(0)
@@ -192,10 +200,28 @@ class MemoryLedger:
             ),
         )
 
-    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
-        run = self._run(run_id)
-        for call in calls:
-            run.calls.setdefault(call.call_id, replace(call, created_at=call.created_at or datetime.now(UTC)))
+    async def intend(
+        self, run_id: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = (), unsaved: Collection[int] = ()
+    ) -> list[Refused]:
+        run, refused = self._run(run_id), []
+        for receipt in receipts:
+            if is_needed(receipt.read_indices, run.reads):
+                run.receipts.setdefault(receipt.call_id, receipt)
+        stored = sorted(run.receipts.values(), key=lambda receipt: receipt.arrived_at)
+        facts = Facts(
+            run.reads,
+            unsaved,
+            {it.call_id: Answer(it.read_indices, [i for i in it.read_indices if (it.call_id, i) in run.unusable]) for it in stored},
+        )
+        for call, unusable in intents:
+            held = keep_back(call.read_indices, unusable, facts)
+            if held is None:
+                run.calls.setdefault(call.call_id, replace(call, created_at=call.created_at or datetime.now(UTC)))
+                run.unusable.update(unusable)
+            else:
+                answers = [(index, StoredAnswer(run.calls[name], run.receipts[name])) for index, name in held.answers]
+                refused.append(Refused(call.call_id, held.done, held.unsaved, answers))
+        return refused
 
     async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
         run = self._run(run_id)
@@ -210,6 +236,7 @@ class MemoryLedger:
         for call in [call for call in run.calls.values() if is_open(call)]:
             closed = replace(call, state=CallState.POSSIBLY_BILLED, cost_usd=at_most(call), finished_at=now)
             run.calls[call.call_id] = replace(closed, error_kind=call.error_kind or "abandoned")
+        _drop_receipts(run)
         run.reserved_usd = _spent(run)
         return run.reserved_usd
 
@@ -294,6 +321,10 @@ class MemoryLedger:
         chosen = [result for result in self._run(run_id).reads.values() if result.mutation_detected or not alerts_only]
         chosen.sort(key=lambda result: (result.finished_at, result.read.read_index), reverse=True)
         return [_row(result) for result in chosen[:limit]]
+
+
+def _drop_receipts(run: _Run) -> None:
+    run.receipts = {name: receipt for name, receipt in run.receipts.items() if is_needed(receipt.read_indices, run.reads)}
 
 
 def _row(result: ReadResult) -> RecentRow:

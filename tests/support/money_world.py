@@ -14,7 +14,7 @@ from functools import partial
 from uuid import UUID
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.records import ApiCall, CallState, TokenUsage
+from helix_ray.records import ApiCall, CallState, Intent, TokenUsage
 from helix_ray.storage.ledger import RunRow
 from helix_ray.throttle.governor import PERMIT_GRACE_S, Governor
 from helix_ray.throttle.messages import Permit, PermitRequest, Settlement, SettlementOutcome
@@ -193,7 +193,7 @@ class MoneyWorld:
             worst_case_usd=want.worst_case_usd,
             throttle_epoch=grant.permit_id.rpartition("-")[0],
         )
-        await self._ledger.intend(RUN_ID, [call])
+        await self._ledger.intend(RUN_ID, [Intent(call)])
         self._after(0.02, self._alive(analyzer, lambda: self._send(analyzer, want, grant, call)))
 
     async def _send(self, analyzer: _Analyzer, want: PermitRequest, grant: Permit, call: ApiCall) -> None:

@@ -60,6 +60,9 @@ class ScriptedLLM:
         step = self._script.pop(0) if self._script else self._otherwise
         return step(payload) if callable(step) else step
 
+    def stored(self, status: int, body: bytes, latency_s: float) -> ChatReply:
+        return chat_reply(status, {}, body, latency_s)
+
     async def models(self) -> HttpReply:
         return HttpReply(200, {"content-type": "application/json"}, b'{"object":"list","data":[]}', LATENCY_S)
 
@@ -69,7 +72,7 @@ class ScriptedLLM:
 
 def chat_reply(status: int, headers: dict[str, str], body: bytes, latency_s: float = LATENCY_S) -> ChatReply:
     """A reply as a backend of Groq's dialect reads it."""
-    return ChatReply(status, headers, body, latency_s, read_reply(status, headers, body))
+    return ChatReply(status, headers, body, latency_s, read_reply)
 
 
 def prompted_ids(payload: dict[str, Any]) -> list[str]:

@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 from helix_ray.config import SinkConfig
-from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
+from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadResult, Receipt, Refused
 from helix_ray.sink.engine import SinkEngine
 from helix_ray.storage.ledger import WriteOutcome
 from support.ledger_values import run_row
@@ -56,12 +57,14 @@ class GatedLedger(MemoryLedger):
         await self.gate.wait()
         return await super().write_batch(run_id, results, calls)  # type: ignore[arg-type]
 
-    async def intend(self, run_id: str, calls: Sequence[ApiCall]) -> None:
+    async def intend(
+        self, run_id: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = (), unsaved: Collection[int] = ()
+    ) -> list[Refused]:
         await self.intents.wait()
         if self.away:
             raise self.away.pop(0)
-        self.intended.append([call.call_id for call in calls])
-        await super().intend(run_id, calls)
+        self.intended.append([intent.call.call_id for intent in intents])
+        return await super().intend(run_id, intents, receipts, unsaved)
 
 
 @dataclass
@@ -75,13 +78,19 @@ class Bench:
     def write(self, *indices: int) -> asyncio.Task[object]:
         return asyncio.create_task(self.engine.write(results(*indices), []))
 
-    def intend(self, *names: str) -> asyncio.Task[None]:
-        calls = [ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m", worst_case_usd=WORST) for name in names]
-        return asyncio.create_task(self.engine.intend(calls))
+    def intend(self, *names: str, read: int = 1001, receipts: Sequence[Receipt] = ()) -> asyncio.Task[list[Refused]]:
+        calls = [ApiCall(name, "analysis", 1, [read], CallState.INTENDED, None, "m", worst_case_usd=WORST) for name in names]
+        return asyncio.create_task(self.engine.intend([Intent(call) for call in calls], receipts))
 
 
 @asynccontextmanager
-async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.0) -> AsyncIterator[Bench]:
+async def bench(
+    batch_size: int = 4,
+    flush_s: float = 1.0,
+    outage_s: float = 60.0,
+    in_charge: Callable[[], bool] = lambda: True,
+    spool: Path | None = None,
+) -> AsyncIterator[Bench]:
     ledger, clock = GatedLedger(), ManualClock()
     await ledger.start_run(run_row(RUN_ID))
     made: Bench
@@ -97,6 +106,8 @@ async def bench(batch_size: int = 4, flush_s: float = 1.0, outage_s: float = 60.
         checksum=bases_and_alleles,
         ack=ack,
         announce=lambda shown: made.shown.extend(item.read.read_index for item in shown),
+        in_charge=in_charge,
+        spool=spool,
     )
     made = Bench(engine, ledger, clock)
     try:

@@ -1,8 +1,58 @@
+-- name: facts_of_reads
+-- Of these reads, those that have a row or an answer on record, the oldest answer first.
+with stored as materialized (
+    select call_id, arrived_at, read_indices, unusable from helix.receipts where run_id = %(run_id)s
+)
+select asked.read_index, true as done, null as call_id, null::bigint[] as read_indices, null::bigint[] as unusable
+from unnest(%(asked)s::bigint[]) as asked (read_index)
+join helix.reads as read on read.run_id = %(run_id)s and read.read_index = asked.read_index
+union all
+select *
+from (
+    select named.read_index, false, stored.call_id::text, stored.read_indices, stored.unusable
+    from stored cross join lateral unnest(stored.read_indices) as named (read_index)
+    where named.read_index = any(%(asked)s::bigint[])
+    order by stored.arrived_at
+) as answered
+
 -- name: intend_calls
--- Before the send. A call that is known already has begun; nothing about it changes.
+-- Before the send. A call that is known already has begun, and a receipt that is known is kept; nothing about them changes.
+with arrived as (
+    insert into helix.receipts (run_id, call_id, read_indices, arrived_at, status, body, unusable)
+    select %(run_id)s, receipt.call_id, receipt.read_indices::bigint[], receipt.arrived_at, receipt.status, receipt.body,
+           receipt.unusable::bigint[]
+    from unnest(
+        %(call_ids)s::uuid[], %(read_indices)s::text[], %(arrived)s::timestamptz[], %(statuses)s::smallint[], %(bodies)b::bytea[],
+        %(unusable)s::text[]
+    ) as receipt (call_id, read_indices, arrived_at, status, body, unusable)
+    on conflict (call_id) do nothing
+), judged as (
+    update helix.receipts as receipt
+    set unusable = receipt.unusable || named.read_indices
+    from (
+        select call_id, array_agg(read_index) as read_indices
+        from unnest(%(judged_calls)s::uuid[], %(judged_reads)s::bigint[]) as pair (call_id, read_index)
+        group by call_id
+    ) as named
+    where receipt.call_id = named.call_id
+)
 insert into helix.api_calls
 select * from jsonb_populate_recordset(null::helix.api_calls, %(calls)s::jsonb)
 on conflict (call_id) do nothing
+
+-- name: stored_answers
+select to_jsonb(call) as call, receipt.call_id::text, receipt.read_indices, receipt.arrived_at, receipt.status, receipt.body
+from helix.receipts as receipt join helix.api_calls as call using (call_id)
+where receipt.call_id = any(%(call_ids)s::uuid[])
+order by receipt.arrived_at
+
+-- name: drop_receipts
+-- Of a run, those whose reads all have rows.
+delete from helix.receipts as receipt
+where receipt.run_id = %(run_id)s and not exists (
+    select from unnest(receipt.read_indices) as named (read_index)
+    where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
+)
 
 -- name: authorise
 -- What the throttle may have spent or reserved. It only rises while anybody may hold a permit.

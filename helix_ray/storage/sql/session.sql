@@ -36,9 +36,10 @@ select relation.relname as name
 from pg_catalog.pg_class as relation
 where relation.relnamespace = to_regnamespace('helix')
   and relation.relkind = 'r'
-  and relation.relname in ('runs', 'reads', 'variant_calls', 'api_calls', 'control_events')
+  and relation.relname in ('runs', 'reads', 'variant_calls', 'api_calls', 'receipts', 'control_events')
   and not (has_table_privilege(relation.oid, 'SELECT') and has_table_privilege(relation.oid, 'INSERT')
-           and has_table_privilege(relation.oid, 'UPDATE'))
+           and has_table_privilege(relation.oid, 'UPDATE')
+           and (relation.relname <> 'receipts' or has_table_privilege(relation.oid, 'DELETE')))
 order by 1
 
 -- name: backend_pid

@@ -66,6 +66,19 @@ insert into helix.reads select * from pg_temp.incoming_reads
 on conflict (run_id, read_index) do nothing
 returning read_index, disposition
 
+-- name: drop_answered
+-- Answers that no read needs any more, now that these have their rows.
+with touched as (
+    select distinct receipt.call_id
+    from helix.receipts as receipt cross join lateral unnest(receipt.read_indices) as named (read_index)
+    join pg_temp.incoming_reads as read on read.run_id = receipt.run_id and read.read_index = named.read_index
+)
+delete from helix.receipts as receipt using touched
+where receipt.call_id = touched.call_id and not exists (
+    select from unnest(receipt.read_indices) as named (read_index)
+    where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
+)
+
 -- name: copy_variants
 copy helix.variant_calls (
     run_id, read_index, side, ordinal, pos, ref, alt, type, event, confidence, outcome, match, reason, length, spdi, titv,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fix_analyzer import read, rig
-from helix_ray.analyzer.sink_client import Intents
+from helix_ray.analyzer.sink_client import RequestRecords
 from helix_ray.errors import DatabaseLostError
-from helix_ray.records import ApiCall, CallState
+from helix_ray.records import ApiCall, CallState, Intent, Receipt, Refused
 from support.manual_clock import ManualClock, turns
 
 
@@ -85,29 +85,30 @@ class SlowSink:
         self.failures: list[Exception] = []
         self.outstanding = self.most = 0
 
-    async def intend(self, calls: Sequence[ApiCall]) -> None:
+    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
         self.outstanding += 1
         self.most = max(self.most, self.outstanding)
         await self.open.wait()
         self.outstanding -= 1
         if self.failures:
             raise self.failures.pop(0)
-        self.batches.append([call.call_id for call in calls])
+        self.batches.append([intent.call.call_id for intent in intents])
+        return []
 
     async def write(self, results: Sequence[Any], calls: Sequence[ApiCall]) -> None:
         raise AssertionError("intents are no writes")
 
 
-def intent(name: str) -> ApiCall:
-    return ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m")
+def intent(name: str) -> Intent:
+    return Intent(ApiCall(name, "analysis", 1, [1], CallState.INTENDED, None, "m"))
 
 
 async def test_intents_that_come_during_a_write_share_the_next_one() -> None:
     sink, clock = SlowSink(), ManualClock()
-    intents = Intents(sink, clock)
-    tasks = [asyncio.create_task(intents.record(intent(name))) for name in "ab"]
+    records = RequestRecords(sink, clock)
+    tasks = [asyncio.create_task(records.intend(intent(name))) for name in "ab"]
     await turns()
-    tasks += [asyncio.create_task(intents.record(intent(name))) for name in "cde"]
+    tasks += [asyncio.create_task(records.intend(intent(name))) for name in "cde"]
     await turns()
     tasks[3].cancel()
     await turns()
@@ -122,8 +123,8 @@ async def test_an_intent_that_could_not_be_written_is_written_again() -> None:
     sink, clock = SlowSink(), ManualClock()
     sink.open.set()
     sink.failures = [DatabaseLostError("away"), ConnectionError("gone")]
-    intents = Intents(sink, clock)
-    task = asyncio.create_task(intents.record(intent("a")))
+    records = RequestRecords(sink, clock)
+    task = asyncio.create_task(records.intend(intent("a")))
     for _ in range(2):
         await clock.until_sleeping()
         assert not task.done()

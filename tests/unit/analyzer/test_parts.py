@@ -14,9 +14,9 @@ from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.analyzer.request_cycle import RequestCycle
 from helix_ray.analyzer.retry_policy import AGAIN, ReadOutcomes
-from helix_ray.analyzer.sink_client import MAX_BYTES, MAX_WRITES, Intents, ResultOutbox
+from helix_ray.analyzer.sink_client import MAX_BYTES, MAX_WRITES, RequestRecords, ResultOutbox
 from helix_ray.queueing.messages import Lease
-from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadBatch, ReadResult
+from helix_ray.records import ApiCall, CallState, Disposition, Intent, Read, ReadBatch, ReadResult, Receipt, Refused
 from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Settlement
 from support.manual_clock import ManualClock, turns
 
@@ -135,8 +135,8 @@ class CountingSink:
         self.outstanding = 0
         self.max_outstanding = 0
 
-    async def intend(self, calls: Sequence[ApiCall]) -> None:
-        return None
+    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
+        return []
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         self.outstanding += 1
@@ -235,7 +235,7 @@ class NeverAsked:
         self.clock = ManualClock()
         self.permits = PermitClient(SlowThrottle(), self.clock)
         self.results = ResultMaker("m")
-        self.log = SimpleNamespace(intents=Intents(CountingSink(), self.clock))
+        self.log = SimpleNamespace(records=RequestRecords(CountingSink(), self.clock))
 
     async def run(self, tasks: list[ReadTask]) -> ReadOutcomes:
         raise AssertionError(tasks)

@@ -12,7 +12,7 @@ from helix_ray.actors.api import ThrottleApi
 from helix_ray.actors.group import ActorGroup, CallFailure, FailureKind
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
-from helix_ray.records import ApiCall, CallState
+from helix_ray.records import ApiCall, CallState, Intent
 from helix_ray.session import throttle_recovery
 from helix_ray.session.plan import Plan
 from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetime_s
@@ -70,7 +70,7 @@ class World:
             self.recovery.corrected(spent_usd, answered, at)
 
     def intend(self, name: str) -> None:
-        asyncio.run(self.ledger.intend(RUN_ID, [intent(name, self.incarnation)]))
+        asyncio.run(self.ledger.intend(RUN_ID, [Intent(intent(name, self.incarnation))]))
 
 
 @pytest.fixture

@@ -3,15 +3,18 @@
 import asyncio
 import uuid
 from collections import deque
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from helix_ray.actors.prometheus import numbers_of
-from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
+from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, DriverGoneError, InvariantError, RunBusyError
 from helix_ray.metrics.reports import nearest_rank
-from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
+from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, Receipt
 from helix_ray.sink.buffer import Entry, SinkBuffer
+from helix_ray.storage.spool import encoded
 from support.list_source import sample_read
 from support.manual_clock import turns
 from support.memory_ledger import MemoryLedger
@@ -302,6 +305,70 @@ async def test_while_the_database_is_away_intents_wait() -> None:
         await b.clock.advance(20.0)
         await intent
         assert b.ledger.intended == [["a"]]
+
+
+def answer(name: str, index: int) -> Receipt:
+    return Receipt(name, [index], datetime(2026, 1, 1, tzinfo=UTC), 200, b"{}")
+
+
+async def test_a_read_whose_result_waits_for_its_commit_is_not_asked_about() -> None:
+    async with bench() as b:
+        b.ledger.gate.clear()
+        write = b.write(*range(5))
+        await b.ledger.writing.wait()
+        ((_, done, unsaved, _),) = await b.intend("a", read=4)
+        assert (done, unsaved) == ([], [4])
+        b.ledger.gate.set()
+        await write
+        ((_, done, unsaved, _),) = await b.intend("a", read=4)
+        assert (done, unsaved) == ([4], [])
+
+
+async def test_without_the_driver_nothing_is_sent_and_answers_are_kept() -> None:
+    alive = True
+    async with bench(in_charge=lambda: alive) as b:
+        assert await b.intend("a", read=7) == []
+        b.ledger.intents.clear()
+        intent = b.intend("b", read=8)
+        await turns()
+        alive = False  # while it is put on record
+        b.ledger.intents.set()
+        with pytest.raises(DriverGoneError):
+            await intent
+        with pytest.raises(DriverGoneError):
+            await b.intend("c", read=9, receipts=[answer("a", 7)])
+        alive = True
+        ((_, _, _, answers),) = await b.intend("d", read=7)
+        assert [stored.call.call_id for _, stored in answers] == ["a"]
+        assert await b.ledger.spent_usd(RUN_ID) == 2 * WORST, "of c nothing is on record"
+
+
+async def test_a_second_after_rows_could_not_be_committed_nothing_is_sent_until_they_are() -> None:
+    async with bench() as b:
+        b.ledger.failures = [DatabaseLostError("gone")] * 6
+        write = b.write(*range(4))
+        await turns()
+        assert await b.intend("a", read=10) == []
+        await b.clock.advance(1.0)
+        with pytest.raises(DatabaseLostError, match="nothing is sent"):
+            await b.intend("b", read=11)
+        while not write.done():
+            await b.clock.advance(5.0)
+        assert await b.intend("b", read=11) == []
+
+
+async def test_what_a_dead_process_had_received_is_on_record_before_the_next_request(tmp_path: Path) -> None:
+    async with bench(spool=tmp_path) as b:
+        await b.intend("a", read=7)
+        (tmp_path / "dead").write_bytes(encoded(answer("a", 7)))
+        b.ledger.away = [DatabaseLostError("gone")]
+        intent = b.intend("b", read=7)
+        await b.clock.until_sleeping()
+        assert (tmp_path / "dead").exists()
+        await b.clock.advance(1.0)
+        ((_, _, _, answers),) = await intent
+        assert [stored.receipt for _, stored in answers] == [answer("a", 7)]
+        assert not (tmp_path / "dead").exists()
 
 
 async def test_a_sink_that_gave_up_takes_no_intents() -> None:
