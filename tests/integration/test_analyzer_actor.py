@@ -189,7 +189,7 @@ def spooled(folder: Path) -> int:
 
 
 async def test_what_an_analyzer_received_while_the_database_hung_outlives_it(start_actor: Any, ray_cluster: Any, tmp_path: Path) -> None:
-    at_once, release, all_there = 8, asyncio.Event(), asyncio.Event()
+    at_once, release, all_there = 3, asyncio.Event(), asyncio.Event()
 
     async with FaultServer(answer) as server:
 
