@@ -30,7 +30,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra fuzz lint lint-docker bench bench-concurrency bench-throttle monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-concurrency bench-throttle monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,16 @@ test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the test
 	$(PHASE) 'Python tests marked browser, debian or slow, and three times the random examples: about 4 minutes'
 	@$(PYTEST) --dist worksteal --hypothesis-profile all -m '(browser or debian or slow or hypothesis) and not peer' $(WITHOUT_RAY)
 	@$(PYTEST) --dist loadgroup -m '(browser or debian or slow) and not peer' $(WITH_RAY)
+
+test-peers: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need peers or nodes
+	@$(PYTEST) --dist loadgroup -m peer --ignore=tests/chaos || [ $$? = 5 ] # 5: there are none yet
+
+SCENARIO := kills or outages or driver or sigterm or postmaster or pauses or minutes
+COUNT := 0
+CHAOS_S := 7200
+
+chaos: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Break whole runs on purpose and judge them from outside (SCENARIO=outages COUNT=20; all: about 1.5 hours)
+	@CHAOS_COUNT=$(COUNT) timeout --signal=INT $(CHAOS_S) $(BIN)/python -m pytest -q -n0 -m peer tests/chaos -k '$(SCENARIO)'
 
 test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` only if something changed since they passed
 

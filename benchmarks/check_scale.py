@@ -35,6 +35,7 @@ from helix_ray.config import Config
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ApiCall, CallState, ReadResult
+from helix_ray.records.calls import Intent
 from helix_ray.sources import make_source
 from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.postgres import PostgresLedger
@@ -81,7 +82,7 @@ async def written(server: EmbeddedServer, rows: int, every: int, api: bool) -> l
             batch = [renumbered(pattern[i % PATTERN], i * every) for i in range(done, done + sizes.randint(40, 70))]
             calls = [request(result) for result in batch] if api else []
             if api:
-                await ledger.intend(RUN_ID, [replace(call, state=CallState.INTENDED, finished_at=None) for call in calls])
+                await ledger.intend(RUN_ID, [Intent(replace(call, state=CallState.INTENDED, finished_at=None)) for call in calls])
             await ledger.write_batch(RUN_ID, batch, calls)
             done += len(batch)
         new = done - first

@@ -75,6 +75,18 @@ async def _migrate(url: str) -> None:
 
 
 @pytest.fixture
+def own_server() -> Iterator[EmbeddedServer]:
+    """A PostgreSQL that the test may stop, durable enough to survive that."""
+    home = Path(tempfile.mkdtemp(prefix="helix-own-pg-", dir="/tmp"))
+    home.chmod(0o711)
+    server = EmbeddedServer(home)
+    server.join()
+    yield server
+    server.leave()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
 def empty_database_url(postgres_server: EmbeddedServer) -> Iterator[str]:
     """A database without a schema of ours."""
     yield from _database(postgres_server, "template1")

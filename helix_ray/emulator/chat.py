@@ -236,7 +236,7 @@ class Chat:
         ids = [pair.opaque_id for pair in pairs]
         start = (*admitted.arrival, status, None, request.requested, charged, bill, seen, *tokens)
         self.ledger.append(
-            RequestEntry(*start, joined([sent.fault, fault]), ids, *totals(answers), model, tier),
+            RequestEntry(*start, joined([sent.fault, fault]), ids, *totals(answers), model, tier, self._unix()),
             [
                 ReadEntry(request_id, seen, pair.opaque_id, answer, each, alright and usable)
                 for pair, answer, (each, alright) in zip(pairs, answers, fates, strict=True)
@@ -252,7 +252,22 @@ class Chat:
         status, body, buckets, kind, retry_after_s, shown, head, fault = refusal
         seen, nothing = status != HUNG_UP, totals([])
         entry = RequestEntry(
-            *arrival, status, kind, requested, 0, Decimal(0), seen, prompt_tokens, 0, 0, fault, read_ids, *nothing, model, tier
+            *arrival,
+            status,
+            kind,
+            requested,
+            0,
+            Decimal(0),
+            seen,
+            prompt_tokens,
+            0,
+            0,
+            fault,
+            read_ids,
+            *nothing,
+            model,
+            tier,
+            self._unix(),
         )
         self.ledger.append(entry, [])
         headers = [_request_id(arrival)] if buckets is None else [*buckets.headers(shown), _request_id(arrival)]

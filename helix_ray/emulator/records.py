@@ -37,6 +37,7 @@ class RequestEntry(NamedTuple):
     hallucinated: int
     model: str | None  # None: refused before it was known
     service_tier: str | None  # that served it, or that it asked for
+    ended: float  # Unix seconds: when its answer went out, or its client was found gone
 
     def wire(self) -> dict[str, object]:
         return {**self._asdict(), "billed_usd": f"{self.billed_usd:f}"}

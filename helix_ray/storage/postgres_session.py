@@ -247,6 +247,7 @@ async def _connect(url: str, statement_timeout_s: float) -> Connection:
     connection: Connection = await psycopg.AsyncConnection.connect(
         url,
         autocommit=True,  # transactions are opened where they are meant
+        prepare_threshold=None,  # a plan that was kept from when the tables were small would scan the whole run
         row_factory=dict_row,
         connect_timeout=max(2, int(CONNECT_TIMEOUT_S) - 1),
         application_name="helix-throttle",

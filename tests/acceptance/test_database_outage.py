@@ -1,11 +1,6 @@
 """The database goes away in the middle of a run: for a moment, which nobody notices, or for good, which is exit 1."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from fix_run import StartRun, helix
 from helix_ray.actors.api import SINK
@@ -15,18 +10,6 @@ from support.run_log import of, read_log
 from support.sequence_files import write_pairs
 
 PAIRS = 800
-
-
-@pytest.fixture
-def own_server() -> Iterator[EmbeddedServer]:
-    """A PostgreSQL that the test may stop, durable enough to survive that."""
-    home = Path(tempfile.mkdtemp(prefix="helix-own-pg-", dir="/tmp"))
-    home.chmod(0o711)
-    server = EmbeddedServer(home)
-    server.join()
-    yield server
-    server.leave()
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_lost_for_good_ends_the_run_and_a_restart_is_survived(own_server: EmbeddedServer, start_run: StartRun, tmp_path: Path) -> None:

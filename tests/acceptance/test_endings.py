@@ -24,7 +24,8 @@ def processes(run: Run) -> list[psutil.Process]:
     """All of the run: its own, and the server."""
     found = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
     server = postmaster.find(run.home / "postgres")
-    return found if server is None else [*found, psutil.Process(server)]
+    assert server is not None
+    return [*found, psutil.Process(server)]
 
 
 def assert_nothing_left(run: Run, started: list[psutil.Process]) -> None:
@@ -37,14 +38,14 @@ def assert_nothing_left(run: Run, started: list[psutil.Process]) -> None:
 
 
 def test_a_killed_driver_leaves_nothing_and_last_goes_on(start_run: StartRun) -> None:
-    first = start_run(*SLOW)
+    first = start_run(*SLOW, embedded=True)
     first.wait_for_stored_reads()
     started = processes(first)
     first.process.kill()
     first.process.wait(10)
     assert_nothing_left(first, started)
 
-    second = start_run("source.count=null", args=["--resume", "last"])
+    second = start_run("source.count=null", args=["--resume", "last"], embedded=True)
     second.wait_for_output("Whatever ends it")
     assert re.findall(r"--resume ([-\w]{36})", second.output) == re.findall(r"--resume ([-\w]{36})", first.output)
     second.wait_for_stored_reads()
@@ -56,7 +57,7 @@ def test_a_killed_driver_leaves_nothing_and_last_goes_on(start_run: StartRun) ->
 
 
 def test_a_run_resumes_by_itself_after_each_death_of_its_server(start_run: StartRun) -> None:
-    run = start_run(*SLOW)
+    run = start_run(*SLOW, embedded=True)
     run.wait_for_stored_reads()
     data = run.home / "postgres"
     for _ in range(3):
@@ -76,7 +77,7 @@ def is_ready(data: Path, besides: int) -> bool:
 
 @pytest.mark.parametrize("said", ["Starting Ray", "session_"])
 def test_a_signal_while_ray_starts_ends_all_and_says_so(said: str, start_run: StartRun) -> None:
-    run = start_run(*SLOW)
+    run = start_run(*SLOW, embedded=True)
     if said == "session_":
         run.wait_until("a session of Ray", lambda _: bool(sessions(ray_folder(run.home))))
     else:

@@ -127,6 +127,7 @@ def test_every_marker_that_the_default_run_leaves_out_is_registered_and_run_by_a
     extra, _ = re.findall(r"-m '\(([^)]+)\) and not peer'", (ROOT / "Makefile").read_text())
     assert left_out - {"peer"} == set(extra.split(" or ")) - {"hypothesis"}
     assert left_out <= registered
+    assert "-m peer --ignore=tests/chaos" in (ROOT / "Makefile").read_text()
 
 
 def test_compose_publishes_to_this_machine_only_and_holds_no_password() -> None:

@@ -44,7 +44,7 @@ update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = no
 select 1 as found from helix.runs where run_id = %(run_id)s for no key update
 
 -- name: plan_anew
--- A plan that was made while the tables were almost empty scans them whole, and is kept: the check of a foreign key, above all.
+-- The checks of foreign keys keep their plans: one that was made while the tables were almost empty scans them whole.
 discard plans
 
 -- name: incoming_reads

@@ -320,7 +320,7 @@ def test_sums_that_do_not_agree_are_found():
     assert found.startswith("charged tokens: entries ")
     service.ledger.tokens["charged"] -= 1
     service.ledger.append(
-        RequestEntry("req_x", 0.0, 0, 200, None, 9, 9, Decimal(1), True, 5, 0, 4, None, [], *totals([]), MODEL, "on_demand"), []
+        RequestEntry("req_x", 0.0, 0, 200, None, 9, 9, Decimal(1), True, 5, 0, 4, None, [], *totals([]), MODEL, "on_demand", 0.0), []
     )
     (found,) = broken(service)
     assert "the bucket settled" in found

@@ -1,0 +1,152 @@
+"""Whole runs that are broken on purpose, each judged from outside. `make chaos SCENARIO=outages COUNT=20`: so many faults.
+
+Each fault must find the pipeline busy, or it is repeated.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+import psutil
+import pytest
+
+from chaos.killer import VERDICTS, Fire, UnderFire, let_pass, signal_all, until
+from helix_ray.storage.embedded import EmbeddedServer
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(3600)]
+
+KINDS = ("AnalyzerActor", "SinkActor", "QueueActor", "ThrottleActor", "ProducerActor", "MetricsActor", "ControlActor")
+EXITS = frozenset({0})
+SERVER_OF_THE_RUN = None
+
+
+def shoot(
+    scenario: str,
+    under_fire: UnderFire,
+    servers: Sequence[EmbeddedServer | None],
+    hits: int,
+    strike: Callable[[Fire, int], object],
+    most: int = 10,
+    reads: int = 350,
+    **how: float,
+) -> None:
+    """Runs with ``most`` faults each, for each of which there are ``reads``. A strike is told how many faults counted before it."""
+    for number, first in enumerate(range(0, hits, most)):
+        wanted = min(most, hits - first)
+        with under_fire(scenario, servers[number % len(servers)], reads * (wanted + 1), seed=number, **how) as fire:
+            fire.start()
+            while fire.verdict.hits < wanted:
+                fire.wait_busy()
+                strike(fire, first + fire.verdict.hits)
+                fire.settle()
+            fire.finish()
+
+
+def assert_promises(scenario: str, hits: int, exits: frozenset[int] = EXITS) -> None:
+    verdict = VERDICTS[scenario]
+    assert not verdict.broken(exits)
+    assert verdict.hits >= hits
+
+
+def test_kills(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """SIGKILL of one actor of each kind in turn."""
+    shoot("kills", under_fire, [own_server], hits, lambda fire, turn: fire.hit(fire.one(KINDS[turn % len(KINDS)])))
+    assert_promises("kills", hits)
+
+
+def test_outages(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """PostgreSQL hangs; an analyzer is killed when each analyzer should hold 8 answers that wait to be committed; PostgreSQL goes on."""
+
+    def hang_and_kill(fire: Fire, _: int) -> None:
+        fire.wait_busy(24)
+        stopped = fire.postgres_pids()
+        began = time.time()
+        signal_all(stopped, signal.SIGSTOP)
+        try:
+            waiting = until(lambda: fire.answers_since(began) >= 16, 10)
+            fire.hit(fire.one("AnalyzerActor"), in_flight=0 if waiting else 1_000)
+            let_pass(fire.random.uniform(0.5, 3.0))
+        finally:
+            signal_all(stopped, signal.SIGCONT)
+
+    shoot("outages", under_fire, [own_server], hits, hang_and_kill)
+    assert_promises("outages", hits)
+
+
+def test_driver(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """SIGKILL of the driver with 50 sends in the second before it, then the resume."""
+
+    def kill_and_resume(fire: Fire, _: int) -> None:
+        fire.wait_busy(64)
+        died = fire.hit([fire.live.process.pid], in_flight=0)
+        fire.live.process.wait(10)
+        fire.count_left()
+        fire.verdict.hits -= sum(died - 1 <= entry["time"] <= died for entry in fire.provider.requests()) < 50
+        fire.count_late_sends(died)
+        fire.start()
+
+    servers = [own_server, SERVER_OF_THE_RUN]
+    shoot("driver", under_fire, servers, hits, kill_and_resume, most=5, reads=900, in_flight=64, latency_s=0.8)
+    assert_promises("driver", hits)
+
+
+def test_sigterm(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """SIGTERM, then the resume; in one of four while Ray starts."""
+
+    def terminate_and_resume(fire: Fire, turn: int) -> None:
+        fire.hit([fire.live.process.pid], signal.SIGTERM)
+        fire.end(60)
+        run = fire.start()
+        if turn % 4 == 2:
+            run.wait_until("Ray's start", lambda run: "gcs_server" in _children(run.process.pid))
+            let_pass(fire.random.uniform(0.0, 2.0))
+            fire.hit([run.process.pid], signal.SIGTERM, in_flight=0)
+            fire.end(60)
+            fire.start()
+
+    shoot("sigterm", under_fire, [own_server], hits, terminate_and_resume, most=4)
+    assert_promises("sigterm", hits, EXITS | {130})
+
+
+def _children(pid: int) -> set[str]:
+    return {info["name"] for child in psutil.Process(pid).children(recursive=True) if (info := child.as_dict(["name"]))}
+
+
+def test_postmaster(hits: int, under_fire: UnderFire) -> None:
+    """SIGKILL of the postmaster of the run's own PostgreSQL."""
+    shoot("postmaster", under_fire, [SERVER_OF_THE_RUN], hits, lambda fire, _: fire.hit(fire.postgres_pids()[:1]), most=5, outage_s=30)
+    assert_promises("postmaster", hits)
+
+
+def test_pauses(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """SIGSTOP of each actor for 5 and 20 s; none is restarted for it."""
+
+    def pause(fire: Fire, turn: int) -> None:
+        kind = KINDS[turn // 2 % len(KINDS)]
+        paused = fire.one(kind)
+        fire.hit(paused, signal.SIGSTOP, pause_s=(5.0, 20.0)[turn % 2])
+        fire.settle()
+        fire.verdict.notes["restarted"] += paused[0] not in fire.live.actor_pids(kind)
+
+    shoot("pauses", under_fire, [own_server], hits, pause, most=5, reads=700)
+    assert VERDICTS["pauses"].notes["restarted"] == 0
+    assert_promises("pauses", hits)
+
+
+def test_minutes(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """PostgreSQL is down for COUNT minutes, and an analyzer is killed when answers wait to be committed."""
+
+    def take_away(fire: Fire, _: int) -> None:
+        fire.wait_busy(24)
+        began = time.time()
+        own_server.halt("immediate")
+        until(lambda: fire.answers_since(began) >= 16, 10)
+        fire.hit(fire.one("AnalyzerActor"), in_flight=0)
+        let_pass(60.0 * hits)
+        back = time.time()
+        own_server.join()
+        fire.verdict.notes["sent after 30 s"] += sum(began + 30 < entry["time"] < back for entry in fire.provider.requests())
+
+    shoot("minutes", under_fire, [own_server], 1, take_away, reads=700, outage_s=60 * hits + 300)
+    assert VERDICTS["minutes"].notes["sent after 30 s"] == 0
+    assert_promises("minutes", 1)
