@@ -92,11 +92,11 @@ async def answer(exchange: Exchange) -> None:
     exchange.send(reply.status, reply.body, reply.headers)
 
 
-async def pipeline(start: Any, config: Config, url: str | None) -> tuple[Any, Any, Any]:
+async def pipeline(start: Any, config: Config, url: str | None, sink_of: Any = RecordingSink, *spool: Path) -> tuple[Any, Any, Any]:
     queue = start(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
     throttle = start(ThrottleActor, api.THROTTLE, config.throttle)
-    sink = start(RecordingSink, api.SINK)
-    analyzer = start(AnalyzerActor, api.analyzer(0), 0, config, url, "run")
+    sink = start(sink_of, api.SINK, *spool)
+    analyzer = start(AnalyzerActor, api.analyzer(0), 0, config, url, "run", None, *spool)
     await queue.open.remote(IndexRanges(), 1)
     await throttle.restore.remote(Decimal(0))
     await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
@@ -189,7 +189,7 @@ def spooled(folder: Path) -> int:
 
 
 async def test_what_an_analyzer_received_while_the_database_hung_outlives_it(start_actor: Any, ray_cluster: Any, tmp_path: Path) -> None:
-    at_once, release, all_there = 8, asyncio.Event(), asyncio.Event()
+    at_once, release, all_there = 3, asyncio.Event(), asyncio.Event()
 
     async with FaultServer(answer) as server:
 
@@ -202,15 +202,8 @@ async def test_what_an_analyzer_received_while_the_database_hung_outlives_it(sta
 
         server.behaviour = wait_after_the_first
         config = Config.model_validate({"analyzer": {"requests_in_flight": at_once}})
-        queue = start_actor(QueueActor, api.QUEUE, config.queue, max_concurrency=10_000)
-        throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle)
-        sink = start_actor(HangingSink, api.SINK, tmp_path)
+        _, sink, analyzer = await pipeline(start_actor, config, server.url, HangingSink, tmp_path)
         await sink.start.remote()
-        analyzer = start_actor(AnalyzerActor, api.analyzer(0), 0, config, server.url, "run", None, tmp_path)
-        await queue.open.remote([], 1)
-        await throttle.restore.remote(Decimal(0))
-        await queue.put.remote(0, ReadBatch.from_rows(sample_reads(COUNT, 0)))
-        await queue.finish_input.remote(0, COUNT)
         run = analyzer.run.options(max_task_retries=-1).remote(Secret("key"))
         await all_there.wait()
         await sink.hang.remote()
