@@ -67,6 +67,7 @@ class AnalyzerActor(AnalyzerApi):
             await asyncio.gather(
                 peers.call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.release, self._name),
                 peers.call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.release, self._name),
+                AnalyzerPeers(self._name, self._incarnation).intend([], []),
             )
             if self._drained:
                 await engine.drain(0.0)
@@ -96,7 +97,7 @@ class AnalyzerActor(AnalyzerApi):
         """Made when first needed, since a constructor that raises would end the actor for good."""
         if self._engine is None:
             self._backend = self._make_backend(self._config.analyzer.backend, api_key)
-            port = AnalyzerPeers(self._name)
+            port = AnalyzerPeers(self._name, self._incarnation)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
             self._engine = AnalysisEngine(

@@ -151,8 +151,9 @@ class ProducerPeers:
 class AnalyzerPeers:
     """Queue, throttle and sink as an analysis engine's ports."""
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, incarnation: str) -> None:
         self._holder = holder
+        self._incarnation = f"{holder}@{incarnation}"
 
     async def lease(self, max_reads: int, received: str | None) -> LeaseReply:
         return await call_within(WAIT_S + ANSWER_MARGIN_S, QUEUE, QueueApi.lease, self._holder, max_reads, WAIT_S, received)
@@ -177,7 +178,7 @@ class AnalyzerPeers:
 
     async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
         """As `write`: without the database nothing is sent."""
-        return await call(SINK, SinkApi.intend, self._holder, intents, receipts)
+        return await call(SINK, SinkApi.intend, self._incarnation, intents, receipts)
 
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         """As long as it takes: a sink without its database makes its callers wait."""

@@ -67,7 +67,7 @@ class SinkActor(SinkApi):
         return "stopped"
 
     async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
-        return await (await self._running()).intend(intents, receipts)
+        return await (await self._running()).intend(holder, intents, receipts)
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         return await (await self._running()).authorise(total_usd)

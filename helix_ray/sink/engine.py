@@ -21,6 +21,7 @@ from helix_ray.errors import DatabaseLostError, DriverGoneError, HelixError, Inv
 from helix_ray.metrics.reports import SinkReport, nearest_rank
 from helix_ray.records import ApiCall, Disposition, Intent, ReadResult, Receipt, Refused
 from helix_ray.sink.buffer import Entry, SinkBuffer
+from helix_ray.sink.open_requests import OpenRequests
 from helix_ray.sink.outages import AWAY, Outages
 from helix_ray.storage.integrity import CORRUPTED, Checksum, verified
 from helix_ray.storage.ledger import Ledger
@@ -42,6 +43,7 @@ LONGEST_BLINK_S = 1.0
 class _Group:
     """What one caller puts on record, and the reply to it."""
 
+    holder: str
     intents: Sequence[Intent]
     receipts: Sequence[Receipt]
     refused: list[Refused] = field(default_factory=list)
@@ -85,6 +87,7 @@ class SinkEngine:
         self._intents_ledger = intents or ledger
         self._in_charge = in_charge
         self._spool = spool
+        self._open = OpenRequests()
         self._unsaved: Counter[int] = Counter()  # reads whose result is in here, not committed
         self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")  # for the log alone: these wait without an end
         self._intents: GroupCommit[_Group] = GroupCommit(self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s)
@@ -115,6 +118,7 @@ class SinkEngine:
         """Return after the commit. Raises DatabaseLostError when the database is given up; what is not committed is not acked."""
         indices = [result.read.read_index for result in results]
         self._unsaved.update(indices)
+        self._open.end(call.call_id for call in calls)
         try:
             await self._committed(results, calls)
         finally:
@@ -140,14 +144,18 @@ class SinkEngine:
             self._work.set()
         await committed
 
-    async def intend(self, intents: Sequence[Intent], receipts: Sequence[Receipt] = ()) -> list[Refused]:
+    async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = ()) -> list[Refused]:
         """Put receipts and requests on record, as `Ledger.intend`; without an end while the database is away.
 
-        Requests that are not refused may be sent. Raises DriverGoneError when the driver has ended, and DatabaseLostError while rows
-        cannot be committed: then none may be, but the receipts are on record.
+        ``holder``: see `OpenRequests`; with nothing else it says that this incarnation has begun. Requests that are not refused may be
+        sent. Raises DriverGoneError when the driver has ended, and DatabaseLostError while rows cannot be committed: then none may be,
+        but the receipts are on record.
         """
+        self._open.seen(holder)
+        if not intents and not receipts:
+            return []
         await self._until_claimed()
-        group = _Group(intents, receipts)
+        group = _Group(holder, intents, receipts)
         await self._intents.commit(group)
         if group.error is not None:
             raise group.error
@@ -285,7 +293,8 @@ class SinkEngine:
         receipts = [receipt for orphan in left for receipt in orphan.receipts]
         receipts += [receipt for group in groups for receipt in group.receipts]
         error = self._no_sending()
-        intents = [] if error is not None else [intent for group in groups for intent in group.intents]
+        taken = {intent.call.call_id: self._open.begin(group.holder, intent.call) for group in groups for intent in group.intents}
+        intents = [] if error is not None else [it for group in groups for it in group.intents if not taken[it.call.call_id]]
         # as of now: a result that is committed meanwhile may be too late for what the ledger looks up, and gone from here
         unsaved = {index for intent in intents for index in intent.call.read_indices if index in self._unsaved}
         try:
@@ -297,6 +306,8 @@ class SinkEngine:
         discard(left)
         error = error or self._no_sending()
         by_call = {each.call_id: each for each in refused}
+        by_call |= {call_id: Refused(call_id, [], reads, []) for call_id, reads in taken.items() if reads}
+        self._open.end(taken if error is not None else by_call)
         for group in groups:
             group.error = error if group.intents else None
             group.refused = [by_call[name] for intent in group.intents if (name := intent.call.call_id) in by_call]

@@ -77,7 +77,7 @@ class HangingSink:
         self._ledger.open_gates()
 
     async def intend(self, holder: str, intents: list[Intent], receipts: list[Receipt]) -> list[Refused]:
-        return await self._engine.intend(intents, receipts)
+        return await self._engine.intend(holder, intents, receipts)
 
     async def write(self, holder: str, results: list[ReadResult], calls: list[ApiCall]) -> None:
         await self._engine.write(results, calls)

@@ -78,9 +78,11 @@ class Bench:
     def write(self, *indices: int) -> asyncio.Task[object]:
         return asyncio.create_task(self.engine.write(results(*indices), []))
 
-    def intend(self, *names: str, read: int = 1001, receipts: Sequence[Receipt] = ()) -> asyncio.Task[list[Refused]]:
+    def intend(
+        self, *names: str, read: int = 1001, receipts: Sequence[Receipt] = (), holder: str = "analyzer-0@a"
+    ) -> asyncio.Task[list[Refused]]:
         calls = [ApiCall(name, "analysis", 1, [read], CallState.INTENDED, None, "m", worst_case_usd=WORST) for name in names]
-        return asyncio.create_task(self.engine.intend([Intent(call) for call in calls], receipts))
+        return asyncio.create_task(self.engine.intend(holder, [Intent(call) for call in calls], receipts))
 
 
 @asynccontextmanager

@@ -1,0 +1,23 @@
+"""Requests that are on their way keep their reads from other analyzers."""
+
+import asyncio
+
+from helix_ray.records import ApiCall, CallState, Refused
+from support.manual_clock import turns
+from support.sink_bench import bench
+
+
+async def test_a_read_that_a_live_analyzer_has_asked_about_is_not_asked_about_by_another() -> None:
+    async with bench() as b:
+        assert await b.intend("a", read=7) == []
+        assert await b.intend("b", read=7) == [], "its own holder may ask again: the first has failed"
+        assert await b.intend("c", read=7, holder="analyzer-1@a") == [Refused("c", [], [7], [])]
+        assert await b.intend("d", read=8, holder="analyzer-1@a") == []
+        await b.engine.intend("analyzer-0@b", [])  # a successor: nobody receives the answers of the one before
+        assert await b.intend("c", read=7, holder="analyzer-1@a") == []
+        assert await b.intend("e", read=7, holder="analyzer-0@b") == [Refused("e", [], [7], [])]
+        write = asyncio.create_task(b.engine.write([], [ApiCall("c", "analysis", 1, [7], CallState.FAILED, 500, "m")]))
+        await turns()
+        assert await b.intend("e", read=7, holder="analyzer-0@b") == []
+        await asyncio.gather(write, b.engine.flush())
+        assert b.ledger.intended == [["a"], ["b"], [], ["d"], ["c"], [], ["e"]]
