@@ -23,8 +23,7 @@ from helix_ray.actors import api
 from helix_ray.actors.cluster import Cluster, local_cluster
 from helix_ray.actors.group import ActorGroup
 from helix_ray.emulator.process import EmulatorProcess
-from helix_ray.environment.logs import Event, RunLog, driver_log, event_logger
-from helix_ray.environment.logs_reading import last_driver
+from helix_ray.environment.logs import Event, RunLog, driver_log, event_logger, last_driver
 from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import RunStatus

@@ -7,9 +7,8 @@ import random
 from pathlib import Path
 
 from helix_ray.actors import api, peers
-from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi
+from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
 from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply

@@ -7,14 +7,18 @@ by clients that must not import Ray or an engine, hence no import of theirs at r
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from helix_ray.environment.logs import Event, begin_log, event_logger
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from helix_ray.analyzer.ports import DrainReply
+    from helix_ray.environment.logs import RunLog
     from helix_ray.environment.secrets import Secret
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
     from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, Intent, PastUse, ReadBatch, ReadResult, Receipt, Refused
     from helix_ray.sink.engine import WriteReply
     from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
+
+log = event_logger(__name__)
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -41,9 +47,14 @@ def remote(handle: Any, method: Callable[Concatenate[A, P], Awaitable[R]], *args
     return getattr(handle, method.__name__).remote(*args, **kwargs)
 
 
-def new_incarnation() -> str:
-    """What tells an actor from the one that had its name before."""
-    return uuid.uuid4().hex[:12]
+def begin_incarnation(name: str, run_log: RunLog | None) -> str:
+    """What tells this actor from the one that had its name before; it logs under it. Raises nothing, since constructors must not."""
+    incarnation = uuid.uuid4().hex[:12]
+    if run_log is not None:
+        before = [*run_log.folder.glob(f"{name}-{'?' * len(incarnation)}.jsonl")]
+        begin_log(run_log, name, incarnation)
+        log.info(Event.ACTOR_STARTED, pid=os.getpid(), starts=len(before) + 1)
+    return incarnation
 
 
 class ActorApi(Protocol):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from helix_ray.actors.api import CONTROL, ControlApi
+from helix_ray.actors.api import CONTROL, ControlApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat, report_to_metrics
-from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog, ControlLedger
 from helix_ray.environment.logs import RunLog

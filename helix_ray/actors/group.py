@@ -29,8 +29,8 @@ from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
-from helix_ray.environment.driver import Driver
 from helix_ray.environment.logs import Event, RunLog, event_logger
+from helix_ray.environment.processes import Driver
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.providers.prices import Tariff

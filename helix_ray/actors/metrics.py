@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from helix_ray.actors.api import METRICS, MetricsApi
-from helix_ray.actors.incarnation import begin_incarnation
+from helix_ray.actors.api import METRICS, MetricsApi, begin_incarnation
 
 if TYPE_CHECKING:
     from helix_ray.environment.logs import RunLog

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from helix_ray.actors import api
-from helix_ray.actors.api import ProducerApi
+from helix_ray.actors.api import ProducerApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.actors.peers import ProducerPeers
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from helix_ray.actors.api import QUEUE, QueueApi
+from helix_ray.actors.api import QUEUE, QueueApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.config import QueueConfig
 from helix_ray.environment.logs import RunLog

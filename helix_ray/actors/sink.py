@@ -8,13 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from helix_ray.actors import peers
-from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi
+from helix_ray.actors.api import METRICS, QUEUE, SINK, MetricsApi, QueueApi, SinkApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.incarnation import begin_incarnation
 from helix_ray.clock import SystemClock
 from helix_ray.config import SinkConfig
-from helix_ray.environment.driver import Driver, DriverWatch
 from helix_ray.environment.logs import RunLog
+from helix_ray.environment.processes import Driver, DriverWatch
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import RecentRead

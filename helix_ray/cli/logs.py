@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from helix_ray.environment.home import helix_home
-from helix_ray.environment.logs_reading import LogReader, find_log, for_people, last_driver, local_time, shown
+from helix_ray.environment.logs import LogReader, find_log, for_people, last_driver, local_time, shown
 from helix_ray.environment.run_file import RunFile
 
 POLL_S = 0.3

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import psutil
 
-from helix_ray.environment.driver import Driver
 from helix_ray.environment.home import belongs_to, make_home
+from helix_ray.environment.processes import Driver
 from helix_ray.errors import AttachError
 
 RUN_FILE = "run.json"

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helix_ray.environment.logs import RunLog
-from helix_ray.environment.logs_reading import last_driver
+from helix_ray.environment.logs import RunLog, last_driver
 
 RUN = "00000000-0000-4000-8000-000000000001"
 DRIVER = """

@@ -21,7 +21,7 @@ from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config, SinkConfig
-from helix_ray.environment.driver import Driver
+from helix_ray.environment.processes import Driver
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import DatabaseLostError, DriverGoneError, RunBusyError
 from helix_ray.metrics.snapshot import RecentRead

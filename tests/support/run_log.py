@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helix_ray.environment.logs import Event
-from helix_ray.environment.logs_reading import Line, LogReader, find_log, short
+from helix_ray.environment.logs import Event, Line, LogReader, find_log, short
 
 
 def read_log(home: Path) -> list[Line]:

@@ -1,6 +1,5 @@
 """The PostgreSQL server of a HELIX_HOME."""
 
-from helix_ray.storage.embedded.keeping import kept_running
-from helix_ray.storage.embedded.server import EmbeddedServer, embedded_url, stop
+from helix_ray.storage.embedded.server import EmbeddedServer, embedded_url, kept_running, stop
 
 __all__ = ["EmbeddedServer", "embedded_url", "kept_running", "stop"]

@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from helix_ray.environment.driver import Driver, DriverWatch
+from helix_ray.environment.processes import Driver, DriverWatch
 
 
 def no_such_call(pid: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray.environment.logs_reading import LogReader, find_log, for_people, last_driver, shown
+from helix_ray.environment.logs import LogReader, find_log, for_people, last_driver, shown
 from helix_ray.errors import ConfigError
 
 FIRST, SECOND = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000001"
