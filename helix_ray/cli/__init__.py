@@ -30,13 +30,15 @@ COMMANDS: Final = {
     "rescore": "Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.",
     "status": "Shows the live run of this HELIX_HOME. Exit code 1 when there is none.",
     "doctor": "Checks configuration, key, model, price, database, input files and Ray. Sends no completion, so it costs nothing.",
-    "live-check": "",  # the former name of doctor --probe; hidden
+    "live-check": "",  # hidden
     "configs": "The shipped configurations: list them, print one, or copy one to begin your own.",
     "control": "Commands to the live run of this HELIX_HOME. All are recorded; repeating one changes nothing.",
     "db": "The database of this HELIX_HOME, or of DATABASE_URL: its address, and a shell in it.",
 }
 """In the order of ``helix --help``, with its line there: the first of the command's own help. The command ``a-b`` is the function
 ``a_b`` of ``a_b.py``, or its ``app`` when it has commands of its own."""
+
+ELSEWHERE: Final = {"live-check": ("doctor", "probe")}  # the former name of doctor --probe
 
 
 class LazyGroup(TyperGroup):
@@ -49,12 +51,12 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """The command as typer makes it."""
-    module_name = name.replace("-", "_")
+    module_name, function = ELSEWHERE.get(name, (name.replace("-", "_"),) * 2)
     module, group = import_module(f"{__name__}.{module_name}"), typer.Typer()
     if hasattr(module, "app"):
         group.add_typer(module.app, name=name)
     else:
-        group.command(name)(getattr(module, module_name))
+        group.command(name)(getattr(module, function))
     return get_group(group).commands[name]
 
 
