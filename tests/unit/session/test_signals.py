@@ -1,11 +1,21 @@
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from helix_ray.session.signals import Signals, interrupt_on_signals
 
 ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def _not_ignored() -> Iterator[None]:
+    """A process that was started under nohup, or in the background of a shell, ignores some of them."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ASK_TO_END}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", ASK_TO_END)
