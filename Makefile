@@ -25,6 +25,8 @@ TEST_PROCESSES := 2
 PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES)
 WITHOUT_RAY := tests/unit tests/contract tests/test_architecture.py
 WITH_RAY := tests/integration tests/acceptance
+# The compiler and the downloads side by side.
+BUILD = @$(MAKE) --jobs=2
 PHASE = @printf '==> %s\n'
 
 MAKEFLAGS += --no-print-directory
@@ -35,11 +37,13 @@ MAKEFLAGS += --no-print-directory
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime $(VENV)/.package ## Install what is missing and run 2,000 reads against the emulator: no key, no cost
+demo: ## Install what is missing and run 2,000 reads against the emulator: no key, no cost
+	$(BUILD) $(VENV)/.runtime $(VENV)/.package
 	$(PHASE) 'Demo: about 1 minute'
 	@$(BIN)/python -m helix_ray.run
 
-test: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run the tests that need nothing but this folder (about 6 minutes)
+test: ## Run the tests that need nothing but this folder (about 6 minutes)
+	$(BUILD) $(VENV)/.runtime $(VENV)/.package $(VENV)/.test
 	$(PHASE) 'Rust tests, and Python tests without Ray: about 2 minutes'
 	@$(CARGO) test --quiet $(CRATE) > $(VENV)/cargo-test.log 2>&1 & rust=$$!; \
 	$(PYTEST) --dist worksteal $(WITHOUT_RAY) || { kill $$rust; exit 1; }; \
@@ -143,7 +147,7 @@ $(VENV)/.package: $(VENV)/.python pyproject.toml $(RUST_SOURCES)
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.python pyproject.toml
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.python pyproject.toml | $(VENV)/.runtime
 	$(PHASE) 'Packages for make $*: about 1 minute, most of it compiling pywfa'
 	@$(REQUIREMENTS) $* > $(VENV)/$*.txt
 	@$(PIP) --requirement $(VENV)/$*.txt
