@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from pathlib import Path
 
 from helix_ray.actors import api, peers
@@ -17,7 +18,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config
 from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import GROQ_API_KEY, Secret
-from helix_ray.errors import MissingSecretError
+from helix_ray.errors import HelixError, MissingSecretError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
 from helix_ray.records import AnalyzerEnd
@@ -54,6 +55,7 @@ class AnalyzerActor(AnalyzerApi):
         self._backend: ChatBackend | None = None
         self._heart: Heartbeat | None = None
         self._beat: asyncio.Task[None] | None = None
+        self._greeting: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
         if self._beat is not None and self._beat.done():
@@ -66,19 +68,26 @@ class AnalyzerActor(AnalyzerApi):
             await asyncio.gather(
                 peers.call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.release, self._name),
                 peers.call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.release, self._name),
-                AnalyzerPeers(self._name, self._incarnation).intend([], []),
             )
             if self._drained:
                 await engine.drain(0.0)
+            self._greeting = asyncio.create_task(self._greet_sink())
             self._heart = Heartbeat()
             self._beat = asyncio.create_task(self._heart.beat(self._name, engine.report, engine.apply))
         try:
             return await engine.run()
         finally:
+            if self._greeting is not None:
+                self._greeting.cancel()
             if self._backend is not None:
                 await self._backend.aclose()
             if self._spool is not None:
                 self._spool.close()
+
+    async def _greet_sink(self) -> None:
+        """Also without a request of its own: the sink holds reads back from others for as long as the predecessor may ask about them."""
+        with suppress(HelixError):  # a sink that has given up holds nothing back
+            await AnalyzerPeers(self._name, self._incarnation).intend([], [])
 
     async def drain(self, timeout_s: float) -> DrainReply:
         if self._engine is None:  # it holds nothing, and will take nothing
