@@ -24,6 +24,9 @@ KEPT_SESSIONS = 2
 KEPT_BYTES = 4_500_000
 """Of all kept sessions together. Ray itself never deletes any."""
 
+CLIENT_LOG = "python-core-driver-"
+"""Begins the name of the log that a process writes which has attached to a session: the live page, a second terminal. It is not Ray's."""
+
 LOOK_INTERVAL_S = 0.1
 KILL_ROUNDS = 3
 """One of Ray's processes may have started another while it was looked for."""
@@ -90,5 +93,8 @@ def _members(of: Sequence[Path]) -> list[int]:
 
 
 def _is_of(pid: int, of: Sequence[Path]) -> bool:
+    written = written_files(pid)
+    if any(Path(path).name.startswith(CLIENT_LOG) for path in written):
+        return False
     arguments = (word.partition("=")[2] for word in command_line(pid))
-    return any(path.startswith(f"{session}/") or path == str(session) for path in [*written_files(pid), *arguments] for session in of)
+    return any(path.startswith(f"{session}/") or path == str(session) for path in [*written, *arguments] for session in of)

@@ -37,6 +37,7 @@ def started(session: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
             "writes its log": start(into=log),
             "was given the folder": start(f"--session-dir={session}", into=Path("/dev/null")),
             "of another session": start(into=session.parent / "session_2026-01-01_00-00-00_000001_777"),
+            "has attached, as the page does": start(into=session / "logs" / "python-core-driver-02000000ffff_5170.log"),
             "reads a log": start(str(log), into=Path("/dev/null")),
         }
 
@@ -44,7 +45,7 @@ def started(session: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
 def test_the_sessions_processes_are_ended_and_no_others(session: Path, started: dict[str, subprocess.Popen[bytes]]) -> None:
     end_processes([session], grace_s=0.0)
     running = {name for name, process in started.items() if process.poll() is None}
-    assert running == {"of another session", "reads a log"}
+    assert running == {"of another session", "has attached, as the page does", "reads a log"}
     assert end_processes([session], grace_s=60.0) == 0
 
 
