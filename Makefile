@@ -22,7 +22,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
 	print(*(project["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else project["dependencies"]), sep="\n")'
 # Each process may hold a whole run, which weighs 1.2 GB; tests of one group (tests/fix_ray.py) stay in one process.
 TEST_PROCESSES := 2
-PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES)
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --durations 20
 WITHOUT_RAY := tests/unit tests/contract tests/test_architecture.py
 WITH_RAY := tests/integration tests/acceptance
 # The compiler and the downloads side by side.
