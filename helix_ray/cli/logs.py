@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from helix_ray.environment.home import helix_home
-from helix_ray.environment.logs import LogReader, find_log, for_people, last_driver, local_time, shown
+from helix_ray.environment.logs import LogReader, actors_of, find_log, for_people, last_driver, local_time, shown
 from helix_ray.environment.run_file import RunFile
+from helix_ray.errors import ConfigError
 
 POLL_S = 0.3
 
@@ -25,18 +26,23 @@ class Level(StrEnum):
 
 def logs(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Its UUID, a unique beginning of it, or last (the default).")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on, until the run ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="After what there is, go on with what comes, until the run ends.")] = False,
     actor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this one: driver, queue, throttle, sink, analyzer, analyzer-0, ...")
     ] = None,
     tracebacks: Annotated[bool, typer.Option("--tracebacks", help="Print tracebacks in full, not only the error.")] = False,
-    level: Annotated[Level, typer.Option(help="Only lines of this level and above.")] = Level.INFO,
+    level: Annotated[
+        Level, typer.Option(help="Only lines of this level and above; debug lines are there if the run had --log-level debug.")
+    ] = Level.INFO,
 ) -> None:
     """Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.
 
     The lines themselves are JSON, in HELIX_HOME/logs/RUN_ID/; docs/operations.md lists the events.
     """
     folder = find_log(helix_home(), run)
+    if actor is not None and actor not in (names := actors_of(folder)):
+        known = ", ".join(sorted(name for name in names if not name.startswith("helix-")))
+        raise ConfigError("--actor", [f"{actor} has no log in run {folder.name}; those that have: {known}"])
     reader, day = LogReader(folder), ""
     while True:
         live = RunFile.read(helix_home())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,8 @@ def run(
     """
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
+    if run_id is not None and not is_uuid(run_id):
+        raise ConfigError("--run-id", [f"{run_id!r} is not a UUID; one looks like 0b5e4b8e-3f0a-4d57-9c0c-6a1f2e3d4c5b"])
     if run_id is not None and resume is not None:
         raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
     with Signals() as signals:  # an import may turn an interruption into an error of its own
@@ -126,3 +129,10 @@ def _check_writable(report: Path) -> None:
     folder = report.absolute().parent
     if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--report {report}", ["not a file in a folder that exists and may be written to"])
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

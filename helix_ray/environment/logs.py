@@ -120,6 +120,7 @@ def begin_log(run_log: RunLog | None, actor: str, incarnation: str) -> logging.H
         return None
     handler = _RunFileHandler(run_log, actor, incarnation)
     handler.setFormatter(JsonFormatter(run_log.run_id, actor, incarnation))
+    handler.addFilter(_worth_a_line)
     handler.addFilter(_Repeats())
     level = logging.getLevelNamesMapping()[run_log.level.upper()]
     handler.setLevel(level)
@@ -175,6 +176,11 @@ def _clean(value: object) -> object:
             return [_clean(item) for item in value]
     text = hide_known(str(value))
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ... ({len(text)} characters)"
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """An actor that is dismissed ends with its loops; what asyncio says of that is no error."""
+    return not (record.name == "asyncio" and record.getMessage().startswith("Task was destroyed but it is pending"))
 
 
 class _Repeats(logging.Filter):
@@ -285,6 +291,13 @@ def find_log(home: Path, run: str | None) -> Path:
         problem = "more than one run begins so" if found else "no such run has logs (the newest 20 are kept)"
         raise ConfigError(f"helix logs {run}", [f"{problem}; name one of: {names}"])
     return found[0]
+
+
+def actors_of(folder: Path) -> set[str]:
+    """Every name that `shown` takes for an actor of this run."""
+    full = {path.name.partition(".")[0].rpartition("-")[0] for path in folder.glob("*.jsonl*")}
+    full = {DRIVER if name.startswith(f"{DRIVER}-") else name for name in full}  # its incarnation has a hyphen
+    return {each for name in full for each in (name, short(name), short(name).rstrip("0123456789").removesuffix("-"))}
 
 
 class LogReader:

@@ -57,6 +57,7 @@ class Watch:
         self._outage: str | None = None  # the sink's, while it lasts
         self._analyzers_ended: frozenset[AnalyzerEnd] = frozenset()  # why, once none is left
         self.started_at = time.monotonic()  # when reads began to flow
+        self._opened: str | None = None  # the incarnation of the newest queue
         self.rows_at_open = 0  # reads that were done when the newest queue was opened
         self.queue: QueueStats | None = None  # the newest, with the maxima and the blocked time of all incarnations
         self._queue_before: QueueStats | None = None  # over all incarnations before the newest
@@ -196,8 +197,10 @@ class Watch:
         answer = self._group.ask(api.QUEUE, api.QueueApi.open, done, len(self._group.producers))
         if not isinstance(answer, CallFailure):
             self._recovery.informed(Part.QUEUE, answer, time.monotonic())
-            self.rows_at_open = sum(stop - start for start, stop in done)
-            log.info(Event.QUEUE_OPENED, informed=answer, done=self.rows_at_open)
+            rows = sum(stop - start for start, stop in done)
+            log.info(Event.QUEUE_OPENED, informed=answer, done=rows, new=answer != self._opened)
+            if answer != self._opened:  # else a new sink: the queue goes on counting where it was
+                self._opened, self.rows_at_open = answer, rows
 
     def _note_loops(self) -> None:
         """A loop may end well, never with an error: bad input, or a defect."""

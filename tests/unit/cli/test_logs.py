@@ -49,3 +49,6 @@ def test_the_log_is_followed_until_the_run_ends(folder: Path, monkeypatch: pytes
     ]  # fmt: skip
     assert "the driver (incarnation 77-ab) ended without a word at about 20" in result.stderr
     assert "queue" not in CliRunner().invoke(app, ["logs", "--actor", "driver"]).stdout
+    refused = CliRunner().invoke(app, ["logs", "--actor", "nosuch"]).exception
+    assert "nosuch has no log in run" in str(refused)
+    assert "those that have: driver, queue" in str(refused)

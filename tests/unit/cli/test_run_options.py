@@ -13,8 +13,8 @@ from helix_ray.errors import ConfigError
     ("options", "problem"),
     [
         ({"run_id": str(uuid.UUID(int=1)), "resume": "last"}, "--run-id: --resume names a run already; give one of the two"),
-        ({"run_id": "17"}, "--set run.id=17: run.id: input should be a valid string"),
-        ({"run_id": "first"}, "--set run.id=first: run.id: string should match pattern"),
+        ({"run_id": "17"}, "--run-id: '17' is not a UUID"),
+        ({"run_id": "first"}, "--run-id: 'first' is not a UUID"),
         ({"accept_changes": True}, "--accept-changes: only has a meaning with --resume RUN, --run-id UUID or run.id"),
     ],
 )

@@ -15,6 +15,7 @@ from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import QueueStats
+from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.session import watch as module
 from helix_ray.session.plan import Plan
 from helix_ray.session.watch import Watch
@@ -96,3 +97,25 @@ def test_each_death_is_told_once_and_then_its_successor(monkeypatch: pytest.Monk
     assert {facts["peer"] for event, facts in told if event == Event.PEER_AWAY} == set(services)
     assert {(facts["part"], facts["was"]) for event, facts in told if event != Event.PEER_AWAY} == {(name, "a") for name in services}
     assert {facts["now"] for event, facts in told if event == Event.ACTOR_RESTARTED} == {"b"}
+
+
+def test_only_a_new_queue_begins_to_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the sink is new, the same queue is told again what is done: what it has admitted must not be counted twice."""
+
+    class Group(SilentGroup):
+        incarnation = "a"
+
+        def ask(self, *_: object) -> str:
+            return self.incarnation
+
+    group, done = Group(), IndexRanges()
+    monkeypatch.setattr(module, "with_ledger", lambda *_: done)
+    plan = Plan(Config(), "run", Path("home"), Secret("url"), None, row=cast(Any, None), simulated=True)
+    watch = Watch(plan, group=cast(Any, group), run_info=RunInfo(), emulator_error=lambda: None)
+    seen = []
+    for incarnation, rows in (("a", 0), ("a", 40), ("b", 60)):
+        group.incarnation = incarnation
+        done.add_range(0, rows)
+        watch._open_queue()
+        seen.append(watch.rows_at_open)
+    assert seen == [0, 0, 60]
