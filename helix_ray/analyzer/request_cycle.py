@@ -92,7 +92,9 @@ class RequestCycle:
             self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
             raise
         if refused is not None:
-            self.log.not_sent(sent, "not_sent", "the send check kept it back: a read of it has its answer already")
+            self.log.not_sent(
+                sent, "not_sent", "the send check kept it back: a read of it has an answer, or another analyzer waits for one"
+            )
             return dropped + self._kept_back(request.tasks, refused)
         if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")
