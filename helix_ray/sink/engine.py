@@ -89,7 +89,7 @@ class SinkEngine:
         self._spool = spool
         self._open = OpenRequests()
         self._unsaved: Counter[int] = Counter()  # reads whose result is in here, not committed
-        self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")  # for the log alone: these wait without an end
+        self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")
         self._intents: GroupCommit[_Group] = GroupCommit(self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s)
         self._acks: GroupCommit[list[int]] = GroupCommit(self._write_acks, clock)
         self._unacked = 0
@@ -145,7 +145,7 @@ class SinkEngine:
         await committed
 
     async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = ()) -> list[Refused]:
-        """Put receipts and requests on record, as `Ledger.intend`; without an end while the database is away.
+        """Put receipts and requests on record, as `Ledger.intend`; waits while the database is away.
 
         ``holder``: see `OpenRequests`; with nothing else it says that this incarnation has begun. Requests that are not refused may be
         sent. Raises DriverGoneError when the driver has ended, and DatabaseLostError while rows cannot be committed: then none may be,
@@ -164,7 +164,11 @@ class SinkEngine:
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commit what the throttle may spend or reserve, US dollars; the committed total. Waits while the database is away."""
         await self._until_claimed()
-        return (await self._outages.through(lambda: self._ledger.authorise(self._run_id, total_usd)))[0]
+        try:
+            return (await self._outages.through(lambda: self._ledger.authorise(self._run_id, total_usd)))[0]
+        except DatabaseLostError as lost:
+            self._give_up(lost, [])
+            raise
 
     async def flush(self) -> None:
         """Commit what is held without waiting for a full batch, and return when the queue has the acks too."""
@@ -208,10 +212,10 @@ class SinkEngine:
             batches=self._batches,
             retries=self._outages.retries,
             unacked=self._unacked,
-            outage_s=self._outages.seconds,
+            outage_s=max(self._outages.seconds, self._intents_outages.seconds),
             commit_ms_p50=nearest_rank(self._commits_ms, 50),
             commit_ms_p95=nearest_rank(self._commits_ms, 95),
-            last_error=self._outages.last_error,
+            last_error=self._outages.last_error or self._intents_outages.last_error,
             fatal_error=None if self._fatal is None else str(self._fatal),
         )
 
@@ -300,7 +304,10 @@ class SinkEngine:
         try:
             refused = await self._intents_ledger.intend(self._run_id, intents, receipts, unsaved)
         except AWAY as away:
-            self._intents_outages.failed(away)
+            try:
+                self._intents_outages.failed(away)
+            except DatabaseLostError as lost:  # no row may be under way that would find this out
+                self._give_up(lost, [])
             raise
         self._intents_outages.answered()
         discard(left)
@@ -331,8 +338,9 @@ class SinkEngine:
         self._check_settled()
 
     def _give_up(self, error: HelixError, batch: list[Entry[asyncio.Future[None]]], cause: BaseException | None = None) -> None:
-        self._fatal = error
-        log.error(Event.SINK_FAILED, reads_not_stored=self._buffer.reads, exc_info=cause or error)
+        if self._fatal is None:
+            self._fatal = error
+            log.error(Event.SINK_FAILED, reads_not_stored=self._buffer.reads, exc_info=cause or error)
         for entry in [*batch, *self._buffer.drain()]:
             if not entry.ticket.done():
                 entry.ticket.set_exception(error)

@@ -50,20 +50,20 @@ class Outages:
                 answer = await ask()
             except AWAY as error:
                 self.failed(error)
-                if self.seconds >= self._timeout_s:
-                    raise DatabaseLostError(f"the database did not come back within {self._timeout_s:g} s: {error}") from None
                 await self._clock.sleep(self.pause_s(attempt))
             else:
                 self.answered()
                 return answer, attempt
 
     def failed(self, error: Exception) -> None:
-        """A call met an outage."""
+        """A call met an outage. Raises DatabaseLostError when it has lasted for ``timeout_s``."""
         if self._since is None:
             self._since = self._clock.monotonic()
             log.warning(Event.OUTAGE_BEGAN, connection=self._connection, exc_info=error)
         self.last_error = str(error)
         self.retries += 1
+        if self.seconds >= self._timeout_s:
+            raise DatabaseLostError(f"the database did not come back within {self._timeout_s:g} s: {error}") from None
 
     def answered(self) -> None:
         if self._since is not None:

@@ -57,6 +57,11 @@ class GatedLedger(MemoryLedger):
         await self.gate.wait()
         return await super().write_batch(run_id, results, calls)  # type: ignore[arg-type]
 
+    async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
+        if self.away:
+            raise self.away.pop(0)
+        return await super().authorise(run_id, total_usd)
+
     async def intend(
         self, run_id: str, intents: Sequence[Intent], receipts: Sequence[Receipt] = (), unsaved: Collection[int] = ()
     ) -> list[Refused]:
