@@ -72,6 +72,7 @@ class Event(StrEnum):
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
     PROVIDER_REFUSED = "provider_refused"
+    FORM_REFUSED = "form_refused"
     DEAD_LETTER = "dead_letter"
     COMMAND = "command"
     ENDING = "ending"
