@@ -14,10 +14,12 @@ from groq._types import Omit, RequestOptions
 
 from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
 from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
+from helix_ray.config import Config
 from helix_ray.config.provider import ADDRESSES, ProviderName, StructuredOutput, address_of
 from helix_ray.environment.logs import Event, event_logger
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError, MissingSecretError
-from helix_ray.providers.dialects import GROQ, Dialect, refuses_form
+from helix_ray.providers.dialects import GROQ, Dialect, dialect_of, refuses_form
 
 log = event_logger(__name__)
 
@@ -49,6 +51,8 @@ class GroqChat:
     """
 
     def __init__(self, api_key: str | None, base_url: str | None, connections: int, dialect: Dialect = GROQ) -> None:
+        if api_key is None and dialect.needs_key:
+            raise MissingSecretError(f"{dialect.title} wants a key, and none was given; set {dialect.key}")
         if api_key is not None and (not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key):
             raise MissingSecretError(
                 f"{dialect.key} is not a key: it must be printable ASCII without blanks; copy it again from the console"
@@ -57,13 +61,13 @@ class GroqChat:
         self._key_bytes = self._key.encode()
         # no word of an answer, which a key of a server that needs none can be
         self._unmistakable = len(self._key) >= 16 and self._key.lower() != self._key.upper() and any(map(str.isdigit, self._key))
-        self._base_url = checked_base_url(dialect.name, base_url)
+        self.base_url = checked_base_url(dialect.name, base_url)
         self._dialect = dialect
         self._forms = list(dialect.forms)  # that the server has not refused; the first is used
         self._asking = asyncio.Lock()
         self._client = AsyncGroq(
             api_key=self._key,
-            base_url=self._base_url,
+            base_url=self.base_url,
             max_retries=0,
             http_client=httpx.AsyncClient(transport=AiohttpTransport(connections), trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
         )
@@ -73,7 +77,7 @@ class GroqChat:
         self._client._custom_headers = headers  # set here: the constructor would add GROQ_CUSTOM_HEADERS
 
     def __repr__(self) -> str:
-        return f"GroqChat({self._base_url})"
+        return f"GroqChat({self.base_url})"
 
     @property
     def form(self) -> StructuredOutput:
@@ -118,6 +122,10 @@ class GroqChat:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}
         return await self._attempt(self._client.get(MODELS, cast_to=httpx.Response, options=options), timeout_s)
 
+    async def knock(self, timeout_s: float) -> HttpReply | TransportFailure:
+        """An empty request for a completion, which a server that takes such requests refuses; free of charge."""
+        return await self._complete({}, timeout_s)
+
     async def aclose(self) -> None:
         await self._client.close()
 
@@ -149,6 +157,14 @@ class GroqChat:
 
     def _masked(self, text: str) -> str:
         return text.replace(self._key, _REDACTED)
+
+
+def open_chat(config: Config, key: Secret | None, connections: int, emulator_url: str | None = None) -> GroqChat:
+    """The API that answers a run: its provider, or the emulator at ``emulator_url``, which speaks as Groq does."""
+    shown = None if key is None else key.reveal()
+    if config.analyzer.backend.asks_provider:
+        return GroqChat(shown, config.provider_url, connections, dialect_of(config.provider))
+    return GroqChat(shown, emulator_url, connections)
 
 
 @cache

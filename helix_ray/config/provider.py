@@ -48,7 +48,7 @@ class ProviderConfig(Section):
     completion_bound: CompletionBound | None = None
     parameters: list[Parameter] | None = None
     headers: dict[str, str] | None = None
-    proxy: Literal["environment", "none"] | HttpAddress = "environment"
+    proxy: Annotated[str, Field(pattern=r"^(environment|none|https?://[^\s]+)$")] = "environment"
     account: str | None = None
 
     @model_validator(mode="after")
@@ -79,7 +79,7 @@ def address_of(name: ProviderName, base_url: str | None) -> str | None:
 
 
 def fault_of(address: str | None) -> str | None:
-    """Why it is no address that may be stored; None: it is one."""
+    """Why it is no address that may be stored; None: it is one, or none is given."""
     if address is None or not re.search(r"[@?#]", address):
         return None
     return "must be only scheme, host, port and path; the key comes from the environment, never from an address"

@@ -36,12 +36,13 @@ def render_html(report: Report) -> str:
 
 def _header(report: Report, name: str) -> Html:
     scoring = report["scoring"]
+    by = f", provider {report['provider']}" if report.get("provider") else ""  # reports of earlier versions have none
     task = f", prompt {scoring['prompt']}" if scoring and scoring["prompt"] else ""
     return tag(
         "header",
         tag("p", "Helix-Throttle report", class_="eyebrow"),
         tag("h1", _question(report)),
-        tag("p", f"{name}, backend {report['backend']}{task}, {report['status']}: {report['reason']}", class_="soft"),
+        tag("p", f"{name}, backend {report['backend']}{by}{task}, {report['status']}: {report['reason']}", class_="soft"),
         tag("p", f"run {report['run_id']}", class_="soft mono"),
         tag("div", NOTICE, class_="banner") if report["simulated"] else None,
         tag("div", ASSISTED, class_="banner") if scoring and scoring["task"] == "assisted" else None,
