@@ -50,7 +50,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         named = None if proxy is None else URL(proxy)
         self._proxy = named and named.with_user(None)  # no error may show its password
         login = None if named is None or named.user is None else aiohttp.encode_basic_auth(named.user, named.password or "")
-        self._proxy_headers = login and {"Proxy-Authorization": login}
+        self._proxy_headers = {"Proxy-Authorization": login} if login else None
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
