@@ -199,7 +199,7 @@ class Fire:
         self.live.wait_until(f"{kind} runs", lambda run: bool(run.actor_pids(kind)))
         return [self.random.choice(sorted(self.live.actor_pids(kind)))]
 
-    def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0, in_flight: int = BUSY) -> float:
+    def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0, in_flight: int = BUSY, struck: str = "") -> float:
         """Kills, or stops for ``pause_s``; counts if it found so many requests in flight. Returns when it happened."""
         self.note_processes()
         busy = self.provider.in_flight() >= in_flight
@@ -208,7 +208,7 @@ class Fire:
         if pause_s:
             let_pass(pause_s)
             signal_all(pids, signal.SIGCONT)
-        self._faults.append(Fault(began, time.time() if pause_s else began))
+        self._faults.append(Fault(began, time.time() if pause_s else began, struck))
         self.verdict.hits += busy
         return began
 
