@@ -32,7 +32,9 @@ def under_fire(start_run: StartRun, passable_home: Path, tmp_path: Path) -> Unde
         try:
             yield fire
         finally:
-            VERDICTS.setdefault(scenario, Verdict(scenario)).add(fire.judge())
+            verdict = fire.judge()
+            print(table([verdict]), flush=True)  # seen with -s: each run of a long scenario, as it ends
+            VERDICTS.setdefault(scenario, Verdict(scenario)).add(verdict)
 
     return under_fire
 
