@@ -177,6 +177,10 @@ class Fire:
         postmaster = psutil.Process(int(self._postmaster[0]))
         return [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]
 
+    def switch_wal(self) -> None:
+        """The server needs a new file to go on writing."""
+        self._ask("select pg_switch_wal()::text")
+
     def _look_up(self) -> None:
         if self._run_id is None:
             found = self._ask("select run_id from helix.runs where name = %s", self._name)

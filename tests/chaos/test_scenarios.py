@@ -3,9 +3,12 @@
 Each fault must find the pipeline busy, or it is repeated.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -165,3 +168,25 @@ def test_minutes(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -
     shoot("minutes", under_fire, [own_server], 1, take_away, reads=700, outage_s=60 * hits + 300)
     assert VERDICTS["minutes"].notes["sent after 30 s"] == 0
     assert_promises("minutes", 1)
+
+
+def test_disk(hits: int, small_disk: Path, under_fire: UnderFire) -> None:
+    """No room for the database, the spool and the logs for 12 s; in every other one PostgreSQL dies of it."""
+
+    def fill(fire: Fire, turn: int) -> None:
+        fire.wait_busy(24)
+        filler = small_disk / "filler"
+        with filler.open("wb") as file, suppress(OSError):  # somebody else may take the last of it
+            room = os.statvfs(small_disk)
+            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+        for _ in range(8 * (turn % 2)):
+            fire.switch_wal()
+        fire.hit([], pause_s=12.0, struck="disk")
+        filler.unlink()
+        back = time.time()
+        asked = until(lambda: any(entry["time"] > back for entry in fire.provider.requests()), 10)
+        fire.verdict.notes["silent for 10 s"] += not asked
+
+    shoot("disk", under_fire, [SERVER_OF_THE_RUN], hits, fill, most=4, reads=500)
+    assert VERDICTS["disk"].notes["silent for 10 s"] == 0
+    assert_promises("disk", hits)
