@@ -32,8 +32,8 @@ from helix_ray.environment.logs import Event, event_logger
 from helix_ray.providers.prices import cost_usd
 from helix_ray.providers.readings import AnswerError, Completion
 from helix_ray.records import Refused, StoredAnswer, TokenUsage
-from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
+from helix_ray.throttle.request_sizes import RequestSizes
 
 log = event_logger(__name__)
 
@@ -91,10 +91,8 @@ class RequestCycle:
         except asyncio.CancelledError:
             self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
             raise
-        if refused is not None:
-            self.log.not_sent(
-                sent, "not_sent", "the send check kept it back: a read of it has an answer, or another analyzer waits for one"
-            )
+        if refused is not None:  # and so is not on record: a read that waits for another analyzer's answer asks every second
+            self.log.unused(sent)
             return dropped + self._kept_back(request.tasks, refused)
         if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")

@@ -43,6 +43,7 @@ class Session:
     provider: str | None = None  # None: the aligner alone answered
     model: str | None = None  # likewise
     configuration: JsonObject | None = None
+    history: JsonObject | None = None  # of this session
     resume_command: str | None = None
 
 
@@ -105,6 +106,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "identifiable_reads": stored and stored.identifiable_reads,
         "resume_command": session.resume_command,
         "configuration": session.configuration,
+        "history": session.history,
     }
 
 
