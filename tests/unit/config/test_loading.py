@@ -303,7 +303,12 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.faults.slow_accept": 1.01, "emulator.faults.hang_s": 3601, "emulator.faults.drip_s": -1, "emulator.script": None,
     "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
-FREE_FORM = {"source.mutation.type_weights", "provider.prices", "provider.headers"}  # mappings: they have no key of their own beside them
+FREE_FORM = {
+    "analyzer.prompt",
+    "source.mutation.type_weights",
+    "provider.prices",
+    "provider.headers",
+}  # no key beside them
 
 
 def leaves(model: type[Any], path: str = "") -> list[str]:
@@ -368,3 +373,40 @@ def test_out_of_range(key: str, tmp_path: Path) -> None:
 def test_what_is_asked_belongs_to_the_results(key: str, value: Any) -> None:
     before, after = (Config.model_validate({"analyzer": changed}).results_identity() for changed in ({}, {key: value}))
     assert {name for name in before if before[name] != after[name]} == {f"analyzer.{key}"}
+
+
+OWN_PROMPT = "name: mine\nlayout: raw\ninstructions: |\n  Compare.\n"
+
+
+def test_a_prompt_of_a_file_becomes_part_of_the_configuration(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(OWN_PROMPT)
+    config = load("analyzer: {prompt: mine.yaml}")
+    assert config == load("", "analyzer.prompt=mine.yaml")
+    Path("mine.yaml").unlink()
+    assert parse_config(json.loads(config.to_json()), "run 1") == config, "a resume needs no file"
+    assert config.analyzer.prompt_name == "mine"
+    Path("mine.yaml").write_text(OWN_PROMPT.replace("Compare", "Look"))
+    before, after = config.results_identity(), load("analyzer: {prompt: mine.yaml}").results_identity()
+    assert {key for key in before if before[key] != after[key]} == {"analyzer.prompt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (OWN_PROMPT.replace("raw", "fancy"), "mine.yaml: line 2: analyzer.prompt.layout: input should be 'raw', 'spaced'"),
+        (OWN_PROMPT + "temperature: 1\n", "mine.yaml: line 5: analyzer.prompt.temperature: unknown key"),
+        ("name: mine\nlayout: raw\n", "analyzer.prompt.instructions: field required"),
+        (OWN_PROMPT.replace("mine", "raw"), "mine.yaml: line 1: analyzer.prompt.name: 'raw' is a shipped prompt; choose another name"),
+        ("- a\n", "mine.yaml: expected keys such as 'name:', found a list"),
+        (None, "mine.yaml: no such file"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used_is_named_with_file_line_and_key(
+    text: str | None, problem: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        load("analyzer: {prompt: mine.yaml}")
