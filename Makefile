@@ -109,7 +109,7 @@ bench-throttle: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Compare us wi
 monitor: $(VENV)/.runtime $(VENV)/.package ## Serve the live page on http://127.0.0.1:8501
 	@$(BIN)/helix monitor
 
-live-check: $(VENV)/.runtime $(VENV)/.package ## Ask the real Groq at most 10 paid requests ($0.01 at most); needs GROQ_API_KEY
+live-check: $(VENV)/.runtime $(VENV)/.package ## Send Groq one tiny completion, its price named before; needs GROQ_API_KEY
 	@$(BIN)/helix doctor --probe
 
 clean: ## Remove .venv, build output and caches; .helix, which holds your results, stays
