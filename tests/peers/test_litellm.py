@@ -1,4 +1,4 @@
-"""A whole run through a server that is not ours: LiteLLM's proxy, which counts and refuses by itself, in front of the emulator's answers."""
+"""A whole run through a server that is not ours: LiteLLM's proxy, which counts and refuses by itself, before the emulator's answers."""
 
 from __future__ import annotations
 
