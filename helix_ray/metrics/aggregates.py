@@ -18,6 +18,7 @@ from helix_ray.metrics.snapshot import (
     MetricsSnapshot,
     Money,
     QueueView,
+    RunInfo,
     SinkView,
     ThrottleView,
     Totals,
@@ -87,11 +88,12 @@ class Aggregates:
         buckets = self._throttle.buckets if self._throttle else {}
         return _view(ThrottleView, self._throttle, buckets=tuple(_view(BucketView, it, name=name) for name, it in sorted(buckets.items())))
 
-    def money(self, configured_cap: float | None) -> Money:
-        """The throttle's own cap wins: it may have been raised since the run began."""
+    def money(self, run: RunInfo) -> Money:
+        """The throttle's own cap wins: it may have been raised since the run began. It spends nothing before it knows what was spent."""
+        before_usd = run.cost_before_usd
         if self._throttle is None:
-            return Money(spent_usd=self._analyzers.cost_usd if self._analyzers else 0.0, max_cost_usd=configured_cap)
-        return _view(Money, self._throttle)
+            return Money(before_usd + (self._analyzers.cost_usd if self._analyzers else 0.0), max_cost_usd=run.max_cost_usd)
+        return _view(Money, self._throttle, spent_usd=max(before_usd, float(self._throttle.spent_usd)))
 
     def latency(self) -> Latency:
         analyzers = [it.total for it in self.of(AnalyzerReport)]

@@ -113,7 +113,7 @@ class MetricsAggregator:
             queue=aggregates.queue(self._is_blocked(now)),
             sink=aggregates.sink(_held_back(rates, len(aggregates.of(AnalyzerReport))), _intents_share(rates)),
             throttle=aggregates.throttle(),
-            money=aggregates.money(self.run.max_cost_usd),
+            money=aggregates.money(self.run),
             latency=aggregates.latency(),
             slots=aggregates.slots(),
             machine=aggregates.machine(),
@@ -151,7 +151,7 @@ class MetricsAggregator:
                 analysed=rates.analysed,
                 stored=rates.stored,
                 http_429=aggregates.totals().http_429,
-                spent_usd=aggregates.money(None).spent_usd,
+                spent_usd=aggregates.money(self.run).spent_usd,
                 blocked=queue.blocked,
                 paused=aggregates.control().paused,
             )

@@ -97,8 +97,10 @@ def test_the_adopted_version_is_the_lowest_of_producers_and_analyzers() -> None:
 
 def test_buckets_money_and_accuracy_are_put_together() -> None:
     rig = Rig()
-    rig.aggregator.run = RunInfo(max_cost_usd=5.0, reads_requested=2000, started_at=1767225600.0)
-    assert rig.snapshot.money.max_cost_usd == 5.0
+    rig.aggregator.run = RunInfo(max_cost_usd=5.0, reads_requested=2000, started_at=1767225600.0, cost_before_usd=0.125)
+    assert (rig.snapshot.money.spent_usd, rig.snapshot.money.max_cost_usd) == (0.125, 5.0)
+    rig.say("helix-throttle")
+    assert rig.snapshot.money.spent_usd == 0.125, "it was not yet told what earlier sessions spent"
     rpm = BucketStats(1000, "discovered", 20, 0.0, 0.0, 1000, 0.0)
     money = {"spent_usd": Decimal("0.25"), "reserved_usd": Decimal("0.05"), "max_cost_usd": Decimal(1)}
     rig.say("helix-throttle", buckets={"RPM": rpm}, binding="RPM", **money)
