@@ -24,14 +24,14 @@ from helix_ray.scoring.statistics import jeffreys
 
 __all__ = ["render_html", "template"]
 
-Point = Mapping[str, Any]  # of the history
+Columns = Mapping[str, Any]  # the report's history
 
 
 def render_html(report: Report) -> str:
     """A whole document, made of the report's JSON and nothing else."""
     found = report["accuracy"]
     return template("report.html").render(
-        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report.get("history") or []
+        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report.get("history")
     )
 
 
@@ -114,23 +114,22 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 180 else f"{seconds / 60:.0f} min" if seconds < 10_800 else f"{seconds / 3600:.1f} h"
 
 
-def _stretches(history: Sequence[Point], keys: Sequence[str]) -> list[str]:
-    """The sum of these values by second of the run, as points of SVG: one text for each stretch in which it is known."""
+def _stretches(history: Columns, keys: Sequence[str]) -> list[str]:
+    """The sum of these columns by second of the run, as points of SVG: one text for each stretch in which it is known."""
     found: list[list[str]] = [[]]
-    began, last = history[0]["t"] - history[0]["step_s"], math.inf
-    for point in history:
-        value = _sum(point, keys)
-        if value is None or point["t"] - last > 3 * point["step_s"]:
+    began, last = history["t"][0] - history["step_s"], math.inf
+    for t, value in zip(history["t"], _sums(history, keys), strict=True):
+        if value is None or t - last > 3 * history["step_s"]:
             found.append([])
         if value is not None:
-            found[-1].append(f"{point['t'] - began:.1f},{value:.6g}")
-            last = point["t"]
+            found[-1].append(f"{t - began:.1f},{value:.6g}")
+            last = t
     return [" ".join(points) for points in found if points]
 
 
-def _top(history: Sequence[Point], curves: Sequence[Sequence[str]], bound: float) -> float:
+def _top(history: Columns, curves: Sequence[Sequence[str]], bound: float) -> float:
     """The end of the axis: 1, 2 or 5 times a power of ten, at or above every value. 0: they are all 0."""
-    most = max((_sum(point, keys) or 0.0 for point in history for keys in curves), default=0.0)
+    most = max((value or 0.0 for keys in curves for value in _sums(history, keys)), default=0.0)
     if not most:
         return 0.0
     most = max(most, bound)
@@ -138,6 +137,6 @@ def _top(history: Sequence[Point], curves: Sequence[Sequence[str]], bound: float
     return next(step * power for step in (1, 2, 5, 10) if step * power >= most)
 
 
-def _sum(point: Point, keys: Sequence[str]) -> float | None:
-    values = [point[key] for key in keys]
-    return None if None in values else sum(values)
+def _sums(history: Columns, keys: Sequence[str]) -> list[float | None]:
+    rows = zip(*(history[key] for key in keys), strict=True)
+    return [None if None in row else sum(row) for row in rows]
