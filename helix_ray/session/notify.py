@@ -77,7 +77,8 @@ class Notifier:
 
 def alerts(snapshot: MetricsSnapshot) -> dict[str, str]:
     """What a person should look at, each with its reason."""
-    throttle, outage_s = snapshot.throttle, snapshot.sink.outage_s
+    throttle, money, outage_s = snapshot.throttle, snapshot.money, snapshot.sink.outage_s
+    spent = money.spent_usd or 0.0
     found = {
         "degraded": snapshot.reason if snapshot.state == "DEGRADED" and not outage_s else None,
         "outage": (
@@ -88,7 +89,9 @@ def alerts(snapshot: MetricsSnapshot) -> dict[str, str]:
             else None
         ),
         "parked": f"the day's limit {throttle.parked} is used up" if throttle.parked is not None else None,
-        "budget_used_up": "the budget is used up" if throttle.budget_exhausted else None,
+        "budget_nearly_used_up": "90 % of throttle.max_cost_usd is spent"
+        if money.max_cost_usd and spent >= 0.9 * money.max_cost_usd
+        else None,
     }
     return {kind: reason for kind, reason in found.items() if reason is not None}
 

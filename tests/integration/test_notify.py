@@ -67,8 +67,8 @@ async def test_an_alert_is_told_when_it_begins_and_once_a_minute_at_most(server:
     told.now += 0.1
     assert await told.look(PARKED) == ["parked"], "it lasts"
     assert await told.look(CALM, PARKED) == ["parked", "parked"]
-    both = replace(CALM, state="DEGRADED", throttle=ThrottleView(budget_exhausted=True), sink=SinkView(outage_s=4))
-    assert sorted((await told.look(both))[2:]) == ["budget_used_up", "outage"]
+    both = replace(CALM, state="DEGRADED", money=Money(spent_usd=0.9, max_cost_usd=1.0), sink=SinkView(outage_s=4))
+    assert sorted((await told.look(both))[2:]) == ["budget_nearly_used_up", "outage"]
     assert (await told.look(replace(CALM, state="DEGRADED")))[4:] == ["degraded"]
     assert (await told.look(replace(CALM, throttle=ThrottleView(breaker="open"))))[5:] == [], "an outage was told of just now"
 
