@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import template_of
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.answering import Aligning, Answering, RequestSlots
 from helix_ray.analyzer.counters import AnalyzerCounters
@@ -32,8 +32,8 @@ from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
 from helix_ray.storage.spool import Spool
-from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
+from helix_ray.throttle.request_sizes import RequestSizes
 
 FLUSH_S = 8.0
 """How long a drain waits for commits after the last request; results that are on their way need less."""
@@ -89,7 +89,7 @@ class AnalysisEngine:
         self, records: RequestRecords, backend: ChatBackend, nonce: str, rng: random.Random, tariff: Tariff | None
     ) -> Answering:
         settings, retrying, clock, counters = self._config.analyzer, self._config.retry, self._clock, self._counters
-        template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+        template = template_of(settings)
         payloads = PayloadBuilder(
             template,
             model=settings.model,

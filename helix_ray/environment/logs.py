@@ -71,12 +71,14 @@ class Event(StrEnum):
     DAY_ENDED = "day_ended"
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
+    FORM_REFUSED = "form_refused"
     PROVIDER_REFUSED = "provider_refused"
     DEAD_LETTER = "dead_letter"
     COMMAND = "command"
     ENDING = "ending"
     REPLY = "reply"
     ERROR_HANDLED = "error_handled"
+    KEY_WITHOUT_EFFECT = "key_without_effect"
     MESSAGE = "message"
 
 

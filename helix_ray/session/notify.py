@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 
@@ -27,28 +27,21 @@ class Notifier:
 
     def __init__(self, url: str | None, run: Mapping[str, object], now: Callable[[], float] = time.monotonic) -> None:
         """``run``: what every message says of the run."""
-        self._url = url
-        self._run = {**run}
-        self._now = now
-        self._lasting: frozenset[str] = frozenset()  # the alerts of the last look
+        self._url, self._run, self._now = url, {**run}, now
+        self._told: set[str] = set()  # the alerts that last and were told
         self._told_at: dict[str, float] = {}
         self._sending: dict[str, threading.Thread] = {}  # the newest by kind
 
     def look(self, snapshot: MetricsSnapshot) -> None:
-        """Sends an alert when its cause begins; one that ends and comes back within `AGAIN_AFTER_S` is not told again."""
-        found = alerts(snapshot)
-        totals, spent = snapshot.totals, snapshot.money.spent_usd
-        figures: JsonObject = {
-            "reads_stored": totals.stored,
-            "dead_letters": totals.dead_letters,
-            "http_429": totals.http_429,
-            "cost_usd": spent,
-        }
-        for kind in found.keys() - self._lasting:
-            if self._now() - self._told_at.get(kind, -AGAIN_AFTER_S) >= AGAIN_AFTER_S:
-                self._told_at[kind] = self._now()
-                self._send(kind, snapshot.state.lower(), found[kind], figures)
-        self._lasting = frozenset(found)
+        """Sends an alert once for as long as its cause lasts, at most every `AGAIN_AFTER_S`."""
+        found, totals, spent, now = dict(alerts(snapshot)), snapshot.totals, snapshot.money.spent_usd, self._now()
+        counts: JsonObject = {"reads_stored": totals.stored, "dead_letters": totals.dead_letters, "http_429": totals.http_429}
+        self._told &= found.keys()
+        for kind in found.keys() - self._told:
+            if now - self._told_at.get(kind, -AGAIN_AFTER_S) >= AGAIN_AFTER_S:
+                self._told.add(kind)
+                self._told_at[kind] = now
+                self._send(kind, snapshot.state.lower(), found[kind], {**counts, "cost_usd": spent})
 
     def ended(self, report: Report) -> None:
         self._send("run_ended", report["status"], report["reason"], {key: value for key, value in report.items() if key in FIGURES})
@@ -69,31 +62,24 @@ class Notifier:
         sending = threading.Thread(target=_post, args=(self._url, event, body), name=f"notify {event}", daemon=True)
         try:
             sending.start()
+            self._sending[event] = sending
         except RuntimeError:  # the system gives no more threads
             log.exception(Event.ERROR_HANDLED, what=f"the notification {event} is not sent")
-        else:
-            self._sending[event] = sending
 
 
-def alerts(snapshot: MetricsSnapshot) -> dict[str, str]:
+def alerts(snapshot: MetricsSnapshot) -> Iterator[tuple[str, str]]:
     """What a person should look at, each with its reason."""
     throttle, money, outage_s = snapshot.throttle, snapshot.money, snapshot.sink.outage_s
-    spent = money.spent_usd or 0.0
-    found = {
-        "degraded": snapshot.reason if snapshot.state == "DEGRADED" and not outage_s else None,
-        "outage": (
-            f"the database has not answered for {outage_s:.0f} s"
-            if outage_s
-            else "the API keeps failing"
-            if throttle.breaker == "open"
-            else None
-        ),
-        "parked": f"the day's limit {throttle.parked} is used up" if throttle.parked is not None else None,
-        "budget_nearly_used_up": "90 % of throttle.max_cost_usd is spent"
-        if money.max_cost_usd and spent >= 0.9 * money.max_cost_usd
-        else None,
-    }
-    return {kind: reason for kind, reason in found.items() if reason is not None}
+    if outage_s:
+        yield "outage", f"the database has not answered for {outage_s:.0f} s"
+    elif throttle.breaker == "open":
+        yield "outage", "the API keeps failing"
+    elif snapshot.state == "DEGRADED":
+        yield "degraded", snapshot.reason
+    if throttle.parked is not None:
+        yield "parked", f"the day's limit {throttle.parked} is used up"
+    if money.max_cost_usd and (money.spent_usd or 0.0) >= 0.9 * money.max_cost_usd:
+        yield "budget_nearly_used_up", "90 % of throttle.max_cost_usd is spent"
 
 
 def _post(url: str, event: str, body: JsonObject) -> None:

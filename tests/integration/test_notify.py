@@ -65,8 +65,9 @@ async def test_an_alert_is_told_when_it_begins_and_once_a_minute_at_most(server:
     told.now += 59.9
     assert await told.look(CALM, PARKED) == ["parked"]
     told.now += 0.1
-    assert await told.look(PARKED) == ["parked"], "it lasts"
-    assert await told.look(CALM, PARKED) == ["parked", "parked"]
+    assert await told.look(PARKED) == ["parked", "parked"], "it has come back, and lasts"
+    told.now += 60
+    assert await told.look(PARKED) == ["parked", "parked"], "it was told"
     both = replace(CALM, state="DEGRADED", money=Money(spent_usd=0.9, max_cost_usd=1.0), sink=SinkView(outage_s=4))
     assert sorted((await told.look(both))[2:]) == ["budget_nearly_used_up", "outage"]
     assert (await told.look(replace(CALM, state="DEGRADED")))[4:] == ["degraded"]

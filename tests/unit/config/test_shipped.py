@@ -12,7 +12,7 @@ from helix_ray.config import Backend, Config, SourceKind
 from helix_ray.config.loading import load_config, parse_config
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-SHIPPED = ["baseline", "demo", "fastq", "groq_developer", "groq_free", "live"]
+SHIPPED = ["baseline", "demo", "fastq", "groq_developer", "groq_free", "live", "openai", "self_hosted"]
 
 
 def keys_of(tree: dict[str, Any], model: type[Any], path: str = "") -> dict[str, Any]:
@@ -88,6 +88,8 @@ def test_what_each_is_for() -> None:
         "groq_developer": Backend.GROQ,
         "groq_free": Backend.GROQ,
         "live": Backend.GROQ,
+        "openai": Backend.GROQ,
+        "self_hosted": Backend.GROQ,
     }
     assert loaded["fastq"].source.kind is SourceKind.FASTQ
     assert not any(config.source.allow_external for config in loaded.values())
