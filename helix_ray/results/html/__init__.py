@@ -31,7 +31,7 @@ def render_html(report: Report) -> str:
     """A whole document, made of the report's JSON and nothing else."""
     found = report["accuracy"]
     return template("report.html").render(
-        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report.get("history")
+        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report["history"]
     )
 
 
