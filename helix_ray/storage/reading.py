@@ -123,7 +123,7 @@ class Reading:
 
     async def _recent(self, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
         rows = await self._session.rows("reading", "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
-        return [RecentRow(**{**row, "calls": tuple(row["calls"]), "variants": tuple(map(_shown_variant, row["variants"]))}) for row in rows]
+        return [RecentRow(**{**row, "variants": tuple(map(_shown_variant, row["variants"]))}) for row in rows]
 
     async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
         return [read_from_row(*found) for found in await self._page("read_reads", run_id, after_index, limit, ("truth", "error"))]
