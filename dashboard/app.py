@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from helix_ray._dashboard.controls import controls
-from helix_ray._dashboard.live import STYLE, live
+from helix_ray._dashboard import controls, live, records_page, run_page
+from helix_ray._dashboard.style import ICON, style
 
-st.set_page_config(page_title="Helix-Throttle", page_icon="🧬", layout="wide")
-st.html(STYLE)
-st.header("Helix-Throttle: DNA reads through a rate-limited LLM", anchor=False)
-live()
-controls()
+st.set_page_config(page_title="Helix-Throttle", page_icon=ICON, layout="wide")
+st.html(style())
+pages = [
+    st.Page(live.page, title="Live", default=True),
+    st.Page(records_page.page, title="Records", url_path="records"),
+    st.Page(run_page.page, title="Run", url_path="run"),
+    st.Page(controls.controls, title="Start", url_path="start"),
+]
+st.navigation(pages, position="top").run()

@@ -17,7 +17,7 @@ SPANS = {"10 min": 600.0, "1 h": 3_600.0, "24 h": 86_400.0}
 POINTS = 300  # that are sent of one span
 GAP_S = 2.5  # beyond a point's own step: a pause that is drawn as a gap, since no report says what was there
 SIGNS = {"pause": "‖", "resume": "▶", "rate": "≈", "spike": "▲", "budget": "$", "concurrency": "∥", "drain": "▼", "stop": "■"}
-RATES = (("in", "offered", "dashed", "warn"), ("LLM", "analysed", "solid", "accent"), ("stored", "stored", "dotted", "found"))
+RATES = (("in", "offered", "dashed", "muted"), ("LLM", "analysed", "solid", "accent"), ("stored", "stored", "dotted", "found"))
 
 
 def thin(points: Sequence[HistoryPoint], span_s: float) -> list[HistoryPoint]:
@@ -73,11 +73,9 @@ def timeline(
         series.append({**lines, "name": name, "xAxisIndex": 1, "yAxisIndex": 1, **drawn})
     if told:
         series[1]["markLine"] = _markers(told, colour)
-    narrow = {"grid": [{"left": 44, "right": 12, "top": 34, "height": "30%"}, {"left": 44, "right": 12, "top": "60%", "height": "28%"}]}
     spec: Spec = {
         "useUTC": True,
         "animation": False,  # a chart that is redrawn every other second must not move between its states
-        "baseOption": None,
         "dataset": {"source": rows},
         "grid": [{"left": 48, "right": "52%", "top": 34, "bottom": 24}, {"left": "53%", "right": 16, "top": 34, "bottom": 24}],
         "xAxis": [axis, {**axis, "gridIndex": 1}],
@@ -87,12 +85,12 @@ def timeline(
         ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "confine": True},
-        "legend": {"top": 0, "right": 8, "data": [name for name, *_ in RATES], "textStyle": text, "itemHeight": 8},
+        "legend": {"top": 0, "right": 190, "data": [name for name, *_ in RATES], "textStyle": text, "itemStyle": {"opacity": 0}},
         "series": series,
     }
-    del spec["baseOption"]
-    _ = narrow
-    return spec, _words(points, told, capacity)
+    grids = [{"left": 44, "right": 12, "top": 32, "height": 56}, {"left": 44, "right": 12, "top": 138, "height": 54}]
+    stacked = {"grid": grids, "legend": {"top": 106, "right": 0}}
+    return {"baseOption": spec, "media": [{"query": {"maxWidth": 700}, "option": stacked}]}, _words(points, told, capacity)
 
 
 def _rows(points: Sequence[HistoryPoint], step_s: float) -> list[list[float | int | None]]:

@@ -81,6 +81,36 @@ def state_bar(view: View) -> str:
     )
 
 
+def top(view: View, *, starting: bool = False, code: int | None = None, tail: str = "") -> str:
+    """The state bar, and how the run goes that was started here: ``code`` is its exit code, ``tail`` its last lines."""
+    if starting and not view.live:
+        return _plain("", "◌ STARTING", "A run is starting; Ray takes 5 to 20 seconds.")
+    failed = "" if not code or view.live else (
+        f'<div class="hx hx-card bad">▲ The run started here ended with exit code {code}. Its last lines:<pre>{escape(tail)}</pre></div>'
+    )  # fmt: skip
+    if view.snapshot is None:
+        return failed + _plain("", "◌ NO RUN YET", view.problem or "No run has been seen in this home.")
+    return failed + (state_bar(view) if view.snapshot.run.known else _plain("is-warn", "◌ RUN UNKNOWN", RUN_UNKNOWN))
+
+
+def _plain(kind: str, word: str, text: str) -> str:
+    """A state bar without a run."""
+    return (
+        f'<section class="hx hx-bar {kind}" aria-label="State of the run"><div class="first"><span class="state">{word}</span></div>'
+        f'<div class="side"></div><div class="second">{escape(text)}</div></section>'
+    )
+
+
+def hello() -> str:
+    """What stands on an empty page."""
+    return (
+        '<section class="hx hx-card hx-hello" aria-label="Nothing to show yet"><h2>No samples yet</h2>'
+        "<p><b>Start a run</b> on the page Start (the emulator needs no key and costs nothing), or with <code>helix run</code> "
+        "in a terminal.</p><p class='soft'>This page then shows whether reads flow, what holds them, what they cost, and whether "
+        "the answers are right.</p></section>"
+    )
+
+
 def _situation(view: View, snapshot: MetricsSnapshot) -> str:
     found, control = snapshot.bottleneck, snapshot.control
     if view.lost:
@@ -157,7 +187,7 @@ def binding_bucket(snapshot: MetricsSnapshot) -> BucketView | None:
 
 def _throttle(snapshot: MetricsSnapshot) -> str:
     throttle, bucket = snapshot.throttle, binding_bucket(snapshot)
-    title = "throttle, of the tightest limit"
+    title = "throttle, limit used"
     if bucket is None or bucket.headroom is None:
         return _cell(title, _figure(UNKNOWN), '<span class="soft">no limit is known</span>')
     used, held = 1.0 - bucket.headroom, bucket.name == throttle.binding and throttle.waiting > 0
@@ -186,11 +216,11 @@ def _money(snapshot: MetricsSnapshot) -> str:
 def _llm(snapshot: MetricsSnapshot) -> str:
     throttle, totals, latency = snapshot.throttle, snapshot.totals, snapshot.latency
     most = throttle.concurrency or snapshot.slots or None
-    flight = f"{number(throttle.in_flight)} of {number(most)} in flight · p50 {number(latency.p50)} ms"
-    kinds = ", ".join(f"{FAILURE_KINDS.get(kind, 'other')} {number(count)}" for kind, count in totals.failures_by_kind)
+    flight = f"{number(throttle.in_flight)} of {number(most)} in flight · {number(totals.http_429)} × 429"
+    kinds = ", ".join(f"{kind} {number(count)}" for kind, count in totals.failures_by_kind)
     share = percent(totals.failures / totals.requests) if totals.requests else UNKNOWN
     failed = f'<span class="bad">▲ {share} fail</span>: {escape(kinds)}' if totals.failures else "no failures"
-    return _cell("LLM, p95 latency", _figure(number(latency.p95), "ms"), flight, f"{number(totals.http_429)} × 429 · {failed}", _door(snapshot))
+    return _cell("LLM, p95 latency", _figure(number(latency.p95), f"ms, p50 {number(latency.p50)}"), flight, failed, _door(snapshot))
 
 
 def _door(snapshot: MetricsSnapshot) -> str:
@@ -212,9 +242,13 @@ def _right(snapshot: MetricsSnapshot) -> str:
         "right? F1 of the calls",
         _figure(f"{100 * found.f1:.1f}", "%"),
         interval,
-        f"precision {percent(found.precision.value)} · recall {percent(found.recall.value)}",
-        f'<span class="soft">{reads} reads scored · aligner {percent(found.ceiling_f1)}</span>',
+        f"precision {_whole(found.precision.value)} · recall {_whole(found.recall.value)} %",
+        f'<span class="soft">{reads} reads · aligner {percent(found.ceiling_f1)}</span>',
     )
+
+
+def _whole(share: float | None) -> str:
+    return UNKNOWN if share is None else f"{100 * share:.0f}"
 
 
 def stage_strip(snapshot: MetricsSnapshot) -> str:
@@ -226,7 +260,8 @@ def stage_strip(snapshot: MetricsSnapshot) -> str:
 def _stage(stage: StageView, guilty: str | None) -> str:
     shares = (("busy", stage.busy), ("blocked", stage.blocked), ("idle", stage.idle))
     bar = "".join(f'<i class="{name}" style="--share:{share:.4f}"></i>' for name, share in shares if share)
-    words = " · ".join(f"{name} {percent(share, 0)}" for name, share in shares if share is not None) or "not known yet"
+    known = " · ".join(f"{name} {_whole(share)}" for name, share in shares if share is not None)
+    words = f"{known} %" if known else "not known"
     here = stage.name == guilty
     mark = '<span class="warn">◆ holds the run</span>' if here else ""
     return (

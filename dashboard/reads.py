@@ -12,7 +12,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from helix_ray._dashboard.words import UNKNOWN, clock_short, number
-from helix_ray.metrics.snapshot import Mark, MetricsSnapshot, RecentRead
+from helix_ray.metrics.recent import Mark, RecentRead
+from helix_ray.metrics.snapshot import MetricsSnapshot
 
 SIGNS = {"found": "✓", "missed": "○", "invented": "✗", "unscored": "◇", "other": "·"}
 KIND_WORDS = {"found": "found", "missed": "missed", "invented": "invented", "unscored": "no truth known", "other": "sequencing error"}
@@ -69,21 +70,41 @@ def _base(letter: str) -> str:
 
 
 @lru_cache(512)
-def strip(window: str, read: str, marks: tuple[Mark, ...], width: int = COLUMNS) -> str:
-    """Three rows of HTML: the window, the read, the signs. Hidden from screen readers, which get `mark_words`."""
-    columns = aligned(window, read, marks)
-    if sum(column.kind == "other" for column in columns) > MOSTLY * len(columns):
-        columns = [column._replace(kind="", first=False) if column.kind == "other" else column for column in columns]
+def strip(window: str, read: str, marks: tuple[Mark, ...]) -> str:
+    """The columns around the first difference as HTML. Hidden from screen readers, which get `mark_words`."""
+    columns = _columns(window, read, marks)
     told = [place for place, column in enumerate(columns) if column.kind not in ("", "other")]
-    begin = min(max(0, told[0] - LEAD) if told else 0, max(0, len(columns) - width))
-    shown = columns[begin : begin + width]
-    before, after = "…" if begin else " ", "…" if begin + width < len(columns) else ""
+    begin = min(max(0, told[0] - LEAD) if told else 0, max(0, len(columns) - COLUMNS))
+    after = "…" if begin + COLUMNS < len(columns) else ""
+    return _block(columns[begin : begin + COLUMNS], "…" if begin else " ", after)
+
+
+def whole(window: str, read: str, marks: tuple[Mark, ...], width: int = 100) -> str:
+    """All columns, ``width`` in a line, with the window's position at its beginning."""
+    columns, blocks, at = _columns(window, read, marks), [], 1
+    for begin in range(0, len(columns), width):
+        shown = columns[begin : begin + width]
+        blocks.append(f'<div class="soft">from base {at}</div>{_block(shown, " ", "")}')
+        at += sum(column.window != "-" for column in shown)
+    return "".join(blocks)
+
+
+def _columns(window: str, read: str, marks: tuple[Mark, ...]) -> list[Column]:
+    columns = aligned(window, read, marks)
+    if sum(column.kind == "other" for column in columns) <= MOSTLY * len(columns):
+        return columns
+    return [column._replace(kind="", first=False) if column.kind == "other" else column for column in columns]
+
+
+def _block(shown: Sequence[Column], before: str, after: str) -> str:
+    """Three rows: the window, the read, the signs."""
     rows = []
     for name, index in (("window", 0), ("read", 1)):
         letters = "".join(_lit(kind, [column[index] for column in group], name) for kind, group in _by_kind(shown))
         rows.append(f'<div class="{name}">{name:<7}{before}{letters}{after}</div>')
     signs = "".join(f'<span class="at {it.kind}">{SIGNS[it.kind]}</span>' if it.first else " " for it in shown)
-    return f'<div class="hx-seq" aria-hidden="true">{"".join(rows)}<div>{" " * 8}{signs}</div></div>'
+    signed = f"<div>{' ' * 8}{signs}</div>" if signs.strip() else ""
+    return f'<div class="hx-seq" aria-hidden="true">{"".join(rows)}{signed}</div>'
 
 
 def _by_kind(columns: Sequence[Column]) -> Iterable[tuple[str, list[Column]]]:

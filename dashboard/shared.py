@@ -15,6 +15,7 @@ import streamlit as st
 
 from helix_ray._dashboard.feed import Feed
 from helix_ray.client import HelixClient, control_token, take_control_code
+from helix_ray.client.stored import StoredRuns
 
 TRIES = 5
 PER_SECONDS = 60.0
@@ -69,6 +70,11 @@ def feed() -> Feed:
     gc.collect()
     gc.freeze()
     return made
+
+
+def stored() -> StoredRuns:
+    """The database of the runs that the feed shows."""
+    return StoredRuns(feed().client.home)
 
 
 def gate() -> Gate:
