@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
 
@@ -96,7 +97,7 @@ def cards(snapshot: MetricsSnapshot) -> list[Card]:
         ),
         Card(
             "Waiting reads",
-            f"{number(queue.waiting + queue.redelivered)} / {number(queue.capacity)}",
+            f"{number(queue.depth)} / {number(queue.capacity)}",
             f"highest {number(queue.max_queue_depth)}, {'producers blocked' if queue.blocked else 'not blocked'}",
         ),
         Card(
@@ -114,7 +115,7 @@ def percent(share: float | None) -> str:
 
 def queue_chart(points: Sequence[HistoryPoint], capacity: int) -> tuple[Spec, str]:
     """Waiting reads with the capacity as a line, and a description in words."""
-    depth = [None if point is None else point.waiting + point.redelivered for _, point in _with_gaps(points)]
+    depth = [None if point is None else point.depth for _, point in _with_gaps(points)]
     spec = _chart(points, {"waiting": depth}, "reads", highest=capacity * 1.1)
     spec["series"][0]["areaStyle"] = {"opacity": 0.15}
     spec["series"][0]["markLine"] = {

@@ -130,8 +130,8 @@ def plain_line(snapshot: MetricsSnapshot) -> str:
     label = "EMULATOR " if snapshot.run.simulated else ""
     stored = snapshot.totals.stored + snapshot.run.rows_before
     return (
-        f"{label}{snapshot.state}: stored {stored:,}, {rate} reads/s, queue {queue.waiting}/{queue.capacity}, "
-        f"429s {snapshot.totals.http_429:,}, cost ${money.spent_usd:.4f}{cap}, waits for {snapshot.bottleneck.name}"
+        f"{label}{snapshot.state}: stored {stored:,}, {rate} reads/s, queue {_number(queue.depth, 0)}/{queue.capacity}, "
+        f"429s {snapshot.totals.http_429:,}, cost ${_number(money.spent_usd, 4)}{cap}, waits for {snapshot.bottleneck.name}"
     )
 
 
@@ -169,10 +169,14 @@ def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iter
     stored = totals.stored + snapshot.run.rows_before
     yield "stored", bar(stored, snapshot.run.reads_requested), f"{stored:,}{of} reads, {totals.dead_letters:,} dead letters"
     yield "reads/s", "", f"offered {_number(rates.offered)}  analysed {_number(rates.analysed)}  stored {_number(rates.stored)}"
-    depth = queue.waiting + queue.redelivered
+    depth = queue.depth or 0
     blocked = " (producers blocked)" if queue.blocked else ""
     yield "queue", bar(depth, queue.capacity, alarm=depth >= FULL * queue.capacity), f"{depth} / {queue.capacity} waiting{blocked}"
-    yield "", "", f"highest {queue.max_queue_depth}, {queue.leased} leased, blocked {queue.blocked_seconds:,.0f} s in all"
+    yield (
+        "",
+        "",
+        f"highest {queue.max_queue_depth}, {queue.leased} leased, blocked {_number(queue.blocked_seconds, 0)} s in all",
+    )
     for bucket in throttle.buckets:
         headroom = bucket.headroom or 0.0
         left = f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"

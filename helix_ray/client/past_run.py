@@ -8,7 +8,8 @@ from pathlib import Path
 
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import DATABASE_URL, Secret, load_secrets
-from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RecentRead, RunInfo, Totals
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.metrics.snapshot import Latency, MetricsSnapshot, Money, RunInfo, Totals
 from helix_ray.records import RunStatus
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.storage.blocking import with_ledger

@@ -74,10 +74,10 @@ class Aggregates:
             reads_by_tier=_largest_first(tiers),
         )
 
-    def queue(self, blocked: bool) -> QueueView:
+    def queue(self, blocked: bool | None) -> QueueView:
         queue, sink = self._queue, self._sink
         finished = queue is not None and (queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished)
-        in_sink = sink.buffered + sink.unacked if sink else 0
+        in_sink = sink.buffered + sink.unacked if sink else None
         return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished)
 
     def sink(self, holds_back: float | None, intents_share: float | None) -> SinkView:
@@ -90,8 +90,8 @@ class Aggregates:
     def money(self, configured_cap: float | None) -> Money:
         """The throttle's own cap wins: it may have been raised since the run began."""
         if self._throttle is None:
-            return Money(spent_usd=self._analyzers.cost_usd if self._analyzers else 0.0, max_cost_usd=configured_cap)
-        return _view(Money, self._throttle)
+            return Money(spent_usd=self._analyzers.cost_usd if self._analyzers else None, max_cost_usd=configured_cap)
+        return _view(Money, self._throttle, usd_per_hour=None, cap_in_s=None)
 
     def latency(self) -> Latency:
         analyzers = [it.total for it in self.of(AnalyzerReport)]
@@ -142,7 +142,9 @@ class Aggregates:
 
     def control(self) -> ControlView:
         for reporter in self._sending(ControlReport):
-            return _view(ControlView, reporter.reports.total, version=reporter.version, adopted=self.adopted())
+            refusal = None
+            own = {"can_spike": refusal is None, "spike_refusal": refusal}
+            return _view(ControlView, reporter.reports.total, version=reporter.version, adopted=self.adopted(), **own)
         return ControlView(adopted=self.adopted())
 
     def adopted(self) -> int:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from helix_ray.metrics.aggregates import Aggregates, Reporter
 from helix_ray.metrics.bottleneck import find_bottleneck
 from helix_ray.metrics.incarnations import Incarnations
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, Rates, RecentRead, RunInfo
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, Rates, RunInfo
 from helix_ray.metrics.state import state_of
 from helix_ray.queueing.messages import QueueStats
 

@@ -50,7 +50,7 @@ def _budget(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         yield Bottleneck("budget", f"the next request could pass the cost cap; {advice}")
     elif throttle.waiting > 0 and throttle.binding == "budget" and not _waits_for_the_record(money):
         of = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
-        left = f"${money.spent_usd:.4f} spent and ${money.reserved_usd:.4f} reserved{of}"
+        left = f"${money.spent_usd or 0:.4f} spent and ${money.reserved_usd or 0:.4f} reserved{of}"
         yield Bottleneck("budget", f"requests wait until others are settled, since the cap is near: {left}; {advice}")
 
 
@@ -121,7 +121,7 @@ def _concurrency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """The queue is as good as empty, more will come, and the analyzers have room for more reads."""
     queue, throttle, slots = snapshot.queue, snapshot.throttle, snapshot.slots
-    backlog = queue.waiting + queue.redelivered
+    backlog = queue.depth or 0
     asked_for = throttle.in_flight + throttle.waiting
     if queue.input_finished or queue.blocked or backlog >= FEW * queue.capacity or (slots and asked_for >= IN_USE * slots):
         return
@@ -162,7 +162,7 @@ def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         return
     p50 = snapshot.latency.p50
     takes = "" if p50 is None else f"; half of them take more than {p50:,.0f} ms"
-    if snapshot.queue.input_finished and snapshot.queue.waiting + snapshot.queue.redelivered == 0:
+    if snapshot.queue.input_finished and not snapshot.queue.depth:
         yield Bottleneck("API latency", f"the last {throttle.in_flight} requests wait for their answers{takes}")
         return
     of = f" of {slots} that may be" if slots else ""
@@ -172,7 +172,7 @@ def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 
 def _aligner(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """Without an API nothing but computing is left."""
-    if snapshot.run.backend == "aligner" and snapshot.queue.waiting + snapshot.queue.redelivered + snapshot.queue.leased > 0:
+    if snapshot.run.backend == "aligner" and snapshot.queue.left > 0:
         reason = "the analyzers compute, and nothing else is waited for; raise analyzer.workers if there are cores left"
         yield Bottleneck("pipeline CPU", reason)
 

@@ -14,6 +14,7 @@ from helix_ray._dashboard.feed import Feed
 from helix_ray._dashboard.shared import USED, Gate
 from helix_ray.client import CONTROL_CODE
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
@@ -23,7 +24,6 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
-    RecentRead,
     RunInfo,
     ThrottleView,
 )

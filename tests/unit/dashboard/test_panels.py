@@ -8,6 +8,7 @@ import pytest
 
 from helix_ray._dashboard import accuracy, panels
 from helix_ray._dashboard.shared import PER_SECONDS, TRIES, USED, Gate
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     BucketView,
     HistoryPoint,
@@ -15,7 +16,6 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
-    RecentRead,
     RunInfo,
     ThrottleView,
     Totals,

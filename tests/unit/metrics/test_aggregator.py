@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.metrics.aggregator import HISTORY_SECONDS, RECENT, MetricsAggregator
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import ProcessReport
-from helix_ray.metrics.snapshot import MetricsSnapshot, RecentRead, RunInfo, as_json
+from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo, as_json
 from helix_ray.scoring.summary import precision_of, recall_of
 from helix_ray.scoring.tally import Counts
 from helix_ray.throttle.messages import BucketStats
