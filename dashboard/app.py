@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from helix_ray._dashboard.controls import controls
+from helix_ray._dashboard import controls, shared, start
 from helix_ray._dashboard.live import STYLE, live
 from helix_ray._dashboard.server import MIDDLEWARE, ROUTES
 
@@ -13,8 +13,10 @@ def draw() -> None:
     st.set_page_config(page_title="Helix-Throttle", page_icon="🧬", layout="wide")
     st.html(STYLE)
     st.header("Helix-Throttle: DNA reads through a rate-limited LLM", anchor=False)
+    controls.bar()
     live()
-    controls()
+    if not controls.commandable(shared.feed().latest()):
+        start.page()
 
 
 if __name__ == "__main__":  # as Streamlit runs it for a viewer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from helix_ray._dashboard import accuracy, panels, shared
+from helix_ray._dashboard import accuracy, controls, panels, shared
 from helix_ray._dashboard.feed import View
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
@@ -54,9 +54,7 @@ def _banner(beat: int) -> str:
 
 def _rerun_controls_on_change(view: View) -> None:
     """The controls are not redrawn every second; they must be when there is something else to control."""
-    run_id = view.snapshot.run.run_id if view.snapshot else ""
-    launch = shared.feed().client.launched
-    situation = (view.live, view.stale, run_id, launch is not None and launch.poll() is None)
+    situation = controls.situation(view)
     before = st.session_state.get("situation")
     st.session_state["situation"] = situation
     if before is not None and before != situation:
@@ -87,6 +85,7 @@ def _strip(view: View, snapshot: MetricsSnapshot) -> None:
         if view.problem:
             st.text(view.problem)
     control = snapshot.control
+    controls.outcomes(view)
     if view.live and control.adopted < control.version:
         st.text("A command is acknowledged and not yet in effect everywhere.")
 

@@ -25,6 +25,10 @@ _POLICY = (
     "connect-src 'self' ws://{host} wss://{host}; worker-src 'self' blob:; script-src 'self'; object-src 'none'; base-uri 'self'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_REFUSED = (
+    '<!doctype html><html lang="en"><title>Helix-Throttle</title><meta name="color-scheme" content="light dark">'
+    '<main><h1>Not unlocked</h1><p role="alert">{refusal}</p>{form}<p><a href="/">Back to the page</a></p></main></html>'
+)
 
 
 class Guard:
@@ -110,8 +114,7 @@ async def unlock(request: Request) -> Response:
     form = fields.get("form", "")
     session, refusal = shared.gate().open(fields.get("code", ""), form)
     if session is None:
-        page = f'<!doctype html><title>Helix-Throttle</title><p role="alert">{html.escape(refusal)}</p>{unlock_form(form)}<p><a href="/">Back</a>'
-        return HTMLResponse(page, 403)
+        return HTMLResponse(_REFUSED.format(refusal=html.escape(refusal), form=unlock_form(form)), 403)
     response = RedirectResponse("/", 303)
     secure = request.url.scheme == "https"
     response.set_cookie(shared.CONTROL_COOKIE, session, httponly=True, samesite="strict", secure=secure)  # ends with the browser
