@@ -18,14 +18,13 @@ DETAILS = ("accuracy", "limits and API", "actors")
 
 
 def page() -> None:
-    view = shared.feed().latest()
     with st.container(key="hx-top"):
         bar = st.empty()
+        controls.bar()
     pulse(bar)
-    if view.snapshot is not None:
+    if shared.feed().latest().snapshot is not None:
         story()
         details()
-    controls.controls()
 
 
 @st.cache_data(ttl=60, max_entries=100, show_spinner=False)
@@ -63,13 +62,15 @@ def pulse(bar: DeltaGenerator) -> None:
     """State and pulse, once a second. ``bar`` stands in the part of the page that never scrolls away."""
     view, launch = shared.feed().latest(), shared.feed().client.launched
     code = None if launch is None else launch.poll()
-    _rerun_on_change(view, launch is not None and code is None)
+    _rerun_on_change(view)
     beat = st.session_state["beat"] = (st.session_state.get("beat", 0) + 1) % 2
-    key = (*moment(view), round(view.age_s), code, beat)
+    key = (*moment(view), round(view.age_s), launch is None, code, beat)
 
     def drawn() -> str:
         tail = launch.tail() if launch is not None and code else ""
-        return panels.late_banner(beat) + panels.top(view, starting=launch is not None and code is None, code=code, tail=tail)
+        commands = view.snapshot.commands if view.snapshot else ()
+        told = controls.outcome(commands[0]) if commands else ""
+        return panels.late_banner(beat) + panels.top(view, starting=launch is not None and code is None, code=code, tail=tail, told=told)
 
     with bar:
         html("bar", key, drawn)
@@ -147,10 +148,9 @@ def _accuracy(snapshot: MetricsSnapshot, key: Key) -> None:
         table("stratum", (*key, dimension), lambda: accuracy.stratum_columns(snapshot, dimension))
 
 
-def _rerun_on_change(view: View, starting: bool) -> None:
+def _rerun_on_change(view: View) -> None:
     """The controls and the page's parts are not redrawn every second; they must be when there is something else to show."""
-    run_id = view.snapshot.run.run_id if view.snapshot else ""
-    situation = (view.live, view.stale, view.lost, run_id, starting)
+    situation = (view.lost, *controls.situation(view))
     before = st.session_state.get("situation")
     st.session_state["situation"] = situation
     if before is not None and before != situation:

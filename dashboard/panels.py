@@ -59,8 +59,11 @@ def late_banner(beat: int) -> str:
     )
 
 
-def state_bar(view: View) -> str:
-    """State, progress and the one thing that the run waits for. Grey, and "last seen", when the run no longer says so itself."""
+def state_bar(view: View, told: str = "") -> str:
+    """State, progress and the one thing that the run waits for. Grey, and "last seen", when the run no longer says so itself.
+
+    ``told``: how far the last command has come.
+    """
     snapshot = view.snapshot
     assert snapshot is not None
     run, gone = snapshot.run, view.stale or view.lost
@@ -77,11 +80,12 @@ def state_bar(view: View) -> str:
         + "".join(f"<span>{part}</span>" for part in done)
         + '</div><div class="side">'
         + (f'<span class="hx-sim">{label}</span>' if label else "")
-        + f'<span>as of {clock_short(snapshot.as_of)} UTC{age}</span></div><div class="second">{escape(_situation(view, snapshot))}</div></section>'
+        + f'<span>as of {clock_short(snapshot.as_of)} UTC{age}</span></div>'
+        f'<div class="second">{escape(_situation(view, snapshot))}</div><div class="told">{escape(told)}</div></section>'
     )
 
 
-def top(view: View, *, starting: bool = False, code: int | None = None, tail: str = "") -> str:
+def top(view: View, *, starting: bool = False, code: int | None = None, tail: str = "", told: str = "") -> str:
     """The state bar, and how the run goes that was started here: ``code`` is its exit code, ``tail`` its last lines."""
     if starting and not view.live:
         return _plain("", "◌ STARTING", "A run is starting; Ray takes 5 to 20 seconds.")
@@ -90,7 +94,7 @@ def top(view: View, *, starting: bool = False, code: int | None = None, tail: st
     )  # fmt: skip
     if view.snapshot is None:
         return failed + _plain("", "◌ NO RUN YET", view.problem or "No run has been seen in this home.")
-    return failed + (state_bar(view) if view.snapshot.run.known else _plain("is-warn", "◌ RUN UNKNOWN", RUN_UNKNOWN))
+    return failed + (state_bar(view, told) if view.snapshot.run.known else _plain("is-warn", "◌ RUN UNKNOWN", RUN_UNKNOWN))
 
 
 def _plain(kind: str, word: str, text: str) -> str:

@@ -1,6 +1,5 @@
 """The whole page, drawn by Streamlit without a browser, with a client that does what a test tells it."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,6 @@ from streamlit.testing.v1 import AppTest
 import helix_ray._dashboard
 from helix_ray._dashboard import shared
 from helix_ray._dashboard.feed import Feed
-from helix_ray._dashboard.shared import USED, Gate
-from helix_ray.client import CONTROL_CODE
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
@@ -94,7 +91,7 @@ class Clock:
 
 class Page:
     def __init__(self, client: Client, clock: Clock) -> None:
-        self.client, self.clock = client, clock
+        self.client, self.clock, self.in_control = client, clock, False
         self.app = AppTest.from_file(str(APP), default_timeout=20)
 
     def draw(self) -> AppTest:
@@ -104,7 +101,7 @@ class Page:
         return self.app
 
     def unlocked(self) -> AppTest:
-        self.app.session_state["unlocked"] = True
+        self.in_control = True
         return self.draw()
 
     @property
@@ -116,10 +113,10 @@ class Page:
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     client, clock = Client(), Clock()
-    feed, gate = Feed(client, clock), Gate("right")  # type: ignore[arg-type]
+    feed, page = Feed(client, clock), Page(client, clock)  # type: ignore[arg-type]
     monkeypatch.setattr(shared, "feed", lambda: feed)
-    monkeypatch.setattr(shared, "gate", lambda: gate)
-    yield Page(client, clock)
+    monkeypatch.setattr(shared, "in_control", lambda *, use=False: page.in_control)
+    yield page
     feed.close()
 
 
@@ -140,7 +137,7 @@ def test_live(page: Page) -> None:
     assert "not yet in effect" in page.words
     assert {metric.label: metric.value for metric in app.metric}["Waiting reads"] == "500 / 500"
     assert len(app.get("echarts_chart")) == 2
-    assert [app.button(key=key).disabled for key in ("pause", "resume", "drain")] == [True] * 3
+    assert [app.button(key=key).disabled for key in ("pause", "spike", "drain")] == [True] * 3
 
 
 def test_outside_text_stands_in_text_cells_only(page: Page) -> None:
@@ -189,101 +186,6 @@ def test_a_database_that_does_not_answer(page: Page) -> None:
     assert "secret" not in page.words
 
 
-def test_the_code_unlocks(page: Page) -> None:
-    page.client.now = LIVE
-    app = page.draw()
-    app.text_input(key="code").set_value("wrong")
-    app.button(key="unlock_button").click().run()
-    assert "that is not the code" in page.words
-    app.text_input(key="code").set_value("right")
-    app.button(key="unlock_button").click().run()
-    assert not app.button(key="pause").disabled
-
-
-@pytest.mark.parametrize(
-    ("press", "action", "value", "seconds"),
-    [
-        ("pause", "pause", None, None),
-        ("resume", "resume", None, None),
-        ("drain", "drain", None, None),
-        ("rate_button", "rate", 20.0, None),
-        ("spike_button", "spike", 500.0, 60.0),
-    ],
-)
-def test_controls_send_absolute_commands(page: Page, press: str, action: str, value: float | None, seconds: float | None) -> None:
-    page.client.now = LIVE
-    app = page.unlocked()
-    app.number_input(key="rate_value").set_value(20.0)
-    app.number_input(key="spike_value").set_value(500.0)
-    app.number_input(key="spike_seconds").set_value(60)
-    app.button(key=press).click().run()
-    (sent,) = page.client.sent
-    assert (sent.action.value, sent.value, sent.seconds, sent.actor) == (action, value, seconds, "page")
-    assert f"{action}: requested → acknowledged" in page.words
-
-
-def test_stop_wants_the_name_of_the_run(page: Page) -> None:
-    page.client.now = LIVE
-    app = page.unlocked()
-    app.button(key="stop").click().run()
-    assert not page.client.sent
-    assert "not the name" in page.words
-    app.text_input(key="stop_name").set_value("demo")
-    app.button(key="stop").click().run()
-    assert [command.action.value for command in page.client.sent] == ["stop"]
-
-
-def test_a_refusal_is_shown(page: Page) -> None:
-    page.client.now = LIVE
-    page.client.ack = Ack("id", False, 3, "the run is ending")
-    app = page.unlocked()
-    app.button(key="pause").click().run()
-    assert "pause: requested → refused" in page.words
-
-
-def test_a_run_is_started_from_a_configuration(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = {"baseline": Path("/c/baseline.yaml"), "demo": Path("/c/demo.yaml")}
-    monkeypatch.setattr("helix_ray._dashboard.controls.shipped_configs", lambda: configs)
-    app = page.unlocked()
-    assert app.selectbox(key="config").value == "demo"
-    app.button(key="start").click().run()
-    assert page.client.started == [configs["demo"]]
-    assert "process 4711" in page.words
-
-
-def test_a_code_unlocks_one_browser_session(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate("code", once=True)
-    monkeypatch.setattr(shared, "gate", lambda: gate)
-    page.client.now = LIVE
-    first, second = page.draw(), Page(page.client, page.clock)
-    late = second.draw()
-    first.text_input(key="code").set_value("code")
-    first.button(key="unlock_button").click().run()
-    assert not first.button(key="pause").disabled
-    late.text_input(key="code").set_value("code")
-    late.button(key="unlock_button").click().run()
-    assert "the code was used; start helix monitor again or set HELIX_CONTROL_TOKEN" in second.words
-    assert late.button(key="pause").disabled
-    page.draw()
-    assert not first.button(key="pause").disabled, "who came in stays in"
-
-
-def test_the_gate_is_made_once_and_leaves_no_code_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HELIX_CONTROL_TOKEN", raising=False)
-    monkeypatch.setenv(CONTROL_CODE, "code")
-    shared._the_gate.cache_clear()
-    try:
-        assert shared.gate().open("code", 0.0) is None
-        assert CONTROL_CODE not in os.environ
-        assert shared.gate().open("code", 0.0) == USED
-        shared._the_gate.cache_clear()
-        monkeypatch.setenv("HELIX_CONTROL_TOKEN", "token")
-        assert [shared.gate().open("token", 0.0), shared.gate().open("token", 0.0)] == [None, None]
-    finally:
-        shared._the_gate.cache_clear()
-
-
 @pytest.mark.parametrize("unlocked", [True, False])
 def test_a_run_that_is_not_known_yet_is_not_drawn_as_if_it_were(page: Page, unlocked: bool) -> None:
     page.client.now = replace(LIVE, run=RunInfo())
@@ -299,28 +201,9 @@ def test_a_run_that_is_not_known_yet_is_not_drawn_as_if_it_were(page: Page, unlo
     assert "EMULATOR" in page.words
 
 
-def test_a_run_that_cannot_be_started_is_said(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, overrides: tuple[str, ...] = ()) -> int:
-        raise MissingSecretError("GROQ_API_KEY in .env holds a blank")
-
-    monkeypatch.setattr(page.client, "start_run", refuse)
-    app = page.unlocked()
-    app.button(key="start").click().run()
-    assert "not started: GROQ_API_KEY in .env holds a blank" in page.words
-
-
 def test_an_external_database_without_its_address_is_named(page: Page) -> None:
     page.client.now = LIVE
     page.draw()
     page.client.now, page.client.before = AttachError("no live run"), MissingSecretError("DATABASE_URL is missing")
     page.draw()
     assert "DATABASE_URL is missing" in page.words
-
-
-def test_without_a_token_the_page_only_shows(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(None)
-    monkeypatch.setattr(shared, "gate", lambda: gate)
-    page.client.now = LIVE
-    app = page.draw()
-    assert "View only" in page.words
-    assert app.button(key="pause").disabled

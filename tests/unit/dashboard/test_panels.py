@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from helix_ray._dashboard import accuracy, panels
-from helix_ray._dashboard.shared import PER_SECONDS, TRIES, USED, Gate
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     BucketView,
@@ -167,23 +166,3 @@ def test_a_recent_read_is_short_and_says_what_differs() -> None:
     assert recent.verdict == "7 FP, 1 FN"
     columns = panels.read_columns([recent])
     assert {len(column) for column in columns.values()} == {1}
-
-
-def test_a_code_lets_in_the_first_and_nobody_else() -> None:
-    gate = Gate("code", once=True)
-    answers = [(gate.open(attempt, 0.0), gate.used_up) for attempt in ("guess", "code", "code")]
-    assert answers == [("that is not the code", False), (None, True), (USED, True)]
-    assert gate.open("guess", 2.0) == USED, "it tells nobody whether a guess was right"
-    token = Gate("token")
-    assert [token.open("token", 0.0), token.open("token", 0.0), token.used_up] == [None, None, False]
-
-
-def test_the_gate_opens_for_the_token_and_counts_wrong_tries() -> None:
-    gate = Gate("secret")
-    assert gate.open(" secret ", 0.0) is None
-    for _ in range(TRIES):
-        assert gate.open("guess", 1.0) == "that is not the code"
-    assert "too many" in (gate.open("secret", 2.0) or "")
-    assert gate.open("secret", 1.0 + PER_SECONDS) is None
-    assert not Gate(None).exists
-    assert Gate(None).open("", 0.0) is not None
