@@ -16,9 +16,14 @@ def draw() -> None:
         st.Page(live.page, title="Live", default=True),
         st.Page(records_page.page, title="Records", url_path="records"),
         st.Page(run_page.page, title="Run", url_path="run"),
-        st.Page(start.page, title="Start", url_path="start"),
+        st.Page(_start, title="Start", url_path="start"),
     ]
     st.navigation(pages, position="top").run()
+
+
+def _start() -> None:
+    run_page.bar()
+    start.page()
 
 
 if __name__ == "__main__":  # as Streamlit runs it for a viewer
