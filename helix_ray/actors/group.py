@@ -159,7 +159,7 @@ class ActorGroup:
         deadline_s, retry_share = config.analyzer.request_timeout_s, config.retry.max_share
         self._plan: dict[str, _Plan] = {
             api.METRICS: _plan(MetricsActor),
-            api.CONTROL: replace(_plan(ControlActor, run_id, time.time()), run_arguments=(database_url,)),
+            api.CONTROL: replace(_plan(ControlActor, run_id, time.time(), config.source.rate_per_s), run_arguments=(database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
             api.QUEUE: replace(_plan(QueueActor, config.queue), max_concurrency=10_000),
             api.THROTTLE: _plan(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, analyzers=workers),

@@ -20,7 +20,7 @@ from helix_ray.client.dry_run import DryRun, dry_run
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
-from helix_ray.errors import AttachError
+from helix_ray.errors import AttachError, HelixError
 from helix_ray.records import Ack, Action, Command
 
 if TYPE_CHECKING:
@@ -191,12 +191,35 @@ class HelixClient:
         return self._call(timeout_s, METRICS, MetricsApi.snapshot)
 
     def history(self, since: float = 0.0, timeout_s: float = POLL_TIMEOUT_S) -> list[HistoryPoint]:
-        """One point a second after ``since`` (Unix seconds), at most the last fifteen minutes, oldest first."""
+        """The points after ``since`` (Unix seconds): one a second for the last hour, before that one in 30 s for a day, oldest first."""
         return self._call(timeout_s, METRICS, MetricsApi.history, since)
 
     def send(self, command: Command, timeout_s: float = COMMAND_TIMEOUT_S) -> Ack:
-        """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again."""
-        return self._call(timeout_s, CONTROL, ControlApi.send, command)
+        """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again.
+
+        A run that ends while it answers has its answer on record: that is looked up then, which may take seconds.
+        """
+        try:
+            return self._call(timeout_s, CONTROL, ControlApi.send, command)
+        except AttachError as error:
+            from helix_ray.client.past_run import recorded_answer  # noqa: PLC0415  (as in `past`)
+
+            run_file = self._link.run_file if self._link is not None else RunFile.read_last(self.home)
+            try:
+                answer = None if run_file is None else recorded_answer(self.home, run_file, command.request_id)
+            except (HelixError, OSError, TimeoutError):
+                raise error from None
+            if answer is not None:
+                return answer
+            if self.is_live():
+                raise
+            raise AttachError(f"{error}; the command is not on record, so nothing was done") from error
+
+    def past_history(self, run_id: str) -> list[HistoryPoint]:
+        """The curve of a run that is over, at most 600 points, oldest first; empty where this home has no report of it."""
+        from helix_ray.client.past_run import past_history  # noqa: PLC0415  (as in `past`)
+
+        return past_history(self.home, run_id)
 
     def past(self) -> MetricsSnapshot | None:
         """The last run of this home, from the database; None when there is none. May start the embedded server: seconds."""

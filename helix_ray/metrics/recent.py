@@ -47,18 +47,13 @@ class RecentRead:
 
     @classmethod
     def from_result(cls, result: ReadResult) -> RecentRead:
-        calls = [item for item in result.variants if item.side == "call"]
-        shown = [f"{item.pos} {_short(item.ref)}>{_short(item.alt)} {item.type or 'invalid'}" for item in calls[:SHOWN_CALLS]]
-        if len(calls) > SHOWN_CALLS:
-            shown.append(f"and {len(calls) - SHOWN_CALLS} more")
-        matches = Counter(item.match for item in result.variants if (item.side, item.match) in COUNTED)
         return cls(
             read_index=result.read.read_index,
             read_id=result.read.read_id,
             disposition=result.disposition.value,
             mutation_detected=result.mutation_detected,
-            calls=tuple(shown),
-            verdict=", ".join(f"{matches[name]} {name}" for name in ("TP", "FP", "FN") if matches[name]) or None,
+            calls=calls_of(result.variants),
+            verdict=verdict_of(result.variants),
             latency_ms=result.latency_ms,
             cost_usd=float(result.cost_usd),
             error_kind=result.error_kind,
@@ -68,6 +63,19 @@ class RecentRead:
             seq=shown_bases(result.read.seq),
             marks=marks_of(result.variants),
         )
+
+
+def calls_of(variants: Iterable[ScoredVariant]) -> tuple[str, ...]:
+    """``pos ref>alt type``, and how many more there are."""
+    calls = [item for item in variants if item.side == "call"]
+    shown = [f"{item.pos} {_short(item.ref)}>{_short(item.alt)} {item.type or 'invalid'}" for item in calls[:SHOWN_CALLS]]
+    return (*shown, f"and {len(calls) - SHOWN_CALLS} more") if len(calls) > SHOWN_CALLS else tuple(shown)
+
+
+def verdict_of(variants: Iterable[ScoredVariant]) -> str | None:
+    """``2 TP, 1 FN``; None without truth."""
+    matches = Counter(item.match for item in variants if (item.side, item.match) in COUNTED)
+    return ", ".join(f"{matches[name]} {name}" for name in ("TP", "FP", "FN") if matches[name]) or None
 
 
 def shown_bases(sequence: str | None) -> str | None:

@@ -5,12 +5,17 @@ None always means "not known (yet)", never zero. Rates are per second over the l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from helix_ray.metrics.recent import RecentRead
-from helix_ray.records import JsonObject
+from helix_ray.records import ControlEvent, ControlOutcome, JsonObject
 from helix_ray.scoring.tally import Counts, ReadCounts
+
+SHOWN_COMMANDS = 20
+_COMMAND_VALUES = ("rate_per_s", "spike_rate_per_s", "max_cost_usd", "requests_in_flight")  # of `records.DesiredState`
+FEW = 0.1  # of the queue's capacity: whatever is offered is taken at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,13 @@ class Totals:
     tokens_prompt: int = 0
     tokens_cached: int = 0
     tokens_completion: int = 0
-    retries: int = 0  # of the sink
-    suppressed: int = 0  # conflicting rows that were not stored twice
+    retries: int | None = None  # of the sink
+    suppressed: int | None = None  # conflicting rows that were not stored twice
     repairs: int = 0  # reads that were asked again, since their answer could not be used
-    lenient: int = 0  # answers that were taken though not by the letter of the schema
-    baseline_s: float = 0.0  # CPU seconds of the aligner beside the model
-    scoring_s: float = 0.0  # CPU seconds of judging and scoring all calls
-    analyzer_cpu_s: float = 0.0  # CPU seconds of the analyzers, everything included
+    lenient: int | None = None  # answers that were taken though not by the letter of the schema
+    baseline_s: float | None = None  # CPU seconds of the aligner beside the model
+    scoring_s: float | None = None  # CPU seconds of judging and scoring all calls
+    analyzer_cpu_s: float | None = None  # CPU seconds of the analyzers, everything included
     resent: int = 0  # of the requests: sent again after a failure of the API
     failures_by_kind: tuple[tuple[str, int], ...] = ()  # of these, by `records.failure_kind`
     reads_by_tier: tuple[tuple[str, int], ...] = ()  # answered reads by the service tier that answered
@@ -89,6 +94,11 @@ class QueueView:
     def depth(self) -> int | None:
         """Reads that wait for a lease, the returned ones included."""
         return None if self.waiting is None else self.waiting + (self.redelivered or 0)
+
+    @property
+    def is_filled(self) -> bool:
+        """What waits is more than passes through: the analyzers do not take all that is offered."""
+        return (self.depth or 0) >= FEW * self.capacity
 
     @property
     def left(self) -> int:
@@ -231,6 +241,13 @@ class CommandView:
     acknowledged_at: float | None = None
     in_effect_at: float | None = None  # every producer and analyzer follows it
     accepted: bool | None = None  # None: not answered yet. A refused one never gets into effect
+
+    @classmethod
+    def of(cls, event: ControlEvent, outcome: ControlOutcome) -> CommandView:
+        change: JsonObject = json.loads(event.value_to or "{}")
+        value = next((change[name] for name in _COMMAND_VALUES if name in change), None)
+        times = [None if at is None else at.timestamp() for at in (outcome.acknowledged_at, outcome.in_effect_at)]
+        return cls(event.action, value, event.asked_at.timestamp(), times[0], times[1], outcome.accepted)
 
 
 @dataclass(frozen=True, slots=True)

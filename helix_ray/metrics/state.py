@@ -95,6 +95,11 @@ class Standing:
     stale: bool  # what is shown is old: draw it grey
     driver_dead: bool  # and the run had not ended
 
+    @property
+    def has_ended(self) -> bool:
+        """Nothing will change any more."""
+        return self.driver_dead or self.state in FINAL_STATES
+
 
 def standing(snapshot: MetricsSnapshot, age_s: float, driver_alive: bool) -> Standing:
     """``age_s``: how long ago ``snapshot`` was true. A state that is final cannot get old."""
@@ -105,3 +110,15 @@ def standing(snapshot: MetricsSnapshot, age_s: float, driver_alive: bool) -> Sta
     if not driver_alive:
         reason = f"no live run: its driver is gone, and was last heard {age_s:.0f} s ago"
     return Standing(f"LAST SEEN {state}", reason, as_of, driver_alive, True, not driver_alive)
+
+
+def duration_text(seconds: float) -> str:
+    """``8 s``, ``7 m 20 s``, ``3 h 05 m``, ``4 d 02 h``: short, and never more exact than it is of use."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours_left:02} h"
+    if hours:
+        return f"{hours} h {minutes_left:02} m"
+    return f"{minutes} m {rest:02} s" if minutes else f"{rest} s"

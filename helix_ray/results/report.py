@@ -42,6 +42,7 @@ class Session:
     scoring: schema.Scoring | None = None
     model: str | None = None  # None: the aligner alone answered
     configuration: JsonObject | None = None
+    history: JsonObject | None = None  # of this session
     resume_command: str | None = None
 
 
@@ -103,6 +104,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "identifiable_reads": stored and stored.identifiable_reads,
         "resume_command": session.resume_command,
         "configuration": session.configuration,
+        "history": session.history,
     }
 
 

@@ -67,4 +67,5 @@ Report = TypedDict("Report", {
     "accuracy": ByType | None, "ceiling": ByType | None, "agreement": Agreement | None, "scoring": Scoring | None,
     "truth_reads": Count, "identifiable_reads": Count,
     "resume_command": str | None, "configuration": JsonObject | None,
+    "history": JsonObject | None,  # as `metrics.history.as_columns` has it
 })

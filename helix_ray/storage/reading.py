@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.queueing.ranges import IndexRanges
-from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, failure_kind
+from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, ScoredVariant, failure_kind
 from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row
@@ -122,7 +122,7 @@ class Reading:
 
     async def _recent(self, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
         rows = await self._session.rows("reading", "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
-        return [RecentRow(**{**row, "calls": tuple(row["calls"])}) for row in rows]
+        return [RecentRow(**{**row, "calls": tuple(row["calls"]), "variants": tuple(map(_shown_variant, row["variants"]))}) for row in rows]
 
     async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
         return [read_from_row(*found) for found in await self._page("read_reads", run_id, after_index, limit, ("truth", "error"))]
@@ -157,3 +157,8 @@ def _failures(endings: Rows) -> dict[str, int]:
         if kind is not None:
             found[kind] += int(row["calls"])
     return dict(found.most_common())
+
+
+def _shown_variant(row: Sequence[Any]) -> ScoredVariant:
+    side, pos, ref, alt, kind, outcome, match = row
+    return ScoredVariant(side, pos, ref, alt, kind, None, None, outcome, match, None)

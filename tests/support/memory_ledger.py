@@ -339,13 +339,21 @@ def _row(result: ReadResult) -> RecentRow:
         read.read_id,
         read.contig,
         read.ref_start if read.contig and read.ref_start >= 0 else None,
-        read.seq[:60],
+        read.seq[:401],
         result.mutation_detected,
         calls,
         result.disposition.value,
         result.error_kind,
         result.latency_ms,
         result.finished_at,
+        read.ref_seq[:401],
+        result.cost_usd,
+        tuple(
+            it._replace(event=None, confidence=None, reason=None, detail=None, off_by=None, baseline=None)
+            for side in ("truth", "call")
+            for it in result.variants
+            if it.side == side
+        ),
     )
 
 

@@ -108,14 +108,21 @@ select count(*) as reads,
 from by_read
 
 -- name: recent
-select read.read_index, read.read_id, coalesce(read.contig, '') as contig, read.ref_start, left(read.seq, 60) as seq, read.mutation_detected,
+select read.read_index, read.read_id, coalesce(read.contig, '') as contig, read.ref_start,
+       left(read.seq, 401) as seq, left(coalesce(read.ref_seq, ''), 401) as ref_seq, read.mutation_detected,
        array(
            select variant.pos || variant.ref || '>' || variant.alt
            from helix.variant_calls as variant
            where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side = 'call'
            order by variant.ordinal
        ) as calls,
-       read.disposition, read.error_kind, read.latency_ms, read.finished_at
+       array(
+           select jsonb_build_array(variant.side, variant.pos, variant.ref, variant.alt, variant.type, variant.outcome, variant.match)
+           from helix.variant_calls as variant
+           where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side in ('truth', 'call')
+           order by variant.side desc, variant.ordinal
+       ) as variants,
+       read.cost_share_usd as cost_usd, read.disposition, read.error_kind, read.latency_ms, read.finished_at
 from helix.reads as read
 where read.run_id = %(run_id)s and (not %(alerts_only)s or read.mutation_detected)
 order by read.finished_at desc, read.read_index desc

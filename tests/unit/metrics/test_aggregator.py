@@ -2,12 +2,16 @@
 
 from dataclasses import fields, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
-from helix_ray.metrics.aggregator import HISTORY_SECONDS, RECENT, MetricsAggregator
+import pytest
+
+from helix_ray.metrics.aggregator import RECENT, MetricsAggregator
+from helix_ray.metrics.history import REPORT_POINTS, History, as_columns, from_columns
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import ProcessReport
-from helix_ray.metrics.snapshot import MetricsSnapshot, RunInfo, as_json
+from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo, as_json
 from helix_ray.scoring.summary import precision_of, recall_of
 from helix_ray.scoring.tally import Counts
 from helix_ray.throttle.messages import BucketStats
@@ -72,11 +76,75 @@ def test_history_has_a_point_a_second_gaps_where_nothing_was_heard_and_a_bound()
         rig.second(queue={"waiting": 4}, sink={"committed_reads": 0})
     rig.now += 10
     rig.second(queue={"waiting": 5})
-    assert [point.t - UNIX for point in rig.aggregator.history(0)] == [1, 2, 3, 14]
-    assert [point.t - UNIX for point in rig.aggregator.history(UNIX + 2)] == [3, 14]
-    for _ in range(HISTORY_SECONDS):
-        rig.second(queue={"waiting": 4})
-    assert len(rig.aggregator.history(0)) == HISTORY_SECONDS
+    assert [point.t - UNIX for point in rig.aggregator.history(0)] == [1, 2, 3], "the sink has not spoken since"
+    rig.second(queue={"waiting": 5}, sink={"committed_reads": 0})
+    assert [point.t - UNIX for point in rig.aggregator.history(0)] == [1, 2, 3, 15]
+    assert [point.t - UNIX for point in rig.aggregator.history(UNIX + 2)] == [3, 15]
+
+
+def test_what_was_done_during_a_gap_is_no_peak_after_it() -> None:
+    rig = Rig()
+
+    def second(done: int) -> None:
+        """Each reports at its own time of the second."""
+        for source, values in (("queue", {"admitted": 10 * done}), ("producer-0", {}), ("sink", {"committed_reads": 10 * done})):
+            rig.now += 0.25 if source == "queue" else 0.375
+            rig.say(f"helix-{source}", **values)
+
+    for done in range(12):
+        second(done)
+    rig.now += 8
+    for done in range(20, 40):
+        second(done)
+        assert rig.snapshot.rates.stored in (None, 10)
+    assert rig.snapshot.rates.stored == 10
+    assert max(rate or 0 for point in rig.aggregator.history(0) for rate in (point.offered, point.stored)) == 10
+
+
+def test_an_hour_by_seconds_and_before_it_a_day_by_half_minutes() -> None:
+    history = History()
+    for second in range(26 * 3600):
+        history.add(point(second, waiting=second % 7, stored=2.0))
+    points = history.since(0)
+    fine = [each for each in points if each.step_s == 1]
+    coarse = points[: -len(fine)]
+    assert (len(fine), len(coarse), points[-1].t) == (3600, 2761, 26 * 3600 - 1)
+    assert all(earlier.t < later.t for earlier, later in pairwise(points))
+    assert {(each.waiting, each.stored, each.blocked, each.spent_usd) for each in coarse} == {(6, 2.0, None, None)}
+    columns = as_columns(points)
+    assert columns is not None
+    assert len(columns["t"]) <= REPORT_POINTS
+    assert as_columns([]) is None
+    assert [each.waiting for each in from_columns(columns)] == columns["waiting"]
+    assert max(columns["waiting"]) == 6
+
+
+def test_what_is_not_known_is_none_in_the_history_too() -> None:
+    rig = Rig()
+    rig.second(sink={"committed_reads": 0})
+    (first,) = rig.aggregator.history(0)
+    unknown = replace(first, t=0.0, step_s=1.0)
+    assert {getattr(unknown, item.name) for item in fields(unknown) if item.name not in ("t", "step_s")} == {None}
+
+
+def test_pace_progress_and_money() -> None:
+    rig = Rig()
+    rig.aggregator.run = RunInfo(run_id="r", reads_requested=1000, rows_before=200, started_at=UNIX - 60)
+    assert (rig.snapshot.progress, rig.snapshot.eta_s, rig.snapshot.elapsed_s) == (None, None, 60)
+    for second in range(31):
+        spent = {"spent_usd": Decimal("0.4") + Decimal(second) / 1000, "max_cost_usd": Decimal(1)}
+        rig.second(sink={"committed_reads": 10 * second}, throttle=spent, analyzer_0={"cost_usd": second / 1000})
+    snapshot = rig.snapshot
+    assert (snapshot.progress, snapshot.eta_s, snapshot.elapsed_s) == (0.5, 50, 91)
+    assert snapshot.money.usd_per_hour == pytest.approx(3.6, rel=0.05)
+    assert snapshot.money.cap_in_s == pytest.approx(570, rel=0.05)
+    rig.aggregator.run = replace(rig.aggregator.run, status="stopped")
+    rig.now += 100
+    assert (rig.snapshot.eta_s, rig.snapshot.elapsed_s) == (None, 91), "an hour of --hold is none of the run's"
+
+
+def point(t: float, waiting: int, stored: float) -> HistoryPoint:
+    return HistoryPoint(t, waiting, None, None, None, None, stored, None, None, None, None)
 
 
 def test_the_newest_reads_come_first_and_alerts_are_those_with_a_mutation() -> None:
