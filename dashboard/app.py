@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import streamlit as st
 
-from helix_ray._dashboard import controls, shared, start
-from helix_ray._dashboard.live import STYLE, live
+from helix_ray._dashboard import live, records_page, run_page, start
 from helix_ray._dashboard.server import MIDDLEWARE, ROUTES
+from helix_ray._dashboard.style import ICON, style
 
 
 def draw() -> None:
-    st.set_page_config(page_title="Helix-Throttle", page_icon="🧬", layout="wide")
-    st.html(STYLE)
-    st.header("Helix-Throttle: DNA reads through a rate-limited LLM", anchor=False)
-    controls.bar()
-    live()
-    if not controls.commandable(shared.feed().latest()):
-        start.page()
+    st.set_page_config(page_title="Helix-Throttle", page_icon=ICON, layout="wide")
+    st.html(style())
+    pages = [
+        st.Page(live.page, title="Live", default=True),
+        st.Page(records_page.page, title="Records", url_path="records"),
+        st.Page(run_page.page, title="Run", url_path="run"),
+        st.Page(_start, title="Start", url_path="start"),
+    ]
+    st.navigation(pages, position="top").run()
+
+
+def _start() -> None:
+    run_page.bar()
+    start.page()
 
 
 if __name__ == "__main__":  # as Streamlit runs it for a viewer

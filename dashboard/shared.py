@@ -12,6 +12,7 @@ import streamlit as st
 from helix_ray._dashboard.feed import Feed
 from helix_ray._dashboard.gate import Gate
 from helix_ray.client import HelixClient, control_token, take_control_code
+from helix_ray.client.stored import StoredRuns
 
 CONTROL_COOKIE = "helix_control"
 
@@ -25,6 +26,11 @@ def feed() -> Feed:
     gc.collect()
     gc.freeze()
     return made
+
+
+def stored() -> StoredRuns:
+    """The database of the runs that the feed shows."""
+    return StoredRuns(feed().client.home)
 
 
 def gate() -> Gate:

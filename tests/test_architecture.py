@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports only rooms of lower layers; rooms of one layer do not know each other, except in the
 # first and the last layer, which are open among themselves.
 LAYERS = (
-    {"records", "errors", "clock", "native", "_rust_gen", "config", "environment"},
+    {"records", "errors", "clock", "native", "theme", "_rust_gen", "config", "environment"},
     {"waiting", "providers", "queueing", "supervision", "control"},
     {"throttle", "scoring"},
     {"analysis", "metrics"},
@@ -35,7 +35,7 @@ IMPURE_PACKAGES = {"ray", "groq", "psycopg", "aiohttp", "httpx", "streamlit"}
 
 # The rooms that stand apart, and what they may import of helix_ray.
 EMULATOR_MAY_IMPORT = {"emulator", "config", "errors"}
-DASHBOARD_MAY_IMPORT = {"_dashboard", "client", "config", "errors", "records", "metrics"}
+DASHBOARD_MAY_IMPORT = {"_dashboard", "client", "config", "errors", "records", "metrics", "theme"}
 STARTS_THE_EMULATOR = {"pipeline", "cli"}
 
 ONLY_IMPORTER = {"groq": "helix_ray/backends/groq_client.py", "psycopg": "helix_ray/storage/"}

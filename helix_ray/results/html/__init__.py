@@ -2,77 +2,94 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from html import escape
 from importlib.resources import files
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from helix_ray import theme
+from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
-from helix_ray.results.formatting import NOTICE, PURPOSE
-from helix_ray.results.html import accuracy, run
-from helix_ray.results.html.parts import Html, Parts, join, tag
-from helix_ray.results.schema import Report
+from helix_ray.results.schema import MEASURES, Report
+from helix_ray.scoring import scores
+from helix_ray.scoring.proximity import MISTAKES
+from helix_ray.scoring.statistics import jeffreys
 
-__all__ = ["render_html"]
-
-NOTHING_FROM_ELSEWHERE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
-ASSISTED = "ASSISTED TASK: the prompt shows the aligner's alignment. This is another task, not to be compared with the others."
+__all__ = ["render_html", "template"]
 
 
 def render_html(report: Report) -> str:
     """A whole document, made of the report's JSON and nothing else."""
-    parts = Parts(bool(report["simulated"]))
-    name = str(((report["configuration"] or {}).get("run") or {}).get("name") or report["run_id"])
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=NOTHING_FROM_ELSEWHERE),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{name}: {'EMULATOR, ' if parts.simulated else ''}{report['status']}, Helix-Throttle"),
-        tag("style", Html(files(__package__).joinpath("style.css").read_text(encoding="utf-8"))),
+    found = report["accuracy"]
+    return template("report.html").render(report=report, rows=compared(found, report["ceiling"]) if found else [])
+
+
+def template(name: str) -> Template:
+    """For `render_html`, and for tests of its parts."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("helix_ray.results.html", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = tag("body", tag("main", _header(report, name), *_sections(report, parts), tag("footer", PURPOSE)))
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    made.filters |= {
+        name: getattr(formatting, name) for name in ("share", "interval", "percent", "percents", "failures", "named", "shares")
+    } | {"number": formatting.count, "n": "{:.1f}".format, "as_text": _as_text, "by_level": _by_level, "flat": _flat}
+    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    made.globals |= {
+        "style": Markup(f"{theme.css()}\n{style}"),  # noqa: S704  (both are ours)
+        "NOTICE": formatting.NOTICE,
+        "PURPOSE": formatting.PURPOSE,
+        "MEASURES": MEASURES,
+        "MISTAKES": MISTAKES,
+        "NOTHING": scores.NOTHING,
+        "NO_ANSWER": scores.NO_ANSWER,
+        "jeffreys": jeffreys,
+    }
+    return made
 
 
-def _header(report: Report, name: str) -> Html:
-    scoring = report["scoring"]
-    task = f", prompt {scoring['prompt']}" if scoring and scoring["prompt"] else ""
-    return tag(
-        "header",
-        tag("p", "Helix-Throttle report", class_="eyebrow"),
-        tag("h1", _question(report)),
-        tag("p", f"{name}, backend {report['backend']}{task}, {report['status']}: {report['reason']}", class_="soft"),
-        tag("p", f"run {report['run_id']}", class_="soft mono"),
-        tag("div", NOTICE, class_="banner") if report["simulated"] else None,
-        tag("div", ASSISTED, class_="banner") if scoring and scoring["task"] == "assisted" else None,
-        run.tiles(report),
-    )
+def _shown(value: object) -> Markup:
+    """Escaped; None is a dash; control characters and what would turn the direction of writing are shown as their code."""
+    if isinstance(value, Markup):
+        return value
+    text = formatting.UNKNOWN if value is None else str(value)
+    seen = "".join(char if char.isprintable() or char == "\n" else f"\\u{ord(char):04x}" for char in text)
+    return Markup(escape(seen))  # noqa: S704  (escaped here)
 
 
-def _question(report: Report) -> str:
-    if report["simulated"]:
-        return "How right is the emulator's scripted caller?"
-    if report["backend"] == "aligner":
-        return "What does the aligner find?"
-    return f"How far does {report['model']} agree with the aligner?" if report["agreement"] else f"How right is {report['model']}?"
+def _as_text(value: object) -> str:
+    """Texts as they are, other values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def _sections(report: Report, parts: Parts) -> list[Html | None]:
-    found, scoring = report["accuracy"], report["scoring"]
-    scored: list[Html | None] = []
-    if found and scoring:
-        rows = compared(found, report["ceiling"])
-        scored = [
-            accuracy.accuracy_section(rows, scoring, parts),
-            accuracy.confusion_section(rows, scoring, parts),
-            accuracy.mistakes_section(scoring, parts),
-            accuracy.reads_section(scoring, parts),
-            accuracy.confidence_section(scoring, parts),
-            accuracy.strata_section(scoring, parts),
-            run.price_section(scoring, parts),
-            run.answers_section(scoring, parts),
-        ]
-    elif report["agreement"]:
-        scored = [run.agreement_section(report["agreement"], parts)]
-    terms = run.terms_section() if found else None
-    return [*scored, run.run_section(report, parts), run.configuration_section(report, parts), join(terms)]
+def _by_level(levels: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Numbers in names by their size: 5-6 before 11+."""
+
+    def natural(level: str) -> list[tuple[int, float, str]]:
+        pieces = re.findall(r"\d+(?:\.\d+)?|\D+", level)
+        return [(0, float(piece), "") if piece[0].isdigit() else (1, 0.0, piece) for piece in pieces]
+
+    return sorted(levels.items(), key=lambda item: natural(item[0]))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``throttle.max_cost_usd`` and the like, with their values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
