@@ -98,6 +98,7 @@ def _buttons(snapshot: MetricsSnapshot, enabled: bool) -> None:
     if st.button("Drain", key="drain", disabled=not enabled, help="Stores what is in flight, then ends; the run can be resumed"):
         send(Action.DRAIN)
     if st.button("Stop…", key="stop", disabled=not enabled):
+        opened()
         confirm_stop(snapshot)
     rate = "as configured" if control.rate_per_s is None else f"{control.rate_per_s:g} /s"
     _value(Action.RATE, f"Rate {rate}", "Reads/s of the source; empty: as configured", enabled)
@@ -107,6 +108,7 @@ def _buttons(snapshot: MetricsSnapshot, enabled: bool) -> None:
         Action.BUDGET, "No cap" if cap is None else f"Cap ${cap:,.2f}", "US dollars for the whole run; empty: as configured", enabled
     )
     if usd is not None:
+        opened()
         confirm_cap(*usd)
 
 
@@ -130,8 +132,6 @@ def _value(action: Action, label: str, explanation: str, enabled: bool) -> tuple
 @st.dialog("Stop now")
 def confirm_stop(snapshot: MetricsSnapshot) -> None:
     st.text("What is in flight is stored within the drain timeout; nothing further is sent. The run can be resumed.")
-    done = f"{snapshot.totals.requests:,} requests and ${snapshot.money.spent_usd or 0:,.4f} spent so far"
-    figures(shared.feed().client.dry_run_of_live, f"Done: {done}. The whole run, by its dry run:")
     typed = st.text_input(f"Type the run's name to stop it: {snapshot.run.name}", key="stop_name")
     if st.button("Stop now", key="stop_now", type="primary"):
         if typed != snapshot.run.name:
@@ -141,6 +141,8 @@ def confirm_stop(snapshot: MetricsSnapshot) -> None:
         else:
             send(Action.STOP)
             st.rerun()
+    done = f"{snapshot.totals.requests:,} requests and ${snapshot.money.spent_usd or 0:,.4f} spent so far"
+    figures(shared.feed().client.dry_run_of_live, f"Done: {done}. The whole run, by its dry run:")
 
 
 @st.dialog("A higher cap")
@@ -157,16 +159,23 @@ def confirm_cap(value: float | None, run_id: str) -> None:
 
 
 def figures(ask: Callable[[], DryRun], title: str) -> DryRun | None:
-    """Shows a dry run: requests, cost, time and limit. None when there is none; why is said."""
+    """Shows a dry run: requests, cost, time and limit. It is asked for once for each dialog. None when there is none; why is said."""
     st.text(title)
+    found = st.session_state.get("dry_run")
     try:
-        with st.spinner("Dry run …"):
-            found = ask()
+        if found is None:
+            with st.spinner("Dry run …"):
+                found = st.session_state["dry_run"] = ask()
     except (HelixError, OSError, TimeoutError) as error:
         st.text(f"No forecast: {error}")
         return None
-    st.code("\n".join(found.lines()), language=None)
+    st.code("\n".join(found.lines()), language=None, wrap_lines=True)
     return found
+
+
+def opened() -> None:
+    """To be called before a dialog is opened."""
+    st.session_state.pop("dry_run", None)
 
 
 def run_id_now() -> str:

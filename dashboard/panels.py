@@ -81,7 +81,7 @@ def state_bar(view: View, told: str = "") -> str:
         + "".join(f"<span>{part}</span>" for part in done)
         + '</div><div class="side">'
         + (f'<span class="hx-sim">{label}</span>' if label else "")
-        + f'<span>as of {when}{age}</span></div>'
+        + f"<span>as of {when}{age}</span></div>"
         f'<div class="second">{escape(_situation(view, snapshot))}</div><div class="told">{escape(told)}</div></section>'
     )
 
@@ -152,9 +152,7 @@ def _figure(value: str, unit: str = "") -> str:
 def _meter(share: float | None, words: str, fill: str = "busy", at: float | None = None) -> str:
     mark = "" if at is None else f'<em style="--share:{at:.4f}"></em>'
     part = min(1.0, max(0.0, share or 0.0))
-    return (
-        f'<div class="hx-meter" role="img" aria-label="{words}"><i style="--share:{part:.4f};--fill:var(--{fill})"></i>{mark}</div>'
-    )
+    return f'<div class="hx-meter" role="img" aria-label="{words}"><i style="--share:{part:.4f};--fill:var(--{fill})"></i>{mark}</div>'
 
 
 def _pulse(snapshot: MetricsSnapshot) -> str:
@@ -164,7 +162,9 @@ def _pulse(snapshot: MetricsSnapshot) -> str:
         f'<span><span class="hx-figure">{rate(value)}</span><span class="soft">{name}</span></span>' for name, value in parts
     )
     of = f" of {number(run.reads_requested)}" if run.reads_requested else ""
-    return _cell("pulse, reads a second", f'<div class="hx-flow">{flow}</div>', f"<b>{number(totals.stored + run.rows_before)}</b>{of} reads stored")
+    return _cell(
+        "pulse, reads a second", f'<div class="hx-flow">{flow}</div>', f"<b>{number(totals.stored + run.rows_before)}</b>{of} reads stored"
+    )
 
 
 def _queue(snapshot: MetricsSnapshot) -> str:

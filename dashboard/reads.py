@@ -43,7 +43,7 @@ def aligned(window: str, read: str, marks: Iterable[Mark]) -> list[Column]:
         for place, (base, own) in enumerate(zip(window[at:end], read[start:], strict=False), at):
             called = next((it for first, it in invented.items() if first <= place < first + max(1, len(it.ref))), None)
             kind = "invented" if called else "other" if base != own and "N" not in (base, own) else ""
-            columns.append(Column(_base(base), _base(own), kind, called is not None and place == called.pos - 1 or kind == "other"))
+            columns.append(Column(_base(base), _base(own), kind, (called is not None and place == called.pos - 1) or kind == "other"))
         done = min(end - at, len(read) - start)
         at, start = at + done, start + done
 
@@ -175,7 +175,9 @@ def alert_log(snapshot: MetricsSnapshot, which: str, most: int = LOG_READS) -> s
     )
     empty = f'<p class="soft">{"No alert yet." if which == ALL else f"No {which} among the last reads."}</p>'
     body = f'<div class="hx-log">{lines}</div>' if lines else empty
-    return f'<section class="hx hx-panel" aria-label="Mutation alerts"><h2>mutation alerts <span>UTC; no diagnosis</span></h2>{body}</section>'
+    return (
+        f'<section class="hx hx-panel" aria-label="Mutation alerts"><h2>mutation alerts <span>UTC; no diagnosis</span></h2>{body}</section>'
+    )
 
 
 def read_columns(reads: Sequence[RecentRead]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import streamlit as st
 
 from helix_ray._dashboard import accuracy, live, panels, shared, stored_html
-from helix_ray.client.stored import ReadStory, StoredRuns
+from helix_ray.client.stored import ReadStory
 from helix_ray.errors import HelixError, MissingSecretError
 
 DEAD_LETTERS = 200

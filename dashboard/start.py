@@ -40,6 +40,7 @@ def page() -> None:
         paid = backend.asks_an_api and not backend.simulated
         if st.button("Start…" if paid else "Start", key="start", type="primary", disabled=not (shared.in_control() and idle)):
             if paid:
+                controls.opened()
                 confirm_start(name, configs[name], overrides)
             else:
                 _start(name, configs[name], overrides)

@@ -12,6 +12,7 @@ from helix_ray.metrics.recent import Mark, marks_of
 from helix_ray.metrics.snapshot import FINAL_STATES, MetricsSnapshot
 from helix_ray.records import ApiCall
 
+
 def reconciliation(snapshot: MetricsSnapshot) -> str:
     """Every read that was admitted is somewhere: the difference is 0."""
     queue, totals, run, sink = snapshot.queue, snapshot.totals, snapshot.run, snapshot.sink
@@ -20,13 +21,23 @@ def reconciliation(snapshot: MetricsSnapshot) -> str:
     admitted = totals.produced + run.rows_before
     waiting, leased = queue.depth or 0, max(0, (queue.leased or 0) - (sink.unacked or 0))
     difference = admitted - waiting - leased - rows
-    parts = [("admitted", admitted, ""), ("wait", waiting, "−"), ("in flight", leased, "−"), ("final rows", rows, "−"), ("difference", difference, "=")]
+    parts = [
+        ("admitted", admitted, ""),
+        ("wait", waiting, "−"),
+        ("in flight", leased, "−"),
+        ("final rows", rows, "−"),
+        ("difference", difference, "="),
+    ]
     cells = "".join(
         f'<div><span class="hx-sum{" bad" if name == "difference" and value and over else ""}">{sign} {number(value)}</span>'
         f'<span class="soft">{name}</span></div>'
         for name, value, sign in parts
     )
-    moving = "" if over or not difference else "The counters are up to a second apart while reads move; paused, and at the end, the difference is 0."
+    moving = (
+        ""
+        if over or not difference
+        else "The counters are up to a second apart while reads move; paused, and at the end, the difference is 0."
+    )
     dead = f"{number(totals.dead_letters)} of the final rows are dead letters."
     return f'<section class="hx hx-card" aria-label="Reconciliation"><h2>reconciliation, reads</h2><div class="hx-flow wide">{cells}</div><p>{dead} {moving}</p></section>'
 
@@ -118,8 +129,14 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
         ("configuration", f"SHA-256 {escape(run.config_hash[:16])}"),
     ]
     listed = "".join(f"<div><span class='soft'>{name}</span> <b>{value}</b></div>" for name, value in facts)
-    versions = "".join(f"<div><span class='soft'>{escape(name)}</span> <b>{escape(value)}</b></div>" for name, value in run.versions.items())
-    places = [f"<p><span class='soft'>HTML report</span> <code>{escape(report)}</code></p>" if report else "<p class='soft'>The report is written at the run's end.</p>"]
+    versions = "".join(
+        f"<div><span class='soft'>{escape(name)}</span> <b>{escape(value)}</b></div>" for name, value in run.versions.items()
+    )
+    places = [
+        f"<p><span class='soft'>HTML report</span> <code>{escape(report)}</code></p>"
+        if report
+        else "<p class='soft'>The report is written at the run's end.</p>"
+    ]
     if dashboard_url:
         places.append(
             f'<p><a href="{escape(dashboard_url)}" target="_blank" rel="noopener noreferrer">Ray\'s dashboard</a> '

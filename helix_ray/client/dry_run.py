@@ -39,12 +39,13 @@ class DryRun:
 
     def lines(self) -> list[str]:
         """Requests, cost, time and limit in words."""
-        cap = "no cap" if self.cap_usd is None else f"cap ${self.cap_usd:,.2f}"
-        times = [f"time      {_duration(service.seconds)} at {service.limit} ({service.name})" for service in self.services]
+        times = [f"time      {_duration(service.seconds)}, by {service.limit} ({service.name})" for service in self.services]
         return [
             f"requests  {self.requests:,} for {self.reads:,} reads",
-            f"cost      ${self.cost_usd:,.4f} expected, ${self.worst_usd:,.4f} at worst; {cap}",
+            f"cost      ${self.cost_usd:,.4f} expected",
+            f"at worst  ${self.worst_usd:,.4f}",
             *times,
+            "cap       none" if self.cap_usd is None else f"cap       ${self.cap_usd:,.2f}",
         ]
 
 

@@ -204,7 +204,7 @@ def test_a_higher_cap_is_asked_about(app: AppTest, client: Client, value: float 
     app.number_input(key="budget_value").set_value(value)
     app.button(key="budget_button").click().run()
     assert not client.sent
-    assert "$1.2500 at worst" in words(app)
+    assert "at worst  $1.2500" in words(app)
 
 
 @pytest.mark.parametrize(("run_id", "sent"), [("run-1", [5.0]), ("run-2", [])])
