@@ -47,7 +47,10 @@ def timeline(
     told = [it for it in commands if it.asked_at > begin] if shown else []
     text = {"color": colour["muted"], "fontSize": 12}
     depth_max = round(capacity * 1.08)
-    axis = {"type": "time", "axisLabel": {**text, "hideOverlap": True, "formatter": "{HH}:{mm}:{ss}" if span_s <= 600 else "{HH}:{mm}"}}
+    axis: Spec = {
+        "type": "time",
+        "axisLabel": {**text, "hideOverlap": True, "formatter": "{HH}:{mm}:{ss}" if span_s <= 600 else "{HH}:{mm}"},
+    }
     if shown:
         axis |= {"min": round(begin * 1000), "max": round(shown[-1].t * 1000)}
     value = {"type": "value", "min": 0, "axisLabel": text, "nameTextStyle": {**text, "align": "left"}, "splitNumber": 3, "nameGap": 8}

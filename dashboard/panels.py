@@ -38,7 +38,6 @@ LIMIT_WORDS = {
     "ITPM": "input tokens a minute",
     "OTPM": "output tokens a minute",
 }
-STAGE_WORDS = {"source": "source", "queue": "queue", "throttle": "throttle", "analyzers": "analyzers", "sink": "database"}
 RUN_UNKNOWN = "Run unknown yet: the metrics have just restarted and were not told which run this is. Its numbers follow when they were."
 """Stands in place of them: unlabelled, scripted results could pass for a model's."""
 
@@ -119,7 +118,7 @@ def hello() -> str:
 def _situation(view: View, snapshot: MetricsSnapshot) -> str:
     found, control = snapshot.bottleneck, snapshot.control
     if view.lost:
-        return "The run's process is gone: it was killed or has just ended. The database is asked how far it came."
+        return f"The run's process is gone: it was killed or has just ended. {view.problem or ''}"
     if view.stale:
         return f"The run has not answered for {view.age_s:.0f} seconds; what you see is old. {view.problem or ''}"
     if not view.live:
@@ -270,8 +269,9 @@ def _stage(stage: StageView, guilty: str | None) -> str:
     words = f"{known} %" if known else "not known"
     here = stage.name == guilty
     mark = '<span class="warn">◆ holds the run</span>' if here else ""
+    name = "database" if stage.name == "sink" else escape(stage.name)
     return (
-        f'<div class="hx-stage{" guilty" if here else ""}"><div class="head"><b>{STAGE_WORDS.get(stage.name, escape(stage.name))}</b>{mark}</div>'
+        f'<div class="hx-stage{" guilty" if here else ""}"><div class="head"><b>{name}</b>{mark}</div>'
         f'<div class="hx-split" aria-hidden="true">{bar}</div><div class="soft">{words}</div></div>'
     )
 
