@@ -5,6 +5,7 @@ Every text that is not ours passes `escape` here.
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 from helix_ray._dashboard import accuracy
@@ -150,7 +151,7 @@ def _figure(value: str, unit: str = "") -> str:
 
 def _meter(share: float | None, words: str, fill: str = "busy", at: float | None = None) -> str:
     mark = "" if at is None else f'<em style="--share:{at:.4f}"></em>'
-    part = min(1.0, max(0.0, share or 0.0))
+    part = min(1.0, max(0.0, share)) if share is not None and math.isfinite(share) else 0.0
     return f'<div class="hx-meter" role="img" aria-label="{words}"><i style="--share:{part:.4f};--fill:var(--{fill})"></i>{mark}</div>'
 
 
