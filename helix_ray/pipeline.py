@@ -181,6 +181,7 @@ class Pipeline:
             latency_scale=config.emulator.latency_scale if config.analyzer.backend.simulated else 1.0,
             reads_requested=config.source.count,
             rows_before=self._plan.rows_before,
+            cost_before_usd=self._plan.cost_before_usd,
             max_cost_usd=config.throttle.max_cost_usd,
             started_at=time.time(),
             config=self._plan.row.config_hash,

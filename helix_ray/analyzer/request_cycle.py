@@ -91,10 +91,8 @@ class RequestCycle:
         except asyncio.CancelledError:
             self.log.not_sent(sent, "abandoned", "given up when the run was stopped, before it was sent")
             raise
-        if refused is not None:
-            self.log.not_sent(
-                sent, "not_sent", "the send check kept it back: a read of it has an answer, or another analyzer waits for one"
-            )
+        if refused is not None:  # and so is not on record: a read that waits for another analyzer's answer asks every second
+            self.log.unused(sent)
             return dropped + self._kept_back(request.tasks, refused)
         if withdrawn_or_expiring():
             self.log.not_sent(sent, "not_sent", "the permit was withdrawn, or about to expire, before the request was on record")

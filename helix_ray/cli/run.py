@@ -68,10 +68,8 @@ def run(
     """
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])
-    if run_id is not None and not is_uuid(run_id):
-        raise ConfigError("--run-id", [f"{run_id!r} is not a UUID; one looks like 0b5e4b8e-3f0a-4d57-9c0c-6a1f2e3d4c5b"])
-    if run_id is not None and resume is not None:
-        raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
+    if run_id is not None:
+        _check_run_id(run_id, resume)
     with Signals() as signals:  # an import may turn an interruption into an error of its own
         from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
         from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
@@ -101,16 +99,22 @@ def run(
                 if given is None or resume is not None
                 else database.find_begun(given, home, secrets)
             )
-            if stored is None:
-                assert given is not None
-                plan = preparation.prepare(given, home, secrets)
-            else:
+            if stored is not None:
                 source = f"stored configuration of run {stored.run_id}"
                 resumed = given if given is not None and path is not None else parse_config(stored.config, source, settings)
                 if dry_run:
                     forecasting.dry_run(resumed, report, Console(), Resumed(stored.run_id, stored.rows, float(stored.cost_usd)))
                     return
                 plan = preparation.prepare_resume(resumed, home, secrets, stored, accept_changes)
+                if plan is None:
+                    Console(highlight=False, soft_wrap=True).print(
+                        f"Run {stored.run_id} is complete: each of its {stored.rows:,} reads has its row. Nothing was started; "
+                        "`helix export` and `helix runs` show what it came to."
+                    )
+                    return
+            else:
+                assert given is not None
+                plan = preparation.prepare(given, home, secrets)
             terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
             terminal.announce()
             prepare_environment(home)
@@ -122,6 +126,13 @@ def run(
                 terminal.close()
                 embedded.stop(home)
     sys.exit(outcome.exit_code)
+
+
+def _check_run_id(run_id: str, resume: str | None) -> None:
+    if not is_uuid(run_id):
+        raise ConfigError("--run-id", [f"{run_id!r} is not a UUID; one looks like 0b5e4b8e-3f0a-4d57-9c0c-6a1f2e3d4c5b"])
+    if resume is not None:
+        raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
 
 
 def _check_writable(report: Path) -> None:

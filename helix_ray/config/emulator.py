@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from helix_ray.config.base import Fraction, PositiveFloat, PositiveInt, Section
 
+LawName = Literal["groq", "openai", "fixed_windows", "silent"]
 LimitName = Literal["RPM", "RPD", "TPM", "TPD", "ITPM", "OTPM"]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 FaultSeconds = Annotated[float, Field(ge=0, le=3600)]
@@ -150,6 +151,7 @@ class EmulatorConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     latency_scale: Annotated[float, Field(ge=0, le=100)] = 1.0
     round_trip_s: Annotated[float, Field(ge=0, le=60)] = 0.05  # of the network, in the middle; drawn from 0.4 to 1.6 times this
+    law: LawName = "groq"  # how limits count and are told; silent: a refill as Groq's, without headers, names or waits
     refund: bool = True
     charge_rejected: bool = False  # a refused request counts against the limits of requests
     spend_limit_usd: PositiveFloat | None = None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from helix_ray.config.emulator import ANSWER_FAULTS, REFUSALS, EmulatorConfig, EmulatorFaults, ScriptedFault
 from helix_ray.emulator import published
 from helix_ray.emulator.answers import Answerer, BodyWriter, Fate, FaultDraws, Prepared, Text, joined, write_text
-from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, scripted_refusal
+from helix_ray.emulator.faults import HUNG_UP, Injected, Injector, Outages, Refusal, api_is_out, limit_is_out, refusal_of, scripted_refusal
 from helix_ray.emulator.limits import Amounts, BucketSet, Organization, amounts
 from helix_ray.emulator.published import MODELS, Headers, Model, Reply
 from helix_ray.emulator.records import Ledger, ReadEntry, RequestEntry, totals
@@ -27,6 +27,7 @@ class Ticket(NamedTuple):
     service_tier: str  # on_demand | flex: the one that serves it
     buckets: BucketSet
     charged: Amounts
+    at: float  # monotonic seconds of its admission
 
 
 class Admission:
@@ -58,15 +59,13 @@ class Admission:
         buckets.touch(now)
         impossible = buckets.too_large(asked)
         if impossible is not None:
-            kind, limit, _, requested = impossible
-            return Refusal(413, published.too_large(kind, limit, requested, model.id, tier), buckets, kind)
+            return Refusal(buckets.law.too_large_status, buckets.law.beyond(impossible, model.id, tier), buckets, impossible.kind)
         active = self._outages.active(now, of_limit=True)
         if active is not None:
             return limit_is_out(active, buckets, asked, model.id, tier)
         over = buckets.refusal(asked)
         if over is not None:
-            body, wait_s = published.rate_limited(over, model.id, tier)
-            return Refusal(429, body, buckets, over.kind, wait_s)
+            return refusal_of(over, buckets, model.id, tier)
         config = self.config
         if tier == "flex" and config.flex_capacity is not None and self.flex_in_flight >= config.flex_capacity:
             return Refusal(498, published.capacity_exceeded(model.id), buckets)
@@ -75,7 +74,7 @@ class Admission:
         buckets.charge(asked)
         self.in_flight += 1
         self.flex_in_flight += tier == "flex"
-        return Ticket(model, tier, buckets, asked)
+        return Ticket(model, tier, buckets, asked, now)
 
     def settle(self, ticket: Ticket, input_tokens: int, output_tokens: int, now: float) -> int:
         """End a served request that used these tokens; returns those that count for good."""
@@ -83,7 +82,7 @@ class Admission:
         self.flex_in_flight -= ticket.service_tier == "flex"
         self._organization.catch_up(ticket.model, now)
         final = amounts(input_tokens, output_tokens) if self.config.refund else ticket.charged
-        ticket.buckets.settle(ticket.charged, final, now)
+        ticket.buckets.settle(ticket.charged, final, ticket.at, now)
         return final.tokens
 
 
@@ -249,7 +248,7 @@ class Chat:
         if request is not None:
             requested, prompt_tokens, model, tier = request.requested, request.prompt_tokens, request.model.id, request.service_tier
             read_ids = [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
-        status, body, buckets, kind, retry_after_s, shown, head, fault = refusal
+        status, body, buckets, kind, retry_after, shown, head, fault = refusal
         seen, nothing = status != HUNG_UP, totals([])
         entry = RequestEntry(
             *arrival,
@@ -270,10 +269,8 @@ class Chat:
             self._unix(),
         )
         self.ledger.append(entry, [])
-        headers = [_request_id(arrival)] if buckets is None else [*buckets.headers(shown), _request_id(arrival)]
-        if retry_after_s is not None:
-            headers.append((b"retry-after", b"%d" % retry_after_s))
-        return Reply(status, headers, body, head)
+        limits = [] if buckets is None else buckets.headers(shown)
+        return Reply(status, [*limits, _request_id(arrival), *retry_after], body, head)
 
     def summary(self) -> dict[str, object]:
         """Everything the ledger adds up to. ``buckets`` is keyed by model (``MODEL flex`` for flex), then by kind."""
@@ -283,6 +280,7 @@ class Chat:
             "tier": config.tier,
             "seed": config.seed,
             "latency_scale": config.latency_scale,
+            "law": config.law,
             "refund": config.refund,
             "uptime_s": round(now - self._started, 6),
             **self.ledger.summary(),

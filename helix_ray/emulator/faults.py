@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from helix_ray.config.emulator import DELIVERY_FAULTS, REFUSALS, EmulatorFaults, EmulatorOutage, ScriptedFault
 from helix_ray.emulator import published
+from helix_ray.emulator.laws import seconds
 from helix_ray.emulator.limits import MEASURE, Amounts, BucketSet, amounts
-from helix_ray.emulator.published import HTML_HEAD, WINDOW_S, Headers, Refused, Reply, error_body
+from helix_ray.emulator.published import HTML_HEAD, NS, WINDOW_S, Headers, Refused, Reply, error_body, wait_ns
 from helix_ray.emulator.request import ChatRequest, parse_pairs
 from helix_ray.emulator.scripted_model import Draws
 from helix_ray.emulator.timing import Message, Receive, left_within
@@ -79,7 +80,7 @@ class Refusal(NamedTuple):
     body: bytes
     buckets: BucketSet | None = None  # shown in the headers; None: no such headers
     kind: str | None = None  # of limit, for 413 and 429
-    retry_after_s: int | None = None
+    retry_after: Sequence[tuple[bytes, bytes]] = ()  # headers
     shown: Refused | None = None  # in the headers, in place of what the buckets say
     head: Headers = published.JSON_HEAD
     fault: str | None = None  # the refusal is on purpose
@@ -110,33 +111,39 @@ _NAMING_THE_MODEL: dict[str, tuple[int, Callable[[str], bytes]]] = {
 
 def scripted_refusal(injected: Injected, request: ChatRequest, buckets: BucketSet) -> Refusal:
     """Refuse a good request. Precondition: ``injected`` is one of REFUSALS."""
-    name, seconds = injected
+    name, length_s = injected
     if name in _SAME_FOR_ALL:
         made = _SAME_FOR_ALL[name]
     elif name in _NAMING_THE_MODEL:
         status, body_of = _NAMING_THE_MODEL[name]
         made = Refusal(status, body_of(request.model.id))
         if name == "overloaded_wait":
-            made = made._replace(retry_after_s=OVERLOADED_WAIT_S if seconds is None else ceil(seconds))
+            made = made._replace(retry_after=seconds(NS * (OVERLOADED_WAIT_S if length_s is None else ceil(length_s))))
     elif name == "too_large":  # as if the limit were one token too small
-        asked = request.requested
-        made = Refusal(413, published.too_large("TPM", asked - 1, asked, request.model.id, request.service_tier), kind="TPM")
+        refused = Refused("TPM", request.requested - 1, 0, request.requested)
+        body = buckets.law.beyond(refused, request.model.id, request.service_tier)
+        made = Refusal(buckets.law.too_large_status, body, kind="TPM")
     elif name == "json_validate_failed":
         made = _not_generated(request)
     else:
-        made = _limited(name.removeprefix("limit_").upper(), seconds, request, buckets)
+        made = _limited(name.removeprefix("limit_").upper(), length_s, request, buckets)
     return made._replace(buckets=buckets, fault=name)
 
 
-def _limited(kind: str, seconds: float | None, request: ChatRequest, buckets: BucketSet) -> Refusal:
-    """As if this bucket were full to the brim, or so much above it that the law makes the client wait ``seconds``."""
+def _limited(kind: str, length_s: float | None, request: ChatRequest, buckets: BucketSet) -> Refusal:
+    """As if this bucket were full to the brim, or so much above it that the law makes the client wait ``length_s``."""
     limit = buckets.limit_of(kind)
     if limit is None:  # where the tier has no such limit, one is named that could never bind
         tokens = buckets.tokens_shown.limit
         limit = {"RPM": buckets.requests_shown.limit, "TPD": tokens * 1440}.get(kind, tokens)
-    refused = _waiting(kind, limit, amounts(request.prompt_tokens, request.max_completion_tokens), seconds)
-    body, retry_after_s = published.rate_limited(refused, request.model.id, request.service_tier)
-    return Refusal(429, body, None, kind, retry_after_s, refused)
+    refused = _waiting(kind, limit, amounts(request.prompt_tokens, request.max_completion_tokens), length_s)
+    return refusal_of(refused, buckets, request.model.id, request.service_tier)._replace(shown=refused)
+
+
+def refusal_of(refused: Refused, buckets: BucketSet, model: str, service_tier: str) -> Refusal:
+    """A 429 as the law of ``buckets`` words it."""
+    law = buckets.law
+    return Refusal(429, law.rate_limited(refused, model, service_tier), buckets, refused.kind, law.retry_after(wait_ns(refused)))
 
 
 def _waiting(kind: str, limit: int, asked: Amounts, seconds: float | None) -> Refused:
@@ -211,7 +218,8 @@ def api_is_out(active: Active) -> Refusal:
     if status == "close":
         return Refusal(HUNG_UP, b"")
     body = published.INTERNAL_ERROR if status == 500 else published.over_capacity("The API")
-    return Refusal(status, body, retry_after_s=active.outage.retry_after_s)
+    wait_s = active.outage.retry_after_s
+    return Refusal(status, body, retry_after=() if wait_s is None else seconds(NS * wait_s))
 
 
 def limit_is_out(active: Active, buckets: BucketSet, asked: Amounts, model: str, service_tier: str) -> Refusal:
@@ -224,7 +232,7 @@ def limit_is_out(active: Active, buckets: BucketSet, asked: Amounts, model: str,
         limit = _NEVER_REACHED * buckets.tokens_shown.limit * (WINDOW_S[outage.limit] // 60)
     wait_s = outage.retry_after_s or max(1, ceil(active.ends_in_s))
     refused = _waiting(outage.limit, limit, asked, wait_s)
-    return Refusal(429, published.rate_limited(refused, model, service_tier)[0], buckets, refused.kind, wait_s, refused)
+    return refusal_of(refused, buckets, model, service_tier)._replace(shown=refused, retry_after=buckets.law.retry_after(NS * wait_s))
 
 
 # ── answers that were paid for and do not arrive ─────────────────────────────────────────────────────────────────────────

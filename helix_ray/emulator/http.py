@@ -149,7 +149,7 @@ def _json(value: object) -> Reply:
 
 # ── control plane ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-FIXED = ("tier", "seed", "error_rates")
+FIXED = ("tier", "law", "seed", "error_rates")
 """Keys that no change may name: answers already given depend on them."""
 CHANGEABLE = tuple(name for name in EmulatorConfig.model_fields if name not in FIXED)
 _MAX_PAGE = 10_000

@@ -2,7 +2,8 @@
 
 The law, inferred from published 429 messages and reproduced by them to the last digit: ``used`` falls linearly by
 limit / window each second, down to zero; a request is admitted if used + requested <= limit; else it must wait
-(used + requested - limit) / limit * window. There is no fixed window and no midnight reset. All times are monotonic seconds.
+(used + requested - limit) / limit * window. There is no fixed window and no midnight reset. Other servers count in fixed
+windows: ``used`` falls to zero whenever the clock has passed a whole number of windows. All times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from math import ceil
 from typing import NamedTuple
 
 from helix_ray.config.emulator import EmulatorConfig, EmulatorNeighbour
+from helix_ray.emulator.laws import GROQ, LAWS, Law
 from helix_ray.emulator.published import MODELS, WINDOW_S, Headers, Limit, Model, Refused, go_duration, limits_of
 
 _MAX_BREACHES = 20  # kept for the summary; one is a defect already
@@ -36,10 +38,12 @@ def amounts(input_tokens: int, output_tokens: int) -> Amounts:
 
 
 class Bucket:
-    """One limit: requests or tokens, per minute or per day."""
+    """One limit: requests or tokens, per minute or per day. ``fixed``: see `Law`."""
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: Limit, fixed: bool = False) -> None:
         self.kind = limit.kind
+        self.window_s = WINDOW_S[limit.kind]
+        self._fixed = fixed
         self.measure = MEASURE[limit.kind]
         self.used = 0.0
         self.settled = 0  # of finished requests, after the refund
@@ -57,7 +61,7 @@ class Bucket:
         """Set a new limit. Precondition: refilled. What was used stays used, also where it exceeds the new limit."""
         self.limit = limit.amount
         self.enforced = limit.enforced
-        self.rate = limit.amount / WINDOW_S[limit.kind]  # refill per second
+        self.rate = limit.amount / self.window_s  # refill per second
         # A client that waits exactly as long as the 429 says must be admitted, although the wait was cut to whole nanoseconds.
         self._tolerance = self.rate * 2e-9 + limit.amount * 1e-12
         self._highest = max(self._highest, limit.amount)
@@ -66,17 +70,29 @@ class Bucket:
         if self.first_at is None:
             self.first_at = self.last_at = now
         elif now > self.last_at:  # else the clock stands still, or this moment is already accounted for
-            refilled = (now - self.last_at) * self.rate
+            refilled = self._since_last(now) * self.rate
             self._refilled += refilled
-            self.used = self.used - refilled if self.used > refilled else 0.0
+            self.used = self.used - refilled if self.used > refilled and not (self._fixed and refilled) else 0.0
             self.last_at = now
+
+    def _since_last(self, now: float) -> float:
+        """Seconds, or those of the fixed windows that have ended."""
+        return (self._window(now) - self._window(self.last_at)) * self.window_s if self._fixed else now - self.last_at
+
+    def _window(self, now: float) -> float:
+        """Fixed windows that have ended. As with ``_tolerance``, the wait that a client was told may have been cut."""
+        return (now + 2e-9) // self.window_s
+
+    def reset_s(self, used: float, limit: int) -> float:
+        """Until nothing counts as used any more, as last refilled, with these figures."""
+        return (self._window(self.last_at) + 1) * self.window_s - self.last_at if self._fixed else used / limit * self.window_s
 
     def refusal(self, requested: int) -> Refused | None:
         """Why ``requested`` does not fit into the bucket as last refilled."""
         if not self.enforced or self.used + requested <= self.limit + self._tolerance:
             return None
         # rounded up, so that the wait computed from the shown figures is never too short
-        return Refused(self.kind, self.limit, ceil(self.used), requested)
+        return Refused(self.kind, self.limit, ceil(self.used), requested, self.reset_s(0, 1) if self._fixed else None)
 
     def charge(self, amount: int) -> None:
         self.used += amount
@@ -91,9 +107,12 @@ class Bucket:
         self.others += amount
         self._verify()
 
-    def settle(self, charged: int, final: int) -> None:
-        """Replace what an admitted request was charged by what it counts for good; the difference is refunded."""
-        self.used = max(0.0, self.used + final - charged)
+    def settle(self, charged: int, final: int, at: float) -> None:
+        """Replace what a request admitted ``at`` was charged by what it counts for good; the difference is refunded, unless the
+        fixed window in which it was charged has ended.
+        """
+        if not (self._fixed and self._window(at) < self._window(self.last_at)):
+            self.used = max(0.0, self.used + final - charged)
         self.reserved -= charged
         self.settled += final
         self._verify()
@@ -116,7 +135,7 @@ class Bucket:
         return {
             "limit": self.limit,
             "enforced": self.enforced,
-            "window_s": WINDOW_S[self.kind],
+            "window_s": self.window_s,
             "settled": self.settled,
             "reserved": self.reserved,
             "neighbour": self.others,
@@ -133,13 +152,14 @@ class Bucket:
 class BucketSet:
     """All buckets of one organization, model and service tier."""
 
-    def __init__(self, limits: list[Limit]) -> None:
-        self._replace([Bucket(limit) for limit in limits])
+    def __init__(self, limits: list[Limit], law: Law = GROQ) -> None:
+        self.law = law
+        self._replace([Bucket(limit, law.fixed) for limit in limits])
 
     def _replace(self, buckets: list[Bucket]) -> None:
         self.buckets = buckets
         self._by_kind = {bucket.kind: bucket for bucket in buckets}
-        self.requests_shown = self._by_kind["RPD"]  # the two whose state the headers show
+        self.requests_shown = self._by_kind.get(self.law.requests) or self._by_kind["RPD"]  # the two whose state the headers show
         self.tokens_shown = self._by_kind["TPM"]
 
     def change(self, limits: list[Limit], now: float) -> None:
@@ -148,7 +168,7 @@ class BucketSet:
         for limit in limits:
             if limit.kind in self._by_kind:
                 self._by_kind[limit.kind].change(limit)
-        self._replace([self._by_kind.get(limit.kind) or Bucket(limit) for limit in limits])
+        self._replace([self._by_kind.get(limit.kind) or Bucket(limit, self.law.fixed) for limit in limits])
 
     def limit_of(self, kind: str) -> int | None:
         bucket = self._by_kind.get(kind)
@@ -192,25 +212,27 @@ class BucketSet:
                 bucket.used += 1
                 bucket.rejected += 1
 
-    def settle(self, charged: Amounts, final: Amounts, now: float) -> None:
-        """End one admitted request."""
+    def settle(self, charged: Amounts, final: Amounts, at: float, now: float) -> None:
+        """End one request that was admitted ``at``."""
         self.touch(now)
         for bucket in self.buckets:
-            bucket.settle(charged[bucket.measure], final[bucket.measure])
+            bucket.settle(charged[bucket.measure], final[bucket.measure], at)
 
     def breaches(self) -> list[str]:
         return [breach for bucket in self.buckets for breach in bucket.breaches]
 
     def headers(self, refused: Refused | None = None) -> Headers:
-        """The six headers: requests per day and tokens per minute, as last refilled. Other limits are never shown. ``refused``
-        takes the place of the bucket of its kind, which a scripted outage leaves as it is.
+        """The six headers, if the law has them: requests (under Groq's law per day) and tokens per minute, as last refilled. Other
+        limits are never shown. ``refused`` takes the place of the bucket of its kind, which a scripted outage leaves as it is.
         """
+        if not self.law.headers:
+            return []
         return [*_shown(b"requests", self.requests_shown, refused), *_shown(b"tokens", self.tokens_shown, refused)]
 
 
 def _shown(counted: bytes, bucket: Bucket, refused: Refused | None) -> Headers:
     limit, used = (bucket.limit, bucket.used) if refused is None or refused.kind != bucket.kind else (refused.limit, refused.used)
-    reset = go_duration(int(used / limit * WINDOW_S[bucket.kind] * 1e9)).encode()
+    reset = go_duration(int(bucket.reset_s(used, limit) * 1e9)).encode()
     figures = ((b"limit", b"%d" % limit), (b"remaining", b"%d" % max(0, limit - ceil(used))), (b"reset", reset))
     return [(b"x-ratelimit-%b-%b" % (name, counted), value) for name, value in figures]
 
@@ -270,7 +292,7 @@ class Organization:
         key = (model.id, service_tier)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = BucketSet(limits_of(self._config, model, service_tier))
+            group = self._groups[key] = BucketSet(limits_of(self._config, model, service_tier), LAWS[self._config.law])
             if service_tier == "on_demand" and self._config.neighbour.share:
                 self._other_clients[model.id] = OtherClient(self._config.neighbour)
         return group

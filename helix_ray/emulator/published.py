@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from math import ceil
 from typing import NamedTuple
 
 from helix_ray.config.emulator import EmulatorConfig
@@ -127,11 +126,8 @@ def limits_of(config: EmulatorConfig, model: Model, service_tier: str) -> list[L
 # ── words of errors and headers ──────────────────────────────────────────────────────────────────────────────────────────
 
 ORGANIZATION = "org_01helixemulator00000000000"
-_UPGRADE = "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
-_SCOPE = {
-    kind: f"{'requests' if kind[0] == 'R' else 'tokens'} per {'minute' if window == 60 else 'day'}" for kind, window in WINDOW_S.items()
-}
-_NS = 1_000_000_000
+UPGRADE = "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
+NS = 1_000_000_000
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -158,6 +154,7 @@ class Refused(NamedTuple):
     limit: int
     used: int
     requested: int
+    wait_s: float | None = None  # None: what the refill needs
 
 
 def go_duration(ns: int) -> str:
@@ -167,9 +164,9 @@ def go_duration(ns: int) -> str:
     for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
         if ns < size * 1_000:
             return _fraction(ns, size) + unit
-    minutes, rest = divmod(ns, 60 * _NS)
+    minutes, rest = divmod(ns, 60 * NS)
     hours, minutes = divmod(minutes, 60)
-    text = _fraction(rest, _NS) + "s"
+    text = _fraction(rest, NS) + "s"
     if hours:
         return f"{hours}h{minutes}m{text}"
     return f"{minutes}m{text}" if minutes else text
@@ -182,29 +179,11 @@ def _fraction(value: int, unit: int) -> str:
 
 def wait_ns(refused: Refused) -> int:
     """How long until the refused request would fit."""
+    if refused.wait_s is not None:
+        return int(refused.wait_s * 1e9)
     # This order of the operations has the rounding of published messages (``2.662499999s``, ``3m7.055999999s``).
     over = refused.used + refused.requested - refused.limit
     return int(over / refused.limit * WINDOW_S[refused.kind] * 1e9)
-
-
-def rate_limited(refused: Refused, model: str, service_tier: str) -> tuple[bytes, int]:
-    """The body of a 429 and its ``retry-after`` in whole seconds."""
-    wait = wait_ns(refused)
-    message = (
-        f"Rate limit reached for model `{model}` in organization `{ORGANIZATION}` service tier `{service_tier}` "
-        f"on {_SCOPE[refused.kind]} ({refused.kind}): Limit {refused.limit}, Used {refused.used}, "
-        f"Requested {refused.requested}. Please try again in {go_duration(wait)}. {_UPGRADE}"
-    )
-    return error_body(message, "requests" if refused.kind[0] == "R" else "tokens", "rate_limit_exceeded"), ceil(wait / _NS)
-
-
-def too_large(kind: str, limit: int, requested: int, model: str, service_tier: str) -> bytes:
-    """The body of a 413: a request that no wait would let through."""
-    message = (
-        f"Request too large for model `{model}` in organization `{ORGANIZATION}` service tier `{service_tier}` "
-        f"on {_SCOPE[kind]} ({kind}): Limit {limit}, Requested {requested}, please reduce your message size and try again. {_UPGRADE}"
-    )
-    return error_body(message, "tokens", "rate_limit_exceeded")
 
 
 def error_body(message: str, type_: str = "invalid_request_error", code: str | None = None, param: str | None = None) -> bytes:

@@ -20,6 +20,7 @@ from helix_ray.metrics.snapshot import (
     MetricsSnapshot,
     Money,
     QueueView,
+    RunInfo,
     SinkView,
     ThrottleView,
     Totals,
@@ -91,13 +92,17 @@ class Aggregates:
         buckets = self._throttle.buckets if self._throttle else {}
         return _view(ThrottleView, self._throttle, buckets=tuple(_view(BucketView, it, name=name) for name, it in sorted(buckets.items())))
 
-    def money(self, configured_cap: float | None, usd_per_hour: float | None) -> Money:
-        """The throttle's own cap wins: it may have been raised since the run began."""
-        throttle = self._throttle
+    def money(self, run: RunInfo, usd_per_hour: float | None = None) -> Money:
+        """The throttle's own cap wins: it may have been raised since the run began. It spends nothing before it knows what was spent."""
+        throttle, before_usd = self._throttle, run.cost_before_usd
         if throttle is None:
-            return Money(spent_usd=self._analyzers.cost_usd if self._analyzers else None, max_cost_usd=configured_cap)
-        left = float(throttle.max_cost_usd - throttle.spent_usd)
-        return _view(Money, throttle, usd_per_hour=usd_per_hour, cap_in_s=3600 * max(0.0, left) / usd_per_hour if usd_per_hour else None)
+            known = run.known or self._analyzers is not None
+            spent_usd = before_usd + (self._analyzers.cost_usd if self._analyzers else 0.0)
+            return Money(spent_usd if known else None, max_cost_usd=run.max_cost_usd)
+        spent_usd = max(before_usd, float(throttle.spent_usd))
+        left_usd = max(0.0, float(throttle.max_cost_usd) - spent_usd)
+        cap_in_s = 3600 * left_usd / usd_per_hour if usd_per_hour else None
+        return _view(Money, throttle, spent_usd=spent_usd, usd_per_hour=usd_per_hour, cap_in_s=cap_in_s)
 
     def latency(self) -> Latency:
         analyzers = [it.total for it in self.of(AnalyzerReport)]

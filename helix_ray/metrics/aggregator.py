@@ -79,7 +79,7 @@ class MetricsAggregator:
             queue=aggregates.queue(self._is_blocked(now)),
             sink=aggregates.sink(held_back(rates, crew.analyzers), intents_share(rates)),
             throttle=aggregates.throttle(),
-            money=aggregates.money(self.run.max_cost_usd, None if minute is None else 3600 * minute.cost_usd),
+            money=aggregates.money(self.run, None if minute is None else 3600 * minute.cost_usd),
             latency=aggregates.latency(),
             slots=crew.slots,
             machine=aggregates.machine(),
@@ -114,7 +114,7 @@ class MetricsAggregator:
 
     def _take_point(self, aggregates: Aggregates, now: float, unix_now: float) -> None:
         queue, throttle = aggregates.queue(None), aggregates.throttle()
-        waits = waits_behind(queue, throttle, aggregates.money(None, None), aggregates.crew().slots)
+        waits = waits_behind(queue, throttle, aggregates.money(self.run), aggregates.crew().slots)
         last_s, before = 0.0 if self._last_point is None else now - self._last_point, self._sampled
         self._sampled = before._replace(
             in_flight_s=before.in_flight_s + last_s * throttle.in_flight,
@@ -149,7 +149,7 @@ class MetricsAggregator:
                 analysed=rates.analysed,
                 stored=rates.stored,
                 http_429=aggregates.totals().http_429 if asked else None,
-                spent_usd=aggregates.money(None, None).spent_usd,
+                spent_usd=aggregates.money(self.run).spent_usd,
                 blocked=queue.blocked,
                 paused=aggregates.control().paused if controlled else None,
                 latency_ms_p95=aggregates.latency().p95,

@@ -21,6 +21,8 @@ FULL_MACHINE = 0.95
 TURNS = 4
 """Times that a request waits for its analyzer's event loop at least: permit, intent, sending, answer."""
 LATE_MS = 50.0
+SLOW_COMMIT_MS = 250.0
+"""From here on it is the database that the sink waits for."""
 IN_USE = 0.9  # of the requests that may be in flight: all, but for those between two requests
 
 _KIND_NAMES: dict[str, str] = {
@@ -29,7 +31,6 @@ _KIND_NAMES: dict[str, str] = {
 _ADVICE = {
     "requests": "more reads in a request (analyzer.reads_per_request) or a higher limit would help, more workers would not",
     "tokens": "a shorter prompt, lower reasoning effort, a smaller max_completion_tokens or a higher limit would help",
-    "sink": "look at the database's disk, locks and network, or raise sink.batch_size",
     "daily limit": "a higher limit or another key's day would help; throttle.on_daily_limit: stop ends such a run instead",
 }
 
@@ -72,22 +73,21 @@ def _budget(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 
 
 def _sink(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
-    sink, commit, advice = snapshot.sink, _commit(snapshot), _ADVICE["sink"]
+    sink, commit = snapshot.sink, _commit(snapshot)
     if sink.outage_s > 0:
         yield Bottleneck("sink", f"the database has not answered for {sink.outage_s:.0f} s; bring it back, nothing is lost meanwhile")
     elif sink.holds_back is not None and sink.holds_back >= HELD_BACK:
-        reason = f"analyzers hold back {100 * sink.holds_back:.0f} % of the time, results wait for the database{commit}"
-        yield Bottleneck("sink", f"{reason}; {advice}")
+        yield Bottleneck("sink", f"analyzers hold back {100 * sink.holds_back:.0f} % of the time, results wait for their commit{commit}")
     elif snapshot.throttle.waiting > 0 and snapshot.throttle.binding == "budget" and _waits_for_the_record(snapshot.money):
-        yield Bottleneck("sink", f"requests wait until the database has recorded what more may be spent{commit}; {advice}")
+        yield Bottleneck("sink", f"requests wait until it is on record what more may be spent{commit}")
 
 
 def _recording(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """Not before the limits: where those bind, a request waits for its permit first, and the record costs it nothing."""
     share = snapshot.sink.intents_share
     if share is not None and share >= MUCH and snapshot.throttle.in_flight > 0:
-        waiting = f"for {100 * share:.0f} % of its time a request waits until the database has recorded it, before it is sent"
-        yield Bottleneck("sink", f"{waiting}{_commit(snapshot)}; {_ADVICE['sink']}")
+        waiting = f"for {100 * share:.0f} % of its time a request waits until it is on record, before it is sent"
+        yield Bottleneck("sink", f"{waiting}{_commit(snapshot)}")
 
 
 def _daily(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -215,7 +215,16 @@ def _waits_for_the_record(money: Money) -> bool:
 
 
 def _commit(snapshot: MetricsSnapshot) -> str:
-    return "" if snapshot.sink.commit_ms_p50 is None else f", a commit takes {snapshot.sink.commit_ms_p50:,.0f} ms"
+    """What a commit takes, and advice that follows from it: a sink may be slow, or have just restarted, beside a quick database."""
+    took_ms = snapshot.sink.commit_ms_p50
+    if took_ms is None:
+        return "; this sink has committed nothing yet"
+    advice = (
+        "look at the database's disk, locks and network, or raise sink.batch_size"
+        if took_ms >= SLOW_COMMIT_MS
+        else ("it is not the database that is slow, `helix logs --actor sink` shows what the sink met")
+    )
+    return f", a commit takes {took_ms:,.0f} ms; {advice}"
 
 
 def _binding_bucket(throttle: ThrottleView) -> str | None:

@@ -32,6 +32,7 @@ class RunInfo:
     config: str = ""  # the SHA-256 of the configuration, in hexadecimal
     reads_requested: int | None = None  # None: to the end of the file, or until stopped
     rows_before: int = 0  # final rows of earlier sessions of this run
+    cost_before_usd: float = 0.0  # of these sessions, at most
     max_cost_usd: float | None = None
     dashboard_url: str | None = None  # Ray's
     status: str = "running"

@@ -27,6 +27,7 @@ class Plan:
     tariff: Tariff | None = None  # what tokens cost; None: the aligner, which sends no request
     resumed: bool = False
     rows_before: int = 0
+    cost_before_usd: float = 0.0
 
     @property
     def sends_files_outside(self) -> bool:

@@ -17,6 +17,7 @@ from helix_ray.config import Config
 from helix_ray.config.loading import parse_config
 from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, InputError
+from helix_ray.records import RunStatus
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.session.database import open_database
 from helix_ray.session.plan import Plan
@@ -33,8 +34,8 @@ def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     return _plan(config, config.run.id or str(uuid.uuid4()), home, url, checksum, provider)
 
 
-def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredRun, accept_changes: bool) -> Plan:
-    """The rest of a run. What defines its results may not have changed, unless the user accepts it."""
+def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredRun, accept_changes: bool) -> Plan | None:
+    """The rest of a run; None: there is none. What defines its results may not have changed, unless the user accepts it."""
     if config.run.id not in (None, stored.run_id):
         raise ConfigError(f"--resume {stored.run_id}", [f"the configuration's run.id is another, {config.run.id}; remove it"])
     before = parse_config(stored.config, "stored configuration")
@@ -53,6 +54,9 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         )
     if changed and not accept_changes:
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
+    report = stored.totals or {}
+    if not changed and stored.status is RunStatus.COMPLETE and report.get("reads_requested") == stored.rows:
+        return None
     provider = check_backend(config, secrets)
     url = open_database(config, home, secrets)
     return _plan(config, stored.run_id, home, url, checksum, provider, stored)
@@ -79,6 +83,7 @@ def _plan(
     return Plan(
         config=config, run_id=run_id, home=home, database_url=url, api_key=key, row=row, simulated=simulated, tariff=tariff,
         resumed=stored is not None, rows_before=0 if stored is None else stored.rows,
+        cost_before_usd=0.0 if stored is None else float(stored.cost_usd),
     )  # fmt: skip
 
 

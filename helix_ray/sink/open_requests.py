@@ -18,17 +18,21 @@ class OpenRequests:
         self._calls: dict[str, tuple[str, list[int]]] = {}  # call id -> holder, read indices
         self._newest: dict[int, str] = {}  # read index -> the call id of its newest request
         self._incarnations: dict[str, str] = {}  # name -> its newest holder
+        self._replaced: set[str] = set()  # former holders: a call of theirs may come late
 
     def seen(self, holder: str) -> None:
         """It is alive, so earlier incarnations of its name are not."""
         name = holder.partition("@")[0]
         before = self._incarnations.get(name)
-        if before != holder:
+        if before != holder and holder not in self._replaced:
+            self._replaced.add(before or "")
             self._incarnations[name] = holder
             self.end([call_id for call_id, (other, _) in self._calls.items() if other == before])
 
     def begin(self, holder: str, call: ApiCall) -> list[int]:
-        """The request's reads that another holder has asked about; empty: it is open from now on."""
+        """The request's reads that another holder has asked about, or may when this one was replaced; empty: it is open from now on."""
+        if holder in self._replaced:
+            return list(call.read_indices)
         taken = [index for index in call.read_indices if index in self._newest and self._calls[self._newest[index]][0] != holder]
         if not taken:
             self._calls[call.call_id] = (holder, call.read_indices)

@@ -62,6 +62,10 @@ def test_first_ctrl_c_drains_and_the_printed_command_completes(start_run: StartR
     the_report_adds_up(resumed)
     the_stored_reads_are_exported_as_they_were_generated(second.home, report["run_id"])
     the_exported_results_add_up_to_the_report(second.home.parent / "stored", resumed["accuracy"])
+    nothing_left = helix(second.home, "run", "--resume", "last")
+    assert (nothing_left.returncode, f"Run {report['run_id']} is complete" in nothing_left.stdout) == (0, True), nothing_left.stderr
+    assert "Ray" not in nothing_left.stdout
+    assert json.loads((second.home / "reports" / f"{report['run_id']}.json").read_text()) == resumed
 
 
 def the_report_adds_up(report: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """How many hits, the runs under fire, and the table at the end."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,21 @@ from fix_run import StartRun
 from helix_ray.storage.embedded import EmbeddedServer
 from support.outside_judge import Verdict, table
 
-COUNTS = {"kills": 60, "outages": 20, "driver": 20, "sigterm": 20, "postmaster": 10, "pauses": 14, "minutes": 2}
+COUNTS = {"kills": 60, "outages": 20, "driver": 20, "sigterm": 20, "postmaster": 10, "pauses": 14, "minutes": 2, "disk": 4}
 
 
 @pytest.fixture
 def hits(request: pytest.FixtureRequest) -> int:
     """Of the whole scenario: CHAOS_COUNT, or if that is 0 the scenario's own number."""
     return int(os.environ.get("CHAOS_COUNT", "0")) or COUNTS[request.node.name.removeprefix("test_")]
+
+
+@pytest.fixture
+def small_disk(passable_home: Path) -> Iterator[Path]:
+    """HELIX_HOME on a disk of its own, which only root can make."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m,mode=711", "tmpfs", str(passable_home)], check=True)
+    yield passable_home
+    subprocess.run(["umount", "--lazy", str(passable_home)], check=True)
 
 
 @pytest.fixture
@@ -32,7 +41,9 @@ def under_fire(start_run: StartRun, passable_home: Path, tmp_path: Path) -> Unde
         try:
             yield fire
         finally:
-            VERDICTS.setdefault(scenario, Verdict(scenario)).add(fire.judge())
+            verdict = fire.judge()
+            print(table([verdict]), flush=True)  # seen with -s: each run of a long scenario, as it ends
+            VERDICTS.setdefault(scenario, Verdict(scenario)).add(verdict)
 
     return under_fire
 

@@ -177,6 +177,10 @@ class Fire:
         postmaster = psutil.Process(int(self._postmaster[0]))
         return [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]
 
+    def switch_wal(self) -> None:
+        """The server needs a new file to go on writing."""
+        self._ask("select pg_switch_wal()::text")
+
     def _look_up(self) -> None:
         if self._run_id is None:
             found = self._ask("select run_id from helix.runs where name = %s", self._name)
@@ -199,7 +203,7 @@ class Fire:
         self.live.wait_until(f"{kind} runs", lambda run: bool(run.actor_pids(kind)))
         return [self.random.choice(sorted(self.live.actor_pids(kind)))]
 
-    def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0, in_flight: int = BUSY) -> float:
+    def hit(self, pids: Iterable[int], sign: int = signal.SIGKILL, pause_s: float = 0.0, in_flight: int = BUSY, struck: str = "") -> float:
         """Kills, or stops for ``pause_s``; counts if it found so many requests in flight. Returns when it happened."""
         self.note_processes()
         busy = self.provider.in_flight() >= in_flight
@@ -208,7 +212,7 @@ class Fire:
         if pause_s:
             let_pass(pause_s)
             signal_all(pids, signal.SIGCONT)
-        self._faults.append(Fault(began, time.time() if pause_s else began))
+        self._faults.append(Fault(began, time.time() if pause_s else began, struck))
         self.verdict.hits += busy
         return began
 

@@ -3,9 +3,12 @@
 Each fault must find the pipeline busy, or it is repeated.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,7 +18,8 @@ from helix_ray.storage.embedded import EmbeddedServer
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(3600)]
 
-KINDS = ("AnalyzerActor", "SinkActor", "QueueActor", "ThrottleActor", "ProducerActor", "MetricsActor", "ControlActor")
+ANALYZER = "AnalyzerActor"
+KINDS = (ANALYZER, "SinkActor", "QueueActor", "ThrottleActor", "ProducerActor", "MetricsActor", "ControlActor")
 EXITS = frozenset({0})
 SERVER_OF_THE_RUN = None
 
@@ -49,8 +53,14 @@ def assert_promises(scenario: str, hits: int, exits: frozenset[int] = EXITS) -> 
 
 
 def test_kills(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
-    """SIGKILL of one actor of each kind in turn."""
-    shoot("kills", under_fire, [own_server], hits, lambda fire, turn: fire.hit(fire.one(KINDS[turn % len(KINDS)])))
+    """SIGKILL of one actor of each kind in turn. Only an analyzer holds requests that a kill may cost."""
+
+    def kill(fire: Fire, turn: int) -> None:
+        kind = KINDS[turn % len(KINDS)]
+        fire.hit(fire.one(kind), struck=kind)
+
+    shoot("kills", under_fire, [own_server], hits, kill)
+    assert set(VERDICTS["kills"].in_flight_of) <= {ANALYZER}
     assert_promises("kills", hits)
 
 
@@ -64,7 +74,7 @@ def test_outages(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -
         signal_all(stopped, signal.SIGSTOP)
         try:
             waiting = until(lambda: fire.answers_since(began) >= 16, 10)
-            fire.hit(fire.one("AnalyzerActor"), in_flight=0 if waiting else 1_000)
+            fire.hit(fire.one(ANALYZER), in_flight=0 if waiting else 1_000, struck=ANALYZER)
             let_pass(fire.random.uniform(0.5, 3.0))
         finally:
             signal_all(stopped, signal.SIGCONT)
@@ -78,7 +88,7 @@ def test_driver(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) ->
 
     def kill_and_resume(fire: Fire, _: int) -> None:
         fire.wait_busy(64)
-        died = fire.hit([fire.live.process.pid], in_flight=0)
+        died = fire.hit([fire.live.process.pid], in_flight=0, struck="driver")
         fire.live.process.wait(10)
         fire.count_left()
         fire.verdict.hits -= sum(died - 1 <= entry["time"] <= died for entry in fire.provider.requests()) < 50
@@ -94,13 +104,13 @@ def test_sigterm(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -
     """SIGTERM, then the resume; in one of four while Ray starts."""
 
     def terminate_and_resume(fire: Fire, turn: int) -> None:
-        fire.hit([fire.live.process.pid], signal.SIGTERM)
+        fire.hit([fire.live.process.pid], signal.SIGTERM, struck="driver")
         fire.end(60)
         run = fire.start()
         if turn % 4 == 2:
             run.wait_until("Ray's start", lambda run: "gcs_server" in _children(run.process.pid))
             let_pass(fire.random.uniform(0.0, 2.0))
-            fire.hit([run.process.pid], signal.SIGTERM, in_flight=0)
+            fire.hit([run.process.pid], signal.SIGTERM, in_flight=0, struck="driver")
             fire.end(60)
             fire.start()
 
@@ -114,7 +124,15 @@ def _children(pid: int) -> set[str]:
 
 def test_postmaster(hits: int, under_fire: UnderFire) -> None:
     """SIGKILL of the postmaster of the run's own PostgreSQL."""
-    shoot("postmaster", under_fire, [SERVER_OF_THE_RUN], hits, lambda fire, _: fire.hit(fire.postgres_pids()[:1]), most=5, outage_s=30)
+    shoot(
+        "postmaster",
+        under_fire,
+        [SERVER_OF_THE_RUN],
+        hits,
+        lambda fire, _: fire.hit(fire.postgres_pids()[:1], struck="PostgreSQL"),
+        most=5,
+        outage_s=30,
+    )
     assert_promises("postmaster", hits)
 
 
@@ -124,7 +142,7 @@ def test_pauses(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) ->
     def pause(fire: Fire, turn: int) -> None:
         kind = KINDS[turn // 2 % len(KINDS)]
         paused = fire.one(kind)
-        fire.hit(paused, signal.SIGSTOP, pause_s=(5.0, 20.0)[turn % 2])
+        fire.hit(paused, signal.SIGSTOP, pause_s=(5.0, 20.0)[turn % 2], struck=kind)
         fire.settle()
         fire.verdict.notes["restarted"] += paused[0] not in fire.live.actor_pids(kind)
 
@@ -141,7 +159,7 @@ def test_minutes(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -
         began = time.time()
         own_server.halt("immediate")
         until(lambda: fire.answers_since(began) >= 16, 10)
-        fire.hit(fire.one("AnalyzerActor"), in_flight=0)
+        fire.hit(fire.one(ANALYZER), in_flight=0, struck=ANALYZER)
         let_pass(60.0 * hits)
         back = time.time()
         own_server.join()
@@ -150,3 +168,25 @@ def test_minutes(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -
     shoot("minutes", under_fire, [own_server], 1, take_away, reads=700, outage_s=60 * hits + 300)
     assert VERDICTS["minutes"].notes["sent after 30 s"] == 0
     assert_promises("minutes", 1)
+
+
+def test_disk(hits: int, small_disk: Path, under_fire: UnderFire) -> None:
+    """No room for the database, the spool and the logs for 12 s; in every other one PostgreSQL dies of it."""
+
+    def fill(fire: Fire, turn: int) -> None:
+        fire.wait_busy(24)
+        filler = small_disk / "filler"
+        with filler.open("wb") as file, suppress(OSError):  # somebody else may take the last of it
+            room = os.statvfs(small_disk)
+            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+        for _ in range(8 * (turn % 2)):
+            fire.switch_wal()
+        fire.hit([], pause_s=12.0, struck="disk")
+        filler.unlink()
+        back = time.time()
+        asked = until(lambda: any(entry["time"] > back for entry in fire.provider.requests()), 10)
+        fire.verdict.notes["silent for 10 s"] += not asked
+
+    shoot("disk", under_fire, [SERVER_OF_THE_RUN], hits, fill, most=4, reads=500)
+    assert VERDICTS["disk"].notes["silent for 10 s"] == 0
+    assert_promises("disk", hits)

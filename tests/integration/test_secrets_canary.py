@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from fix_ray import until
 from helix_ray.actors import api, peers
 from helix_ray.actors.api import Address
 from helix_ray.environment.secrets import Secret
+from support.canaries import files_in, memory_of, occurrences
 
 RESTARTS = 2
 
@@ -46,33 +46,6 @@ class HolderApi(api.ActorApi, Protocol):
 
 
 HOLDER: Address[HolderApi] = Address("holder")
-
-
-def memory_of(process: psutil.Process) -> Iterator[bytes]:
-    """What the process may write to, region by region."""
-    with Path(f"/proc/{process.pid}/maps").open() as maps, Path(f"/proc/{process.pid}/mem").open("rb", 0) as memory:
-        for line in maps:
-            bounds, rights = line.split()[:2]
-            if rights.startswith("rw"):
-                start, stop = (int(bound, 16) for bound in bounds.split("-"))
-                memory.seek(start)
-                try:
-                    yield memory.read(stop - start)
-                except OSError:
-                    continue  # a region that is gone, or a device's
-
-
-def files_in(folder: Path) -> Iterator[bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert files
-    return (path.read_bytes() for path in files)
-
-
-def occurrences(canaries: list[bytes], texts: Iterator[bytes]) -> list[int]:
-    counts = [0] * len(canaries)
-    for text in texts:
-        counts = [count + text.count(canary) for count, canary in zip(counts, canaries, strict=True)]
-    return counts
 
 
 async def test_arguments_of_methods_stay_out_of_the_control_service(start_actor: Any, ray_cluster: Any) -> None:

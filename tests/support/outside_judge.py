@@ -37,6 +37,7 @@ class Ask(NamedTuple):
 class Fault(NamedTuple):
     began: float
     ended: float  # as began for a kill
+    struck: str = ""  # the kind of process
 
 
 class Pair(NamedTuple):
@@ -46,8 +47,8 @@ class Pair(NamedTuple):
     read: str
 
 
-def repaid(asks: Iterable[Ask], faults: Sequence[Fault]) -> Counter[str]:
-    """Every ask of a read after its first, by what was known before the fault that came last before it.
+def repaid(asks: Iterable[Ask], faults: Sequence[Fault]) -> Counter[tuple[str, str]]:
+    """Every ask of a read after its first, by what was known before the fault that came last before it, and by what that struck.
 
     ``received``: a usable answer had gone out at least RECEIVED_S before the fault. ``needless``: an answer to a request sent after
     the fault, or without any fault, had gone out before the read was asked again. ``in_flight``: the rest, which a crash may cost.
@@ -58,12 +59,13 @@ def repaid(asks: Iterable[Ask], faults: Sequence[Fault]) -> Counter[str]:
     return Counter(_kind(asked[:number], again, faults) for asked in by_read.values() for number, again in enumerate(asked) if number)
 
 
-def _kind(earlier: list[Ask], again: Ask, faults: Sequence[Fault]) -> str:
+def _kind(earlier: list[Ask], again: Ask, faults: Sequence[Fault]) -> tuple[str, str]:
     fault = max((fault for fault in faults if fault.began <= again.arrived), default=None)
     answered = [ask for ask in earlier if ask.usable and ask.ended <= again.arrived]
+    struck = "" if fault is None else fault.struck
     if fault is not None and any(ask.ended <= fault.began - RECEIVED_S for ask in answered):
-        return "received"
-    return "needless" if any(fault is None or ask.arrived > fault.ended for ask in answered) else "in_flight"
+        return "received", struck
+    return "needless" if any(fault is None or ask.arrived > fault.ended for ask in answered) else "in_flight", struck
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Verdict:
     received: int = 0
     needless: int = 0
     in_flight: int = 0
+    in_flight_of: Counter[str] = field(default_factory=Counter)  # by what was struck
     late: int = 0  # requests after the driver's death
     left: int = 0  # processes, 10 s after each death of the driver and after the end
     bill: Decimal = Decimal(0)  # the provider's
@@ -104,10 +107,10 @@ COLUMNS = ("hits", "lost", "doubled", "wrong", "received", "needless", "in_fligh
 
 def table(verdicts: Iterable[Verdict]) -> str:
     """Markdown. Paid again: received, needless, in_flight."""
-    head = ("scenario", *COLUMNS, "exits", "bill / books $", "notes")
+    head = ("scenario", *COLUMNS, "in flight of", "exits", "bill / books $", "notes")
     rows = [
-        (verdict.scenario, *(getattr(verdict, name) for name in COLUMNS), _counted(verdict.exits),
-         f"{verdict.bill:.4f} / {verdict.books:.4f}", _counted(verdict.notes) or "-")
+        (verdict.scenario, *(getattr(verdict, name) for name in COLUMNS), _counted(verdict.in_flight_of) or "-",
+         _counted(verdict.exits), f"{verdict.bill:.4f} / {verdict.books:.4f}", _counted(verdict.notes) or "-")
         for verdict in verdicts
     ]  # fmt: skip
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows))
@@ -166,8 +169,10 @@ def judge(
     verdict.lost = len(manifest.keys() - times.keys())
     verdict.doubled = len(rows) - len(times)
     verdict.wrong = sum(manifest.get(read_id) != (window, read) or not answered for read_id, window, read, answered in rows)
-    counts = repaid(provider.asks(), faults)
-    verdict.received, verdict.needless, verdict.in_flight = (counts[kind] for kind in ("received", "needless", "in_flight"))
+    for (kind, struck), count in repaid(provider.asks(), faults).items():
+        setattr(verdict, kind, getattr(verdict, kind) + count)
+        if kind == "in_flight":
+            verdict.in_flight_of[struck] += count
     billed = {entry["id"]: Decimal(entry["billed_usd"]) for entry in provider.requests()}
     verdict.bill = sum(billed.values(), Decimal(0))
     verdict.books = sum((cost for _, cost, _ in calls), Decimal(0))

@@ -7,7 +7,7 @@ import pytest
 
 from support.outside_judge import Ask, Fault, Verdict, late_sends, repaid, table
 
-KILL = [Fault(100.0, 100.0)]
+KILL = [Fault(100.0, 100.0, "QueueActor")]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,12 @@ KILL = [Fault(100.0, 100.0)]
     ],
 )
 def test_what_was_known_before_the_fault_decides(asked: list[Ask], faults: list[Fault], kind: str | None) -> None:
-    assert repaid(asked, faults) == Counter([kind] if kind else [])
+    assert Counter(found for found, _ in repaid(asked, faults).elements()) == Counter([kind] if kind else [])
+
+
+def test_a_repeat_is_charged_to_the_fault_that_came_last_before_it() -> None:
+    asked = [Ask("r", 99, 100, False), Ask("r", 103, 111, False), Ask("r", 113, 115, True)]
+    assert repaid(asked, [*KILL, Fault(111.0, 111.0, "SinkActor")]) == Counter([("in_flight", "QueueActor"), ("in_flight", "SinkActor")])
 
 
 def test_only_what_arrives_between_the_drivers_death_and_the_resume_is_late() -> None:
@@ -36,6 +41,7 @@ def test_each_broken_promise_is_named() -> None:
     total = Verdict("kills")
     assert total.broken({0}) == []
     total.add(Verdict("kills", hits=2, lost=1, received=3, in_flight=7, bill=Decimal("0.5"), books=Decimal("0.4"), exits=Counter([0, 15])))
+    total.in_flight_of["SinkActor"] += 7
     total.add(Verdict("kills", hits=1, left=2, exits=Counter([0])))
     assert total.broken({0}) == ["lost 1", "received 3", "left 2", "exit 15", "bill 0.5 above the books 0.4"]
-    assert "| kills | 3 | 1 | 0 | 0 | 3 | 0 | 7 | 0 | 2 | 0 | 0 x2, 15 x1 | 0.5000 / 0.4000 | - |" in table([total])
+    assert "| kills | 3 | 1 | 0 | 0 | 3 | 0 | 7 | 0 | 2 | 0 | SinkActor x7 | 0 x2, 15 x1 | 0.5000 / 0.4000 | - |" in table([total])

@@ -251,7 +251,7 @@ OUT_OF_RANGE: dict[str, Any] = {
     "sink.outage_timeout_s": 86_401,
     "emulator.tier": "gold", "emulator.requests_per_minute": 0, "emulator.requests_per_day": 0, "emulator.tokens_per_minute": 0,
     "emulator.tokens_per_day": 0, "emulator.input_tokens_per_minute": 0, "emulator.output_tokens_per_minute": 0,
-    "emulator.seed": 2**63, "emulator.latency_scale": 101, "emulator.round_trip_s": 61, "emulator.refund": None,
+    "emulator.seed": 2**63, "emulator.latency_scale": 101, "emulator.round_trip_s": 61, "emulator.law": "azure", "emulator.refund": None,
     "emulator.charge_rejected": None, "emulator.spend_limit_usd": 0, "emulator.cache_hit_rate": 1.1, "emulator.flex_capacity": 0,
     "emulator.overload_capacity": 0, "emulator.hidden_capacity": 0, "emulator.neighbour.share": 11,
     "emulator.neighbour.request_tokens": 0, "emulator.outages": None,

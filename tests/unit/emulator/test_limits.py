@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.config.emulator import EmulatorConfig, EmulatorNeighbour, EmulatorOutage
+from helix_ray.emulator.laws import GROQ, LAWS, Law
 from helix_ray.emulator.limits import Bucket, BucketSet, OtherClient, amounts
 from helix_ray.emulator.published import (
     MODELS,
@@ -17,8 +18,6 @@ from helix_ray.emulator.published import (
     error_body,
     go_duration,
     limits_of,
-    rate_limited,
-    too_large,
     wait_ns,
 )
 from support.emulator_case import MODEL, Time, admit, ask, chat, error
@@ -33,9 +32,9 @@ LIMITS = st.builds(
 STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(1, 900), st.floats(0, 1)), max_size=60)
 
 
-@given(limits=LIMITS, steps=STEPS, refund=st.booleans())
-def test_never_more_than_limit_and_refill_is_admitted(limits: list[Limit], steps: list[tuple[float, int, float]], refund: bool):
-    buckets = BucketSet(limits)
+@given(limits=LIMITS, steps=STEPS, refund=st.booleans(), law=st.sampled_from([*LAWS.values()]))
+def test_never_more_than_limit_and_refill_is_admitted(limits: list[Limit], steps: list[tuple[float, int, float]], refund: bool, law: Law):
+    buckets = BucketSet(limits, law)
     now = 100.0
     final_tokens = admitted = 0
     for pause, tokens, used_share in steps:
@@ -44,19 +43,26 @@ def test_never_more_than_limit_and_refill_is_admitted(limits: list[Limit], steps
             continue
         final = int(tokens * used_share) if refund else tokens
         now += 0.5
-        buckets.settle(amounts(tokens, 0), amounts(final, 0), now)
+        buckets.settle(amounts(tokens, 0), amounts(final, 0), now - 0.5, now)
         final_tokens += final
         admitted += 1
         elapsed = now - 100.0
         for limit in limits:
             taken = final_tokens if limit.kind[0] == "T" else admitted
-            assert taken <= limit.amount + limit.amount / WINDOW_S[limit.kind] * elapsed + 1e-3
+            window_s = WINDOW_S[limit.kind]
+            windows = now // window_s - 100.0 // window_s if law.fixed else elapsed / window_s
+            assert taken <= limit.amount + limit.amount * windows + 1e-3
     assert buckets.breaches() == []
 
 
-@given(limits=LIMITS, sizes=st.lists(st.integers(1, 900), min_size=1, max_size=40), start=st.floats(0, 1e6))
-def test_whoever_waits_as_told_is_admitted_at_last(limits: list[Limit], sizes: list[int], start: float):
-    buckets, now = BucketSet(limits), start
+@given(
+    limits=LIMITS,
+    sizes=st.lists(st.integers(1, 900), min_size=1, max_size=40),
+    start=st.floats(0, 1e6),
+    law=st.sampled_from([*LAWS.values()]),
+)
+def test_whoever_waits_as_told_is_admitted_at_last(limits: list[Limit], sizes: list[int], start: float, law: Law):
+    buckets, now = BucketSet(limits, law), start
     for size in sizes:
         if buckets.too_large(amounts(size, 0)) is not None:
             continue
@@ -82,7 +88,7 @@ def test_refund_gives_back_what_was_not_used():
     buckets = BucketSet([Limit("RPD", 100, True), Limit("TPM", 1000, True)])
     assert admit(buckets, amounts(1000, 0), 0.0) is None
     assert admit(buckets, amounts(300, 0), 0.0) is not None
-    buckets.settle(amounts(1000, 0), amounts(700, 0), 0.0)
+    buckets.settle(amounts(1000, 0), amounts(700, 0), 0.0, 0.0)
     assert admit(buckets, amounts(300, 0), 0.0) is None
     assert buckets.requests_shown.used == 2  # a request is not given back
 
@@ -90,9 +96,9 @@ def test_refund_gives_back_what_was_not_used():
 def test_utilisation_is_settled_over_credit_and_refill():
     buckets = BucketSet([Limit("RPD", 100, True), Limit("TPM", 6000, True)])
     admit(buckets, amounts(6000, 0), 10.0)
-    buckets.settle(amounts(6000, 0), amounts(6000, 0), 10.0)
+    buckets.settle(amounts(6000, 0), amounts(6000, 0), 10.0, 10.0)
     admit(buckets, amounts(3000, 0), 40.0)
-    buckets.settle(amounts(3000, 0), amounts(3000, 0), 40.0)
+    buckets.settle(amounts(3000, 0), amounts(3000, 0), 40.0, 40.0)
     summary = buckets.tokens_shown.summary(100.0)
     assert summary["utilisation"] == 1.0  # 9000 of 6000 + 6000/60 * 30
     assert summary["seconds"] == 30.0
@@ -142,11 +148,11 @@ PUBLISHED = [
 def test_published_waits_are_reproduced_to_the_last_digit(kind: str, limit: int, used: int, requested: int, wait: str, retry_after: int):
     refused = Refused(kind, limit, used, requested)
     assert go_duration(wait_ns(refused)) == wait
-    assert rate_limited(refused, "m", "on_demand")[1] == retry_after
+    assert GROQ.retry_after(wait_ns(refused)) == [(b"retry-after", b"%d" % retry_after)]
 
 
 def test_rate_limit_body_is_the_published_one():
-    body, _ = rate_limited(Refused("TPD", 200000, 197117, 4254), "openai/gpt-oss-120b", "on_demand")
+    body = GROQ.rate_limited(Refused("TPD", 200000, 197117, 4254), "openai/gpt-oss-120b", "on_demand")
     assert json.loads(body) == {
         "error": {
             "message": "Rate limit reached for model `openai/gpt-oss-120b` in organization `org_01helixemulator00000000000` service tier "
@@ -156,13 +162,13 @@ def test_rate_limit_body_is_the_published_one():
             "code": "rate_limit_exceeded",
         }
     }
-    requests = json.loads(rate_limited(Refused("RPM", 30, 30, 1), "m", "on_demand")[0])["error"]
+    requests = json.loads(GROQ.rate_limited(Refused("RPM", 30, 30, 1), "m", "on_demand"))["error"]
     assert requests["type"] == "requests"
     assert "on requests per minute (RPM): Limit 30, Used 30, Requested 1. Please try again in 2s." in requests["message"]
 
 
 def test_too_large_body_is_the_published_one():
-    error = json.loads(too_large("TPM", 8000, 8036, "openai/gpt-oss-20b", "on_demand"))["error"]
+    error = json.loads(GROQ.beyond(Refused("TPM", 8000, 0, 8036), "openai/gpt-oss-20b", "on_demand"))["error"]
     assert error["type"] == "tokens"
     assert error["code"] == "rate_limit_exceeded"
     assert error["message"] == (
@@ -229,7 +235,7 @@ def test_half_of_the_minute_is_gone_and_the_other_half_is_ours():
         time.now += 0.1
         client.catch_up(buckets, time.now)
         if admit(buckets, amounts(200, 100), time.now) is None:
-            buckets.settle(amounts(200, 100), amounts(200, 100), time.now)
+            buckets.settle(amounts(200, 100), amounts(200, 100), time.now, time.now)
             settled += 300
     bucket: Any = buckets.tokens_shown.summary(time.now)
     assert bucket["settled"] == settled
@@ -346,3 +352,40 @@ def test_a_new_script_starts_its_clock_at_once():
     assert "on requests per minute (RPM): Limit 1000, Used 10" in error(reply)["message"]
     time.now += 2
     assert ask(service).status == 200
+
+
+def test_fixed_windows_begin_anew_on_the_minute_and_refund_nothing_of_the_last_one():
+    buckets = BucketSet([Limit("RPD", 100, True), Limit("TPM", 1000, True)], LAWS["fixed_windows"])
+    assert admit(buckets, amounts(900, 0), 100.0) is None
+    refused = admit(buckets, amounts(200, 0), 119.0)
+    assert refused == Refused("TPM", 1000, 900, 200, 1.0)
+    assert dict(buckets.headers())[b"x-ratelimit-reset-tokens"] == b"1s"
+    assert admit(buckets, amounts(200, 0), 120.0) is None
+    buckets.settle(amounts(900, 0), amounts(100, 0), 100.0, 121.0)
+    assert buckets.tokens_shown.used == 200
+    buckets.settle(amounts(200, 0), amounts(150, 0), 120.0, 121.0)
+    assert buckets.tokens_shown.used == 150
+    assert buckets.breaches() == []
+
+
+def test_openai_shows_the_minute_and_words_it_its_own_way():
+    service = chat(law="openai", tier="developer", requests_per_minute=2, tokens_per_minute=2_000)
+    headers = dict(ask(service).headers)
+    assert (headers[b"x-ratelimit-limit-requests"], headers[b"x-ratelimit-limit-tokens"]) == (b"2", b"2000")
+    assert headers[b"x-ratelimit-reset-requests"] == b"30s"
+    ask(service)
+    reply = ask(service)
+    headers = dict(reply.headers)
+    assert reply.status == 429
+    assert "on requests per min (RPM): Limit 2, Used 2, Requested 1. Please try again in 30s." in error(reply)["message"]
+    assert int(headers[b"retry-after-ms"]) <= 1000 * int(headers[b"retry-after"]) < int(headers[b"retry-after-ms"]) + 1000
+    small = ask(chat(law="openai", tokens_per_minute=100))
+    assert (small.status, error(small)["message"].startswith("Request too large for")) == (429, True)
+
+
+def test_a_silent_server_names_nothing():
+    service = chat(law="silent", tier="developer", requests_per_minute=1)
+    assert not [name for name, _ in ask(service).headers if name.startswith(b"x-ratelimit")]
+    reply = ask(service)
+    assert (reply.status, error(reply)) == (429, {"message": "Too Many Requests", "type": "invalid_request_error"})
+    assert {name for name, _ in reply.headers} == {b"x-request-id"}

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,9 +10,11 @@ from typing import cast
 import pytest
 
 from helix_ray.config import Config
-from helix_ray.environment.secrets import Secrets
+from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, InputError
+from helix_ray.records import RunStatus
 from helix_ray.scoring.score import SCORER_VERSION
+from helix_ray.session import preparation
 from helix_ray.session.plan import Plan
 from helix_ray.session.preparation import prepare_resume
 from helix_ray.session.provider_check import check_backend
@@ -19,13 +22,16 @@ from helix_ray.sources import check_source, generator_version
 from helix_ray.storage.ledger import StoredRun
 
 
-def resume(config: Config, before: Config, checksum: str | None, generator: str, scorer: str = SCORER_VERSION) -> Plan:
+def resume(
+    config: Config, before: Config, checksum: str | None, generator: str, scorer: str = SCORER_VERSION, **facts: object
+) -> Plan | None:
     stored = SimpleNamespace(
         run_id="r1",
         config=before.model_dump(mode="json"),
         versions={"generator": generator, "scorer": scorer},
         source_checksum=checksum,
         simulated=False,
+        **{"status": RunStatus.STOPPED, "totals": None, "rows": 0, "cost_usd": 0, **facts},
     )
     return prepare_resume(config, Path("home"), Secrets(), cast("StoredRun", stored), accept_changes=False)
 
@@ -78,6 +84,17 @@ def test_another_scorer_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         resume(config, config, None, generator_version(), "1")
     assert caught.value.problems[0] == "scorer version: was 1, is 2"
+
+
+@pytest.mark.parametrize(("status", "rows", "left"), [("complete", 2000, False), ("complete", 1999, True), ("limited", 2000, True)])
+def test_of_a_complete_run_nothing_is_left_unless_rows_are_missing(
+    monkeypatch: pytest.MonkeyPatch, status: str, rows: int, left: bool
+) -> None:
+    monkeypatch.setattr(preparation, "open_database", lambda config, home, secrets: Secret("postgresql://"))
+    config, facts = Config.model_validate({"analyzer": {"backend": "aligner"}}), {"rows": rows, "totals": {"reads_requested": 2000}}
+    plan = resume(config, config, None, generator_version(), status=RunStatus(status), cost_usd=Decimal("0.25"), **facts)
+    assert (plan is not None) == left
+    assert plan is None or (plan.rows_before, plan.cost_before_usd) == (rows, 0.25)
 
 
 def test_a_cap_that_does_not_pay_for_one_answer_is_refused() -> None:

@@ -151,23 +151,6 @@ async def test_a_database_that_stays_away_is_given_up_aloud_and_for_good() -> No
         b.engine.check()
 
 
-@pytest.mark.parametrize("asked", ["intend", "authorise"])
-async def test_a_database_is_given_up_also_while_no_row_is_under_way(asked: str) -> None:
-    async with bench(outage_s=10.0) as b:
-        await b.write(*range(4))
-        b.ledger.away = [DatabaseLostError("gone")] * 1000
-        task: asyncio.Task[object] = b.intend("a") if asked == "intend" else asyncio.create_task(b.engine.authorise(Decimal(1)))
-        for second in range(20):
-            await turns()
-            assert task.done() or b.engine.stats().outage_s == second
-            await b.clock.advance(1.0)
-        with pytest.raises(DatabaseLostError, match="did not come back within 10 s: gone"):
-            await task
-        assert "did not come back" in (b.engine.stats().fatal_error or "")
-        with pytest.raises(DatabaseLostError):
-            await b.write(99)
-
-
 async def test_a_defect_ends_the_sink_aloud() -> None:
     async with bench() as b:
         b.ledger.failures = [InvariantError("a call cannot be stored")]

@@ -20,4 +20,7 @@ async def test_a_read_that_a_live_analyzer_has_asked_about_is_not_asked_about_by
         await turns()
         assert await b.intend("e", read=7, holder="analyzer-0@b") == []
         await asyncio.gather(write, b.engine.flush())
-        assert b.ledger.intended == [["a"], ["b"], [], ["d"], ["c"], [], ["e"]]
+        assert await b.intend("f", read=9, holder="analyzer-0@b") == []
+        assert await b.intend("g", read=10, holder="analyzer-0@a") == [Refused("g", [], [10], [])], "a late call of its predecessor"
+        assert await b.intend("h", read=9, holder="analyzer-1@a") == [Refused("h", [], [9], [])], "which ends none of its own"
+        assert b.ledger.intended == [["a"], ["b"], [], ["d"], ["c"], [], ["e"], ["f"], [], []]
