@@ -68,17 +68,17 @@ def pulse(bar: DeltaGenerator) -> None:
 
     def drawn() -> str:
         tail = launch.tail() if launch is not None and code else ""
-        commands = view.snapshot.commands if view.snapshot else ()
+        commands = view.snapshot.commands if view.snapshot and controls.commandable(view) else ()
         told = controls.outcome(commands[0]) if commands else ""
         return panels.late_banner(beat) + panels.top(view, starting=launch is not None and code is None, code=code, tail=tail, told=told)
 
     with bar:
         html("bar", key, drawn)
     snapshot = view.snapshot
-    if snapshot is None or not snapshot.run.known:
+    if snapshot is not None and snapshot.run.known:
+        html("cells", moment(view), lambda: panels.cells(view))
+    elif snapshot is None and (launch is None or code):
         html("hello", (), panels.hello)
-    else:
-        html("cells", moment(view), lambda: panels.cells(view) + panels.stage_strip(snapshot))
 
 
 @st.fragment(run_every=2.0)

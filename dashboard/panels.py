@@ -9,7 +9,7 @@ from html import escape
 
 from helix_ray._dashboard import accuracy
 from helix_ray._dashboard.feed import View
-from helix_ray._dashboard.words import UNKNOWN, about, clock_short, number, percent, rate, spelled, usd
+from helix_ray._dashboard.words import UNKNOWN, about, clock, clock_short, number, percent, rate, spelled, usd
 from helix_ray.metrics.snapshot import BucketView, MetricsSnapshot, StageView
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
@@ -73,14 +73,15 @@ def state_bar(view: View, told: str = "") -> str:
     if snapshot.progress is not None:
         done.append(f"{100 * snapshot.progress:.0f} %" + (f", done in {about(snapshot.eta_s)}" if snapshot.eta_s is not None else ""))
     label = emulator_text(run.simulated, run.latency_scale)
-    age = f" ({view.age_s:.0f} s ago)" if view.live and view.age_s >= 1 else ""
+    when = f"{clock_short(snapshot.as_of)} UTC" if view.live or view.lost else clock(snapshot.as_of)
+    age = f" ({view.age_s:.0f} s ago)" if view.age_s >= 1 else ""
     return (
         f'<section class="hx hx-bar {"is-old" if gone else kind}" aria-label="State of the run"><div class="first">'
         f'<span class="state">{"?" if gone else sign} {escape(word)}</span><span class="name">{escape(run.name or run.run_id)}</span>'
         + "".join(f"<span>{part}</span>" for part in done)
         + '</div><div class="side">'
         + (f'<span class="hx-sim">{label}</span>' if label else "")
-        + f"<span>as of {clock_short(snapshot.as_of)} UTC{age}</span></div>"
+        + f"<span>as of {when}{age}</span></div>"
         f'<div class="second">{escape(_situation(view, snapshot))}</div><div class="told">{escape(told)}</div></section>'
     )
 
@@ -109,9 +110,9 @@ def hello() -> str:
     """What stands on an empty page."""
     return (
         '<section class="hx hx-card hx-hello" aria-label="Nothing to show yet"><h2>No samples yet</h2>'
-        "<p><b>Start a run</b> on the page Start (the emulator needs no key and costs nothing), or with <code>helix run</code> "
-        "in a terminal.</p><p class='soft'>This page then shows whether reads flow, what holds them, what they cost, and whether "
-        "the answers are right.</p></section>"
+        "<p>This page shows whether reads flow, what holds them, what they cost, and whether the answers are right.</p>"
+        '<a href="/start" target="_self">Start a run</a>'
+        "<p class='soft'>The emulator needs no key and costs nothing. In a terminal: <code>helix run</code></p></section>"
     )
 
 
@@ -130,11 +131,12 @@ def _situation(view: View, snapshot: MetricsSnapshot) -> str:
 
 
 def cells(view: View) -> str:
-    """The six that answer: does it flow, what holds it, what does it cost, does the API answer, is it right?"""
+    """Six that answer: does it flow, what holds it, what does it cost, does the API answer, is it right? Below them the stages."""
     snapshot = view.snapshot
     assert snapshot is not None
     drawn = (_pulse(snapshot), _queue(snapshot), _throttle(snapshot), _money(snapshot), _llm(snapshot), _right(snapshot))
-    return f'<div class="hx hx-cells{" hx-old" if view.stale or view.lost else ""}">{"".join(drawn)}</div>'
+    old = ' class="hx-old"' if view.stale or view.lost else ""
+    return f'<div{old}><div class="hx hx-cells">{"".join(drawn)}</div>{_stages(snapshot)}</div>'
 
 
 def _cell(title: str, body: str, *notes: str) -> str:
@@ -169,8 +171,8 @@ def _queue(snapshot: MetricsSnapshot) -> str:
     queue = snapshot.queue
     depth, blocked = queue.depth, bool(queue.blocked)
     state = (
-        f'<span class="warn">‖ BLOCKED until {LOW_WATERMARK} are left</span>' if blocked
-        else "producers not blocked" if queue.blocked is not None else "not known of a run that is over"
+        f'<span class="warn">‖ BLOCKED until {LOW_WATERMARK} left</span>' if blocked
+        else "producers not blocked" if queue.blocked is not None else "not known"
     )  # fmt: skip
     share = None if depth is None else depth / queue.capacity
     return _cell(
@@ -178,7 +180,7 @@ def _queue(snapshot: MetricsSnapshot) -> str:
         _figure(number(depth), f"/ {number(queue.capacity)}"),
         _meter(share, f"{number(depth)} of {number(queue.capacity)}", "blocked" if blocked else "busy", LOW_WATERMARK / queue.capacity),
         state,
-        f'<span class="soft">highest {number(queue.max_queue_depth)} · blocked {spelled(queue.blocked_seconds)}</span>',
+        f'<span class="soft">most {number(queue.max_queue_depth)} · blocked {spelled(queue.blocked_seconds)}</span>',
     )
 
 
@@ -202,9 +204,9 @@ def _throttle(snapshot: MetricsSnapshot) -> str:
         f'style="--share:{used:.4f};--fill:var(--{"warn" if held else "busy"})"><b>{percent(used, 0)}</b></div>'
     )
     waits = f'<span class="warn">{number(throttle.waiting)} wait</span>' if throttle.waiting else "none waits"
-    text = f"<div><p><b>{name}</b></p><p class='soft'>{words}</p><p>{waits}</p></div>"
+    text = f"<div><p><b>{name}</b></p><p>{waits}</p></div>"
     others = " · ".join(f"{escape(it.name)} {percent(it.headroom, 0)}" for it in throttle.buckets if it is not bucket)
-    return _cell(title, f'<div class="hx-dial">{gauge}{text}</div>', f'<span class="soft">left: {others or "no other limit"}</span>')
+    return _cell(title, f'<div class="hx-dial">{gauge}{text}</div>', words, f'<span class="soft">left: {others or "no other limit"}</span>')
 
 
 def _money(snapshot: MetricsSnapshot) -> str:
@@ -231,7 +233,7 @@ def _door(snapshot: MetricsSnapshot) -> str:
     """Why nothing, or less, is sent just now."""
     throttle = snapshot.throttle
     if throttle.gate_closed_for_s > 0:
-        return f'<span class="warn">‖ cooldown after a 429: {throttle.gate_closed_for_s:.1f} s</span>'
+        return f'<span class="warn">‖ cooldown (429): {throttle.gate_closed_for_s:.1f} s</span>'
     words = next((f"{name}: {text}" for name, text in throttle_lines(snapshot)), None)
     return '<span class="soft">door open</span>' if words is None else f'<span class="warn">‖ {escape(words)}</span>'
 
@@ -239,7 +241,7 @@ def _door(snapshot: MetricsSnapshot) -> str:
 def _right(snapshot: MetricsSnapshot) -> str:
     found, reads = accuracy.headline(snapshot), number(snapshot.read_sums.reads)
     if found is None or found.f1 is None:
-        return _cell("right?", _figure("no truth"), "nothing is known of these reads", "to compare the answers with")
+        return _cell("right?", _figure("no truth"), "these reads bring none,", "so F1 is not known")
     low, high = found.f1_interval or (None, None)
     interval = "" if low is None or high is None else f"95 %: {100 * low:.1f} to {100 * high:.1f}"
     return _cell(
@@ -255,7 +257,7 @@ def _whole(share: float | None) -> str:
     return UNKNOWN if share is None else f"{100 * share:.0f}"
 
 
-def stage_strip(snapshot: MetricsSnapshot) -> str:
+def _stages(snapshot: MetricsSnapshot) -> str:
     """Each stage's time; the guilty one is the first that is busy and not blocked."""
     boxes = "".join(_stage(stage, snapshot.bottleneck.stage) for stage in snapshot.stages)
     return f'<div class="hx hx-stages" role="group" aria-label="Stages">{boxes}</div>' if boxes else ""

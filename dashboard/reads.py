@@ -18,8 +18,8 @@ from helix_ray.metrics.snapshot import MetricsSnapshot
 SIGNS = {"found": "✓", "missed": "○", "invented": "✗", "unscored": "◇", "other": "·"}
 KIND_WORDS = {"found": "found", "missed": "missed", "invented": "invented", "unscored": "no truth known", "other": "sequencing error"}
 ALL, WRONG, DEAD = FILTERS = ("all", "wrong", "dead letters")
-FEED_READS, LOG_READS = 4, 11
-COLUMNS, LEAD = 92, 12  # of the window that are shown at once, and of these before its first difference
+FEED_READS, LOG_READS = 3, 10
+COLUMNS, LEAD = 96, 12  # of the window that are shown at once, and of these before its first difference
 MOSTLY = 0.3  # of the columns: with more that differ, the two rows are not aligned, and saying where is no use
 
 _BASE_TAGS = {"A": "a", "C": "b", "G": "u", "T": "s"}  # the shortest that CSS can tell apart: a row has some fifty changes of letter

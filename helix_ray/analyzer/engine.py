@@ -32,8 +32,8 @@ from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
 from helix_ray.storage.spool import Spool
-from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
+from helix_ray.throttle.request_sizes import RequestSizes
 
 FLUSH_S = 8.0
 """How long a drain waits for commits after the last request; results that are on their way need less."""

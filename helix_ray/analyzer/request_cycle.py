@@ -32,8 +32,8 @@ from helix_ray.environment.logs import Event, event_logger
 from helix_ray.providers.prices import cost_usd
 from helix_ray.providers.readings import AnswerError, Completion
 from helix_ray.records import Refused, StoredAnswer, TokenUsage
-from helix_ray.throttle.limits.request_sizes import RequestSizes
 from helix_ray.throttle.messages import Refusal
+from helix_ray.throttle.request_sizes import RequestSizes
 
 log = event_logger(__name__)
 

@@ -77,6 +77,7 @@ class Event(StrEnum):
     ENDING = "ending"
     REPLY = "reply"
     ERROR_HANDLED = "error_handled"
+    KEY_WITHOUT_EFFECT = "key_without_effect"
     MESSAGE = "message"
 
 

@@ -155,11 +155,13 @@ class ThrottleView:
     probing: bool = False
     binding: str | None = None  # a bucket's name, or: concurrency breaker retries budget daily
     budget_exhausted: bool = False
-    concurrency: int | None = None  # the adaptive limit on requests in flight; None: not bounded, or not known yet
+    concurrency: int | None = None  # the most requests in flight while the API bears fewer than configured; None: not bounded
     breaker: str = "closed"  # closed open half_open
     parked: str | None = None  # the day's limit that is used up: RPD or TPD
     parked_for_s: float = 0.0
-    next_probe_in_s: float = 0.0  # of a parked run
+    next_probe_in_s: float = 0.0  # while the door is closed
+    door: str | None = None  # why nothing but single probes is sent: cooldown daily failing; None: it is open
+    door_bound_s: float = 0.0  # the longest time between two probes
 
     @property
     def is_parked(self) -> bool:

@@ -67,7 +67,8 @@ def _is_expected(actor: ActorView, queue: QueueView) -> bool:
 
 
 def next_try(throttle: ThrottleView) -> str:
-    return f"next try in {throttle.next_probe_in_s:,.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now"
+    bound = f", then every {throttle.door_bound_s:.0f} s at the latest" if throttle.door_bound_s > 0 else ""
+    return (f"next try in {throttle.next_probe_in_s:,.0f} s" if throttle.next_probe_in_s > 0 else "a request tries it now") + bound
 
 
 def throttle_lines(snapshot: MetricsSnapshot) -> list[tuple[str, str]]:
@@ -77,10 +78,12 @@ def throttle_lines(snapshot: MetricsSnapshot) -> list[tuple[str, str]]:
     if throttle.parked is not None:
         lines.append(("parked", f"daily limit {throttle.parked} used up, for {throttle.parked_for_s:,.0f} s; {next_try(throttle)}"))
     if throttle.breaker in BREAKER:
-        lines.append(("breaker", BREAKER[throttle.breaker]))
+        lines.append(("breaker", BREAKER[throttle.breaker] + (f"; {next_try(throttle)}" if throttle.door_bound_s > 0 else "")))
+    elif throttle.door == "cooldown":
+        lines.append(("cooldown", f"the API asked for silence; {next_try(throttle)}"))
     if throttle.concurrency is not None and not (snapshot.slots and throttle.concurrency >= snapshot.slots):
         of = f" of {snapshot.slots:,}" if snapshot.slots else ""
-        lines.append(("held to", f"{throttle.concurrency:,}{of} requests in flight: the API bears no more just now"))
+        lines.append(("held to", f"{throttle.concurrency:,}{of} requests in flight: the API has too much to do just now"))
     return lines
 
 

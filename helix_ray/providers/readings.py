@@ -18,7 +18,7 @@ connection, a deadline). A 4xx or a 429 is no trouble: it answered.
 
 
 class LimitReading(NamedTuple):
-    """The six ``x-ratelimit-*`` headers. On Groq, requests are per day (RPD) and tokens per minute (TPM)."""
+    """The six ``x-ratelimit-*`` headers, and the windows of the two limits, seconds; None: these headers do not tell."""
 
     requests_limit: float | None = None
     requests_remaining: float | None = None
@@ -26,6 +26,8 @@ class LimitReading(NamedTuple):
     tokens_limit: float | None = None
     tokens_remaining: float | None = None
     tokens_reset_s: float | None = None
+    requests_window_s: float | None = None
+    tokens_window_s: float | None = None
 
 
 class RateLimitDetail(NamedTuple):

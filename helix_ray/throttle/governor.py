@@ -1,19 +1,19 @@
 """The policy of the throttle: which request may be sent, and when.
 
 One governor stands for one API key and model. Requests wait in one queue, in the order of asking. A request is granted as soon
-as the limiter of its service tier admits it (`tier.service_tier`), the budget covers its worst case, and, for a retry, the
+as the limiter of its service tier admits it (`service_tier`), the budget covers its worst case, and, for a retry, the
 retry budget has room.
 
 * **Prediction, not reaction.** The first request of a tier is a probe, sent alone, whose headers name the limits.
-* **Reservation and settlement.** A grant reserves ``prompt estimate + max_completion_tokens`` and the worst-case price. See
-  `limits.bucket` for the accounts, `limits.refund` for the unused part.
+* **Reservation and settlement.** A grant reserves ``prompt estimate + max_completion_tokens`` and the worst-case price, and is
+  settled to what the answer used. `bucket` has the account.
 * **Rejected requests are charged nothing** (429, 413, 4xx, 5xx): their reservations are returned. That is the emulator's
   default and the reading of Groq's messages, where ``Used`` never holds the request that is being refused. Should the
   provider charge them after all, headers and the next 429 correct the token accounts.
 * **The dollar cap is hard** across restarts too: nothing is granted before `restore` sets what was spent.
 * **A limit that a 429 names** gets the body's Limit and Used, whatever its window, so that the next such 429 is prevented.
-  A limit of the minute also closes the tier for the provider's ``retry-after``; one of the day parks the tier.
-* **A large request is not starved**: small ones pass it for a bounded time only, see `permits.line`.
+  Every 429 also closes the tier's `door`.
+* **First come, first served.** The first request that a tier has no room for blocks the tier for all behind it.
 
 Every method takes ``now``, monotonic seconds. Decisions are taken in `advance`, which is to be called after every other call
 and at the moment that `next_ready_in_s` names.
@@ -24,19 +24,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from math import inf
 from typing import get_args
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.records import PastUse, ServiceTier
+from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
-from helix_ray.throttle.limits.limit_set import BindingMeter, Wait
+from helix_ray.throttle.limit_set import BindingMeter, Wait
 from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement, ThrottleStats
-from helix_ray.throttle.permits.line import Line, Waiting
-from helix_ray.throttle.permits.outstanding import OutstandingPermit, OutstandingPermits
-from helix_ray.throttle.permits.turn import Turn
-from helix_ray.throttle.tier.concurrency import Concurrency
-from helix_ray.throttle.tier.service_tier import TierLimiter, worst_state
+from helix_ray.throttle.permits import OutstandingPermit, OutstandingPermits
+from helix_ray.throttle.service_tier import TierLimiter
+from helix_ray.throttle.wait_queue import Waiting, WaitQueue
 
 log = event_logger(__name__)
 
@@ -53,6 +53,8 @@ class Governor:
     def __init__(
         self, config: ThrottleConfig, request_deadline_s: float, incarnation: str, most_in_flight: int = 1024, retry_share: float = 1.0
     ) -> None:
+        if "adaptive_concurrency" in config.model_fields_set:
+            log.info(Event.KEY_WITHOUT_EFFECT, key="throttle.adaptive_concurrency")
         self._stops_daily = config.on_daily_limit == "stop"
         self._lifetime_s = request_deadline_s + PERMIT_GRACE_S
         self._incarnation = incarnation
@@ -60,9 +62,10 @@ class Governor:
         self._budget = Budget(Decimal(str(config.max_cost_usd)))
         self._retries = RetryBudget(retry_share)
         self._restored = False
-        self._line = Line()
+        self._queue = WaitQueue()
         self._permits = OutstandingPermits()
         self._meter = BindingMeter()
+        self._ready_at: float | None = None  # when time alone makes room, as of the last `advance`
         self._refusals: dict[str, Refusal] = {}
         self._stopped: Refusal | None = None
         self._granted = self._answered = self._http_429 = 0
@@ -72,12 +75,12 @@ class Governor:
 
     def ask(self, holder: str, requests: Sequence[PermitRequest], now: float) -> None:
         """Begin a call that waits for these requests; `leave` ends it. A request that has its permit is not queued again."""
-        self._line.ask(holder, [request for request in requests if self._permits.of_want(request.want_id) is None], now)
+        self._queue.ask(holder, [request for request in requests if self._permits.of_want(request.want_id) is None], now)
         self._usual_usd = max((request.worst_case_usd for request in requests), default=self._usual_usd)
 
     def leave(self, want_ids: Sequence[str], now: float) -> None:
         """End a call that waited for these. A refusal that it did not collect is dropped: the next `ask` decides anew."""
-        self._line.leave(want_ids, now)
+        self._queue.leave(want_ids, now)
         for want_id in want_ids:
             self._refusals.pop(want_id, None)
 
@@ -91,7 +94,7 @@ class Governor:
     def withdraw(self, holder: str, want_ids: Iterable[str], now: float) -> None:
         """Drop requests that the holder will not send. A permit that was granted and not used is given back."""
         for want_id in want_ids:
-            self._line.remove(want_id)
+            self._queue.remove(want_id)
             self._refusals.pop(want_id, None)
             permit = self._permits.of_want(want_id)
             if permit is not None and permit.holder == holder:
@@ -101,40 +104,42 @@ class Governor:
         """Decide what can be decided now; the ids of requests that were granted or refused."""
         for permit in self._permits.expired(now):  # sent, and billed at its worst case
             self.settle(Settlement(permit.permit_id, "unknown"), now)
-        self._line.forget_silent(now)
-        turn = Turn(self._line.tiers, now)
+        self._queue.forget_silent(now)
+        self._ready_at = None
         decided: list[str] = []
-        for waiting in self._line.listening():
-            request = waiting.want
-            if self._stopped is None and turn.stands_behind(waiting, self._tiers(request)):
-                if turn.over:
-                    break
+        blocked: set[ServiceTier] = set()
+        reason: str | None = None  # why the first one that waits does so
+        retries_wait = False
+        for waiting in self._queue.listening():
+            request = waiting.request
+            tiers = [tier for tier in _tiers(request.service_tier) if tier not in blocked]
+            if self._stopped is None and (not tiers or (request.retry and retries_wait)):
                 continue
             if self._refuse_if_hopeless(request, now):
                 decided.append(request.want_id)
                 continue
-            tier = self._choose(waiting, turn)
+            wait, tier = self._choose(request, tiers, now)
             if tier is not None:
                 self._give(waiting, tier, now)
-                turn.granted(waiting, tier)
                 decided.append(request.want_id)
-            elif turn.over:
+                continue
+            reason = reason or wait.reason
+            if wait.seconds is not None:
+                self._ready_at = min(now + wait.seconds, inf if self._ready_at is None else self._ready_at)
+            if wait.reason == "retries":  # blocks retries only
+                retries_wait = True
+                continue
+            blocked.update(tiers)
+            if all(blocked.issuperset(_tiers(wanted)) for wanted in self._queue.tiers):
                 break
         for want_id in decided:
-            self._line.remove(want_id)
-        self._meter.note(turn.reason, now)
+            self._queue.remove(want_id)
+        self._meter.note(reason, now)
         return decided
 
     def next_ready_in_s(self, now: float) -> float | None:
-        """When `advance` can grant by the passing of time alone; None: nothing waits, or only an event can help."""
-        turn = Turn(self._line.tiers, now)
-        for waiting in self._line.listening():
-            behind = turn.stands_behind(waiting, self._tiers(waiting.want))
-            if not behind and self._choose(waiting, turn) is not None:
-                return 0.0
-            if turn.over:
-                break
-        return turn.soonest_s
+        """When `advance` can grant by the passing of time alone, as it found last; None: nothing waits, or only an event can help."""
+        return None if self._ready_at is None else max(0.0, self._ready_at - now)
 
     def settle(self, settlement: Settlement, now: float) -> None:
         """End a permit. Idempotent. Of a permit that was already written off, only the money is corrected."""
@@ -158,7 +163,7 @@ class Governor:
 
     def release(self, holder: str, now: float) -> None:
         """The holder died: its requests are dropped, its permits count as sent and billed at their worst case."""
-        self._line.forget(holder)
+        self._queue.forget(holder)
         for permit in self._permits.of_holder(holder):
             self.settle(Settlement(permit.permit_id, "unknown"), now)
 
@@ -182,7 +187,7 @@ class Governor:
     def raise_most_in_flight(self, most_in_flight: int) -> None:
         """The requests that all analyzers together can have in flight from now on."""
         for limiter in self.limiters.values():
-            limiter.raise_most_in_flight(most_in_flight)
+            limiter.requests_in_flight.raise_most(most_in_flight)
 
     def authorise(self, total_usd: Decimal) -> None:
         """Allow grants up to this total, US dollars, which the ledger has committed. Without a call there is no such bound."""
@@ -200,15 +205,17 @@ class Governor:
 
     @property
     def concurrency(self) -> int | None:
-        """The concurrency limit over all tiers in use: requests in flight; None: not bounded."""
-        limits = self._concurrency_limits()
-        return sum(limit.limit for limit in limits) if limits else None
+        """The most requests in flight over all tiers in use while the API bears fewer than are configured; else None."""
+        limits = [limiter.requests_in_flight for limiter in self._limiters_in_use()]
+        return sum(each.limit for each in limits) if any(each.held_down for each in limits) else None
 
     def stats(self, now: float) -> ThrottleStats:
         until = self._active_until if self.idle else now
         limiters = self._limiters_in_use()
-        parked = next((limiter for limiter in limiters if limiter.park.limit is not None), None)
-        concurrency = None if any(limit.starting for limit in self._concurrency_limits()) else self.concurrency
+        doors = [limiter.door for limiter in limiters if limiter.door.reason is not None]
+        parked = next((door for door in doors if door.reason == "daily"), None)
+        closed = parked or min(doors, key=lambda door: door.since, default=None)
+        breakers = [limiter.breaker(now) for limiter in limiters]
         stopped, binding = self._stopped, self._meter.binding(now)
         buckets = {name: stats for limiter in limiters for name, stats in limiter.bucket_stats(now, until).items()}
         return ThrottleStats(
@@ -217,21 +224,22 @@ class Governor:
             reserved_usd=self._budget.reserved,
             max_cost_usd=self._budget.max_cost_usd,
             in_flight=len(self._permits),
-            waiting=len(self._line),
+            waiting=len(self._queue),
             granted=self._granted,
             answered=self._answered,
             http_429=self._http_429,
-            gate_closed_for_s=max(limiter.gate.closed_for_s(now) for limiter in limiters),
-            probing=any(limiter.must_probe(now) for limiter in limiters),
+            gate_closed_for_s=max((door.wait_s(None, now) for door in doors if door.reason == "cooldown"), default=0.0),
+            probing=any(limiter.must_probe for limiter in limiters),
             binding=binding,
             budget_exhausted=self._budget_exhausted,
-            refunds=limiters[0].limits.tokens.refunds.verdict,
             refused=stopped.message if stopped is not None and stopped.reason == "refused" else None,
-            concurrency=concurrency,
-            breaker=worst_state(limiters, now),
-            parked=None if parked is None else parked.park.limit,
-            parked_for_s=0.0 if parked is None else now - parked.park.since,
-            next_probe_in_s=0.0 if parked is None else parked.park.next_probe_in_s(now),
+            concurrency=self.concurrency,
+            breaker="open" if "open" in breakers else "half_open" if "half_open" in breakers else "closed",
+            parked=None if parked is None else parked.limit,
+            parked_for_s=0.0 if parked is None else now - parked.since,
+            next_probe_in_s=0.0 if closed is None else closed.wait_s(None, now),
+            door=None if closed is None else closed.reason,
+            door_bound_s=0.0 if closed is None else closed.bound_s,
             authorised_usd=self._budget.authorised,
             daily_stop=stopped.message if stopped is not None and stopped.reason == "daily" else None,
         )
@@ -239,11 +247,11 @@ class Governor:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is in flight, so that the passing of time changes nothing."""
-        return len(self._line) == 0 and len(self._permits) == 0
+        return len(self._queue) == 0 and len(self._permits) == 0
 
     def _refuse_if_hopeless(self, request: PermitRequest, now: float) -> bool:
         if self._stopped is None and self._stops_daily:
-            reasons = [self.limiters[tier].daily_stop(request, now) for tier in self._tiers(request)]
+            reasons = [self.limiters[tier].daily_stop(request, now) for tier in _tiers(request.service_tier)]
             if all(reasons):
                 self._stopped = Refusal("daily", f"{reasons[0]}; resume the run then, or set throttle.on_daily_limit to park")
         if self._stopped is not None:
@@ -258,35 +266,26 @@ class Governor:
         )
         return True
 
-    def _choose(self, waiting: Waiting, turn: Turn) -> ServiceTier | None:
-        """The tier that admits this request now; None: it waits."""
-        request, now = waiting.want, turn.now
-        tiers = self._tiers(request)
-        blocking: Wait | None = None
+    def _choose(self, request: PermitRequest, tiers: Sequence[ServiceTier], now: float) -> tuple[Wait, ServiceTier | None]:
+        """The tier that admits this request now, or None and the shortest wait."""
         if not self._restored:
-            blocking = Wait(None, None)
-        elif self._budget.admission(request.worst_case_usd) is not Admission.NOW:
-            blocking = Wait(None, "budget")
-        elif request.retry and (retry_s := self._retries.wait_s(now)) > 0:
-            turn.note(Wait(retry_s, "retries"))  # and blocks no other request
-            return None
-        else:
-            for tier in tiers:
-                if not turn.open_to(waiting, tier):
-                    continue
-                wait = self.limiters[tier].wait(request, now)
-                if wait.seconds == 0.0:
-                    return tier
-                if blocking is None or blocking.longer(wait) is blocking:
-                    blocking = wait
-        turn.stays(waiting, tiers, blocking)
-        return None
-
-    def _tiers(self, request: PermitRequest) -> tuple[ServiceTier, ...]:
-        return _TIERS if request.service_tier == "auto" else (request.service_tier,)
+            return Wait(None, None), None
+        if self._budget.admission(request.worst_case_usd) is not Admission.NOW:
+            return Wait(None, "budget"), None
+        if request.retry and (retry_s := self._retries.wait_s(now)) > 0:
+            return Wait(retry_s, "retries"), None
+        blocking: Wait | None = None
+        for tier in tiers:
+            wait = self.limiters[tier].wait(request, now)
+            if wait.seconds == 0.0:
+                return wait, tier
+            if blocking is None or blocking.longer(wait) is blocking:
+                blocking = wait
+        assert blocking is not None
+        return blocking, None
 
     def _give(self, waiting: Waiting, tier: ServiceTier, now: float) -> None:
-        request = waiting.want
+        request = waiting.request
         self._granted += 1
         permit_id = f"{self._incarnation}-{self._granted}"
         permit = OutstandingPermit(permit_id, self._granted, waiting.holder, request, now, now + self._lifetime_s, tier)
@@ -295,9 +294,6 @@ class Governor:
         self._retries.sent(request.retry, now)
         self._permits.add(permit)
         self._budget_exhausted = False
-
-    def _concurrency_limits(self) -> list[Concurrency]:
-        return [limiter.concurrency for limiter in self._limiters_in_use() if limiter.concurrency is not None]
 
     def _limiters_in_use(self) -> list[TierLimiter]:
         return [limiter for limiter in self.limiters.values() if limiter.used] or [self.limiters["on_demand"]]
@@ -310,3 +306,7 @@ class Governor:
         if booked is not None:
             cost = booked if settlement.outcome == "answered" and settlement.cost_usd is None else settlement.cost_usd
             self._budget.correct(booked, cost or Decimal(0))
+
+
+def _tiers(wanted: RequestedTier) -> tuple[ServiceTier, ...]:
+    return _TIERS if wanted == "auto" else (wanted,)

@@ -44,7 +44,7 @@ class AcquireReply(NamedTuple):
 
     grants: list[Permit]
     refusal: Refusal | None
-    concurrency: int | None = None  # the concurrency limit, requests in flight over all holders; None: not bounded
+    concurrency: int | None = None  # requests in flight over all holders, while the API bears fewer than configured; None: not bounded
 
 
 class Settlement(NamedTuple):
@@ -95,12 +95,13 @@ class ThrottleStats:
     probing: bool = field(metadata=GAUGE)
     binding: str | None  # the bucket that made the head of the wait queue wait most of the recent time
     budget_exhausted: bool = field(metadata=GAUGE)
-    refunds: bool | None = field(metadata=GAUGE)  # the provider returns what a request reserved and did not use; None: not known yet
     refused: str | None = None  # why the provider refuses for good
-    concurrency: int | None = field(default=None, metadata=GAUGE)  # adaptive limit on requests in flight; None: none, or not known
+    concurrency: int | None = field(default=None, metadata=GAUGE)  # the most requests in flight while that is fewer than configured
     breaker: Literal["closed", "open", "half_open"] = "closed"
     parked: str | None = None  # the daily limit that is used up: RPD or TPD
     parked_for_s: float = field(default=0.0, metadata=GAUGE)  # since when
-    next_probe_in_s: float = field(default=0.0, metadata=GAUGE)  # of a parked run
+    next_probe_in_s: float = field(default=0.0, metadata=GAUGE)  # while the door is closed; 0: a probe is out, or due
+    door: Literal["cooldown", "daily", "failing"] | None = None  # why nothing but single probes may be sent; None: it is open
+    door_bound_s: float = field(default=0.0, metadata=GAUGE)  # the longest time between two probes
     daily_stop: str | None = None  # why the run ends, with on_daily_limit: stop
     authorised_usd: Decimal | None = field(default=None, metadata=GAUGE)  # committed to runs.reserved_usd; None: not asked for

@@ -22,12 +22,12 @@ class ThrottleBench:
     """
 
     def __init__(self, retry_share: float = 1.0, past: Sequence[PastUse] | None = (), **config: object) -> None:
-        settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, "adaptive_concurrency": False, **config}
+        settings = {"tokens_per_minute": 6000, "max_cost_usd": 1000.0, **config}
         self.governor = Governor(ThrottleConfig.model_validate(settings), 60.0, "e", retry_share=retry_share)
         self.governor.restore(Decimal(0), past, 100.0)
         for limiter in self.governor.limiters.values():
             limiter.has_answered = settings["tokens_per_minute"] is not None
-        self.now = 100.0
+        self.now = self.granted_at = 100.0  # the last time that `granted` saw a grant
 
     def ask(self, *wants: PermitRequest, holder: str = "a") -> AcquireReply:
         self.governor.ask(holder, wants, self.now)
@@ -42,7 +42,10 @@ class ThrottleBench:
         """What is granted by then, in order, with the clock stopping whenever the governor asks for it."""
         ids, end, order = list(want_ids), self.now + seconds, []
         while True:
-            order += [want_id for want_id in self.governor.advance(self.now) if want_id in ids]
+            granted = [want_id for want_id in self.governor.advance(self.now) if want_id in ids]
+            order += granted
+            if granted:
+                self.granted_at = self.now
             ready = self.governor.next_ready_in_s(self.now)
             if ready is None or self.now + ready > end:
                 self.now = end

@@ -14,10 +14,10 @@ from decimal import Decimal
 from functools import partial
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetail
+from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetail, Trouble
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.limits.limit_set import DAY_S
+from helix_ray.throttle.limit_set import DAY_S
 from helix_ray.throttle.messages import PermitRequest, Settlement, ThrottleStats
 
 MAX_COMPLETION = 512
@@ -54,6 +54,8 @@ class World:
     prompt_tokens: int = 815
     large_share: float = 0.0  # of requests that are 8 times larger
     latency_s: tuple[float, float] = (0.2, 2.0)
+    trouble: Trouble | None = None  # instead of an answer, to a share of the requests
+    trouble_share: float = 0.0
     neighbour_per_s: float = 0.0  # tokens a second that another client takes, in one bite a second
     config: ThrottleConfig = field(default_factory=lambda: ThrottleConfig(max_cost_usd=1e6))
 
@@ -129,6 +131,9 @@ class World:
         _, prompt, completion, _ = self.wants[want_id]
         down = self.random.uniform(0.01, 0.08)
         requested = prompt + MAX_COMPLETION
+        if self.random.random() < self.trouble_share:
+            self.at(t + down, partial(self.settle, want_id, Settlement(permit_id, "rejected", trouble=self.trouble)))
+            return
         checked: list[tuple[ModelBucket, int, LimitKind]] = [
             (self.requests, 1, "RPM"),
             (self.requests_today, 1, "RPD"),

@@ -1,6 +1,10 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 from streamlit.config import get_config_options
 
+import helix_ray._dashboard
 from helix_ray import theme
 
 GROUNDS = ("background", "surface")

@@ -46,13 +46,15 @@ class ApiError(NamedTuple):
 
 
 def read_error(body: bytes) -> ApiError:
-    """A body of another form (HTML, truncated, too long) has no code."""
+    """Of ``{"error": {…}}``, ``{"error": "…"}`` or, as vLLM has it, the object itself. Another body (HTML, truncated, too long) has
+    no code.
+    """
     try:
         decoded = json.loads(body) if len(body) <= _MAX_BODY else None
     except (ValueError, RecursionError):
         decoded = None
-    error = decoded.get("error") if isinstance(decoded, dict) else None
-    code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
+    error = decoded.get("error", decoded) if isinstance(decoded, dict) else None
+    code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
     text = message if isinstance(message, str) else body[:2000].decode("utf-8", "replace")
     return ApiError(code if isinstance(code, str) else "", text)
 

@@ -1,24 +1,16 @@
-"""Reading a reply of Groq: limits, completion, verdict. What is not understood of the limits is None, never an error.
-
-The forms are Groq's: Go durations, ``x-ratelimit-*`` headers (requests per day, tokens per minute) and the sentence in the
-body of a 429, the only place where the other limits show themselves.
-"""
+"""Reading a reply in the form that Groq and its kin share: completion, verdict, and limits by `rate_limits`."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
-from typing import Any, cast
+from typing import Any
 
 from helix_ray.providers.groq.errors import classify, read_error
 from helix_ray.providers.outside_text import printable, strict_json
+from helix_ray.providers.rate_limits import read_limits, read_rate_limit, retry_after
 from helix_ray.providers.readings import (
     AnswerError,
     Completion,
-    LimitKind,
-    LimitReading,
     RateLimitDetail,
     ReplyReading,
     Verdict,
@@ -27,23 +19,6 @@ from helix_ray.providers.readings import (
 )
 from helix_ray.records import TokenUsage
 
-_UNIT_NS = {
-    "h": 3_600_000_000_000,
-    "m": 60_000_000_000,
-    "s": 1_000_000_000,
-    "ms": 1_000_000,
-    "us": 1_000,
-    "µs": 1_000,  # U+00B5, which Go prints
-    "μs": 1_000,  # U+03BC, which Go also reads
-    "ns": 1,
-}
-_TERM = re.compile(r"([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(ms|us|µs|μs|ns|h|m|s)")
-_LIMIT = re.compile(
-    r"on (?:input |output )?(?:tokens|requests) per (?:minute|day) \((TPM|TPD|RPM|RPD|ITPM|OTPM)\): "
-    r"Limit ([0-9]+)(?:, Used ([0-9]+))?(?:, Requested ~?([0-9]+))?"
-)
-_AGAIN = re.compile(r"try again in ([0-9hmsµμun.]+)")
-_MAX_NS = 2**63 - 1  # a Go duration is an int64 of nanoseconds
 _MAX_TOKENS = 2**31 - 1
 _MAX_LABEL = 200
 _ANSWERED = Verdict(VerdictKind.OK, "", "")
@@ -61,58 +36,6 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> ReplyRea
     detail = read_rate_limit(headers, error.message) if status in (429, 413) else RateLimitDetail(retry_after_s=retry_after(headers))
     limited = detail if status == 429 or detail.never_fits else None  # a 413 that names no limit met none: the body is too long
     return ReplyReading(classify(status, error, detail), limits, limited, request_id=headers.get("x-request-id"))
-
-
-def parse_go_duration(text: str) -> float | None:
-    """Seconds, rounded up to a nanosecond: ``2m59.56s``, ``577.5ms``, ``1h0m0.5s``, ``0``. None for anything else."""
-    text = text.strip()
-    if text == "0":
-        return 0.0
-    if not text or len(text) > 128:
-        return None
-    at, total = 0, 0
-    while at < len(text):
-        term = _TERM.match(text, at)
-        if term is None:
-            return None
-        total += int((Decimal(term[1]) * _UNIT_NS[term[2]]).to_integral_value(ROUND_CEILING))
-        at = term.end()
-    return total / 1e9 if total <= _MAX_NS else None
-
-
-def read_limits(headers: Mapping[str, str]) -> LimitReading:
-    """The six headers; keys are lower case."""
-    return LimitReading(
-        requests_limit=_positive(headers.get("x-ratelimit-limit-requests")),
-        requests_remaining=_number(headers.get("x-ratelimit-remaining-requests")),
-        requests_reset_s=parse_go_duration(headers.get("x-ratelimit-reset-requests", "")),
-        tokens_limit=_positive(headers.get("x-ratelimit-limit-tokens")),
-        tokens_remaining=_number(headers.get("x-ratelimit-remaining-tokens")),
-        tokens_reset_s=parse_go_duration(headers.get("x-ratelimit-reset-tokens", "")),
-    )
-
-
-def read_rate_limit(headers: Mapping[str, str], message: str) -> RateLimitDetail:
-    """What a 429 or 413 says. ``message`` is its sentence; ``retry_after_s`` is the longer of the header (in whole seconds) and that."""
-    named, again = _LIMIT.search(message), _AGAIN.search(message)
-    waits = (retry_after(headers), parse_go_duration(again[1].rstrip(".")) if again else None)
-    longest = max((wait for wait in waits if wait is not None), default=None)
-    if named is None:
-        return RateLimitDetail(retry_after_s=longest)
-    kind, limit, used, requested = named.groups()
-    return RateLimitDetail(
-        kind=cast(LimitKind, kind),
-        limit=_positive(limit),
-        used=None if used is None else float(used),
-        requested=None if requested is None else int(requested),
-        retry_after_s=longest,
-    )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The ``retry-after`` header in seconds. An HTTP date is not understood: Groq sends whole seconds."""
-    seconds = _number(headers.get("retry-after"))
-    return seconds if seconds is not None and 0 <= seconds <= _MAX_NS / 1e9 else None
 
 
 def parse_completion(body: bytes) -> Completion | AnswerError:
@@ -165,18 +88,3 @@ def _usage(value: Any) -> TokenUsage | None:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
-
-
-def _number(text: str | None) -> float | None:
-    if text is None or len(text) > 40:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _positive(text: str | None) -> float | None:
-    value = _number(text)
-    return value if value is not None and value > 0 else None

@@ -23,6 +23,7 @@ def test_the_bucket_grants_its_credit_at_once_and_then_refills_steadily() -> Non
     assert ids(reply) == names[:30]
     for grant in reply.grants:
         bench.answer(grant)
+    bench.governor.advance(bench.now)
     assert bench.governor.next_ready_in_s(bench.now) == pytest.approx(2.0)  # 200 tokens at 100 a second
     assert bench.granted(1.999, names[30:]) == []
     assert bench.granted(0.001, names[30:]) == ["w30"]
@@ -38,27 +39,13 @@ def test_the_line_is_first_come_first_served() -> None:
     assert bench.granted(60, names) == names
 
 
-def test_small_wants_pass_a_large_one_until_they_are_as_much_as_it_is() -> None:
+def test_a_large_want_lets_no_small_one_pass() -> None:
     bench = ThrottleBench()
-    first = bench.ask(*(want(f"w{n}") for n in range(30)))
-    small = [want(f"s{n:02}") for n in range(10)]
-    assert ids(bench.ask(want("large", 1000, 1000))) == []
-    assert ids(bench.ask(*small, want("medium", 600, 600))) == []
-    for grant in first.grants:
+    for grant in bench.ask(*(want(f"w{n}") for n in range(30))).grants:
         bench.answer(grant)
-    order = bench.granted(90, ["large", "medium", *(each.want_id for each in small)])
-    assert order[:3] == ["s00", "s01", "large"], "for 5 s, at 100 tokens a second"
-    assert sorted(order) == sorted(["large", "medium", *(each.want_id for each in small)])
-
-
-def test_a_large_want_is_passed_by_its_own_size_at_most() -> None:
-    bench = ThrottleBench(tokens_per_minute=60_000)
-    full = bench.grant("full", prompt=59_900)
-    assert ids(bench.ask(want("large", 1000, 1000))) == []
-    bench.ask(*(want(f"s{n:02}") for n in range(20)))
-    bench.answer(full, 59_900)
-    order = bench.granted(20, ["large", *(f"s{n:02}" for n in range(20))])
-    assert order.index("large") == 10
+    names = ["large", "s0", "s1"]
+    assert ids(bench.ask(want("large", 1000, 1000), want("s0"), want("s1"))) == []
+    assert bench.granted(30, names) == names
 
 
 def test_requests_per_minute_hold_as_well() -> None:

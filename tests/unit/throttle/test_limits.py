@@ -3,7 +3,7 @@
 import pytest
 
 from helix_ray.providers.readings import LimitReading
-from helix_ray.throttle.limits.bucket import OtherClients
+from helix_ray.throttle.other_clients import OtherClients
 from support.throttle_bench import ThrottleBench, ids, want
 
 # -- probing and learning -----------------------------------------------------------------------------------------------
@@ -87,21 +87,38 @@ def test_requests_per_day_in_the_headers_are_kept_too() -> None:
 # -- the gate -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wait_s", [0.5, 28.0, 61.0, 578.016, 86_400.0])
-def test_retry_after_is_honoured_whatever_its_size(wait_s: float) -> None:
+@pytest.mark.parametrize("wait_s", [0.5, 28.0, 60.0])
+def test_a_wait_of_a_minute_is_kept_to_the_end(wait_s: float) -> None:
     bench = ThrottleBench()
     bench.refuse(bench.grant("w0"), retry_after_s=wait_s)
     assert ids(bench.ask(want("w1"))) == []
-    assert bench.governor.stats(bench.now).gate_closed_for_s == pytest.approx(wait_s)
+    stats = bench.governor.stats(bench.now)
+    assert (stats.gate_closed_for_s, stats.next_probe_in_s, stats.door, stats.door_bound_s) == (wait_s, wait_s, "cooldown", 60)
     assert bench.granted(wait_s - 0.001, ["w1"]) == []
     assert bench.granted(0.002, ["w1"]) == ["w1"]
+
+
+@pytest.mark.parametrize(("wait_s", "asked_at"), [(61.0, [10, 61, 65, 73]), (578.016, [10, 30, 70, 115]), (86_400.0, [10, 30, 70, 115])])
+def test_a_longer_wait_is_doubted_and_its_end_is_tried_exactly(wait_s: float, asked_at: list[float]) -> None:
+    bench, probes = ThrottleBench(tokens_per_minute=10**6), []
+    began = bench.now
+    bench.refuse(bench.grant("w0"), retry_after_s=wait_s)
+    assert bench.governor.stats(bench.now).door_bound_s == 45
+    for n in range(4):
+        bench.ask(want(f"n{n}"))
+        assert bench.granted(60, [f"n{n}"]) == [f"n{n}"]
+        [probe] = bench.governor.collect([f"n{n}"], bench.now).grants
+        probes.append(bench.granted_at)
+        bench.now = bench.granted_at
+        bench.refuse(probe, retry_after_s=wait_s - (bench.now - began))
+    assert probes == pytest.approx([began + at for at in asked_at])
 
 
 def test_the_longest_wait_of_a_burst_counts_and_then_one_request_goes_first() -> None:
     bench = ThrottleBench()
     burst = [bench.grant(f"w{n}") for n in range(4)]
     for grant, wait_s in zip(burst, [5.0, 9.0, 3.0, 4.0], strict=True):
-        bench.refuse(grant, retry_after_s=wait_s)
+        bench.refuse(grant, kind="RPM", limit=100.0, used=90.0, requested=1, retry_after_s=wait_s)
     names = [f"n{n}" for n in range(5)]
     bench.ask(*(want(name) for name in names))
     assert bench.granted(8.99, names) == []

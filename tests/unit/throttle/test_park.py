@@ -3,8 +3,8 @@
 import pytest
 
 from helix_ray.providers.readings import LimitReading
+from helix_ray.throttle.door import Door
 from helix_ray.throttle.messages import Permit
-from helix_ray.throttle.tier.park import Park
 from support.throttle_bench import ThrottleBench, ids, want
 
 OUTAGE_S, RETRY_AFTER_S = 100.0, 432.0
@@ -30,6 +30,7 @@ def live_through(bench: ThrottleBench, until: float, wait_s: float | None, back_
                 return wasted, bench.now
             wasted.append(bench.now)
             refuse_today(bench, grant, wait_s)
+        bench.governor.advance(bench.now)
         ready = bench.governor.next_ready_in_s(bench.now)
         assert ready is not None
         bench.now += max(ready, 1e-6)
@@ -77,19 +78,19 @@ def test_a_burst_of_refusals_is_one_refusal() -> None:
 
 
 def test_an_outage_that_comes_back_at_once_does_not_begin_with_short_waits_again() -> None:
-    park = Park()
-    park.refused("TPD", None, 0.0, 0.0)
+    door = Door()
+    door.refused("TPD", True, None, 0.0, 0.0)
     for at in (10.0, 30.0):
-        park.refused("TPD", None, at, at)
-    assert park.next_probe_in_s(30.0) == 40
-    park.passed(70.0, True, 70.0)
-    assert park.limit is None
-    park.refused("TPD", None, 71.0, 72.0)
-    assert park.next_probe_in_s(72.0) == 40
-    assert park.since == 0.0
-    park.passed(112.0, True, 112.0)
-    park.refused("TPD", None, 200.0, 200.0)
-    assert (park.next_probe_in_s(200.0), park.since) == (10, 200)
+        door.refused("TPD", True, None, at, at)
+    assert door.wait_s(None, 30.0) == 40
+    door.answered(70.0, True, 70.0)
+    assert door.reason is None
+    door.refused("TPD", True, None, 71.0, 72.0)
+    assert door.wait_s(None, 72.0) == 40
+    assert door.since == 0.0
+    door.answered(112.5, True, 112.5)
+    door.refused("TPD", True, None, 200.0, 200.0)
+    assert (door.wait_s(None, 200.0), door.since) == (10, 200)
 
 
 def test_a_limit_of_the_minute_never_parks() -> None:

@@ -10,6 +10,7 @@ from helix_ray.records import PastUse
 from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.governor import Governor
 from helix_ray.throttle.messages import Permit, PermitRequest
+from helix_ray.throttle.requests_in_flight import RequestsInFlight
 from support.throttle_bench import CENT, ThrottleBench, ids, want
 
 
@@ -127,23 +128,18 @@ def test_a_past_that_is_told_again_counts_once() -> None:
 
 def test_no_more_are_in_flight_than_the_api_bears() -> None:
     bench = ThrottleBench(tokens_per_minute=10**6, adaptive_concurrency=True)
-    first = bench.ask(*(want(f"w{n}", 1, 1) for n in range(60)))
-    assert first.concurrency == len(first.grants) < 60
-    bench.now += 5
-    looked = bench.governor.stats(bench.now)
-    assert (looked.binding, looked.concurrency) == (None, None), "a start says nothing about the API"
-    bench.settle(first.grants[0], "not_sent")
-    assert len(bench.governor.advance(bench.now)) == 1
-    for grant in first.grants[1:]:
-        bench.now += 0.5
-        bench.settle(grant, "rejected", trouble="overload")
-    assert bench.governor.stats(bench.now).concurrency == 1
-
-
-def test_without_adaptive_concurrency_nothing_is_bounded() -> None:
-    bench = ThrottleBench(tokens_per_minute=10**6)
-    reply = bench.ask(*(want(f"w{n}", 1, 1) for n in range(60)))
-    assert (len(reply.grants), reply.concurrency) == (60, None)
+    bench.governor.limiters["on_demand"].requests_in_flight = RequestsInFlight(60)
+    first = bench.ask(*(want(f"w{n}", 1, 1) for n in range(80)))
+    assert (len(first.grants), first.concurrency) == (60, None)
+    for number, grant in enumerate(first.grants):
+        bench.now += 0.01
+        if number % 3:
+            bench.answer(grant)
+        else:
+            bench.settle(grant, "rejected", trouble="capacity")
+    bench.governor.advance(bench.now)
+    stats = bench.governor.stats(bench.now)
+    assert (stats.concurrency, stats.in_flight, stats.waiting) == (45, 20, 0)
 
 
 def test_failures_open_the_breaker_and_one_request_at_a_time_asks_whether_it_is_over() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.throttle.limits.limit_set import DAY_S
+from helix_ray.providers.readings import Trouble
+from helix_ray.throttle.limit_set import DAY_S
 from support.throttle_world import MAX_COMPLETION, World
 
 SEED = pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
@@ -22,7 +23,6 @@ def test_with_refunds_nothing_is_refused_and_nothing_is_wasted(seed: int, handsh
     stats = world.run(240)
     assert world.limited == []
     assert world.utilisation(240) >= 0.97
-    assert stats.refunds is True
     assert stats.buckets["TPM"].utilisation == pytest.approx(world.utilisation(240), abs=0.01)
     assert stats.binding == "TPM"
 
@@ -30,12 +30,11 @@ def test_with_refunds_nothing_is_refused_and_nothing_is_wasted(seed: int, handsh
 @SEED
 @pytest.mark.parametrize("handshake_s", [0.0, 0.4])
 @pytest.mark.parametrize("limit", [8_000, 30_000, 250_000])
-def test_without_refunds_nothing_is_refused(seed: int, handshake_s: float, limit: int) -> None:
+def test_a_server_that_keeps_unused_reservations_is_found_out(seed: int, handshake_s: float, limit: int) -> None:
     world = World(limit, refund=False, seed=seed, handshake_s=handshake_s)
-    stats = world.run(300)
-    assert world.limited == []
+    world.run(300)
+    assert len(world.limited) <= 2 + 0.02 * world.served
     assert world.utilisation(300) >= 0.95
-    assert not stats.refunds
 
 
 @pytest.mark.parametrize("limit", [8_000, 30_000, 1_000_000])
@@ -98,7 +97,6 @@ def test_a_smaller_configured_limit_wins() -> None:
 
 @given(
     limit=st.integers(3_000, 500_000),
-    refund=st.booleans(),
     in_flight=st.integers(1, 40),
     seed=st.integers(0, 2**32),
     handshake_s=st.floats(0.0, 0.4),
@@ -107,10 +105,10 @@ def test_a_smaller_configured_limit_wins() -> None:
 )
 @settings(max_examples=40, deadline=None)
 def test_no_limit_that_headers_show_is_ever_met(
-    limit: int, refund: bool, in_flight: int, seed: int, handshake_s: float, estimate: float, used: float
+    limit: int, in_flight: int, seed: int, handshake_s: float, estimate: float, used: float
 ) -> None:
     world = World(
-        limit, refund, in_flight, seed, handshake_s=handshake_s, estimate=estimate, used_at_start=used * (limit - MAX_COMPLETION - 1200)
+        limit, True, in_flight, seed, handshake_s=handshake_s, estimate=estimate, used_at_start=used * (limit - MAX_COMPLETION - 1200)
     )
     world.run(60)
     assert world.limited == []
@@ -135,7 +133,7 @@ def test_400_records_at_36_000_tokens_a_minute(seed: int, refund: bool) -> None:
     world = World(**STEADY, refund=refund, seed=seed)
     world.run(900)
     assert world.served == 400
-    assert world.limited == []
+    assert len(world.limited) <= (0 if refund else 8), "until it is found out that the server keeps what is not used"
     assert world.utilisation(world.ended_at) >= 0.985
 
 
@@ -187,12 +185,20 @@ def test_with_a_second_client_that_takes_half(tokens_per_minute: int, per_s: flo
 
 
 @SEED
-def test_large_requests_wait_no_more_than_twice_as_long(seed: int) -> None:
+def test_large_requests_wait_in_line_like_all_others(seed: int) -> None:
     world = World(60_000, refund=True, large_share=0.05, prompt_tokens=300, seed=seed, in_flight=64)
     world.run(1200)
     assert world.limited == []
     large, small = (sorted(world.waited[kind]) for kind in (True, False))
     assert len(large) > 40
-    assert large[int(0.99 * len(large))] <= 2 * small[int(0.99 * len(small))]
-    longest = max(1200 - asked_at for asked_at, _ in world.asked_at.values())
-    assert longest <= 2 * small[-1], "nobody starves"
+    assert large[int(0.99 * len(large))] <= 1.3 * small[int(0.99 * len(small))]
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.01, "overload"), (0.02, "capacity"), (0.05, "overload")])
+def test_single_refusals_for_want_of_capacity_cost_next_to_nothing(share: float, status: Trouble) -> None:
+    shape: dict[str, Any] = {"tokens_per_minute": 1e9, "refund": True, "in_flight": 32, "records": 2000, "latency_s": (0.2, 0.6)}
+    fixed, dropping = World(**shape), World(**shape, trouble=status, trouble_share=share)
+    for world in (fixed, dropping):
+        world.run(900)
+        assert world.served == 2000
+    assert dropping.ended_at <= 1.1 * fixed.ended_at

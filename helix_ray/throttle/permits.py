@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from helix_ray.records import ServiceTier
-from helix_ray.throttle.limits.bucket import Reservation
+from helix_ray.throttle.bucket import Reservation
 from helix_ray.throttle.messages import Permit, PermitRequest
 
 _REMEMBERED = 4096

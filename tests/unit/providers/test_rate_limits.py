@@ -1,4 +1,4 @@
-"""Go durations, limit headers and the sentences of 429 and 413 bodies."""
+"""Go durations, limit headers and the sentences of 429 and 413 bodies, whoever sends them."""
 
 import json
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.providers.groq.errors import read_error
-from helix_ray.providers.groq.replies import parse_go_duration, read_limits, read_rate_limit
+from helix_ray.providers.rate_limits import parse_go_duration, read_limits, read_rate_limit, window_of
 from helix_ray.providers.readings import LimitReading, RateLimitDetail
 
 
@@ -71,7 +71,7 @@ def test_the_six_headers() -> None:
         "x-ratelimit-remaining-tokens": "17997",
         "x-ratelimit-reset-tokens": "10ms",
     }
-    assert read_limits(headers) == LimitReading(14400, 14370, 180, 18000, 17997, 0.01)
+    assert read_limits(headers) == LimitReading(14400, 14370, 180, 18000, 17997, 0.01, 86_400, 60)
 
 
 def test_missing_or_senseless_headers_are_none() -> None:
@@ -109,6 +109,11 @@ PREFIX = "Rate limit reached for model `openai/gpt-oss-20b` in organization `org
         ("requests per minute (RPM): Limit 30, Used 30, Requested 1. Please try again in 2s.", RateLimitDetail("RPM", 30, 30, 1, 7)),
         ("tokens per minute (TPM): Limit 7000, Used 0, Requested ~12903.", RateLimitDetail("TPM", 7000, 0, 12903, 7)),
         ("input tokens per minute (ITPM): Limit 9, Used 8, Requested 3. Please try again in 577.5ms.", RateLimitDetail("ITPM", 9, 8, 3, 7)),
+        ("requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s.", RateLimitDetail("RPM", 3, 3, 1, 20)),
+        ("tokens per min (TPM): Limit 30000, Requested 40960. The input or output", RateLimitDetail("TPM", 30000, None, 40960, 7)),
+        ("tokens per min. Limit: 40000 / min. Current: 40400 / min. Contact us", RateLimitDetail("TPM", 40000, 40400, None, 7)),
+        ("token rate limit of your S0 pricing tier. Please retry after 26 seconds.", RateLimitDetail(retry_after_s=26)),
+        ("call rate limit. Please retry after 500 milliseconds.", RateLimitDetail(retry_after_s=7)),
         ("something new per fortnight: Limit 3. Please try again in 8m.", RateLimitDetail(retry_after_s=480)),
     ],
 )
@@ -124,13 +129,49 @@ def test_a_413_names_no_use_and_no_wait() -> None:
     assert detail.never_fits
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"object": "error", "message": "on tokens per min (TPM): Limit 9, Used 8, Requested 3", "code": 429}',
+        b'{"error": "on tokens per min (TPM): Limit 9, Used 8, Requested 3"}',
+    ],
+)
+def test_bodies_of_other_servers(raw: bytes) -> None:
+    assert rate_limit({}, raw) == RateLimitDetail("TPM", 9, 8, 3)
+
+
 @pytest.mark.parametrize("raw", [b"", b"<html>429</html>", b'{"error": "no"}', b'{"error"', b"[1]", b"\xff\xfe", b"[" * 100_000])
 def test_bodies_that_say_nothing(raw: bytes) -> None:
     assert rate_limit({}, raw) == RateLimitDetail()
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("28", 28.0), ("0.35", 0.35), ("-1", None), ("nan", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+    ("value", "seconds"),
+    [("28", 28.0), ("0.35", 0.35), ("-1", None), ("nan", None), ("Wed, 21 Oct 2026 07:28:00 GMT", 90.0), ("Wed, 1 Oct", None)],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    assert rate_limit({"retry-after": value}, b"").retry_after_s == seconds
+    headers = {"retry-after": value, "date": "Wed, 21 Oct 2026 07:26:30 GMT"}
+    assert rate_limit(headers, b"").retry_after_s == seconds
+    assert rate_limit({**headers, "retry-after-ms": "350"}, b"").retry_after_s == 0.35
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset_s", "window_s"),
+    [
+        (1000, 999, 86.4, 86_400),  # Groq
+        (500_000, 499_995, 0.864, 86_400),
+        (8000, 6500, 11.25, 60),
+        (500, 499, 0.12, 60),  # OpenAI
+        (500, 499, 1.0, 60),  # the same, rounded
+        (500, 470, 37.0, 60),  # a window of the clock that ends in 37 s
+        (500, 470, 3000.0, 3600),
+        (500, 0, 60.0, 60),
+        (500, 500, 0.0, None),
+        (500, 499, None, None),
+        (None, 499, 5.0, None),
+    ],
+)
+def test_the_window_follows_from_limit_remaining_and_reset(
+    limit: float | None, remaining: float | None, reset_s: float | None, window_s: float | None
+) -> None:
+    assert window_of(limit, remaining, reset_s) == window_s

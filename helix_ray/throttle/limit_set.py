@@ -9,7 +9,7 @@ from typing import NamedTuple
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
-from helix_ray.throttle.limits.bucket import Bucket, Reservation
+from helix_ray.throttle.bucket import Bucket, Reservation
 from helix_ray.throttle.messages import BucketStats, PermitRequest
 
 MINUTE_S = 60.0
@@ -77,12 +77,9 @@ class Limits:
     """Buckets of one tier. Prompt estimates that turn out too low are scaled up for later requests."""
 
     def __init__(self, config: ThrottleConfig) -> None:
-        safety = config.safety_factor
-        tpm = self.tokens = Bucket("TPM", KINDS["TPM"].window_s, config.tokens_per_minute, safety)
-        self._buckets = {"TPM": tpm}
-        for name, kind in KINDS.items():
-            if name != "TPM":  # the only one whose headers tell whether reservations are returned
-                self._buckets[name] = Bucket(name, kind.window_s, getattr(config, kind.config_key), safety, tpm.refunds)
+        self._buckets = {
+            name: Bucket(name, kind.window_s, getattr(config, kind.config_key), config.safety_factor) for name, kind in KINDS.items()
+        }
         self._scale = 1.0  # of prompt estimates
 
     def __getitem__(self, name: str) -> Bucket:
@@ -109,10 +106,7 @@ class Limits:
     def reserve(self, request: PermitRequest, number: int, now: float) -> Reservations:
         return {name: bucket.reserve(self._amount(name, request), number, now) for name, bucket in self._buckets.items()}
 
-    def answered(
-        self, request: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, lag_s: float, now: float
-    ) -> None:
-        """``lag_s``: from the grant to the socket."""
+    def answered(self, request: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, now: float) -> None:
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], held[name]
             if bucket.apply_limit(limit, reservation.number, now) and remaining is not None:
@@ -120,24 +114,23 @@ class Limits:
         if request.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / request.prompt_tokens))
         for name, reservation in held.items():
-            whole = KINDS[name].amount(usage.prompt, request.max_completion_tokens)
-            returned = KINDS[name].amount(usage.prompt - usage.cached, usage.completion)
-            self._buckets[name].settle(reservation, whole, returned, now, lag_s)
+            charged = KINDS[name].amount(usage.prompt, request.max_completion_tokens)
+            self._buckets[name].settle(reservation, KINDS[name].amount(usage.prompt - usage.cached, usage.completion), now, charged)
 
     def keep_whole(self, reservations: Reservations, now: float) -> None:
         """End a request whose outcome is not known: it is charged all that it may have used."""
         for name, reservation in reservations.items():
-            self._buckets[name].settle(reservation, reservation.amount, reservation.amount, now)
+            self._buckets[name].settle(reservation, reservation.amount, now)
 
     def give_back(self, reservations: Reservations, reading: LimitReading | None, now: float) -> None:
         """End a request that was charged nothing. Its headers still name the limits."""
         for name, reservation in reservations.items():
-            self._buckets[name].give_back(reservation, now)
+            self._buckets[name].give_back(reservation)
         for name, limit, remaining in _shown(reading):
             bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
             if bucket.apply_limit(limit, reservation.number, now) and first and remaining is not None:
-                bucket.exhausted(limit - remaining, 0.0, reservation.refund.granted_at, now)
+                bucket.exhausted(limit - remaining, 0.0, reservation.granted_at, now)
 
     def named(self, limited: RateLimitDetail, reservation: Reservation, in_flight: Iterable[Reservations], now: float) -> None:
         """A 429 or a 413 names a limit. ``in_flight``: of the other requests."""
@@ -148,7 +141,7 @@ class Limits:
         if not bucket.apply_limit(limited.limit, reservation.number, now) or limited.never_fits:
             return
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
-        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation.refund.granted_at, now)
+        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation.granted_at, now)
 
     def overrule(self, name: str, reading: LimitReading | None, now: float) -> None:
         """The provider admitted a request for which our account of this day's limit had no room. If the reading does not show

@@ -1,0 +1,165 @@
+"""One service tier of the API: its limits, and all else that decides when the next request may be sent there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from helix_ray.config import ThrottleConfig
+from helix_ray.providers.readings import LimitKind
+from helix_ray.records import PastUse, ServiceTier
+from helix_ray.throttle.door import PARK_FROM_S, Door
+from helix_ray.throttle.limit_set import DAY_S, KINDS, Limits, Wait
+from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
+from helix_ray.throttle.permits import OutstandingPermit
+from helix_ray.throttle.requests_in_flight import RequestsInFlight
+
+_EARLY_S = 2.0  # an account that is wrong by less is not wrong
+
+
+class TierLimiter:
+    """Admits a request iff every bucket has room, the door is open, fewer requests are in flight than may be, and no probe is
+    under way.
+
+    A probe is a request that is sent alone: the first one (an invalid key is to be refused once, and its headers name the
+    limits), and every one while the door is closed. If it fails, the next one is the probe. For a server that shows no limit, one
+    answer ends the probing.
+    """
+
+    def __init__(self, tier: ServiceTier, config: ThrottleConfig, most_in_flight: int) -> None:
+        self.tier = tier
+        self.limits = Limits(config)
+        self.door = Door()
+        self.requests_in_flight = RequestsInFlight(most_in_flight)
+        self.has_answered = False  # the API answered a request
+        self.used = False
+        self._in_flight: dict[int, OutstandingPermit] = {}
+        self._probe: int | None = None  # the number of its permit
+        self._early = False  # our account of the day has no room for the probe
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    @property
+    def must_probe(self) -> bool:
+        return not self.has_answered or self.door.probes
+
+    def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
+        """Set what was taken from all tiers before the first grant; None: not known."""
+        self.limits.restore(None if past is None else [use for use in past if use.service_tier == self.tier], now)
+
+    def wait(self, request: PermitRequest, now: float) -> Wait:
+        """How long this request waits if it is the next one of the tier, and for what."""
+        minute, day, own_day = self.limits.waits(request, now)
+        if own_day.seconds == 0.0:
+            self.door.room(now)
+        for wait, own in ((day, False), (own_day, True)):
+            if wait.seconds is not None and wait.reason is not None and wait.seconds >= PARK_FROM_S:
+                self.door.used_up(wait.reason, now, own=own)
+        if self._probe is not None and self.must_probe:
+            return Wait(None, self._closed_by)
+        if self.in_flight >= self.door.most:
+            return Wait(None, "daily")
+        if self.in_flight >= self.requests_in_flight.limit:
+            return Wait(None, "concurrency")
+        if self.door.reason != "daily":
+            return minute.longer(Wait(self.door.wait_s(None, now), self._closed_by)).longer(day).longer(own_day)
+        day_s = self.door.wait_s(day.seconds, now) if self.door.probes else day.seconds
+        return minute.longer(Wait(day_s, "daily")).longer(Wait(own_day.seconds, "daily"))
+
+    def give(self, permit: OutstandingPermit, now: float) -> None:
+        """Record a grant. Precondition: `wait` returned 0 seconds for this request at ``now``."""
+        if self.must_probe:
+            self._probe = permit.number
+        if self.door.probes:
+            day_s = self.limits.waits(permit.request, now).day.seconds
+            self.door.probing(day_s, now)
+            self._early = day_s is None or day_s > _EARLY_S
+        permit.reservations.update(self.limits.reserve(permit.request, permit.number, now))
+        self._in_flight[permit.number] = permit
+        self.used = True
+
+    def settle(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
+        """End a request. ``answered`` also for an answer that cannot be read."""
+        outcome, trouble = settlement.outcome, settlement.trouble
+        timed_out = outcome == "unknown" and trouble == "failure"
+        if outcome == "answered" or trouble is not None:
+            overloaded = timed_out or trouble in ("overload", "capacity")
+            self.requests_in_flight.ended(overloaded, self.in_flight, permit.granted_at, now)
+        del self._in_flight[permit.number]
+        if outcome == "answered":
+            self._answered(permit, settlement, now)
+        elif outcome == "unknown":
+            self.limits.keep_whole(permit.reservations, now)
+        else:
+            self._refused(permit, settlement, now)
+        if trouble in ("overload", "failure"):
+            self.door.failed(permit.granted_at, now)
+        if self._probe == permit.number:
+            self._probe = None
+            self._early = False
+            if settlement.limited is None:
+                self.door.undecided(now)
+
+    def daily_stop(self, request: PermitRequest, now: float) -> str | None:
+        """Why this request cannot be served today; None while it can."""
+        name = self.door.limit
+        if name is None or self.door.reason != "daily":
+            return None
+        waits = self.limits.waits(request, now)
+        seconds = max(waits.day.seconds or 0.0, waits.own_day.seconds or 0.0)
+        if 0.0 < seconds < PARK_FROM_S:
+            return None
+        stats = self.limits[name].stats(now, now)
+        used = "" if stats is None else f": {stats.limit - stats.credit:.0f} of {stats.limit:.0f} are used"
+        again = f"; room for the next request in about {_spelled(seconds)}" if seconds > 0 else ""
+        return f"the daily limit {name} is used up ({self.tier}){used}{again}"
+
+    def breaker(self, now: float) -> Literal["closed", "open", "half_open"]:
+        if self.door.reason != "failing":
+            return "closed"
+        return "half_open" if self._probe is not None or self.door.wait_s(None, now) == 0.0 else "open"
+
+    def bucket_stats(self, now: float, until: float) -> dict[str, BucketStats]:
+        """By the limit's name; with the tier behind it for all but the usual tier."""
+        if not self.used and self.tier != "on_demand":
+            return {}
+        suffix = "" if self.tier == "on_demand" else f" {self.tier}"
+        return {f"{name}{suffix}": stats for name, stats in self.limits.stats(now, until).items()}
+
+    def _answered(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
+        self.has_answered = True
+        if settlement.usage is None:
+            self.limits.keep_whole(permit.reservations, now)
+        else:
+            self.limits.answered(permit.request, permit.reservations, settlement.usage, settlement.reading, now)
+        limit, daily = self.door.limit, self.door.reason == "daily"
+        surprised = self._early and self._probe == permit.number
+        self.door.answered(permit.granted_at, surprised, now)
+        if limit is not None and daily and surprised and self.door.reason is None:
+            self.limits.overrule(limit, settlement.reading, now)
+
+    def _refused(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
+        self.limits.give_back(permit.reservations, settlement.reading, now)
+        limited = settlement.limited
+        if limited is None:
+            return
+        self.has_answered = True
+        if limited.kind is not None:
+            self.limits.named(limited, permit.reservations[limited.kind], [each.reservations for each in self._in_flight.values()], now)
+        if not limited.never_fits:  # a 413: nothing to wait for
+            self.door.refused(limited.kind, _is_daily(limited.kind), limited.retry_after_s, permit.granted_at, now)
+
+    @property
+    def _closed_by(self) -> str | None:
+        return {"daily": "daily", "failing": "breaker"}.get(self.door.reason or "", self.door.limit)
+
+
+def _is_daily(kind: LimitKind | None) -> bool:
+    return kind is not None and KINDS[kind].window_s == DAY_S
+
+
+def _spelled(seconds: float) -> str:
+    minutes, hours = round(seconds / 60), round(seconds / 3600, 1)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{hours} h"
