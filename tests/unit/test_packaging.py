@@ -112,6 +112,7 @@ def test_the_wheel_carries_the_page_and_no_other_top_level_package() -> None:
     assert (ROOT / "helix_ray/_dashboard").resolve() == ROOT / "dashboard"
     included = {entry["path"]: entry["format"] for entry in PROJECT["tool"]["maturin"]["include"]}
     assert set(included["helix_ray/_dashboard/*.py"]) == {"sdist", "wheel"}
+    assert set(included["helix_ray/_dashboard/*.css"]) == {"sdist", "wheel"}
     assert PROJECT["tool"]["maturin"]["python-packages"] == ["helix_ray"]
 
 
