@@ -29,11 +29,6 @@ def title(snapshot: MetricsSnapshot) -> str:
     return f"{label}Accuracy against the generator's truth{exact}"
 
 
-def headline(snapshot: MetricsSnapshot) -> MeasureRow | None:
-    """All types together; None without truth."""
-    return by_type(snapshot)[-1] if snapshot.accuracy else None
-
-
 def type_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
     return _columns("type", by_type(snapshot))
 

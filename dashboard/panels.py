@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from html import escape
 
-from helix_ray._dashboard import accuracy
 from helix_ray._dashboard.feed import View
 from helix_ray._dashboard.words import UNKNOWN, about, clock, clock_short, number, percent, rate, spelled, usd
+from helix_ray.client.measures import overall
 from helix_ray.metrics.snapshot import BucketView, MetricsSnapshot, StageView
 from helix_ray.metrics.state import throttle_lines
 from helix_ray.records import FAILURE_KINDS
@@ -239,7 +239,7 @@ def _door(snapshot: MetricsSnapshot) -> str:
 
 
 def _right(snapshot: MetricsSnapshot) -> str:
-    found, reads = accuracy.headline(snapshot), number(snapshot.read_sums.reads)
+    found, reads = overall(snapshot), number(snapshot.read_sums.reads)
     if found is None or found.f1 is None:
         return _cell("right?", _figure("no truth"), "these reads bring none,", "so F1 is not known")
     low, high = found.f1_interval or (None, None)

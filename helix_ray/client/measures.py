@@ -36,6 +36,13 @@ def by_type(snapshot: MetricsSnapshot) -> list[MeasureRow]:
     return [_row(level, counts, ceiling.get(level)) for level, counts in _with_sum(snapshot.accuracy).items()]
 
 
+def overall(snapshot: MetricsSnapshot) -> MeasureRow | None:
+    """The row of all types together, without the work for the others; None without truth."""
+    if not snapshot.accuracy:
+        return None
+    return _row(ALL, total(snapshot.accuracy), total(snapshot.ceiling) if snapshot.ceiling else None)
+
+
 def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[MeasureRow]:
     """A row a level of the dimension."""
     return [_row(*item, None) for item in snapshot.strata.get(dimension, {}).items()]
