@@ -248,7 +248,7 @@ def _right(snapshot: MetricsSnapshot) -> str:
         "right? F1 of the calls",
         _figure(f"{100 * found.f1:.1f}", "%"),
         interval,
-        f"precision {_whole(found.precision.value)} · recall {_whole(found.recall.value)} %",
+        f"precision {_whole(found.precision)} · recall {_whole(found.recall)} %",
         f'<span class="soft">{reads} reads · aligner {percent(found.ceiling_f1)}</span>',
     )
 
