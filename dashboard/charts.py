@@ -15,7 +15,7 @@ Spec = dict[str, Any]
 
 SPANS = {"10 min": 600.0, "1 h": 3_600.0, "24 h": 86_400.0}
 POINTS = 300  # that are sent of one span
-GAP_S = 2.5  # beyond a point's own step: a pause that is drawn as a gap, since no report says what was there
+GAP_S = 2.5  # beyond two steps: a pause that is drawn as a gap, since no report says what was there
 SIGNS = {"pause": "‖", "resume": "▶", "rate": "≈", "spike": "▲", "budget": "$", "concurrency": "∥", "drain": "▼", "stop": "■"}
 RATES = (("in", "offered", "dashed", "muted"), ("LLM", "analysed", "solid", "accent"), ("stored", "stored", "dotted", "found"))
 
@@ -42,12 +42,16 @@ def timeline(
     """The chart, and its description for readers who cannot see it. All times are UTC."""
     colour = DARK if dark else LIGHT
     shown = thin(points, span_s)
-    rows = _rows(shown, max(1.0, span_s / POINTS))
+    step_s = max(1.0, span_s / POINTS)
+    rows = _rows(shown, step_s)
     begin = shown[-1].t - span_s if shown else 0.0
     told = [it for it in commands if it.asked_at > begin] if shown else []
     text = {"color": colour["muted"], "fontSize": 12}
     depth_max = round(capacity * 1.08)
-    axis = {"type": "time", "axisLabel": {**text, "hideOverlap": True, "formatter": "{HH}:{mm}:{ss}" if span_s <= 600 else "{HH}:{mm}"}}
+    axis: Spec = {
+        "type": "time",
+        "axisLabel": {**text, "hideOverlap": True, "formatter": "{HH}:{mm}:{ss}" if span_s <= 600 else "{HH}:{mm}"},
+    }
     if shown:
         axis |= {"min": round(begin * 1000), "max": round(shown[-1].t * 1000)}
     value = {"type": "value", "min": 0, "axisLabel": text, "nameTextStyle": {**text, "align": "left"}, "splitNumber": 3, "nameGap": 8}
@@ -64,7 +68,7 @@ def timeline(
             "markArea": {
                 "silent": True,
                 "itemStyle": {"color": colour["blocked"], "opacity": 0.22},
-                "data": [[{"xAxis": first}, {"xAxis": last}] for first, last in _blocked(shown)],
+                "data": [[{"xAxis": first}, {"xAxis": last}] for first, last in _blocked(shown, step_s)],
             },
         }
     ]
@@ -97,24 +101,28 @@ def _rows(points: Sequence[HistoryPoint], step_s: float) -> list[list[float | in
     """Milliseconds, depth and the three rates; a gap's own row of nothing stands just after the last one before it."""
     rows: list[list[float | int | None]] = []
     for before, point in zip([None, *points], points, strict=False):
-        if before is not None and point.t - before.t > max(step_s, point.step_s) + GAP_S:
+        if before is not None and _apart(before, point, step_s):
             rows.append([round(before.t * 1000) + 1, None, None, None, None])
         rates = [_finite(getattr(point, field)) for _, field, *_ in RATES]
         rows.append([round(point.t * 1000), point.depth, *rates])
     return rows
 
 
+def _apart(before: HistoryPoint, after: HistoryPoint, step_s: float) -> bool:
+    return after.t - before.t > 2 * max(step_s, after.step_s) + GAP_S
+
+
 def _finite(value: float | None) -> float | None:
     return round(value, 2) if value is not None and math.isfinite(value) else None
 
 
-def _blocked(points: Sequence[HistoryPoint]) -> Iterable[tuple[int, int]]:
+def _blocked(points: Sequence[HistoryPoint], step_s: float) -> Iterable[tuple[int, int]]:
     """From and to, milliseconds, where a producer stood blocked."""
     first: float | None = None
-    for point, after in zip(points, [*points[1:], None], strict=True):
+    for point, after in zip(points, [*points[1:], None], strict=False):
         if point.blocked and first is None:
             first = point.t - point.step_s
-        if first is not None and (not point.blocked or after is None or after.t - point.t > point.step_s + GAP_S + 2):
+        if first is not None and (not point.blocked or after is None or _apart(point, after, step_s)):
             yield round(first * 1000), round(point.t * 1000)
             first = None
 

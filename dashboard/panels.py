@@ -5,6 +5,7 @@ Every text that is not ours passes `escape` here.
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 from helix_ray._dashboard import accuracy
@@ -38,7 +39,6 @@ LIMIT_WORDS = {
     "ITPM": "input tokens a minute",
     "OTPM": "output tokens a minute",
 }
-STAGE_WORDS = {"source": "source", "queue": "queue", "throttle": "throttle", "analyzers": "analyzers", "sink": "database"}
 RUN_UNKNOWN = "Run unknown yet: the metrics have just restarted and were not told which run this is. Its numbers follow when they were."
 """Stands in place of them: unlabelled, scripted results could pass for a model's."""
 
@@ -119,7 +119,7 @@ def hello() -> str:
 def _situation(view: View, snapshot: MetricsSnapshot) -> str:
     found, control = snapshot.bottleneck, snapshot.control
     if view.lost:
-        return "The run's process is gone: it was killed or has just ended. The database is asked how far it came."
+        return f"The run's process is gone: it was killed or has just ended. {view.problem or ''}"
     if view.stale:
         return f"The run has not answered for {view.age_s:.0f} seconds; what you see is old. {view.problem or ''}"
     if not view.live:
@@ -151,7 +151,7 @@ def _figure(value: str, unit: str = "") -> str:
 
 def _meter(share: float | None, words: str, fill: str = "busy", at: float | None = None) -> str:
     mark = "" if at is None else f'<em style="--share:{at:.4f}"></em>'
-    part = min(1.0, max(0.0, share or 0.0))
+    part = min(1.0, max(0.0, share)) if share is not None and math.isfinite(share) else 0.0
     return f'<div class="hx-meter" role="img" aria-label="{words}"><i style="--share:{part:.4f};--fill:var(--{fill})"></i>{mark}</div>'
 
 
@@ -270,8 +270,9 @@ def _stage(stage: StageView, guilty: str | None) -> str:
     words = f"{known} %" if known else "not known"
     here = stage.name == guilty
     mark = '<span class="warn">◆ holds the run</span>' if here else ""
+    name = "database" if stage.name == "sink" else escape(stage.name)
     return (
-        f'<div class="hx-stage{" guilty" if here else ""}"><div class="head"><b>{STAGE_WORDS.get(stage.name, escape(stage.name))}</b>{mark}</div>'
+        f'<div class="hx-stage{" guilty" if here else ""}"><div class="head"><b>{name}</b>{mark}</div>'
         f'<div class="hx-split" aria-hidden="true">{bar}</div><div class="soft">{words}</div></div>'
     )
 

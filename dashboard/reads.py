@@ -11,7 +11,7 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from helix_ray._dashboard.words import UNKNOWN, clock_short, number
+from helix_ray._dashboard.words import clock_short, number
 from helix_ray.metrics.recent import Mark, RecentRead
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
@@ -100,7 +100,9 @@ def _block(shown: Sequence[Column], before: str, after: str) -> str:
     """Three rows: the window, the read, the signs."""
     rows = []
     for name, index in (("window", 0), ("read", 1)):
-        letters = "".join(_lit(kind, [column[index] for column in group], name) for kind, group in _by_kind(shown))
+        letters = "".join(
+            _lit(kind, [column.read if index else column.window for column in group], name) for kind, group in _by_kind(shown)
+        )
         rows.append(f'<div class="{name}">{name:<7}{before}{letters}{after}</div>')
     signs = "".join(f'<span class="at {it.kind}">{SIGNS[it.kind]}</span>' if it.first else " " for it in shown)
     signed = f"<div>{' ' * 8}{signs}</div>" if signs.strip() else ""
@@ -178,14 +180,3 @@ def alert_log(snapshot: MetricsSnapshot, which: str, most: int = LOG_READS) -> s
     return (
         f'<section class="hx hx-panel" aria-label="Mutation alerts"><h2>mutation alerts <span>UTC; no diagnosis</span></h2>{body}</section>'
     )
-
-
-def read_columns(reads: Sequence[RecentRead]) -> dict[str, list[str]]:
-    """Text columns for a table: names and calls are outside text."""
-    return {
-        "read": [str(read.read_index) for read in reads],
-        "id": [read.read_id for read in reads],
-        "ending": [read.disposition if read.error_kind is None else f"{read.disposition} ({read.error_kind})" for read in reads],
-        "calls": [", ".join(read.calls) or ("none" if read.mutation_detected is False else UNKNOWN) for read in reads],
-        "finished, UTC": [clock_short(read.finished_at) for read in reads],
-    }

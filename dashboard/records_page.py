@@ -41,7 +41,7 @@ def search() -> None:
     """One read at a time, and of it what is opened."""
     with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         named = st.text_input("Read, by its index or its id", key="read", max_chars=200).strip()
-        st.form_submit_button("Look up")
+        st.form_submit_button("Look up", key="look_up")
     run_id = shown_run()
     if not named or run_id is None:
         return

@@ -39,7 +39,10 @@ def reconciliation(snapshot: MetricsSnapshot) -> str:
         else "The counters are up to a second apart while reads move; paused, and at the end, the difference is 0."
     )
     dead = f"{number(totals.dead_letters)} of the final rows are dead letters."
-    return f'<section class="hx hx-card" aria-label="Reconciliation"><h2>reconciliation, reads</h2><div class="hx-flow wide">{cells}</div><p>{dead} {moving}</p></section>'
+    return (
+        '<section class="hx hx-card" aria-label="Reconciliation"><h2>reconciliation, reads</h2>'
+        f'<div class="hx-flow wide">{cells}</div><p>{dead} {moving}</p></section>'
+    )
 
 
 def story_marks(story: ReadStory) -> tuple[Mark, ...]:

@@ -44,7 +44,7 @@ def spelled(seconds: float | None) -> str:
 def about(seconds: float) -> str:
     """A duration that is an estimate, in its largest unit: ~7 m."""
     text = spelled(seconds)
-    return "~" + (" ".join(text.split()[:2]) if seconds >= 600 else text)
+    return text if text == UNKNOWN else "~" + (" ".join(text.split()[:2]) if seconds >= 600 else text)
 
 
 def clock(unix_s: float | None) -> str:

@@ -18,6 +18,8 @@ from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import DeadLetter, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
+__all__ = ["DeadLetter", "ReadStory", "RunBooks", "RunCounts", "RunSummary", "StoredRun", "StoredRuns"]
+
 DEADLINE_S = 30.0
 SHOWN_REQUESTS = 100
 
