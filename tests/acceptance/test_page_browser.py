@@ -177,13 +177,13 @@ def test_other_sites_are_kept_out_and_the_banner_shows_when_the_page_server_hang
     expect(page.get_by_text("No samples yet")).to_be_visible(timeout=SLOW)
     assert_readable(page)
     banner = page.locator(".hx-late")
-    expect(banner).to_have_css("opacity", "0")
+    expect(banner).to_have_css("visibility", "hidden")
     os.killpg(monitor.process.pid, signal.SIGSTOP)
     hung_at = time.monotonic()
-    expect(banner).to_have_css("opacity", "1", timeout=SLOW)
+    expect(banner).to_have_css("visibility", "visible", timeout=SLOW)
     assert time.monotonic() - hung_at < 6
     os.killpg(monitor.process.pid, signal.SIGCONT)
-    expect(banner).to_have_css("opacity", "0", timeout=2000)
+    expect(banner).to_have_css("visibility", "hidden", timeout=2000)
     assert not errors
 
 
