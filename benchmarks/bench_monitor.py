@@ -23,6 +23,9 @@ from dataclasses import dataclass, field, replace
 
 import psutil
 
+import harness  # noqa: F401  (finds tests/support)
+from support.page_viewer import PageViewer
+
 HISTORY_S, JOIN_S, WATCH_S, SETTLE_S, HEAP_FROM_MIN = 3600, 5.0, 30, 3.0, 4
 MARK = re.compile(rb"mark(\d+)")
 CHROMIUM, FLAGS = "/usr/bin/chromium", ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--js-flags=--expose-gc"]
@@ -113,45 +116,9 @@ class Viewer:
 
     seen: dict[int, float] = field(default_factory=dict)
 
-    async def watch(self, port: int) -> None:
-        from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: PLC0415
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg  # noqa: PLC0415
-        from websockets.asyncio.client import connect  # noqa: PLC0415
-
-        origin = f"http://127.0.0.1:{port}"
-        url, timers = f"ws://127.0.0.1:{port}/_stcore/stream", {}
-        async with connect(url, origin=origin, subprotocols=["streamlit"], max_size=None, compression=None) as socket:  # type: ignore[list-item,arg-type]
-            page = ""
-
-            async def rerun(fragment: str = "", every_s: float = 0.0) -> None:
-                due = time.monotonic()
-                while True:
-                    if fragment:  # as a browser's interval: late once is not late for ever
-                        due += every_s
-                        await asyncio.sleep(max(0.0, due - time.monotonic()))
-                    back = BackMsg()
-                    back.rerun_script.query_string = ""
-                    back.rerun_script.page_script_hash = page
-                    back.rerun_script.fragment_id, back.rerun_script.is_auto_rerun = fragment, bool(fragment)
-                    await socket.send(back.SerializeToString())
-                    if not fragment:
-                        return
-
-            await rerun()
-            try:
-                async for data in socket:
-                    for mark in MARK.findall(data):
-                        self.seen.setdefault(int(mark), time.time())
-                    message = ForwardMsg.FromString(data)
-                    kind = message.WhichOneof("type")
-                    if kind == "new_session":
-                        page = message.new_session.page_script_hash
-                    elif kind == "auto_rerun" and message.auto_rerun.fragment_id not in timers:
-                        asked = message.auto_rerun
-                        timers[asked.fragment_id] = asyncio.create_task(rerun(asked.fragment_id, asked.interval))
-            finally:
-                for timer in timers.values():
-                    timer.cancel()
+    def got(self, data: bytes) -> None:
+        for mark in MARK.findall(data):
+            self.seen.setdefault(int(mark), time.time())
 
 
 async def measure(port: int, count: int, server: psutil.Process) -> str:
@@ -160,7 +127,7 @@ async def measure(port: int, count: int, server: psutil.Process) -> str:
 
     async def join(place: int, viewer: Viewer) -> None:
         await asyncio.sleep(JOIN_S * place / count)
-        await viewer.watch(port)
+        await PageViewer(port, f"http://127.0.0.1:{port}").watch(viewer.got)
 
     tasks = [asyncio.create_task(join(place, viewer)) for place, viewer in enumerate(viewers)]
     await asyncio.sleep(JOIN_S + SETTLE_S)

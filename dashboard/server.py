@@ -20,6 +20,7 @@ from helix_ray._dashboard import shared
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_FORM_BYTES = 4096
 _HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
+_PAGE = re.compile(r"/[a-z]*")
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "connect-src 'self' ws://{host} wss://{host}; worker-src 'self' blob:; script-src 'self'; object-src 'none'; base-uri 'self'; "
@@ -115,7 +116,7 @@ async def unlock(request: Request) -> Response:
     session, refusal = shared.gate().open(fields.get("code", ""), form)
     if session is None:
         return HTMLResponse(_REFUSED.format(refusal=html.escape(refusal), form=unlock_form(form)), 403)
-    response = RedirectResponse("/", 303)
+    response = _back(request)
     secure = request.url.scheme == "https"
     response.set_cookie(shared.CONTROL_COOKIE, session, httponly=True, samesite="strict", secure=secure)  # ends with the browser
     return response
@@ -124,9 +125,15 @@ async def unlock(request: Request) -> Response:
 async def lock(request: Request) -> Response:
     """Ends the session of this browser, in all its tabs."""
     shared.gate().close(request.cookies.get(shared.CONTROL_COOKIE))
-    response = RedirectResponse("/", 303)
+    response = _back(request)
     response.delete_cookie(shared.CONTROL_COOKIE)
     return response
+
+
+def _back(request: Request) -> Response:
+    """To the page that held the form."""
+    came_from = urlsplit(request.headers.get("referer", "")).path
+    return RedirectResponse(came_from if _PAGE.fullmatch(came_from) and came_from not in ("/unlock", "/lock") else "/", 303)
 
 
 MIDDLEWARE = [Middleware(Guard)]

@@ -122,6 +122,14 @@ def test_the_code_opens_a_session_that_only_the_cookie_holds(gate: Gate) -> None
     assert "right" not in str(headers) + body
 
 
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [("http://127.0.0.1:8501/start", "/start"), ("http://127.0.0.1:8501/unlock", "/"), ("http://127.0.0.1:8501//evil.test/", "/")],
+)
+def test_the_browser_goes_back_to_the_page_that_held_the_form(gate: Gate, referer: str, back: str) -> None:
+    assert ask("/lock", form={}, referer=referer)[1]["location"] == back
+
+
 def test_refusals_are_said_and_nothing_is_echoed(gate: Gate) -> None:
     status, headers, body = ask("/unlock", form={"form": gate.form(), "code": "<script>"})
     assert status == 403
