@@ -21,7 +21,7 @@ class ControlActor(ControlApi):
     ``configured_rate``: `source.rate_per_s`.
     """
 
-    def __init__(self, run_id: str, session_started_at: float, configured_rate: float | None, run_log: RunLog | None = None) -> None:
+    def __init__(self, run_id: str, session_started_at: float, configured_rate: float | None = None, run_log: RunLog | None = None) -> None:
         self._incarnation = begin_incarnation(CONTROL, run_log)
         self._database_url: Secret | None = None
         self._addressed = asyncio.Event()

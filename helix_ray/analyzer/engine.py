@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import template_of
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.answering import Aligning, Answering, RequestSlots
 from helix_ray.analyzer.counters import AnalyzerCounters
@@ -89,7 +89,7 @@ class AnalysisEngine:
         self, records: RequestRecords, backend: ChatBackend, nonce: str, rng: random.Random, tariff: Tariff | None
     ) -> Answering:
         settings, retrying, clock, counters = self._config.analyzer, self._config.retry, self._clock, self._counters
-        template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+        template = template_of(settings)
         payloads = PayloadBuilder(
             template,
             model=settings.model,

@@ -119,10 +119,12 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
 
 def _run_info(stored: StoredRun) -> RunInfo:
     config = stored.config
+    provider = config.get("provider", {}).get("name", "groq")  # runs of earlier versions name none: there was Groq only
     return RunInfo(
         run_id=stored.run_id,
         name=stored.name,
         backend=stored.backend,
+        provider={"groq": provider, "emulator": "emulator"}.get(stored.backend),
         simulated=stored.simulated,
         model=config["analyzer"]["model"],
         latency_scale=config["emulator"]["latency_scale"] if stored.simulated else 1.0,

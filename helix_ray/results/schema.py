@@ -50,7 +50,8 @@ Scoring = TypedDict("Scoring", {
     "cost": Cost,
 })
 Report = TypedDict("Report", {
-    "run_id": str, "status": str, "reason": str, "backend": str, "model": str | None, "simulated": bool, "notice": str | None,
+    "run_id": str, "status": str, "reason": str, "backend": str, "provider": str | None, "model": str | None,
+    "simulated": bool, "notice": str | None,
     "reads_requested": Count, "reads_produced": int, "reads_stored": Count, "dead_letters": Count,
     "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
     "dead_letters_by_kind": NamedCounts | None, "reads_handed_back": int,

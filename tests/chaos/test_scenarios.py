@@ -22,6 +22,8 @@ ANALYZER = "AnalyzerActor"
 KINDS = (ANALYZER, "SinkActor", "QueueActor", "ThrottleActor", "ProducerActor", "MetricsActor", "ControlActor")
 EXITS = frozenset({0})
 SERVER_OF_THE_RUN = None
+FULL_S = 5.0
+"""Until the database has used up the room that it had already."""
 
 
 def shoot(
@@ -175,18 +177,22 @@ def test_disk(hits: int, small_disk: Path, under_fire: UnderFire) -> None:
 
     def fill(fire: Fire, turn: int) -> None:
         fire.wait_busy(24)
-        filler = small_disk / "filler"
+        filler, server = small_disk / "filler", fire.postgres_pids()[0]
         with filler.open("wb") as file, suppress(OSError):  # somebody else may take the last of it
             room = os.statvfs(small_disk)
             os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
         for _ in range(8 * (turn % 2)):
             fire.switch_wal()
-        fire.hit([], pause_s=12.0, struck="disk")
+        began = fire.hit([], pause_s=12.0, struck="disk")
         filler.unlink()
         back = time.time()
+        times = [entry["time"] for entry in fire.provider.requests()]
+        fire.verdict.notes["sent on"] += any(began + FULL_S < at < back for at in times)
         asked = until(lambda: any(entry["time"] > back for entry in fire.provider.requests()), 10)
         fire.verdict.notes["silent for 10 s"] += not asked
+        fire.verdict.notes["server died"] += fire.postgres_pids()[0] != server
 
     shoot("disk", under_fire, [SERVER_OF_THE_RUN], hits, fill, most=4, reads=500)
-    assert VERDICTS["disk"].notes["silent for 10 s"] == 0
+    notes = VERDICTS["disk"].notes
+    assert (notes["sent on"], notes["silent for 10 s"], notes["server died"]) == (0, 0, hits // 2)
     assert_promises("disk", hits)

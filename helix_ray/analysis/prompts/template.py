@@ -16,6 +16,7 @@ from typing import Final
 from helix_ray.analysis.prompts import text
 from helix_ray.analysis.prompts.layouts import Ask, Layout, aligned, apart, grouped10, indexed10, paired, spaced
 from helix_ray.analysis.schema import AnswerSchema, answer_schema
+from helix_ray.config import AnalyzerConfig
 from helix_ray.errors import ConfigError
 
 MAX_READS: Final = 50
@@ -93,3 +94,8 @@ def get_prompt(name: str, *, examples: int = 0, reads_per_request: int = 1, work
     if not 1 <= reads_per_request <= MAX_READS:
         raise ConfigError("analyzer.reads_per_request", [f"a request has 1 to {MAX_READS} reads, found {reads_per_request}"])
     return family(name, reads_per_request=reads_per_request, work=work, examples=examples)
+
+
+def template_of(asking: AnalyzerConfig) -> PromptTemplate:
+    """The template that a configuration names; ConfigError as `get_prompt`."""
+    return get_prompt(asking.prompt, examples=asking.examples, reads_per_request=asking.reads_per_request, work=asking.work)

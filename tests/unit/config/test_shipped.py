@@ -14,7 +14,7 @@ from helix_ray.control.desired import spike_refusal
 from helix_ray.records import DesiredState
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-SHIPPED = ["baseline", "demo", "endless", "fastq", "groq_developer", "groq_free", "live"]
+SHIPPED = ["baseline", "demo", "endless", "fastq", "groq_developer", "groq_free", "live", "openai", "self_hosted"]
 
 
 def keys_of(tree: dict[str, Any], model: type[Any], path: str = "") -> dict[str, Any]:
@@ -91,6 +91,8 @@ def test_what_each_is_for() -> None:
         "groq_developer": Backend.GROQ,
         "groq_free": Backend.GROQ,
         "live": Backend.GROQ,
+        "openai": Backend.GROQ,
+        "self_hosted": Backend.GROQ,
     }
     endless = loaded["endless"]
     assert (endless.source.count, spike_refusal(DesiredState(), endless.source.rate_per_s)) == (None, None), "it can be operated"
