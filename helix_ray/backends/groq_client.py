@@ -13,7 +13,7 @@ from groq import APIConnectionError, APIStatusError, AsyncGroq
 from groq._types import Omit, RequestOptions
 
 from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
-from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
+from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport, proxy_for
 from helix_ray.config import Config
 from helix_ray.config.provider import ADDRESSES, ProviderName, StructuredOutput, address_of
 from helix_ray.environment.logs import Event, event_logger
@@ -41,16 +41,18 @@ _LOST: Final[dict[type[BaseException], tuple[Literal["not_sent", "unknown"], str
 class GroqChat:
     """A provider behind the Groq SDK: Groq, or a server of another dialect at ``base_url``.
 
-    ``connections`` bounds the sockets; the caller bounds its requests in flight below that. ``api_key`` None: none is sent. The SDK
-    neither retries (it would do so blindly and pay twice) nor builds models of the answers (a third of its CPU). The environment
-    variables that the SDK would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS) change nothing: what the configuration says is what
-    happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
+    ``connections`` bounds the sockets; the caller bounds its requests in flight below that. ``api_key`` None: none is sent.
+    ``proxy``: as ``provider.proxy``. The SDK neither retries (it would do so blindly and pay twice) nor builds models of the answers
+    (a third of its CPU). The environment variables that it would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS) change nothing: what the
+    configuration says is what happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
 
     Where the dialect has several forms of structured output, one request is sent at a time until an answer has shown which of them
     the server takes. A refused request is sent again with the next form within its own time; it is not billed.
     """
 
-    def __init__(self, api_key: str | None, base_url: str | None, connections: int, dialect: Dialect = GROQ) -> None:
+    def __init__(
+        self, api_key: str | None, base_url: str | None, connections: int, dialect: Dialect = GROQ, proxy: str = "environment"
+    ) -> None:
         if api_key is None and dialect.needs_key:
             raise MissingSecretError(f"{dialect.title} wants a key, and none was given; set {dialect.key}")
         if api_key is not None and (not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key):
@@ -65,11 +67,12 @@ class GroqChat:
         self._dialect = dialect
         self._forms = list(dialect.forms)  # that the server has not refused; the first is used
         self._asking = asyncio.Lock()
+        transport = AiohttpTransport(connections, proxy_for(self.base_url, proxy))
         self._client = AsyncGroq(
             api_key=self._key,
             base_url=self.base_url,
             max_retries=0,
-            http_client=httpx.AsyncClient(transport=AiohttpTransport(connections), trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
+            http_client=httpx.AsyncClient(transport=transport, trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
         )
         headers: dict[str, Any] = {"Accept-Encoding": "identity", **dialect.headers}  # to inflate 2 kB costs more than it saves
         if api_key is None:
@@ -163,7 +166,7 @@ def open_chat(config: Config, key: Secret | None, connections: int, emulator_url
     """The API that answers a run: its provider, or the emulator at ``emulator_url``, which speaks as Groq does."""
     shown = None if key is None else key.reveal()
     if config.analyzer.backend.asks_provider:
-        return GroqChat(shown, config.provider_url, connections, dialect_of(config.provider))
+        return GroqChat(shown, config.provider_url, connections, dialect_of(config.provider), config.provider.proxy)
     return GroqChat(shown, emulator_url, connections)
 
 

@@ -105,7 +105,7 @@ def _work(config: Config, forecast: Forecast) -> Table:
     table = Table("", *figures, title=title, title_justify="left", caption_justify="left", min_width=64)
     demand, asking, resumed = forecast.demand, config.analyzer, forecast.resumed
     asks = asking.backend.asks_an_api
-    table.add_row("backend, model, prompt", ", ".join([asking.backend, asking.model, asking.prompt] if asks else [asking.backend]))
+    table.add_row("backend, model, prompt", ", ".join([asking.backend, asking.model, asking.prompt_name] if asks else [asking.backend]))
     if resumed is not None:
         table.add_row(f"done by run {resumed.run_id}", f"{resumed.reads_done:,} reads, ${resumed.cost_usd:.6f}")
     table.add_row("records" if resumed is None else "records left", f"{forecast.planned:,}")

@@ -84,7 +84,7 @@ class Terminal:
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
         analyzer = config.analyzer
-        asked = f", model {analyzer.model}, prompt {analyzer.prompt}" if analyzer.backend.asks_an_api else ""
+        asked = f", model {analyzer.model}, prompt {analyzer.prompt_name}" if analyzer.backend.asks_an_api else ""
         self._say(f"{verb}: {config.run.name}, backend {analyzer.backend.value}{asked}")
         if analyzer.backend.asks_provider:
             self._say(f"Provider: {config.provider.name}, at {config.provider_url}.")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from helix_ray.config.base import FilePath, PositiveFloat, PositiveInt, Section
 from helix_ray.config.emulator import EmulatorConfig
@@ -140,13 +140,35 @@ LEAST_TOKENS_PER_READ = 40
 """Of an answer about several reads: one call is about 25 tokens, a read's id and frame about 15."""
 
 
+Layout = Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"]
+SHIPPED, OWN = "[shipped]", "[own]"
+"""Tags of the two kinds of ``analyzer.prompt``, which no message shows."""
+
+
+class OwnPrompt(Section):
+    """A prompt of the user's. ``loading`` reads it from the file that ``analyzer.prompt`` names; it is stored with the run, whole."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.:+-]+$")]
+    layout: Layout
+    instructions: Annotated[str, Field(min_length=1, max_length=20_000)]
+
+    @model_validator(mode="after")
+    def _name_of_its_own(self) -> OwnPrompt:
+        if self.name in get_args(Layout):
+            raise ValueError(f"name: '{self.name}' is a shipped prompt; choose another name, under which its results are stored")
+        return self
+
+
 class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     requests_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32  # per worker
     reads_per_request: Annotated[int, Field(ge=1, le=50)] = 1
     model: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")] = "openai/gpt-oss-20b"
-    prompt: Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"] = "indexed10"
+    prompt: Annotated[
+        Annotated[Layout, Tag(SHIPPED)] | Annotated[OwnPrompt, Tag(OWN)],
+        Discriminator(lambda value: OWN if isinstance(value, dict | OwnPrompt) else SHIPPED),
+    ] = "indexed10"
     examples: Annotated[int, Field(ge=0, le=3)] = 0
     work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
@@ -155,6 +177,10 @@ class AnalyzerConfig(Section):
     on_capacity_exceeded: Literal["wait", "on_demand"] = "wait"  # what a 498 of the flex tier leads to
     base_url: HttpAddress | None = None  # short for provider.base_url
     request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+
+    @property
+    def prompt_name(self) -> str:
+        return self.prompt if isinstance(self.prompt, str) else self.prompt.name
 
     @model_validator(mode="after")
     def _room_and_address(self) -> AnalyzerConfig:

@@ -27,7 +27,7 @@ def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) ->
         "backend": asking.backend.value,
         "provider": config.provider_name,
         "model": asking.model if asks else None,
-        "prompt": asking.prompt if asks else None,
+        "prompt": asking.prompt_name if asks else None,
         "records": {"total": forecast.records, "counted_to_the_end": work.whole, "planned": forecast.planned, "looked_at": work.looked_at},
         "reads_analysed": round(demand.reads),
         "requests": {"total": round(demand.requests), "reads_each": asking.reads_per_request, "repairs": round(demand.repairs)},

@@ -88,6 +88,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "bottleneck_shares": _shares(session.bottlenecks),
         "tokens": stored and {"prompt": stored.prompt_tokens, "cached": stored.cached_tokens, "completion": stored.completion_tokens},
         "cost_usd": stored and float(stored.cost_usd),
+        "usage_estimated": stored and stored.usage_estimated,
         "authorised_usd": None if session.authorised_usd is None else float(session.authorised_usd),
         "cost_per_1000_reads": stored and _per_1000(stored),
         "queue_capacity": session.queue_capacity,

@@ -47,8 +47,7 @@ def _pairs(title: str, rows: Iterable[Pair]) -> Table:
 def _summary(report: Report) -> Iterator[Pair]:
     requested = "endless" if report["reads_requested"] is None else _count(report["reads_requested"])
     asked = (report["configuration"] or {}).get("analyzer") or {}
-    prompt = asked.get("prompt", "-")
-    prompt = prompt["name"] if isinstance(prompt, dict) else prompt  # one of the user's own
+    prompt = formatting.prompt_name(asked.get("prompt", "-"))
     per_s = "" if report["reads_per_s"] is None else f" ({report['reads_per_s']:.1f} reads/s)"
     yield "model, prompt", f"{report['model']}, {prompt}" if report["model"] else "none: the aligner alone"
     if report["provider"]:

@@ -46,7 +46,7 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
     if stored.versions.get("scorer", "1") != SCORER_VERSION:
         changed.append(f"scorer version: was {stored.versions.get('scorer', '1')}, is {SCORER_VERSION}")
     if not changed and stored.versions.get("prompt") != _versions(config).get("prompt"):
-        changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt} is not the one that this run began with")
+        changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt_name} is not the one that this run began with")
     if stored.source_checksum != checksum:
         raise InputError(
             f"{config.source.input_file}: the file is not the one that run {stored.run_id} began with (its checksum differs); "

@@ -125,6 +125,7 @@ class RunCounts:
     truth_reads: int  # rows whose true variants are known
     identifiable_reads: int  # of these, rows whose truth can be told from window and read
     resent: int = 0  # requests about reads that a request before them had failed to answer; repairs are counted apart
+    usage_estimated: int = 0  # answered requests without a count of tokens, at their worst case
     failures: Mapping[str, int] = field(default_factory=dict)  # requests that the API failed, by `records.failure_kind`
     reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
     reads_possibly_repaid: int = 0  # besides those: in more than one request if the requests of unknown outcome were answered
@@ -252,8 +253,8 @@ class Ledger(Protocol):
         Without the requests by permits of the throttle's incarnation ``but_incarnation``.
         """
 
-    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
-        """What requests of the last 24 hours took from this model's limits, over all runs in this store whose answers are
+    async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
+        """What requests of the last 24 hours took from this model's limits at this provider, over all runs in this store whose answers are
         ``simulated`` or not, the youngest first: one by one for two minutes, then by the minute.
         """
 

@@ -95,6 +95,7 @@ class Reading:
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
             resent=sum(int(row["resent"]) for row in calls),
+            usage_estimated=sum(int(row["usage_estimated"]) for row in calls),
             failures=_failures(endings),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
@@ -109,8 +110,8 @@ class Reading:
         rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_incarnation": but_incarnation})
         return Decimal(rows[0]["spent_usd"])
 
-    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
-        rows = await self._session.rows("money", "taken", {"model": model, "simulated": simulated})
+    async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
+        rows = await self._session.rows("money", "taken", {"model": model, "provider": provider, "simulated": simulated})
         return [PastUse(*(row[name] for name in PastUse._fields)) for row in rows]
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:

@@ -56,7 +56,8 @@ select state, count(*) as calls, count(*) filter (where status = 429) as http_42
        coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
        coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms,
        count(*) filter (where kind = 'repair') as repairs,
-       count(*) filter (where retry and state <> 'intended' and (state <> 'failed' or status is not null)) as resent
+       count(*) filter (where retry and state <> 'intended' and (state <> 'failed' or status is not null)) as resent,
+       count(*) filter (where usage_estimated) as usage_estimated
 from helix.api_calls where run_id = %(run_id)s
 group by state
 

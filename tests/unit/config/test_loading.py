@@ -303,7 +303,12 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.faults.slow_accept": 1.01, "emulator.faults.hang_s": 3601, "emulator.faults.drip_s": -1, "emulator.script": None,
     "notify.url": "https://user@host/hook", "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
-FREE_FORM = {"source.mutation.type_weights", "provider.prices", "provider.headers"}  # mappings: they have no key of their own beside them
+FREE_FORM = {
+    "analyzer.prompt",
+    "source.mutation.type_weights",
+    "provider.prices",
+    "provider.headers",
+}  # no key beside them
 
 
 def leaves(model: type[Any], path: str = "") -> list[str]:
