@@ -161,6 +161,17 @@ class RecentRow:
     variants: tuple[ScoredVariant, ...] = ()  # truths and calls, as people look at them: without event and confidence
 
 
+class DeadLetter(NamedTuple):
+    """A read that ended without an answer."""
+
+    read_index: int
+    read_id: str
+    error_kind: str | None
+    error: str | None
+    attempts: int
+    finished_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerFacts:
     """What `check` found out about the store."""
