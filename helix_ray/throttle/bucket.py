@@ -40,13 +40,16 @@ from helix_ray.throttle.other_clients import OtherClients
 SHORTEST_S = 1e-4
 _MUCH = 0.1  # of the limit
 _KEEPS_LESS = 0.05  # a reading
-_GROWTH = 0.025  # of a limit that no header shows, in half a window; doubling while nothing is refused
+_GROWTH = 0.05  # of a limit that no header shows, in half a window; doubling while nothing is refused
 _NEARLY = 0.8  # of a limit
+_VOTES = 5
 _LEAST = 0.5  # of a limit that was learned, by one refusal
 _LEAST_SEEN_S = 10.0
 _PATIENCE = 2  # windows without a refusal
 _LITTLE = 0.02  # of a limit: headers may be rounded
 _LONGER = 1.25  # windows that a wait for a limit lasts at most
+_LATE_S = 3.0  # headers
+_TRAVEL_S = 0.3  # of a request, the longest
 _TICK_S = 1.5
 
 
@@ -85,6 +88,8 @@ class Bucket:
         self._kept, self._own, self._log = LeakyLevel(), LeakyLevel(), WindowLevel(window_s)
         self.windowed = False  # the server counts by windows, so that the log is the account
         self._window_votes = 0
+        self._reset_at = -inf  # the end of a window, by headers
+        self._slides = False  # its windows have no common boundary
         self._source: Literal["header", "named", "learned"] | None = None  # of what the provider allows
         self._distrusted = False  # headers showed room where there was none
         self._growth, self._raise_at, self._bound = _GROWTH, inf, False
@@ -227,7 +232,10 @@ class Bucket:
             if not self.windowed:  # a bucket that was full at the start has given more than its limit
                 admitted /= 1 + min(since_s / self.window_s, self.window_s / since_s)
         elif self.windowed:
-            admitted = max(min(admitted, known), _LEAST * known)
+            if self._log.boundary is not None and admitted < _LEAST * known:  # no window began there
+                self._slides = True
+                self._log.set_boundary(None)
+            admitted = max(min(admitted, known), _NEARLY * known)
         elif since_s < _LEAST_SEEN_S:
             admitted = known
         else:  # it was empty then and is now, so that what came in between is what it refills
@@ -252,14 +260,14 @@ class Bucket:
 
     def admitted(self, granted_at: float, now: float) -> None:
         """A probe was served. Where the log had no room for it, that is the boundary of a window, or there are no windows."""
-        if not self.windowed or (self._log.time_until(self._capacity, now) or 0.0) < 2 * _TICK_S:
+        if not self.windowed or self._slides or (self._log.time_until(self._capacity, now) or 0.0) < 2 * _TICK_S:
             return
         before = self._log.boundary
         since = inf if before is None else (granted_at - before) / self.window_s
         self.windowed = since == inf or (since > 0.8 and not 0.2 < since % 1.0 < 0.8)
         self._log.set_boundary(granted_at if self.windowed else None)
 
-    def read(self, reservation: Reservation, remaining: float, charged: float, now: float) -> None:
+    def read(self, reservation: Reservation, remaining: float, charged: float, reset_s: float | None, now: float) -> None:
         """Read a header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
         Precondition: `apply_limit` was called with the limit of the same reading.
         """
@@ -268,6 +276,16 @@ class Bucket:
         if self._started_at is None or self._past_unknown:
             self._begin(min(self.limit, max(0.0, remaining + charged)), now)
         since = self._granted - reservation.granted + max(0.0, charged - reservation.amount)
+        used = self._provided - remaining
+        self._window_votes += _vote(used / self._provided * self.window_s, reset_s, self.window_s)
+        if not self.windowed and self._window_votes >= _VOTES:
+            self._count_by_windows()
+        self._window_votes = max(-_VOTES, min(_VOTES, self._window_votes))
+        if self.windowed and reset_s is not None and not self._slides:
+            self._note_reset(reservation.granted_at + _TRAVEL_S + reset_s)
+        boundary = self._log.boundary
+        if self.windowed and boundary is not None and (reservation.granted_at + _TRAVEL_S - boundary) % self.window_s < _LATE_S:
+            return  # it may tell of the window before
         shown = self._provided * self._safety
         excess = shown - (reservation.level + since + self._added - reservation.added) - remaining
         excess = self._explain(excess, 1.0)  # headers are rounded to whole tokens
@@ -276,11 +294,19 @@ class Bucket:
         else:
             self._kept.add(excess, now)
         self._added += excess
+        self.other_clients.shown = True
         self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         alone = reservation.alone and self._granted == reservation.granted and self.reserved == reservation.amount
         if alone and (self._safety == 1.0 or self._past_unknown):
             self.overrule(max(0.0, self._provided - remaining - charged) + 1.0, now)
         self._past_unknown = False
+
+    def _note_reset(self, at: float) -> None:
+        """Windows of the clock end one window apart; the end of a sliding one moves with every request that leaves it."""
+        moved, self._reset_at = at - self._reset_at, at
+        if abs(moved) > _TICK_S and moved != inf:
+            self._slides = abs(moved - round(moved / self.window_s) * self.window_s) > _TICK_S
+            self._log.set_boundary(None if self._slides else at)
 
     def exhausted(self, used: float, reserved_before: float, reservation: Reservation, now: float, asked_s: float | None = None) -> None:
         """A 429 named this bucket: the server's account was ``used``, of which ``reserved_before`` belongs to requests
@@ -332,13 +358,13 @@ class Bucket:
 
     def _be_patient(self, now: float) -> None:
         """Refused: whether there is more is tried after some windows, and with little at first."""
-        self._raise_at, self._growth, self._bound = now + _PATIENCE * self.window_s, _GROWTH, False
+        self._raise_at, self._growth, self._bound = now + (_PATIENCE if self._source == "named" else 1) * self.window_s, _GROWTH, False
 
     def _raise(self, now: float) -> None:
         """No header shows this limit: after some time without a refusal the next request tries whether there is more by now."""
         if self._source in (None, "header") or now < self._raise_at or self._provided is None:
             return
-        self._raise_at = now + self.window_s / 2
+        self._raise_at = now + self.window_s / (2 if self.windowed else 4)
         if self._bound:
             self._kept.add(self._provided * self._growth, now)  # more a minute, and no burst
             self._set_limit(self._provided * (1 + self._growth), now)
@@ -353,7 +379,11 @@ class Bucket:
         elif self._exhausted_at > now - self.window_s and not self._served_since:  # though a bucket would have had room
             self.windowed |= now - self._exhausted_at > 2 * bucket_s + _TICK_S
         if self.windowed and not was:
-            self.other_clients = OtherClients()  # what they seemed to take had only not come back
+            self._count_by_windows()
+
+    def _count_by_windows(self) -> None:
+        """What other clients seemed to take, and the server to keep, had only not come back."""
+        self.windowed, self.other_clients, self._keeps = True, OtherClients(), 0.0
 
     def _explain(self, excess: float, least: float) -> float:
         """Learn from what the server has beyond our account what it keeps of unused reservations. The excess, 0 and up."""
@@ -408,3 +438,10 @@ class Bucket:
                 account.set_rate(self._capacity / self.window_s, now)
         if self._configured is not None:
             self._own.set_rate(self._own_capacity / self.window_s, now)
+
+
+def _vote(bucket_s: float, reset_s: float | None, window_s: float) -> int:
+    """Whether ``reset_s`` tells of windows (1) or of a bucket (-1) that is full again in ``bucket_s``."""
+    if reset_s is None or reset_s > 1.05 * window_s:
+        return 0
+    return 1 if reset_s > bucket_s + max(2.0, 0.1 * window_s) else -1 if bucket_s > 0.2 * window_s else 0

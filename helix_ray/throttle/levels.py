@@ -116,4 +116,4 @@ class WindowLevel:
         taken_at, boundary = (key + 1) * self._width, self._boundary
         if boundary is None:
             return taken_at + self.window_s
-        return boundary - (boundary - key * self._width) // self.window_s * self.window_s
+        return boundary - (boundary - taken_at) // self.window_s * self.window_s

@@ -68,6 +68,16 @@ class Wait(NamedTuple):
 NO_WAIT = Wait(0.0, None)
 
 
+class Shown(NamedTuple):
+    """A limit that headers show."""
+
+    name: str
+    window_s: float
+    limit: float
+    remaining: float | None
+    reset_s: float | None
+
+
 class Waits(NamedTuple):
     """Of one request, by the minute's limits, by what the provider has of the day's, and by the configured day's limits."""
 
@@ -112,10 +122,11 @@ class Limits:
         return {name: bucket.reserve(self._amount(name, request), number, now) for name, bucket in self._buckets.items()}
 
     def answered(self, request: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, now: float) -> None:
-        for name, window_s, limit, remaining in self._shown(reading, now):
+        for name, window_s, limit, remaining, reset_s in self._shown(reading, now):
             bucket, reservation = self._buckets[name], held[name]
             if bucket.show_limit(limit, reservation.number, window_s, now) and remaining is not None:
-                bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, request.max_completion_tokens), now)
+                charged = KINDS[name].amount(usage.prompt, request.max_completion_tokens)
+                bucket.read(reservation, remaining, charged, reset_s, now)
         if request.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / request.prompt_tokens))
         for name, reservation in held.items():
@@ -131,7 +142,7 @@ class Limits:
         """End a request that was charged nothing. Its headers still name the limits."""
         for name, reservation in reservations.items():
             self._buckets[name].give_back(reservation, now)
-        for name, window_s, limit, remaining in self._shown(reading, now):
+        for name, window_s, limit, remaining, _ in self._shown(reading, now):
             bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
             if bucket.show_limit(limit, reservation.number, window_s, now) and first and remaining is not None:
@@ -156,7 +167,7 @@ class Limits:
         if limited.requested is not None and KINDS[name].prompt and request.prompt_tokens > 0:
             prompt = limited.requested - KINDS[name].completion * request.max_completion_tokens
             self._scale = max(self._scale, min(_LARGEST_SCALE, prompt / request.prompt_tokens))
-        shown = next((seen for shown, _, seen, _ in self._shown(reading, now) if shown == name), None)
+        shown = next((each.limit for each in self._shown(reading, now) if each.name == name), None)
         if not bucket.name_limit(limit, reservation.number, now, shown=shown) or limited.never_fits:
             return name
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
@@ -167,7 +178,7 @@ class Limits:
         self, asked_s: float | None, held: Reservations, reading: LimitReading | None, now: float, *, probe: bool
     ) -> str | None:
         """A 429 that names no limit: one that its headers show to be used up, else the rate of requests that was admitted."""
-        for name, _, limit, remaining in self._shown(reading, now):
+        for name, _, limit, remaining, _ in self._shown(reading, now):
             bucket = self._buckets[name]
             if remaining is not None and (
                 remaining < held[name].amount or (remaining < _USED * limit and bucket.nearly_full(held[name].amount, now))
@@ -189,23 +200,23 @@ class Limits:
         what is left, the bucket counts as full again, until the next refusal.
         """
         bucket = self._buckets[name]
-        used = [limit - remaining for shown, _, limit, remaining in self._shown(reading, now) if shown == name and remaining is not None]
-        bucket.overrule(used[0] if used else 0.0, now)
+        shown = next((each for each in self._shown(reading, now) if each.name == name and each.remaining is not None), None)
+        bucket.overrule(0.0 if shown is None or shown.remaining is None else shown.limit - shown.remaining, now)
 
     def stats(self, now: float, until: float) -> dict[str, BucketStats]:
         """Of the limits that are known."""
         return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
 
-    def _shown(self, reading: LimitReading | None, now: float) -> list[tuple[str, float, float, float | None]]:
+    def _shown(self, reading: LimitReading | None, now: float) -> list[Shown]:
         """Name, window, limit and what is left, of the limits that the headers show. One reading in a row that tells of another
         window than before is a coincidence.
         """
         if reading is None:
             return []
-        shown: list[tuple[str, float, float, float | None]] = []
-        for what, limit, remaining, window_s in (
-            ("R", reading.requests_limit, reading.requests_remaining, reading.requests_window_s),
-            ("T", reading.tokens_limit, reading.tokens_remaining, reading.tokens_window_s),
+        shown = []
+        for what, limit, remaining, reset_s, window_s in (
+            ("R", reading.requests_limit, reading.requests_remaining, reading.requests_reset_s, reading.requests_window_s),
+            ("T", reading.tokens_limit, reading.tokens_remaining, reading.tokens_reset_s, reading.tokens_window_s),
         ):
             if limit is None:
                 continue
@@ -214,7 +225,7 @@ class Limits:
             if window_s is not None and self._other_window[what] >= (_VOTES if bucket.shown else 1):
                 bucket.unshow(now)
                 self._windows_s[what], self._other_window[what] = window_s, 0
-            shown.append((_name(what, self._windows_s[what]), self._windows_s[what], limit, remaining))
+            shown.append(Shown(_name(what, self._windows_s[what]), self._windows_s[what], limit, remaining, reset_s))
         return shown
 
     def _amount(self, name: str, request: PermitRequest) -> float:
