@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, exp
 from typing import NamedTuple
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
+from helix_ray.providers.rate_limits import DAY_S, KINDS, MINUTE_S
+from helix_ray.providers.readings import LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.bucket import Bucket, Reservation
 from helix_ray.throttle.messages import BucketStats, PermitRequest
-
-MINUTE_S = 60.0
-DAY_S = 86_400.0
-
-
-class LimitDefinition(NamedTuple):
-    """The window of one of the provider's limits, and how much of it a request takes."""
-
-    window_s: float
-    config_key: str  # in the section ``throttle``
-    requests: int
-    prompt: int
-    completion: int
-
-    def amount(self, prompt_tokens: int, completion_tokens: int, requests: int = 1) -> float:
-        """What requests take. At admission ``completion_tokens`` is the most they may use. Cached prompt tokens are free once a
-        request is settled.
-        """
-        return float(self.requests * requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
-
-
-def _definition(kind: LimitKind) -> LimitDefinition:
-    """``ITPM`` is read as: input tokens, per minute."""
-    window_s, window = (DAY_S, "day") if kind.endswith("D") else (MINUTE_S, "minute")
-    counted = {"R": ("requests", 1, 0, 0), "T": ("tokens", 0, 1, 1), "IT": ("input_tokens", 0, 1, 0), "OT": ("output_tokens", 0, 0, 1)}
-    name, *takes = counted[kind[:-2]]
-    return LimitDefinition(window_s, f"{name}_per_{window}", *takes)
-
-
-KINDS: dict[str, LimitDefinition] = {kind: _definition(kind) for kind in LIMIT_KINDS}
 
 _LARGEST_SCALE = 3.0
 _SCALE_MEMORY = 0.998  # per settlement
@@ -100,8 +71,11 @@ class Limits:
     def __getitem__(self, name: str) -> Bucket:
         return self._buckets[name]
 
-    def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
-        """Set what was taken before the first grant; None: not known."""
+    def restore(self, past: Sequence[PastUse] | None, limits: Mapping[str, float], now: float) -> None:
+        """Set what was taken before the first grant (None: not known), and limits that the provider is known to have."""
+        for name, limit in limits.items():
+            if name in self._buckets:
+                self._buckets[name].name_limit(limit, -1, now)
         for name, bucket in self._buckets.items():
             bucket.restore(None if past is None else _amounts(name, past), now)
 
@@ -171,7 +145,7 @@ class Limits:
         if not bucket.name_limit(limit, reservation.number, now, shown=shown) or limited.never_fits:
             return name
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
-        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation, now, limited.retry_after_s)
+        bucket.exhausted(limited.exactly_used(bucket.window_s), earlier, reservation, now, limited.retry_after_s)
         return name
 
     def _refused_by_none(
@@ -184,14 +158,14 @@ class Limits:
                 remaining < held[name].amount or (remaining < _USED * limit and bucket.nearly_full(held[name].amount, now))
             ):
                 bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
-                return None if bucket.windowed else name
+                return None if bucket.windows.counted else name
         self._buckets["RPM"].learn(held["RPM"], asked_s, now, probe=probe)
         return None
 
     def probed(self, granted_at: float, closed_for_s: float, now: float) -> None:
         """A probe was served, after a cooldown of that length."""
         for bucket in self._buckets.values():
-            bucket.admitted(granted_at, now)
+            bucket.windows.served(bucket.capacity, granted_at, now)
         if closed_for_s > _LONGEST_COOLDOWN_S:
             self._buckets["RPM"].unlearn(now)
 
@@ -267,17 +241,3 @@ def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
     kind = KINDS[name]
     uses = sorted((use for use in past if use.age_s < kind.window_s), key=lambda use: -use.age_s)
     return [(use.age_s, kind.amount(use.prompt_tokens, use.completion_tokens, use.requests)) for use in uses]
-
-
-def _unrounded(limited: RateLimitDetail, window_s: float) -> float:
-    """``Used`` of a 429 before its message rounded it, from the wait that it asks for: by the bucket law
-    ``wait = (used + requested - limit) / limit × window``. The half that rounding hides would be the next 429. Without
-    ``Used``, the most that it can be.
-    """
-    assert limited.limit is not None
-    if limited.used is None:
-        return limited.limit
-    if limited.requested is None or limited.retry_after_s is None:
-        return limited.used + 0.5
-    exact = limited.limit - limited.requested + limited.retry_after_s * limited.limit / window_s
-    return min(max(exact, limited.used - 0.5), limited.used + 1.0)
