@@ -56,13 +56,6 @@ class Reservation(NamedTuple):
     alone: bool  # no other request was in flight
 
 
-class BucketWaits(NamedTuple):
-    """Seconds until a request fits; 0: now; None: not before a request in flight is settled."""
-
-    provider_s: float | None  # by the provider's account
-    own_s: float | None  # by the configured one
-
-
 class Bucket:
     """A bucket whose limit is not known yet admits everything and counts only what is in flight."""
 
@@ -76,7 +69,7 @@ class Bucket:
         self._provided: float | None = None
         self._provided_by = -1
         self._safety = safety_factor
-        self._kept, self._own, self.windows = LeakyLevel(), LeakyLevel(), Windows(window_s)
+        self._kept, self.windows = LeakyLevel(), Windows(window_s)
         self._source: Literal["header", "named", "learned"] | None = None  # of what the provider allows
         self._distrusted = False  # headers showed room where there was none
         self._growth, self._raise_at, self._bound = _GROWTH, inf, False
@@ -100,33 +93,28 @@ class Bucket:
             self.windows.add(amount, now - age_s, now)
         if self.limit is None:
             return
+        if past is None:
+            self._kept.set_level(self.capacity, now)
         before = LeakyLevel()
         before.set_rate(self._kept.rate, -inf)
         for age_s, amount in past or ():
             before.add(amount, now - age_s)
-        for account in (self._kept, self._own):
-            account.set_level(self.capacity if past is None else before.level(now), now)
+        self._kept.add(before.level(now), now)
 
     def credit(self, now: float) -> float:
         """What could be granted at once: 0 to the limit, infinite while that is unknown."""
-        provider = self.capacity - self._used(now) - self.other_clients.margin(now)
-        if self._configured_binds:
-            provider = min(provider, self._own_capacity - self._own.level(now) - self.reserved)
-        return max(0.0, provider)
+        return max(0.0, self.capacity - self._used(now) - self._margin(now))
 
-    def waits(self, amount: float, now: float) -> BucketWaits:
-        """A request larger than the whole bucket waits for an empty one, and then gets the provider's own 413."""
+    def wait_s(self, amount: float, now: float) -> float | None:
+        """Until a request fits; 0: now; None: not before a request in flight is settled. One that is larger than the whole bucket
+        waits for an empty one, and then gets the provider's own 413.
+        """
         if self.limit is None:
-            return BucketWaits(0.0, 0.0)
+            return 0.0
         self._raise(now)
-        account_s = self._account_wait_s(amount, now)
-        self._bound |= account_s != 0.0
-        if self._provided is None:
-            return BucketWaits(0.0, account_s)
-        if not self._configured_binds:
-            return BucketWaits(account_s, 0.0)
-        capacity = self._own_capacity
-        return BucketWaits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
+        wait_s = self._account_wait_s(amount, now)
+        self._bound |= wait_s != 0.0
+        return wait_s
 
     def reserve(self, amount: float, number: int, now: float) -> Reservation:
         if self._started_at is None and self.limit is not None:
@@ -154,7 +142,6 @@ class Bucket:
         # that overtook the refused one: they are charged again when they are settled.
         most = inf if self._provided is None else max(self._provided, self._before_lowered.level(now))
         self._kept.add(min(used, max(0.0, most - self._kept.level(now))), now)
-        self._own.add(used, now)
         self._settled += used
 
     def give_back(self, reservation: Reservation, now: float) -> None:
@@ -261,8 +248,7 @@ class Bucket:
             self._count_by_windows()
         if self.windows.is_fresh(arrived_at):
             return
-        shown = self._provided * self._safety
-        excess = shown - (reservation.level + since + self._added - reservation.added) - remaining
+        excess = self.capacity - (reservation.level + since + self._added - reservation.added) - remaining
         excess = self._explain(excess, 1.0)  # headers are rounded to whole tokens
         if self.windows.counted:
             self.windows.add(excess, now, now)
@@ -272,7 +258,7 @@ class Bucket:
         self.other_clients.shown = True
         self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         alone = reservation.alone and self._granted == reservation.granted and self.reserved == reservation.amount
-        if alone and (self._safety == 1.0 or self._past_unknown):
+        if alone and not self.own and (self._safety == 1.0 or self._past_unknown):
             self.overrule(max(0.0, self._provided - remaining - charged) + 1.0, now)
         self._past_unknown = False
 
@@ -282,6 +268,7 @@ class Bucket:
         """
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
+        used -= self._headroom
         if reservation.granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
             self.windows.set_level(max(used, self.windows.level(now)), now)
             self._judge_windows(max(1.0, used + reservation.amount - (self._provided or used)), asked_s, now)
@@ -357,17 +344,26 @@ class Bucket:
         return self.windows.level(now) if self.windows.counted else self._kept.level(now) + self.reserved
 
     @property
-    def _configured_binds(self) -> bool:
-        return self._configured is not None and self._provided is not None and self._configured < self._provided
+    def own(self) -> bool:
+        """The configured limit binds, and not the provider's."""
+        return self._configured is not None and (self._provided is None or self._configured < self._provided)
+
+    @property
+    def _headroom(self) -> float:
+        """What the provider allows beyond that."""
+        return self._provided - self._configured if self.own and self._provided and self._configured else 0.0
+
+    def _margin(self, now: float) -> float:
+        return max(0.0, self.other_clients.margin(now) - self._headroom)
 
     def _account_wait_s(self, amount: float, now: float) -> float | None:
         """The margin for other clients never keeps a request out of an empty bucket."""
         room = self.capacity - min(amount, self.capacity)
         if self.windows.counted:
-            return self.windows.time_until(max(0.0, room - self.other_clients.margin(now)), now)
+            return self.windows.time_until(max(0.0, room - self._margin(now)), now)
         room -= self.reserved
         wait_s = self._kept.time_until(room, now)
-        margin = self.other_clients.margin(now)
+        margin = self._margin(now)
         if wait_s is None or margin <= 0.0:
             return wait_s
         rate = self._kept.rate - self.other_clients.rate
@@ -379,13 +375,7 @@ class Bucket:
 
     @property
     def capacity(self) -> float:
-        """Of the provider's bucket; of the configured one as long as the provider's is not known."""
-        limit = self._configured if self._provided is None else self._provided
-        return inf if limit is None else limit * self._safety
-
-    @property
-    def _own_capacity(self) -> float:
-        return inf if self._configured is None else self._configured * self._safety
+        return inf if self.limit is None else self.limit * self._safety
 
     def _begin(self, credit: float, now: float) -> None:
         self._started_at = now
@@ -395,5 +385,3 @@ class Bucket:
         if self.limit is not None:
             for account in (self._kept, self._before_lowered):
                 account.set_rate(self.capacity / self.window_s, now)
-        if self._configured is not None:
-            self._own.set_rate(self._own_capacity / self.window_s, now)

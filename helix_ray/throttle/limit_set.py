@@ -84,12 +84,13 @@ class Limits:
         for name, bucket in self._buckets.items():
             if bucket.limit is None:
                 continue
-            provider_s, own_s = bucket.waits(self._amount(name, request), now)
-            if bucket.window_s == DAY_S:
-                day = day.longer(Wait(provider_s, name))
-                own_day = own_day.longer(Wait(own_s, name))
+            wait = Wait(bucket.wait_s(self._amount(name, request), now), name)
+            if KINDS[name].window_s != DAY_S:
+                minute = minute.longer(wait)
+            elif bucket.own:
+                own_day = own_day.longer(wait)
             else:
-                minute = minute.longer(Wait(provider_s, name)).longer(Wait(own_s, name))
+                day = day.longer(wait)
         return Waits(minute, day, own_day)
 
     def reserve(self, request: PermitRequest, number: int, now: float) -> Reservations:
