@@ -79,6 +79,8 @@ def _paid(report: Report) -> Iterator[Pair]:
     yield "requests / of them repairs / HTTP 429", f"{report['requests']:,} / {report['repairs']:,} / {report['http_429']:,}"
     if report["failures_by_kind"]:
         yield "failed requests", "\n".join(formatting.failures({kind: n}) for kind, n in report["failures_by_kind"].items())
+    if report["usage_estimated"]:
+        yield "answers without a count of tokens", f"{report['usage_estimated']:,}, at their worst case"
     if report["resent"]:
         yield "sent again after a failure", f"{report['resent']:,} ({report['resent_share']:.1%} of all)"
     tiers = report["reads_by_tier"] or {}
