@@ -28,6 +28,7 @@ from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
+from helix_ray.session.notify import Notifier
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
 from helix_ray.session.reporting import resume_command
@@ -60,6 +61,8 @@ class Pipeline:
         self._emulator: EmulatorProcess | None = None
         self._ended: Outcome | None = None
         self._memory = PeakMemory(plan.home / "postgres")
+        run = {"run_id": plan.run_id, "name": plan.row.name, "simulated": plan.simulated}
+        self._notifier = Notifier(plan.config.notify.url, run)
 
     def run(self) -> Outcome:
         """Runs to an ending. Raises what kept it from starting; once the run has its row, every ending is an `Outcome`."""
@@ -68,6 +71,7 @@ class Pipeline:
             stack.enter_context(driver_log(self._run_log))
             self._log_start()
             stack.push(self._log_end)
+            stack.callback(self._notifier.wait)  # while everything else has ended
             signals = self._signals or stack.enter_context(Signals())
             if plan.config.sink.database == "embedded":
                 stack.enter_context(kept_running(plan.home))
@@ -89,6 +93,7 @@ class Pipeline:
             self._listener.ending(ending)
             outcome = Shutdown(plan, group, watch, signals, self._memory).run(ending)
             self._log_outcome(outcome)
+            self._notifier.ended(outcome.report)
             self._listener.ended(outcome)
             signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.force:
@@ -153,6 +158,7 @@ class Pipeline:
                 if watch.snapshot is not None:
                     watch.bottlenecks[watch.snapshot.bottleneck.name] += 1
                     self._listener.progress(watch.snapshot)
+                    self._notifier.look(watch.snapshot)
                 self._memory.sample(time.monotonic())
                 signals.wait(LOOK_INTERVAL_S)
         except Exception as error:

@@ -148,6 +148,7 @@ class ActorGroup:
         home: Path | None = None,
     ) -> None:
         """``home``: HELIX_HOME, where answers are kept while the database is away; None: nowhere. This process is the driver."""
+        config = config.public()
         workers, spool = config.analyzer.workers, None if home is None else spool_folder(home, run_id)
         self._run_log = run_log
         self.producers = [api.producer(index) for index in range(config.source.producers)]

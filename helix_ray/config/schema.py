@@ -232,6 +232,10 @@ class SinkConfig(Section):
     outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
 
 
+class NotifyConfig(Section):
+    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=2000)] | None = None
+
+
 class RayConfig(Section):
     address: str | None = None
     dashboard: bool = True
@@ -252,6 +256,7 @@ class Config(Section):
     retry: RetryConfig = RetryConfig()
     sink: SinkConfig = SinkConfig()
     emulator: EmulatorConfig = EmulatorConfig()
+    notify: NotifyConfig = NotifyConfig()
     ray: RayConfig = RayConfig()
 
     @model_validator(mode="after")
@@ -309,8 +314,12 @@ class Config(Section):
         return self.source.input_file is not None and self.analyzer.backend.asks_provider and not is_loopback(self.provider_url)
 
     def to_json(self) -> str:
-        """Canonical JSON: what is stored with the run. It holds no secret, since secrets have no key here, and not the run's id."""
-        return json.dumps(self.model_dump(mode="json", exclude={"run": {"id"}}), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON: what is stored with the run. It holds no secret (`notify` may be one) and not the run's id."""
+        return json.dumps(self.model_dump(mode="json", exclude={"run": {"id"}, "notify": True}), sort_keys=True, separators=(",", ":"))
+
+    def public(self) -> Config:
+        """Without the address of notifications, which may hold a secret: for actors and exports."""
+        return self.model_copy(update={"notify": NotifyConfig()})
 
     def sha256(self) -> str:
         return hashlib.sha256(self.to_json().encode()).hexdigest()

@@ -301,7 +301,7 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.faults.close_body": 1.01, "emulator.faults.hang_before": -1, "emulator.faults.hang_body": 7,
     "emulator.faults.endless_body": 1.5, "emulator.faults.drip": -0.1, "emulator.faults.idle_close": 2,
     "emulator.faults.slow_accept": 1.01, "emulator.faults.hang_s": 3601, "emulator.faults.drip_s": -1, "emulator.script": None,
-    "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
+    "notify.url": "https://user@host/hook", "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
 FREE_FORM = {
     "analyzer.prompt",
