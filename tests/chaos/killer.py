@@ -143,6 +143,11 @@ class Fire:
         latest = time.time() - 1.0
         return sum(ask.usable and began < ask.ended <= latest for ask in self.provider.asks())
 
+    def asks_again(self, within_s: float) -> bool:
+        """Whether a request leaves within this time from now on."""
+        now = time.time()
+        return until(lambda: any(entry["time"] > now for entry in self.provider.requests()), within_s)
+
     def settle(self) -> None:
         """Until every read that was asked before now has its row, so that each repeat has one fault that can have caused it."""
         now = time.time()
