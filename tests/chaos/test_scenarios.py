@@ -3,11 +3,9 @@
 Each fault must find the pipeline busy, or it is repeated.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -179,19 +177,15 @@ def test_disk(hits: int, small_disk: Path, under_fire: UnderFire) -> None:
 
     def fill(fire: Fire, turn: int) -> None:
         fire.wait_busy(24)
-        filler, server = small_disk / "filler", fire.postgres_pids()[0]
-        with filler.open("wb") as file, suppress(OSError):  # somebody else may take the last of it
-            room = os.statvfs(small_disk)
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
-        for _ in range(8 * (turn % 2)):
-            fire.switch_wal()
+        filler, servers = small_disk / "filler", fire.postgres_pids()[1:]
+        fire.fill_disk(filler, wal=turn % 2 == 1)
         began = fire.hit([], pause_s=12.0, struck="disk")
         filler.unlink()
         back = time.time()
         times = [entry["time"] for entry in fire.provider.requests()]
         fire.verdict.notes["sent on"] += any(began + FULL_S < at < back for at in times)
         fire.verdict.notes["silent after it"] += not fire.asks_again(10.0)
-        fire.verdict.notes["server died"] += fire.postgres_pids()[0] != server
+        fire.verdict.notes["server died"] += not {*servers} & {*fire.postgres_pids()}
 
     shoot("disk", under_fire, [SERVER_OF_THE_RUN], hits, fill, most=4, reads=500)
     notes = VERDICTS["disk"].notes
