@@ -195,7 +195,7 @@ class MetricsApi(ActorApi, Protocol):
     async def snapshot(self) -> MetricsSnapshot: ...
 
     async def history(self, since: float) -> list[HistoryPoint]:
-        """Points after ``since`` (Unix seconds), at most the last fifteen minutes."""
+        """Points after ``since`` (Unix seconds): one a second for the last hour, before that one in 30 s for a day."""
 
 
 class ControlApi(ActorApi, Protocol):

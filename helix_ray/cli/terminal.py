@@ -84,19 +84,19 @@ class Terminal:
         config, plan = self._plan.config, self._plan
         verb = f"Resuming run {plan.run_id} ({plan.rows_before:,} reads done)" if plan.resumed else f"Run {plan.run_id}"
         analyzer = config.analyzer
-        asked = f", model {analyzer.model}, prompt {analyzer.prompt}" if analyzer.backend.asks_an_api else ""
-        self._say(f"{verb}: {config.run.name}, backend {config.analyzer.backend.value}{asked}")
+        asked = f", model {analyzer.model}, prompt {analyzer.prompt_name}" if analyzer.backend.asks_an_api else ""
+        self._say(f"{verb}: {config.run.name}, backend {analyzer.backend.value}{asked}")
+        if analyzer.backend.asks_provider:
+            self._say(f"Provider: {config.provider.name}, at {config.provider_url}.")
         if plan.simulated:
             self._console.print(NOTICE, style="bold yellow")
             if config.analyzer.backend.simulated and config.emulator.latency_scale != 1:
                 self._say(f"The emulator's latencies are scaled by {config.emulator.latency_scale:g}.")
         if plan.tariff is not None:
             self._say(f"Prices: {plan.tariff.describe()}; cap ${config.throttle.max_cost_usd:g}.")
-        if plan.sends_files_outside:
-            self._console.print(
-                f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.analyzer.base_url or 'api.groq.com'}.",
-                style="bold red",
-            )
+        if config.sends_files_outside:
+            left = f"Reads of {config.source.input_file} LEAVE THIS MACHINE: they are sent to {config.provider_url}."
+            self._console.print(left, style="bold red")
         self._say(f"Whatever ends it, it goes on with: {resume_command(plan.home, plan.run_id)}")
         self._say("Starting Ray (5 to 20 s) ...")
 
@@ -182,7 +182,8 @@ class LiveView:
         head: list[Text] = [Text.assemble(state, f"  {self._reason}"), held]
         if run.simulated:
             head.append(Text(f"EMULATOR: {SIMULATED}", style="bold yellow"))
-        head.append(_cut(f"backend {run.backend}{scale}, model {run.model}"))
+        by = f", provider {run.provider}" if run.provider and not run.simulated else ""
+        head.append(_cut(f"backend {run.backend}{by}{scale}, model {run.model}"))
         bar_width = BAR_WIDTH if options.max_width >= WIDE else NARROW_BAR_WIDTH
         text_width = options.max_width - 2 * EDGE - NAME_WIDTH - bar_width - 2 * GAP
         rows = [*_rows(snapshot, partial(_bar, width=bar_width))]

@@ -11,6 +11,7 @@ from typing import Any
 from helix_ray.control.command_log import recorded_ack
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import DATABASE_URL, Secret, load_secrets
+from helix_ray.errors import StartError
 from helix_ray.metrics.history import from_columns
 from helix_ray.metrics.recent import RecentRead, calls_of, marks_of, shown_bases, verdict_of
 from helix_ray.metrics.snapshot import (
@@ -42,6 +43,15 @@ def past_snapshot(home: Path, run_file: RunFile) -> MetricsSnapshot | None:
     if url is None:
         return None
     return with_ledger(Secret(url), lambda ledger: snapshot_from(ledger, run_file.run_id), DEADLINE_S, DEADLINE_S)
+
+
+def stored_config(home: Path, run_file: RunFile) -> JsonObject:
+    """The configuration of that run as it began. StartError when the database does not know it; else as `past_snapshot`."""
+    url = database_url(home, run_file)
+    stored = url and with_ledger(Secret(url), lambda ledger: ledger.load_run(run_file.run_id), DEADLINE_S, DEADLINE_S)
+    if not stored:
+        raise StartError(f"the database does not know run {run_file.run_id}")
+    return stored.config
 
 
 def database_url(home: Path, run_file: RunFile) -> str | None:
@@ -109,10 +119,12 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
 
 def _run_info(stored: StoredRun) -> RunInfo:
     config = stored.config
+    provider = config.get("provider", {}).get("name", "groq")  # runs of earlier versions name none: there was Groq only
     return RunInfo(
         run_id=stored.run_id,
         name=stored.name,
         backend=stored.backend,
+        provider={"groq": provider, "emulator": "emulator"}.get(stored.backend),
         simulated=stored.simulated,
         model=config["analyzer"]["model"],
         latency_scale=config["emulator"]["latency_scale"] if stored.simulated else 1.0,

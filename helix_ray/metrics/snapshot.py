@@ -37,6 +37,7 @@ class RunInfo:
     dashboard_url: str | None = None  # Ray's
     status: str = "running"
     reason: str | None = None  # why it ended
+    provider: str | None = None  # who answers; None: no API is asked
 
     @property
     def known(self) -> bool:

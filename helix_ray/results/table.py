@@ -47,8 +47,11 @@ def _pairs(title: str, rows: Iterable[Pair]) -> Table:
 def _summary(report: Report) -> Iterator[Pair]:
     requested = "endless" if report["reads_requested"] is None else _count(report["reads_requested"])
     asked = (report["configuration"] or {}).get("analyzer") or {}
+    prompt = formatting.prompt_name(asked.get("prompt", "-"))
     per_s = "" if report["reads_per_s"] is None else f" ({report['reads_per_s']:.1f} reads/s)"
-    yield "model, prompt", f"{report['model']}, {asked.get('prompt', '-')}" if report["model"] else "none: the aligner alone"
+    yield "model, prompt", f"{report['model']}, {prompt}" if report["model"] else "none: the aligner alone"
+    if report["provider"]:
+        yield "provider", report["provider"]
     yield "reads requested / produced / stored", f"{requested} / {_count(report['reads_produced'])} / {_count(report['reads_stored'])}"
     yield "lost / duplicates", f"{_count(report['lost'])} / {_count(report['duplicates'])}"
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in (report["dead_letters_by_kind"] or {}).items())

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import template_of
 from helix_ray.config.schema import MOST_COST_USD
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
@@ -123,6 +123,7 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         status=end.ending.status,
         reason=end.ending.reason,
         backend=plan.config.analyzer.backend.value,
+        provider=plan.config.provider_name,
         model=plan.config.analyzer.model if plan.config.analyzer.backend.asks_an_api else None,
         simulated=plan.simulated,
         requested=plan.config.source.count if synthetic else total,
@@ -155,7 +156,7 @@ def _asked(plan: Plan) -> Asked:
     analyzer = plan.config.analyzer
     if not analyzer.backend.asks_an_api:
         return Asked(None, None, None)
-    template = get_prompt(analyzer.prompt, examples=analyzer.examples, reads_per_request=analyzer.reads_per_request, work=analyzer.work)
+    template = template_of(analyzer)
     return Asked(template.name, template.sha256, template.task, analyzer.examples, analyzer.reads_per_request, analyzer.work)
 
 

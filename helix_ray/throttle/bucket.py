@@ -33,13 +33,21 @@ from collections.abc import Sequence
 from math import inf
 from typing import Literal, NamedTuple
 
-from helix_ray.throttle.leaky_level import EPSILON, LeakyLevel
+from helix_ray.throttle.levels import EPSILON, LeakyLevel, WindowLevel
 from helix_ray.throttle.messages import BucketStats
 from helix_ray.throttle.other_clients import OtherClients
 
 SHORTEST_S = 1e-4
 _MUCH = 0.1  # of the limit
 _KEEPS_LESS = 0.05  # a reading
+_GROWTH = 0.025  # of a limit that no header shows, in half a window; doubling while nothing is refused
+_NEARLY = 0.8  # of a limit
+_LEAST = 0.5  # of a limit that was learned, by one refusal
+_LEAST_SEEN_S = 10.0
+_PATIENCE = 2  # windows without a refusal
+_LITTLE = 0.02  # of a limit: headers may be rounded
+_LONGER = 1.25  # windows that a wait for a limit lasts at most
+_TICK_S = 1.5
 
 
 class Reservation(NamedTuple):
@@ -74,13 +82,21 @@ class Bucket:
         self._provided: float | None = None
         self._provided_by = -1
         self._safety = safety_factor
-        self._kept, self._own = LeakyLevel(), LeakyLevel()
+        self._kept, self._own, self._log = LeakyLevel(), LeakyLevel(), WindowLevel(window_s)
+        self.windowed = False  # the server counts by windows, so that the log is the account
+        self._window_votes = 0
+        self._source: Literal["header", "named", "learned"] | None = None  # of what the provider allows
+        self._distrusted = False  # headers showed room where there was none
+        self._growth, self._raise_at, self._bound = _GROWTH, inf, False
+        self._anchor = (0.0, 0.0)  # when it was seen to be exhausted, or began, and what was granted and ended until then
+        self._unlearned: tuple[float | None, Literal["header", "named", "learned"] | None] = (None, None)
         self._before_lowered = LeakyLevel()  # the most that the server's account can hold since its limit sank
         self._granted = self._added = self._settled = 0.0
         self._unused = 0.0  # of what was reserved by requests settled since the last reading
         self._keeps = 0.0  # the share of it that the server does not return, 0 to 1
         self._past_unknown = False
         self._exhausted_at = -inf
+        self._served_since = False
         self._started_at: float | None = None
         self._initial_credit = self._accrued = 0.0
         self._set_rates(-inf)
@@ -88,6 +104,8 @@ class Bucket:
     def restore(self, past: Sequence[tuple[float, float]] | None, now: float) -> None:
         """What was taken before the first grant, as (seconds ago, amount), oldest first; None: not known, so everything."""
         self._past_unknown = past is None
+        for age_s, amount in past or ():
+            self._log.add(amount, now - age_s, now)
         if self._configured is None:
             return
         for account in (self._kept, self._own):
@@ -98,7 +116,7 @@ class Bucket:
 
     def credit(self, now: float) -> float:
         """What could be granted at once: 0 to the limit, infinite while that is unknown."""
-        provider = self._capacity - self._kept.level(now) - self.reserved - self.other_clients.margin(now)
+        provider = self._capacity - self._used(now) - self.other_clients.margin(now)
         if self._configured_binds:
             provider = min(provider, self._own_capacity - self._own.level(now) - self.reserved)
         return max(0.0, provider)
@@ -107,7 +125,9 @@ class Bucket:
         """A request larger than the whole bucket waits for an empty one, and then gets the provider's own 413."""
         if self.limit is None:
             return BucketWaits(0.0, 0.0)
+        self._raise(now)
         account_s = self._account_wait_s(amount, now)
+        self._bound |= account_s != 0.0
         if self._provided is None:
             return BucketWaits(0.0, account_s)
         if not self._configured_binds:
@@ -118,17 +138,22 @@ class Bucket:
     def reserve(self, amount: float, number: int, now: float) -> Reservation:
         if self._started_at is None and self.limit is not None:
             self._begin(min(self.limit, self.credit(now) / self._safety), now)
+        if self._granted == 0.0:
+            self._anchor = (now, 0.0)
         alone = self.reserved == 0.0
         self.reserved += amount
         self._granted += amount
-        return Reservation(number, amount, now, self._granted, self._kept.level(now) + self.reserved, self._added, alone)
+        self._log.add(amount, now, now)
+        return Reservation(number, amount, now, self._granted, self._used(now), self._added, alone)
 
     def settle(self, reservation: Reservation, used: float, now: float, charged: float | None = None) -> None:
         """End a request that used that much; ``charged``: what the server charged on admission, as far as that is known."""
-        self.give_back(reservation)
+        self.give_back(reservation, now)
+        self._served_since |= reservation.granted_at > self._exhausted_at
         unused = max(0.0, (charged or used) - used)
         self._unused += unused
         used += self._keeps * unused
+        self._log.add(used, reservation.granted_at, now)
         if self.limit is None:
             return
         # At most up to the limit, which no server's account exceeds. Ours would after a refusal whose ``used`` contains requests
@@ -138,12 +163,47 @@ class Bucket:
         self._own.add(used, now)
         self._settled += used
 
-    def give_back(self, reservation: Reservation) -> None:
+    def give_back(self, reservation: Reservation, now: float) -> None:
         """End a request that was not sent, or rejected: the server charged nothing."""
         self.reserved = max(0.0, self.reserved - reservation.amount)
+        self._log.add(-reservation.amount, reservation.granted_at, now)
+
+    def show_limit(self, limit: float, number: int, window_s: float, now: float) -> bool:
+        """Take over the limit that headers show. False: it is outdated, shown by an older request than the last one, or not true."""
+        if self._distrusted:
+            return False
+        if window_s != self.window_s:
+            self.window_s = window_s
+            self._log.set_window(window_s)
+            self._set_rates(now)
+        applied = self.apply_limit(limit, number, now)
+        if applied:
+            self._source = "header"
+        return applied
+
+    @property
+    def shown(self) -> bool:
+        return self._source == "header"
+
+    def nearly_full(self, amount: float, now: float) -> bool:
+        return self.limit is not None and max(self._log.level(now), self._used(now)) + amount > _NEARLY * self.limit
+
+    def unshow(self, now: float) -> None:
+        """What headers showed was another limit's."""
+        if self.shown:
+            self._source = None
+            self._set_limit(None, now)
+
+    def name_limit(self, limit: float, number: int, now: float, *, shown: float | None) -> bool:
+        """Take over the limit that a 429 names. ``shown``: by its headers, which are not true where they differ."""
+        self._distrusted |= shown is not None and abs(shown - limit) > _LITTLE * limit
+        if self._source != "header" or self._distrusted:
+            self._source = "named"
+            self._be_patient(now)
+        return self.apply_limit(limit, number, now)
 
     def apply_limit(self, limit: float, number: int, now: float) -> bool:
-        """Take over the limit that the provider names. False: it is outdated, named by an older request than the last one."""
+        """Take over a limit. False: it is outdated, named by an older request than the last one."""
         if limit == self._provided:
             self._provided_by = max(number, self._provided_by)
             return True
@@ -151,17 +211,53 @@ class Bucket:
             return False
         self._provided_by = number
         self.other_clients = OtherClients()  # what they take was seen under another limit
-        before = self.limit
-        if self._provided is not None:
-            self._before_lowered.set_level(max(self._provided, self._before_lowered.level(now)), now)
-        self._provided = limit
-        self.limit = limit if self._configured is None else min(self._configured, limit)
-        if self._started_at is not None and before is not None and before != self.limit:
-            self._accrued += before * (now - self._started_at) / self.window_s
-            self._initial_credit += self.limit - before  # a raised limit is credit at once
-            self._started_at = now
-        self._set_rates(now)
+        self._set_limit(limit, now)
         return True
+
+    def learn(self, reservation: Reservation, asked_s: float | None, now: float, *, probe: bool) -> None:
+        """A 429 named nothing: the limit is what was admitted within the last window. ``asked_s``: how long it asks to wait."""
+        burst = reservation.granted_at <= self._exhausted_at
+        if not burst:
+            self._suspect_windows(reservation.amount, asked_s, now)
+        if probe or (asked_s is not None and asked_s > _LONGER * self.window_s):  # this limit, or whatever it is, is known
+            return
+        admitted = max(self._log.level(now), reservation.amount)
+        known, since_s = self._provided or 0.0, max(_TICK_S, now - self._anchor[0])
+        if burst or self._source != "learned":
+            if not self.windowed:  # a bucket that was full at the start has given more than its limit
+                admitted /= 1 + min(since_s / self.window_s, self.window_s / since_s)
+        elif self.windowed:
+            admitted = max(min(admitted, known), _LEAST * known)
+        elif since_s < _LEAST_SEEN_S:
+            admitted = known
+        else:  # it was empty then and is now, so that what came in between is what it refills
+            admitted = max(min((self._granted - self.reserved - self._anchor[1]) / since_s * self.window_s, known), _LEAST * known)
+        if burst or since_s >= _LEAST_SEEN_S:
+            self._anchor = (now, self._granted - self.reserved)
+        if not burst:
+            self._unlearned = (self._provided, self._source)
+            self._be_patient(now)
+        self._distrusted |= self._source == "header"
+        self._source = "learned"
+        self._exhausted_at, self._served_since = now, False
+        self._set_limit(max(reservation.amount, admitted), now)
+        self._kept.set_level(self._capacity - self.reserved, now)
+
+    def unlearn(self, now: float) -> None:
+        """What was learned last was no limit: the API refused for longer than its window."""
+        if self._source == "learned":
+            limit, self._source = self._unlearned
+            self._distrusted &= self._source != "header"
+            self._set_limit(limit, now)
+
+    def admitted(self, granted_at: float, now: float) -> None:
+        """A probe was served. Where the log had no room for it, that is the boundary of a window, or there are no windows."""
+        if not self.windowed or (self._log.time_until(self._capacity, now) or 0.0) < 2 * _TICK_S:
+            return
+        before = self._log.boundary
+        since = inf if before is None else (granted_at - before) / self.window_s
+        self.windowed = since == inf or (since > 0.8 and not 0.2 < since % 1.0 < 0.8)
+        self._log.set_boundary(granted_at if self.windowed else None)
 
     def read(self, reservation: Reservation, remaining: float, charged: float, now: float) -> None:
         """Read a header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
@@ -172,9 +268,13 @@ class Bucket:
         if self._started_at is None or self._past_unknown:
             self._begin(min(self.limit, max(0.0, remaining + charged)), now)
         since = self._granted - reservation.granted + max(0.0, charged - reservation.amount)
-        excess = self._capacity - (reservation.level + since + self._added - reservation.added) - remaining
-        excess = self._explain(excess)
-        self._kept.add(excess, now)
+        shown = self._provided * self._safety
+        excess = shown - (reservation.level + since + self._added - reservation.added) - remaining
+        excess = self._explain(excess, 1.0)  # headers are rounded to whole tokens
+        if self.windowed:
+            self._log.add(excess, now, now)
+        else:
+            self._kept.add(excess, now)
         self._added += excess
         self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         alone = reservation.alone and self._granted == reservation.granted and self.reserved == reservation.amount
@@ -182,21 +282,30 @@ class Bucket:
             self.overrule(max(0.0, self._provided - remaining - charged) + 1.0, now)
         self._past_unknown = False
 
-    def exhausted(self, used: float, reserved_before: float, granted_at: float, now: float) -> None:
+    def exhausted(self, used: float, reserved_before: float, reservation: Reservation, now: float, asked_s: float | None = None) -> None:
         """A 429 named this bucket: the server's account was ``used``, of which ``reserved_before`` belongs to requests
-        granted earlier and still in flight. A rejected request is charged nothing.
+        granted earlier and still in flight. A rejected request is charged nothing. ``asked_s``: how long it asks to wait.
         """
+        granted_at = reservation.granted_at
+        if granted_at > self._exhausted_at:
+            self._log.set_level(max(used, self._log.level(now)), now)
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
-        if granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
-            excess = self._explain(used - reserved_before - self._kept.level(now))
+        if granted_at > self._exhausted_at:
+            self._suspect_windows(max(1.0, used + reservation.amount - (self._provided or used)), asked_s, now)
+        if (
+            granted_at > self._exhausted_at and not self.windowed
+        ):  # else of the same burst: the account was no bound yet when it was granted
+            excess = self._explain(used - reserved_before - self._kept.level(now), 0.01)
             self.other_clients.took(excess, granted_at, self._kept.rate)
-        self._exhausted_at = now
+        self._exhausted_at, self._served_since = now, False
         self._kept.set_level(used - reserved_before, now)
 
     def overrule(self, used: float, now: float) -> None:
         """The server's account is ``used`` at most: it admitted what ours had no room for, or showed it."""
         self._kept.set_level(min(self._kept.level(now), used), now)
+        if self.windowed:
+            self._log.set_level(min(self._log.level(now), used + self.reserved), now)
 
     def stats(self, now: float, until: float) -> BucketStats | None:
         """None while the limit is unknown. ``until``: end of the time that counts for utilisation."""
@@ -209,14 +318,54 @@ class Bucket:
         credit = min(self.limit, self.credit(now))
         return BucketStats(self.limit, source, credit, self._settled, self.reserved, self._initial_credit, utilisation)
 
-    def _explain(self, excess: float) -> float:
+    def _set_limit(self, limit: float | None, now: float) -> None:
+        before = self.limit
+        if self._provided is not None:
+            self._before_lowered.set_level(max(self._provided, self._before_lowered.level(now)), now)
+        self._provided = limit
+        self.limit = self._configured if limit is None else limit if self._configured is None else min(self._configured, limit)
+        if self._started_at is not None and before is not None and self.limit is not None and before != self.limit:
+            self._accrued += before * (now - self._started_at) / self.window_s
+            self._initial_credit += self.limit - before  # a raised limit is credit at once
+            self._started_at = now
+        self._set_rates(now)
+
+    def _be_patient(self, now: float) -> None:
+        """Refused: whether there is more is tried after some windows, and with little at first."""
+        self._raise_at, self._growth, self._bound = now + _PATIENCE * self.window_s, _GROWTH, False
+
+    def _raise(self, now: float) -> None:
+        """No header shows this limit: after some time without a refusal the next request tries whether there is more by now."""
+        if self._source in (None, "header") or now < self._raise_at or self._provided is None:
+            return
+        self._raise_at = now + self.window_s / 2
+        if self._bound:
+            self._kept.add(self._provided * self._growth, now)  # more a minute, and no burst
+            self._set_limit(self._provided * (1 + self._growth), now)
+            self._growth, self._bound = min(1.0, 2 * self._growth), False
+
+    def _suspect_windows(self, over: float, asked_s: float | None, now: float) -> None:
+        """A refusal tells how the server counts. A bucket has room again after ``over / limit × window``."""
+        limit, was = self._provided or max(self._log.level(now), over), self.windowed
+        bucket_s, slack_s = over / limit * self.window_s, max(2.0, 0.1 * self.window_s)
+        if asked_s is not None and asked_s > 0:
+            self.windowed |= bucket_s + slack_s < asked_s <= 1.05 * self.window_s
+        elif self._exhausted_at > now - self.window_s and not self._served_since:  # though a bucket would have had room
+            self.windowed |= now - self._exhausted_at > 2 * bucket_s + _TICK_S
+        if self.windowed and not was:
+            self.other_clients = OtherClients()  # what they seemed to take had only not come back
+
+    def _explain(self, excess: float, least: float) -> float:
         """Learn from what the server has beyond our account what it keeps of unused reservations. The excess, 0 and up."""
         if excess < -_MUCH * self._capacity:
             self._keeps = max(0.0, self._keeps - _KEEPS_LESS)
-        elif excess > 1.0 and self._unused > 0.0:  # headers are rounded to whole tokens
+        elif excess > least and self._unused > 0.0:
             self._keeps = min(1.0, self._keeps + excess / self._unused)
         self._unused = 0.0
-        return excess if excess > 1.0 else 0.0
+        return excess if excess > least else 0.0
+
+    def _used(self, now: float) -> float:
+        return self._log.level(now) if self.windowed else self._kept.level(now) + self.reserved
 
     @property
     def _configured_binds(self) -> bool:
@@ -224,7 +373,10 @@ class Bucket:
 
     def _account_wait_s(self, amount: float, now: float) -> float | None:
         """The margin for other clients never keeps a request out of an empty bucket."""
-        room = self._capacity - self.reserved - min(amount, self._capacity)
+        room = self._capacity - min(amount, self._capacity)
+        if self.windowed:
+            return self._log.time_until(max(0.0, room - self.other_clients.margin(now)), now)
+        room -= self.reserved
         wait_s = self._kept.time_until(room, now)
         margin = self.other_clients.margin(now)
         if wait_s is None or margin <= 0.0:

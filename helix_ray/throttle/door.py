@@ -16,6 +16,7 @@ PARK_FROM_S = 10.0
 
 _BELIEVED_S = 60.0  # the longest wait for a limit of the minute
 _GUESSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # between probes when no wait is asked for; the last one repeats
+_NAMELESS_S = (1.0, 2.0, 4.0, *6 * (8.0,), 16.0, 30.0)  # of a 429 that names no limit: of the minute, most likely
 _DOUBTS_S = (10.0, 20.0, 40.0, 45.0)  # when a day's limit, or a longer wait than is believed, keeps it closed
 _SAME_S = 60.0  # a day's limit that is used up again that soon is the same episode
 _FULL_SPEED = 64  # requests in flight, from which there is no bound any more
@@ -60,7 +61,7 @@ class Door:
         """The longest time between two probes, seconds; 0: nothing is probed."""
         if not self.probes:
             return 0.0
-        return _BELIEVED_S if self.reason == "cooldown" and self._intervals is _GUESSES_S else self._intervals[-1]
+        return _BELIEVED_S if self.reason == "cooldown" and self._intervals is not _DOUBTS_S else self._intervals[-1]
 
     def wait_s(self, account_s: float | None, now: float) -> float:
         """Until the next probe. ``account_s``: until our account of the day has room; None: not known."""
@@ -77,7 +78,7 @@ class Door:
             elif granted_at <= self._closed_at:
                 return
         elif self.reason is not None and not daily and granted_at <= self._closed_at:  # of the same burst
-            if asked is not None and asked <= _BELIEVED_S and self._intervals is _GUESSES_S:
+            if asked is not None and asked <= _BELIEVED_S and self._intervals is not _DOUBTS_S:
                 self._probe_at = max(self._probe_at, now + asked)
             return
         self._close("daily" if daily else "cooldown", limit, asked, now)
@@ -140,11 +141,13 @@ class Door:
             self._log_closed(reason, limit, asked_s)
         self._was_daily = daily
         self._asked_early = False
-        self._intervals = _DOUBTS_S if reason == "daily" or (asked_s is not None and asked_s > _BELIEVED_S) else _GUESSES_S
+        long = daily or (asked_s is not None and asked_s > _BELIEVED_S)
+        self._intervals = _DOUBTS_S if long else _NAMELESS_S if reason == "cooldown" and limit is None else _GUESSES_S
         self._step = min(self._step, len(self._intervals) - 1)
         self._asked_until = inf if asked_s is None else now + asked_s
-        kept = asked_s is not None and self._intervals is _GUESSES_S
-        self._probe_at = self._asked_until if kept else now + self._intervals[self._step]
+        kept = asked_s is not None and self._intervals is not _DOUBTS_S
+        interval_s = self._intervals[self._step]
+        self._probe_at = now + (interval_s if asked_s is None or not kept else max(asked_s, interval_s if self._step else 0.0))
         self.reason, self.limit, self._own, self.most = reason, limit, False, inf
         self._closed_at = now
 

@@ -45,6 +45,9 @@ KINDS: dict[str, LimitDefinition] = {kind: _definition(kind) for kind in LIMIT_K
 _LARGEST_SCALE = 3.0
 _SCALE_MEMORY = 0.998  # per settlement
 _BINDING_MEMORY_S = 30.0
+_USED = 0.9  # of a limit is left where its headers are not all wrong
+_VOTES = 3
+_LONGEST_COOLDOWN_S = 75.0  # for a limit of the minute
 _NOTICEABLE_S = 0.05 * _BINDING_MEMORY_S
 
 Reservations = dict[str, Reservation]
@@ -81,6 +84,8 @@ class Limits:
             name: Bucket(name, kind.window_s, getattr(config, kind.config_key), config.safety_factor) for name, kind in KINDS.items()
         }
         self._scale = 1.0  # of prompt estimates
+        self._windows_s = {"R": MINUTE_S, "T": MINUTE_S}  # of the limits that headers show
+        self._other_window = {"R": 0, "T": 0}  # readings in a row that tell of another one
 
     def __getitem__(self, name: str) -> Bucket:
         return self._buckets[name]
@@ -107,9 +112,9 @@ class Limits:
         return {name: bucket.reserve(self._amount(name, request), number, now) for name, bucket in self._buckets.items()}
 
     def answered(self, request: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, now: float) -> None:
-        for name, limit, remaining in _shown(reading):
+        for name, window_s, limit, remaining in self._shown(reading, now):
             bucket, reservation = self._buckets[name], held[name]
-            if bucket.apply_limit(limit, reservation.number, now) and remaining is not None:
+            if bucket.show_limit(limit, reservation.number, window_s, now) and remaining is not None:
                 bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, request.max_completion_tokens), now)
         if request.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / request.prompt_tokens))
@@ -125,39 +130,100 @@ class Limits:
     def give_back(self, reservations: Reservations, reading: LimitReading | None, now: float) -> None:
         """End a request that was charged nothing. Its headers still name the limits."""
         for name, reservation in reservations.items():
-            self._buckets[name].give_back(reservation)
-        for name, limit, remaining in _shown(reading):
+            self._buckets[name].give_back(reservation, now)
+        for name, window_s, limit, remaining in self._shown(reading, now):
             bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
-            if bucket.apply_limit(limit, reservation.number, now) and first and remaining is not None:
-                bucket.exhausted(limit - remaining, 0.0, reservation.granted_at, now)
+            if bucket.show_limit(limit, reservation.number, window_s, now) and first and remaining is not None:
+                bucket.exhausted(limit - remaining, 0.0, reservation, now)
 
-    def named(self, limited: RateLimitDetail, reservation: Reservation, in_flight: Iterable[Reservations], now: float) -> None:
-        """A 429 or a 413 names a limit. ``in_flight``: of the other requests."""
-        name = limited.kind
-        if name is None or limited.limit is None:
-            return
-        bucket = self._buckets[name]
-        if not bucket.apply_limit(limited.limit, reservation.number, now) or limited.never_fits:
-            return
+    def refused(
+        self,
+        limited: RateLimitDetail,
+        request: PermitRequest,
+        held: Reservations,
+        reading: LimitReading | None,
+        in_flight: Iterable[Reservations],
+        now: float,
+        *,
+        probe: bool,
+    ) -> str | None:
+        """A 429, or a 413 that names a limit. ``in_flight``: of the other requests. The limit that has no room, if that is known."""
+        name, limit = limited.kind, limited.limit
+        if name is None or limit is None:
+            return name or self._refused_by_none(limited.retry_after_s, held, reading, now, probe=probe)
+        bucket, reservation = self._buckets[name], held[name]
+        if limited.requested is not None and KINDS[name].prompt and request.prompt_tokens > 0:
+            prompt = limited.requested - KINDS[name].completion * request.max_completion_tokens
+            self._scale = max(self._scale, min(_LARGEST_SCALE, prompt / request.prompt_tokens))
+        shown = next((seen for shown, _, seen, _ in self._shown(reading, now) if shown == name), None)
+        if not bucket.name_limit(limit, reservation.number, now, shown=shown) or limited.never_fits:
+            return name
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
-        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation.granted_at, now)
+        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation, now, limited.retry_after_s)
+        return name
+
+    def _refused_by_none(
+        self, asked_s: float | None, held: Reservations, reading: LimitReading | None, now: float, *, probe: bool
+    ) -> str | None:
+        """A 429 that names no limit: one that its headers show to be used up, else the rate of requests that was admitted."""
+        for name, _, limit, remaining in self._shown(reading, now):
+            bucket = self._buckets[name]
+            if remaining is not None and (
+                remaining < held[name].amount or (remaining < _USED * limit and bucket.nearly_full(held[name].amount, now))
+            ):
+                bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
+                return None if bucket.windowed else name
+        self._buckets["RPM"].learn(held["RPM"], asked_s, now, probe=probe)
+        return None
+
+    def probed(self, granted_at: float, closed_for_s: float, now: float) -> None:
+        """A probe was served, after a cooldown of that length."""
+        for bucket in self._buckets.values():
+            bucket.admitted(granted_at, now)
+        if closed_for_s > _LONGEST_COOLDOWN_S:
+            self._buckets["RPM"].unlearn(now)
 
     def overrule(self, name: str, reading: LimitReading | None, now: float) -> None:
         """The provider admitted a request for which our account of this day's limit had no room. If the reading does not show
         what is left, the bucket counts as full again, until the next refusal.
         """
         bucket = self._buckets[name]
-        used = [limit - remaining for shown, limit, remaining in _shown(reading) if shown == name and remaining is not None]
+        used = [limit - remaining for shown, _, limit, remaining in self._shown(reading, now) if shown == name and remaining is not None]
         bucket.overrule(used[0] if used else 0.0, now)
 
     def stats(self, now: float, until: float) -> dict[str, BucketStats]:
         """Of the limits that are known."""
         return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
 
+    def _shown(self, reading: LimitReading | None, now: float) -> list[tuple[str, float, float, float | None]]:
+        """Name, window, limit and what is left, of the limits that the headers show. One reading in a row that tells of another
+        window than before is a coincidence.
+        """
+        if reading is None:
+            return []
+        shown: list[tuple[str, float, float, float | None]] = []
+        for what, limit, remaining, window_s in (
+            ("R", reading.requests_limit, reading.requests_remaining, reading.requests_window_s),
+            ("T", reading.tokens_limit, reading.tokens_remaining, reading.tokens_window_s),
+        ):
+            if limit is None:
+                continue
+            self._other_window[what] = self._other_window[what] + 1 if window_s not in (None, self._windows_s[what]) else 0
+            bucket = self._buckets[_name(what, self._windows_s[what])]
+            if window_s is not None and self._other_window[what] >= (_VOTES if bucket.shown else 1):
+                bucket.unshow(now)
+                self._windows_s[what], self._other_window[what] = window_s, 0
+            shown.append((_name(what, self._windows_s[what]), self._windows_s[what], limit, remaining))
+        return shown
+
     def _amount(self, name: str, request: PermitRequest) -> float:
         prompt = request.prompt_tokens if self._scale <= 1.0 else ceil(request.prompt_tokens * self._scale)
         return KINDS[name].amount(prompt, request.max_completion_tokens)
+
+
+def _name(what: str, window_s: float) -> str:
+    return f"{what}P{'M' if window_s == MINUTE_S else 'D'}"
 
 
 class BindingMeter:
@@ -190,14 +256,6 @@ def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
     kind = KINDS[name]
     uses = sorted((use for use in past if use.age_s < kind.window_s), key=lambda use: -use.age_s)
     return [(use.age_s, kind.amount(use.prompt_tokens, use.completion_tokens, use.requests)) for use in uses]
-
-
-def _shown(reading: LimitReading | None) -> list[tuple[str, float, float | None]]:
-    """Name, limit and what is left, of the limits that the headers show."""
-    if reading is None:
-        return []
-    shown = (("TPM", reading.tokens_limit, reading.tokens_remaining), ("RPD", reading.requests_limit, reading.requests_remaining))
-    return [(name, limit, remaining) for name, limit, remaining in shown if limit is not None]
 
 
 def _unrounded(limited: RateLimitDetail, window_s: float) -> float:

@@ -9,7 +9,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitKind
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.door import PARK_FROM_S, Door
-from helix_ray.throttle.limit_set import DAY_S, KINDS, Limits, Wait
+from helix_ray.throttle.limit_set import DAY_S, KINDS, NO_WAIT, Limits, Wait
 from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
 from helix_ray.throttle.permits import OutstandingPermit
 from helix_ray.throttle.requests_in_flight import RequestsInFlight
@@ -64,7 +64,10 @@ class TierLimiter:
         if self.in_flight >= self.requests_in_flight.limit:
             return Wait(None, "concurrency")
         if self.door.reason != "daily":
-            return minute.longer(Wait(self.door.wait_s(None, now), self._closed_by)).longer(day).longer(own_day)
+            probe = Wait(self.door.wait_s(None, now), self._closed_by)
+            # What closed it and named no limit may be over before our account, which was learned from it, has room.
+            minute = NO_WAIT if self.door.reason == "cooldown" and self.door.limit is None else minute
+            return minute.longer(probe).longer(day).longer(own_day)
         day_s = self.door.wait_s(day.seconds, now) if self.door.probes else day.seconds
         return minute.longer(Wait(day_s, "daily")).longer(Wait(own_day.seconds, "daily"))
 
@@ -84,7 +87,7 @@ class TierLimiter:
         """End a request. ``answered`` also for an answer that cannot be read."""
         outcome, trouble = settlement.outcome, settlement.trouble
         timed_out = outcome == "unknown" and trouble == "failure"
-        if outcome == "answered" or trouble is not None:
+        if not self.must_probe and (outcome == "answered" or trouble is not None):
             overloaded = timed_out or trouble in ("overload", "capacity")
             self.requests_in_flight.ended(overloaded, self.in_flight, permit.granted_at, now)
         del self._in_flight[permit.number]
@@ -134,11 +137,13 @@ class TierLimiter:
             self.limits.keep_whole(permit.reservations, now)
         else:
             self.limits.answered(permit.request, permit.reservations, settlement.usage, settlement.reading, now)
-        limit, daily = self.door.limit, self.door.reason == "daily"
+        limit, reason, since = self.door.limit, self.door.reason, self.door.since
         surprised = self._early and self._probe == permit.number
         self.door.answered(permit.granted_at, surprised, now)
-        if limit is not None and daily and surprised and self.door.reason is None:
+        if reason == "daily" and surprised and limit is not None and self.door.reason is None:
             self.limits.overrule(limit, settlement.reading, now)
+        elif reason == "cooldown" and self.door.reason is None:
+            self.limits.probed(permit.granted_at, now - since, now)
 
     def _refused(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         self.limits.give_back(permit.reservations, settlement.reading, now)
@@ -146,10 +151,11 @@ class TierLimiter:
         if limited is None:
             return
         self.has_answered = True
-        if limited.kind is not None:
-            self.limits.named(limited, permit.reservations[limited.kind], [each.reservations for each in self._in_flight.values()], now)
+        in_flight = [each.reservations for each in self._in_flight.values()]
+        probe = self._probe == permit.number and self.door.reason is not None
+        name = self.limits.refused(limited, permit.request, permit.reservations, settlement.reading, in_flight, now, probe=probe)
         if not limited.never_fits:  # a 413: nothing to wait for
-            self.door.refused(limited.kind, _is_daily(limited.kind), limited.retry_after_s, permit.granted_at, now)
+            self.door.refused(name, _is_daily(limited.kind), limited.retry_after_s, permit.granted_at, now)
 
     @property
     def _closed_by(self) -> str | None:

@@ -153,7 +153,7 @@ class World:
         reading = LimitReading(tokens_limit=self.tokens.limit, tokens_remaining=int(self.tokens.limit - self.tokens.used))
         if self.requests_per_day is not None:
             left = int(self.requests_today.limit - self.requests_today.used)
-            reading = reading._replace(requests_limit=self.requests_today.limit, requests_remaining=left)
+            reading = reading._replace(requests_limit=self.requests_today.limit, requests_remaining=left, requests_window_s=DAY_S)
         ends = t + self.random.uniform(*self.latency_s)
         self.at(ends, lambda now: self.complete(requested, prompt + completion, now))
         usage = TokenUsage(prompt, 0, completion)

@@ -13,10 +13,11 @@ from rich.console import Console
 from streamlit import config
 
 from helix_ray.cli.db import psql_environment
-from helix_ray.cli.monitor import settings
+from helix_ray.cli.monitor import check_free, settings
 from helix_ray.cli.terminal import Frames, LiveView, plain_line
 from helix_ray.client import Launch
 from helix_ray.environment.secrets import NAMES, Secret, Secrets
+from helix_ray.errors import StartError
 from helix_ray.metrics.snapshot import (
     Bottleneck,
     BucketView,
@@ -201,10 +202,24 @@ def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
     assert not [word for word in ("nan", "inf ", "None") if word in text]
 
 
-def test_the_page_is_closed_to_other_sites_and_cheap_per_viewer() -> None:
+def test_the_page_is_started_with_its_place_and_its_names() -> None:
     wanted = settings(8502, "127.0.0.1", ["lab.example"])
     known = {option.env_var for option in config._config_options_template.values()}
     assert not set(wanted) - known, "an option that Streamlit does not know is silently without effect"
-    assert wanted["STREAMLIT_RUNNER_POST_SCRIPT_GC"] == "false"
     assert wanted["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
     assert wanted["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "localhost 127.0.0.1 lab.example"
+
+
+def test_a_taken_port_is_said_before_an_address_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Taken:
+        def __enter__(self) -> "Taken":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def setsockopt(self, *_: object) -> None: ...
+        def bind(self, place: object) -> None:
+            raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr("helix_ray.cli.monitor.socket.socket", lambda *_: Taken())
+    with pytest.raises(StartError, match=r"port 8501: Address already in use\. .* helix monitor --port 8502"):
+        check_free("127.0.0.1", 8501)

@@ -1,6 +1,7 @@
 """From reports to one snapshot and its history."""
 
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 
 from helix_ray.metrics.aggregator import RECENT, MetricsAggregator
 from helix_ray.metrics.history import REPORT_POINTS, History, as_columns, from_columns
+from helix_ray.metrics.pace import STAGES
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import ProcessReport
-from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo, as_json
+from helix_ray.metrics.snapshot import CommandView, HistoryPoint, MetricsSnapshot, RunInfo, as_json
+from helix_ray.records import ControlEvent, ControlOutcome, Disposition, Read, ReadResult, ScoredVariant
 from helix_ray.scoring.summary import precision_of, recall_of
 from helix_ray.scoring.tally import Counts
 from helix_ray.throttle.messages import BucketStats
@@ -271,3 +274,77 @@ def test_a_silent_actor_degrades_the_run_unless_its_work_is_done() -> None:
     rig.say("helix-queue", waiting=1, producers_finished=1)
     assert rig.snapshot.state == "DEGRADED"
     assert "helix-sink" in rig.snapshot.reason
+
+
+FULL_QUEUE: dict[str, dict[str, Any]] = {
+    "producer_0": {"blocked_seconds": 1.0, "generate_s": 0.01},
+    "queue": {"waiting": 480, "capacity": 500, "blocked_seconds": 1.0, "admitted": 20},
+    "throttle": {"in_flight": 64},
+    "analyzer_0": {"requests_in_flight": 64, "analysed": 20},
+    "sink": {"committed_reads": 20, "commit_s": 0.1},
+}
+WAITING = {"waiting": 30, "in_flight": 10, "binding": "TPM", "buckets": {"TPM": BucketStats(250_000, "configured", 9, 0.0, 0.0, 1, 1.0)}}
+
+HUNGRY = {"producer_0": {"blocked_seconds": 0.1}, "queue": {"waiting": 2, "blocked_seconds": 0.0}, "throttle": {"in_flight": 5}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "stage"),
+    [
+        ({}, "API latency", "analyzers"),
+        ({"throttle": WAITING}, "tokens", "throttle"),
+        ({"throttle": WAITING | {"binding": "retries"}}, "API latency", "analyzers"),
+        ({"analyzer_0": {"held_back_s": 0.6}, "sink": {"commit_s": 0.95}}, "sink", "sink"),
+        ({"queue": {"loop_busy": 0.97}}, "pipeline CPU", "queue"),
+        (HUNGRY, "producer", "source"),
+    ],
+)  # fmt: skip
+def test_the_first_stage_that_is_not_blocked_is_the_one_that_is_waited_for(changes: Any, name: str, stage: str) -> None:
+    rig = Rig()
+    growing = {"blocked_seconds", "generate_s", "admitted", "analysed", "committed_reads", "commit_s", "held_back_s"}
+    for second in range(15):
+        given = {source: values | changes.get(source, {}) for source, values in FULL_QUEUE.items()}
+        rig.second(**{
+            source: {key: value * second if key in growing else value for key, value in values.items()} for source, values in given.items()
+        })  # fmt: skip
+    snapshot = rig.snapshot
+    assert (snapshot.bottleneck.name, snapshot.bottleneck.stage) == (name, stage)
+    assert next(it.name for it in snapshot.stages if it.blocked is not None and it.blocked < 0.3) == stage
+    assert all(round((it.busy or 0) + (it.blocked or 0) + (it.idle or 0), 3) == 1 for it in snapshot.stages)
+
+
+def test_of_a_stage_that_has_not_reported_nothing_is_known() -> None:
+    rig = Rig()
+    assert [(it.name, it.busy) for it in rig.snapshot.stages] == [(name, None) for name in STAGES]
+    for _ in range(3):
+        rig.second(sink={})
+    assert [it.name for it in rig.snapshot.stages if it.idle is not None] == ["sink"]
+
+
+def test_commands_reach_the_snapshot_with_their_times() -> None:
+    asked = datetime.fromtimestamp(UNIX, UTC)
+    event = ControlEvent("r", "spike", "page", asked, value_to='{"spike_rate_per_s": 50.0, "spike_until": 1.0}')
+    outcome = ControlOutcome(True, acknowledged_at=asked + timedelta(seconds=1), in_effect_at=None)
+    rig = Rig()
+    rig.say("helix-control", 1, commands=(CommandView.of(event, outcome),), spike_refusal="no rate")
+    (shown,) = rig.snapshot.commands
+    assert (shown.action, shown.value, shown.asked_at, shown.acknowledged_at, shown.in_effect_at) == ("spike", 50, UNIX, UNIX + 1, None)
+    assert (rig.snapshot.control.can_spike, rig.snapshot.control.spike_refusal) == (False, "no rate")
+
+
+def test_the_bases_of_a_recent_read_are_bases_and_its_marks_say_what_was_found() -> None:
+    variants = [
+        ScoredVariant("truth", 9, "A", "C", "SNV", "snv", None, None, "FN", None),
+        ScoredVariant("truth", 2, "A", "T", "SNV", "snv", None, None, "TP", None),
+        ScoredVariant("call", 2, "A", "T", "SNV", None, 0.9, "ok", "TP", None),
+        ScoredVariant("call", 5, "A", "G" * 30, "INS", None, 0.9, "ok", "FP", None),
+        ScoredVariant("call", 7, "A", "G", "SNV", None, 0.9, "ok", None, None),
+        ScoredVariant("baseline", 7, "A", "G", "SNV", None, 0.9, "ok", None, None),
+    ]
+    read = Read(7, "hx7", "chr1", 100, "+", "acgtn" * 80, "ACGT<b>", None, (), True, None, None, None)
+    recent = RecentRead.from_result(ReadResult(read, Disposition.STORED, variants))
+    assert (recent.ref_start, recent.ref_seq, recent.seq) == (100, "ACGTN" * 80, None)
+    assert [(mark.pos, mark.kind) for mark in recent.marks] == [(2, "found"), (5, "invented"), (7, "unscored"), (9, "missed")]
+    assert recent.marks[1].alt == "G" * 11 + "…"
+    assert RecentRead.from_result(ReadResult(read._replace(seq="A" * 401), Disposition.STORED, variants * 9)).seq is None
+    assert len(RecentRead.from_result(ReadResult(read, Disposition.STORED, variants * 9)).marks) == 8

@@ -74,10 +74,10 @@ def test_alone_in_flight_a_header_is_exact() -> None:
 
 def test_requests_per_day_in_the_headers_are_kept_too() -> None:
     bench = ThrottleBench()
-    bench.answer(bench.grant("w0"), reading=LimitReading(requests_limit=1000, requests_remaining=1))
+    bench.answer(bench.grant("w0"), reading=LimitReading(requests_window_s=86_400, requests_limit=1000, requests_remaining=1))
     reply = bench.ask(want("w1"), want("w2"))
     assert ids(reply) == ["w1"]
-    bench.answer(reply.grants[0], reading=LimitReading(requests_limit=1000, requests_remaining=0))
+    bench.answer(reply.grants[0], reading=LimitReading(requests_window_s=86_400, requests_limit=1000, requests_remaining=0))
     bench.ask(want("w2"))
     assert bench.governor.stats(bench.now).parked == "RPD"
     assert bench.granted(9.9, ["w2"]) == []
@@ -129,15 +129,15 @@ def test_the_longest_wait_of_a_burst_counts_and_then_one_request_goes_first() ->
     assert bench.governor.stats(bench.now).http_429 == 4
 
 
-def test_without_a_hint_the_gate_doubles_from_1_to_30_s() -> None:
+def test_without_a_hint_probes_come_ever_later() -> None:
     bench = ThrottleBench(tokens_per_minute=10**6)
     waits = []
-    for n in range(7):
+    for n in range(12):
         grant = bench.grant(f"w{n}")
         bench.refuse(grant)
         waits.append(bench.governor.stats(bench.now).gate_closed_for_s)
         bench.now += waits[-1] + 0.1
-    assert waits == pytest.approx([1, 2, 4, 8, 16, 30, 30])
+    assert waits == pytest.approx([1, 2, 4, 8, 8, 8, 8, 8, 8, 16, 30, 30])
     bench.answer(bench.grant("good"))
     bench.now += 1
     bench.refuse(bench.grant("again"))

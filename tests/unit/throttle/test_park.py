@@ -102,13 +102,13 @@ def test_a_limit_of_the_minute_never_parks() -> None:
 
 def test_a_daily_limit_that_headers_show_to_be_used_up_is_not_run_into() -> None:
     bench = ThrottleBench(tokens_per_minute=None)
-    bench.answer(bench.grant("w0"), reading=LimitReading(requests_limit=1000, requests_remaining=0))
+    bench.answer(bench.grant("w0"), reading=LimitReading(requests_window_s=86_400, requests_limit=1000, requests_remaining=0))
     assert ids(bench.ask(want("w1"))) == []
     stats = bench.governor.stats(bench.now)
     assert (stats.parked, stats.http_429) == ("RPD", 0)
     assert bench.granted(10.1, ["w1"]) == ["w1"], "a probe"
     [probe] = bench.governor.collect(["w1"], bench.now).grants
-    bench.answer(probe, reading=LimitReading(requests_limit=1000, requests_remaining=900))
+    bench.answer(probe, reading=LimitReading(requests_window_s=86_400, requests_limit=1000, requests_remaining=900))
     assert bench.governor.stats(bench.now).buckets["RPD"].credit == pytest.approx(900, abs=2)
     assert len(ids(bench.ask(*(want(f"n{n}", 1, 1) for n in range(4))))) == 2
 
