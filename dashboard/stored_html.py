@@ -115,6 +115,7 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
     """What the run is, how it stands, and where more of it is found."""
     run, counts = books.run, books.counts
     asking = run.config["analyzer"]
+    prompt = asking["prompt"]
     facts = [
         ("run", escape(run.run_id)),
         ("name", escape(run.name)),
@@ -124,7 +125,7 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
         ("resumes", str(run.resumes)),
         ("backend", escape(run.backend)),
         ("model", escape(str(asking["model"]))),
-        ("prompt", escape(str(asking["prompt"]))),
+        ("prompt", escape(str(prompt["name"] if isinstance(prompt, dict) else prompt))),
         ("seed", str(run.seed)),
         ("rows", number(run.rows)),
         ("requests", f"{number(counts.requests)}, {number(counts.http_429)} × 429"),
