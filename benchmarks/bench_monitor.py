@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
-import logging
 import re
 import socket
 import statistics
@@ -19,95 +17,18 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
 import harness  # noqa: F401  (finds tests/support)
 from support.page_viewer import PageViewer
 
-HISTORY_S, JOIN_S, WATCH_S, SETTLE_S, HEAP_FROM_MIN = 3600, 5.0, 30, 3.0, 4
+JOIN_S, WATCH_S, SETTLE_S, HEAP_FROM_MIN = 5.0, 30, 3.0, 4
+PAGE = Path(__file__).parents[1] / "tests/support/scripted_page.py"
 MARK = re.compile(rb"mark(\d+)")
 CHROMIUM, FLAGS = "/usr/bin/chromium", ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--js-flags=--expose-gc"]
-
-
-def serve(port: int) -> None:
-    """The page's process, with a client that knows no Ray."""
-    import uvicorn  # noqa: PLC0415  (of the child process only)
-
-    from helix_ray._dashboard import shared  # noqa: PLC0415
-    from helix_ray._dashboard.app import app  # noqa: PLC0415
-    from helix_ray._dashboard.feed import Feed  # noqa: PLC0415
-
-    feed = Feed(Scripted())  # type: ignore[arg-type]
-    shared.feed = lambda: feed
-    gc.collect()
-    gc.freeze()  # as the page does
-    logging.disable(logging.WARNING)
-    uvicorn.run(app, host="127.0.0.1", port=port, ws="websockets-sansio", log_config=None)
-
-
-class Scripted:
-    """A run of the emulator in its second hour: every second other rates and other reads."""
-
-    launched = None
-
-    def __init__(self) -> None:
-        from helix_ray.metrics.recent import Mark, RecentRead  # noqa: PLC0415
-        from helix_ray.metrics.snapshot import (  # noqa: PLC0415
-            ActorView,
-            BucketView,
-            HistoryPoint,
-            Latency,
-            MetricsSnapshot,
-            Money,
-            QueueView,
-            Rates,
-            RunInfo,
-            StageView,
-            ThrottleView,
-            Totals,
-        )  # fmt: skip
-        from helix_ray.scoring.tally import Counts, ReadCounts  # noqa: PLC0415
-
-        began, window = time.time() - HISTORY_S, "ACGT" * 37
-        self._points = [
-            HistoryPoint(began + at, at * 7 % 500, 0, 20, 140.0 + at % 9, 139.0, 138.0 + at % 5, 0, at / 1e4, at % 9 == 0, False)
-            for at in range(HISTORY_S)
-        ]
-        marks = (Mark(60, "T", "C", "SNV", "found"), Mark(90, "A", "G", "SNV", "missed"))
-        self._reads = tuple(
-            RecentRead(at, f"hx{at}", "stored", True, ("60 T>C SNV",), "1 TP, 1 FN", 120.0, 1e-5, None, began, 0, window, window, marks)
-            for at in range(50)
-        )
-        types = {name: Counts(tp=900, fn=80, query_tp=900, fp=30) for name in ("SNV", "MNV", "INS", "DEL", "DELINS")}
-        self._snapshot = MetricsSnapshot(
-            as_of=began, run=RunInfo("run", "demo", "emulator", True, "openai/gpt-oss-20b", 1.0, began, max_cost_usd=1.0), state="RUNNING",
-            rates=Rates(140.0, 139.0, 138.0), totals=Totals(500_000, 499_000, 498_000, 12, 498_000, 40, 3),
-            queue=QueueView(312, 0, 64, 20, 500, 500, blocked=True), money=Money(0.15, 0.01, 1.0), latency=Latency(120.0, 215.0, 400.0),
-            throttle=ThrottleView(tuple(BucketView(name, 1000, 30) for name in ("RPM", "TPM")), 64, 31, binding="TPM"), slots=64,
-            accuracy=types, ceiling=types, strata={"length": types}, read_sums=ReadCounts(), progress=0.61, elapsed_s=723.0,
-            actors=tuple(ActorView(f"helix-analyzer-{at}", 0.5, 71.0) for at in range(8)),
-            stages=tuple(StageView(name, 0.5, 0.3, 0.2) for name in ("source", "queue", "throttle", "analyzers", "sink")),
-        )  # fmt: skip
-
-    def snapshot(self) -> object:
-        now = time.time()
-        turn = int(now) % len(self._reads)
-        reads = tuple(replace(read, finished_at=now) for read in self._reads[turn:] + self._reads[:turn])
-        return replace(
-            self._snapshot, as_of=now, reason=f"mark{int(now)}", rates=replace(self._snapshot.rates, offered=140.0 + turn),
-            recent_reads=reads, recent_alerts=reads,
-        )  # fmt: skip
-
-    def history(self, since: float = 0.0) -> list[object]:
-        now = float(int(time.time()))
-        if now > self._points[-1].t:
-            self._points = [*self._points[-HISTORY_S + 1 :], replace(self._points[-1], t=now, waiting=int(now) % 500)]
-        return [point for point in self._points if point.t > since]
-
-    def is_live(self) -> bool:
-        return True
 
 
 @dataclass
@@ -176,18 +97,14 @@ def heap_slope(port: int, minutes: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--viewers", type=int, nargs="+", default=[1, 10, 50])
     parser.add_argument("--tabs", type=int, default=2, help="tabs of Chromium beside the viewers; their share of the CPU is counted too")
     parser.add_argument("--heap-minutes", type=int, default=0, help="watch one tab's heap for so long, from 6 on")
     arguments = parser.parse_args()
-    if arguments.serve:
-        serve(arguments.serve)
-        return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, __file__, "--serve", str(port)])
+    process = subprocess.Popen([sys.executable, str(PAGE), str(port)])
     try:
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

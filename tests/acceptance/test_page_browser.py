@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from helix_ray.storage.embedded import embedded_url
@@ -140,11 +140,13 @@ def assert_readable(page: Page) -> None:
 
 
 @contextmanager
-def foreign_page(html: str) -> Iterator[str]:
-    """Another local program's page, on a port of its own."""
+def foreign_page(html: str, asked: list[str] | None = None) -> Iterator[str]:
+    """Another local program's page, on a port of its own; ``asked`` is told of every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(html.encode())
@@ -185,6 +187,40 @@ def test_other_sites_are_kept_out_and_the_banner_shows_when_the_page_server_hang
     os.killpg(monitor.process.pid, signal.SIGCONT)
     expect(banner).to_have_css("visibility", "hidden", timeout=2000)
     assert not errors
+
+
+def test_hostile_texts_fetch_nothing_run_nothing_and_stay_in_their_place(browser: Browser) -> None:
+    asked: list[str] = []
+    port = free_port()
+    with foreign_page("", asked) as beacon:
+        command = [sys.executable, str(ROOT / "tests/support/scripted_page.py"), str(port), beacon]
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"})
+        try:
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            context.add_init_script("window.ran = 0")
+            page = context.new_page()
+            foreign: list[str] = []
+            page.on("request", lambda it: foreign.append(it.url) if f":{port}/" not in it.url and it.url[:4] == "http" else None)
+            for _ in range(100):
+                try:
+                    page.goto(f"http://127.0.0.1:{port}")
+                    break
+                except Error:
+                    page.wait_for_timeout(200)
+            expect(page.locator(".hx-cells")).to_be_visible(timeout=SLOW)
+            for place in ("", "records", "run"):
+                page.goto(f"http://127.0.0.1:{port}/{place}")
+                expect(page.locator(".hx-bar").first).to_be_visible(timeout=SLOW)
+                if place == "records":
+                    page.get_by_role("textbox").first.fill("7")
+                    page.keyboard.press("Enter")
+                expect(page.get_by_text(beacon).first).to_be_visible(timeout=SLOW)
+                page.wait_for_timeout(4000)  # all cadences but the slowest, drawn anew
+                assert page.evaluate("window.ran") == 0
+            assert (asked, foreign) == ([], [])
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Browser, monitor: Monitor) -> None:
@@ -239,6 +275,10 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     seen["drain"] = says(page, "drain.*in effect|DRAINING|STOPPED")
     says(page, "STOPPED.*as the database has it", 2 * SLOW)
     assert not outside
+    (report,) = (monitor.home / "reports").glob("*.html")
+    page.goto(report.as_uri())
+    assert_readable(page)
+    page.goto(monitor.url)
 
     url = embedded_url(monitor.home)
     with psycopg.connect(url) as database:
