@@ -27,6 +27,7 @@ class ControlActor(ControlApi):
         self._addressed = asyncio.Event()
         self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock(), configured_rate)
         self._state = DesiredState()
+        self._heartbeat = Heartbeat(self._own_state, self._report)
         self._beat: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
@@ -35,8 +36,7 @@ class ControlActor(ControlApi):
     async def run(self, database_url: Secret) -> str:
         self._database_url = database_url
         self._addressed.set()
-        heartbeat = Heartbeat(self._own_state, self._report)
-        self._beat = asyncio.create_task(heartbeat.beat(CONTROL, self._own_report, self._apply))
+        self._beat = asyncio.create_task(self._heartbeat.beat(CONTROL, self._own_report, self._apply))
         await asyncio.wait([self._beat])
         if not self._beat.cancelled():
             self._beat.result()  # raises what ended it
@@ -44,6 +44,7 @@ class ControlActor(ControlApi):
 
     async def stop(self) -> None:
         if self._beat is not None:
+            await self._heartbeat.once(CONTROL, self._own_report, self._apply)  # the order to end came into effect since the last beat
             self._beat.cancel()
 
     async def send(self, command: Command) -> Ack:

@@ -152,14 +152,13 @@ class RecentRow:
     ref_start: int | None  # 0-based
     seq: str  # its first 401 bases
     mutation_detected: bool | None
-    calls: tuple[str, ...]  # "123A>T", 1-based in the window
     disposition: str
     error_kind: str | None  # of a dead letter
     latency_ms: float | None
     finished_at: datetime
     ref_seq: str = ""  # as ``seq``
     cost_usd: Decimal = Decimal(0)
-    variants: tuple[ScoredVariant, ...] = ()  # truths and calls, as far as `RecentRow` needs them: without event and confidence
+    variants: tuple[ScoredVariant, ...] = ()  # truths and calls, as people look at them: without event and confidence
 
 
 class DeadLetter(NamedTuple):

@@ -134,7 +134,7 @@ class Reading:
 
     async def _recent(self, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
         rows = await self._session.rows("reading", "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
-        return [RecentRow(**{**row, "calls": tuple(row["calls"]), "variants": tuple(map(_shown_variant, row["variants"]))}) for row in rows]
+        return [RecentRow(**{**row, "variants": tuple(map(_shown_variant, row["variants"]))}) for row in rows]
 
     async def find_read(self, run_id: str, named: str) -> int | None:
         """The index of a finished read by its index or, where no index is ``named`` so, by its id; of several the first."""

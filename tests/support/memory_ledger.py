@@ -335,7 +335,6 @@ def _drop_receipts(run: _Run) -> None:
 def _row(result: ReadResult) -> RecentRow:
     read = result.read
     assert result.finished_at is not None
-    calls = tuple(f"{variant.pos}{variant.ref}>{variant.alt}" for variant in result.variants if variant.side == "call")
     return RecentRow(
         read.read_index,
         read.read_id,
@@ -343,7 +342,6 @@ def _row(result: ReadResult) -> RecentRow:
         read.ref_start if read.contig and read.ref_start >= 0 else None,
         read.seq[:401],
         result.mutation_detected,
-        calls,
         result.disposition.value,
         result.error_kind,
         result.latency_ms,

@@ -112,12 +112,6 @@ from by_read
 select read.read_index, read.read_id, coalesce(read.contig, '') as contig, read.ref_start,
        left(read.seq, 401) as seq, left(coalesce(read.ref_seq, ''), 401) as ref_seq, read.mutation_detected,
        array(
-           select variant.pos || variant.ref || '>' || variant.alt
-           from helix.variant_calls as variant
-           where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side = 'call'
-           order by variant.ordinal
-       ) as calls,
-       array(
            select jsonb_build_array(variant.side, variant.pos, variant.ref, variant.alt, variant.type, variant.outcome, variant.match)
            from helix.variant_calls as variant
            where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side in ('truth', 'call')
