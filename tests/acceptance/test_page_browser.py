@@ -228,7 +228,6 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     page.on("request", lambda it: outside.append(it.url) if "127.0.0.1" not in it.url and it.url[:4] == "http" else None)
     page.goto(f"{monitor.url}/start")
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled(timeout=SLOW)
-    beside(PageViewer(monitor.port).press("start"))
     unlock(page, monitor.code)
     assert_readable(page)
     button(page, "Start")
