@@ -89,7 +89,7 @@ def timeline(
         ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "confine": True},
-        "legend": {"top": 0, "right": 190, "data": [name for name, *_ in RATES], "textStyle": text, "itemStyle": {"opacity": 0}},
+        "legend": {"top": 0, "right": 250, "data": [name for name, *_ in RATES], "textStyle": text, "itemStyle": {"opacity": 0}},
         "series": series,
     }
     grids = [{"left": 44, "right": 12, "top": 32, "height": 56}, {"left": 44, "right": 12, "top": 138, "height": 54}]
