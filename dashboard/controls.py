@@ -15,7 +15,6 @@ from helix_ray.metrics.snapshot import FINAL_STATES, CommandView, MetricsSnapsho
 from helix_ray.records import Action
 
 SPIKE_S = 30.0
-SHOWN_COMMANDS = 3
 MOST = {Action.RATE: 1e7, Action.CONCURRENCY: 1024.0, Action.BUDGET: 1e6}
 
 
@@ -49,12 +48,6 @@ def bar() -> None:
         notes.insert(0, "Disabled until it is known which run this is.")
     for note in filter(None, notes):
         st.text(note)
-
-
-def outcomes(view: View) -> None:
-    """The newest commands, whoever gave them, as far as they have come. Part of what moves."""
-    for shown in view.snapshot.commands[:SHOWN_COMMANDS] if view.snapshot else ():
-        st.text(outcome(shown))
 
 
 def outcome(shown: CommandView) -> str:

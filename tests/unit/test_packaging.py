@@ -86,10 +86,11 @@ def test_the_wheel_says_that_it_is_typed() -> None:
 
 def test_the_source_distribution_is_a_whole_checkout() -> None:
     files = ["LICENSE", "CITATION.cff", "constraints.txt", "Makefile", "Dockerfile", ".dockerignore", ".gitignore", ".env.example"]
-    for pattern in [*files, "*.md", "configs/*.yaml", "deploy/*", "docs/*.md", "docs/images/*.svg", "tests/**/*.py", "benchmarks/*.py"]:
+    kinds = ("*.md", "configs/*.yaml", "deploy/*", "docs/*.md", "docs/images/*.svg", "tests/**/*.py", "tests/**/*.txt", "benchmarks/*.py")
+    for pattern in (*files, *kinds):
         assert "sdist" in INCLUDED[pattern]
         assert list(ROOT.glob(pattern))
-    assert {path.suffix for path in (ROOT / "tests").rglob("*") if path.is_file()} <= {".py", ".pyc"}
+    assert {path.suffix for path in (ROOT / "tests").rglob("*") if path.is_file()} <= {".py", ".pyc", ".txt"}
     assert {path.suffix for path in (ROOT / "docs").rglob("*") if path.is_file()} == {".md", ".svg"}
 
 
