@@ -7,7 +7,9 @@ from html import escape
 
 from helix_ray._dashboard.reads import KIND_WORDS, SIGNS, whole
 from helix_ray._dashboard.words import UNKNOWN, clock, number, usd
+from helix_ray.client.past_run import provider_of
 from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunSummary
+from helix_ray.config.schema import prompt_name
 from helix_ray.metrics.recent import Mark, marks_of
 from helix_ray.metrics.snapshot import FINAL_STATES, MetricsSnapshot
 from helix_ray.records import ApiCall
@@ -115,7 +117,6 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
     """What the run is, how it stands, and where more of it is found."""
     run, counts = books.run, books.counts
     asking = run.config["analyzer"]
-    prompt = asking["prompt"]
     facts = [
         ("run", escape(run.run_id)),
         ("name", escape(run.name)),
@@ -124,8 +125,9 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
         ("finished", clock(run.finished_at.timestamp() if run.finished_at else None)),
         ("resumes", str(run.resumes)),
         ("backend", escape(run.backend)),
+        ("provider", escape(provider_of(run) or UNKNOWN)),
         ("model", escape(str(asking["model"]))),
-        ("prompt", escape(str(prompt["name"] if isinstance(prompt, dict) else prompt))),
+        ("prompt", escape(prompt_name(asking["prompt"]))),
         ("seed", str(run.seed)),
         ("rows", number(run.rows)),
         ("requests", f"{number(counts.requests)}, {number(counts.http_429)} × 429"),
