@@ -69,6 +69,7 @@ def state_bar(view: View, told: str = "") -> str:
     run, gone = snapshot.run, view.stale or view.lost
     kind, sign = LOOKS.get(snapshot.state, ("", "◌"))
     word = f"LAST SEEN {snapshot.state}" if gone else snapshot.state
+    by = [f"{escape(run.model)} by {escape(run.provider)}"] if run.provider is not None and not run.simulated else []
     done = [spelled(snapshot.elapsed_s)] if snapshot.elapsed_s is not None else []
     if snapshot.progress is not None:
         done.append(f"{100 * snapshot.progress:.0f} %" + (f", done in {about(snapshot.eta_s)}" if snapshot.eta_s is not None else ""))
@@ -78,7 +79,7 @@ def state_bar(view: View, told: str = "") -> str:
     return (
         f'<section class="hx hx-bar {"is-old" if gone else kind}" aria-label="State of the run"><div class="first">'
         f'<span class="state">{"?" if gone else sign} {escape(word)}</span><span class="name">{escape(run.name or run.run_id)}</span>'
-        + "".join(f"<span>{part}</span>" for part in done)
+        + "".join(f"<span>{part}</span>" for part in done + by)
         + '</div><div class="side">'
         + (f'<span class="hx-sim">{label}</span>' if label else "")
         + f"<span>as of {when}{age}</span></div>"
@@ -91,7 +92,8 @@ def top(view: View, *, starting: bool = False, code: int | None = None, tail: st
     if starting and not view.live:
         return _plain("", "◌ STARTING", "A run is starting; Ray takes 5 to 20 seconds.")
     failed = "" if not code or view.live else (
-        f'<div class="hx hx-card bad">▲ The run started here ended with exit code {code}. Its last lines:<pre>{escape(tail)}</pre></div>'
+        f'<div class="hx hx-card hx-failed"><span class="bad">▲ The run started here ended with exit code {code}.</span> '
+        f"Its last lines:<pre>{escape(tail)}</pre></div>"
     )  # fmt: skip
     if view.snapshot is None:
         return failed + _plain("", "◌ NO RUN YET", view.problem or "No run has been seen in this home.")

@@ -7,7 +7,9 @@ from html import escape
 
 from helix_ray._dashboard.reads import KIND_WORDS, SIGNS, whole
 from helix_ray._dashboard.words import UNKNOWN, clock, number, usd
+from helix_ray.client.past_run import provider_of
 from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunSummary
+from helix_ray.config.schema import prompt_name
 from helix_ray.metrics.recent import Mark, marks_of
 from helix_ray.metrics.snapshot import FINAL_STATES, MetricsSnapshot
 from helix_ray.records import ApiCall
@@ -60,7 +62,7 @@ def story(told: ReadStory) -> str:
         ("place", f"{escape(read.contig or UNKNOWN)}:{read.ref_start:,} ({escape(read.strand)}), 0-based"),
         ("latency", f"{number(result.latency_ms)} ms, {number(result.queue_ms)} ms in the queue"),
         ("attempts", f"{result.attempts}, repairs {result.repairs}"),
-        ("cost", f"{usd(float(result.cost_usd))} of {len(told.requests)} requests"),
+        ("cost", f"${result.cost_usd:.8f}, its share of {len(told.requests)} requests"),
         ("finished", clock(result.finished_at.timestamp() if result.finished_at else None)),
     ]
     listed = "".join(f"<div><span class='soft'>{name}</span> <b>{value}</b></div>" for name, value in facts)
@@ -124,8 +126,9 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
         ("finished", clock(run.finished_at.timestamp() if run.finished_at else None)),
         ("resumes", str(run.resumes)),
         ("backend", escape(run.backend)),
+        ("provider", escape(provider_of(run) or UNKNOWN)),
         ("model", escape(str(asking["model"]))),
-        ("prompt", escape(str(prompt["name"] if isinstance(prompt, dict) else prompt))),
+        ("prompt", escape(prompt_name(asking["prompt"]))),
         ("seed", str(run.seed)),
         ("rows", number(run.rows)),
         ("requests", f"{number(counts.requests)}, {number(counts.http_429)} × 429"),

@@ -111,6 +111,7 @@ class Pipeline:
             resumed=plan.resumed,
             rows_before=plan.rows_before,
             backend=plan.row.backend,
+            provider=plan.config.provider_name,
             version=plan.row.versions["helix_ray"],
             config=plan.row.config_hash,
             pid=os.getpid(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from helix_ray.environment.logs import Event, begin_log, event_logger
@@ -117,11 +117,18 @@ class ThrottleApi(ActorApi, Protocol):
     async def release(self, holder: str) -> None:
         """Drops the requests of a holder that died; its permits count as sent and billed."""
 
-    async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
+    async def restore(
+        self,
+        spent_usd: Decimal,
+        past: Sequence[PastUse] | None = (),
+        provisional: bool = False,
+        only: str = "",
+        limits: Mapping[str, float] | None = None,
+    ) -> str:
         """What the run has spent already, according to the ledger; 0 for a new run. Nothing is granted before this call; called
         again, it corrects the money. ``past``: what was taken from the limits of this key and model, None if unknown.
         ``provisional``: permits of a dead throttle count as spent and may still come to nothing. ``only``: the incarnation
-        that it is for, any other ignores it. Returns the incarnation.
+        that it is for, any other ignores it. ``limits``: those that its predecessor knew, by bucket. Returns the incarnation.
         """
 
     async def set_budget(self, max_cost_usd: Decimal) -> None: ...

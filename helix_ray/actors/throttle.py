@@ -7,7 +7,7 @@ alone makes room for the head of the wait queue, `_pump` asks the governor to de
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi, begin_incarnation
@@ -94,9 +94,16 @@ class ThrottleActor(ThrottleApi):
         self._governor.release(holder, self._now())
         self._pump()
 
-    async def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), provisional: bool = False, only: str = "") -> str:
+    async def restore(
+        self,
+        spent_usd: Decimal,
+        past: Sequence[PastUse] | None = (),
+        provisional: bool = False,
+        only: str = "",
+        limits: Mapping[str, float] | None = None,
+    ) -> str:
         if only in ("", self._incarnation):
-            self._governor.restore(spent_usd, past, self._now(), provisional=provisional)
+            self._governor.restore(spent_usd, past, self._now(), provisional=provisional, limits=limits or {})
             self._pump()
         return await self.start()
 

@@ -23,6 +23,7 @@ from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePo
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ResultMaker, preset_result
 from helix_ray.analyzer.request_cycle import RequestCycle
+from helix_ray.analyzer.request_sizes import RequestSizes
 from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
 from helix_ray.analyzer.sink_client import LINGER_S, RequestRecords, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
@@ -33,7 +34,6 @@ from helix_ray.providers.prices import Tariff, tariff_of
 from helix_ray.records import AnalyzerEnd, ApiCall, DesiredState, ReadResult
 from helix_ray.storage.spool import Spool
 from helix_ray.throttle.messages import Refusal
-from helix_ray.throttle.request_sizes import RequestSizes
 
 FLUSH_S = 8.0
 """How long a drain waits for commits after the last request; results that are on their way need less."""

@@ -14,6 +14,7 @@ from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker, Sent
 from helix_ray.analyzer.read_results import Answered, ResultMaker
+from helix_ray.analyzer.request_sizes import RequestSizes
 from helix_ray.analyzer.retry_policy import (
     AGAIN,
     DONE,
@@ -33,7 +34,6 @@ from helix_ray.providers.prices import cost_usd
 from helix_ray.providers.readings import AnswerError, Completion
 from helix_ray.records import Refused, StoredAnswer, TokenUsage
 from helix_ray.throttle.messages import Refusal
-from helix_ray.throttle.request_sizes import RequestSizes
 
 log = event_logger(__name__)
 

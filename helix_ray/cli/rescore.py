@@ -6,8 +6,9 @@ import typer
 from rich.console import Console
 
 from helix_ray.cli.export import StoredRunId, read_progress
+from helix_ray.config.schema import prompt_name
 from helix_ray.results.accuracy import accuracy, ceiling
-from helix_ray.results.formatting import NOTICE, prompt_name
+from helix_ray.results.formatting import NOTICE
 from helix_ray.results.rescoring import Rescoring
 from helix_ray.results.table import accuracy_table
 from helix_ray.session.database import find_run

@@ -117,14 +117,19 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
     )
 
 
+def provider_of(stored: StoredRun) -> str | None:
+    """Who answered; None: the aligner. Runs of earlier versions name none: there was Groq only."""
+    named = stored.config.get("provider", {}).get("name", "groq")
+    return {"groq": str(named), "emulator": "emulator"}.get(stored.backend)
+
+
 def _run_info(stored: StoredRun) -> RunInfo:
     config = stored.config
-    provider = config.get("provider", {}).get("name", "groq")  # runs of earlier versions name none: there was Groq only
     return RunInfo(
         run_id=stored.run_id,
         name=stored.name,
         backend=stored.backend,
-        provider={"groq": provider, "emulator": "emulator"}.get(stored.backend),
+        provider=provider_of(stored),
         simulated=stored.simulated,
         model=config["analyzer"]["model"],
         latency_scale=config["emulator"]["latency_scale"] if stored.simulated else 1.0,

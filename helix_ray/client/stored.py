@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from helix_ray.analysis.prompts import Ask
-from helix_ray.analysis.prompts.template import template_of
+from helix_ray.analysis.prompts import Ask, template_of
 from helix_ray.client.past_run import database_url
 from helix_ray.config.loading import parse_config
 from helix_ray.environment.run_file import RunFile
@@ -96,8 +95,10 @@ class StoredRuns:
 
 def _prompt(result: ReadResult, config: JsonObject) -> tuple[str | None, str | None]:
     """As it is made today; the id is another in the request, and other reads may stand beside this one there."""
+    if result.prompt is None:
+        return None, None
     try:
-        template = template_of(parse_config(config, "the stored configuration").analyzer)
+        template = template_of(parse_config(config, "stored configuration").analyzer)
     except ConfigError:
         return None, None
     if template.sha256 != result.prompt_hash:

@@ -58,7 +58,9 @@ class ProviderConfig(Section):
                 raise ValueError(f"{key}: {fault}")
         if self.account is not None:
             raise ValueError("account: sharing the limits of one account between keys is not built yet; remove the key")
-        for name in self.headers or ():
+        for name, value in (self.headers or {}).items():
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"headers: the value of '{name}' must be printable ASCII, on one line")
             if not re.fullmatch(r"[A-Za-z0-9-]+", name) or name.lower() in ("authorization", "cookie", "host", "content-length"):
                 raise ValueError(
                     f"headers: '{name}' cannot be set here; the key comes from the variable of api_key_env, the rest from HTTP"

@@ -159,6 +159,11 @@ class OwnPrompt(Section):
         return self
 
 
+def prompt_name(stored: object) -> str:
+    """Of ``analyzer.prompt`` in a stored configuration: a shipped one's name, or the section of one of the user's own."""
+    return str(stored.get("name") if isinstance(stored, dict) else stored)
+
+
 class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2

@@ -20,7 +20,7 @@ from helix_ray.analysis.tokens import CHARACTERS_PER_TOKEN, TokenEstimator
 from helix_ray.config import Config
 from helix_ray.forecast.workload import AlignedCall, SampledRead, Workload
 from helix_ray.providers.prices import Tariff, worst_case_usd
-from helix_ray.throttle.limit_set import DAY_S, KINDS, LimitDefinition
+from helix_ray.providers.rate_limits import DAY_S, KINDS, LimitDefinition
 
 SESSION_S: Final = 2.5  # from the start of the flow to its first request, and from the last answer to the report; without Ray's start
 REQUESTS_PER_CORE_S: Final = 80.0  # of the whole pipeline with the emulator beside it: 160 a second were seen on two cores

@@ -12,8 +12,39 @@ import re
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
-from helix_ray.providers.readings import LIMIT_KINDS, LimitReading, RateLimitDetail
+from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
+
+MINUTE_S = 60.0
+DAY_S = 86_400.0
+
+
+class LimitDefinition(NamedTuple):
+    """The window of one of the provider's limits, and how much of it a request takes."""
+
+    window_s: float
+    config_key: str  # in the section ``throttle``
+    requests: int
+    prompt: int
+    completion: int
+
+    def amount(self, prompt_tokens: int, completion_tokens: int, requests: int = 1) -> float:
+        """What requests take. At admission ``completion_tokens`` is the most they may use. Cached prompt tokens are free once a
+        request is settled.
+        """
+        return float(self.requests * requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
+
+
+def _definition(kind: LimitKind) -> LimitDefinition:
+    """``ITPM`` is read as: input tokens, per minute."""
+    window_s, window = (DAY_S, "day") if kind.endswith("D") else (MINUTE_S, "minute")
+    counted = {"R": ("requests", 1, 0, 0), "T": ("tokens", 0, 1, 1), "IT": ("input_tokens", 0, 1, 0), "OT": ("output_tokens", 0, 0, 1)}
+    name, *takes = counted[kind[:-2]]
+    return LimitDefinition(window_s, f"{name}_per_{window}", *takes)
+
+
+KINDS: dict[str, LimitDefinition] = {kind: _definition(kind) for kind in LIMIT_KINDS}
 
 _UNIT_NS = {
     "h": 3_600_000_000_000,
@@ -37,7 +68,7 @@ _LIMIT = re.compile(
     r"Limit:? ([0-9]+)(?: / \w+)?(?:(?:, Used|\. Current:) ([0-9]+)(?: / \w+)?)?(?:, Requested ~?([0-9]+))?"
 )
 _AGAIN = re.compile(r"(?:try again in|retry after) ([0-9hmsµμun.]+)(?: (seconds?|milliseconds?))?")
-_WINDOWS_S = (60.0, 3_600.0, 86_400.0)
+_WINDOWS_S = (MINUTE_S, 3_600.0, DAY_S)
 
 
 def read_limits(headers: Mapping[str, str]) -> LimitReading:

@@ -44,6 +44,19 @@ class RateLimitDetail(NamedTuple):
         """The request alone is larger than the limit: waiting changes nothing."""
         return self.requested is not None and self.limit is not None and self.requested > self.limit
 
+    def exactly_used(self, window_s: float) -> float:
+        """``used`` before the message rounded it, from the wait that it asks for: by the law of a bucket
+        ``wait = (used + requested - limit) / limit × window``. The half that rounding hides would be the next 429. Without ``used``,
+        the most that it can be. Precondition: the limit is named.
+        """
+        limit = self.limit or 0.0
+        if self.used is None:
+            return limit
+        if self.requested is None or self.retry_after_s is None:
+            return self.used + 0.5
+        exact = limit - self.requested + self.retry_after_s * limit / window_s
+        return min(max(exact, self.used - 0.5), self.used + 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

@@ -51,8 +51,3 @@ def named(counts: Mapping[str, int]) -> str:
 def shares(parts: Mapping[str, float]) -> str:
     """``tokens 92 %, producer 8 %``: what is below a percent is left out."""
     return ", ".join(f"{name} {100 * part:.0f} %" for name, part in parts.items() if part >= 0.01)
-
-
-def prompt_name(stored: object) -> str:
-    """Of ``analyzer.prompt`` in a stored configuration: a shipped one's name, or the section of one of the user's own."""
-    return str(stored.get("name") if isinstance(stored, dict) else stored)

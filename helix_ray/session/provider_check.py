@@ -75,7 +75,9 @@ async def ask_provider(config: Config, key: Secret | None, emulator_url: str | N
         reply = _answered(await chat.models(START_DEADLINE_S / 2), asked, key, config)
         simulated = reply.headers.get("server", "").startswith("helix-emulator")
         if reply.status in _NO_LIST:
-            found = await _takes_requests(chat, f"{asked} was answered {reply.status}", key, config)
+            found = f"{asked} was answered {reply.status}, so the model is not checked"
+            if reply.status == 404:  # the path of the list may be wrong, or that of the whole address
+                found += f"; {await _takes_requests(chat, asked, key, config)}"
             return Provider(key, simulated, expected_tariff(model, config.provider), found)
     finally:
         await chat.aclose()
@@ -96,16 +98,16 @@ def _answered(reply: HttpReply | TransportFailure, asked: str, key: Secret | Non
     return reply
 
 
-async def _takes_requests(chat: GroqChat, listed: str, key: Secret | None, config: Config) -> str:
+async def _takes_requests(chat: GroqChat, listing: str, key: Secret | None, config: Config) -> str:
     """What was found at a server that does not list its models. ConfigError: it takes no requests at this address either."""
     asked = f"POST {chat.base_url}{CHAT}"
     reply = _answered(await chat.knock(START_DEADLINE_S / 2), asked, key, config)
     if reply.status in _NO_LIST or 300 <= reply.status < 400:
         printed = ADDRESSES[config.provider.name]
         hint = f"; the documentation of {config.provider.name} prints {printed}" if printed else "; such an address often ends in /v1"
-        problem = f"{listed} and {asked} {reply.status}, so no API for chat completions is at {chat.base_url}{hint}"
+        problem = f"{listing} was answered 404 and {asked} {reply.status}, so no API for chat completions is at {chat.base_url}{hint}"
         raise ConfigError("provider.base_url", [problem])
-    return f"{listed}, so the model is not checked; {asked} takes requests (an empty one was answered {reply.status})"
+    return f"{asked} takes requests (an empty one was answered {reply.status})"
 
 
 def check_completion(config: Config, tariff: Tariff) -> None:

@@ -18,6 +18,7 @@ from helix_ray.session.plan import Plan
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.throttle.governor import PERMIT_GRACE_S
+from helix_ray.throttle.messages import ThrottleStats
 
 log = event_logger(__name__)
 
@@ -36,6 +37,7 @@ class ThrottleRecovery:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._began = time.monotonic()
+        self._limits: dict[str, float] = {}  # that the throttle has found
         self._closed = False  # the requests that earlier sessions left open are closed
 
     def restore(self, group: ActorGroup, max_cost_usd: float | None = None) -> tuple[str | None, bool]:
@@ -62,9 +64,12 @@ class ThrottleRecovery:
         spent_usd = with_ledger(self._plan.database_url, lambda ledger: ledger.spent_usd(run_id, incarnation))
         return spent_usd, self._send(group, spent_usd, [], only=incarnation)
 
-    @staticmethod
-    def _send(group: ActorGroup, spent_usd: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> str | None:
-        answer = group.ask(THROTTLE, ThrottleApi.restore, spent_usd, past, provisional, only)
+    def note(self, stats: ThrottleStats) -> None:
+        """What a successor is to know of the provider's limits, instead of finding them again."""
+        self._limits |= {name: bucket.limit for name, bucket in stats.buckets.items() if bucket.source == "discovered"}
+
+    def _send(self, group: ActorGroup, spent_usd: Decimal, past: list[PastUse], *, provisional: bool = False, only: str = "") -> str | None:
+        answer = group.ask(THROTTLE, ThrottleApi.restore, spent_usd, past, provisional, only, self._limits)
         if isinstance(answer, CallFailure):
             log.warning(Event.ERROR_HANDLED, what="the throttle could not be restored yet", exc_info=answer.error)
             return None

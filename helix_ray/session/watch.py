@@ -91,6 +91,8 @@ class Watch:
             self._note_absence(name, call.answer(), now)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         self.desired = state.value() or self.desired
+        if throttle is not None:
+            self._throttle_recovery.note(throttle)
         if queue is not None:
             self.note_queue(queue)
             self._seen(api.QUEUE, queue.incarnation)

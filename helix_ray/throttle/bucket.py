@@ -1,30 +1,23 @@
-"""One limit of the provider: a continuously refilling bucket, kept on the client's side.
+"""One limit of the provider, kept on the client's side: a bucket that refills continuously, or a window (`windows`).
 
-The server's law (Groq's published messages follow it): ``used`` sinks by ``limit / window`` per second, a request is
-admitted iff ``used + requested <= limit``, and then charged. Rejected requests are charged nothing. Headers show that account
-a round trip late, so ours is an **upper bound** of it at all times:
+The law of a bucket (Groq's published messages follow it): ``used`` sinks by ``limit / window`` per second, a request is admitted
+iff ``used + requested <= limit``, and then charged. Rejected requests are charged nothing. Headers show that account a round trip
+late, so ours is an **upper bound** of it at all times:
 
     ours = kept(t) + reserved
 
 ``reserved`` belongs to requests in flight and does not sink. ``kept`` sinks, and takes a request's real use when it is settled.
-Why that is a bound: let *V* be the server's account plus everything granted that has not arrived there. Granting raises *V*
-and ours alike. A settlement lowers the server's account first and ours later. *V* sinks whenever the server's account is
-above zero, ours only while ``kept`` is. And when the server's account is empty, *V* is nothing but requests under way, all
-of them in ``reserved``. (An account that lets a charge sink from the grant on is no bound: while a request travels, an
-empty server account has nothing to sink, and the difference comes back as a 429 as soon as the bucket is full.)
 
-Comparing with a header. The header of request *i* shows the server after it admitted *i* and before it settled *i*. At that
-moment it can hold what ours held right after granting *i*, plus what was granted until the answer came, and not more.
-So each grant leaves a `Reservation`, and
+The header of request *i* shows the server after it admitted *i* and before it settled *i*. At that moment it can hold what ours
+held right after granting *i*, plus what was granted until the answer came, and not more. So each grant leaves a `Reservation`, and
 
     excess = (capacity - ours at the grant - granted since - already added since) - remaining
 
 is another client's use, a reservation that the server does not return, or a start with a bucket that was not full: it is added
-to ours. A header never lowers ours, with one exception: when *i* was alone, nothing else in flight from its grant to its
-answer, the server's account is exactly what the header shows.
+to ours. A header never lowers ours, unless *i* was alone in flight from its grant to its answer.
 
-Other clients on the same key go on between two readings: `other_clients` bounds what they may have taken since the last one,
-and that much is left to them. A configured limit below the provider's has an account of its own, at its own rate.
+A limit comes from configuration, headers, the name that a 429 gives it, or, when that names nothing, from what was admitted until
+then. One that no header shows is raised while it holds requests back and none is refused.
 """
 
 from __future__ import annotations
@@ -33,21 +26,22 @@ from collections.abc import Sequence
 from math import inf
 from typing import Literal, NamedTuple
 
-from helix_ray.throttle.levels import EPSILON, LeakyLevel, WindowLevel
+from helix_ray.throttle.levels import EPSILON, LeakyLevel
 from helix_ray.throttle.messages import BucketStats
 from helix_ray.throttle.other_clients import OtherClients
+from helix_ray.throttle.windows import TICK_S, Windows
 
 SHORTEST_S = 1e-4
 _MUCH = 0.1  # of the limit
 _KEEPS_LESS = 0.05  # a reading
-_GROWTH = 0.025  # of a limit that no header shows, in half a window; doubling while nothing is refused
+_GROWTH = 0.05  # of a limit that no header shows, in half a window; doubling while nothing is refused
 _NEARLY = 0.8  # of a limit
 _LEAST = 0.5  # of a limit that was learned, by one refusal
 _LEAST_SEEN_S = 10.0
 _PATIENCE = 2  # windows without a refusal
 _LITTLE = 0.02  # of a limit: headers may be rounded
 _LONGER = 1.25  # windows that a wait for a limit lasts at most
-_TICK_S = 1.5
+_TRAVEL_S = 0.3  # of a request, the longest
 
 
 class Reservation(NamedTuple):
@@ -60,13 +54,6 @@ class Reservation(NamedTuple):
     level: float
     added: float  # from headers, until then
     alone: bool  # no other request was in flight
-
-
-class BucketWaits(NamedTuple):
-    """Seconds until a request fits; 0: now; None: not before a request in flight is settled."""
-
-    provider_s: float | None  # by the provider's account
-    own_s: float | None  # by the configured one
 
 
 class Bucket:
@@ -82,16 +69,14 @@ class Bucket:
         self._provided: float | None = None
         self._provided_by = -1
         self._safety = safety_factor
-        self._kept, self._own, self._log = LeakyLevel(), LeakyLevel(), WindowLevel(window_s)
-        self.windowed = False  # the server counts by windows, so that the log is the account
-        self._window_votes = 0
+        self._kept, self.windows = LeakyLevel(), Windows(window_s)
         self._source: Literal["header", "named", "learned"] | None = None  # of what the provider allows
         self._distrusted = False  # headers showed room where there was none
         self._growth, self._raise_at, self._bound = _GROWTH, inf, False
-        self._anchor = (0.0, 0.0)  # when it was seen to be exhausted, or began, and what was granted and ended until then
+        self._anchor = (0.0, 0.0)  # when it was seen to be exhausted, or began, and what was taken until then
         self._unlearned: tuple[float | None, Literal["header", "named", "learned"] | None] = (None, None)
         self._before_lowered = LeakyLevel()  # the most that the server's account can hold since its limit sank
-        self._granted = self._added = self._settled = 0.0
+        self._granted = self._added = self._settled = self._taken = 0.0
         self._unused = 0.0  # of what was reserved by requests settled since the last reading
         self._keeps = 0.0  # the share of it that the server does not return, 0 to 1
         self._past_unknown = False
@@ -105,35 +90,31 @@ class Bucket:
         """What was taken before the first grant, as (seconds ago, amount), oldest first; None: not known, so everything."""
         self._past_unknown = past is None
         for age_s, amount in past or ():
-            self._log.add(amount, now - age_s, now)
-        if self._configured is None:
+            self.windows.add(amount, now - age_s, now)
+        if self.limit is None:
             return
-        for account in (self._kept, self._own):
-            if past is None:
-                account.set_level(self._own_capacity, now)
-            for age_s, amount in past or ():
-                account.add(amount, now - age_s)
+        if past is None:
+            self._kept.set_level(self.capacity, now)
+        before = LeakyLevel()
+        before.set_rate(self._kept.rate, -inf)
+        for age_s, amount in past or ():
+            before.add(amount, now - age_s)
+        self._kept.add(before.level(now), now)
 
     def credit(self, now: float) -> float:
         """What could be granted at once: 0 to the limit, infinite while that is unknown."""
-        provider = self._capacity - self._used(now) - self.other_clients.margin(now)
-        if self._configured_binds:
-            provider = min(provider, self._own_capacity - self._own.level(now) - self.reserved)
-        return max(0.0, provider)
+        return max(0.0, self.capacity - self._used(now) - self._margin(now))
 
-    def waits(self, amount: float, now: float) -> BucketWaits:
-        """A request larger than the whole bucket waits for an empty one, and then gets the provider's own 413."""
+    def wait_s(self, amount: float, now: float) -> float | None:
+        """Until a request fits; 0: now; None: not before a request in flight is settled. One that is larger than the whole bucket
+        waits for an empty one, and then gets the provider's own 413.
+        """
         if self.limit is None:
-            return BucketWaits(0.0, 0.0)
+            return 0.0
         self._raise(now)
-        account_s = self._account_wait_s(amount, now)
-        self._bound |= account_s != 0.0
-        if self._provided is None:
-            return BucketWaits(0.0, account_s)
-        if not self._configured_binds:
-            return BucketWaits(account_s, 0.0)
-        capacity = self._own_capacity
-        return BucketWaits(account_s, self._own.time_until(capacity - self.reserved - min(amount, capacity), now))
+        wait_s = self._account_wait_s(amount, now)
+        self._bound |= wait_s != 0.0
+        return wait_s
 
     def reserve(self, amount: float, number: int, now: float) -> Reservation:
         if self._started_at is None and self.limit is not None:
@@ -143,7 +124,7 @@ class Bucket:
         alone = self.reserved == 0.0
         self.reserved += amount
         self._granted += amount
-        self._log.add(amount, now, now)
+        self.windows.add(amount, now, now)
         return Reservation(number, amount, now, self._granted, self._used(now), self._added, alone)
 
     def settle(self, reservation: Reservation, used: float, now: float, charged: float | None = None) -> None:
@@ -153,20 +134,20 @@ class Bucket:
         unused = max(0.0, (charged or used) - used)
         self._unused += unused
         used += self._keeps * unused
-        self._log.add(used, reservation.granted_at, now)
+        self.windows.add(used, reservation.granted_at, now)
+        self._taken += used
         if self.limit is None:
             return
         # At most up to the limit, which no server's account exceeds. Ours would after a refusal whose ``used`` contains requests
         # that overtook the refused one: they are charged again when they are settled.
         most = inf if self._provided is None else max(self._provided, self._before_lowered.level(now))
         self._kept.add(min(used, max(0.0, most - self._kept.level(now))), now)
-        self._own.add(used, now)
         self._settled += used
 
     def give_back(self, reservation: Reservation, now: float) -> None:
         """End a request that was not sent, or rejected: the server charged nothing."""
         self.reserved = max(0.0, self.reserved - reservation.amount)
-        self._log.add(-reservation.amount, reservation.granted_at, now)
+        self.windows.add(-reservation.amount, reservation.granted_at, now)
 
     def show_limit(self, limit: float, number: int, window_s: float, now: float) -> bool:
         """Take over the limit that headers show. False: it is outdated, shown by an older request than the last one, or not true."""
@@ -174,7 +155,7 @@ class Bucket:
             return False
         if window_s != self.window_s:
             self.window_s = window_s
-            self._log.set_window(window_s)
+            self.windows.set_window(window_s)
             self._set_rates(now)
         applied = self.apply_limit(limit, number, now)
         if applied:
@@ -186,7 +167,7 @@ class Bucket:
         return self._source == "header"
 
     def nearly_full(self, amount: float, now: float) -> bool:
-        return self.limit is not None and max(self._log.level(now), self._used(now)) + amount > _NEARLY * self.limit
+        return self.limit is not None and max(self.windows.level(now), self._used(now)) + amount > _NEARLY * self.limit
 
     def unshow(self, now: float) -> None:
         """What headers showed was another limit's."""
@@ -194,7 +175,7 @@ class Bucket:
             self._source = None
             self._set_limit(None, now)
 
-    def name_limit(self, limit: float, number: int, now: float, *, shown: float | None) -> bool:
+    def name_limit(self, limit: float, number: int, now: float, *, shown: float | None = None) -> bool:
         """Take over the limit that a 429 names. ``shown``: by its headers, which are not true where they differ."""
         self._distrusted |= shown is not None and abs(shown - limit) > _LITTLE * limit
         if self._source != "header" or self._distrusted:
@@ -218,22 +199,24 @@ class Bucket:
         """A 429 named nothing: the limit is what was admitted within the last window. ``asked_s``: how long it asks to wait."""
         burst = reservation.granted_at <= self._exhausted_at
         if not burst:
-            self._suspect_windows(reservation.amount, asked_s, now)
+            self._judge_windows(reservation.amount, asked_s, now)
         if probe or (asked_s is not None and asked_s > _LONGER * self.window_s):  # this limit, or whatever it is, is known
             return
-        admitted = max(self._log.level(now), reservation.amount)
-        known, since_s = self._provided or 0.0, max(_TICK_S, now - self._anchor[0])
+        admitted = max(self.windows.level(now), reservation.amount)
+        known, since_s = self._provided or 0.0, max(TICK_S, now - self._anchor[0])
         if burst or self._source != "learned":
-            if not self.windowed:  # a bucket that was full at the start has given more than its limit
+            if not self.windows.counted:  # a bucket that was full at the start has given more than its limit
                 admitted /= 1 + min(since_s / self.window_s, self.window_s / since_s)
-        elif self.windowed:
-            admitted = max(min(admitted, known), _LEAST * known)
+        elif self.windows.counted:
+            if admitted < _LEAST * known:
+                self.windows.no_boundary()
+            admitted = max(min(admitted, known), _NEARLY * known)
         elif since_s < _LEAST_SEEN_S:
             admitted = known
         else:  # it was empty then and is now, so that what came in between is what it refills
-            admitted = max(min((self._granted - self.reserved - self._anchor[1]) / since_s * self.window_s, known), _LEAST * known)
+            admitted = max(min((self._taken - self._anchor[1]) / since_s * self.window_s, known), _LEAST * known)
         if burst or since_s >= _LEAST_SEEN_S:
-            self._anchor = (now, self._granted - self.reserved)
+            self._anchor = (now, self._taken)
         if not burst:
             self._unlearned = (self._provided, self._source)
             self._be_patient(now)
@@ -241,7 +224,7 @@ class Bucket:
         self._source = "learned"
         self._exhausted_at, self._served_since = now, False
         self._set_limit(max(reservation.amount, admitted), now)
-        self._kept.set_level(self._capacity - self.reserved, now)
+        self._kept.set_level(self.capacity - self.reserved, now)
 
     def unlearn(self, now: float) -> None:
         """What was learned last was no limit: the API refused for longer than its window."""
@@ -250,16 +233,7 @@ class Bucket:
             self._distrusted &= self._source != "header"
             self._set_limit(limit, now)
 
-    def admitted(self, granted_at: float, now: float) -> None:
-        """A probe was served. Where the log had no room for it, that is the boundary of a window, or there are no windows."""
-        if not self.windowed or (self._log.time_until(self._capacity, now) or 0.0) < 2 * _TICK_S:
-            return
-        before = self._log.boundary
-        since = inf if before is None else (granted_at - before) / self.window_s
-        self.windowed = since == inf or (since > 0.8 and not 0.2 < since % 1.0 < 0.8)
-        self._log.set_boundary(granted_at if self.windowed else None)
-
-    def read(self, reservation: Reservation, remaining: float, charged: float, now: float) -> None:
+    def read(self, reservation: Reservation, remaining: float, charged: float, reset_s: float | None, now: float) -> None:
         """Read a header of an admitted request, before its settlement. ``charged``: what the server charged on admission.
         Precondition: `apply_limit` was called with the limit of the same reading.
         """
@@ -268,17 +242,23 @@ class Bucket:
         if self._started_at is None or self._past_unknown:
             self._begin(min(self.limit, max(0.0, remaining + charged)), now)
         since = self._granted - reservation.granted + max(0.0, charged - reservation.amount)
-        shown = self._provided * self._safety
-        excess = shown - (reservation.level + since + self._added - reservation.added) - remaining
+        arrived_at, counted = reservation.granted_at + _TRAVEL_S, self.windows.counted
+        self.windows.shown(1 - remaining / self._provided, reset_s, arrived_at)
+        if self.windows.counted and not counted:
+            self._count_by_windows()
+        if self.windows.is_fresh(arrived_at):
+            return
+        excess = self.capacity - (reservation.level + since + self._added - reservation.added) - remaining
         excess = self._explain(excess, 1.0)  # headers are rounded to whole tokens
-        if self.windowed:
-            self._log.add(excess, now, now)
+        if self.windows.counted:
+            self.windows.add(excess, now, now)
         else:
             self._kept.add(excess, now)
         self._added += excess
+        self.other_clients.shown = True
         self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         alone = reservation.alone and self._granted == reservation.granted and self.reserved == reservation.amount
-        if alone and (self._safety == 1.0 or self._past_unknown):
+        if alone and not self.own and (self._safety == 1.0 or self._past_unknown):
             self.overrule(max(0.0, self._provided - remaining - charged) + 1.0, now)
         self._past_unknown = False
 
@@ -286,26 +266,23 @@ class Bucket:
         """A 429 named this bucket: the server's account was ``used``, of which ``reserved_before`` belongs to requests
         granted earlier and still in flight. A rejected request is charged nothing. ``asked_s``: how long it asks to wait.
         """
-        granted_at = reservation.granted_at
-        if granted_at > self._exhausted_at:
-            self._log.set_level(max(used, self._log.level(now)), now)
         if self._started_at is None and self.limit is not None:
             self._begin(max(0.0, self.limit - used), now)
-        if granted_at > self._exhausted_at:
-            self._suspect_windows(max(1.0, used + reservation.amount - (self._provided or used)), asked_s, now)
-        if (
-            granted_at > self._exhausted_at and not self.windowed
-        ):  # else of the same burst: the account was no bound yet when it was granted
-            excess = self._explain(used - reserved_before - self._kept.level(now), 0.01)
-            self.other_clients.took(excess, granted_at, self._kept.rate)
+        used -= self._headroom
+        if reservation.granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
+            self.windows.set_level(max(used, self.windows.level(now)), now)
+            self._judge_windows(max(1.0, used + reservation.amount - (self._provided or used)), asked_s, now)
+            if not self.windows.counted:
+                excess = self._explain(used - reserved_before - self._kept.level(now), 0.01)
+                self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         self._exhausted_at, self._served_since = now, False
         self._kept.set_level(used - reserved_before, now)
 
     def overrule(self, used: float, now: float) -> None:
         """The server's account is ``used`` at most: it admitted what ours had no room for, or showed it."""
         self._kept.set_level(min(self._kept.level(now), used), now)
-        if self.windowed:
-            self._log.set_level(min(self._log.level(now), used + self.reserved), now)
+        if self.windows.counted:
+            self.windows.set_level(min(self.windows.level(now), used + self.reserved), now)
 
     def stats(self, now: float, until: float) -> BucketStats | None:
         """None while the limit is unknown. ``until``: end of the time that counts for utilisation."""
@@ -332,32 +309,31 @@ class Bucket:
 
     def _be_patient(self, now: float) -> None:
         """Refused: whether there is more is tried after some windows, and with little at first."""
-        self._raise_at, self._growth, self._bound = now + _PATIENCE * self.window_s, _GROWTH, False
+        self._raise_at, self._growth, self._bound = now + (_PATIENCE if self._source == "named" else 1) * self.window_s, _GROWTH, False
 
     def _raise(self, now: float) -> None:
         """No header shows this limit: after some time without a refusal the next request tries whether there is more by now."""
         if self._source in (None, "header") or now < self._raise_at or self._provided is None:
             return
-        self._raise_at = now + self.window_s / 2
+        self._raise_at = now + self.window_s / (2 if self.windows.counted else 4)
         if self._bound:
             self._kept.add(self._provided * self._growth, now)  # more a minute, and no burst
             self._set_limit(self._provided * (1 + self._growth), now)
             self._growth, self._bound = min(1.0, 2 * self._growth), False
 
-    def _suspect_windows(self, over: float, asked_s: float | None, now: float) -> None:
-        """A refusal tells how the server counts. A bucket has room again after ``over / limit × window``."""
-        limit, was = self._provided or max(self._log.level(now), over), self.windowed
-        bucket_s, slack_s = over / limit * self.window_s, max(2.0, 0.1 * self.window_s)
-        if asked_s is not None and asked_s > 0:
-            self.windowed |= bucket_s + slack_s < asked_s <= 1.05 * self.window_s
-        elif self._exhausted_at > now - self.window_s and not self._served_since:  # though a bucket would have had room
-            self.windowed |= now - self._exhausted_at > 2 * bucket_s + _TICK_S
-        if self.windowed and not was:
-            self.other_clients = OtherClients()  # what they seemed to take had only not come back
+    def _judge_windows(self, over: float, asked_s: float | None, now: float) -> None:
+        counted, limit = self.windows.counted, self._provided or max(self.windows.level(now), over)
+        self.windows.refused(over / limit, asked_s, 0.0 if self._served_since else now - self._exhausted_at)
+        if self.windows.counted and not counted:
+            self._count_by_windows()
+
+    def _count_by_windows(self) -> None:
+        """What other clients seemed to take, and the server to keep, had only not come back."""
+        self.other_clients, self._keeps = OtherClients(), 0.0
 
     def _explain(self, excess: float, least: float) -> float:
         """Learn from what the server has beyond our account what it keeps of unused reservations. The excess, 0 and up."""
-        if excess < -_MUCH * self._capacity:
+        if excess < -_MUCH * self.capacity:
             self._keeps = max(0.0, self._keeps - _KEEPS_LESS)
         elif excess > least and self._unused > 0.0:
             self._keeps = min(1.0, self._keeps + excess / self._unused)
@@ -365,20 +341,29 @@ class Bucket:
         return excess if excess > least else 0.0
 
     def _used(self, now: float) -> float:
-        return self._log.level(now) if self.windowed else self._kept.level(now) + self.reserved
+        return self.windows.level(now) if self.windows.counted else self._kept.level(now) + self.reserved
 
     @property
-    def _configured_binds(self) -> bool:
-        return self._configured is not None and self._provided is not None and self._configured < self._provided
+    def own(self) -> bool:
+        """The configured limit binds, and not the provider's."""
+        return self._configured is not None and (self._provided is None or self._configured < self._provided)
+
+    @property
+    def _headroom(self) -> float:
+        """What the provider allows beyond that."""
+        return self._provided - self._configured if self.own and self._provided and self._configured else 0.0
+
+    def _margin(self, now: float) -> float:
+        return max(0.0, self.other_clients.margin(now) - self._headroom)
 
     def _account_wait_s(self, amount: float, now: float) -> float | None:
         """The margin for other clients never keeps a request out of an empty bucket."""
-        room = self._capacity - min(amount, self._capacity)
-        if self.windowed:
-            return self._log.time_until(max(0.0, room - self.other_clients.margin(now)), now)
+        room = self.capacity - min(amount, self.capacity)
+        if self.windows.counted:
+            return self.windows.time_until(max(0.0, room - self._margin(now)), now)
         room -= self.reserved
         wait_s = self._kept.time_until(room, now)
-        margin = self.other_clients.margin(now)
+        margin = self._margin(now)
         if wait_s is None or margin <= 0.0:
             return wait_s
         rate = self._kept.rate - self.other_clients.rate
@@ -389,14 +374,8 @@ class Bucket:
         return max(wait_s, min(at_most, over / rate if rate > 0 else inf), SHORTEST_S)
 
     @property
-    def _capacity(self) -> float:
-        """Of the provider's bucket; of the configured one as long as the provider's is not known."""
-        limit = self._configured if self._provided is None else self._provided
-        return inf if limit is None else limit * self._safety
-
-    @property
-    def _own_capacity(self) -> float:
-        return inf if self._configured is None else self._configured * self._safety
+    def capacity(self) -> float:
+        return inf if self.limit is None else self.limit * self._safety
 
     def _begin(self, credit: float, now: float) -> None:
         self._started_at = now
@@ -405,6 +384,4 @@ class Bucket:
     def _set_rates(self, now: float) -> None:
         if self.limit is not None:
             for account in (self._kept, self._before_lowered):
-                account.set_rate(self._capacity / self.window_s, now)
-        if self._configured is not None:
-            self._own.set_rate(self._own_capacity / self.window_s, now)
+                account.set_rate(self.capacity / self.window_s, now)

@@ -21,10 +21,11 @@ and at the moment that `next_ready_in_s` names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
+from types import MappingProxyType
 from typing import get_args
 
 from helix_ray.config import ThrottleConfig
@@ -167,15 +168,23 @@ class Governor:
         for permit in self._permits.of_holder(holder):
             self.settle(Settlement(permit.permit_id, "unknown"), now)
 
-    def restore(self, spent_usd: Decimal, past: Sequence[PastUse] | None = (), now: float = 0.0, *, provisional: bool = False) -> None:
-        """Set what the run has spent already, US dollars, and what was taken from the limits before (None: not known, so the
-        accounts begin empty). Nothing is granted before the first call, so that a restarted throttle does not spend twice. A
-        later call corrects the money only. ``provisional``: see `Budget.restore`.
+    def restore(
+        self,
+        spent_usd: Decimal,
+        past: Sequence[PastUse] | None = (),
+        now: float = 0.0,
+        *,
+        provisional: bool = False,
+        limits: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Set what the run has spent already, US dollars, what was taken from the limits before (None: not known, so the
+        accounts begin empty), and the limits that the provider showed, by bucket. Nothing is granted before the first call, so
+        that a restarted throttle does not spend twice. A later call corrects the money only. ``provisional``: see `Budget.restore`.
         """
         self._budget.restore(spent_usd, provisional=provisional)
         if not self._restored:
             for limiter in self.limiters.values():
-                limiter.restore(past, now)
+                limiter.restore(past, limits, now)
         self._restored = True
 
     def set_budget(self, max_cost_usd: Decimal) -> None:

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, exp
 from typing import NamedTuple
 
 from helix_ray.config import ThrottleConfig
-from helix_ray.providers.readings import LIMIT_KINDS, LimitKind, LimitReading, RateLimitDetail
+from helix_ray.providers.rate_limits import DAY_S, KINDS, MINUTE_S
+from helix_ray.providers.readings import LimitReading, RateLimitDetail
 from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.bucket import Bucket, Reservation
 from helix_ray.throttle.messages import BucketStats, PermitRequest
-
-MINUTE_S = 60.0
-DAY_S = 86_400.0
-
-
-class LimitDefinition(NamedTuple):
-    """The window of one of the provider's limits, and how much of it a request takes."""
-
-    window_s: float
-    config_key: str  # in the section ``throttle``
-    requests: int
-    prompt: int
-    completion: int
-
-    def amount(self, prompt_tokens: int, completion_tokens: int, requests: int = 1) -> float:
-        """What requests take. At admission ``completion_tokens`` is the most they may use. Cached prompt tokens are free once a
-        request is settled.
-        """
-        return float(self.requests * requests + self.prompt * prompt_tokens + self.completion * completion_tokens)
-
-
-def _definition(kind: LimitKind) -> LimitDefinition:
-    """``ITPM`` is read as: input tokens, per minute."""
-    window_s, window = (DAY_S, "day") if kind.endswith("D") else (MINUTE_S, "minute")
-    counted = {"R": ("requests", 1, 0, 0), "T": ("tokens", 0, 1, 1), "IT": ("input_tokens", 0, 1, 0), "OT": ("output_tokens", 0, 0, 1)}
-    name, *takes = counted[kind[:-2]]
-    return LimitDefinition(window_s, f"{name}_per_{window}", *takes)
-
-
-KINDS: dict[str, LimitDefinition] = {kind: _definition(kind) for kind in LIMIT_KINDS}
 
 _LARGEST_SCALE = 3.0
 _SCALE_MEMORY = 0.998  # per settlement
@@ -68,6 +39,16 @@ class Wait(NamedTuple):
 NO_WAIT = Wait(0.0, None)
 
 
+class Shown(NamedTuple):
+    """A limit that headers show."""
+
+    name: str
+    window_s: float
+    limit: float
+    remaining: float | None
+    reset_s: float | None
+
+
 class Waits(NamedTuple):
     """Of one request, by the minute's limits, by what the provider has of the day's, and by the configured day's limits."""
 
@@ -90,8 +71,11 @@ class Limits:
     def __getitem__(self, name: str) -> Bucket:
         return self._buckets[name]
 
-    def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
-        """Set what was taken before the first grant; None: not known."""
+    def restore(self, past: Sequence[PastUse] | None, limits: Mapping[str, float], now: float) -> None:
+        """Set what was taken before the first grant (None: not known), and limits that the provider is known to have."""
+        for name, limit in limits.items():
+            if name in self._buckets:
+                self._buckets[name].name_limit(limit, -1, now)
         for name, bucket in self._buckets.items():
             bucket.restore(None if past is None else _amounts(name, past), now)
 
@@ -100,22 +84,24 @@ class Limits:
         for name, bucket in self._buckets.items():
             if bucket.limit is None:
                 continue
-            provider_s, own_s = bucket.waits(self._amount(name, request), now)
-            if bucket.window_s == DAY_S:
-                day = day.longer(Wait(provider_s, name))
-                own_day = own_day.longer(Wait(own_s, name))
+            wait = Wait(bucket.wait_s(self._amount(name, request), now), name)
+            if KINDS[name].window_s != DAY_S:
+                minute = minute.longer(wait)
+            elif bucket.own:
+                own_day = own_day.longer(wait)
             else:
-                minute = minute.longer(Wait(provider_s, name)).longer(Wait(own_s, name))
+                day = day.longer(wait)
         return Waits(minute, day, own_day)
 
     def reserve(self, request: PermitRequest, number: int, now: float) -> Reservations:
         return {name: bucket.reserve(self._amount(name, request), number, now) for name, bucket in self._buckets.items()}
 
     def answered(self, request: PermitRequest, held: Reservations, usage: TokenUsage, reading: LimitReading | None, now: float) -> None:
-        for name, window_s, limit, remaining in self._shown(reading, now):
+        for name, window_s, limit, remaining, reset_s in self._shown(reading, now):
             bucket, reservation = self._buckets[name], held[name]
             if bucket.show_limit(limit, reservation.number, window_s, now) and remaining is not None:
-                bucket.read(reservation, remaining, KINDS[name].amount(usage.prompt, request.max_completion_tokens), now)
+                charged = KINDS[name].amount(usage.prompt, request.max_completion_tokens)
+                bucket.read(reservation, remaining, charged, reset_s, now)
         if request.prompt_tokens > 0:
             self._scale = max(1.0, self._scale * _SCALE_MEMORY, min(_LARGEST_SCALE, usage.prompt / request.prompt_tokens))
         for name, reservation in held.items():
@@ -131,7 +117,7 @@ class Limits:
         """End a request that was charged nothing. Its headers still name the limits."""
         for name, reservation in reservations.items():
             self._buckets[name].give_back(reservation, now)
-        for name, window_s, limit, remaining in self._shown(reading, now):
+        for name, window_s, limit, remaining, _ in self._shown(reading, now):
             bucket, reservation = self._buckets[name], reservations[name]
             first = bucket.limit is None
             if bucket.show_limit(limit, reservation.number, window_s, now) and first and remaining is not None:
@@ -156,31 +142,31 @@ class Limits:
         if limited.requested is not None and KINDS[name].prompt and request.prompt_tokens > 0:
             prompt = limited.requested - KINDS[name].completion * request.max_completion_tokens
             self._scale = max(self._scale, min(_LARGEST_SCALE, prompt / request.prompt_tokens))
-        shown = next((seen for shown, _, seen, _ in self._shown(reading, now) if shown == name), None)
+        shown = next((each.limit for each in self._shown(reading, now) if each.name == name), None)
         if not bucket.name_limit(limit, reservation.number, now, shown=shown) or limited.never_fits:
             return name
         earlier = sum(reservations[name].amount for reservations in in_flight if reservations[name].number < reservation.number)
-        bucket.exhausted(_unrounded(limited, bucket.window_s), earlier, reservation, now, limited.retry_after_s)
+        bucket.exhausted(limited.exactly_used(bucket.window_s), earlier, reservation, now, limited.retry_after_s)
         return name
 
     def _refused_by_none(
         self, asked_s: float | None, held: Reservations, reading: LimitReading | None, now: float, *, probe: bool
     ) -> str | None:
         """A 429 that names no limit: one that its headers show to be used up, else the rate of requests that was admitted."""
-        for name, _, limit, remaining in self._shown(reading, now):
+        for name, _, limit, remaining, _ in self._shown(reading, now):
             bucket = self._buckets[name]
             if remaining is not None and (
                 remaining < held[name].amount or (remaining < _USED * limit and bucket.nearly_full(held[name].amount, now))
             ):
                 bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
-                return None if bucket.windowed else name
+                return None if bucket.windows.counted else name
         self._buckets["RPM"].learn(held["RPM"], asked_s, now, probe=probe)
         return None
 
     def probed(self, granted_at: float, closed_for_s: float, now: float) -> None:
         """A probe was served, after a cooldown of that length."""
         for bucket in self._buckets.values():
-            bucket.admitted(granted_at, now)
+            bucket.windows.served(bucket.capacity, granted_at, now)
         if closed_for_s > _LONGEST_COOLDOWN_S:
             self._buckets["RPM"].unlearn(now)
 
@@ -189,23 +175,23 @@ class Limits:
         what is left, the bucket counts as full again, until the next refusal.
         """
         bucket = self._buckets[name]
-        used = [limit - remaining for shown, _, limit, remaining in self._shown(reading, now) if shown == name and remaining is not None]
-        bucket.overrule(used[0] if used else 0.0, now)
+        shown = next((each for each in self._shown(reading, now) if each.name == name and each.remaining is not None), None)
+        bucket.overrule(0.0 if shown is None or shown.remaining is None else shown.limit - shown.remaining, now)
 
     def stats(self, now: float, until: float) -> dict[str, BucketStats]:
         """Of the limits that are known."""
         return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
 
-    def _shown(self, reading: LimitReading | None, now: float) -> list[tuple[str, float, float, float | None]]:
+    def _shown(self, reading: LimitReading | None, now: float) -> list[Shown]:
         """Name, window, limit and what is left, of the limits that the headers show. One reading in a row that tells of another
         window than before is a coincidence.
         """
         if reading is None:
             return []
-        shown: list[tuple[str, float, float, float | None]] = []
-        for what, limit, remaining, window_s in (
-            ("R", reading.requests_limit, reading.requests_remaining, reading.requests_window_s),
-            ("T", reading.tokens_limit, reading.tokens_remaining, reading.tokens_window_s),
+        shown = []
+        for what, limit, remaining, reset_s, window_s in (
+            ("R", reading.requests_limit, reading.requests_remaining, reading.requests_reset_s, reading.requests_window_s),
+            ("T", reading.tokens_limit, reading.tokens_remaining, reading.tokens_reset_s, reading.tokens_window_s),
         ):
             if limit is None:
                 continue
@@ -214,7 +200,7 @@ class Limits:
             if window_s is not None and self._other_window[what] >= (_VOTES if bucket.shown else 1):
                 bucket.unshow(now)
                 self._windows_s[what], self._other_window[what] = window_s, 0
-            shown.append((_name(what, self._windows_s[what]), self._windows_s[what], limit, remaining))
+            shown.append(Shown(_name(what, self._windows_s[what]), self._windows_s[what], limit, remaining, reset_s))
         return shown
 
     def _amount(self, name: str, request: PermitRequest) -> float:
@@ -256,17 +242,3 @@ def _amounts(name: str, past: Sequence[PastUse]) -> list[tuple[float, float]]:
     kind = KINDS[name]
     uses = sorted((use for use in past if use.age_s < kind.window_s), key=lambda use: -use.age_s)
     return [(use.age_s, kind.amount(use.prompt_tokens, use.completion_tokens, use.requests)) for use in uses]
-
-
-def _unrounded(limited: RateLimitDetail, window_s: float) -> float:
-    """``Used`` of a 429 before its message rounded it, from the wait that it asks for: by the bucket law
-    ``wait = (used + requested - limit) / limit × window``. The half that rounding hides would be the next 429. Without
-    ``Used``, the most that it can be.
-    """
-    assert limited.limit is not None
-    if limited.used is None:
-        return limited.limit
-    if limited.requested is None or limited.retry_after_s is None:
-        return limited.used + 0.5
-    exact = limited.limit - limited.requested + limited.retry_after_s * limited.limit / window_s
-    return min(max(exact, limited.used - 0.5), limited.used + 1.0)

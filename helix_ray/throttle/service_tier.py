@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.rate_limits import DAY_S, KINDS
 from helix_ray.providers.readings import LimitKind
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.throttle.door import PARK_FROM_S, Door
-from helix_ray.throttle.limit_set import DAY_S, KINDS, NO_WAIT, Limits, Wait
+from helix_ray.throttle.limit_set import NO_WAIT, Limits, Wait
 from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
 from helix_ray.throttle.permits import OutstandingPermit
 from helix_ray.throttle.requests_in_flight import RequestsInFlight
@@ -45,9 +46,10 @@ class TierLimiter:
     def must_probe(self) -> bool:
         return not self.has_answered or self.door.probes
 
-    def restore(self, past: Sequence[PastUse] | None, now: float) -> None:
-        """Set what was taken from all tiers before the first grant; None: not known."""
-        self.limits.restore(None if past is None else [use for use in past if use.service_tier == self.tier], now)
+    def restore(self, past: Sequence[PastUse] | None, limits: Mapping[str, float], now: float) -> None:
+        """Set what was taken from all tiers before the first grant (None: not known), and the limits of all, by `bucket_stats`' names."""
+        own = {name.removesuffix(self._suffix): limit for name, limit in limits.items() if name.endswith(self._suffix)}
+        self.limits.restore(None if past is None else [use for use in past if use.service_tier == self.tier], own, now)
 
     def wait(self, request: PermitRequest, now: float) -> Wait:
         """How long this request waits if it is the next one of the tier, and for what."""
@@ -128,8 +130,7 @@ class TierLimiter:
         """By the limit's name; with the tier behind it for all but the usual tier."""
         if not self.used and self.tier != "on_demand":
             return {}
-        suffix = "" if self.tier == "on_demand" else f" {self.tier}"
-        return {f"{name}{suffix}": stats for name, stats in self.limits.stats(now, until).items()}
+        return {f"{name}{self._suffix}": stats for name, stats in self.limits.stats(now, until).items()}
 
     def _answered(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         self.has_answered = True
@@ -156,6 +157,10 @@ class TierLimiter:
         name = self.limits.refused(limited, permit.request, permit.reservations, settlement.reading, in_flight, now, probe=probe)
         if not limited.never_fits:  # a 413: nothing to wait for
             self.door.refused(name, _is_daily(limited.kind), limited.retry_after_s, permit.granted_at, now)
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.tier == "on_demand" else f" {self.tier}"
 
     @property
     def _closed_by(self) -> str | None:

@@ -14,10 +14,10 @@ from decimal import Decimal
 from functools import partial
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.rate_limits import DAY_S
 from helix_ray.providers.readings import LimitKind, LimitReading, RateLimitDetail, Trouble
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.limit_set import DAY_S
 from helix_ray.throttle.messages import PermitRequest, Settlement, ThrottleStats
 
 MAX_COMPLETION = 512

@@ -119,6 +119,7 @@ BAD_FILES = {
     ),
     "secret in a proxy": ("provider: {proxy: 'http://u:p@h:3128'}", "provider.proxy: must be only scheme, host, port and path"),
     "secret in a header": ("provider: {headers: {Authorization: x}}", "provider.headers: 'Authorization' cannot be set here"),
+    "header of two lines": ('provider: {headers: {X-Lab: "a\\r\\nb"}}', "provider.headers: the value of 'X-Lab' must be printable ASCII"),
     "price below zero": (
         "provider: {prices: {prompt: -1, completion: 0}}",
         "provider.prices.prompt: input should be greater",

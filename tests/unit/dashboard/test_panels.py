@@ -82,6 +82,7 @@ def test_what_is_not_known_is_a_dash_and_not_nothing() -> None:
             View(LIVE, live=True, age_s=5.0, problem="silent"),
             ["is-old", "LAST SEEN RUNNING", "(5 s ago)", "not answered for 5 s", "silent"],
         ),
+        (View(replace(LIVE, run=replace(LIVE.run, simulated=False, provider="vllm")), live=True), ["<span>m by vllm</span>"]),
         (View(LIVE, lost=True, age_s=2.0), ["is-old", "LAST SEEN RUNNING", "process is gone"]),
         (View(replace(LIVE, state="FAILED")), ["is-bad", "✗ FAILED", "No live run", "2023-11-14 22:13:20 UTC"]),
         (View(replace(LIVE, elapsed_s=723, progress=0.614, eta_s=440), live=True), ["12 m 03 s", "61 %, done in ~7 m 20 s"]),

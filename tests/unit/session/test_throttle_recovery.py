@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,9 @@ from helix_ray.session.throttle_recovery import ThrottleRecovery, permit_lifetim
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.rows import utc_now
 from helix_ray.supervision.recovery import LOOK_AGAIN_S, Need, Part, Recovery
+from helix_ray.throttle.messages import BucketStats
 from support.memory_ledger import MemoryLedger
+from support.throttle_bench import ThrottleBench
 
 RUN_ID = "r1"
 WORST = Decimal("0.01")
@@ -47,7 +50,7 @@ class World:
 
     def ask(self, name: str, method: object, *arguments: Any) -> Any:
         assert method is ThrottleApi.restore
-        spent, _, provisional, only = arguments
+        spent, _, provisional, only, self.limits = arguments
         if only in ("", self.incarnation):
             self.told.append((spent, provisional))
         return self.incarnation if self.answers else CallFailure(FailureKind.TIMEOUT, TimeoutError())
@@ -135,3 +138,11 @@ def test_no_request_of_this_session_is_closed_when_the_first_word_seems_not_to_b
     assert world.told[1:] == [(Decimal("0.5"), True)]
     assert asyncio.run(world.ledger.counts(RUN_ID)).possibly_billed == 0
     assert asyncio.run(world.ledger.reserved_usd(RUN_ID)) == Decimal("0.5")
+
+
+def test_a_successor_is_told_the_limits_that_were_found(world: World) -> None:
+    bucket = BucketStats(60.0, "discovered", 10.0, 0.0, 0.0, 60.0, 0.5)
+    stats = replace(ThrottleBench().governor.stats(100.0), buckets={"RPM": bucket, "TPM": replace(bucket, source="configured")})
+    world.throttle.note(stats)
+    assert world.begin()
+    assert world.limits == {"RPM": 60.0}

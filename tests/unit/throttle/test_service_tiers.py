@@ -116,6 +116,15 @@ def test_a_known_past_leaves_what_has_not_flowed_back() -> None:
     assert buckets["TPD"].credit == pytest.approx(20_000 - (10_000 - 7170 / 86_400 * 20_000) - 4000 + 30 / 86_400 * 20_000, abs=10)
 
 
+def test_limits_that_a_predecessor_found_are_kept_with_what_was_taken_from_them() -> None:
+    governor = Governor(ThrottleConfig(max_cost_usd=1.0), 60.0, "e")
+    governor.restore(Decimal(0), [PastUse(30.0, 40, 100, 100)], 100.0, limits={"RPM": 60.0, "TPM flex": 9000.0})
+    governor.ask("a", [want("w0")], 100.0)
+    governor.advance(100.0)
+    assert governor.stats(100.0).buckets["RPM"].credit == pytest.approx(60 - 10 - 1)
+    assert governor.limiters["flex"].limits["TPM"].limit == 9000.0
+
+
 def test_a_past_that_is_told_again_counts_once() -> None:
     bench = ThrottleBench(past=[PastUse(0.0, 1, 3000, 0)])
     bench.governor.restore(Decimal(1), None, bench.now)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix_ray.config import ThrottleConfig
+from helix_ray.providers.rate_limits import DAY_S
 from helix_ray.providers.readings import Trouble
-from helix_ray.throttle.limit_set import DAY_S
 from support.throttle_world import MAX_COMPLETION, World
 
 SEED = pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
