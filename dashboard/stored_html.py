@@ -117,7 +117,6 @@ def run_card(books: RunBooks, dashboard_url: str | None, report: str | None) -> 
     """What the run is, how it stands, and where more of it is found."""
     run, counts = books.run, books.counts
     asking = run.config["analyzer"]
-    prompt = asking["prompt"]
     facts = [
         ("run", escape(run.run_id)),
         ("name", escape(run.name)),
