@@ -83,7 +83,9 @@ class Aggregates:
         queue, sink = self._queue, self._sink
         finished = queue is not None and (queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished)
         in_sink = sink.buffered + sink.unacked if sink else None
-        return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished)
+        latest = next((it.latest for it in self.of(QueueStats)), None)  # what an earlier queue held was admitted again
+        books = {"admitted": latest.admitted, "acked": latest.acked} if latest else {}
+        return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished, **books)
 
     def sink(self, holds_back: float | None, intents_share: float | None) -> SinkView:
         return _view(SinkView, self._sink, holds_back=holds_back, intents_share=intents_share)

@@ -14,10 +14,13 @@ T = TypeVar("T", bound=Any)  # a frozen dataclass whose fields carry marks
 
 
 class Incarnations(Generic[T]):
-    """``total`` is the report of an actor as if it had never died: its own counters start again from zero whenever it does."""
+    """``total`` is the report of an actor as if it had never died: its own counters start again from zero whenever it does.
+
+    ``latest`` is its last report as it was sent.
+    """
 
     def __init__(self, first: T, started_at: float) -> None:
-        self.first = self.total = self._latest = _finite(first, None)
+        self.first = self.total = self.latest = _finite(first, None)
         self.restarts = 0
         self._started_at = started_at
         self._before: T | None = None  # the total of all incarnations but the latest
@@ -27,8 +30,8 @@ class Incarnations(Generic[T]):
         if started_at != self._started_at:
             self._started_at, self._before = started_at, self.total
             self.restarts += 1
-        self._latest = _finite(report, self._latest)
-        highest, total = self.total, self._latest if self._before is None else added(self._before, self._latest)
+        self.latest = _finite(report, self.latest)
+        highest, total = self.total, self.latest if self._before is None else added(self._before, self.latest)
         self.total = _with(total, Kind.MAXIMUM, lambda name, value: max(getattr(highest, name), value))
 
     def progress(self, counter: Callable[[T], float]) -> float:
