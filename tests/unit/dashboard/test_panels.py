@@ -163,7 +163,7 @@ def test_the_ceiling_stands_beside_the_models_accuracy() -> None:
     columns = table(panels.types(LIVE))
     assert columns["type"] == ["SNV", "ALL"]
     assert columns["precision"] == ["88.9 %", "88.9 %"]
-    assert columns["precision 95 %"][0] == "58.6 % to 98.8 %"
+    assert columns["precision 95 %"][0] == "58.6 to 98.8 %"
     assert columns["ceiling F1"] == ["100.0 %", "100.0 %"]
     assert table(panels.stratum(LIVE, "gc"))["recall"] == ["80.0 %"]
     assert "ceiling F1" not in panels.stratum(LIVE, "gc")
