@@ -27,6 +27,7 @@ def page() -> None:
     with left:
         letters()
     with right:
+        types()
         confusion()
 
 
@@ -87,7 +88,7 @@ def letters() -> None:
 
 
 @st.fragment(run_every=5.0)
-def confusion() -> None:
+def types() -> None:
     st.subheader("Found, missed and false, by type", anchor=False)
     view = shared.feed().latest()
     snapshot = view.snapshot
@@ -95,6 +96,20 @@ def confusion() -> None:
         st.text("No truth is known of these reads.")
         return
     live.html("types", live.moment(view), lambda: panels.types(snapshot) + panels.mistaken(snapshot))
+
+
+@st.fragment
+def confusion() -> None:
+    """Counted by the database, so only when it is asked for."""
+    run_id = shown_run() if st.toggle("Which type was taken for which", key="confused") else None
+    if run_id is None:
+        return
+    found = asked(lambda: shared.stored().confusion(run_id))
+    if found is None:
+        st.text("No truth is known of these reads.")
+    else:
+        st.html(_books.confusion(found))
+    st.button("Look again", key="confusion_again")
 
 
 def shown_run() -> str | None:

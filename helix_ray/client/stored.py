@@ -14,12 +14,13 @@ from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, ReadResult
+from helix_ray.results.accuracy import Crossed, confusion, crossed
 from helix_ray.results.files import page_path, report_path
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import DeadLetter, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
-__all__ = ["DeadLetter", "ReadStory", "RunBooks", "RunCounts", "RunSummary", "StoredRun", "StoredRuns"]
+__all__ = ["Crossed", "DeadLetter", "ReadStory", "RunBooks", "RunCounts", "RunSummary", "StoredRun", "StoredRuns"]
 
 DEADLINE_S = 30.0
 SHOWN_REQUESTS = 100
@@ -75,6 +76,15 @@ class StoredRuns:
                 return None
             (result,) = await ledger.read_results(run_id, index - 1, 1)
             return ReadStory(result, await ledger.calls_of_read(run_id, index, SHOWN_REQUESTS), *_prompt(result, run.config))
+
+        return self._ask(look)
+
+    def confusion(self, run_id: str) -> Crossed | None:
+        """True types by called types, as the report has them; None without truth. The database counts all rows of the run."""
+
+        async def look(ledger: PostgresLedger) -> Crossed | None:
+            found = confusion(await ledger.scores(run_id))
+            return crossed(found) if found else None
 
         return self._ask(look)
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from helix_ray.results.schema import ByType, Confidence, Cost, ReadsScored, Scoring
 from helix_ray.scoring.proximity import REACH, mistake_rates
 from helix_ray.scoring.score import SCORER_VERSION
-from helix_ray.scoring.scores import RunScores
+from helix_ray.scoring.scores import NO_ANSWER, RunScores
+from helix_ray.scoring.scores import NOTHING as NOTHING_THERE
 from helix_ray.scoring.statistics import average_precision, calibration, curve, f1_interval, matthews, mcnemar
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL, Measures, measures, rate, summarise, total
@@ -28,6 +29,11 @@ class Compared(NamedTuple):
     kind: str
     model: Measures[int]
     ceiling: Measures[int]
+
+
+class Crossed(NamedTuple):
+    called: list[str]
+    rows: list[tuple[str, list[int]]]  # by what was there, a count for each of ``called``
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
         "reads": _reads(reads),
         "mistakes": mistake_rates(counts, reads.invented, reads.answered),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
-        "confusion": _confusion(scores),
+        "confusion": confusion(scores),
         "outcomes": dict(sorted(scores.outcomes.items())),
         "leniency": dict(sorted(scores.leniency.items())),
         "confidence": _confidence(scores, counts),
@@ -139,12 +145,20 @@ def _reads(reads: ReadCounts) -> ReadsScored:
     }
 
 
-def _confusion(scores: RunScores) -> dict[str, dict[str, int]]:
+def confusion(scores: RunScores) -> dict[str, dict[str, int]]:
     """What stood there (``nothing``: an invented call) by what was called (``nothing``: missed, ``no answer``)."""
     table: dict[str, dict[str, int]] = {}
     for (truth, called), count in sorted(scores.confusion.items()):
         table.setdefault(truth, {})[called] = count
     return table
+
+
+def crossed(counts: Mapping[str, Mapping[str, int]]) -> Crossed:
+    """A confusion as a table: types by name, then what was missed or not answered, and last what was called where nothing is."""
+    ends = [NOTHING_THERE, NO_ANSWER]
+    called = [*sorted({name for row in counts.values() for name in row} - {*ends}), *ends]
+    truths = [*sorted(counts.keys() - {NOTHING_THERE}), *(counts.keys() & {NOTHING_THERE})]
+    return Crossed(called, [(truth, [counts[truth].get(name, 0) for name in called]) for truth in truths])
 
 
 def _confidence(scores: RunScores, counts: Counts) -> Confidence:

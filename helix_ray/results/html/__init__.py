@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from helix_ray import theme
 from helix_ray.results import formatting
-from helix_ray.results.accuracy import compared
+from helix_ray.results.accuracy import compared, crossed
 from helix_ray.results.schema import MEASURES, Report
 from helix_ray.scoring import scores
 from helix_ray.scoring.proximity import MISTAKES
@@ -57,6 +57,7 @@ def _environment() -> Environment:
         "n": "{:.1f}".format,
         "as_text": _as_text,
         "by_level": _by_level,
+        "crossed": crossed,
         "flat": _flat,
         "span": _span,
         "stretches": _stretches,

@@ -15,7 +15,7 @@ import helix_ray._dashboard
 from helix_ray._dashboard import live, shared
 from helix_ray._dashboard.feed import Feed
 from helix_ray.client import DryRun
-from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
+from helix_ray.client.stored import Crossed, DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
@@ -279,6 +279,9 @@ class Stored:
             raise self.fails
         return STORY if (run_id, named) == ("run-1", "7") else None
 
+    def confusion(self, run_id: str) -> Crossed | None:
+        return Crossed(["DEL", "SNV", "nothing"], [("SNV", [1, 30, 9])])
+
     def dead_letters(self, run_id: str, limit: int) -> list[DeadLetter]:
         return [DeadLetter(9, HOSTILE, "parse_error", HOSTILE, 5, AT)]
 
@@ -305,6 +308,10 @@ def test_records_tell_one_read_from_the_database(page: Page, stored: Stored) -> 
     page.draw()
     assert "reconciliation" in page.words
     assert page.words.count(f">{escape(HOSTILE)}</td>") == 2, "the id and the words of a dead letter"
+    assert "called SNV" not in page.words, "it is counted when it is asked for"
+    app.toggle(key="confused").set_value(True).run()
+    for shown in ('<th scope="col">missed', '"heat wrong" style="--share:0.2250">9', '"heat" style="--share:0.7500">30'):
+        assert shown in page.words
     app.text_input(key="read").set_value("8")
     app.button(key="look_up").click().run()
     assert "No finished read of this run has this index or id: 8" in page.words
