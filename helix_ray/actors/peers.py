@@ -76,12 +76,13 @@ async def attempt(
 ) -> R:
     """One attempt of a call; PeerAwayError when there is no answer."""
     try:
-        handle = _handles.get(to) or await _look_up(to)
-    except PeerAwayError as error:
+        # a look-up asks Ray's control service and blocks meanwhile: not on the event loop
+        handle = _handles[to] = _handles.get(to) or await asyncio.to_thread(ray.get_actor, to, api.NAMESPACE)
+    except ValueError as error:  # no actor of this name now
         _note_away(to, method.__name__, error)
-        raise
+        raise PeerAwayError(f"{to} does not exist") from error
     try:
-        answer: R = await asyncio.wait_for(_reply(api.remote(handle, method, *args, **kwargs)), timeout_s)
+        answer: R = await asyncio.wait_for(api.remote(handle, method, *args, **kwargs), timeout_s)
     except RayTaskError as error:  # before TimeoutError: it is also one when the remote method raised one
         cause = raised_by(error)
         if isinstance(cause, HelixError):
@@ -117,19 +118,6 @@ def raised_by(error: BaseException) -> BaseException:
             error = error.exceptions[0]
         else:
             return error
-
-
-async def _look_up(to: str) -> Any:
-    try:
-        # asks Ray's control service and blocks meanwhile: not on the event loop
-        _handles[to] = handle = await asyncio.to_thread(ray.get_actor, to, api.NAMESPACE)
-    except ValueError as error:  # no actor of this name now
-        raise PeerAwayError(f"{to} does not exist") from error
-    return handle
-
-
-async def _reply(reference: Any) -> Any:
-    return await reference
 
 
 class ProducerPeers:
