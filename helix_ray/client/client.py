@@ -188,11 +188,11 @@ class HelixClient:
 
     def snapshot(self, timeout_s: float = POLL_TIMEOUT_S) -> MetricsSnapshot:
         """The run now. AttachError when there is none, or metrics does not answer in time."""
-        return self._call(timeout_s, METRICS, MetricsApi.snapshot)
+        return self.connect().call(timeout_s, METRICS, MetricsApi.snapshot)
 
     def history(self, since: float = 0.0, timeout_s: float = POLL_TIMEOUT_S) -> list[HistoryPoint]:
         """The points after ``since`` (Unix seconds): one a second for the last hour, before that one in 30 s for a day, oldest first."""
-        return self._call(timeout_s, METRICS, MetricsApi.history, since)
+        return self.connect().call(timeout_s, METRICS, MetricsApi.history, since)
 
     def send(self, command: Command, timeout_s: float = COMMAND_TIMEOUT_S) -> Ack:
         """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again.
@@ -200,7 +200,7 @@ class HelixClient:
         A run that ends while it answers has its answer on record: that is looked up then, which may take seconds.
         """
         try:
-            return self._call(timeout_s, CONTROL, ControlApi.send, command)
+            return self.connect().call(timeout_s, CONTROL, ControlApi.send, command)
         except AttachError as error:
             from helix_ray.client.past_run import recorded_answer  # noqa: PLC0415  (as in `past`)
 
@@ -248,11 +248,6 @@ class HelixClient:
         link, self._link = self._link, None
         if link is not None:
             link.leave()
-
-    def _call(
-        self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return self.connect().call(timeout_s, to, method, *args, **kwargs)
 
 
 def attach(home: Path | None = None) -> HelixClient:
