@@ -22,9 +22,8 @@ from helix_ray.actors import api
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.api import A, ActorApi, Address, P, R
 from helix_ray.actors.control import ControlActor
-from helix_ray.actors.cost_authorization import authorise
 from helix_ray.actors.metrics import MetricsActor
-from helix_ray.actors.peers import raised_by
+from helix_ray.actors.peers import authorise, raised_by
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
