@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate
 
@@ -19,7 +19,7 @@ from helix_ray.actors.api import CONTROL, METRICS, A, Address, ControlApi, Metri
 from helix_ray.client.dry_run import DryRun, dry_run
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
-from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
+from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, hide_known, load_secrets
 from helix_ray.errors import AttachError, HelixError
 from helix_ray.records import Ack, Action, Command
 
@@ -44,7 +44,6 @@ class Launch:
 
     process: subprocess.Popen[bytes]
     log: Path
-    secrets: Secrets = field(default_factory=Secrets)  # never shown
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
@@ -54,13 +53,13 @@ class Launch:
         """The last lines of what it printed; outside text, to be shown as text only, and without any secret."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
-            text = self.secrets.hide(file.read().decode("utf-8", "replace"))
+            text = hide_known(file.read().decode("utf-8", "replace"))
         return "\n".join(text.splitlines()[-lines:])
 
 
 def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Launch:
     """``python -m helix_ray.run`` in a new session, printing into ``HELIX_HOME/logs/``. StartError when it cannot be started."""
-    secrets = load_secrets(os.environ, Path(".env"))
+    load_secrets(os.environ, Path(".env"))  # before all else: what cannot be a secret is told, and `Launch.tail` shows none
     make_home(home)
     logs = home / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
@@ -75,7 +74,7 @@ def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Laun
             start_new_session=True,  # Ctrl-C at the page must not reach the run
             env=_environment(home),
         )
-    return Launch(process, log, secrets)
+    return Launch(process, log)
 
 
 def _environment(home: Path) -> dict[str, str]:
