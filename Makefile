@@ -32,7 +32,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-throttle monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-monitor bench-throttle pictures monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,8 +57,15 @@ test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the test
 	@$(PYTEST) --dist worksteal --hypothesis-profile all -m '(browser or debian or slow or hypothesis) and not peer' $(WITHOUT_RAY)
 	@$(PYTEST) --dist loadgroup -m '(browser or debian or slow) and not peer' $(WITH_RAY)
 
-test-peers: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the tests that need peers or nodes
-	@$(PYTEST) --dist loadgroup -m peer --ignore=tests/chaos || [ $$? = 5 ] # 5: there are none yet
+test-peers: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/peers/.litellm ## Run only the tests that need peers or nodes
+	@HELIX_PEERS=$(VENV)/peers $(PYTEST) --dist loadgroup -m peer --ignore=tests/chaos
+
+# In an environment of its own: its requirements are not ours.
+$(VENV)/peers/.litellm: tests/peers/constraints.txt | tools
+	$(PHASE) "LiteLLM's proxy in $(VENV)/peers: about 2 minutes"
+	@"$(PYTHON)" -m venv $(VENV)/peers
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/peers/bin/python -m pip install --quiet --requirement $<
+	@touch $@
 
 SCENARIO := kills or outages or driver or sigterm or postmaster or pauses or minutes
 COUNT := 0
@@ -100,7 +107,14 @@ lint-docker: $(VENV)/.python ## Check the Dockerfile with hadolint
 	$(PHASE) 'hadolint: clean'
 
 bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure requests and reads per second, and CPU by process (a few minutes)
-	@for script in $(filter-out %/bench_throttle.py,$(wildcard benchmarks/bench_*.py)); do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+	@$(BIN)/python benchmarks/bench_monitor.py --tabs 0
+	@for script in $(filter-out %/bench_throttle.py %/bench_monitor.py,$(wildcard benchmarks/bench_*.py)); do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+bench-pictures: $(VENV)/.runtime $(VENV)/.package ## Draw the pictures of the README anew
+	@$(BIN)/python benchmarks/make_pictures.py
+
+monitor: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## The page's cost with 1, 10, 50 and 200 viewers, and a browser's heap; needs Chromium (about 20 minutes)
+	@$(BIN)/python benchmarks/bench_monitor.py --viewers 1 10 50 200 --heap-minutes 14
 
 bench-throttle: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Compare us with the Groq SDK's own retries under five shapes of limits (about 25 minutes)
 	@$(BIN)/python benchmarks/bench_throttle.py
@@ -109,7 +123,7 @@ bench-throttle: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Compare us wi
 monitor: $(VENV)/.runtime $(VENV)/.package ## Serve the live page on http://127.0.0.1:8501
 	@$(BIN)/helix monitor
 
-live-check: $(VENV)/.runtime $(VENV)/.package ## Ask the real Groq at most 10 paid requests ($0.01 at most); needs GROQ_API_KEY
+live-check: $(VENV)/.runtime $(VENV)/.package ## Send Groq one tiny completion, its price named before; needs GROQ_API_KEY
 	@$(BIN)/helix doctor --probe
 
 clean: ## Remove .venv, build output and caches; .helix, which holds your results, stays

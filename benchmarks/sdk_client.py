@@ -14,7 +14,7 @@ from typing import Any
 from groq import AsyncGroq, GroqError
 
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import Ask, get_prompt, opaque_id
+from helix_ray.analysis.prompts import Ask, opaque_id, template_of
 from helix_ray.config import Config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.records import Read
@@ -44,7 +44,7 @@ def run_sdk(config: Config, max_retries: int, in_flight: int, deadline_s: float)
 def requests_of(config: Config) -> list[tuple[int, dict[str, Any]]]:
     """Each request's number of reads and its body, as the pipeline would send it."""
     settings = config.analyzer
-    template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+    template = template_of(settings)
     builder = PayloadBuilder(
         template,
         model=settings.model,

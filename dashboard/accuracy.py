@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from helix_ray._dashboard.panels import Spec, number, percent
+from helix_ray._dashboard.words import number, percent
 from helix_ray.client.measures import MeasureRow, Proportion, by_stratum, by_type, distances, mistakes
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
@@ -47,10 +48,10 @@ def mistake_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
     }
 
 
-def distance_chart(snapshot: MetricsSnapshot) -> tuple[Spec, str]:
+def distance_chart(snapshot: MetricsSnapshot) -> tuple[dict[str, Any], str]:
     """How far off wrong calls are, and a description in words."""
     found = distances(snapshot)
-    spec: Spec = {
+    spec = {
         "animation": False,
         "grid": {"left": 56, "right": 16, "top": 24, "bottom": 40},
         "tooltip": {"trigger": "axis"},

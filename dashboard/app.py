@@ -1,14 +1,32 @@
-"""The page. ``helix monitor`` serves it; ``streamlit run dashboard/app.py`` works too."""
+"""The page. ``helix monitor`` serves it; ``streamlit run dashboard/app.py`` does the same, behind the same guard."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from helix_ray._dashboard.controls import controls
-from helix_ray._dashboard.live import STYLE, live
+from helix_ray._dashboard import live, records_page, run_page, start
+from helix_ray._dashboard.server import MIDDLEWARE, ROUTES
+from helix_ray._dashboard.style import ICON, style
 
-st.set_page_config(page_title="Helix-Throttle", page_icon="🧬", layout="wide")
-st.html(STYLE)
-st.header("Helix-Throttle: DNA reads through a rate-limited LLM", anchor=False)
-live()
-controls()
+
+def draw() -> None:
+    st.set_page_config(page_title="Helix-Throttle", page_icon=ICON, layout="wide")
+    st.html(style())
+    pages = [
+        st.Page(live.page, title="Live", default=True),
+        st.Page(records_page.page, title="Records", url_path="records"),
+        st.Page(run_page.page, title="Run", url_path="run"),
+        st.Page(_start, title="Start", url_path="start"),
+    ]
+    st.navigation(pages, position="top").run()
+
+
+def _start() -> None:
+    run_page.bar()
+    start.page()
+
+
+if __name__ == "__main__":  # as Streamlit runs it for a viewer
+    draw()
+else:  # as its server imports it, which finds this assignment
+    app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE)

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helix_ray.client import HelixClient
 from helix_ray.errors import AttachError, HelixError, MissingSecretError
@@ -20,18 +20,23 @@ WAIT_S = 0.25
 FRESH_S = 0.5
 STALE_S = 4.0
 PAST_INTERVAL_S = 5.0  # between two looks into the database while there is no live run
-POINTS = 600  # what one chart is sent at most
+POINTS = 8_000  # an hour of seconds, a day of half minutes, and room between two times that all is asked for
+ALL_AGAIN_S = 600.0  # so that the older ones become half minutes here too
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page shows. ``age_s`` is how long ago ``snapshot`` was true; ``problem`` says why there is no newer one."""
+    """What the page shows. ``age_s`` is how long ago ``snapshot`` was true; ``problem`` says why there is no newer one.
+
+    ``lost``: the run's driver is gone, and the database has not said yet how the run ended.
+    """
 
     snapshot: MetricsSnapshot | None = None
     history: tuple[HistoryPoint, ...] = ()
     live: bool = False
     age_s: float = 0.0
     problem: str | None = None
+    lost: bool = False
 
     @property
     def stale(self) -> bool:
@@ -51,6 +56,7 @@ class Feed:
         self._view = View()
         self._points: deque[HistoryPoint] = deque(maxlen=POINTS)
         self._points_of = ""  # the run whose points these are
+        self._all_at = float("-inf")
 
     def latest(self) -> View:
         """The newest view that is available within a quarter of a second."""
@@ -64,8 +70,8 @@ class Feed:
             if fetching.done():
                 fetching.result()  # a defect is shown on the page, not swallowed in a thread
         view = self._view
-        age = self._clock() - self._got_at if view.live else 0.0
-        return View(view.snapshot, view.history, view.live, max(0.0, age), view.problem)
+        age = self._clock() - self._got_at if view.live or view.lost else 0.0
+        return replace(view, age_s=max(0.0, age))
 
     def close(self) -> None:
         """Waits for the call under way and ends the thread."""
@@ -74,15 +80,18 @@ class Feed:
     def _fetch(self) -> None:
         try:
             snapshot = self.client.snapshot()
-            fresh = self.client.history(self._points[-1].t if self._points else 0.0)
+            known = self._clock() - self._all_at < ALL_AGAIN_S and self._points
+            fresh = self.client.history(self._points[-1].t if known else 0.0)
         except AttachError as error:
             self._lost(str(error))
             return
         if snapshot.run.known and self._points_of != snapshot.run.run_id:
-            if self._points_of:
-                self._points.clear()
-                fresh = self.client.history(0.0)
+            if self._points_of and known:
+                fresh, known = self.client.history(0.0), False
             self._points_of = snapshot.run.run_id
+        if not known:
+            self._points.clear()
+            self._all_at = self._clock()
         self._points.extend(fresh)
         self._got_at = self._clock()
         self._view = View(snapshot, tuple(self._points), live=True)
@@ -90,8 +99,10 @@ class Feed:
     def _lost(self, problem: str) -> None:
         """A run that does not answer stays on the page until its driver is gone; then the database says how it ended."""
         if self._view.live and self.client.is_live():
-            self._view = View(self._view.snapshot, self._view.history, live=True, problem=problem)
+            self._view = replace(self._view, problem=problem)
             return
+        if self._view.live:  # said at once: the database may take seconds to start
+            self._view = replace(self._view, live=False, problem=problem, lost=True)
         if self._clock() - self._past_at < PAST_INTERVAL_S:
             return
         self._past_at = self._clock()
@@ -100,7 +111,7 @@ class Feed:
         except (HelixError, OSError, TimeoutError) as error:
             silent = f"the database does not answer ({type(error).__name__})"
             reason = str(error) if isinstance(error, MissingSecretError) else silent
-            self._view = View(self._view.snapshot, self._view.history, problem=reason)
+            self._view = replace(self._view, live=False, problem=reason)
             return
         ended = past is not None and past.run.run_id == self._points_of
         self._view = View(past, self._view.history if ended else (), problem=problem)

@@ -1,147 +1,157 @@
-"""The part of the page that moves: drawn once a second from the shared feed."""
+"""The page that moves. Each part is drawn once for all viewers and replayed to the others, at the pace at which it is looked at."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from helix_ray._dashboard import accuracy, panels, shared
+from helix_ray._dashboard import accuracy, charts, controls, panels, reads, shared
 from helix_ray._dashboard.feed import View
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
-CHART_HEIGHT = 260
-API_HEIGHT = 420  # eleven rows: all that there mostly are
-STALE_AFTER_S = 4
+Key = tuple[str | float | bool | None, ...]
 
-STYLE = f"""<style>
-@keyframes hx-stale-0 {{ from {{ opacity: 0; max-height: 0; padding: 0; }} to {{ opacity: 1; max-height: 4em; padding: .5em 1em; }} }}
-@keyframes hx-stale-1 {{ from {{ opacity: 0; max-height: 0; padding: 0; }} to {{ opacity: 1; max-height: 4em; padding: .5em 1em; }} }}
-.hx-stale {{ opacity: 0; max-height: 0; overflow: hidden; background: #7a4b00; color: #fff; border-radius: .4em; }}
-.hx-stale.hx-0 {{ animation: hx-stale-0 .2s linear {STALE_AFTER_S}s 1 forwards; }}
-.hx-stale.hx-1 {{ animation: hx-stale-1 .2s linear {STALE_AFTER_S}s 1 forwards; }}
-</style>"""
-"""The staleness banner needs no script: each update restarts its animation, and without one it appears."""
+CHART_HEIGHT = 218
+DETAILS = ("accuracy", "limits and API", "actors")
+
+
+def page() -> None:
+    with st.container(key="hx-top"):
+        bar = st.empty()
+        controls.bar()
+    pulse(bar)
+    if shared.feed().latest().snapshot is not None:
+        story()
+        details()
+
+
+@st.cache_data(ttl=60, max_entries=100, show_spinner=False)
+def html(part: str, key: Key, _draw: Callable[[], str]) -> None:
+    """``_draw`` is called for the first viewer who asks for this part of this moment."""
+    st.html(_draw())
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+def chart(part: str, key: Key, _draw: Callable[[], tuple[charts.Spec, str]], height: int) -> None:
+    spec, words = _draw()
+    st.echarts_chart(spec, key=part, height=height, alt=words)
+
+
+@st.cache_data(ttl=60, max_entries=40, show_spinner=False)
+def table(part: str, key: Key, _draw: Callable[[], dict[str, list[str]]]) -> None:
+    text_table(_draw())
+
+
+def text_table(columns: dict[str, list[str]]) -> None:
+    """Text cells only: what a file's header or a model's answer holds is shown as it is."""
+    st.dataframe(columns, column_config={name: st.column_config.TextColumn(name) for name in columns}, hide_index=True, height="content")
+
+
+def moment(view: View) -> Key:
+    """What a drawing depends on: the same for every viewer."""
+    snapshot = view.snapshot
+    if snapshot is None:
+        return (None,)
+    return (snapshot.run.run_id, snapshot.as_of, snapshot.state, view.live, view.lost, view.stale, view.problem)
 
 
 @st.fragment(run_every=1.0)
-def live() -> None:
+def pulse(bar: DeltaGenerator) -> None:
+    """State and pulse, once a second. ``bar`` stands in the part of the page that never scrolls away."""
+    view, launch = shared.feed().latest(), shared.feed().client.launched
+    code = None if launch is None else launch.poll()
+    _rerun_on_change(view)
+    beat = st.session_state["beat"] = (st.session_state.get("beat", 0) + 1) % 2
+    key = (*moment(view), round(view.age_s), launch is None, code, beat)
+
+    def drawn() -> str:
+        tail = launch.tail() if launch is not None and code else ""
+        commands = view.snapshot.commands if view.snapshot and controls.commandable(view) else ()
+        told = controls.outcome(commands[0]) if commands else ""
+        return panels.late_banner(beat) + panels.top(view, starting=launch is not None and code is None, code=code, tail=tail, told=told)
+
+    with bar:
+        html("bar", key, drawn)
+    snapshot = view.snapshot
+    if snapshot is not None and snapshot.run.known:
+        html("cells", moment(view), lambda: panels.cells(view))
+    elif snapshot is None and (launch is None or code):
+        html("hello", (), panels.hello)
+
+
+@st.fragment(run_every=2.0)
+def story() -> None:
+    """What happened: the queue and the rates over time, and the last reads."""
     view = shared.feed().latest()
-    _rerun_controls_on_change(view)
-    beat = st.session_state["beat"] = st.session_state.get("beat", 0) + 1
-    st.html(_banner(beat))
-    _launched(view)
-    if view.snapshot is None:
-        st.info("No samples yet: no run has been seen in this home. Start one below, or with `helix run` in a terminal.")
-        if view.problem:
-            st.text(view.problem)
+    snapshot = view.snapshot
+    if snapshot is None or not snapshot.run.known:
         return
-    if not view.snapshot.run.known:
-        st.warning(panels.RUN_UNKNOWN)
+    key, dark = moment(view), st.context.theme.type == "dark"
+    with st.container(key="hx-charts"):
+        span = _choice("Time shown", tuple(charts.SPANS), "span", "hx-span")
+        seconds, capacity = charts.SPANS[span], snapshot.queue.capacity
+        chart(
+            "timeline",
+            (*key, span, dark),
+            lambda: charts.timeline(view.history, snapshot.commands, capacity, seconds, dark=dark),
+            CHART_HEIGHT,
+        )
+    left, right = st.columns(2)
+    with left:
+        html("feed", key, lambda: reads.feed(snapshot))
+    with right, st.container(key="hx-alerts"):
+        which = _choice("Alerts shown", reads.FILTERS, "filter", "hx-filter")
+        html("alerts", (*key, which), lambda: reads.alert_log(snapshot, which))
+
+
+def _choice(label: str, options: tuple[str, ...], key: str, place: str) -> str:
+    with st.container(key=place):
+        chosen = st.segmented_control(label, options, default=options[0], required=True, key=key, label_visibility="collapsed")
+    return chosen or options[0]
+
+
+@st.fragment(run_every=5.0)
+def details() -> None:
+    """What is looked at now and then: drawn only while it is open."""
+    opened = st.segmented_control("More of this run", DETAILS, key="details")
+    view = shared.feed().latest()
+    snapshot = view.snapshot
+    if opened is None or snapshot is None or not snapshot.run.known:
         return
-    _strip(view, view.snapshot)
-    _cards(view.snapshot)
-    _charts(view, view.snapshot)
-    _tables(view.snapshot)
+    key = moment(view)
+    if opened == DETAILS[0]:
+        _accuracy(snapshot, key)
+    elif opened == DETAILS[1]:
+        left, right = st.columns(2)
+        with left:
+            table("buckets", key, lambda: panels.bucket_columns(snapshot))
+        with right:
+            table("api", key, lambda: panels.api_columns(snapshot))
+    else:
+        table("actors", key, lambda: panels.actor_columns(snapshot))
 
 
-def _banner(beat: int) -> str:
-    """The banner with a class that alternates, so that the browser begins its waiting time anew. It holds no outside text."""
-    return (
-        f'<div class="hx-stale hx-{beat % 2}" role="status">⚠ No update for {STALE_AFTER_S} seconds: the page server does not answer. '
-        "What you see is old; buttons may not work.</div>"
-    )
+def _accuracy(snapshot: MetricsSnapshot, key: Key) -> None:
+    st.caption(accuracy.title(snapshot), help=accuracy.HELP)
+    if not snapshot.accuracy:
+        return
+    table("types", key, lambda: accuracy.type_columns(snapshot))
+    left, right = st.columns(2)
+    with left:
+        table("mistakes", key, lambda: accuracy.mistake_columns(snapshot))
+    with right:
+        chart("off_by", key, lambda: accuracy.distance_chart(snapshot), CHART_HEIGHT)
+    dimension = st.selectbox("Break down by", list(snapshot.strata), index=None, key="dimension")
+    if dimension is not None:
+        table("stratum", (*key, dimension), lambda: accuracy.stratum_columns(snapshot, dimension))
 
 
-def _rerun_controls_on_change(view: View) -> None:
-    """The controls are not redrawn every second; they must be when there is something else to control."""
-    run_id = view.snapshot.run.run_id if view.snapshot else ""
-    launch = shared.feed().client.launched
-    situation = (view.live, view.stale, run_id, launch is not None and launch.poll() is None)
+def _rerun_on_change(view: View) -> None:
+    """The controls and the page's parts are not redrawn every second; they must be when there is something else to show."""
+    situation = (view.lost, *controls.situation(view))
     before = st.session_state.get("situation")
     st.session_state["situation"] = situation
     if before is not None and before != situation:
         st.rerun()
-
-
-def _launched(view: View) -> None:
-    launch = shared.feed().client.launched
-    if launch is None or view.live:
-        return
-    code = launch.poll()
-    if code is None:
-        st.info("A run is starting; Ray takes 5 to 20 seconds.")
-    elif code != 0:
-        st.error(f"The run started here ended with exit code {code}. Its last lines:")
-        st.code(launch.tail(), language=None)
-
-
-def _strip(view: View, snapshot: MetricsSnapshot) -> None:
-    st.text(panels.state_line(snapshot))
-    st.text(panels.run_lines(snapshot, view.age_s))
-    if label := panels.emulator_text(snapshot):
-        st.warning(label)
-    if view.stale:
-        st.error(f"The run has not answered for {view.age_s:.0f} seconds; what you see is old.")
-    elif not view.live:
-        st.info("No live run: this is the last one, as the database has it.")
-        if view.problem:
-            st.text(view.problem)
-    control = snapshot.control
-    if view.live and control.adopted < control.version:
-        st.text("A command is acknowledged and not yet in effect everywhere.")
-
-
-def _cards(snapshot: MetricsSnapshot) -> None:
-    cards = panels.cards(snapshot)
-    for column, card in zip(st.columns(len(cards)), cards, strict=True):
-        with column:
-            st.metric(card.label, card.value, delta=card.note, delta_color="off", delta_arrow="off", border=True, height="stretch")
-
-
-def _charts(view: View, snapshot: MetricsSnapshot) -> None:
-    left, right = st.columns(2)
-    _chart(left, "Queue depth", panels.queue_chart(view.history, snapshot.queue.capacity), "queue")
-    _chart(right, "Rates", panels.rates_chart(view.history), "rates")
-
-
-def _tables(snapshot: MetricsSnapshot) -> None:
-    left, right = st.columns(2)
-    left.caption("Recent reads")
-    _table(panels.read_columns(snapshot.recent_reads), "reads", left)
-    right.caption("Recent mutation alerts: reads with a difference from the reference window, not a diagnosis")
-    _table(panels.read_columns(snapshot.recent_alerts), "alerts", right)
-    _accuracy(snapshot)
-    left, right = st.columns(2)
-    left.caption("Headroom of the API's limits")
-    _table(panels.bucket_columns(snapshot), "buckets", left)
-    right.caption("Actors")
-    _table(panels.actor_columns(snapshot), "actors", right)
-    st.caption("The API and the throttle")
-    _table(panels.api_columns(snapshot), "api", height=API_HEIGHT)
-
-
-def _accuracy(snapshot: MetricsSnapshot) -> None:
-    st.caption(accuracy.title(snapshot), help=accuracy.HELP)
-    if not snapshot.accuracy:
-        return
-    _table(accuracy.type_columns(snapshot), "accuracy")
-    left, right = st.columns(2)
-    _table(accuracy.mistake_columns(snapshot), "mistakes", left)
-    spec, text = accuracy.distance_chart(snapshot)
-    _chart(right, text, (spec, text), "off_by")
-    # One table at a time: eight of them, redrawn every second, would slow the page down.
-    dimension = st.selectbox("Break down by", list(snapshot.strata), index=None, key="dimension")
-    if dimension is not None:
-        _table(accuracy.stratum_columns(snapshot, dimension), "stratum")
-
-
-def _chart(area: DeltaGenerator, title: str, drawn: tuple[panels.Spec, str], key: str) -> None:
-    """``drawn``: the chart, and its description for readers who cannot see it."""
-    area.caption(title)
-    area.echarts_chart(drawn[0], key=key, height=CHART_HEIGHT, alt=drawn[1])
-
-
-def _table(columns: dict[str, list[str]], key: str, area: DeltaGenerator | None = None, height: int = 220) -> None:
-    """Text cells only: what a file's header or a model's answer holds is shown as it is. ``area`` None: the page's whole width."""
-    text_only = {name: st.column_config.TextColumn(name) for name in columns}
-    (area or st).dataframe(columns, column_config=text_only, hide_index=True, height=height, key=key)

@@ -28,6 +28,7 @@ from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
+from helix_ray.session.notify import Notifier
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
 from helix_ray.session.reporting import resume_command
@@ -60,6 +61,8 @@ class Pipeline:
         self._emulator: EmulatorProcess | None = None
         self._ended: Outcome | None = None
         self._memory = PeakMemory(plan.home / "postgres")
+        run = {"run_id": plan.run_id, "name": plan.row.name, "simulated": plan.simulated}
+        self._notifier = Notifier(plan.config.notify.url, run)
 
     def run(self) -> Outcome:
         """Runs to an ending. Raises what kept it from starting; once the run has its row, every ending is an `Outcome`."""
@@ -68,25 +71,29 @@ class Pipeline:
             stack.enter_context(driver_log(self._run_log))
             self._log_start()
             stack.push(self._log_end)
+            stack.callback(self._notifier.wait)  # while everything else has ended
             signals = self._signals or stack.enter_context(Signals())
             if plan.config.sink.database == "embedded":
                 stack.enter_context(kept_running(plan.home))
             cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
             signals.install()
-            base_url = self._base_url(stack)
-            group = ActorGroup(plan.config, plan.run_id, plan.database_url, plan.api_key, base_url, plan.tariff, self._run_log, plan.home)
+            emulator_url = self._emulator_url(stack)
+            group = ActorGroup(
+                plan.config, plan.run_id, plan.database_url, plan.api_key, emulator_url, plan.tariff, self._run_log, plan.home
+            )
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
             for actors in (group.services, group.analyzers, group.producers):
                 watch.created(group.create(actors))  # nothing flows: the queue is not open and the throttle grants nothing yet
             signals.arm()
             self._record_start()
-            self._run_file(cluster, base_url).write(plan.home)
+            self._run_file(cluster, emulator_url).write(plan.home)
             stack.callback(RunFile.remove, plan.home)
             ending = self._flow(group, cluster, watch, signals)
             log.info(Event.ENDING, status=ending.status.value, reason=ending.reason, forced=ending.force, signal=signals.received)
             self._listener.ending(ending)
             outcome = Shutdown(plan, group, watch, signals, self._memory).run(ending)
             self._log_outcome(outcome)
+            self._notifier.ended(outcome.report)
             self._listener.ended(outcome)
             signals.leave_in_time(outcome.exit_code)
             if self._hold and not signals.force:
@@ -104,6 +111,7 @@ class Pipeline:
             resumed=plan.resumed,
             rows_before=plan.rows_before,
             backend=plan.row.backend,
+            provider=plan.config.provider_name,
             version=plan.row.versions["helix_ray"],
             config=plan.row.config_hash,
             pid=os.getpid(),
@@ -121,10 +129,10 @@ class Pipeline:
         if self._ended is None:
             log.error(Event.SESSION_ENDED, exc_info=error)
 
-    def _base_url(self, stack: ExitStack) -> str | None:
+    def _emulator_url(self, stack: ExitStack) -> str | None:
         config = self._plan.config
         if not config.analyzer.backend.simulated:
-            return config.analyzer.base_url
+            return None
         self._emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
         stack.callback(self._emulator.stop)
         log.info(Event.EMULATOR_STARTED, url=self._emulator.url)
@@ -150,6 +158,7 @@ class Pipeline:
                 if watch.snapshot is not None:
                     watch.bottlenecks[watch.snapshot.bottleneck.name] += 1
                     self._listener.progress(watch.snapshot)
+                    self._notifier.look(watch.snapshot)
                 self._memory.sample(time.monotonic())
                 signals.wait(LOOK_INTERVAL_S)
         except Exception as error:
@@ -158,15 +167,15 @@ class Pipeline:
             return Ending(RunStatus.FAILED, f"{type(error).__name__}: {error}")
         return ending
 
-    def _run_file(self, cluster: Cluster, base_url: str | None) -> RunFile:
-        plan, own_emulator = self._plan, self._plan.config.analyzer.backend.simulated
+    def _run_file(self, cluster: Cluster, emulator_url: str | None) -> RunFile:
+        plan = self._plan
         return RunFile.for_this_process(
             plan.run_id,
             cluster.address,
             api.NAMESPACE,
             cluster.dashboard_url,
             cluster.token_path,
-            emulator_url=base_url if own_emulator else None,
+            emulator_url=emulator_url,
             database=plan.config.sink.database,
         )
 
@@ -176,6 +185,7 @@ class Pipeline:
             run_id=self._plan.run_id,
             name=config.run.name,
             backend=config.analyzer.backend.value,
+            provider=config.provider_name,
             simulated=self._plan.simulated,
             model=config.analyzer.model,
             latency_scale=config.emulator.latency_scale if config.analyzer.backend.simulated else 1.0,

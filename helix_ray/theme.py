@@ -65,10 +65,10 @@ def css() -> str:
     return f":root {{ color-scheme: light; {properties(LIGHT)} {scale} }}\n{dark}"
 
 
-def streamlit_options() -> dict[str, str]:
-    """Streamlit's options by their full name (``theme.light.textColor``), lists separated by blanks as its environment wants them."""
-    options = {"theme.font": FONTS["sans"], "theme.codeFont": FONTS["mono"], "theme.baseRadius": "10px"}
+def streamlit_options() -> dict[str, str | list[str]]:
+    """What the section ``theme`` of the page's ``.streamlit/config.toml`` holds, by full name: ``theme.light.textColor``."""
+    options: dict[str, str | list[str]] = {"theme.font": FONTS["sans"], "theme.codeFont": FONTS["mono"], "theme.baseRadius": "10px"}
     for name, palette in (("light", LIGHT), ("dark", DARK)):
         options |= {f"theme.{name}.{option}": palette[meaning] for option, meaning in _STREAMLIT.items()}
-        options[f"theme.{name}.chartCategoricalColors"] = " ".join(palette[meaning] for meaning in _SERIES)
+        options[f"theme.{name}.chartCategoricalColors"] = [palette[meaning] for meaning in _SERIES]
     return options

@@ -15,10 +15,10 @@ from helix_ray.analyzer.engine import AnalysisEngine
 from helix_ray.analyzer.ports import DrainReply
 from helix_ray.backends.chat import ChatBackend
 from helix_ray.clock import SystemClock
-from helix_ray.config import Backend, Config
+from helix_ray.config import Config
 from helix_ray.environment.logs import RunLog
-from helix_ray.environment.secrets import GROQ_API_KEY, Secret
-from helix_ray.errors import HelixError, MissingSecretError
+from helix_ray.environment.secrets import Secret
+from helix_ray.errors import HelixError
 from helix_ray.metrics.reports import AnalyzerReport
 from helix_ray.providers.prices import Tariff
 from helix_ray.records import AnalyzerEnd
@@ -29,7 +29,7 @@ MAX_CONNECTIONS = 1024
 
 
 class AnalyzerActor(AnalyzerApi):
-    """``base_url``: the API's address when it is not Groq's own. ``tariff``: what its tokens cost, None: as the table has it.
+    """``emulator_url``: the address of backend emulator. ``tariff``: what its tokens cost, None: as the table has it.
     ``spool``: the folder of the run's spools, None: answers that are not on record yet die with this process.
     """
 
@@ -37,7 +37,7 @@ class AnalyzerActor(AnalyzerApi):
         self,
         index: int,
         config: Config,
-        base_url: str | None,
+        emulator_url: str | None,
         run_nonce: str,
         tariff: Tariff | None = None,
         spool: Path | None = None,
@@ -45,7 +45,7 @@ class AnalyzerActor(AnalyzerApi):
     ) -> None:
         self._name = str(api.analyzer(index))
         self._config = config
-        self._base_url = base_url
+        self._emulator_url = emulator_url
         self._run_nonce = run_nonce
         self._tariff = tariff
         self._incarnation = begin_incarnation(self._name, run_log)
@@ -104,7 +104,7 @@ class AnalyzerActor(AnalyzerApi):
     def _make_engine(self, api_key: Secret | None = None) -> AnalysisEngine:
         """Made when first needed, since a constructor that raises would end the actor for good."""
         if self._engine is None:
-            self._backend = self._make_backend(self._config.analyzer.backend, api_key)
+            self._backend = self._make_backend(api_key)
             port = AnalyzerPeers(self._name, self._incarnation)
             rng = random.Random(f"{self._run_nonce} {self._incarnation}")  # noqa: S311  (jitter)
             clock = SystemClock()
@@ -122,11 +122,9 @@ class AnalyzerActor(AnalyzerApi):
             )
         return self._engine
 
-    def _make_backend(self, kind: Backend, api_key: Secret | None) -> ChatBackend | None:
-        if not kind.asks_an_api:
+    def _make_backend(self, api_key: Secret | None) -> ChatBackend | None:
+        if not self._config.analyzer.backend.asks_an_api:
             return None
-        from helix_ray.backends.groq_client import GroqChat  # noqa: PLC0415  (the SDK weighs 15 MB that the aligner needs not)
+        from helix_ray.backends.groq_client import open_chat  # noqa: PLC0415  (the SDK weighs 15 MB that the aligner needs not)
 
-        if api_key is None:
-            raise MissingSecretError(f"analyzer.backend is {kind.value}, but this analyzer was given no API key; set {GROQ_API_KEY}")
-        return GroqChat(api_key.reveal(), self._base_url, MAX_CONNECTIONS)
+        return open_chat(self._config, api_key, MAX_CONNECTIONS, self._emulator_url)

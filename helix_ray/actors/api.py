@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from helix_ray.analyzer.ports import DrainReply
     from helix_ray.environment.logs import RunLog
     from helix_ray.environment.secrets import Secret
+    from helix_ray.metrics.recent import RecentRead
     from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, ProducerReport, Report, SinkReport
-    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
+    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo
     from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply, QueueStats
     from helix_ray.queueing.ranges import IndexRanges
     from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, Intent, PastUse, ReadBatch, ReadResult, Receipt, Refused
@@ -201,7 +202,7 @@ class MetricsApi(ActorApi, Protocol):
     async def snapshot(self) -> MetricsSnapshot: ...
 
     async def history(self, since: float) -> list[HistoryPoint]:
-        """Points after ``since`` (Unix seconds), at most the last fifteen minutes."""
+        """Points after ``since`` (Unix seconds): one a second for the last hour, before that one in 30 s for a day."""
 
 
 class ControlApi(ActorApi, Protocol):

@@ -11,18 +11,23 @@ from helix_ray.control.command_log import LEDGER_DEADLINE_S, CommandLog, Control
 from helix_ray.environment.logs import RunLog
 from helix_ray.environment.secrets import Secret
 from helix_ray.metrics.reports import ControlReport, ProcessReport, Report
+from helix_ray.metrics.snapshot import SHOWN_COMMANDS, CommandView
 from helix_ray.records import Ack, Command, DesiredState
 
 
 class ControlActor(ControlApi):
-    """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run."""
+    """``session_started_at`` (Unix seconds) parts the commands of this session from those before a resume of the same run.
 
-    def __init__(self, run_id: str, session_started_at: float, run_log: RunLog | None = None) -> None:
+    ``configured_rate``: `source.rate_per_s`.
+    """
+
+    def __init__(self, run_id: str, session_started_at: float, configured_rate: float | None = None, run_log: RunLog | None = None) -> None:
         self._incarnation = begin_incarnation(CONTROL, run_log)
         self._database_url: Secret | None = None
         self._addressed = asyncio.Event()
-        self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock())
+        self._log = CommandLog(run_id, session_started_at, self._connect, SystemClock(), configured_rate)
         self._state = DesiredState()
+        self._heartbeat = Heartbeat(self._own_state, self._report)
         self._beat: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
@@ -31,8 +36,7 @@ class ControlActor(ControlApi):
     async def run(self, database_url: Secret) -> str:
         self._database_url = database_url
         self._addressed.set()
-        heartbeat = Heartbeat(self._own_state, self._report)
-        self._beat = asyncio.create_task(heartbeat.beat(CONTROL, self._own_report, self._apply))
+        self._beat = asyncio.create_task(self._heartbeat.beat(CONTROL, self._own_report, self._apply))
         await asyncio.wait([self._beat])
         if not self._beat.cancelled():
             self._beat.result()  # raises what ended it
@@ -40,6 +44,7 @@ class ControlActor(ControlApi):
 
     async def stop(self) -> None:
         if self._beat is not None:
+            await self._heartbeat.once(CONTROL, self._own_report, self._apply)  # the order to end came into effect since the last beat
             self._beat.cancel()
 
     async def send(self, command: Command) -> Ack:
@@ -74,6 +79,8 @@ class ControlActor(ControlApi):
             spike_rate_per_s=state.spike_rate_per_s,
             spike_until=state.spike_until,
             ending=state.ending,
+            spike_refusal=self._log.spike_refusal,
+            commands=tuple(CommandView.of(*each) for each in self._log.recent(SHOWN_COMMANDS)),
         )
 
     async def _connect(self) -> ControlLedger:

@@ -142,12 +142,13 @@ class ActorGroup:
         run_id: str,
         database_url: Secret,
         api_key: Secret | None,
-        base_url: str | None,
+        emulator_url: str | None,
         tariff: Tariff | None = None,
         run_log: RunLog | None = None,
         home: Path | None = None,
     ) -> None:
         """``home``: HELIX_HOME, where answers are kept while the database is away; None: nowhere. This process is the driver."""
+        config = config.public()
         workers, spool = config.analyzer.workers, None if home is None else spool_folder(home, run_id)
         self._run_log = run_log
         self.producers = [api.producer(index) for index in range(config.source.producers)]
@@ -159,7 +160,7 @@ class ActorGroup:
         deadline_s, retry_share = config.analyzer.request_timeout_s, config.retry.max_share
         self._plan: dict[str, _Plan] = {
             api.METRICS: _plan(MetricsActor),
-            api.CONTROL: replace(_plan(ControlActor, run_id, time.time()), run_arguments=(database_url,)),
+            api.CONTROL: replace(_plan(ControlActor, run_id, time.time(), config.source.rate_per_s), run_arguments=(database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
             api.QUEUE: replace(_plan(QueueActor, config.queue), max_concurrency=10_000),
             api.THROTTLE: _plan(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, analyzers=workers),
@@ -168,7 +169,7 @@ class ActorGroup:
         for index, producer in enumerate(self.producers):
             self._plan[producer] = _plan(ProducerActor, index, config)
         for index, analyzer in enumerate(self.analyzers):
-            plan = _plan(AnalyzerActor, index, config, base_url, run_id, tariff, spool)
+            plan = _plan(AnalyzerActor, index, config, emulator_url, run_id, tariff, spool)
             # above any size to which requests_in_flight can be raised live
             self._plan[analyzer] = replace(plan, run_arguments=(api_key,), max_concurrency=2048)
 

@@ -9,8 +9,9 @@ from helix_ray.actors.api import METRICS, MetricsApi, begin_incarnation
 
 if TYPE_CHECKING:
     from helix_ray.environment.logs import RunLog
+    from helix_ray.metrics.recent import RecentRead
     from helix_ray.metrics.reports import ProcessReport, Report
-    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RecentRead, RunInfo
+    from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo
 
 
 class MetricsActor(MetricsApi):

@@ -15,8 +15,8 @@ from helix_ray.config import SinkConfig
 from helix_ray.environment.logs import RunLog
 from helix_ray.environment.processes import Driver, DriverWatch
 from helix_ray.environment.secrets import Secret
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import SinkReport
-from helix_ray.metrics.snapshot import RecentRead
 from helix_ray.native import rust
 from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
 from helix_ray.sink.engine import SinkEngine, WriteReply

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import template_of
 from helix_ray.analysis.tokens import TokenEstimator
 from helix_ray.analyzer.answering import Aligning, Answering, RequestSlots
 from helix_ray.analyzer.counters import AnalyzerCounters
@@ -31,7 +31,7 @@ from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
-from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
+from helix_ray.records import AnalyzerEnd, ApiCall, DesiredState, ReadResult
 from helix_ray.storage.spool import Spool
 from helix_ray.throttle.messages import Refusal
 
@@ -89,7 +89,7 @@ class AnalysisEngine:
         self, records: RequestRecords, backend: ChatBackend, nonce: str, rng: random.Random, tariff: Tariff | None
     ) -> Answering:
         settings, retrying, clock, counters = self._config.analyzer, self._config.retry, self._clock, self._counters
-        template = get_prompt(settings.prompt, examples=settings.examples, reads_per_request=settings.reads_per_request, work=settings.work)
+        template = template_of(settings)
         payloads = PayloadBuilder(
             template,
             model=settings.model,
@@ -109,12 +109,15 @@ class AnalysisEngine:
             results=results,
             attempts=attempts,
             retry=RetryPolicy(results, retrying, settings.on_capacity_exceeded, attempts, counters, clock, rng),
-            log=RequestLog(permits, records, lambda call: self._outbox.add(None, (call,)), counters, clock, settings.model),
+            log=RequestLog(permits, records, self._add_call, counters, clock, settings.model, self._config.provider_name),
             counters=counters,
             clock=clock,
             timeout_s=settings.request_timeout_s,
         )
         return RequestSlots(cycle, settings.requests_in_flight, settings.reads_per_request, self._follow)
+
+    def _add_call(self, call: ApiCall) -> None:
+        self._outbox.add(None, (call,))
 
     async def run(self) -> AnalyzerEnd:
         """Work until there is no more to do. Returns why. Then no read is held."""

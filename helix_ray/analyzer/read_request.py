@@ -103,6 +103,7 @@ class RequestLog:
     counters: AnalyzerCounters
     clock: Clock
     model: str
+    provider: str | None = None
 
     def unused(self, sent: Sent) -> None:
         """Give back a permit for which nothing is left to send."""
@@ -160,6 +161,7 @@ class RequestLog:
                 cached_tokens=used.cached,
                 completion_tokens=used.completion,
                 cost_usd=cost,
+                usage_estimated=completed and usage is None,
                 latency_ms=reply.latency_s * 1000,
                 provider_request_id=None if reply.reading.request_id is None else printable(reply.reading.request_id, 200),
                 error_kind=error_kind,
@@ -201,6 +203,7 @@ class RequestLog:
                 cached_tokens=used.cached,
                 completion_tokens=used.completion,
                 cost_usd=cost or Decimal(0),
+                usage_estimated=state is CallState.ANSWERED and usage is None,
                 latency_ms=None if latency_s is None else latency_s * 1000,
                 provider_request_id=None if request_id is None else printable(request_id, 200),
                 error_kind=error_kind,
@@ -220,6 +223,7 @@ class RequestLog:
             state=state,
             status=None,
             model=self.model,
+            provider=self.provider,
             worst_case_usd=sent.permit_request.worst_case_usd,
             created_at=sent.created_at,
             service_tier=sent.permit.service_tier,

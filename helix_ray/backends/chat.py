@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
+from helix_ray.providers.dialects import Reading
 from helix_ray.providers.readings import ReplyReading, Verdict, unanswered
-
-Dialect = Callable[[int, Mapping[str, str], bytes], ReplyReading]
-"""How a provider's replies are read: status, headers with lower-case names, body."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +24,12 @@ class HttpReply:
 class ChatReply(HttpReply):
     """The answer to a request for a completion. Nothing in it is read before `reading` is asked for: it can be kept first."""
 
-    dialect: Dialect
+    read: Reading  # its provider's
 
     @cached_property
     def reading(self) -> ReplyReading:
         """What it says in its provider's dialect."""
-        return self.dialect(self.status, self.headers, self.body)
+        return self.read(self.status, self.headers, self.body)
 
     @property
     def verdict(self) -> Verdict:

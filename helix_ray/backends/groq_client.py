@@ -10,18 +10,23 @@ from typing import Any, Final, Literal
 
 import httpx
 from groq import APIConnectionError, APIStatusError, AsyncGroq
-from groq._types import RequestOptions
+from groq._types import Omit, RequestOptions
 
 from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
-from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport
+from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport, proxy_for
+from helix_ray.config import Config
+from helix_ray.config.provider import ADDRESSES, ProviderName, StructuredOutput, address_of
 from helix_ray.environment.logs import Event, event_logger
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError, MissingSecretError
-from helix_ray.providers.groq.replies import read_reply
+from helix_ray.providers.dialects import GROQ, Dialect, dialect_of, refuses_form
 
 log = event_logger(__name__)
 
-DEFAULT_BASE_URL: Final = "https://api.groq.com"
-_API: Final = "/openai/v1"
+CHAT: Final = "/chat/completions"
+MODELS: Final = "/models"
+NO_KEY: Final = "no-key-is-needed-here"
+"""What the SDK, which insists on a key, has for a server that needs none; it is not sent."""
 _REDACTED: Final = "[key removed]"
 
 _LOST: Final[dict[type[BaseException], tuple[Literal["not_sent", "unknown"], str]]] = {
@@ -34,48 +39,95 @@ _LOST: Final[dict[type[BaseException], tuple[Literal["not_sent", "unknown"], str
 
 
 class GroqChat:
-    """Groq, or a server that speaks its protocol at ``base_url``.
+    """A provider behind the Groq SDK: Groq, or a server of another dialect at ``base_url``.
 
-    ``connections`` bounds the sockets; the caller bounds its requests in flight below that. The SDK neither retries
-    (it would do so blindly and pay twice) nor builds models of the answers (a third of its CPU). The environment variables
-    that the SDK would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS, proxies) change nothing: what the configuration says is what
-    happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
+    ``connections`` bounds the sockets; the caller bounds its requests in flight below that. ``api_key`` None: none is sent.
+    ``proxy``: as ``provider.proxy``. The SDK neither retries (it would do so blindly and pay twice) nor builds models of the answers
+    (a third of its CPU). The environment variables that it would read (GROQ_BASE_URL, GROQ_CUSTOM_HEADERS) change nothing: what the
+    configuration says is what happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
+
+    Where the dialect has several forms of structured output, one request is sent at a time until an answer has shown which of them
+    the server takes. A refused request is sent again with the next form within its own time; it is not billed.
     """
 
-    def __init__(self, api_key: str, base_url: str | None, connections: int) -> None:
-        if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-            raise MissingSecretError("GROQ_API_KEY is not a key: it must be printable ASCII without blanks; copy it again from the console")
-        self._key = api_key
-        self._key_bytes = api_key.encode()
+    def __init__(
+        self, api_key: str | None, base_url: str | None, connections: int, dialect: Dialect = GROQ, proxy: str = "environment"
+    ) -> None:
+        if api_key is None and dialect.needs_key:
+            raise MissingSecretError(f"{dialect.title} wants a key, and none was given; set {dialect.key}")
+        if api_key is not None and (not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key):
+            raise MissingSecretError(
+                f"{dialect.key} is not a key: it must be printable ASCII without blanks; copy it again from the console"
+            )
+        self._key = api_key or NO_KEY
+        self._key_bytes = self._key.encode()
         # no word of an answer, which a key of a server that needs none can be
-        self._unmistakable = len(api_key) >= 16 and api_key.lower() != api_key.upper() and any(map(str.isdigit, api_key))
-        self._base_url = checked_base_url(base_url or DEFAULT_BASE_URL)
+        self._unmistakable = len(self._key) >= 16 and self._key.lower() != self._key.upper() and any(map(str.isdigit, self._key))
+        self.base_url = checked_base_url(dialect.name, base_url)
+        self._dialect = dialect
+        self._forms = list(dialect.forms)  # that the server has not refused; the first is used
+        self._asking = asyncio.Lock()
+        transport = AiohttpTransport(connections, proxy_for(self.base_url, proxy))
         self._client = AsyncGroq(
-            api_key=api_key,
-            base_url=self._base_url,
+            api_key=self._key,
+            base_url=self.base_url,
             max_retries=0,
-            default_headers={"Accept-Encoding": "identity"},  # answers are 1 to 2 kB: inflating costs more than it saves
-            http_client=httpx.AsyncClient(transport=AiohttpTransport(connections), trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
+            http_client=httpx.AsyncClient(transport=transport, trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
         )
-        self._client._custom_headers = {"Accept-Encoding": "identity"}  # the constructor adds GROQ_CUSTOM_HEADERS to them
+        headers: dict[str, Any] = {"Accept-Encoding": "identity", **dialect.headers}  # to inflate 2 kB costs more than it saves
+        if api_key is None:
+            headers["Authorization"] = Omit()
+        self._client._custom_headers = headers  # set here: the constructor would add GROQ_CUSTOM_HEADERS
 
     def __repr__(self) -> str:
-        return f"GroqChat({self._base_url})"
+        return f"GroqChat({self.base_url})"
+
+    @property
+    def form(self) -> StructuredOutput:
+        """Of structured output, that the next request has."""
+        return self._forms[0]
 
     async def complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
+        if len(self._forms) == 1:
+            return await self._complete(payload, timeout_s)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._asking.acquire()
+        except TimeoutError:
+            return TransportFailure("not_sent", "connect_timeout", "the first request is not answered yet", time.monotonic() - started)
+        try:
+            while True:
+                reply = await self._complete(payload, max(0.1, started + timeout_s - time.monotonic()))
+                if len(self._forms) == 1 or isinstance(reply, TransportFailure):
+                    return reply
+                if 200 <= reply.status < 300:
+                    self._forms = self._forms[:1]
+                elif refuses_form(reply.status, reply.body):
+                    log.info(Event.FORM_REFUSED, form=self._forms.pop(0), status=reply.status, next=self.form)
+                    continue
+                return reply
+        finally:
+            self._asking.release()
+
+    async def _complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}
-        call = self._client.post(f"{_API}/chat/completions", body=payload, cast_to=httpx.Response, options=options)
-        reply = await self._attempt(call, timeout_s)
+        body = self._dialect.body(payload, self.form)
+        reply = await self._attempt(self._client.post(CHAT, body=body, cast_to=httpx.Response, options=options), timeout_s)
         if isinstance(reply, TransportFailure):
             return reply
-        return ChatReply(reply.status, reply.headers, reply.body, reply.latency_s, read_reply)
+        return ChatReply(reply.status, reply.headers, reply.body, reply.latency_s, self._dialect.read_reply)
 
     def stored(self, status: int, body: bytes, latency_s: float) -> ChatReply:
-        return ChatReply(status, {}, body, latency_s, read_reply)
+        return ChatReply(status, {}, body, latency_s, self._dialect.read_reply)
 
     async def models(self, timeout_s: float = 20.0) -> HttpReply | TransportFailure:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}
-        return await self._attempt(self._client.get(f"{_API}/models", cast_to=httpx.Response, options=options), timeout_s)
+        return await self._attempt(self._client.get(MODELS, cast_to=httpx.Response, options=options), timeout_s)
+
+    async def knock(self, timeout_s: float) -> HttpReply | TransportFailure:
+        """An empty request for a completion, which a server that takes such requests refuses; free of charge."""
+        return await self._complete({}, timeout_s)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -110,18 +162,29 @@ class GroqChat:
         return text.replace(self._key, _REDACTED)
 
 
+def open_chat(config: Config, key: Secret | None, connections: int, emulator_url: str | None = None) -> GroqChat:
+    """The API that answers a run: its provider, or the emulator at ``emulator_url``, which speaks as Groq does."""
+    shown = None if key is None else key.reveal()
+    if config.analyzer.backend.asks_provider:
+        return GroqChat(shown, config.provider_url, connections, dialect_of(config.provider), config.provider.proxy)
+    return GroqChat(shown, emulator_url, connections)
+
+
 @cache
 def _connecting(timeout_s: float) -> httpx.Timeout:
     """At most half of an attempt's time for a connection: what has not connected by then was not sent, and costs nothing."""
     return httpx.Timeout(None, connect=min(CONNECTION_TIMEOUT_S, timeout_s / 2))
 
 
-def checked_base_url(text: str) -> str:
-    """Scheme and host, without the path that the SDK appends itself."""
+def checked_base_url(name: ProviderName, base_url: str | None) -> str:
+    """The address to which nothing but the resource is appended."""
+    text = address_of(name, base_url)
+    if text is None:
+        raise ConfigError("provider.base_url", [f"{name} has no address of its own; name the one that its documentation prints"])
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise ConfigError("analyzer.base_url", [f"'{text}' is not an address: {error}"]) from None
+        raise ConfigError("provider.base_url", [f"'{text}' is not an address: {error}"]) from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigError("analyzer.base_url", [f"'{text}' is not an address such as {DEFAULT_BASE_URL}"])
-    return text.rstrip("/").removesuffix(_API)
+        raise ConfigError("provider.base_url", [f"'{text}' is not an address such as {ADDRESSES[GROQ.name]}"])
+    return text

@@ -8,14 +8,19 @@ reset and a vanished server all "connect timeout": a caller that pays per reques
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 
 import aiohttp
 import httpx
 from yarl import URL
+
+from helix_ray.config.provider import is_loopback
+from helix_ray.errors import ConfigError
 
 CONNECTION_TIMEOUT_S = 10.0
 """For all of it: a free place in the pool, the address, TCP and TLS. A request without its own takes this."""
@@ -39,8 +44,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     was). There is no read timeout: a server that drips bytes resets it for ever, so the caller sets one deadline for all.
     """
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, proxy: str | None = None) -> None:
+        """``proxy``: the address that all requests go through."""
         self._connections = connections
+        named = None if proxy is None else URL(proxy)
+        self._proxy = named and named.with_user(None)  # no error may show its password
+        login = None if named is None or named.user is None else aiohttp.encode_basic_auth(named.user, named.password or "")
+        self._proxy_headers = {"Proxy-Authorization": login} if login else None
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -52,6 +62,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=list(request.headers.items()),
                 data=request.content or None,
                 allow_redirects=False,  # a redirect must not carry the key elsewhere
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
                 timeout=_timeout(request.extensions.get("timeout", {}).get("connect") or CONNECTION_TIMEOUT_S),
             )
             try:
@@ -60,6 +72,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 answer.release()
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            raise httpx.ConnectError(f"no connection through the proxy {self._proxy} (provider.proxy): {_reason(error)}") from error
+        except aiohttp.ClientSSLError as error:
+            raise httpx.ConnectError(f"TLS: {_reason(error)}; {trusted_authorities()}") from error
         except aiohttp.ClientConnectorError as error:
             raise httpx.ConnectError(f"cannot connect: {_reason(error)}") from error
         except aiohttp.ServerDisconnectedError as error:
@@ -83,7 +99,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=False,  # no proxy and no .netrc that the configuration does not name
+            trust_env=False,  # no .netrc, and no proxy but the one that was chosen
         )
         return self._session
 
@@ -93,6 +109,36 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await session.close()
+
+
+def proxy_for(base_url: str, setting: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The proxy between this machine and ``base_url``: by ``setting``, which is provider.proxy. None: there is none.
+
+    ``environment``: HTTPS_PROXY or HTTP_PROXY, by the address's scheme, unless NO_PROXY names its host. Loopback is asked directly.
+    """
+    if setting == "none" or is_loopback(base_url):
+        return None
+    if setting != "environment":
+        return setting
+    url = httpx.URL(base_url)
+    named = {name.lower(): value for name, value in environ.items() if value and name.lower().endswith("_proxy")}
+    for excluded in (part.strip().lower() for part in named.get("no_proxy", "").split(",")):
+        host = excluded.lstrip("*").lstrip(".")
+        if excluded == "*" or (host and (url.host == host or url.host.endswith(f".{host}"))):
+            return None
+    found = named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
+    if found is None or found.startswith(("http://", "https://")):
+        return found
+    if "://" not in found:
+        return f"http://{found}"
+    raise ConfigError("provider.proxy", [f"only proxies of http are used, and the environment names one of {found.partition(':')[0]}"])
+
+
+def trusted_authorities(environ: Mapping[str, str] = os.environ) -> str:
+    """Whom TLS trusts, and how to make it trust others."""
+    named = environ.get("SSL_CERT_FILE")
+    what = "a server or a proxy with an authority of its own needs its certificate there"
+    return f"SSL_CERT_FILE is {named}; {what}" if named else f"SSL_CERT_FILE is not set, so the system's authorities hold; {what}"
 
 
 @cache

@@ -1,31 +1,31 @@
-"""What the emulator takes for granted about the real service, asked of the service itself.
-
-Each check states an assumption and what was seen. None is a test of the model: only of limits, headers, bodies and bills.
-"""
+"""One tiny completion, asked of the provider of a run: which assumptions of its dialect hold? Nothing here judges the model."""
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
+from helix_ray.analysis.answers import parse_answer
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import Ask, get_prompt
+from helix_ray.analysis.prompts import Ask, template_of
 from helix_ray.analysis.tokens import TokenEstimator
-from helix_ray.backends.chat import ChatReply, HttpReply
-from helix_ray.backends.groq_client import GroqChat
+from helix_ray.backends.chat import ChatReply
+from helix_ray.backends.groq_client import open_chat
+from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
-from helix_ray.errors import StartError
-from helix_ray.providers.model_catalog import compare_prices, read_catalog
-from helix_ray.providers.prices import cost_usd, tariff_of, worst_case_usd
-from helix_ray.providers.readings import Completion
+from helix_ray.errors import HelixError, StartError
+from helix_ray.providers.dialects import dialect_of
+from helix_ray.providers.prices import Tariff, cost_usd, worst_case_usd
+from helix_ray.providers.readings import AnswerError, Completion
 
-MAX_REQUESTS = 10
-MAX_COST_USD = Decimal("0.01")
-TIMEOUT_S = 60.0
-WINDOW = "ACGTTGCATGCCATGGTACCTAGGATCCAAGCTTGCATGCCTGCAGGTCGACTCTAGAGGATCCCC"
-READ = WINDOW[:30] + "T" + WINDOW[31:]
-HEADERS = tuple(f"x-ratelimit-{part}-{what}" for part in ("limit", "remaining", "reset") for what in ("requests", "tokens"))
+MAX_COMPLETION_TOKENS: Final = 256
+WINDOW: Final = "ACGTTGCATGCCATGGTACCTAGGATCCAAGCTTGCATGCCTGCAGGTCGACTCTAGAGGATCCCC"
+ASK: Final = Ask("check0000000000f", WINDOW, WINDOW[:30] + "T" + WINDOW[31:])
+
+
+class UnansweredError(HelixError):
+    """The completion was sent, and may have been billed, but no answer came."""
 
 
 class Check(NamedTuple):
@@ -35,135 +35,65 @@ class Check(NamedTuple):
 
 
 class Probe:
-    """Asks the service within both bounds. What is known so far can be read at any time, also after an error of `run`."""
+    """``worst_usd``: what its completion costs at most. ``cost_usd``: what it did cost, once it was answered."""
 
-    def __init__(self, api_key: Secret, base_url: str | None, model: str) -> None:
-        self.checks: list[Check] = []
-        self.requests = 0  # paid
-        self.cost_usd = Decimal(0)  # requests of unknown outcome at their worst case
-        self._base_url = base_url
-        self._model = model
-        self._chat = GroqChat(api_key.reveal(), base_url, connections=2)
-        self._template = get_prompt("indexed10")
-        self._estimator = TokenEstimator(self._template)
-
-    async def run(self) -> None:
-        """Every check, in order of price: what is free first."""
-        try:
-            await self._check_wrong_key()
-            await self._check_models()
-            first = await self._ask(256)
-            if first.status != 200:
-                raise StartError(f"the first request was answered {first.status}: {first.body[:300].decode(errors='replace')}")
-            self._check_headers(first)
-            self._check_body(first)
-            await self._check_reservation(first)
-            await self._check_short_budget()
-        finally:
-            await self._chat.aclose()
-
-    def _note(self, assumption: str, held: bool | None, seen: str) -> None:
-        self.checks.append(Check(assumption, held, seen))
-
-    async def _ask(self, max_completion_tokens: int) -> ChatReply:
-        """Send a paid request, reserved at its worst case."""
-        builder = PayloadBuilder(
+    def __init__(self, config: Config, key: Secret | None, tariff: Tariff) -> None:
+        asking = config.analyzer
+        self._config, self._key, self._tariff = config, key, tariff
+        self._template = template_of(asking)
+        self.tokens = min(asking.max_completion_tokens, MAX_COMPLETION_TOKENS)
+        self._payload, text = PayloadBuilder(
             self._template,
-            model=self._model,
-            seed=1,
-            max_completion_tokens=max_completion_tokens,
-            reasoning_effort="low",
-            service_tier="on_demand",
-        )
-        payload, text = builder.build((Ask(f"check{self.requests:011d}", WINDOW, READ),))
-        price = tariff_of(self._model).price
-        worst = worst_case_usd(price, self._estimator.ceiling(text), max_completion_tokens)
-        if self.requests >= MAX_REQUESTS or self.cost_usd + worst > MAX_COST_USD:
-            raise StartError(f"the next request could pass {MAX_REQUESTS} requests or ${MAX_COST_USD}; stopped")
-        self.requests += 1
-        self.cost_usd += worst  # until it is known better: whatever happens now, it may have been billed
-        reply = await self._chat.complete(payload, TIMEOUT_S)
-        if not isinstance(reply, ChatReply):
-            if reply.kind == "not_sent":
-                self.requests -= 1
-                self.cost_usd -= worst
-            raise StartError(f"no answer ({reply.error_kind}): {reply.message}")
-        completion = reply.reading.completion
-        if isinstance(completion, Completion) and completion.usage is not None:
-            self.cost_usd += cost_usd(price, completion.usage) - worst
-        elif 400 <= reply.status < 500:
-            self.cost_usd -= worst  # refused, so not billed
-        return reply
+            model=asking.model,
+            seed=config.run.seed,
+            max_completion_tokens=self.tokens,
+            reasoning_effort=asking.reasoning_effort,
+            service_tier="flex" if asking.service_tier == "flex" else "on_demand",
+        ).build([ASK])
+        self._estimator = TokenEstimator(self._template)
+        self.worst_usd = worst_case_usd(tariff.price, self._estimator.ceiling(text), self.tokens)
+        self.cost_usd = Decimal(0)
 
-    async def _check_wrong_key(self) -> None:
-        chat = GroqChat("gsk_wrong_key", self._base_url, connections=1)
+    async def run(self) -> list[Check]:
+        """StartError: nothing was sent. UnansweredError: no answer came."""
+        chat, dialect = open_chat(self._config, self._key, 1), dialect_of(self._config.provider)
         try:
-            reply = await chat.models()
+            reply = await chat.complete(self._payload, self._config.analyzer.request_timeout_s)
         finally:
             await chat.aclose()
-        if isinstance(reply, HttpReply):
-            self._note("a wrong key is answered 401 (the emulator takes any key)", reply.status == 401 or None, f"{reply.status}")
-
-    async def _check_models(self) -> None:
-        reply = await self._chat.models()
-        if not isinstance(reply, HttpReply) or reply.status != 200:
-            raise StartError("GET /models was not answered 200; is the key right?")
-        catalog = read_catalog(reply.body)
-        self._note(f"{self._model} is offered", self._model in catalog, ", ".join(sorted(catalog))[:200])
-        pricing = compare_prices(self._model, catalog.get(self._model, {}))
-        if not pricing.seen:
-            self._note("GET /models carries prices", None, "no pricing field")
-            return
-        self._note("prices are those of prices.json", not pricing.differences, "; ".join(pricing.differences) or pricing.seen)
-
-    def _check_headers(self, reply: ChatReply) -> None:
-        missing = [name for name in HEADERS if name not in reply.headers]
-        self._note("six x-ratelimit headers on every answer", not missing, f"missing: {', '.join(missing)}" if missing else "all six")
-        reading = reply.reading.limits
-        resets = {name: reply.headers.get(name, "") for name in HEADERS if "reset" in name}
-        parsed = reading.requests_reset_s is not None and reading.tokens_reset_s is not None
-        self._note("resets are Go durations", parsed, ", ".join(resets.values()))
-
-    def _check_body(self, reply: ChatReply) -> None:
-        completion = reply.reading.completion
+        if not isinstance(reply, ChatReply):
+            problem = f"no answer ({reply.error_kind}): {reply.message}"
+            raise (StartError if reply.kind == "not_sent" else UnansweredError)(problem)
+        names = ", ".join(name for name in dialect.body(self._payload, chat.form) if name not in ("model", "messages"))
+        completion, refused = reply.reading.completion, f"{reply.status}: {reply.verdict.message[:300]}"
+        accepted = 200 <= reply.status < 300
+        checks = [Check(f"it takes {names}", accepted, "accepted" if accepted else refused), self._of_headers(reply)]
         if not isinstance(completion, Completion):
-            self._note("an answer has the emulator's fields", False, reply.reading.verdict.message)
-            return
-        body: dict[str, Any] = json.loads(reply.body)  # a completion was found in it, so it is an object
-        expected = ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "x_groq")
-        missing = [name for name in expected if name not in body]
-        self._note("an answer has the emulator's fields", not missing, f"missing: {', '.join(missing)}" if missing else "all")
+            return [*checks, Check("an answer is a completion", False, refused)]
+        usage = completion.usage
+        self.cost_usd = self.worst_usd if usage is None else cost_usd(self._tariff.price, usage)
+        return [*checks, *self._of_answer(completion, chat.form)]
+
+    def _of_headers(self, reply: ChatReply) -> Check:
+        named = [name for name in reply.headers if "ratelimit" in name.replace("-", "")]
+        understood = any(value is not None for value in reply.reading.limits)
+        seen = ", ".join(named) or "none, as of most servers of one's own"
+        return Check("limits in the headers are understood", understood if named else None, seen)
+
+    def _of_answer(self, completion: Completion, form: str) -> list[Check]:
+        usage, template = completion.usage, self._template
+        answer = parse_answer(completion, [ASK.opaque_id], packed=template.packed, work=template.work)
+        fault = answer if isinstance(answer, AnswerError) else next(iter(answer.faults.values()), None)
         try:
-            held = json.loads(completion.content).keys() == {"id", "calls"}
-        except (ValueError, AttributeError):
-            held = False
-        self._note("a strict schema is kept", held, completion.content[:120])
-        if completion.usage is not None:
-            ratio = completion.usage.prompt / self._estimator.raw(len(WINDOW) + len(READ))
-            self._note(
-                "prompt tokens within 30 % of the estimate", 0.7 <= ratio <= 1.3, f"{completion.usage.prompt} tokens, {ratio:.2f} of it"
-            )
-
-    async def _check_reservation(self, first: ChatReply) -> None:
-        """Two more requests that differ only in max_completion_tokens: the second costs more credit if the maximum is reserved."""
-        small, large = await self._ask(256), await self._ask(2048)
-        readings = [reply.reading.limits for reply in (first, small, large)]
-        if any(reading.tokens_remaining is None or not reading.tokens_limit for reading in readings):
-            self._note("max_completion_tokens is reserved at admission", None, "no token headers")
-            return
-        limit = readings[0].tokens_limit or 0.0
-        used = [limit - (reading.tokens_remaining or 0.0) for reading in readings]
-        self._note("max_completion_tokens is reserved at admission", used[2] - used[1] > 1000, f"credit used after each: {used}")
-        after = (await self._ask(256)).reading.limits
-        if after.tokens_remaining is not None:
-            left = limit - after.tokens_remaining
-            self._note("what was reserved and not used is given back", left < used[2], f"used {used[2]:g}, then {left:g}")
-
-    async def _check_short_budget(self) -> None:
-        reply = await self._ask(16)
-        if reply.status == 200:
-            completion = reply.reading.completion
-            seen = completion.finish_reason if isinstance(completion, Completion) else reply.reading.verdict.error_kind
-        else:
-            seen = f"{reply.status}: {reply.body[:120]!r}"
-        self._note("too small a max_completion_tokens ends with finish_reason length", seen == "length", str(seen))
+            kept = fault is None and isinstance(json.loads(completion.content), dict)
+        except ValueError:
+            kept = False
+        checks = [
+            Check(f"structured output: {form} is kept", None if form == "none" else kept, completion.content[:160]),
+            Check("the answer can be used", fault is None, "yes" if fault is None else f"{fault.kind}: {fault.message}"),
+        ]
+        if usage is None:
+            return [*checks, Check("tokens are counted (usage)", False, "no usage: each request would count at its worst case")]
+        ratio = usage.prompt / self._estimator.raw(len(ASK.ref_seq) + len(ASK.seq))
+        near = Check("prompt tokens within 30 % of the estimate", 0.7 <= ratio <= 1.3, f"{usage.prompt} tokens, {ratio:.2f} of it")
+        return [*checks, Check("tokens are counted (usage)", True, f"{usage.completion} of the answer"), near]

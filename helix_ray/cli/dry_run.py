@@ -19,7 +19,7 @@ from helix_ray.errors import ConfigError
 from helix_ray.forecast.as_json import as_json, notes, published_version
 from helix_ray.forecast.estimate import Forecast, LimitRow, Resumed, Service, Timing, estimate
 from helix_ray.forecast.workload import Workload, sample_source
-from helix_ray.providers.prices import ModelPrice, Tariff, tariff_of
+from helix_ray.providers.prices import ModelPrice, Tariff, expected_tariff
 from helix_ray.providers.published_limits import PLANS, completion_tokens_per_s, flex_limits, published_limits
 from helix_ray.session.provider_check import check_completion
 
@@ -45,10 +45,10 @@ def dry_run(config: Config, report: Path | None, console: Console, resumed: Resu
 
 
 def tariff_to_expect(config: Config) -> Tariff:
-    """By the table in the package. ConfigError: as for a run."""
+    """As configured, or by the table in the package. ConfigError: as for a run."""
     if not config.analyzer.backend.asks_an_api:
         return NO_PRICE
-    tariff = tariff_of(config.analyzer.model)
+    tariff = expected_tariff(config.analyzer.model, config.provider)
     check_completion(config, tariff)
     return tariff
 
@@ -62,8 +62,8 @@ def services_of(config: Config) -> list[Service]:
             return []
         case Backend.EMULATOR:
             return [_emulator(config, tiers)]
-        case Backend.GROQ if config.analyzer.base_url is not None:
-            return [Service(config.analyzer.base_url, ({},) * len(tiers), False, completion_tokens_per_s(model))]
+        case Backend.GROQ if not config.asks_groq:
+            return [Service(config.provider_url, ({},) * len(tiers), False, completion_tokens_per_s(model))]
     services = []
     for plan in PLANS:
         published = published_limits(model, plan)
@@ -105,7 +105,7 @@ def _work(config: Config, forecast: Forecast) -> Table:
     table = Table("", *figures, title=title, title_justify="left", caption_justify="left", min_width=64)
     demand, asking, resumed = forecast.demand, config.analyzer, forecast.resumed
     asks = asking.backend.asks_an_api
-    table.add_row("backend, model, prompt", ", ".join([asking.backend, asking.model, asking.prompt] if asks else [asking.backend]))
+    table.add_row("backend, model, prompt", ", ".join([asking.backend, asking.model, asking.prompt_name] if asks else [asking.backend]))
     if resumed is not None:
         table.add_row(f"done by run {resumed.run_id}", f"{resumed.reads_done:,} reads, ${resumed.cost_usd:.6f}")
     table.add_row("records" if resumed is None else "records left", f"{forecast.planned:,}")
@@ -122,8 +122,7 @@ def _work(config: Config, forecast: Forecast) -> Table:
     if forecast.per_1000_reads_usd is not None:
         table.add_row("cost per 1,000 reads", _usd(forecast.per_1000_reads_usd))
     table.add_row(f"cap ({COST_CAP})", _usd(config.throttle.max_cost_usd))
-    prompt, completion = (float(1_000_000 * forecast.tariff.price[part]) for part in (0, 2))
-    table.caption = f"dollars per million tokens: prompt {prompt:g}, completion {completion:g} ({forecast.tariff.source})"
+    table.caption = f"prices: {forecast.tariff.describe()}"
     return table
 
 

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.config.emulator import EmulatorConfig, LawName
 from helix_ray.emulator.http import run_foreground
 from helix_ray.emulator.published import MODELS
 from helix_ray.errors import ConfigError, StartError
@@ -29,6 +29,7 @@ def emulator(
             "unlimited: enforces nothing, the headers show large figures."
         ),
     ] = _DEFAULTS.tier,
+    law: Annotated[LawName, typer.Option(help="Whose way of counting and telling limits.")] = (_DEFAULTS.law),
     requests_per_minute: Annotated[int | None, typer.Option(min=1, help=_LIMIT_HELP)] = None,
     requests_per_day: Annotated[int | None, typer.Option(min=1, help=_LIMIT_HELP)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=1, help=_LIMIT_HELP)] = None,
@@ -66,6 +67,7 @@ def emulator(
         raise StartError(f"--model {model}: not served; served are {', '.join(MODELS)}")
     given = {
         "tier": tier,
+        "law": law,
         "requests_per_minute": requests_per_minute,
         "requests_per_day": requests_per_day,
         "tokens_per_minute": tokens_per_minute,
@@ -94,6 +96,8 @@ def _announce(config: EmulatorConfig, url: str) -> None:
     console.print(f"base_url   {url}    (GROQ_BASE_URL; the SDK appends /openai/v1)")
     console.print("this is    an emulator of Groq's API; says nothing about any LLM")
     console.print(f"answers    scripted, seed {config.seed}: drop {rates.drop:g}, shift {rates.shift:g}, hallucinate {rates.hallucinate:g}")
-    console.print(f"limits     tier {config.tier}, latency x {config.latency_scale:g}, refund {'on' if config.refund else 'off'}")
+    console.print(
+        f"limits     tier {config.tier}, law {config.law}, latency x {config.latency_scale:g}, refund {'on' if config.refund else 'off'}"
+    )
     console.print(f"seen       {url}/_ctl/summary   {url}/_ctl/ledger?offset=0   {url}/_ctl/reads?offset=0")
     console.print("Ctrl-C ends it.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ import typer
 
 from helix_ray.client import CONTROL_CODE, control_token, helix_home
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN
-from helix_ray.errors import MissingSecretError
+from helix_ray.errors import MissingSecretError, StartError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -30,54 +31,52 @@ def monitor(
 ) -> None:
     """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.
 
-    The code unlocks one browser session, once. HELIX_CONTROL_TOKEN unlocks as many as one likes.
+    The code unlocks one browser at a time, HELIX_CONTROL_TOKEN as many as one likes. A browser stays in control until it is closed,
+    control is given up there, 12 hours pass without a command, or the page ends.
     """
     token = control_token()
-    environment = {**os.environ, **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
+    if token is None and address not in LOOPBACK:
+        raise MissingSecretError(
+            f"the page would listen on {address}, but {HELIX_CONTROL_TOKEN} is not set; set it in the environment or in .env, "
+            "or listen on 127.0.0.1"
+        )
+    check_free(address, port)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
+    environment = {**own, **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
     print(f"Page: http://{'localhost' if address in LOOPBACK else address}:{port}")
     if token is None:
-        if address not in LOOPBACK:
-            raise MissingSecretError(
-                f"the page would listen on {address}, but {HELIX_CONTROL_TOKEN} is not set; set it in the environment or in .env, "
-                "or listen on 127.0.0.1"
-            )
         environment[CONTROL_CODE] = code = secrets.token_urlsafe(9)
-        print(f"Control code (works once, in one browser tab): {code}")
+        print(f"Control code (for one browser at a time): {code}")
     else:
         environment[HELIX_CONTROL_TOKEN] = token
         print(f"Controls are unlocked by {HELIX_CONTROL_TOKEN}.")
     print(f"Runs of: {helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
-    script = Path(__file__).parents[1] / "_dashboard" / "server.py"
+    script = Path(__file__).parents[1] / "_dashboard" / "app.py"
     # exec: signals reach the page directly, and no second process waits beside it
     os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(script)], environment)  # noqa: S606
 
 
+def check_free(address: str, port: int) -> None:
+    """StartError unless the page can listen there."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Streamlit does: what has just ended holds no port
+            probe.bind(place)
+    except OSError as error:
+        raise StartError(
+            f"the page cannot listen on {address}, port {port}: {error.strerror or error}. Choose another port, for instance "
+            f"helix monitor --port {port + 1 if port < 65535 else port - 1}; perhaps a page is open already"
+        ) from error
+
+
 def settings(port: int, address: str, allowed_hosts: list[str]) -> dict[str, str]:
-    """Streamlit's options as environment variables: closed to other sites, quiet, cheap per viewer."""
+    """What differs from one start to the next, as environment variables; the rest is in ``dashboard/.streamlit/config.toml``."""
     hosts = ["localhost", "127.0.0.1", *allowed_hosts]
     if address not in (*LOOPBACK, "0.0.0.0"):  # noqa: S104  (compared, not bound)
         hosts.append(address)
-    options: dict[str, str | int | bool] = {
-        "server.address": address,
-        "server.port": port,
-        "server.headless": True,
-        "server.allowedHosts": " ".join(hosts),  # lists are separated by blanks in the environment
-        "server.enableCORS": True,
-        "server.enableXsrfProtection": True,
-        "server.xsrfCookieSameSite": "strict",
-        "server.maxUploadSize": 1,
-        "server.maxMessageSize": 20,
-        "server.fileWatcherType": "none",
-        "server.runOnSave": False,
-        "server.websocketPingInterval": 10,
-        "server.enableStaticServing": False,
-        "server.enableAgentApi": False,
-        "runner.postScriptGC": False,  # a full collection after each run costs 100 ms per viewer and second
-        "client.showErrorDetails": "none",
-        "client.showErrorLinks": False,
-        "client.toolbarMode": "minimal",
-        "browser.gatherUsageStats": False,
+    return {
+        "STREAMLIT_SERVER_ADDRESS": address,
+        "STREAMLIT_SERVER_PORT": str(port),
+        "STREAMLIT_SERVER_ALLOWED_HOSTS": " ".join(hosts),  # lists are separated by blanks in the environment
     }
-    from streamlit.config_option import ConfigOption  # noqa: PLC0415  (Streamlit takes a second to import; only this command needs it)
-
-    return {ConfigOption(name).env_var: str(value).lower() if isinstance(value, bool) else str(value) for name, value in options.items()}

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from helix_ray.cli.export import StoredRunId, read_progress
+from helix_ray.config.schema import prompt_name
 from helix_ray.results.accuracy import accuracy, ceiling
 from helix_ray.results.formatting import NOTICE
 from helix_ray.results.rescoring import Rescoring
@@ -29,7 +30,7 @@ def rescore(run: StoredRunId = None) -> None:
     if stored.simulated:
         console.print(NOTICE, style="bold yellow")
     if found.scores.reads.reads:
-        title = f"Stored answers to {stored.config['analyzer']['prompt']}, scored again"
+        title = f"Stored answers to {prompt_name(stored.config['analyzer']['prompt'])}, scored again"
         console.print(accuracy_table(title, accuracy(found.scores), ceiling(found.scores), simulated=stored.simulated))
     else:
         console.print("no truth is known: there is nothing to be right or wrong about")

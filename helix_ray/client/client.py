@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Concatenate
 
 from helix_ray.actors import api
 from helix_ray.actors.api import CONTROL, METRICS, A, Address, ControlApi, MetricsApi, P, R
+from helix_ray.client.dry_run import DryRun, dry_run
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
-from helix_ray.errors import AttachError
+from helix_ray.errors import AttachError, HelixError
 from helix_ray.records import Ack, Action, Command
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Laun
     logs = home / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     log = logs / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6:06d}.log"
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS_ONLY}
-    environment["HELIX_HOME"] = str(home)
     settings = [argument for override in overrides for argument in ("--set", override)]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         process = subprocess.Popen(  # noqa: S603  (our own interpreter and module; the arguments are a list, no shell)
@@ -74,9 +73,13 @@ def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Laun
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C at the page must not reach the run
-            env=environment,
+            env=_environment(home),
         )
     return Launch(process, log, secrets)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS_ONLY} | {"HELIX_HOME": str(home)}
 
 
 class Link:
@@ -188,12 +191,35 @@ class HelixClient:
         return self._call(timeout_s, METRICS, MetricsApi.snapshot)
 
     def history(self, since: float = 0.0, timeout_s: float = POLL_TIMEOUT_S) -> list[HistoryPoint]:
-        """One point a second after ``since`` (Unix seconds), at most the last fifteen minutes, oldest first."""
+        """The points after ``since`` (Unix seconds): one a second for the last hour, before that one in 30 s for a day, oldest first."""
         return self._call(timeout_s, METRICS, MetricsApi.history, since)
 
     def send(self, command: Command, timeout_s: float = COMMAND_TIMEOUT_S) -> Ack:
-        """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again."""
-        return self._call(timeout_s, CONTROL, ControlApi.send, command)
+        """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again.
+
+        A run that ends while it answers has its answer on record: that is looked up then, which may take seconds.
+        """
+        try:
+            return self._call(timeout_s, CONTROL, ControlApi.send, command)
+        except AttachError as error:
+            from helix_ray.client.past_run import recorded_answer  # noqa: PLC0415  (as in `past`)
+
+            run_file = self._link.run_file if self._link is not None else RunFile.read_last(self.home)
+            try:
+                answer = None if run_file is None else recorded_answer(self.home, run_file, command.request_id)
+            except (HelixError, OSError, TimeoutError):
+                raise error from None
+            if answer is not None:
+                return answer
+            if self.is_live():
+                raise
+            raise AttachError(f"{error}; the command is not on record, so nothing was done") from error
+
+    def past_history(self, run_id: str) -> list[HistoryPoint]:
+        """The curve of a run that is over, at most 600 points, oldest first; empty where this home has no report of it."""
+        from helix_ray.client.past_run import past_history  # noqa: PLC0415  (as in `past`)
+
+        return past_history(self.home, run_id)
 
     def past(self) -> MetricsSnapshot | None:
         """The last run of this home, from the database; None when there is none. May start the embedded server: seconds."""
@@ -201,6 +227,16 @@ class HelixClient:
 
         run_file = RunFile.read_last(self.home)
         return past_snapshot(self.home, run_file) if run_file is not None else None
+
+    def dry_run(self, config: Path, overrides: Sequence[str] = ()) -> DryRun:
+        """What a run of this configuration would ask for, cost and take; some seconds. StartError when it could not start."""
+        return dry_run(config, overrides, _environment(self.home))
+
+    def dry_run_of_live(self, overrides: Sequence[str] = ()) -> DryRun:
+        """The same of the live run, from its first read on, with the configuration that is stored with it."""
+        from helix_ray.client.past_run import stored_config  # noqa: PLC0415  (as in `past`)
+
+        return dry_run(stored_config(self.home, self.connect().run_file), overrides, _environment(self.home))
 
     def start_run(self, config_path: Path, overrides: Sequence[str] = ()) -> int:
         """Starts a run as a process of its own and returns its pid. How it goes shows in `snapshot` and `launched`."""

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.scoring.proximity import MISTAKES, REACH, mistake_rates
-from helix_ray.scoring.summary import ALL, Interval, Number, measures, total
+from helix_ray.scoring.statistics import jeffreys
+from helix_ray.scoring.summary import ALL, Interval, Number, f1_of, measures, precision_of, recall_of, total
 from helix_ray.scoring.tally import Counts
 
 
@@ -28,10 +29,26 @@ class MeasureRow(NamedTuple):
     ceiling_f1: float | None  # the aligner's on the same reads; None where it is not known
 
 
+class Overall(NamedTuple):
+    f1: float | None
+    f1_interval: tuple[float, float] | None  # 95 %, as if truths and calls came one by one
+    precision: float | None
+    recall: float | None
+    ceiling_f1: float | None
+
+
 def by_type(snapshot: MetricsSnapshot) -> list[MeasureRow]:
     """A row a type, and ``ALL`` at the end; empty without truth."""
     ceiling = _with_sum(snapshot.ceiling)
     return [_row(level, counts, ceiling.get(level)) for level, counts in _with_sum(snapshot.accuracy).items()]
+
+
+def overall(snapshot: MetricsSnapshot) -> Overall | None:
+    """All types together, with the one interval that is shown every second; None without truth."""
+    if not snapshot.accuracy:
+        return None
+    counts, ceiling = total(snapshot.accuracy), f1_of(total(snapshot.ceiling)) if snapshot.ceiling else None
+    return Overall(f1_of(counts), _f1_interval(counts), precision_of(counts), recall_of(counts), ceiling)
 
 
 def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[MeasureRow]:
@@ -61,7 +78,16 @@ def _with_sum(counts: Mapping[str, Counts]) -> dict[str, Counts]:
 def _row(level: str, counts: Counts, ceiling: Counts | None) -> MeasureRow:
     found = measures(counts)
     precision, recall = _share(found["precision"], found["ci"]["precision"]), _share(found["recall"], found["ci"]["recall"])
-    return MeasureRow(level, counts, precision, recall, found["f1"], None if ceiling is None else measures(ceiling)["f1"])
+    return MeasureRow(level, counts, precision, recall, found["f1"], None if ceiling is None else f1_of(ceiling))
+
+
+def _f1_interval(counts: Counts) -> tuple[float, float] | None:
+    """F1 is 2J / (1 + J) of J = found / (found + missed + false), a proportion; both rise together, so its interval becomes F1's."""
+    trials = counts.tp + counts.fn + counts.fp
+    if trials == 0:
+        return None
+    low, high = jeffreys(counts.tp, trials)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def _share(value: Number, interval: Interval) -> Proportion:

@@ -5,6 +5,7 @@ from helix_ray.config.schema import (
     AnalyzerConfig,
     Backend,
     Config,
+    NotifyConfig,
     QueueConfig,
     RayConfig,
     RetryConfig,

@@ -13,11 +13,12 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from helix_ray.config.schema import Config
+from helix_ray.config.schema import OWN, SHIPPED, Config
 from helix_ray.config.yaml import KeyPath, Places, kind_of_value, read_yaml, show
 from helix_ray.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
+PROMPT = ("analyzer", "prompt")
 PRESET = ("source", "mutation", "preset")  # the key that gives the keys beside it their defaults
 
 
@@ -32,7 +33,8 @@ def parse_config(data: Mapping[str, Any], source: str, overrides: Sequence[str] 
     return _validate(copy.deepcopy(dict(data)), Places(), source, overrides)
 
 
-def _read_file(path: Path) -> tuple[dict[str, Any], Places]:
+def _read_file(path: Path, at: KeyPath = ()) -> tuple[dict[str, Any], Places]:
+    """What the file holds; ``at``: the key whose value that is."""
     source = str(path)
     try:
         with path.open("rb") as file:
@@ -49,9 +51,10 @@ def _read_file(path: Path) -> tuple[dict[str, Any], Places]:
         raise ConfigError(source, [f"byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
     problems: list[str] = []
     places: Places = {}
-    data = read_yaml(text, (), places, problems)
+    data = read_yaml(text, at, places, problems)
     if not problems and not isinstance(data, dict | None):
-        problems.append(f"expected sections such as 'run:' and 'source:', found {kind_of_value(data)}")
+        expected = "keys such as 'name:'" if at else "sections such as 'run:' and 'source:'"
+        problems.append(f"expected {expected}, found {kind_of_value(data)}")
     if problems:
         raise ConfigError(source, problems)
     return data or {}, places
@@ -90,10 +93,20 @@ def _apply(data: dict[str, Any], places: Places, override: str) -> None:
 def _validate(data: dict[str, Any], places: Places, source: str, overrides: Sequence[str]) -> Config:
     for override in overrides:
         _apply(data, places, override)
+    _read_prompt(data, places)
     try:
         return Config.model_validate(_filled(_whole_numbers(data), Config))
     except ValidationError as error:
         raise ConfigError(source, list(_explain(error, places))) from None
+
+
+def _read_prompt(data: dict[str, Any], places: Places) -> None:
+    """Puts the prompt of a file in the place of its name, which is relative to the working directory as every path is."""
+    section = data.get("analyzer")
+    name = section.get("prompt") if isinstance(section, dict) else None
+    if isinstance(section, dict) and isinstance(name, str) and name.endswith((".yaml", ".yml")):
+        section["prompt"], inside = _read_file(Path(name), PROMPT)
+        places |= {key: f"{name}: {place}" for key, place in inside.items()}
 
 
 def _filled(data: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def _placed(path: KeyPath, message: str, places: Places) -> str:
 
 def _explain(error: ValidationError, places: Places) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        path = tuple(str(part) for part in problem["loc"] if part != "[key]")
+        path = tuple(str(part) for part in problem["loc"] if part not in ("[key]", SHIPPED, OWN))
         text, found = problem["msg"].removeprefix("Value error, "), _found(problem["input"])
         if problem["type"] == "extra_forbidden":
             message = f"{show(path)}: unknown key{_nearest(path)}"

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from helix_ray.config.base import FilePath, PositiveFloat, PositiveInt, Section
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.config.mutation import MutationConfig
+from helix_ray.config.provider import ADDRESSES, HttpAddress, ProviderConfig, address_of, fault_of, is_loopback
 from helix_ray.records.calls import RequestedTier
 
 ONE_FILE = "mates are not paired, each read is analysed by itself: run each file by itself"
@@ -39,7 +39,8 @@ class Backend(StrEnum):
         return self is not Backend.ALIGNER
 
     @property
-    def needs_key(self) -> bool:
+    def asks_provider(self) -> bool:
+        """The requests go to the server of the section ``provider``."""
         return self is Backend.GROQ
 
     @property
@@ -139,21 +140,52 @@ LEAST_TOKENS_PER_READ = 40
 """Of an answer about several reads: one call is about 25 tokens, a read's id and frame about 15."""
 
 
+Layout = Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"]
+SHIPPED, OWN = "[shipped]", "[own]"
+"""Tags of the two kinds of ``analyzer.prompt``, which no message shows."""
+
+
+class OwnPrompt(Section):
+    """A prompt of the user's. ``loading`` reads it from the file that ``analyzer.prompt`` names; it is stored with the run, whole."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.:+-]+$")]
+    layout: Layout
+    instructions: Annotated[str, Field(min_length=1, max_length=20_000)]
+
+    @model_validator(mode="after")
+    def _name_of_its_own(self) -> OwnPrompt:
+        if self.name in get_args(Layout):
+            raise ValueError(f"name: '{self.name}' is a shipped prompt; choose another name, under which its results are stored")
+        return self
+
+
+def prompt_name(stored: object) -> str:
+    """Of ``analyzer.prompt`` in a stored configuration: a shipped one's name, or the section of one of the user's own."""
+    return str(stored.get("name") if isinstance(stored, dict) else stored)
+
+
 class AnalyzerConfig(Section):
     backend: Annotated[Backend, Field(strict=False)] = Backend.EMULATOR
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     requests_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32  # per worker
     reads_per_request: Annotated[int, Field(ge=1, le=50)] = 1
     model: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")] = "openai/gpt-oss-20b"
-    prompt: Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"] = "indexed10"
+    prompt: Annotated[
+        Annotated[Layout, Tag(SHIPPED)] | Annotated[OwnPrompt, Tag(OWN)],
+        Discriminator(lambda value: OWN if isinstance(value, dict | OwnPrompt) else SHIPPED),
+    ] = "indexed10"
     examples: Annotated[int, Field(ge=0, le=3)] = 0
     work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
     service_tier: RequestedTier = "on_demand"
     on_capacity_exceeded: Literal["wait", "on_demand"] = "wait"  # what a 498 of the flex tier leads to
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
+    base_url: HttpAddress | None = None  # short for provider.base_url
     request_timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+
+    @property
+    def prompt_name(self) -> str:
+        return self.prompt if isinstance(self.prompt, str) else self.prompt.name
 
     @model_validator(mode="after")
     def _room_and_address(self) -> AnalyzerConfig:
@@ -163,8 +195,8 @@ class AnalyzerConfig(Section):
                 f"max_completion_tokens: {tokens} is too few for {reads} reads: answers would be cut off and paid for again; "
                 f"at least {LEAST_TOKENS_PER_READ} a read, so {least} or more"
             )
-        if self.base_url is not None and re.search(r"[@?#]", self.base_url):
-            raise ValueError("base_url: must be only scheme, host, port and path; the key comes from GROQ_API_KEY, never from an address")
+        if (fault := fault_of(self.base_url)) is not None:
+            raise ValueError(f"base_url: {fault}")
         return self
 
 
@@ -205,6 +237,10 @@ class SinkConfig(Section):
     outage_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
 
 
+class NotifyConfig(Section):
+    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=2000)] | None = None
+
+
 class RayConfig(Section):
     address: str | None = None
     dashboard: bool = True
@@ -219,10 +255,13 @@ class Config(Section):
     source: SourceConfig = SourceConfig()
     queue: QueueConfig = QueueConfig()
     analyzer: AnalyzerConfig = AnalyzerConfig()
+    provider: ProviderConfig = ProviderConfig()
+    routes: list[dict[str, str]] | None = None
     throttle: ThrottleConfig = ThrottleConfig()
     retry: RetryConfig = RetryConfig()
     sink: SinkConfig = SinkConfig()
     emulator: EmulatorConfig = EmulatorConfig()
+    notify: NotifyConfig = NotifyConfig()
     ray: RayConfig = RayConfig()
 
     @model_validator(mode="after")
@@ -233,20 +272,59 @@ class Config(Section):
             )
         if self.source.batch_size > self.queue.capacity:
             raise ValueError(f"source.batch_size: a batch of {self.source.batch_size} reads never fits a queue of {self.queue.capacity}")
-        if self.analyzer.base_url is not None and self.analyzer.backend is not Backend.GROQ:
-            raise ValueError(f"analyzer.base_url: only backend groq talks to an address; backend is {self.analyzer.backend.value}")
-        if self.source.input_file is not None and self.analyzer.backend is Backend.GROQ and not self.source.allow_external:
+        if self.routes is not None:
+            raise ValueError("routes: more than one provider in a run is not built yet; remove the key")
+        self._check_provider()
+        if self.sends_files_outside and not self.source.allow_external:
             raise ValueError(
-                "source.allow_external: reads from a file would leave this machine for an outside API; "
-                "set it to true if you may send them, or use backend aligner or emulator"
+                f"source.allow_external: reads from a file would leave this machine for {self.provider_url}; "
+                "set it to true if you may send them, or use backend aligner or emulator, or a server on this machine"
             )
         if self.ray.address is not None:
             raise ValueError("ray.address: running on an existing cluster is not built yet; remove the key")
         return self
 
+    def _check_provider(self) -> None:
+        asking, provider = self.analyzer, self.provider
+        if not asking.backend.asks_provider:
+            if asking.base_url is not None:
+                raise ValueError(f"analyzer.base_url: only backend groq talks to an address; backend is {asking.backend.value}")
+            if provider != ProviderConfig():
+                raise ValueError(f"provider: only backend groq asks a provider; backend is {asking.backend.value}: remove the section")
+        elif None not in (asking.base_url, provider.base_url) and asking.base_url != provider.base_url:
+            raise ValueError(f"analyzer.base_url: provider.base_url names another address, {provider.base_url}; keep one of them")
+        elif address_of(provider.name, provider.base_url or asking.base_url) is None:
+            raise ValueError(f"provider.base_url: {provider.name} has no address of its own; name the one that its documentation prints")
+        elif asking.service_tier != "on_demand" and provider.name != "groq":
+            raise ValueError(f"analyzer.service_tier: only groq has the tier {asking.service_tier}, and the provider is {provider.name}")
+
+    @property
+    def provider_url(self) -> str:
+        """Where backend groq asks: nothing but the resource is appended."""
+        return address_of(self.provider.name, self.provider.base_url or self.analyzer.base_url) or ""
+
+    @property
+    def asks_groq(self) -> bool:
+        """Groq itself answers, so that what it publishes holds."""
+        return self.analyzer.backend.asks_provider and self.provider_url == ADDRESSES["groq"]
+
+    @property
+    def provider_name(self) -> str | None:
+        """Who answers, for people and tables; None: no API is asked."""
+        return self.provider.name if self.analyzer.backend.asks_provider else "emulator" if self.analyzer.backend.simulated else None
+
+    @property
+    def sends_files_outside(self) -> bool:
+        """Reads of a file go to an API that is not on this machine."""
+        return self.source.input_file is not None and self.analyzer.backend.asks_provider and not is_loopback(self.provider_url)
+
     def to_json(self) -> str:
-        """Canonical JSON: what is stored with the run. It holds no secret, since secrets have no key here, and not the run's id."""
-        return json.dumps(self.model_dump(mode="json", exclude={"run": {"id"}}), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON: what is stored with the run. It holds no secret (`notify` may be one) and not the run's id."""
+        return json.dumps(self.model_dump(mode="json", exclude={"run": {"id"}, "notify": True}), sort_keys=True, separators=(",", ":"))
+
+    def public(self) -> Config:
+        """Without the address of notifications, which may hold a secret: for actors and exports."""
+        return self.model_copy(update={"notify": NotifyConfig()})
 
     def sha256(self) -> str:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
@@ -262,4 +340,5 @@ class Config(Section):
             **{f"source.mutation.{key}": value for key, value in mutation.items()},
             "run.seed": self.run.seed,
             **{f"analyzer.{key}": analyzer[key] for key in FROZEN_ANALYZER_KEYS},
+            **{f"provider.{key}": getattr(self.provider, key) for key in ("name", "structured_output", "parameters")},
         }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from helix_ray.clock import Clock
-from helix_ray.control.desired import ENDINGS, Change, Rejection, encode_change, plan, replay
+from helix_ray.control.desired import ENDINGS, Change, Rejection, encode_change, plan, replay, spike_refusal
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, HelixError
 from helix_ray.records import Ack, Command, ControlEvent, ControlOutcome, DesiredState
@@ -39,7 +40,9 @@ class _Entry:
     ack: Ack
     recorded: bool
     marked: bool  # the acknowledgement is in the ledger
-    in_effect: bool = False
+    acknowledged_at: datetime
+    in_effect_at: datetime | None = None
+    in_effect: bool = False  # is in the ledger
 
 
 class CommandLog:
@@ -49,11 +52,20 @@ class CommandLog:
     must not prevent: it acts at once and is recorded when the database is back.
     """
 
-    def __init__(self, run_id: str, since: float, connect: Callable[[], Awaitable[ControlLedger]], clock: Clock) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        since: float,
+        connect: Callable[[], Awaitable[ControlLedger]],
+        clock: Clock,
+        configured_rate: float | None = None,
+    ) -> None:
+        """``configured_rate``: reads/s of the whole source; None: as fast as they are taken."""
         self._run_id = run_id
         self._since = since  # Unix seconds: commands of earlier sessions of this run are history
         self._connect = connect
         self._clock = clock
+        self._configured_rate = configured_rate
         self._ledger: ControlLedger | None = None
         self._state = DesiredState()
         self._entries: dict[str, _Entry] = {}
@@ -84,7 +96,8 @@ class CommandLog:
         async with self._lock:
             for entry in self._entries.values():
                 if entry.ack.accepted and entry.ack.version <= version and not entry.in_effect:
-                    entry.in_effect = await self._mark(entry, ControlOutcome(in_effect_at=self._clock.now()))
+                    entry.in_effect_at = entry.in_effect_at or self._clock.now()
+                    entry.in_effect = await self._mark(entry, ControlOutcome(in_effect_at=entry.in_effect_at))
 
     async def tidy(self) -> None:
         """Writes down what could not be written when it happened. Quiet while the database is away."""
@@ -97,9 +110,22 @@ class CommandLog:
                 if not entry.marked:
                     await self._write(entry)
 
+    def recent(self, limit: int) -> list[tuple[ControlEvent, ControlOutcome]]:
+        """The last commands of this session, newest first."""
+        newest = sorted(self._entries.values(), key=lambda entry: entry.event.asked_at, reverse=True)[:limit]
+        return [
+            (it.event, ControlOutcome(it.ack.accepted, it.ack.message, acknowledged_at=it.acknowledged_at, in_effect_at=it.in_effect_at))
+            for it in newest
+        ]
+
+    @property
+    def spike_refusal(self) -> str | None:
+        """As the function of that name, of now."""
+        return spike_refusal(self._state, self._configured_rate)
+
     async def _act(self, command: Command) -> Ack:
         now = self._clock.now()
-        planned = plan(self._state, command, now.timestamp())
+        planned = plan(self._state, command, now.timestamp(), self._configured_rate)
         value_from, value_to = encode_change(self._state, planned.state) if isinstance(planned, Change) else (None, None)
         event = ControlEvent(
             request_id=command.request_id,
@@ -115,13 +141,14 @@ class CommandLog:
         else:
             message = f"{planned.value_from} → {planned.value_to}" + (f" ({planned.note})" if planned.note else "")
             ack = Ack(command.request_id, True, planned.state.version, message, planned.value_from, planned.value_to)
-        entry = _Entry(event, ack, recorded=False, marked=False)
+        entry = _Entry(event, ack, recorded=False, marked=False, acknowledged_at=now)
         if not await self._record(entry) and command.action not in ENDINGS:
             return Ack(
                 command.request_id, False, self._state.version, "not done, since it cannot be recorded: the database does not answer"
             )
         if isinstance(planned, Change):
             self._state = planned.state
+        entry.acknowledged_at = self._clock.now()
         self._entries[command.request_id] = entry
         if entry.recorded:
             await self._write(entry)
@@ -129,7 +156,7 @@ class CommandLog:
 
     async def _write(self, entry: _Entry) -> None:
         if entry.recorded or await self._record(entry):
-            outcome = ControlOutcome(accepted=entry.ack.accepted, message=entry.ack.message, acknowledged_at=self._clock.now())
+            outcome = ControlOutcome(entry.ack.accepted, entry.ack.message, acknowledged_at=entry.acknowledged_at)
             entry.marked = await self._mark(entry, outcome)
 
     async def _record(self, entry: _Entry) -> bool:
@@ -170,12 +197,16 @@ class CommandLog:
         self._entries = {}
         state = DesiredState()
         for event, outcome in session:
-            accepted = outcome.accepted is not False and event.value_to is not None
-            if accepted:
-                state = replay([event.value_to], state)
-            ack = Ack(event.request_id, accepted, state.version, outcome.message or "done", event.value_from, event.value_to)
+            ack = recorded_ack(event, outcome, state.version + 1)
+            state = replay([event.value_to if ack.accepted else None], state)
             self._entries[event.request_id] = _Entry(
-                event, ack, True, outcome.acknowledged_at is not None, outcome.in_effect_at is not None
+                event,
+                replace(ack, version=state.version),
+                recorded=True,
+                marked=outcome.acknowledged_at is not None,
+                acknowledged_at=outcome.acknowledged_at or self._clock.now(),
+                in_effect_at=outcome.in_effect_at,
+                in_effect=outcome.in_effect_at is not None,
             )
         for entry in given:
             if entry.ack.accepted and entry.event.request_id not in self._entries:
@@ -197,6 +228,12 @@ class CommandLog:
                 await asyncio.wait_for(ledger.aclose(), LEDGER_DEADLINE_S)
             except LEDGER_DOWN:
                 return  # it was lost already
+
+
+def recorded_ack(event: ControlEvent, outcome: ControlOutcome, version: int) -> Ack:
+    """The answer to a command as the ledger knows it: what is on record and was not refused has acted."""
+    accepted = outcome.accepted is not False and event.value_to is not None
+    return Ack(event.request_id, accepted, version, outcome.message or "done", event.value_from, event.value_to)
 
 
 def _logged(command: Command, ack: Ack) -> Ack:

@@ -38,8 +38,11 @@ class Rejection:
     message: str
 
 
-def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rejection:
-    """The change that ``command`` asks for, clamped, or why it makes no sense. The version grows by one with every change."""
+def plan(state: DesiredState, command: Command, unix_now: float, configured_rate: float | None) -> Change | Rejection:
+    """The change that ``command`` asks for, clamped, or why it makes no sense. The version grows by one with every change.
+
+    ``configured_rate``: `source.rate_per_s`.
+    """
     if state.ending is not None and not (state.ending == "drain" and command.action is Action.STOP):
         if command.action in ENDINGS:
             return Rejection(f"the run is already asked to {state.ending}")
@@ -63,6 +66,8 @@ def plan(state: DesiredState, command: Command, unix_now: float) -> Change | Rej
         before, after = _shown(_IN_FLIGHT, state.requests_in_flight), _shown(_IN_FLIGHT, in_flight)
         return Change(replace(next_state, requests_in_flight=in_flight), before, after, note)
     if command.action is Action.SPIKE:
+        if (refusal := spike_refusal(state, configured_rate)) is not None and command.seconds != 0:
+            return Rejection(refusal)
         return _spike(state, next_state, command, unix_now)
     ending: Literal["drain", "stop"] = "stop" if command.action is Action.STOP else "drain"
     # A paused run that is asked to end would otherwise hold its queued reads for the whole drain timeout.
@@ -81,6 +86,16 @@ def _spike(state: DesiredState, next_state: DesiredState, command: Command, unix
         f"spike {_shown(_RATE, state.spike_rate_per_s)}" if running else "no spike",
         f"spike {_shown(_RATE, rate)} for {seconds:g} s" if seconds else "no spike",
         "; ".join(note for note in (rate_note, seconds_note) if note),
+    )
+
+
+def spike_refusal(state: DesiredState, configured: float | None) -> str | None:
+    """Why a spike would change nothing, and what to do first; None: it would lift the rate."""
+    if state.rate_per_s is not None or configured is not None:
+        return None
+    return (
+        "the source has no rate to lift: it offers reads as fast as the queue takes them; set a rate below what the run can do first, "
+        "with `helix control rate READS_PER_S` or source.rate_per_s"
     )
 
 

@@ -71,6 +71,7 @@ class Event(StrEnum):
     DAY_ENDED = "day_ended"
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
+    FORM_REFUSED = "form_refused"
     PROVIDER_REFUSED = "provider_refused"
     DEAD_LETTER = "dead_letter"
     COMMAND = "command"

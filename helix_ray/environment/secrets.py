@@ -1,4 +1,6 @@
-"""The three secrets of a run: from the process's environment, from ``.env``, or, for the API key, from a 0600 file.
+"""The secrets of a run: from the process's environment, from ``.env``, or, for an API key, from a 0600 file.
+
+A provider's key is in a variable whose name ends in ``_API_KEY``, or in the file that ``…_API_KEY_FILE`` names.
 
 The process that starts a run reads them once and passes them on as arguments. `withdraw_from_environment` then removes
 them from ``os.environ``, so that no child process and no Ray worker inherits them. A `Secret` shows its value only by
@@ -12,7 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -24,6 +26,8 @@ DATABASE_URL = "DATABASE_URL"
 HELIX_CONTROL_TOKEN = "HELIX_CONTROL_TOKEN"  # noqa: S105 (the name of a variable, not its value)
 NAMES = (GROQ_API_KEY, DATABASE_URL, HELIX_CONTROL_TOKEN)
 KEY_FILE = "GROQ_API_KEY_FILE"
+KEY_SUFFIX = "_API_KEY"
+Sources = tuple[tuple[dict[str, str], str], ...]  # variables, and where they are
 
 MAX_FILE_BYTES = 4096
 LEAST_KEY_CHARS = 8
@@ -74,6 +78,11 @@ class Secrets:
     groq_api_key: Secret | None = None
     database_url: Secret | None = None
     control_token: Secret | None = None
+    keys: Sources = field(default=(), repr=False, compare=False)  # the variables of every provider's key, unchecked
+
+    def api_key(self, name: str) -> Secret | None:
+        """A provider's, of this variable name. MissingSecretError: it cannot be a key."""
+        return self.groq_api_key if name == GROQ_API_KEY else _find(name, self.keys)
 
     def require(self, name: str, reason: str) -> Secret:
         """The secret of this variable name. MissingSecretError names ``reason`` (what needs it) and how to set it."""
@@ -87,6 +96,8 @@ class Secrets:
         """``text`` with these secrets replaced by ``[hidden]``."""
         for secret in (self.groq_api_key, self.database_url, self.control_token):
             text = text if secret is None else text.replace(secret.reveal(), "[hidden]")
+        for value in (value for values, _ in self.keys for value in values.values() if len(value) >= LEAST_KEY_CHARS):
+            text = text.replace(value, "[hidden]")
         return text
 
 
@@ -102,14 +113,19 @@ def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
 
     MissingSecretError: a value that cannot be a secret, an unreadable ``.env``, or a key file that others may read.
     """
-    sources = [(dict(env), "the environment"), (_dotenv(dotenv_path), str(dotenv_path))]
-    return Secrets(*(_find(name, sources) for name in NAMES))
+    sources = ((dict(env), "the environment"), (_dotenv(dotenv_path), str(dotenv_path)))
+    keys = tuple(
+        ({name: value for name, value in values.items() if name.removesuffix("_FILE").endswith(KEY_SUFFIX)}, where)
+        for values, where in sources
+    )
+    key, database, token = (_find(name, sources) for name in NAMES)
+    return Secrets(key, database, token, keys)
 
 
 def withdraw_from_environment(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Remove the three secrets from this process's environment. Processes started from now on do not inherit them."""
-    for name in NAMES:
-        environ.pop(name, None)
+    """Remove the secrets, every provider's key too, from this process's environment. Processes started from now on do not inherit them."""
+    for name in [name for name in environ if name in NAMES or name.endswith(KEY_SUFFIX)]:
+        del environ[name]
 
 
 def _dotenv(path: Path | None) -> dict[str, str]:
@@ -122,14 +138,14 @@ def _dotenv(path: Path | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _find(name: str, sources: list[tuple[dict[str, str], str]]) -> Secret | None:
+def _find(name: str, sources: Sources) -> Secret | None:
     for values, where in sources:
         value = values.get(name, "").strip()
         if _is_set(value):
             return _checked(value, name, where)
-        path = values.get(KEY_FILE, "").strip() if name == GROQ_API_KEY else ""
+        path = values.get(f"{name}_FILE", "").strip() if name.endswith(KEY_SUFFIX) else ""
         if path:
-            return _from_file(Path(path))
+            return _from_file(Path(path), name)
     return None
 
 
@@ -142,9 +158,9 @@ def _checked(value: str, name: str, where: str) -> Secret:
         raise MissingSecretError(
             f"{name} in {where} holds a blank, a quote in front or a control character; write the bare value on one line"
         )
-    if name == GROQ_API_KEY and not value.isascii():
+    if name.endswith(KEY_SUFFIX) and not value.isascii():
         raise MissingSecretError(f"{name} in {where} holds a character that is not ASCII; copy the key again from the provider's console")
-    if name == GROQ_API_KEY and len(value) < LEAST_KEY_CHARS:
+    if name.endswith(KEY_SUFFIX) and len(value) < LEAST_KEY_CHARS:
         raise MissingSecretError(
             f"{name} in {where} has {len(value)} characters, too few for a key, which has {LEAST_KEY_CHARS} or more; copy it again from "
             "the provider's console. For a server that needs no key, write any text of that length, such as no-key-needed"
@@ -152,19 +168,19 @@ def _checked(value: str, name: str, where: str) -> Secret:
     return Secret(value)
 
 
-def _from_file(path: Path) -> Secret:
+def _from_file(path: Path, name: str) -> Secret:
     """The key in a file that only its owner may read. The rights are those of the open file, so that it cannot be swapped."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise MissingSecretError(f"{KEY_FILE}: {path} is not a regular file")
+                raise MissingSecretError(f"{name}_FILE: {path} is not a regular file")
             if status.st_mode & 0o077:
                 mode = f"{stat.S_IMODE(status.st_mode):04o}"
-                raise MissingSecretError(f"{KEY_FILE}: others may read {path} (mode {mode}); run: chmod 600 {path}")
+                raise MissingSecretError(f"{name}_FILE: others may read {path} (mode {mode}); run: chmod 600 {path}")
             text = file.read(MAX_FILE_BYTES + 1).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise MissingSecretError(f"{KEY_FILE}: {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise MissingSecretError(f"{name}_FILE: {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not _is_set(text) or len(text) >= MAX_FILE_BYTES:
-        raise MissingSecretError(f"{KEY_FILE}: {path} must hold the key and nothing else")
-    return _checked(text, GROQ_API_KEY, str(path))
+        raise MissingSecretError(f"{name}_FILE: {path} must hold the key and nothing else")
+    return _checked(text, name, str(path))

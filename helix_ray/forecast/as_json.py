@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from helix_ray import __version__
-from helix_ray.config import Backend, Config
+from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.forecast.estimate import Forecast
 from helix_ray.forecast.workload import MAX_COUNTED, Workload
@@ -25,8 +25,9 @@ def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) ->
         "kind": "forecast",
         "name": config.run.name,
         "backend": asking.backend.value,
+        "provider": config.provider_name,
         "model": asking.model if asks else None,
-        "prompt": asking.prompt if asks else None,
+        "prompt": asking.prompt_name if asks else None,
         "records": {"total": forecast.records, "counted_to_the_end": work.whole, "planned": forecast.planned, "looked_at": work.looked_at},
         "reads_analysed": round(demand.reads),
         "requests": {"total": round(demand.requests), "reads_each": asking.reads_per_request, "repairs": round(demand.repairs)},
@@ -59,7 +60,7 @@ def _tokens(prompt: float, completion: float) -> dict[str, int]:
 
 def published_version(config: Config) -> str | None:
     """The date of Groq's published limits; None where others hold."""
-    return limits_version() if config.analyzer.backend is Backend.GROQ and config.analyzer.base_url is None else None
+    return limits_version() if config.asks_groq else None
 
 
 def notes(config: Config, work: Workload, forecast: Forecast) -> Iterator[str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from helix_ray.analysis.prompts import Ask, get_prompt
+from helix_ray.analysis.prompts import Ask, template_of
 from helix_ray.analysis.tokens import CHARACTERS_PER_TOKEN, TokenEstimator
 from helix_ray.config import Config
 from helix_ray.forecast.workload import AlignedCall, SampledRead, Workload
@@ -176,7 +176,7 @@ def latency_s(prompt_tokens: float, answer_tokens: float, tokens_per_s: float) -
 def _per_read(config: Config, reads: Sequence[SampledRead], tariff: Tariff) -> Demand:
     """The mean over the sampled reads, each weighed by how many it stands for."""
     asking = config.analyzer
-    template = get_prompt(asking.prompt, examples=asking.examples, reads_per_request=asking.reads_per_request, work=asking.work)
+    template = template_of(asking)
     most_per_base, estimator = template.tokens_per_base, TokenEstimator(template)
     margin_per_base = most_per_base - (LEAST_TOKENS_PER_BASE.get(template.name, most_per_base) + most_per_base) / 2
     room = asking.max_completion_tokens

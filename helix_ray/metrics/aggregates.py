@@ -8,10 +8,12 @@ from functools import cached_property, reduce
 from typing import Any, TypeVar, cast
 
 from helix_ray.metrics.incarnations import Incarnations, added
+from helix_ray.metrics.pace import STAGES, Crew
 from helix_ray.metrics.reports import AnalyzerReport, ControlReport, ProcessReport, ProducerReport, Report, SinkReport
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
+    CommandView,
     ControlView,
     Latency,
     MachineView,
@@ -30,6 +32,8 @@ from helix_ray.throttle.messages import ThrottleStats
 
 R = TypeVar("R", bound=Report)
 V = TypeVar("V", bound=Any)
+
+_KINDS: tuple[type[Report], ...] = (ProducerReport, QueueStats, ThrottleStats, AnalyzerReport, SinkReport)  # of `STAGES`
 
 
 @dataclass(slots=True)
@@ -68,17 +72,17 @@ class Aggregates:
             stored=sink.committed_reads if sink else 0,
             failures=sum(failed.values()),
             http_429=throttle.http_429 if throttle else 0,
-            retries=sink.retries if sink else 0,
-            suppressed=sink.suppressed if sink else 0,
-            analyzer_cpu_s=sum(reporter.process.total.cpu_s for reporter in self._sending(AnalyzerReport)),
+            retries=sink.retries if sink else None,
+            suppressed=sink.suppressed if sink else None,
+            analyzer_cpu_s=analyzers and sum(reporter.process.total.cpu_s for reporter in self._sending(AnalyzerReport)),
             failures_by_kind=_largest_first(failed),
             reads_by_tier=_largest_first(tiers),
         )
 
-    def queue(self, blocked: bool) -> QueueView:
+    def queue(self, blocked: bool | None) -> QueueView:
         queue, sink = self._queue, self._sink
         finished = queue is not None and (queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished)
-        in_sink = sink.buffered + sink.unacked if sink else 0
+        in_sink = sink.buffered + sink.unacked if sink else None
         return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished)
 
     def sink(self, holds_back: float | None, intents_share: float | None) -> SinkView:
@@ -88,12 +92,17 @@ class Aggregates:
         buckets = self._throttle.buckets if self._throttle else {}
         return _view(ThrottleView, self._throttle, buckets=tuple(_view(BucketView, it, name=name) for name, it in sorted(buckets.items())))
 
-    def money(self, run: RunInfo) -> Money:
+    def money(self, run: RunInfo, usd_per_hour: float | None = None) -> Money:
         """The throttle's own cap wins: it may have been raised since the run began. It spends nothing before it knows what was spent."""
-        before_usd = run.cost_before_usd
-        if self._throttle is None:
-            return Money(before_usd + (self._analyzers.cost_usd if self._analyzers else 0.0), max_cost_usd=run.max_cost_usd)
-        return _view(Money, self._throttle, spent_usd=max(before_usd, float(self._throttle.spent_usd)))
+        throttle, before_usd = self._throttle, run.cost_before_usd
+        if throttle is None:
+            known = run.known or self._analyzers is not None
+            spent_usd = before_usd + (self._analyzers.cost_usd if self._analyzers else 0.0)
+            return Money(spent_usd if known else None, max_cost_usd=run.max_cost_usd)
+        spent_usd = max(before_usd, float(throttle.spent_usd))
+        left_usd = max(0.0, float(throttle.max_cost_usd) - spent_usd)
+        cap_in_s = 3600 * left_usd / usd_per_hour if usd_per_hour else None
+        return _view(Money, throttle, spent_usd=spent_usd, usd_per_hour=usd_per_hour, cap_in_s=cap_in_s)
 
     def latency(self) -> Latency:
         analyzers = [it.total for it in self.of(AnalyzerReport)]
@@ -130,9 +139,17 @@ class Aggregates:
             for reporter in self._reporters
         )
 
-    def slots(self) -> int:
-        """Requests that all analyzers together may have in flight."""
-        return sum(it.total.requests_in_flight for it in self.of(AnalyzerReport))
+    def crew(self) -> Crew:
+        loops: dict[str, list[float]] = {}
+        for view in self.actors(0.0):
+            loops.setdefault(view.role, []).append(view.loop_busy or 0.0)
+        return Crew(
+            producers=len(self.of(ProducerReport)),
+            analyzers=len(self.of(AnalyzerReport)),
+            slots=sum(it.total.requests_in_flight for it in self.of(AnalyzerReport)),
+            loop_busy={role: sum(values) / len(values) for role, values in loops.items()},
+            heard=frozenset(name for name, kind in zip(STAGES, _KINDS, strict=True) if self.of(kind)),
+        )
 
     def machine(self) -> MachineView:
         """Actors are taken to share one machine, as they do in a run of this version."""
@@ -144,8 +161,13 @@ class Aggregates:
 
     def control(self) -> ControlView:
         for reporter in self._sending(ControlReport):
-            return _view(ControlView, reporter.reports.total, version=reporter.version, adopted=self.adopted())
+            report = cast(ControlReport, reporter.reports.total)
+            return _view(ControlView, report, version=reporter.version, adopted=self.adopted(), can_spike=report.spike_refusal is None)
         return ControlView(adopted=self.adopted())
+
+    def commands(self) -> tuple[CommandView, ...]:
+        control = self._one(ControlReport)
+        return control.commands if control else ()
 
     def adopted(self) -> int:
         """The newest control version that every producer and analyzer follows; 0 before any of them reported."""

@@ -7,8 +7,9 @@ reports what for) to those that are left when none does. What no rule finds is "
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from helix_ray.metrics.snapshot import ActorView, Bottleneck, MetricsSnapshot, Money, ThrottleView
+from helix_ray.metrics.snapshot import ActorView, Bottleneck, MetricsSnapshot, Money, QueueView, ThrottleView
 from helix_ray.metrics.state import next_try
 from helix_ray.providers.readings import LIMIT_KINDS
 
@@ -23,7 +24,6 @@ LATE_MS = 50.0
 SLOW_COMMIT_MS = 250.0
 """From here on it is the database that the sink waits for."""
 IN_USE = 0.9  # of the requests that may be in flight: all, but for those between two requests
-FEW = 0.1  # of the queue's capacity: whatever is offered is taken at once
 
 _KIND_NAMES: dict[str, str] = {
     kind: "daily limit" if kind.endswith("D") else "requests" if kind.startswith("R") else "tokens" for kind in LIMIT_KINDS
@@ -35,9 +35,26 @@ _ADVICE = {
 }
 
 
+_STAGES = {"sink": "sink", "producer": "source", "API latency": "analyzers", "paused": None, "none": None}
+"""Of `MetricsSnapshot.stages`: who is waited for. All that is not named here is a limit, and so the throttle's."""
+
+
 def find_bottleneck(snapshot: MetricsSnapshot) -> Bottleneck:
     """Of one moment; `MetricsSnapshot` holds what is averaged over the last seconds already."""
-    return next((found for rule in _RULES for found in rule(snapshot)), Bottleneck("none", ""))
+    found = next((found for rule in _RULES for found in rule(snapshot)), Bottleneck("none", ""))
+    return replace(found, stage=found.stage or _STAGES.get(found.name, "throttle"))
+
+
+def waits_behind(queue: QueueView, throttle: ThrottleView, money: Money, slots: int) -> bool | None:
+    """Whether the throttle waits for what comes behind it (the API, the analyzers, the record); False: requests wait for its limits.
+
+    None: neither.
+    """
+    if throttle.waiting > 0:
+        return throttle.binding in ("breaker", "retries") or (throttle.binding == "budget" and _waits_for_the_record(money))
+    if _held_to_concurrency(throttle, slots):
+        return False
+    return True if queue.is_filled else None
 
 
 def _paused(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -51,7 +68,7 @@ def _budget(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         yield Bottleneck("budget", f"the next request could pass the cost cap; {advice}")
     elif throttle.waiting > 0 and throttle.binding == "budget" and not _waits_for_the_record(money):
         of = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:.2f}"
-        left = f"${money.spent_usd:.4f} spent and ${money.reserved_usd:.4f} reserved{of}"
+        left = f"${money.spent_usd or 0:.4f} spent and ${money.reserved_usd or 0:.4f} reserved{of}"
         yield Bottleneck("budget", f"requests wait until others are settled, since the cap is near: {left}; {advice}")
 
 
@@ -110,9 +127,7 @@ def _concurrency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """Lowered because the API has no more room; at the configured number it is the latency that counts."""
     throttle = snapshot.throttle
     limit = throttle.concurrency
-    if limit is None or (snapshot.slots and limit >= snapshot.slots):
-        return
-    if (throttle.waiting > 0 and throttle.binding == "concurrency") or throttle.in_flight >= IN_USE * limit:
+    if _held_to_concurrency(throttle, snapshot.slots):
         of = f" of {snapshot.slots}" if snapshot.slots else ""
         reason = f"the API bears {limit}{of} requests in flight just now: with more it refuses them or slows down"
         yield Bottleneck("concurrency", f"{reason}; another service tier or hour may bear more, more workers would not help")
@@ -121,9 +136,8 @@ def _concurrency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 def _producer(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """The queue is as good as empty, more will come, and the analyzers have room for more reads."""
     queue, throttle, slots = snapshot.queue, snapshot.throttle, snapshot.slots
-    backlog = queue.waiting + queue.redelivered
     asked_for = throttle.in_flight + throttle.waiting
-    if queue.input_finished or queue.blocked or backlog >= FEW * queue.capacity or (slots and asked_for >= IN_USE * slots):
+    if queue.input_finished or queue.blocked or queue.is_filled or (slots and asked_for >= IN_USE * slots):
         return
     if snapshot.rates.offered is None:
         return  # nothing was ever seen to flow: the run is starting
@@ -139,21 +153,21 @@ def _cpu(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """Measured: a thread that is never idle, event loops that run late compared with an answer, or all cores busy with ours."""
     machine = snapshot.machine
     around = "" if machine.busy is None else f" (this machine's cores are {100 * machine.busy:.0f} % busy)"
-    for role, advice in (
-        ("analyzer", "raise analyzer.workers if there are cores left"),
-        ("throttle", "put more reads into a request (analyzer.reads_per_request)"),
-        ("queue", "raise source.batch_size"),
+    for role, stage, advice in (
+        ("analyzer", "analyzers", "raise analyzer.workers if there are cores left"),
+        ("throttle", "throttle", "put more reads into a request (analyzer.reads_per_request)"),
+        ("queue", "queue", "raise source.batch_size"),
     ):
         busy, busiest = _highest(snapshot, role, lambda actor: actor.loop_busy)
         if busy >= FULL_CORE:
-            yield Bottleneck("pipeline CPU", f"{busiest} uses a whole core{around}; {advice}")
+            yield Bottleneck("pipeline CPU", f"{busiest} uses a whole core{around}; {advice}", stage)
         late_ms, latest = _highest(snapshot, role, lambda actor: actor.loop_lag_ms)
         if late_ms >= LATE_MS and TURNS * late_ms >= MUCH * (snapshot.latency.p50 or 0.0):
-            yield Bottleneck("pipeline CPU", f"{latest} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores")
+            yield Bottleneck("pipeline CPU", f"{latest} gets to its work {late_ms:,.0f} ms late{around}; give the run more cores", stage)
     full = machine.busy is not None and machine.busy >= FULL_MACHINE
     if full and machine.ours is not None and machine.ours >= MUCH:
         reason = f"all {machine.cores or ''} cores are busy, {100 * machine.ours:.0f} % of them with this run; give it more"
-        yield Bottleneck("pipeline CPU", reason)
+        yield Bottleneck("pipeline CPU", reason, "analyzers")
 
 
 def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
@@ -162,7 +176,7 @@ def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
         return
     p50 = snapshot.latency.p50
     takes = "" if p50 is None else f"; half of them take more than {p50:,.0f} ms"
-    if snapshot.queue.input_finished and snapshot.queue.waiting + snapshot.queue.redelivered == 0:
+    if snapshot.queue.input_finished and not snapshot.queue.depth:
         yield Bottleneck("API latency", f"the last {throttle.in_flight} requests wait for their answers{takes}")
         return
     of = f" of {slots} that may be" if slots else ""
@@ -172,9 +186,9 @@ def _latency(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
 
 def _aligner(snapshot: MetricsSnapshot) -> Iterator[Bottleneck]:
     """Without an API nothing but computing is left."""
-    if snapshot.run.backend == "aligner" and snapshot.queue.waiting + snapshot.queue.redelivered + snapshot.queue.leased > 0:
+    if snapshot.run.backend == "aligner" and snapshot.queue.left > 0:
         reason = "the analyzers compute, and nothing else is waited for; raise analyzer.workers if there are cores left"
-        yield Bottleneck("pipeline CPU", reason)
+        yield Bottleneck("pipeline CPU", reason, "analyzers")
 
 
 Rule = Callable[[MetricsSnapshot], Iterator[Bottleneck]]
@@ -186,6 +200,13 @@ def _highest(snapshot: MetricsSnapshot, role: str, value: Callable[[ActorView], 
     """The highest value among the actors of a role, and the first actor that has it; 0 where none is known."""
     values = [(value(actor) or 0.0, actor.name) for actor in snapshot.actors if actor.role == role]
     return max(values, key=lambda pair: pair[0], default=(0.0, ""))
+
+
+def _held_to_concurrency(throttle: ThrottleView, slots: int) -> bool:
+    limit = throttle.concurrency
+    if limit is None or (slots and limit >= slots):
+        return False
+    return (throttle.waiting > 0 and throttle.binding == "concurrency") or throttle.in_flight >= IN_USE * limit
 
 
 def _waits_for_the_record(money: Money) -> bool:

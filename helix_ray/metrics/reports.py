@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from helix_ray.metrics.snapshot import CommandView
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records.marks import COUNTER, GAUGE
 from helix_ray.scoring.strata import Level
@@ -39,6 +40,7 @@ class ProcessReport:
 class ProducerReport:
     produced: int = field(default=0, metadata=COUNTER)  # reads that entered the queue by its puts
     generated: int = field(default=0, metadata=COUNTER)  # reads made by the source
+    generate_s: float = field(default=0.0, metadata=COUNTER)  # making them
     generated_reads_per_s: float = field(default=0.0, metadata=GAUGE)  # while it made them
     blocked_seconds: float = field(default=0.0, metadata=COUNTER)  # waiting for the queue's answer to a put
 
@@ -91,6 +93,7 @@ class SinkReport:
     corrupted: int = field(metadata=COUNTER)  # reads whose checksum was no longer the source's
     batches: int = field(metadata=COUNTER)
     retries: int = field(metadata=COUNTER)
+    commit_s: float = field(metadata=COUNTER)  # committing batches, the one under way included
     unacked: int = field(metadata=GAUGE)  # committed, and the queue does not know yet
     outage_s: float = field(metadata=GAUGE)  # how long the database has not answered; 0: it does
     commit_ms_p50: float | None = field(metadata=GAUGE)  # of the last 200 commits
@@ -108,6 +111,8 @@ class ControlReport:
     spike_rate_per_s: float | None = field(metadata=GAUGE)
     spike_until: float | None = field(metadata=GAUGE)  # Unix seconds
     ending: str | None
+    spike_refusal: str | None  # why a spike does nothing in this run
+    commands: tuple[CommandView, ...]  # newest first
 
 
 Report = ProducerReport | QueueStats | AnalyzerReport | ThrottleStats | SinkReport | ControlReport

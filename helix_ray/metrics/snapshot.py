@@ -5,16 +5,17 @@ None always means "not known (yet)", never zero. Rates are per second over the l
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from helix_ray.records import JsonObject, ReadResult
+from helix_ray.metrics.recent import RecentRead
+from helix_ray.records import ControlEvent, ControlOutcome, JsonObject
 from helix_ray.scoring.tally import Counts, ReadCounts
 
-SHOWN_CALLS = 5
-SHOWN_ALLELE = 12
-COUNTED = (("truth", "TP"), ("call", "FP"), ("truth", "FN"))  # a true positive has a row on both sides, the baseline its own
+SHOWN_COMMANDS = 20
+_COMMAND_VALUES = ("rate_per_s", "spike_rate_per_s", "max_cost_usd", "requests_in_flight")  # of `records.DesiredState`
+FEW = 0.1  # of the queue's capacity: whatever is offered is taken at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class RunInfo:
     dashboard_url: str | None = None  # Ray's
     status: str = "running"
     reason: str | None = None  # why it ended
+    provider: str | None = None  # who answers; None: no API is asked
 
     @property
     def known(self) -> bool:
@@ -62,13 +64,13 @@ class Totals:
     tokens_prompt: int = 0
     tokens_cached: int = 0
     tokens_completion: int = 0
-    retries: int = 0  # of the sink
-    suppressed: int = 0  # conflicting rows that were not stored twice
+    retries: int | None = None  # of the sink
+    suppressed: int | None = None  # conflicting rows that were not stored twice
     repairs: int = 0  # reads that were asked again, since their answer could not be used
-    lenient: int = 0  # answers that were taken though not by the letter of the schema
-    baseline_s: float = 0.0  # CPU seconds of the aligner beside the model
-    scoring_s: float = 0.0  # CPU seconds of judging and scoring all calls
-    analyzer_cpu_s: float = 0.0  # CPU seconds of the analyzers, everything included
+    lenient: int | None = None  # answers that were taken though not by the letter of the schema
+    baseline_s: float | None = None  # CPU seconds of the aligner beside the model
+    scoring_s: float | None = None  # CPU seconds of judging and scoring all calls
+    analyzer_cpu_s: float | None = None  # CPU seconds of the analyzers, everything included
     resent: int = 0  # of the requests: sent again after a failure of the API
     failures_by_kind: tuple[tuple[str, int], ...] = ()  # of these, by `records.failure_kind`
     reads_by_tier: tuple[tuple[str, int], ...] = ()  # answered reads by the service tier that answered
@@ -76,24 +78,40 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    waiting: int = 0
-    redelivered: int = 0
-    leased: int = 0
-    in_sink: int = 0  # written to the sink, and not yet off the queue
+    waiting: int | None = None
+    redelivered: int | None = None
+    leased: int | None = None
+    in_sink: int | None = None  # written to the sink, and not yet off the queue
     capacity: int = 500
-    max_queue_depth: int = 0
-    max_redelivered: int = 0
-    max_leased: int = 0
-    max_held: int = 0
-    blocked_seconds: float = 0.0  # summed over producers
-    blocked: bool = False  # a producer stood blocked within the last seconds
+    max_queue_depth: int | None = None
+    max_redelivered: int | None = None
+    max_leased: int | None = None
+    max_held: int | None = None
+    blocked_seconds: float | None = None  # summed over producers
+    blocked: bool | None = None  # a producer stood blocked within the last seconds
     input_finished: bool = False
+    total_reads: int | None = None  # of the whole source; None until every producer has finished
+
+    @property
+    def depth(self) -> int | None:
+        """Reads that wait for a lease, the returned ones included."""
+        return None if self.waiting is None else self.waiting + (self.redelivered or 0)
+
+    @property
+    def is_filled(self) -> bool:
+        """What waits is more than passes through: the analyzers do not take all that is offered."""
+        return (self.depth or 0) >= FEW * self.capacity
+
+    @property
+    def left(self) -> int:
+        """As many as are known to wait or to be leased."""
+        return (self.depth or 0) + (self.leased or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class SinkView:
-    buffered: int = 0  # reads written to the sink and not committed
-    unacked: int = 0  # committed, and the queue does not know yet
+    buffered: int | None = None  # reads written to the sink and not committed
+    unacked: int | None = None  # committed, and the queue does not know yet
     outage_s: float = 0.0  # how long the database has not answered; 0: it does
     commit_ms_p50: float | None = None
     commit_ms_p95: float | None = None
@@ -154,15 +172,19 @@ class ThrottleView:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    spent_usd: float = 0.0
-    reserved_usd: float = 0.0
+    spent_usd: float | None = None
+    reserved_usd: float | None = None
     max_cost_usd: float | None = None
     authorised_usd: float | None = None  # of the cap: put on record in ``runs.reserved_usd``, so that it may be granted
+    usd_per_hour: float | None = None  # over the last minute
+    cap_in_s: float | None = None  # at this pace; None: not known, or never
 
     @property
     def share(self) -> float | None:
         """Spent and reserved of the cap, 0..1."""
-        return (self.spent_usd + self.reserved_usd) / self.max_cost_usd if self.max_cost_usd else None
+        if self.spent_usd is None or not self.max_cost_usd:
+            return None
+        return (self.spent_usd + (self.reserved_usd or 0.0)) / self.max_cost_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,42 +231,40 @@ class ControlView:
     spike_rate_per_s: float | None = None
     spike_until: float | None = None  # Unix seconds
     ending: str | None = None
+    can_spike: bool = False  # False before control has reported
+    spike_refusal: str | None = None  # why a spike does nothing in this run, and what to do first
 
 
 @dataclass(frozen=True, slots=True)
-class RecentRead:
-    """One finished read. ``calls`` are differences from the reference window, ``pos ref>alt type``, at most five."""
+class CommandView:
+    """One command of this run: requested, acknowledged, in effect. All times are Unix seconds, None: not yet."""
 
-    read_index: int
-    read_id: str
-    disposition: str
-    mutation_detected: bool | None
-    calls: tuple[str, ...] = ()
-    verdict: str | None = None  # "2 TP, 1 FN"; None without truth
-    latency_ms: float | None = None
-    cost_usd: float = 0.0
-    error_kind: str | None = None
-    finished_at: float | None = None  # Unix seconds
+    action: str  # see `helix_ray.records.Action`
+    value: float | None  # reads/s, US dollars or requests; None: as configured, or the action has none
+    asked_at: float
+    acknowledged_at: float | None = None
+    in_effect_at: float | None = None  # every producer and analyzer follows it
+    accepted: bool | None = None  # None: not answered yet. A refused one never gets into effect
 
     @classmethod
-    def from_result(cls, result: ReadResult) -> RecentRead:
-        calls = [item for item in result.variants if item.side == "call"]
-        shown = [f"{item.pos} {_short(item.ref)}>{_short(item.alt)} {item.type or 'invalid'}" for item in calls[:SHOWN_CALLS]]
-        if len(calls) > SHOWN_CALLS:
-            shown.append(f"and {len(calls) - SHOWN_CALLS} more")
-        matches = Counter(item.match for item in result.variants if (item.side, item.match) in COUNTED)
-        return cls(
-            read_index=result.read.read_index,
-            read_id=result.read.read_id,
-            disposition=result.disposition.value,
-            mutation_detected=result.mutation_detected,
-            calls=tuple(shown),
-            verdict=", ".join(f"{matches[name]} {name}" for name in ("TP", "FP", "FN") if matches[name]) or None,
-            latency_ms=result.latency_ms,
-            cost_usd=float(result.cost_usd),
-            error_kind=result.error_kind,
-            finished_at=result.finished_at.timestamp() if result.finished_at else None,
-        )
+    def of(cls, event: ControlEvent, outcome: ControlOutcome) -> CommandView:
+        change: JsonObject = json.loads(event.value_to or "{}")
+        value = next((change[name] for name in _COMMAND_VALUES if name in change), None)
+        times = [None if at is None else at.timestamp() for at in (outcome.acknowledged_at, outcome.in_effect_at)]
+        return cls(event.action, value, event.asked_at.timestamp(), times[0], times[1], outcome.accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """Shares of the last ten seconds, 0..1, that add up to 1; None: not known.
+
+    A stage is blocked when what it has is not taken by the next one, and idle when nothing comes to it or it is told to wait.
+    """
+
+    name: str  # source | queue | throttle | analyzers | sink
+    busy: float | None = None
+    blocked: float | None = None
+    idle: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +273,7 @@ class Bottleneck:
 
     name: str  # requests | tokens | daily limit | concurrency | budget | API latency | sink | producer | pipeline CPU | paused | none
     reason: str
+    stage: str | None = None  # of `MetricsSnapshot.stages`, the one that all others wait for; None: paused, or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +301,11 @@ class MetricsSnapshot:
     recent_alerts: tuple[RecentRead, ...] = ()  # newest first
     control: ControlView = ControlView()
     bottleneck: Bottleneck = field(default_factory=lambda: Bottleneck("none", ""))
+    stages: tuple[StageView, ...] = ()  # source, queue, throttle, analyzers, sink
+    progress: float | None = None  # 0..1, of the reads that are asked for, earlier sessions included; None: there is no end, or not known
+    eta_s: float | None = None  # at the pace of the last minute
+    elapsed_s: float | None = None  # since this session began; of a past run: from its start to its end
+    commands: tuple[CommandView, ...] = ()  # newest first, at most twenty
 
 
 def as_json(snapshot: MetricsSnapshot) -> JsonObject:
@@ -297,23 +323,27 @@ def as_json(snapshot: MetricsSnapshot) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPoint:
-    """One second of the last fifteen minutes."""
+    """What was so during ``step_s``: one second of the last hour, or 30 of the last day. None: not known."""
 
-    t: float  # Unix seconds
-    waiting: int
-    redelivered: int
-    leased: int
-    offered: float | None  # reads/s over three seconds
+    t: float  # Unix seconds, of its end
+    waiting: int | None  # of a longer step: the most
+    redelivered: int | None
+    leased: int | None
+    offered: float | None  # reads/s over three seconds; of a longer step: the average
     analysed: float | None
     stored: float | None
-    http_429: int  # total so far
-    spent_usd: float
-    blocked: bool
-    paused: bool
+    http_429: int | None  # total so far
+    spent_usd: float | None
+    blocked: bool | None
+    paused: bool | None
+    latency_ms_p95: float | None = None
+    in_flight: int | None = None  # requests
+    step_s: float = 1.0
+
+    @property
+    def depth(self) -> int | None:
+        """As `QueueView.depth`."""
+        return None if self.waiting is None else self.waiting + (self.redelivered or 0)
 
 
 FINAL_STATES = frozenset({"COMPLETE", "LIMITED", "REFUSED", "STOPPED", "FAILED"})
-
-
-def _short(allele: str) -> str:
-    return allele if len(allele) <= SHOWN_ALLELE else f"{allele[: SHOWN_ALLELE - 1]}…"

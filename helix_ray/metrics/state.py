@@ -8,9 +8,12 @@ STARTING → RUNNING ⇄ PAUSED
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from helix_ray.metrics.snapshot import FINAL_STATES, ActorView, ControlView, MetricsSnapshot, QueueView, ThrottleView
 
 SILENT_AFTER_S = 5.0  # five missed reports: a fault shows within six seconds
+STALE_AFTER_S = 4.0  # four missed snapshots
 BREAKER = {
     "open": "the API keeps failing: nothing is sent for some seconds",
     "half_open": "the API kept failing: one request tries whether it answers again",
@@ -25,7 +28,7 @@ def state_of(snapshot: MetricsSnapshot) -> tuple[str, str]:
     if control.ending == "stop":
         return "STOPPING", "asked to stop: what is in flight is stored, the rest can be resumed"
     if control.ending == "drain":
-        return "DRAINING", f"asked to drain: {queue.waiting + queue.redelivered + queue.leased} reads left in the queue"
+        return "DRAINING", f"asked to drain: {queue.left} reads left in the queue"
     if not actors:
         return "STARTING", "waiting for the first report"
     silent = [actor for actor in actors if actor.last_seen_s > SILENT_AFTER_S and _is_expected(actor, queue)]
@@ -60,7 +63,7 @@ def _is_expected(actor: ActorView, queue: QueueView) -> bool:
     """Producers and analyzers fall silent when their work is done."""
     if actor.role == "producer":
         return not queue.input_finished
-    return actor.role != "analyzer" or not queue.input_finished or queue.waiting + queue.redelivered + queue.leased > 0
+    return actor.role != "analyzer" or not queue.input_finished or queue.left > 0
 
 
 def next_try(throttle: ThrottleView) -> str:
@@ -82,3 +85,43 @@ def throttle_lines(snapshot: MetricsSnapshot) -> list[tuple[str, str]]:
         of = f" of {snapshot.slots:,}" if snapshot.slots else ""
         lines.append(("held to", f"{throttle.concurrency:,}{of} requests in flight: the API has too much to do just now"))
     return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What may be said of the newest snapshot that a viewer has."""
+
+    state: str  # the snapshot's own; of one that is old: LAST SEEN RUNNING
+    reason: str
+    as_of: float  # Unix seconds
+    live: bool  # the run has its driver
+    stale: bool  # what is shown is old: draw it grey
+    driver_dead: bool  # and the run had not ended
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing will change any more."""
+        return self.driver_dead or self.state in FINAL_STATES
+
+
+def standing(snapshot: MetricsSnapshot, age_s: float, driver_alive: bool) -> Standing:
+    """``age_s``: how long ago ``snapshot`` was true. A state that is final cannot get old."""
+    state, as_of = snapshot.state, snapshot.as_of
+    if state in FINAL_STATES or (driver_alive and age_s <= STALE_AFTER_S):
+        return Standing(state, snapshot.reason, as_of, driver_alive, False, False)
+    reason = f"the run has not answered for {age_s:.0f} s; what is shown is old"
+    if not driver_alive:
+        reason = f"no live run: its driver is gone, and was last heard {age_s:.0f} s ago"
+    return Standing(f"LAST SEEN {state}", reason, as_of, driver_alive, True, not driver_alive)
+
+
+def duration_text(seconds: float) -> str:
+    """``8 s``, ``7 m 20 s``, ``3 h 05 m``, ``4 d 02 h``: short, and never more exact than it is of use."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours_left:02} h"
+    if hours:
+        return f"{hours} h {minutes_left:02} m"
+    return f"{minutes} m {rest:02} s" if minutes else f"{rest} s"

@@ -85,7 +85,11 @@ class ProducerStats:
     def report(self) -> ProducerReport:
         speed = self.generated / self.generate_seconds if self.generate_seconds else 0.0
         return ProducerReport(
-            produced=self.produced, generated=self.generated, generated_reads_per_s=speed, blocked_seconds=self.blocked_seconds
+            produced=self.produced,
+            generated=self.generated,
+            generate_s=self.generate_seconds,
+            generated_reads_per_s=speed,
+            blocked_seconds=self.blocked_seconds,
         )
 
 

@@ -2,67 +2,56 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from helix_ray.config.provider import ProviderConfig
 from helix_ray.errors import ConfigError, StartError
 from helix_ray.providers.outside_text import strict_json
-from helix_ray.providers.prices import ModelPrice, Tariff, known_tariff, per_million, price_version, tariff_of
+from helix_ray.providers.prices import ModelPrice, Tariff, configured_tariff, known_tariff, no_price
 
 ModelCatalog = dict[str, dict[str, Any]]
 """The entries of the list, by model."""
 
+GROQ: Final = ProviderConfig()
+SHOWN: Final = 12  # models that an error names
 _PRICING: Final = {"prompt": "prompt", "completion": "completion", "input_cache_read": "cached"}
 """What ``pricing`` of GET /models calls the prices of prices.json. Its values are US dollars per token, as text."""
 
 
-def read_catalog(body: bytes) -> ModelCatalog:
+def read_catalog(body: bytes, asked: str = "GET /models") -> ModelCatalog:
     """StartError when the body is no list of models."""
     try:
         data = strict_json(body)
         return {str(entry["id"]): entry for entry in data["data"]}
     except (ValueError, LookupError, TypeError):
-        raise StartError(f"GET /models was answered with something else than a list of models: {body[:120]!r}") from None
+        raise StartError(f"{asked} was answered with something else than a list of models: {body[:120]!r}") from None
 
 
-def catalog_tariff(model: str, catalog: ModelCatalog) -> Tariff:
-    """What the model costs by the provider's word, and by prices.json where the provider is silent.
+def catalog_tariff(model: str, catalog: ModelCatalog, provider: ProviderConfig = GROQ) -> Tariff:
+    """What the model costs: as configured, else by the provider's word, else for Groq by prices.json.
 
-    ConfigError: the model is not offered, a price is no amount, or neither names one.
+    ConfigError: the model is not offered, a price is no amount, or nobody names one.
     """
-    if model not in catalog:
-        raise ConfigError("analyzer.model", [f"'{model}' is not offered; offered: {', '.join(sorted(catalog)) or 'no model at all'}"])
-    entry, known = catalog[model], known_tariff(model)
+    entry = catalog.get(model, catalog.get(f"{model}:latest"))  # as Ollama lists a model that has no tag
+    if entry is None:
+        near = difflib.get_close_matches(model, catalog, SHOWN, 0.0) if len(catalog) > SHOWN else sorted(catalog)
+        more = f", and {len(catalog) - SHOWN} more" if len(catalog) > SHOWN else ""
+        raise ConfigError("analyzer.model", [f"'{model}' is not offered; offered: {', '.join(near) or 'no model at all'}{more}"])
+    known = known_tariff(model) if provider.name == "groq" else None
     named = {_PRICING[name]: _amount(model, name, value) for name, value in _named(entry).items()}
-    if {"prompt", "completion"} <= named.keys():
+    if provider.prices is not None:
+        price, _, source = configured_tariff(provider.prices)
+    elif {"prompt", "completion"} <= named.keys():
         price = ModelPrice(named["prompt"], named.get("cached", _cached(named["prompt"], known)), named["completion"])
         source = "GET /models"
     elif known is not None:
         price, source = known.price, known.source
     else:
-        problem = f"neither GET /models nor prices.json of {price_version()} names a price for '{model}', so no budget could hold"
-        raise ConfigError("analyzer.model", [problem])
+        raise no_price(model, "GET /models names none")
     return Tariff(price, _limit(entry, known), source)
-
-
-class Pricing(NamedTuple):
-    """The prices that GET /models names beside those of prices.json, in dollars per million tokens."""
-
-    seen: str  # "" when it names none
-    differences: tuple[str, ...]
-
-
-def compare_prices(model: str, entry: Mapping[str, Any]) -> Pricing:
-    """``entry``: the model's. A price that it does not name is not compared."""
-    price, seen, differences = tariff_of(model).price._asdict(), [], []
-    for name, value in _named(entry).items():
-        theirs, ours = _decimal(value), price[_PRICING[name]]
-        shown = per_million(theirs) if theirs.is_finite() else repr(str(value)[:20])
-        seen.append(f"{name} {shown}")
-        if not theirs.is_finite() or theirs != ours:
-            differences.append(f"{name}: {shown} at the provider, {per_million(ours)} in prices.json of {price_version()}")
-    return Pricing(f"{', '.join(seen)} per million tokens" if seen else "", tuple(differences))
 
 
 def _named(entry: Mapping[str, Any]) -> dict[str, object]:
@@ -70,15 +59,11 @@ def _named(entry: Mapping[str, Any]) -> dict[str, object]:
     return {name: pricing[name] for name in _PRICING if pricing.get(name) is not None} if isinstance(pricing, dict) else {}
 
 
-def _decimal(value: object) -> Decimal:
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return Decimal("NaN")
-
-
 def _amount(model: str, name: str, value: object) -> Decimal:
-    amount = _decimal(value)
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0:
         raise ConfigError("analyzer.model", [f"GET /models names a price for '{model}' that is none: {name} {str(value)[:40]!r}"])
     return amount

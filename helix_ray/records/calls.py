@@ -49,6 +49,8 @@ class ApiCall:
     max_completion_tokens: int = 0
     throttle_epoch: str | None = None  # the incarnation of the throttle that gave its permit
     retry: bool = False  # about a read that the API had failed to answer: bounded by retry.max_share
+    provider: str | None = None  # None: of an earlier version
+    usage_estimated: bool = False  # answered without a count of tokens: its cost is the worst case
 
 
 class Receipt(NamedTuple):

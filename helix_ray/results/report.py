@@ -40,8 +40,10 @@ class Session:
     agreement: Agreement | None = None
     ceiling: schema.ByType | None = None
     scoring: schema.Scoring | None = None
-    model: str | None = None  # None: the aligner alone answered
+    provider: str | None = None  # None: the aligner alone answered
+    model: str | None = None  # likewise
     configuration: JsonObject | None = None
+    history: JsonObject | None = None  # of this session
     resume_command: str | None = None
 
 
@@ -52,6 +54,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "status": session.status.value,
         "reason": session.reason,
         "backend": session.backend,
+        "provider": session.provider,
         "model": session.model,
         "simulated": session.simulated,
         "notice": NOTICE if session.simulated else None,
@@ -85,6 +88,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "bottleneck_shares": _shares(session.bottlenecks),
         "tokens": stored and {"prompt": stored.prompt_tokens, "cached": stored.cached_tokens, "completion": stored.completion_tokens},
         "cost_usd": stored and float(stored.cost_usd),
+        "usage_estimated": stored and stored.usage_estimated,
         "authorised_usd": None if session.authorised_usd is None else float(session.authorised_usd),
         "cost_per_1000_reads": stored and _per_1000(stored),
         "queue_capacity": session.queue_capacity,
@@ -103,6 +107,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "identifiable_reads": stored and stored.identifiable_reads,
         "resume_command": session.resume_command,
         "configuration": session.configuration,
+        "history": session.history,
     }
 
 

@@ -50,7 +50,8 @@ Scoring = TypedDict("Scoring", {
     "cost": Cost,
 })
 Report = TypedDict("Report", {
-    "run_id": str, "status": str, "reason": str, "backend": str, "model": str | None, "simulated": bool, "notice": str | None,
+    "run_id": str, "status": str, "reason": str, "backend": str, "provider": str | None, "model": str | None,
+    "simulated": bool, "notice": str | None,
     "reads_requested": Count, "reads_produced": int, "reads_stored": Count, "dead_letters": Count,
     "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
     "dead_letters_by_kind": NamedCounts | None, "reads_handed_back": int,
@@ -60,11 +61,12 @@ Report = TypedDict("Report", {
     "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": NamedCounts | None,
     "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
     "utilisation": dict[str, float], "bottleneck": str | None, "bottleneck_shares": dict[str, float],
-    "tokens": Tokens | None, "cost_usd": Number, "authorised_usd": Number, "cost_per_1000_reads": Number,
+    "tokens": Tokens | None, "cost_usd": Number, "usage_estimated": Count, "authorised_usd": Number, "cost_per_1000_reads": Number,
     "queue_capacity": int, "max_queue_depth": int, "max_redelivered": int, "max_leased": int, "max_held": int,
     "blocked_seconds": float, "peak_pss_mb": float,
     "latency_ms": dict[str, Number] | None,  # p50, p95, p99
     "accuracy": ByType | None, "ceiling": ByType | None, "agreement": Agreement | None, "scoring": Scoring | None,
     "truth_reads": Count, "identifiable_reads": Count,
     "resume_command": str | None, "configuration": JsonObject | None,
+    "history": JsonObject | None,  # as `metrics.history.as_columns` has it
 })

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from helix_ray.config.schema import prompt_name
 from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
 from helix_ray.results.schema import MEASURES, ByType, Report, Scoring
@@ -47,8 +48,11 @@ def _pairs(title: str, rows: Iterable[Pair]) -> Table:
 def _summary(report: Report) -> Iterator[Pair]:
     requested = "endless" if report["reads_requested"] is None else _count(report["reads_requested"])
     asked = (report["configuration"] or {}).get("analyzer") or {}
+    prompt = prompt_name(asked.get("prompt", "-"))
     per_s = "" if report["reads_per_s"] is None else f" ({report['reads_per_s']:.1f} reads/s)"
-    yield "model, prompt", f"{report['model']}, {asked.get('prompt', '-')}" if report["model"] else "none: the aligner alone"
+    yield "model, prompt", f"{report['model']}, {prompt}" if report["model"] else "none: the aligner alone"
+    if report["provider"]:
+        yield "provider", report["provider"]
     yield "reads requested / produced / stored", f"{requested} / {_count(report['reads_produced'])} / {_count(report['reads_stored'])}"
     yield "lost / duplicates", f"{_count(report['lost'])} / {_count(report['duplicates'])}"
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in (report["dead_letters_by_kind"] or {}).items())
@@ -76,6 +80,8 @@ def _paid(report: Report) -> Iterator[Pair]:
     yield "requests / of them repairs / HTTP 429", f"{report['requests']:,} / {report['repairs']:,} / {report['http_429']:,}"
     if report["failures_by_kind"]:
         yield "failed requests", "\n".join(formatting.failures({kind: n}) for kind, n in report["failures_by_kind"].items())
+    if report["usage_estimated"]:
+        yield "answers without a count of tokens", f"{report['usage_estimated']:,}, at their worst case"
     if report["resent"]:
         yield "sent again after a failure", f"{report['resent']:,} ({report['resent_share']:.1%} of all)"
     tiers = report["reads_by_tier"] or {}

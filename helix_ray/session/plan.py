@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_ray.config import Backend, Config
+from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.providers.prices import Tariff
 from helix_ray.storage.ledger import RunRow
@@ -28,8 +28,3 @@ class Plan:
     resumed: bool = False
     rows_before: int = 0
     cost_before_usd: float = 0.0
-
-    @property
-    def sends_files_outside(self) -> bool:
-        """Reads of a file go to an API that is not on this machine."""
-        return self.config.source.input_file is not None and self.config.analyzer.backend is Backend.GROQ

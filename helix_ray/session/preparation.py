@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from helix_ray import __version__
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import template_of
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.config.loading import parse_config
@@ -46,7 +46,7 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
     if stored.versions.get("scorer", "1") != SCORER_VERSION:
         changed.append(f"scorer version: was {stored.versions.get('scorer', '1')}, is {SCORER_VERSION}")
     if not changed and stored.versions.get("prompt") != _versions(config).get("prompt"):
-        changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt} is not the one that this run began with")
+        changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt_name} is not the one that this run began with")
     if stored.source_checksum != checksum:
         raise InputError(
             f"{config.source.input_file}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
@@ -97,7 +97,5 @@ def _versions(config: Config) -> dict[str, str]:
     """What makes results besides the configuration; ``prompt`` is the template's hash."""
     versions = {"helix_ray": __version__, "generator": generator_version(), "scorer": SCORER_VERSION}
     if config.analyzer.backend.asks_an_api:
-        analyzer = config.analyzer
-        prompt = get_prompt(analyzer.prompt, examples=analyzer.examples, reads_per_request=analyzer.reads_per_request, work=analyzer.work)
-        versions["prompt"] = prompt.sha256
+        versions["prompt"] = template_of(config.analyzer).sha256
     return versions

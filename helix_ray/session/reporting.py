@@ -6,16 +6,17 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_ray.analysis.prompts import get_prompt
+from helix_ray.analysis.prompts import template_of
 from helix_ray.config.schema import MOST_COST_USD
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
+from helix_ray.metrics.history import as_columns
 from helix_ray.metrics.reports import SinkReport
-from helix_ray.metrics.snapshot import Totals
+from helix_ray.metrics.snapshot import HistoryPoint, Totals
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import RunStatus
 from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
@@ -46,6 +47,7 @@ class SessionEnd:
     sink: SinkReport | None
     bottlenecks: Mapping[str, int]  # by name: looks at which the run waited for that
     totals: Totals | None = None  # the newest of the metrics actor
+    history: Sequence[HistoryPoint] = ()  # of the metrics actor, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         status=end.ending.status,
         reason=end.ending.reason,
         backend=plan.config.analyzer.backend.value,
+        provider=plan.config.provider_name,
         model=plan.config.analyzer.model if plan.config.analyzer.backend.asks_an_api else None,
         simulated=plan.simulated,
         requested=plan.config.source.count if synthetic else total,
@@ -138,6 +141,7 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         scoring=scoring(totals.scores, _asked(plan), _effort(totals, end.totals)) if synthetic and totals else None,
         agreement=totals.agreement if totals and not synthetic else None,
         configuration=json.loads(plan.row.config_json),
+        history=as_columns(end.history),
         resume_command=None if end.ending.status is RunStatus.COMPLETE else resume_command(plan.home, plan.run_id, next_cap_usd(end)),
     )
 
@@ -152,20 +156,20 @@ def _asked(plan: Plan) -> Asked:
     analyzer = plan.config.analyzer
     if not analyzer.backend.asks_an_api:
         return Asked(None, None, None)
-    template = get_prompt(analyzer.prompt, examples=analyzer.examples, reads_per_request=analyzer.reads_per_request, work=analyzer.work)
+    template = template_of(analyzer)
     return Asked(template.name, template.sha256, template.task, analyzer.examples, analyzer.reads_per_request, analyzer.work)
 
 
 def _effort(totals: RunTotals, session: Totals | None) -> Effort:
     """CPU times are those of this session, which its actors counted."""
-    counts, analysed, cpu_s = totals.counts, session.analysed if session else 0, session.analyzer_cpu_s if session else 0.0
-    known = session is not None and analysed > 0
+    counts, analysed, cpu_s = totals.counts, session.analysed if session else 0, (session and session.analyzer_cpu_s) or 0.0
+    baseline_s, scoring_s = (session and session.baseline_s) or 0.0, (session and session.scoring_s) or 0.0
     return Effort(
         cost_usd=float(counts.cost_usd),
         tokens=counts.prompt_tokens + counts.completion_tokens,
         answered_ms=counts.answered_ms,
         latency_ms_p50=counts.latency_ms.get("p50"),
-        baseline_us_per_read=1e6 * session.baseline_s / analysed if known and session else None,
-        scoring_us_per_read=1e6 * session.scoring_s / analysed if known and session else None,
-        scoring_share=(session.baseline_s + session.scoring_s) / cpu_s if session and cpu_s else None,
+        baseline_us_per_read=1e6 * baseline_s / analysed if analysed else None,
+        scoring_us_per_read=1e6 * scoring_s / analysed if analysed else None,
+        scoring_share=(baseline_s + scoring_s) / cpu_s if cpu_s else None,
     )

@@ -71,8 +71,8 @@ class Shutdown:
     def _conclude(self, ending: Ending, forced: bool) -> Outcome:
         watch = self._watch
         self._memory.sample(float("inf"))
-        parts = watch.ask_parts()
-        wait_for(parts, FORCED_STEP_S)
+        parts, history = watch.ask_parts(), self._group.send(api.METRICS, api.MetricsApi.history, 0.0)
+        wait_for([*parts, history], FORCED_STEP_S)
         queue, throttle, sink = parts[0].value(), parts[1].value(), parts[2].value()
         if queue is not None and watch.knows(queue):
             watch.note_queue(queue)
@@ -91,5 +91,6 @@ class Shutdown:
             sink=sink,
             bottlenecks=watch.bottlenecks,
             totals=watch.snapshot.totals if watch.snapshot else None,
+            history=history.value() or (),
         )
         return Outcome(ending, write_report(self._plan, end, totals if isinstance(totals, RunTotals) else None))

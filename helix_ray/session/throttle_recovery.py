@@ -78,10 +78,10 @@ class ThrottleRecovery:
 
     def _past(self) -> list[PastUse]:
         """By this model's requests, in any run. An emulator of our own is as old as this session and knows no others."""
-        backend, model = self._plan.config.analyzer.backend, self._plan.config.analyzer.model
+        backend, model, provider = self._plan.config.analyzer.backend, self._plan.config.analyzer.model, self._plan.config.provider_name
         if not backend.asks_an_api or (backend.simulated and not self._closed):
             return []
-        taken = with_ledger(self._plan.database_url, lambda ledger: ledger.taken(model, self._plan.simulated))
+        taken = with_ledger(self._plan.database_url, lambda ledger: ledger.taken(model, provider, self._plan.simulated))
         if backend.simulated:
             taken = [item for item in taken if item.age_s <= time.monotonic() - self._began]
         return taken

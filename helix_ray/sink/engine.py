@@ -105,6 +105,8 @@ class SinkEngine:
         self._settled.set()
         self._committing: asyncio.Task[None] | None = None
         self._commits_ms: deque[float] = deque(maxlen=200)
+        self._commit_s = 0.0
+        self._commit_began: float | None = None  # of the one under way
         self._reads = self._calls = self._suppressed = self._replayed = self._unstorable = self._corrupted = 0
         self._batches = 0
         self._fatal: HelixError | None = None
@@ -211,6 +213,7 @@ class SinkEngine:
             corrupted=self._corrupted,
             batches=self._batches,
             retries=self._outages.retries,
+            commit_s=self._commit_s + (0.0 if self._commit_began is None else self._clock.monotonic() - self._commit_began),
             unacked=self._unacked,
             outage_s=max(self._outages.seconds, self._intents_outages.seconds),
             commit_ms_p50=nearest_rank(self._commits_ms, 50),
@@ -265,9 +268,11 @@ class SinkEngine:
     async def _commit(self, batch: list[Entry[asyncio.Future[None]]]) -> None:
         results = verified([result for entry in batch for result in entry.results], self._checksum)
         calls = [call for entry in batch for call in entry.calls]
-        began = self._clock.monotonic()
+        began = self._commit_began = self._clock.monotonic()
         outcome, attempts = await self._outages.through(lambda: self._ledger.write_batch(self._run_id, results, calls))
-        self._commits_ms.append((self._clock.monotonic() - began) * 1000)
+        took_s, self._commit_began = self._clock.monotonic() - began, None
+        self._commits_ms.append(took_s * 1000)
+        self._commit_s += took_s
         self._batches += 1
         self._reads += len(outcome.inserted) + len(outcome.poisoned)
         self._calls += len(calls)

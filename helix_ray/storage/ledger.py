@@ -26,6 +26,7 @@ from helix_ray.records import (
     Receipt,
     Refused,
     RunStatus,
+    ScoredVariant,
 )
 from helix_ray.scoring.scores import RunScores
 
@@ -124,6 +125,7 @@ class RunCounts:
     truth_reads: int  # rows whose true variants are known
     identifiable_reads: int  # of these, rows whose truth can be told from window and read
     resent: int = 0  # requests about reads that a request before them had failed to answer; repairs are counted apart
+    usage_estimated: int = 0  # answered requests without a count of tokens, at their worst case
     failures: Mapping[str, int] = field(default_factory=dict)  # requests that the API failed, by `records.failure_kind`
     reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
     reads_possibly_repaid: int = 0  # besides those: in more than one request if the requests of unknown outcome were answered
@@ -148,12 +150,25 @@ class RecentRow:
     read_id: str
     contig: str
     ref_start: int | None  # 0-based
-    seq: str  # its first 60 bases
+    seq: str  # its first 401 bases
     mutation_detected: bool | None
-    calls: tuple[str, ...]  # "123A>T", 1-based in the window
     disposition: str
     error_kind: str | None  # of a dead letter
     latency_ms: float | None
+    finished_at: datetime
+    ref_seq: str = ""  # as ``seq``
+    cost_usd: Decimal = Decimal(0)
+    variants: tuple[ScoredVariant, ...] = ()  # truths and calls, as people look at them: without event and confidence
+
+
+class DeadLetter(NamedTuple):
+    """A read that ended without an answer."""
+
+    read_index: int
+    read_id: str
+    error_kind: str | None
+    error: str | None
+    attempts: int
     finished_at: datetime
 
 
@@ -237,8 +252,8 @@ class Ledger(Protocol):
         Without the requests by permits of the throttle's incarnation ``but_incarnation``.
         """
 
-    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
-        """What requests of the last 24 hours took from this model's limits, over all runs in this store whose answers are
+    async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
+        """What requests of the last 24 hours took from this model's limits at this provider, over all runs in this store whose answers are
         ``simulated`` or not, the youngest first: one by one for two minutes, then by the minute.
         """
 

@@ -9,10 +9,21 @@ from decimal import Decimal
 from typing import Any
 
 from helix_ray.queueing.ranges import IndexRanges
-from helix_ray.records import CallState, ControlEvent, ControlOutcome, PastUse, Read, ReadResult, RunStatus, failure_kind
-from helix_ray.storage.ledger import Agreement, RecentRow, RunCounts, RunSummary, StoredRun
+from helix_ray.records import (
+    ApiCall,
+    CallState,
+    ControlEvent,
+    ControlOutcome,
+    PastUse,
+    Read,
+    ReadResult,
+    RunStatus,
+    ScoredVariant,
+    failure_kind,
+)
+from helix_ray.storage.ledger import Agreement, DeadLetter, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
-from helix_ray.storage.rows import SCORED_SIDES, read_from_row, result_from_row
+from helix_ray.storage.rows import SCORED_SIDES, call_from_row, read_from_row, result_from_row
 from helix_ray.storage.statements import statements
 
 COUNTS = (
@@ -84,6 +95,7 @@ class Reading:
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
             resent=sum(int(row["resent"]) for row in calls),
+            usage_estimated=sum(int(row["usage_estimated"]) for row in calls),
             failures=_failures(endings),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
@@ -98,8 +110,8 @@ class Reading:
         rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_incarnation": but_incarnation})
         return Decimal(rows[0]["spent_usd"])
 
-    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
-        rows = await self._session.rows("money", "taken", {"model": model, "simulated": simulated})
+    async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
+        rows = await self._session.rows("money", "taken", {"model": model, "provider": provider, "simulated": simulated})
         return [PastUse(*(row[name] for name in PastUse._fields)) for row in rows]
 
     async def controls(self, run_id: str) -> list[tuple[ControlEvent, ControlOutcome]]:
@@ -122,7 +134,23 @@ class Reading:
 
     async def _recent(self, run_id: str, limit: int, *, alerts_only: bool) -> list[RecentRow]:
         rows = await self._session.rows("reading", "recent", {"run_id": run_id, "limit": limit, "alerts_only": alerts_only})
-        return [RecentRow(**{**row, "calls": tuple(row["calls"])}) for row in rows]
+        return [RecentRow(**{**row, "variants": tuple(map(_shown_variant, row["variants"]))}) for row in rows]
+
+    async def find_read(self, run_id: str, named: str) -> int | None:
+        """The index of a finished read by its index or, where no index is ``named`` so, by its id; of several the first."""
+        index = int(named) if named.isascii() and named.isdigit() and len(named) < 19 else None
+        rows = await self._session.rows("reading", "find_read", {"run_id": run_id, "read_index": index, "read_id": named})
+        return int(rows[0]["read_index"]) if rows else None
+
+    async def calls_of_read(self, run_id: str, read_index: int, limit: int) -> list[ApiCall]:
+        """The requests that asked about a read, oldest first."""
+        rows = await self._session.rows("reading", "calls_of_read", {"run_id": run_id, "read_index": read_index, "limit": limit})
+        return [call_from_row(row["call"]) for row in rows]
+
+    async def dead_letters(self, run_id: str, limit: int) -> list[DeadLetter]:
+        """The last finished first."""
+        rows = await self._session.rows("reading", "dead_letters", {"run_id": run_id, "limit": limit})
+        return [DeadLetter(**row) for row in rows]
 
     async def read_reads(self, run_id: str, after_index: int, limit: int) -> list[Read]:
         return [read_from_row(*found) for found in await self._page("read_reads", run_id, after_index, limit, ("truth", "error"))]
@@ -157,3 +185,8 @@ def _failures(endings: Rows) -> dict[str, int]:
         if kind is not None:
             found[kind] += int(row["calls"])
     return dict(found.most_common())
+
+
+def _shown_variant(row: Sequence[Any]) -> ScoredVariant:
+    side, pos, ref, alt, kind, outcome, match = row
+    return ScoredVariant(side, pos, ref, alt, kind, None, None, outcome, match, None)

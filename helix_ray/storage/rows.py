@@ -95,7 +95,7 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[SqlRow]:
 _CALL_COLUMNS = (
     "call_id", "run_id", "kind", "attempt", "read_indices", "state", "status", "model", "prompt_tokens", "cached_tokens",
     "completion_tokens", "worst_case_usd", "cost_usd", "latency_ms", "provider_request_id", "error_kind", "error", "created_at",
-    "finished_at", "service_tier", "prompt_estimate", "max_completion_tokens", "throttle_epoch", "retry",
+    "finished_at", "service_tier", "prompt_estimate", "max_completion_tokens", "throttle_epoch", "retry", "provider", "usage_estimated",
 )  # fmt: skip
 
 
@@ -111,7 +111,9 @@ def call_row(run_id: str, call: ApiCall, now: datetime) -> dict[str, Any]:
         "latency_ms": finite(call.latency_ms),
         "error": storable_or_none(call.error, 2000),
         "created_at": call.created_at or now,
-        **{name: storable_or_none(getattr(call, name), 200) for name in ("provider_request_id", "error_kind", "throttle_epoch")},
+        **{
+            name: storable_or_none(getattr(call, name), 200) for name in ("provider_request_id", "error_kind", "throttle_epoch", "provider")
+        },
     }
     return {name: changed[name] if name in changed else getattr(call, name) for name in _CALL_COLUMNS}
 

@@ -8,7 +8,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -143,6 +143,11 @@ class Fire:
         latest = time.time() - 1.0
         return sum(ask.usable and began < ask.ended <= latest for ask in self.provider.asks())
 
+    def asks_again(self, within_s: float) -> bool:
+        """Whether a request leaves within this time from now on."""
+        now = time.time()
+        return until(lambda: any(entry["time"] > now for entry in self.provider.requests()), within_s)
+
     def settle(self) -> None:
         """Until every read that was asked before now has its row, so that each repeat has one fault that can have caused it."""
         now = time.time()
@@ -177,10 +182,6 @@ class Fire:
         postmaster = psutil.Process(int(self._postmaster[0]))
         return [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]
 
-    def switch_wal(self) -> None:
-        """The server needs a new file to go on writing."""
-        self._ask("select pg_switch_wal()::text")
-
     def _look_up(self) -> None:
         if self._run_id is None:
             found = self._ask("select run_id from helix.runs where name = %s", self._name)
@@ -189,14 +190,26 @@ class Fire:
     def _ask(self, query: str, *values: object) -> object:
         """The first value; None also while the database does not answer, or has no such table yet."""
         try:
-            port, folder = self._postmaster[3:5]
-            with psycopg.connect(host=folder, port=port, user="postgres", dbname="postgres", connect_timeout=5) as connection:
+            with self._connected() as connection:
                 row = connection.execute(query, values).fetchone()
         except (psycopg.Error, OSError, ValueError):
             return None
         return row and row[0]
 
+    def _connected(self) -> psycopg.Connection:
+        port, folder = self._postmaster[3:5]
+        return psycopg.connect(host=folder, port=port, user="postgres", dbname="postgres", connect_timeout=5)
+
     # ── faults ──
+
+    def fill_disk(self, file: Path, *, wal: bool) -> None:
+        """To the last byte. ``wal``: PostgreSQL's log needs more room, too, for want of which it dies."""
+        with suppress(psycopg.Error), self._connected() as connection:
+            with file.open("wb", buffering=0) as filler, suppress(OSError):
+                while filler.write(bytes(2**20)):
+                    pass
+            while wal:
+                connection.execute("select pg_logical_emit_message(false, '', repeat(' ', 1000000))")
 
     def one(self, kind: str) -> list[int]:
         """The process of one actor of this class."""

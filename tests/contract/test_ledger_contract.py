@@ -289,7 +289,11 @@ async def test_recent_reads_and_alerts_are_the_last_finished_first(ledger: Ledge
     assert [row.read_index for row in recent] == [5, 4, 3]
     assert [row.read_index for row in await ledger.recent_alerts(RUN_ID, 10)] == [4, 2, 0]
     top = recent[0]
-    assert (top.contig, top.ref_start, top.seq, top.calls) == ("chr1", 100, ("ACGA" * 30)[:60], ("12A>T",))
+    assert (top.contig, top.ref_start, top.seq, top.ref_seq) == ("chr1", 100, "ACGA" * 30, result(5).read.ref_seq)
+    assert [(it.side, it.pos, it.ref, it.alt, it.match) for it in top.variants] == [
+        (it.side, it.pos, it.ref, it.alt, it.match) for side in ("truth", "call") for it in result(5).variants if it.side == side
+    ]
+    assert top.cost_usd == result(5).cost_usd
     assert (top.disposition, top.latency_ms, top.finished_at) == ("stored", 105.0, START + timedelta(seconds=5))
     assert (top.read_id, top.error_kind) == ("hx5", None)
     dead_letter = result(6, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no", mutation_detected=None)

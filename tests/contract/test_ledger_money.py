@@ -102,15 +102,16 @@ async def test_what_was_taken_from_the_limits(ledger: Ledger) -> None:
         call(1, [1], **at(9)),
         call(2, [2], **at(19, service_tier="flex")),
         call(3, [3], CallState.FAILED, status=429, **at(19)),
-        call(4, [4], **at(629)),
+        call(4, [4], provider="groq", usage_estimated=True, **at(629)),
         call(5, [5], **at(639)),
         call(6, [6], **at(90_000)),
         call(7, [7], model="another", **at(5)),
+        call(11, [11], provider="vllm", **at(5)),
         call(8, [8], CallState.POSSIBLY_BILLED, **{**FREE, **at(29, prompt_estimate=100, max_completion_tokens=50)}),
     ]
     await ledger.write_batch(RUN_ID, [], calls)
     await ledger.intend(RUN_ID, as_intents([intended(9, created_at=now - timedelta(seconds=40))]))
-    found = await ledger.taken("m", simulated=True)
+    found = await ledger.taken("m", "groq", simulated=True)
     assert [taken[1:] for taken in found] == [
         (1, 8, 5, "on_demand"),
         (1, 8, 5, "flex"),
@@ -119,11 +120,12 @@ async def test_what_was_taken_from_the_limits(ledger: Ledger) -> None:
         (2, 16, 10, "on_demand"),
     ]
     assert [taken.age_s for taken in found] == pytest.approx([10, 20, 30, 40, 630], abs=8)
-    assert await ledger.taken("m", simulated=False) == []
+    assert await ledger.taken("m", "groq", simulated=False) == []
+    assert (await ledger.counts(RUN_ID)).usage_estimated == 1
     other = str(uuid.UUID(int=77))
     await ledger.start_run(run_row(run_id=other))
     await ledger.intend(other, as_intents([intended(10)]))
-    assert len(await ledger.taken("m", simulated=True)) == 6, "another run with the same key and model counts"
+    assert len(await ledger.taken("m", "groq", simulated=True)) == 6, "another run with the same key and model counts"
 
 
 async def test_an_intent_waits_for_no_batch_that_is_being_written(database_url: str) -> None:

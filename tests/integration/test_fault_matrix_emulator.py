@@ -27,7 +27,7 @@ ROWS: dict[str, tuple[str, dict[str, str | None]]] = {
         dict.fromkeys(("limit_rpm", "limit_rpd", "limit_tpm", "limit_tpd", "limit_itpm", "limit_otpm"), "rate_limited"),
     ),
     "413": ("shrink", {"too_large": "request_too_large"}),
-    "401, 403, 404, HTML too": (
+    "401, 402, 403, 404, HTML too": (
         "stop the run",
         {
             "unauthorized": "invalid_api_key",
@@ -36,7 +36,7 @@ ROWS: dict[str, tuple[str, dict[str, str | None]]] = {
             "model_gone": "model_not_found",
         },
     ),
-    "4xx: model gone, spend limit, key": (
+    "4xx: model gone, spend limit, key, parameter": (
         "stop the run",
         {"decommissioned": "model_decommissioned", "spend_limit": "blocked_api_access"},
     ),
@@ -68,6 +68,7 @@ ROWS: dict[str, tuple[str, dict[str, str | None]]] = {
     "not sent: refused, no such host, no connection in time": ("retry", {}),  # by an emulator that is gone, below
 }
 NOT_INJECTED = {
+    "429, no credit left",  # unit tests of `classify`
     "429, larger than the limit alone",  # the API says 413 to these now, and so does the emulator
     "3xx, which is not followed",  # no API redirects its own clients, and no documented error
     "any other status",  # has none of its own

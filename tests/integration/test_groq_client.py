@@ -255,7 +255,7 @@ async def test_the_environment_changes_nothing(server: FaultServer, monkeypatch:
     headers = server.exchanges[0].headers
     assert headers["authorization"] == f"Bearer {KEY}"
     assert "x-injected" not in headers
-    assert repr(GroqChat(KEY, None, 8)) == "GroqChat(https://api.groq.com)"
+    assert repr(GroqChat(KEY, None, 8)) == "GroqChat(https://api.groq.com/openai/v1)"
 
 
 async def test_no_cookie_is_kept(server: FaultServer, chat: GroqChat) -> None:
@@ -304,8 +304,8 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         GroqChat(KEY, url, 8)
 
 
-async def test_a_base_url_may_have_a_path_and_may_name_the_api(server: FaultServer) -> None:
-    for suffix, path in (("/proxy", "/proxy/openai/v1/chat/completions"), ("/openai/v1/", "/openai/v1/chat/completions")):
+async def test_nothing_but_the_resource_is_appended_to_an_address_with_a_path(server: FaultServer) -> None:
+    for suffix, path in (("/v1", "/v1/chat/completions"), ("/openai/v1/", "/openai/v1/chat/completions")):
         chat = GroqChat(KEY, server.url + suffix, 8)
         await chat.complete(PAYLOAD, 10)
         await chat.aclose()

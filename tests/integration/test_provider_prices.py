@@ -27,9 +27,10 @@ class Models:
     status: int = 200
     body: bytes = field(default_factory=models_body)
     server: str = "somebody"
+    at_chat: int = 404
 
     async def __call__(self, exchange: Exchange) -> None:
-        exchange.send(self.status, self.body, {"server": self.server})
+        exchange.send(self.status if exchange.method == "GET" else self.at_chat, self.body, {"server": self.server})
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def ask(server: FaultServer, **analyzer: Any) -> Provider:
     config = Config.model_validate({"analyzer": {"backend": "groq", "base_url": server.url, **analyzer}})
     found = await asyncio.to_thread(check_backend, config, Secrets(groq_api_key=Secret("gsk_key")))
     assert found is not None
-    assert {(exchange.method, exchange.path) for exchange in server.exchanges} == {("GET", "/openai/v1/models")}
+    assert (server.exchanges[0].method, server.exchanges[0].path) == ("GET", "/openai/v1/models")
     return found
 
 
@@ -64,12 +65,25 @@ async def test_an_emulator_is_known_by_its_word(provider: tuple[Models, FaultSer
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-async def test_a_server_without_a_list_is_paid_by_the_table(status: int, provider: tuple[Models, FaultServer]) -> None:
+async def test_a_server_without_a_list_is_paid_by_the_table_if_it_takes_requests(status: int, provider: tuple[Models, FaultServer]) -> None:
     models, server = provider
-    models.status = status
-    assert (await ask(server)).tariff == tariff_of(MODEL)
+    models.status, models.at_chat = status, 400
+    found = await ask(server)
+    assert found.tariff == tariff_of(MODEL)
+    assert f"/models was answered {status}, so the model is not checked" in found.found
+    asked = [(each.method, each.path, each.body) for each in server.exchanges]
+    assert asked == [("GET", "/openai/v1/models", b""), ("POST", "/openai/v1/chat/completions", b"{}")][: 2 if status == 404 else 1]
     with pytest.raises(ConfigError, match="no price is known for 'nobody/knows'"):
         await ask(server, model="nobody/knows")
+
+
+async def test_a_wrong_path_is_refused_with_what_was_tried(provider: tuple[Models, FaultServer]) -> None:
+    """A list of models that is not there proves nothing about the rest of the address."""
+    models, server = provider
+    models.status = 404
+    tried = r"GET http://\S+/wrong/models was answered 404 and POST http://\S+/wrong/chat/completions 404, .* prints https://api.groq.com/"
+    with pytest.raises(ConfigError, match=tried):
+        await ask(server, base_url=f"{server.url}/wrong")
 
 
 async def test_a_model_that_is_not_there_is_named_with_those_that_are(provider: tuple[Models, FaultServer]) -> None:
@@ -81,7 +95,7 @@ async def test_a_model_that_is_not_there_is_named_with_those_that_are(provider: 
 async def test_a_model_without_a_price_does_not_start(provider: tuple[Models, FaultServer]) -> None:
     models, server = provider
     models.body = json.dumps({"data": [{"id": "new/model"}]}).encode()
-    with pytest.raises(ConfigError, match="names a price for 'new/model', so no budget could hold"):
+    with pytest.raises(ConfigError, match="no price is known for 'new/model', so no budget could hold; GET /models names none"):
         await ask(server, model="new/model")
 
 
@@ -89,7 +103,7 @@ async def test_a_model_without_a_price_does_not_start(provider: tuple[Models, Fa
 async def test_a_key_that_is_not_accepted_does_not_start(status: int, provider: tuple[Models, FaultServer]) -> None:
     models, server = provider
     models.status = status
-    with pytest.raises(MissingSecretError, match=f"GROQ_API_KEY is not accepted: .* was answered {status}"):
+    with pytest.raises(MissingSecretError, match=f"GROQ_API_KEY is not accepted; check the key: GET http.* was answered {status}"):
         await ask(server)
 
 
@@ -97,7 +111,7 @@ async def test_a_key_that_is_not_accepted_does_not_start(status: int, provider: 
 async def test_no_list_is_no_price(status: int, body: bytes, provider: tuple[Models, FaultServer]) -> None:
     models, server = provider
     models.status, models.body = status, body
-    with pytest.raises(StartError, match="GET /models"):
+    with pytest.raises(StartError, match=r"GET http://.*/models was answered"):
         await ask(server)
 
 
@@ -106,5 +120,5 @@ async def test_a_server_that_is_down_is_named(provider: tuple[Models, FaultServe
         exchange.reset()
 
     provider[1].behaviour = reset
-    with pytest.raises(ConfigError, match=r"analyzer\.base_url: http://127\.0\.0\.1:\d+ does not answer"):
+    with pytest.raises(ConfigError, match=r"provider\.base_url: GET http://127\.0\.0\.1:\d+/openai/v1/models has no answer \(reset: "):
         await ask(provider[1])

@@ -24,7 +24,7 @@ from helix_ray.config import Config, SinkConfig
 from helix_ray.environment.processes import Driver
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import DatabaseLostError, DriverGoneError, RunBusyError
-from helix_ray.metrics.snapshot import RecentRead
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadResult, Receipt, ScoredVariant
 from helix_ray.sink.engine import SinkEngine
 from helix_ray.sources.synthetic import SyntheticSource

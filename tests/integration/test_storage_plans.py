@@ -1,12 +1,20 @@
 """Plans of PostgreSQL: a read costs the same at every size of a run."""
 
+import asyncio
 import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
+import pytest
 
+from helix_ray.client.stored import StoredRuns
 from helix_ray.config import Config
-from helix_ray.records import ApiCall, CallState, ReadResult
+from helix_ray.environment.secrets import Secret
+from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
 from helix_ray.sources import make_source
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
 from helix_ray.storage.statements import statements
 from support.ledger_values import RUN_ID, run_row
@@ -52,3 +60,28 @@ async def test_the_ranges_of_a_run_are_read_in_the_order_of_its_key(database_url
         plan = "\n".join(row[0] for row in connection.execute(b"explain " + query, {"run_id": RUN_ID}))
     assert "Index Only Scan using reads_pkey" in plan
     assert "Sort" not in plan
+
+
+async def test_one_read_is_found_with_its_requests_and_dead_letters_come_newest_first(database_url: str) -> None:
+    ledger, source = await started(database_url), make_source(Config.model_validate({"source": {"batch_size": 50}}))
+    results = [answered(read) for read in source.block(0).rows()]
+    results[3] = replace(results[3], read=results[3].read._replace(read_id="5"))
+    dead = [replace(result, disposition=Disposition.DEAD_LETTER, error_kind="parse_error", error="no JSON") for result in results[8:10]]
+    dead[0] = replace(dead[0], finished_at=datetime(2026, 1, 3, tzinfo=UTC))
+    calls = [request(result) for result in results[3:6]]
+    await ledger.write_batch(RUN_ID, [*results[:8], *dead], calls)
+    named = results[4].read.read_id
+    assert [await ledger.find_read(RUN_ID, name) for name in ("5", named, "9" * 30, "nothing")] == [5, 4, None, None]
+    assert [call.call_id for call in await ledger.calls_of_read(RUN_ID, 4, 10)] == [calls[1].call_id]
+    found = await ledger.dead_letters(RUN_ID, 10)
+    await ledger.aclose()
+    assert [(letter.read_index, letter.error_kind, letter.error) for letter in found] == [
+        (8, "parse_error", "no JSON"),
+        (9, "parse_error", "no JSON"),
+    ]
+    story = StoredRuns(Path()).read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StoredRuns, "_ask", lambda self, question: with_ledger(Secret(database_url), question))
+        told = await asyncio.to_thread(story, RUN_ID, "4")
+    assert told is not None
+    assert (told.result.read.read_id, len(told.requests), told.system) == (named, 1, None)

@@ -37,4 +37,6 @@ def _empty(item: Field[Any]) -> Any:
     declared = str(item.type)
     if "None" in declared:
         return None
+    if declared.startswith("tuple"):
+        return ()
     return {} if declared.startswith(("dict", "Mapping")) else _EMPTY.get(declared, "")

@@ -187,6 +187,7 @@ class MemoryLedger:
             latency_ms=_percentiles([result.latency_ms for result in stored if result.latency_ms is not None]),
             truth_reads=sum(result.read.truth is not None for result in run.reads.values()),
             identifiable_reads=sum(result.read.truth is not None and bool(result.read.identifiable) for result in run.reads.values()),
+            usage_estimated=sum(call.usage_estimated for call in run.calls.values()),
             resent=sum(
                 call.retry and call.state is not CallState.INTENDED and (call.state is not CallState.FAILED or call.status is not None)
                 for call in run.calls.values()
@@ -246,8 +247,9 @@ class MemoryLedger:
     async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:
         return _spent(self._run(run_id), but_incarnation)
 
-    async def taken(self, model: str, simulated: bool) -> list[PastUse]:
-        calls = [call for run in self._runs.values() if run.simulated == simulated for call in run.calls.values() if call.model == model]
+    async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
+        every = [call for run in self._runs.values() if run.simulated == simulated for call in run.calls.values()]
+        calls = [call for call in every if call.model == model and call.provider in (None, provider)]
         return taken(calls, datetime.now(UTC))
 
     async def scores(self, run_id: str) -> RunScores:
@@ -333,19 +335,25 @@ def _drop_receipts(run: _Run) -> None:
 def _row(result: ReadResult) -> RecentRow:
     read = result.read
     assert result.finished_at is not None
-    calls = tuple(f"{variant.pos}{variant.ref}>{variant.alt}" for variant in result.variants if variant.side == "call")
     return RecentRow(
         read.read_index,
         read.read_id,
         read.contig,
         read.ref_start if read.contig and read.ref_start >= 0 else None,
-        read.seq[:60],
+        read.seq[:401],
         result.mutation_detected,
-        calls,
         result.disposition.value,
         result.error_kind,
         result.latency_ms,
         result.finished_at,
+        read.ref_seq[:401],
+        result.cost_usd,
+        tuple(
+            it._replace(event=None, confidence=None, reason=None, detail=None, off_by=None, baseline=None)
+            for side in ("truth", "call")
+            for it in result.variants
+            if it.side == side
+        ),
     )
 
 

@@ -86,11 +86,12 @@ def test_the_wheel_says_that_it_is_typed() -> None:
 
 def test_the_source_distribution_is_a_whole_checkout() -> None:
     files = ["LICENSE", "CITATION.cff", "constraints.txt", "Makefile", "Dockerfile", ".dockerignore", ".gitignore", ".env.example"]
-    for pattern in [*files, "*.md", "configs/*.yaml", "deploy/*", "docs/*.md", "tests/**/*.py", "benchmarks/*.py"]:
+    kinds = ("*.md", "configs/*.yaml", "deploy/*", "docs/*.md", "docs/images/*.svg", "tests/**/*.py", "tests/**/*.txt", "benchmarks/*.py")
+    for pattern in (*files, *kinds):
         assert "sdist" in INCLUDED[pattern]
         assert list(ROOT.glob(pattern))
-    assert {path.suffix for path in (ROOT / "tests").rglob("*") if path.is_file()} <= {".py", ".pyc"}
-    assert {path.suffix for path in (ROOT / "docs").iterdir()} == {".md"}
+    assert {path.suffix for path in (ROOT / "tests").rglob("*") if path.is_file()} <= {".py", ".pyc", ".txt"}
+    assert {path.suffix for path in (ROOT / "docs").rglob("*") if path.is_file()} == {".md", ".svg"}
 
 
 def test_one_version_everywhere() -> None:
@@ -111,7 +112,10 @@ def test_the_wheel_carries_the_page_and_no_other_top_level_package() -> None:
     """``helix_ray/_dashboard`` is a link to ``dashboard``."""
     assert (ROOT / "helix_ray/_dashboard").resolve() == ROOT / "dashboard"
     included = {entry["path"]: entry["format"] for entry in PROJECT["tool"]["maturin"]["include"]}
-    assert set(included["helix_ray/_dashboard/*.py"]) == {"sdist", "wheel"}
+    page = [path.relative_to(ROOT) for path in (ROOT / "dashboard").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    for folder, formats in (("dashboard", {"sdist"}), ("helix_ray/_dashboard", {"sdist", "wheel"})):
+        carried = [pattern for pattern, given in included.items() if pattern.startswith(f"{folder}/") and set(given) == formats]
+        assert not [path for path in page if not any((Path(folder) / path.relative_to("dashboard")).match(pattern) for pattern in carried)]
     assert PROJECT["tool"]["maturin"]["python-packages"] == ["helix_ray"]
 
 

@@ -1,6 +1,10 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 from streamlit.config import get_config_options
 
+import helix_ray._dashboard
 from helix_ray import theme
 
 GROUNDS = ("background", "surface")
@@ -47,4 +51,8 @@ def test_streamlit_knows_every_option() -> None:
     options = theme.streamlit_options()
     assert not options.keys() - get_config_options({}).keys()
     assert options["theme.dark.textColor"] == theme.DARK["text"]
-    assert options["theme.light.chartCategoricalColors"].count("#") == 6
+    shipped = tomllib.loads(Path(helix_ray._dashboard.__file__).with_name(".streamlit").joinpath("config.toml").read_text())
+    flat = {f"theme.{name}": value for name, value in shipped["theme"].items() if not isinstance(value, dict)}
+    for name in ("light", "dark"):
+        flat |= {f"theme.{name}.{option}": value for option, value in shipped["theme"][name].items()}
+    assert flat == options

@@ -4,6 +4,6 @@ The static text comes first, so that a provider can cache it; what differs betwe
 """
 
 from helix_ray.analysis.prompts.layouts import Ask, opaque_id
-from helix_ray.analysis.prompts.template import PROMPTS, PromptTemplate, get_prompt
+from helix_ray.analysis.prompts.template import PROMPTS, PromptTemplate, get_prompt, template_of
 
-__all__ = ["PROMPTS", "Ask", "PromptTemplate", "get_prompt", "opaque_id"]
+__all__ = ["PROMPTS", "Ask", "PromptTemplate", "get_prompt", "opaque_id", "template_of"]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Final
 
 from helix_ray.analysis.prompts import text
 from helix_ray.analysis.prompts.layouts import Ask, Layout, aligned, apart, grouped10, indexed10, paired, spaced
 from helix_ray.analysis.schema import AnswerSchema, answer_schema
+from helix_ray.config.schema import AnalyzerConfig, OwnPrompt
 from helix_ray.errors import ConfigError
 
 MAX_READS: Final = 50
@@ -36,6 +37,7 @@ class PromptTemplate:
     reads_per_request: int = 1
     work: bool = False
     examples: int = 0
+    instructions: str | None = None  # the user's own, in place of the shipped ones; layout and form of the answer are added to them
     system: str = field(init=False)
     schema: AnswerSchema = field(init=False)
     sha256: str = field(init=False)
@@ -62,7 +64,7 @@ class PromptTemplate:
     def _system(self) -> str:
         """The instructions, then the worked examples: a packed template shows them as one request."""
         requests = [self.worked] if self.packed and self.examples else [(example,) for example in self.worked]
-        parts = [text.instructions(self.shown, self.packed, self.work)]
+        parts = [text.instructions(self.shown, self.packed, self.work, self.instructions)]
         for number, request in enumerate(requests, start=1):
             title = "Example" if len(requests) == 1 else f"Example {number}"
             asked = self.user_text([example.ask for example in request])
@@ -93,3 +95,11 @@ def get_prompt(name: str, *, examples: int = 0, reads_per_request: int = 1, work
     if not 1 <= reads_per_request <= MAX_READS:
         raise ConfigError("analyzer.reads_per_request", [f"a request has 1 to {MAX_READS} reads, found {reads_per_request}"])
     return family(name, reads_per_request=reads_per_request, work=work, examples=examples)
+
+
+def template_of(asking: AnalyzerConfig) -> PromptTemplate:
+    """The template that a configuration names or brings; ConfigError as `get_prompt`."""
+    own = asking.prompt if isinstance(asking.prompt, OwnPrompt) else None
+    layout = own.layout if own is not None else asking.prompt_name
+    shipped = get_prompt(layout, examples=asking.examples, reads_per_request=asking.reads_per_request, work=asking.work)
+    return shipped if own is None else replace(shipped, name=own.name, version=1, instructions=own.instructions)

@@ -51,8 +51,10 @@ def answer_form(packed: bool, work: bool) -> str:
     return f'Answer with JSON only, one item for every read: {{"reads": [{one}, ...]}}.'
 
 
-def instructions(shown: str, packed: bool, work: bool) -> str:
-    parts = [MANY_READS if packed else ONE_READ, shown, answer_form(packed, work), CALLS]
+def instructions(shown: str, packed: bool, work: bool, own: str | None = None) -> str:
+    """``own``: the user's, in place of the task and of what a call is; how sequences are shown and the form of the answer stay."""
+    task, calls = (MANY_READS if packed else ONE_READ, [CALLS]) if own is None else (own.strip(), [])
+    parts = [task, shown, answer_form(packed, work), *calls]
     return "\n".join([*parts, WORK] if work else parts)
 
 

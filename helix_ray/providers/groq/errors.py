@@ -16,15 +16,19 @@ LONGEST_REST_S = 600.0
 
 _MAX_BODY = 65_536
 
-_STOPPING_CODES = ("model_decommissioned", "model_not_found", "blocked_api_access", "invalid_api_key")
+_STOPPING_CODES = (
+    "model_decommissioned", "model_not_found", "blocked_api_access", "invalid_api_key",
+    "unsupported_parameter", "unsupported_value", "unknown_parameter",  # every request has the same: provider.parameters
+)  # fmt: skip
 
 TAXONOMY: tuple[Rule, ...] = (
     Rule("2xx, a completion", VerdictKind.OK, range(200, 300), named=""),
+    Rule("429, no credit left", VerdictKind.STOP, (429,), ("insufficient_quota",)),
     Rule("429, larger than the limit alone", VerdictKind.SHRINK, (429,), never_fits=True, named="request_too_large"),
     Rule("429, a limit is used up", VerdictKind.WAIT, (429,), named="rate_limited"),
     Rule("413", VerdictKind.SHRINK, (413,), named="request_too_large"),
-    Rule("401, 403, 404, HTML too", VerdictKind.STOP, (401, 403, 404)),
-    Rule("4xx: model gone, spend limit, key", VerdictKind.STOP, range(400, 500), _STOPPING_CODES),
+    Rule("401, 402, 403, 404, HTML too", VerdictKind.STOP, (401, 402, 403, 404)),
+    Rule("4xx: model gone, spend limit, key, parameter", VerdictKind.STOP, range(400, 500), _STOPPING_CODES),
     Rule("4xx: invalid JSON generated", VerdictKind.REPAIR, range(400, 500), ("json_validate_failed",)),
     Rule("422", VerdictKind.RETRY_ONCE, (422,), spends=True),
     Rule("498, no room in the flex tier", VerdictKind.OTHER_TIER, (498,), named="capacity_exceeded", trouble="capacity"),

@@ -205,7 +205,7 @@ class Export:
 
     def _manifest(self, files: list[Path]) -> Manifest:
         origin, config = self._origin, self._origin.config
-        stored: Manifest = origin.stored or {"config_sha256": config.sha256(), "config": config.model_dump(mode="json")}
+        stored: Manifest = origin.stored or {"config_sha256": config.sha256(), "config": config.public().model_dump(mode="json")}
         return {
             "helix_throttle": __version__,
             "generator_version": origin.generator_version,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -23,11 +24,15 @@ from helix_ray.scoring.statistics import jeffreys
 
 __all__ = ["render_html", "template"]
 
+Columns = Mapping[str, Any]  # the report's history
+
 
 def render_html(report: Report) -> str:
     """A whole document, made of the report's JSON and nothing else."""
     found = report["accuracy"]
-    return template("report.html").render(report=report, rows=compared(found, report["ceiling"]) if found else [])
+    return template("report.html").render(
+        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report["history"]
+    )
 
 
 def template(name: str) -> Template:
@@ -47,7 +52,16 @@ def _environment() -> Environment:
     )
     made.filters |= {
         name: getattr(formatting, name) for name in ("share", "interval", "percent", "percents", "failures", "named", "shares")
-    } | {"number": formatting.count, "n": "{:.1f}".format, "as_text": _as_text, "by_level": _by_level, "flat": _flat}
+    } | {
+        "number": formatting.count,
+        "n": "{:.1f}".format,
+        "as_text": _as_text,
+        "by_level": _by_level,
+        "flat": _flat,
+        "span": _span,
+        "stretches": _stretches,
+        "top": _top,
+    }
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     made.globals |= {
         "style": Markup(f"{theme.css()}\n{style}"),  # noqa: S704  (both are ours)
@@ -93,3 +107,36 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _span(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3.5 h``."""
+    return f"{seconds:.0f} s" if seconds < 180 else f"{seconds / 60:.0f} min" if seconds < 10_800 else f"{seconds / 3600:.1f} h"
+
+
+def _stretches(history: Columns, keys: Sequence[str]) -> list[str]:
+    """The sum of these columns by second of the run, as points of SVG: one text for each stretch in which it is known."""
+    found: list[list[str]] = [[]]
+    began, last = history["t"][0] - history["step_s"], math.inf
+    for t, value in zip(history["t"], _sums(history, keys), strict=True):
+        if value is None or t - last > 3 * history["step_s"]:
+            found.append([])
+        if value is not None:
+            found[-1].append(f"{t - began:.1f},{value:.6g}")
+            last = t
+    return [" ".join(points) for points in found if points]
+
+
+def _top(history: Columns, curves: Sequence[Sequence[str]], bound: float) -> float:
+    """The end of the axis: 1, 2 or 5 times a power of ten, at or above every value. 0: they are all 0."""
+    most = max((value or 0.0 for keys in curves for value in _sums(history, keys)), default=0.0)
+    if not most:
+        return 0.0
+    most = max(most, bound)
+    power = 10.0 ** math.floor(math.log10(most))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= most)
+
+
+def _sums(history: Columns, keys: Sequence[str]) -> list[float | None]:
+    rows = zip(*(history[key] for key in keys), strict=True)
+    return [None if None in row else sum(row) for row in rows]

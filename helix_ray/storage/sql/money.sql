@@ -97,7 +97,7 @@ from helix.api_calls
 where run_id = %(run_id)s and (%(but_incarnation)s::text is null or throttle_epoch is distinct from %(but_incarnation)s::text)
 
 -- name: taken
--- What the last 24 hours took from the limits of this model's key. A refusal takes nothing; a request without a known end counts
+-- What the last 24 hours took from the limits of this model at this provider. Rows of earlier versions name none. A refusal takes nothing; a request without a known end counts
 -- with all that it may have used. One by one for two minutes, beyond that by the minute, each minute as young as its youngest.
 with charged as (
     select call.call_id, coalesce(call.service_tier, 'on_demand') as service_tier,
@@ -109,7 +109,7 @@ with charged as (
            case when call.state = 'answered' and call.prompt_tokens > 0 then call.completion_tokens
                 else greatest(call.max_completion_tokens, call.completion_tokens) end as completion_tokens
     from helix.api_calls as call join helix.runs as run using (run_id)
-    where call.model = %(model)s and run.simulated = %(simulated)s and call.created_at > now() - interval '24 hours'
+    where call.model = %(model)s and (call.provider is null or call.provider = %(provider)s) and run.simulated = %(simulated)s and call.created_at > now() - interval '24 hours'
       and call.state <> 'failed' and not (call.state = 'intended' and call.finished_at is not null)
 )
 select greatest(min(age_s), 0) as age_s, count(*) as requests, sum(prompt_tokens)::bigint as prompt_tokens,

@@ -56,7 +56,8 @@ select state, count(*) as calls, count(*) filter (where status = 429) as http_42
        coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
        coalesce(sum(latency_ms) filter (where state = 'answered'), 0) as answered_ms,
        count(*) filter (where kind = 'repair') as repairs,
-       count(*) filter (where retry and state <> 'intended' and (state <> 'failed' or status is not null)) as resent
+       count(*) filter (where retry and state <> 'intended' and (state <> 'failed' or status is not null)) as resent,
+       count(*) filter (where usage_estimated) as usage_estimated
 from helix.api_calls where run_id = %(run_id)s
 group by state
 
@@ -108,14 +109,15 @@ select count(*) as reads,
 from by_read
 
 -- name: recent
-select read.read_index, read.read_id, coalesce(read.contig, '') as contig, read.ref_start, left(read.seq, 60) as seq, read.mutation_detected,
+select read.read_index, read.read_id, coalesce(read.contig, '') as contig, read.ref_start,
+       left(read.seq, 401) as seq, left(coalesce(read.ref_seq, ''), 401) as ref_seq, read.mutation_detected,
        array(
-           select variant.pos || variant.ref || '>' || variant.alt
+           select jsonb_build_array(variant.side, variant.pos, variant.ref, variant.alt, variant.type, variant.outcome, variant.match)
            from helix.variant_calls as variant
-           where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side = 'call'
-           order by variant.ordinal
-       ) as calls,
-       read.disposition, read.error_kind, read.latency_ms, read.finished_at
+           where variant.run_id = read.run_id and variant.read_index = read.read_index and variant.side in ('truth', 'call')
+           order by variant.side desc, variant.ordinal
+       ) as variants,
+       read.cost_share_usd as cost_usd, read.disposition, read.error_kind, read.latency_ms, read.finished_at
 from helix.reads as read
 where read.run_id = %(run_id)s and (not %(alerts_only)s or read.mutation_detected)
 order by read.finished_at desc, read.read_index desc
@@ -150,3 +152,23 @@ select read_index, side, pos, ref, alt, type, event, length, spdi, titv, confide
 from helix.variant_calls
 where run_id = %(run_id)s and side = any(%(sides)s) and read_index between %(first)s and %(last)s
 order by read_index, side, ordinal
+
+-- name: find_read
+-- By its index, else by its id: an id that is a number is found where no index is meant.
+select read_index from helix.reads
+where run_id = %(run_id)s and (read_index = %(read_index)s::bigint or read_id = %(read_id)s)
+order by read_index = %(read_index)s::bigint desc nulls last, read_index
+limit 1
+
+-- name: calls_of_read
+select to_jsonb(call) as call from helix.api_calls as call
+where run_id = %(run_id)s and %(read_index)s = any(read_indices)
+order by created_at, call_id
+limit %(limit)s
+
+-- name: dead_letters
+select read_index, read_id, error_kind, error, attempts, finished_at
+from helix.reads
+where run_id = %(run_id)s and disposition = 'dead_letter'
+order by finished_at desc, read_index desc
+limit %(limit)s

@@ -89,7 +89,7 @@ copy helix.variant_calls (
 copy pg_temp.incoming_calls (
     call_id, run_id, kind, attempt, read_indices, state, status, model, prompt_tokens, cached_tokens, completion_tokens,
     worst_case_usd, cost_usd, latency_ms, provider_request_id, error_kind, error, created_at, finished_at,
-    service_tier, prompt_estimate, max_completion_tokens, throttle_epoch, retry
+    service_tier, prompt_estimate, max_completion_tokens, throttle_epoch, retry, provider, usage_estimated
 ) from stdin
 
 -- name: upsert_calls
@@ -108,7 +108,8 @@ with known as (
         prompt_tokens = excluded.prompt_tokens, cached_tokens = excluded.cached_tokens,
         completion_tokens = excluded.completion_tokens, worst_case_usd = excluded.worst_case_usd, cost_usd = excluded.cost_usd,
         latency_ms = excluded.latency_ms, provider_request_id = excluded.provider_request_id,
-        error_kind = excluded.error_kind, error = excluded.error, finished_at = excluded.finished_at
+        error_kind = excluded.error_kind, error = excluded.error, finished_at = excluded.finished_at,
+        usage_estimated = excluded.usage_estimated
     where array_position(array['intended', 'sent', 'possibly_billed', 'failed', 'answered'], excluded.state)
         > array_position(array['intended', 'sent', 'possibly_billed', 'failed', 'answered'], call.state)
     returning call.call_id, call.state, call.status, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.cost_usd

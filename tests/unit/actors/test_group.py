@@ -6,13 +6,15 @@ from ray import cloudpickle
 
 from helix_ray.actors import api
 from helix_ray.actors.group import ActorGroup
-from helix_ray.config import Config
+from helix_ray.config import Config, NotifyConfig
 from helix_ray.environment.secrets import Secret
 
 
 def test_no_secret_is_an_argument_of_a_constructor() -> None:
     """Ray's control service keeps constructor arguments; see tests/integration/test_secrets_canary.py."""
-    group = ActorGroup(Config(), "run", Secret("postgresql://canary"), Secret("gsk_canary"), None)
+    config = Config(notify=NotifyConfig(url="https://hooks.example/canary"))
+    assert "canary" not in config.to_json()
+    group = ActorGroup(config, "run", Secret("postgresql://canary"), Secret("gsk_canary"), None)
     assert len(group._plan) == len(group.services) + len(group.producers) + len(group.analyzers)
     for plan in group._plan.values():
         assert b"canary" not in cloudpickle.dumps((plan.kind, plan.arguments, plan.keywords))

@@ -14,10 +14,12 @@ from fix_analyzer import RIGHT, rig
 from helix_ray.analysis.answers import ParsedAnswers
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.payload import PayloadBuilder
-from helix_ray.analysis.prompts import PROMPTS, Ask, PromptTemplate, get_prompt, opaque_id, text
+from helix_ray.analysis.prompts import PROMPTS, Ask, PromptTemplate, get_prompt, opaque_id, template_of, text
 from helix_ray.analysis.read_answer import LENIENCIES, MAX_ALLELE, MAX_CALLS, MAX_TEXT, RawCall
 from helix_ray.analysis.schema import answer_schema
-from helix_ray.config import AnalyzerConfig, Config
+from helix_ray.config import Config
+from helix_ray.config.loading import parse_config
+from helix_ray.config.schema import Layout
 from helix_ray.emulator.request import examined, parse_pairs
 from helix_ray.errors import ConfigError
 from helix_ray.records import Read, Variant
@@ -60,7 +62,7 @@ def builder(template: PromptTemplate, seed: int = 42) -> PayloadBuilder:
 
 def test_these_are_all() -> None:
     assert tuple(SHOWN) == PROMPTS
-    assert typing.get_args(AnalyzerConfig.model_fields["prompt"].annotation) == PROMPTS
+    assert typing.get_args(Layout) == PROMPTS
 
 
 @pytest.mark.parametrize("name", PROMPTS)
@@ -295,3 +297,15 @@ def test_the_outcomes_of_calls() -> None:
 
 def test_the_bounds() -> None:
     assert f"more than {MAX_CALLS:,} calls, alleles of more than {MAX_ALLELE:,} characters, more than {MAX_TEXT:,} characters" in PAGE
+
+
+def test_the_prompt_of_ones_own_on_the_page_is_one(tmp_path: Path) -> None:
+    [text] = re.findall(r"```yaml\n(# my_prompt.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_prompt.yaml").write_text(text)
+    config = parse_config({"analyzer": {"prompt": str(tmp_path / "my_prompt.yaml"), "reads_per_request": 2, "examples": 1}}, "page")
+    own, shipped = template_of(config.analyzer), get_prompt("indexed10", reads_per_request=2, examples=1)
+    assert own.system.startswith("You compare DNA reads")
+    assert 'one item for every read: {"reads": [' in own.system
+    assert own.system.partition("Example:")[2] == shipped.system.partition("Example:")[2]
+    assert (own.name, own.schema, own.layout, own.task) == ("terse-1", shipped.schema, shipped.layout, "unassisted")
+    assert own.sha256 != shipped.sha256

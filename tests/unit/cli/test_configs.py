@@ -23,6 +23,7 @@ def test_the_list_names_each_with_its_purpose() -> None:
     lines = said("configs", "list").splitlines()
     named = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert named == list(shipped_configs())
+    assert named[0] == "endless", "the one to try first"
     assert all(len(line.split()) > 3 for line in lines if line.split()[0] in named)
 
 
@@ -43,7 +44,7 @@ def test_a_copy_loads_as_the_original_and_replaces_nothing(tmp_path: Path, monke
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match="no configuration is named 'dmo'; there are baseline, demo, "):
+    with pytest.raises(ConfigError, match="no configuration is named 'dmo'; there are endless, baseline, demo, "):
         shipped_config("dmo")
 
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from streamlit import config
 
 from helix_ray.cli.db import psql_environment
-from helix_ray.cli.monitor import settings
-from helix_ray.cli.terminal import LiveView, plain_line
+from helix_ray.cli.monitor import check_free, settings
+from helix_ray.cli.terminal import Frames, LiveView, plain_line
 from helix_ray.client import Launch
 from helix_ray.environment.secrets import NAMES, Secret, Secrets
+from helix_ray.errors import StartError
 from helix_ray.metrics.snapshot import (
     Bottleneck,
     BucketView,
@@ -29,6 +30,7 @@ from helix_ray.metrics.snapshot import (
     ThrottleView,
     Totals,
 )
+from helix_ray.metrics.state import duration_text, standing
 from helix_ray.scoring.tally import Counts
 
 LIVE = MetricsSnapshot(
@@ -85,6 +87,68 @@ def test_80_columns_are_enough(model: str) -> None:
     assert model[:20] in "\n".join(narrow)
 
 
+CROWDED = replace(
+    LIVE,
+    slots=64,
+    throttle=ThrottleView(
+        tuple(BucketView(name, 250_000, 9.0, source="discovered") for name in ("RPM", "TPM", "RPD", "TPD")),
+        in_flight=8, waiting=56, concurrency=8, breaker="half_open", gate_closed_for_s=3,
+    ),
+    totals=Totals(
+        stored=1, requests=9, resent=3, failures=7, failures_by_kind=(("capacity", 4), ("transport", 3)), reads_by_tier=(("flex", 90),)
+    ),
+    money=Money(0.0123, 0.001, 1.0, 0.05, usd_per_hour=0.9, cap_in_s=3180),
+    accuracy=dict.fromkeys(("SNV", "MNV", "INS", "DEL", "DELINS"), Counts(tp=8, fn=2, query_tp=8, fp=1)),
+    bottleneck=Bottleneck("tokens", "56 requests wait for TPM; " + "a shorter prompt would help " * 4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("height", [24, 16])
+def test_80_by_24_never_lose_what_the_run_waits_for(height: int) -> None:
+    console = Console(width=80, height=height, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(LiveView(CROWDED, fit=True))
+    lines = console.export_text().splitlines()
+    assert len(lines) < height, "the cursor has a line of its own"
+    assert (lines[0][0], lines[-1][0]) == ("╭", "╰"), "a whole frame"
+    assert "RUNNING" in lines[1]
+    assert "waits for tokens" in lines[2]
+    wanted = ["stored", "queue", "cost", "in flight", "errors", *(["an hour, the cap in 53 m 00 s"] if height == 24 else [])]
+    assert not [words for words in wanted if words not in "\n".join(lines)]
+
+
+def test_after_a_resize_the_screen_is_cleared_before_the_next_frame() -> None:
+    file = io.StringIO()
+    console = Console(width=80, height=24, file=file, force_terminal=True)
+    frames = Frames(console)
+    frames.draw(LiveView(LIVE, fit=True))
+    frames.draw(LiveView(LIVE, fit=True))
+    assert "\x1b[2J" not in file.getvalue()
+    console.size = (60, 20)  # type: ignore[assignment]
+    file.truncate(0)
+    frames.draw(LiveView(LIVE, fit=True))
+    _, _, new = file.getvalue().partition("\x1b[2J")
+    assert new.count("╭") == new.count("╰") == 1
+    frames.stop()
+    frames.stop()
+
+
+def test_a_view_of_an_old_snapshot_says_so() -> None:
+    stale, dead, held = standing(LIVE, 5.0, True), standing(LIVE, 1.0, False), standing(replace(LIVE, state="COMPLETE"), 99.0, True)
+    assert (standing(LIVE, 4.0, True).state, held.state, held.stale) == ("RUNNING", "COMPLETE", False)
+    assert (stale.state, stale.live, stale.driver_dead, stale.has_ended) == ("LAST SEEN RUNNING", True, False, False)
+    assert (dead.state, dead.live, dead.stale, dead.driver_dead) == ("LAST SEEN RUNNING", False, True, True)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(LiveView(LIVE, stands=dead))
+    assert "LAST SEEN RUNNING  no live run: its driver is gone" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.4, "8 s"), (59.6, "1 m 00 s"), (440, "7 m 20 s"), (11_100, "3 h 05 m"), (352_800, "4 d 02 h")]
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
 def test_a_plain_line_counts_the_reads_of_earlier_sessions() -> None:
     assert plain_line(LIVE).startswith("EMULATOR RUNNING: stored 1,500, 19.9 reads/s")
     assert "stored 1,600," in plain_line(replace(LIVE, run=replace(LIVE.run, rows_before=100)))
@@ -138,10 +202,24 @@ def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
     assert not [word for word in ("nan", "inf ", "None") if word in text]
 
 
-def test_the_page_is_closed_to_other_sites_and_cheap_per_viewer() -> None:
+def test_the_page_is_started_with_its_place_and_its_names() -> None:
     wanted = settings(8502, "127.0.0.1", ["lab.example"])
     known = {option.env_var for option in config._config_options_template.values()}
     assert not set(wanted) - known, "an option that Streamlit does not know is silently without effect"
-    assert wanted["STREAMLIT_RUNNER_POST_SCRIPT_GC"] == "false"
     assert wanted["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
     assert wanted["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "localhost 127.0.0.1 lab.example"
+
+
+def test_a_taken_port_is_said_before_an_address_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Taken:
+        def __enter__(self) -> "Taken":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def setsockopt(self, *_: object) -> None: ...
+        def bind(self, place: object) -> None:
+            raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr("helix_ray.cli.monitor.socket.socket", lambda *_: Taken())
+    with pytest.raises(StartError, match=r"port 8501: Address already in use\. .* helix monitor --port 8502"):
+        check_free("127.0.0.1", 8501)

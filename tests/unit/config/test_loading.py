@@ -89,7 +89,11 @@ BAD_FILES = {
     ),
     "windows that would leave": (
         "source: {reference: r.fa}\nanalyzer: {backend: groq}",
-        "line 1: source.allow_external: reads from a file would leave this machine",
+        "line 1: source.allow_external: reads from a file would leave this machine for https://api.groq.com/openai/v1",
+    ),
+    "reads that would leave for a server next door": (
+        FILE + "\nanalyzer: {backend: groq}\nprovider: {name: vllm, base_url: 'http://10.0.0.7:8000/v1'}",
+        "source.allow_external: reads from a file would leave this machine for http://10.0.0.7:8000/v1",
     ),
     "address without an API": (
         "analyzer: {base_url: 'http://h'}",
@@ -100,6 +104,28 @@ BAD_FILES = {
         "analyzer: {backend: groq, base_url: 'https://u:p@h'}",
         "analyzer.base_url: must be only scheme, host, port and path",
     ),
+    "two addresses": (
+        "analyzer: {backend: groq, base_url: 'http://a'}\nprovider: {base_url: 'http://b'}",
+        "analyzer.base_url: provider.base_url names another address, http://b; keep one of them",
+    ),
+    "no address at all": (
+        "analyzer: {backend: groq}\nprovider: {name: compatible}",
+        "provider.base_url: compatible has no address",
+    ),
+    "provider that nobody asks": ("provider: {name: openai}", "line 1: provider: only backend groq asks a provider; backend is emulator"),
+    "tier of another provider": (
+        "analyzer: {backend: groq, service_tier: flex}\nprovider: {name: openai}",
+        "analyzer.service_tier: only groq has the tier flex, and the provider is openai",
+    ),
+    "secret in a proxy": ("provider: {proxy: 'http://u:p@h:3128'}", "provider.proxy: must be only scheme, host, port and path"),
+    "secret in a header": ("provider: {headers: {Authorization: x}}", "provider.headers: 'Authorization' cannot be set here"),
+    "header of two lines": ('provider: {headers: {X-Lab: "a\\r\\nb"}}', "provider.headers: the value of 'X-Lab' must be printable ASCII"),
+    "price below zero": (
+        "provider: {prices: {prompt: -1, completion: 0}}",
+        "provider.prices.prompt: input should be greater",
+    ),
+    "account": ("provider: {account: lab}", "provider.account: sharing the limits of one account between keys is not built yet"),
+    "routes": ("routes: [{provider: groq}]", "routes: more than one provider in a run is not built yet"),
     "bad item of a list": (
         "source: {mutation: {variants_per_read: [1, x]}}",
         "source.mutation.variants_per_read.1: input should be a valid number",
@@ -243,6 +269,9 @@ OUT_OF_RANGE: dict[str, Any] = {
     "analyzer.reasoning_effort": "extreme",
     "analyzer.max_completion_tokens": 15, "analyzer.service_tier": "best", "analyzer.on_capacity_exceeded": "drop", "analyzer.base_url": "ftp://host",
     "analyzer.request_timeout_s": 0,
+    "provider.name": "azure", "provider.base_url": "ftp://host", "provider.api_key_env": "KEY", "provider.prices": None,
+    "provider.structured_output": "yaml", "provider.completion_bound": "length", "provider.parameters": None, "provider.headers": None,
+    "provider.proxy": "socks5://host", "provider.account": None, "routes": None,
     "throttle.requests_per_minute": 0, "throttle.requests_per_day": 0, "throttle.tokens_per_minute": -5,
     "throttle.tokens_per_day": 0, "throttle.input_tokens_per_minute": 0, "throttle.output_tokens_per_minute": 0,
     "throttle.safety_factor": 1.1, "throttle.on_daily_limit": "wait", "throttle.adaptive_concurrency": None, "throttle.max_cost_usd": 0,
@@ -273,9 +302,14 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.faults.close_body": 1.01, "emulator.faults.hang_before": -1, "emulator.faults.hang_body": 7,
     "emulator.faults.endless_body": 1.5, "emulator.faults.drip": -0.1, "emulator.faults.idle_close": 2,
     "emulator.faults.slow_accept": 1.01, "emulator.faults.hang_s": 3601, "emulator.faults.drip_s": -1, "emulator.script": None,
-    "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
+    "notify.url": "https://user@host/hook", "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
-FREE_FORM = {"source.mutation.type_weights"}  # mappings: they have no key of their own beside them
+FREE_FORM = {
+    "analyzer.prompt",
+    "source.mutation.type_weights",
+    "provider.prices",
+    "provider.headers",
+}  # no key beside them
 
 
 def leaves(model: type[Any], path: str = "") -> list[str]:

@@ -10,9 +10,11 @@ import yaml
 
 from helix_ray.config import Backend, Config, SourceKind
 from helix_ray.config.loading import load_config, parse_config
+from helix_ray.control.desired import spike_refusal
+from helix_ray.records import DesiredState
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-SHIPPED = ["baseline", "demo", "fastq", "groq_developer", "groq_free", "live"]
+SHIPPED = ["baseline", "demo", "endless", "fastq", "groq_developer", "groq_free", "live", "openai", "self_hosted"]
 
 
 def keys_of(tree: dict[str, Any], model: type[Any], path: str = "") -> dict[str, Any]:
@@ -84,11 +86,16 @@ def test_what_each_is_for() -> None:
     assert {name: config.analyzer.backend for name, config in loaded.items()} == {
         "baseline": Backend.ALIGNER,
         "demo": Backend.EMULATOR,
+        "endless": Backend.EMULATOR,
         "fastq": Backend.EMULATOR,
         "groq_developer": Backend.GROQ,
         "groq_free": Backend.GROQ,
         "live": Backend.GROQ,
+        "openai": Backend.GROQ,
+        "self_hosted": Backend.GROQ,
     }
+    endless = loaded["endless"]
+    assert (endless.source.count, spike_refusal(DesiredState(), endless.source.rate_per_s)) == (None, None), "it can be operated"
     assert loaded["fastq"].source.kind is SourceKind.FASTQ
     assert not any(config.source.allow_external for config in loaded.values())
     assert all(config.throttle.max_cost_usd <= 1 for config in loaded.values() if config.analyzer.backend is Backend.GROQ)

@@ -84,6 +84,7 @@ async def test_a_command_is_recorded_acknowledged_and_marked() -> None:
     assert marked is not None
     await control.in_effect(1)
     assert log.rows["p"][1].in_effect_at == marked
+    assert control.recent(20) == [(event, log.rows["p"][1])]
 
 
 async def test_the_same_request_is_answered_and_not_repeated() -> None:
@@ -104,6 +105,8 @@ async def test_after_a_restart_the_state_and_the_answers_are_there_again() -> No
     assert await again.state() == await before.state()
     repeated = await again.send(pause())
     assert (repeated.accepted, repeated.version) == (True, 2)
+    assert [(event.request_id, outcome) for event, outcome in again.recent(20)] == [(name, log.rows[name][1]) for name in ("p", "rate")]
+    assert len(again.recent(1)) == 1
     assert (await again.state()).version == 2
 
 

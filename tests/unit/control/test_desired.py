@@ -1,6 +1,7 @@
 """From commands to the desired state, and back from the ledger."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ NOW = 1000.0
 
 
 def ask(state: DesiredState, action: Action, value: float | None = None, seconds: float | None = None) -> Change | Rejection:
-    return plan(state, Command("id", action, value, seconds), NOW)
+    return plan(state, Command("id", action, value, seconds), NOW, configured_rate=10.0)
 
 
 def after(*asked: tuple[Action, float | None, float | None]) -> DesiredState:
@@ -69,6 +70,15 @@ def test_a_spike_is_bounded_in_time_and_lifts_the_rate_while_it_lasts() -> None:
     assert source_rate(state, 5, NOW) == 500
     assert source_rate(state, 5, NOW + MAX_SPIKE_S) == 20
     assert source_rate(DesiredState(), 5, NOW) == 5
+
+
+def test_a_spike_of_a_source_without_a_rate_is_refused_with_the_cure() -> None:
+    spike = Command("id", Action.SPIKE)
+    refused = plan(DesiredState(), spike, NOW, None)
+    assert isinstance(refused, Rejection)
+    assert "helix control rate" in refused.message
+    assert isinstance(plan(DesiredState(rate_per_s=5.0), spike, NOW, None), Change)
+    assert isinstance(plan(DesiredState(), replace(spike, seconds=0), NOW, None), Change), "ending one is always possible"
 
 
 def test_a_spike_never_slows_the_source() -> None:

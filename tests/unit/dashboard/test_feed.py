@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from helix_ray._dashboard.feed import Feed
+from helix_ray._dashboard.feed import ALL_AGAIN_S, Feed
 from helix_ray.errors import AttachError
 from helix_ray.metrics.snapshot import HistoryPoint, MetricsSnapshot, RunInfo
 
@@ -100,3 +100,25 @@ def test_a_run_that_does_not_answer_is_not_taken_for_ended_while_its_driver_live
     rig.now += 5
     view = rig.feed.latest()
     assert (view.live, view.problem, view.stale) == (True, "gone", True)
+
+
+def test_a_dead_driver_is_said_before_the_database_answers(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.feed.latest()
+    rig.client.run_id = ""
+    may_answer = threading.Event()
+    monkeypatch.setattr(rig.client, "is_live", lambda: False)
+    monkeypatch.setattr(rig.client, "past", lambda: may_answer.wait(30) and SNAPSHOT)
+    rig.now += 1
+    view = rig.feed.latest()
+    assert (view.live, view.lost, view.age_s, view.snapshot) == (False, True, 1.0, SNAPSHOT)
+    may_answer.set()
+    rig.feed._fetching.result(30)  # type: ignore[union-attr]
+    view = rig.feed.latest()
+    assert (view.lost, view.snapshot, len(view.history)) == (False, SNAPSHOT, 2)
+
+
+def test_all_history_is_asked_for_now_and_then_so_that_old_seconds_become_half_minutes(rig: Rig) -> None:
+    rig.feed.latest()
+    rig.now += ALL_AGAIN_S
+    assert len(rig.feed.latest().history) == 2
+    assert rig.client.asked_since == [0.0, 0.0]

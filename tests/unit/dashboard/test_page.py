@@ -1,19 +1,21 @@
 """The whole page, drawn by Streamlit without a browser, with a client that does what a test tells it."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import helix_ray._dashboard
-from helix_ray._dashboard import shared
+from helix_ray._dashboard import live, shared
 from helix_ray._dashboard.feed import Feed
-from helix_ray._dashboard.shared import USED, Gate
-from helix_ray.client import CONTROL_CODE
+from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
     BucketView,
@@ -23,12 +25,40 @@ from helix_ray.metrics.snapshot import (
     Money,
     QueueView,
     Rates,
-    RecentRead,
     RunInfo,
     ThrottleView,
 )
-from helix_ray.records import Ack, Command
+from helix_ray.records import (
+    Ack,
+    ApiCall,
+    CallState,
+    Command,
+    ControlEvent,
+    ControlOutcome,
+    Disposition,
+    Read,
+    ReadResult,
+    RunStatus,
+    ScoredVariant,
+)
 
+AT = datetime(2023, 11, 14, 22, 13, tzinfo=UTC)
+READ = Read(7, "hx7", "chr1", 0, "+", "ACGTACGT", "ACGTTCGT", None, (), True, None, None, None)
+CALL = ScoredVariant("call", 5, "A", "T", "SNV", None, 0.9, "ok", "TP", None)
+STORY = ReadStory(
+    ReadResult(READ, Disposition.STORED, [CALL], True, raw_answer="![x](http://evil.test/x.png) <script>alert(1)</script> $a$"),
+    [ApiCall("c", "analysis", 1, [7], CallState.ANSWERED, 200, "m", cost_usd=Decimal("0.0000123"), created_at=AT)],
+    "system",
+    "user",
+)
+CONFIG = '{"analyzer": {"model": "m", "prompt": "raw"}, "source": {"count": 70}}'
+BOOKS = RunBooks(
+    StoredRun(
+        "run-1", "<script>", CONFIG, "ab", 1, {"helix_ray": "1"}, None, AT, None, RunStatus.RUNNING, 0, 70, Decimal(0), None, "m", True, ()
+    ),
+    RunCounts(70, {}, {}, 0, 0, 0, 70, 0, {}, 0, 0, 0, 0, Decimal(0), 0.0, {}, 0, 0),
+    [(ControlEvent("r", "pause", "page", AT), ControlOutcome(True, "m", None, None, AT, AT + timedelta(seconds=1)))],
+)
 APP = Path(helix_ray._dashboard.__file__).with_name("app.py")
 HOSTILE = "![x](http://evil.test/x.png) <script>alert(1)</script> $a$"
 LIVE = MetricsSnapshot(
@@ -94,7 +124,7 @@ class Clock:
 
 class Page:
     def __init__(self, client: Client, clock: Clock) -> None:
-        self.client, self.clock = client, clock
+        self.client, self.clock, self.in_control = client, clock, False
         self.app = AppTest.from_file(str(APP), default_timeout=20)
 
     def draw(self) -> AppTest:
@@ -104,58 +134,78 @@ class Page:
         return self.app
 
     def unlocked(self) -> AppTest:
-        self.app.session_state["unlocked"] = True
+        self.in_control = True
         return self.draw()
 
     @property
     def words(self) -> str:
-        shown = [*self.app.text, *self.app.info, *self.app.warning, *self.app.error, *self.app.caption]
-        return "\n".join(str(element.value) for element in shown)
+        return "\n".join([*(str(element.value) for element in (*self.app.text, *self.app.caption)), *self.html])
+
+    @property
+    def html(self) -> list[str]:
+        bodies = (element.proto.body for element in self.app.get("html"))
+        return [body for body in bodies if not body.startswith("<style>")]
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     client, clock = Client(), Clock()
-    feed, gate = Feed(client, clock), Gate("right")  # type: ignore[arg-type]
+    st.cache_data.clear()  # other tests draw the same moment of the same run
+    feed, page = Feed(client, clock), Page(client, clock)  # type: ignore[arg-type]
     monkeypatch.setattr(shared, "feed", lambda: feed)
-    monkeypatch.setattr(shared, "gate", lambda: gate)
-    yield Page(client, clock)
+    monkeypatch.setattr(shared, "in_control", lambda *, use=False: page.in_control)
+    yield page
     feed.close()
 
 
 def test_empty(page: Page) -> None:
-    app = page.draw()
+    page.draw()
     assert "No samples yet" in page.words
-    assert not app.metric
-    assert app.button(key="start").disabled
+    assert "no live run in /home" in page.words
+    assert not page.app.get("echarts_chart")
 
 
 def test_live(page: Page) -> None:
     page.client.now = LIVE
     app = page.draw()
-    assert "RUNNING: the queue is full" in page.words
-    assert "run-1" in page.words
-    assert "2023-11-14 22:13:20 UTC" in page.words
-    assert "EMULATOR" in page.words
-    assert "not yet in effect" in page.words
-    assert {metric.label: metric.value for metric in app.metric}["Waiting reads"] == "500 / 500"
-    assert len(app.get("echarts_chart")) == 2
-    assert [app.button(key=key).disabled for key in ("pause", "resume", "drain")] == [True] * 3
+    for word in ("RUNNING", "the queue is full", "22:13:20 UTC", "EMULATOR", "not yet in effect", "500 <small>/ 500", "BLOCKED"):
+        assert word in page.words
+    assert len(app.get("echarts_chart")) == 1
+    assert [app.button(key=key).disabled for key in ("pause", "spike", "drain")] == [True] * 3
 
 
-def test_outside_text_stands_in_text_cells_only(page: Page) -> None:
-    page.client.now = replace(LIVE, run=replace(LIVE.run, name=HOSTILE), reason=HOSTILE)
+def test_one_drawing_serves_all_viewers(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[float] = []
+    cells = live.panels.cells
+    monkeypatch.setattr(live.panels, "cells", lambda view: drawn.append(view.snapshot.as_of) or cells(view))
+    page.client.now = LIVE
+    second = Page(page.client, page.clock)
+    page.draw()
+    second.draw()
+    assert page.html[1:] == second.html[1:]
+    assert drawn == [LIVE.as_of]
+    page.client.now = replace(LIVE, as_of=LIVE.as_of + 1)
+    second.draw()
+    assert drawn == [LIVE.as_of, LIVE.as_of + 1]
+
+
+def test_details_are_drawn_while_they_are_open(page: Page) -> None:
+    page.client.now = LIVE
+    assert not page.draw().dataframe
+    page.app.segmented_control(key="details").set_value("actors")
+    page.draw()
+    assert [*page.app.dataframe[0].value["actor"]] == ["helix-queue"]
+
+
+def test_outside_text_is_escaped(page: Page) -> None:
+    read = replace(LIVE.recent_reads[0], disposition="dead_letter", error_kind=HOSTILE, ref_seq="ACGT", seq="ACGT")
+    named = replace(LIVE, run=replace(LIVE.run, name=HOSTILE), reason=HOSTILE, recent_reads=(read,), recent_alerts=LIVE.recent_reads)
+    page.client.now = named
     app = page.draw()
     by_markdown = [*app.markdown, *app.caption, *app.metric, *app.info, *app.warning, *app.error, *app.header, *app.subheader]
     assert not [element for element in by_markdown if "evil.test" in f"{element.value}{getattr(element, 'label', '')}"]
-    assert any("evil.test" in frame.value.to_csv() for frame in app.dataframe)
-
-
-def test_nothing_known_and_not_a_number(page: Page) -> None:
-    strange = replace(LIVE, rates=Rates(float("nan"), None, float("inf")), money=Money(float("nan"), 0.0, None), throttle=ThrottleView())
-    page.client.now = strange
-    app = page.draw()
-    assert {metric.label: metric.value for metric in app.metric}["Ingestion rate"] == "– reads/s"
+    assert "<script>" not in page.words
+    assert page.words.count("&lt;script&gt;") >= 4
 
 
 def test_stale(page: Page) -> None:
@@ -163,12 +213,13 @@ def test_stale(page: Page) -> None:
     page.unlocked()
     page.client.now, page.client.driver_lives = AttachError("metrics does not answer"), True
     app = page.draw()
+    assert "LAST SEEN RUNNING" in page.words
     assert "has not answered for 10 seconds" in page.words
-    assert app.metric, "the last picture stays"
+    assert "hx-cells" in page.words, "the last picture stays"
     assert app.button(key="pause").disabled
     page.client.now = LIVE
     app = page.draw()
-    assert "has not answered" not in page.words
+    assert "LAST SEEN" not in page.words
     assert not app.button(key="pause").disabled
 
 
@@ -176,10 +227,9 @@ def test_finished(page: Page) -> None:
     page.client.now = LIVE
     page.draw()
     page.client.now, page.client.before = AttachError("no live run"), replace(LIVE, state="COMPLETE", reason="the run has ended")
-    app = page.unlocked()
+    page.unlocked()
     assert "COMPLETE" in page.words
     assert "the last one, as the database has it" in page.words
-    assert not app.button(key="start").disabled
 
 
 def test_a_database_that_does_not_answer(page: Page) -> None:
@@ -189,138 +239,87 @@ def test_a_database_that_does_not_answer(page: Page) -> None:
     assert "secret" not in page.words
 
 
-def test_the_code_unlocks(page: Page) -> None:
-    page.client.now = LIVE
-    app = page.draw()
-    app.text_input(key="code").set_value("wrong")
-    app.button(key="unlock_button").click().run()
-    assert "that is not the code" in page.words
-    app.text_input(key="code").set_value("right")
-    app.button(key="unlock_button").click().run()
-    assert not app.button(key="pause").disabled
-
-
-@pytest.mark.parametrize(
-    ("press", "action", "value", "seconds"),
-    [
-        ("pause", "pause", None, None),
-        ("resume", "resume", None, None),
-        ("drain", "drain", None, None),
-        ("rate_button", "rate", 20.0, None),
-        ("spike_button", "spike", 500.0, 60.0),
-    ],
-)
-def test_controls_send_absolute_commands(page: Page, press: str, action: str, value: float | None, seconds: float | None) -> None:
-    page.client.now = LIVE
-    app = page.unlocked()
-    app.number_input(key="rate_value").set_value(20.0)
-    app.number_input(key="spike_value").set_value(500.0)
-    app.number_input(key="spike_seconds").set_value(60)
-    app.button(key=press).click().run()
-    (sent,) = page.client.sent
-    assert (sent.action.value, sent.value, sent.seconds, sent.actor) == (action, value, seconds, "page")
-    assert f"{action}: requested → acknowledged" in page.words
-
-
-def test_stop_wants_the_name_of_the_run(page: Page) -> None:
-    page.client.now = LIVE
-    app = page.unlocked()
-    app.button(key="stop").click().run()
-    assert not page.client.sent
-    assert "not the name" in page.words
-    app.text_input(key="stop_name").set_value("demo")
-    app.button(key="stop").click().run()
-    assert [command.action.value for command in page.client.sent] == ["stop"]
-
-
-def test_a_refusal_is_shown(page: Page) -> None:
-    page.client.now = LIVE
-    page.client.ack = Ack("id", False, 3, "the run is ending")
-    app = page.unlocked()
-    app.button(key="pause").click().run()
-    assert "pause: requested → refused" in page.words
-
-
-def test_a_run_is_started_from_a_configuration(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = {"baseline": Path("/c/baseline.yaml"), "demo": Path("/c/demo.yaml")}
-    monkeypatch.setattr("helix_ray._dashboard.controls.shipped_configs", lambda: configs)
-    app = page.unlocked()
-    assert app.selectbox(key="config").value == "demo"
-    app.button(key="start").click().run()
-    assert page.client.started == [configs["demo"]]
-    assert "process 4711" in page.words
-
-
-def test_a_code_unlocks_one_browser_session(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate("code", once=True)
-    monkeypatch.setattr(shared, "gate", lambda: gate)
-    page.client.now = LIVE
-    first, second = page.draw(), Page(page.client, page.clock)
-    late = second.draw()
-    first.text_input(key="code").set_value("code")
-    first.button(key="unlock_button").click().run()
-    assert not first.button(key="pause").disabled
-    late.text_input(key="code").set_value("code")
-    late.button(key="unlock_button").click().run()
-    assert "the code was used; start helix monitor again or set HELIX_CONTROL_TOKEN" in second.words
-    assert late.button(key="pause").disabled
-    page.draw()
-    assert not first.button(key="pause").disabled, "who came in stays in"
-
-
-def test_the_gate_is_made_once_and_leaves_no_code_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HELIX_CONTROL_TOKEN", raising=False)
-    monkeypatch.setenv(CONTROL_CODE, "code")
-    shared._the_gate.cache_clear()
-    try:
-        assert shared.gate().open("code", 0.0) is None
-        assert CONTROL_CODE not in os.environ
-        assert shared.gate().open("code", 0.0) == USED
-        shared._the_gate.cache_clear()
-        monkeypatch.setenv("HELIX_CONTROL_TOKEN", "token")
-        assert [shared.gate().open("token", 0.0), shared.gate().open("token", 0.0)] == [None, None]
-    finally:
-        shared._the_gate.cache_clear()
-
-
 @pytest.mark.parametrize("unlocked", [True, False])
 def test_a_run_that_is_not_known_yet_is_not_drawn_as_if_it_were(page: Page, unlocked: bool) -> None:
     page.client.now = replace(LIVE, run=RunInfo())
     app = page.unlocked() if unlocked else page.draw()
     assert "Run unknown yet" in page.words
-    assert not app.metric
-    assert not app.dataframe
+    assert "hx-cells" not in page.words
     assert app.button(key="pause").disabled
     assert app.button(key="stop").disabled
     page.client.now = LIVE
-    app = page.draw()
+    page.draw()
     assert "Run unknown yet" not in page.words
     assert "EMULATOR" in page.words
 
 
-def test_a_run_that_cannot_be_started_is_said(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, overrides: tuple[str, ...] = ()) -> int:
-        raise MissingSecretError("GROQ_API_KEY in .env holds a blank")
-
-    monkeypatch.setattr(page.client, "start_run", refuse)
-    app = page.unlocked()
-    app.button(key="start").click().run()
-    assert "not started: GROQ_API_KEY in .env holds a blank" in page.words
-
-
-def test_an_external_database_without_its_address_is_named(page: Page) -> None:
+def test_a_run_whose_database_is_not_known_here_is_named_and_stays(page: Page) -> None:
     page.client.now = LIVE
     page.draw()
     page.client.now, page.client.before = AttachError("no live run"), MissingSecretError("DATABASE_URL is missing")
     page.draw()
     assert "DATABASE_URL is missing" in page.words
+    assert "LAST SEEN RUNNING" in page.words
 
 
-def test_without_a_token_the_page_only_shows(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(None)
-    monkeypatch.setattr(shared, "gate", lambda: gate)
+class Stored:
+    """The database of one read."""
+
+    def __init__(self) -> None:
+        self.fails: Exception | None = None
+
+    def read(self, run_id: str, named: str) -> ReadStory | None:
+        if self.fails:
+            raise self.fails
+        return STORY if (run_id, named) == ("run-1", "7") else None
+
+    def dead_letters(self, run_id: str, limit: int) -> list[DeadLetter]:
+        return [DeadLetter(9, HOSTILE, "parse_error", HOSTILE, 5, AT)]
+
+    def books(self, run_id: str) -> RunBooks:
+        return BOOKS
+
+    def all(self) -> list[RunSummary]:
+        return [RunSummary("run-1", HOSTILE, "emulator", True, RunStatus.RUNNING, 70, Decimal("0.15"), AT)]
+
+    def report_page(self, run_id: str) -> Path | None:
+        return Path("/home/r.html")
+
+
+@pytest.fixture
+def stored(page: Page, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    made = Stored()
+    monkeypatch.setattr(shared, "stored", lambda: made)
     page.client.now = LIVE
-    app = page.draw()
-    assert "View only" in page.words
-    assert app.button(key="pause").disabled
+    return made
+
+
+def test_records_tell_one_read_from_the_database(page: Page, stored: Stored) -> None:
+    page.app = app = AppTest.from_string("from helix_ray._dashboard import records_page\n\nrecords_page.page()")
+    page.draw()
+    assert "reconciliation" in page.words
+    assert HOSTILE in app.dataframe[0].value["in its own words"].tolist()
+    app.text_input(key="read").set_value("8")
+    app.button(key="look_up").click().run()
+    assert "No finished read of this run has this index or id: 8" in page.words
+    app.text_input(key="read").set_value("7")
+    app.button(key="look_up").click().run()
+    assert "hx-seq" in page.words
+    app.segmented_control(key="part").set_value("requests and their cost").run()
+    assert [*app.dataframe[0].value["cost, USD"]] == ["0.00001230"]
+    app.segmented_control(key="part").set_value("raw answer").run()
+    assert app.code[0].value == HOSTILE
+    stored.fails = DatabaseLostError("postgresql://user:secret@host/db is away")
+    app.run()
+    assert "The database does not answer (DatabaseLostError)." in page.words
+    assert "secret" not in page.words
+
+
+def test_the_run_page_shows_configuration_commands_and_the_runs_before(page: Page, stored: Stored) -> None:
+    page.app = app = AppTest.from_string("from helix_ray._dashboard import run_page\n\nrun_page.page()")
+    page.draw()
+    assert "/home/r.html" in page.words
+    assert '"count": 70' in app.code[0].value
+    assert [*app.dataframe[0].value["in effect after"]] == ["1.0 s"]
+    assert [*app.dataframe[1].value["name"]] == [HOSTILE]
+    assert "<script>" not in page.words

@@ -1,22 +1,23 @@
 """What is drawn, for every kind of number."""
 
-import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from helix_ray._dashboard import accuracy, panels
-from helix_ray._dashboard.shared import PER_SECONDS, TRIES, USED, Gate
+from helix_ray._dashboard.feed import View
+from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
+    Bottleneck,
     BucketView,
-    HistoryPoint,
     MetricsSnapshot,
     Money,
     QueueView,
     Rates,
-    RecentRead,
     RunInfo,
+    StageView,
     ThrottleView,
     Totals,
 )
@@ -49,21 +50,77 @@ STRANGE = replace(
 )
 
 
-def test_cards_show_what_is_asked_of_them() -> None:
-    shown = {card.label: card.value for card in panels.cards(LIVE)}
-    assert shown == {
-        "Ingestion rate": "1,234.5 reads/s",
-        "Processed": "1,500",
-        "Waiting reads": "492 / 500",
-        "Cost of cap": "0.0123 USD",
-        "Errors / 429": "2 / 3",
-    }
+def test_the_cells_say_what_is_asked_of_them() -> None:
+    drawn = panels.cells(View(LIVE, live=True))
+    for shown in (
+        ">1,234<",
+        ">20<",
+        "<b>1,500</b> of 2,000",
+        ">492 <small>/ 500<",
+        "‖ BLOCKED until 100 left",
+        "99 % of requests_per_minute used",
+    ):
+        assert shown in drawn
+    for shown in ("$0.0123 <small>of $1.00", "12 × 429", "▲ 10.0 % fail", "84.2", "95 %: 60.6 to 95.6", "recall 80 %"):
+        assert shown in panels.cells(View(replace(LIVE, totals=Totals(requests=20, failures=2, http_429=12)), live=True))
+    assert "no truth" in panels.cells(View(STRANGE, live=True))
+
+
+def test_what_is_not_known_is_a_dash_and_not_nothing() -> None:
+    over = panels.cells(View(MetricsSnapshot(as_of=0.0, run=RunInfo("run-1"), state="COMPLETE")))
+    assert "– <small>/ 500" in over
+    assert "most – · blocked –" in over
+    assert "not blocked" not in over
+
+
+@pytest.mark.parametrize(
+    ("view", "shown"),
+    [
+        (View(LIVE, live=True), ["is-good", "▶ RUNNING", "reads flow"]),
+        (View(replace(LIVE, bottleneck=Bottleneck("tokens", "31 wait", "throttle")), live=True), ["Held by tokens: 31 wait"]),
+        (
+            View(LIVE, live=True, age_s=5.0, problem="silent"),
+            ["is-old", "LAST SEEN RUNNING", "(5 s ago)", "not answered for 5 s", "silent"],
+        ),
+        (View(replace(LIVE, run=replace(LIVE.run, simulated=False, provider="vllm")), live=True), ["<span>m by vllm</span>"]),
+        (View(LIVE, lost=True, age_s=2.0), ["is-old", "LAST SEEN RUNNING", "process is gone"]),
+        (View(replace(LIVE, state="FAILED")), ["is-bad", "✗ FAILED", "No live run", "2023-11-14 22:13:20 UTC"]),
+        (View(replace(LIVE, elapsed_s=723, progress=0.614, eta_s=440), live=True), ["12 m 03 s", "61 %, done in ~7 m 20 s"]),
+        (View(replace(LIVE, run=RunInfo()), live=True), ["Run unknown yet"]),
+        (View(problem="no live run in /home"), ["NO RUN YET", "no live run in /home"]),
+    ],
+)
+def test_the_bar_says_how_the_run_stands(view: View, shown: list[str]) -> None:
+    drawn = panels.top(view)
+    assert [words for words in shown if words not in drawn] == []
+
+
+def test_a_run_that_was_started_here_is_told_until_it_is_seen() -> None:
+    assert "A run is starting" in panels.top(View(), starting=True)
+    failed = panels.top(View(), code=2, tail="<b>no key</b>")
+    assert "exit code 2" in failed
+    assert "&lt;b&gt;no key" in failed
+    assert "exit code" not in panels.top(View(LIVE, live=True), code=2)
+
+
+def test_the_guilty_stage_is_framed_and_says_so() -> None:
+    stages = (*(StageView(name, 0.97, 0.0, 0.03) for name in ("source", "queue", "throttle")), StageView("sink"))
+    drawn = panels.cells(View(replace(LIVE, stages=stages, bottleneck=Bottleneck("tokens", "", "throttle")), live=True))
+    assert drawn.count("guilty") == drawn.count("holds the run") == 1
+    assert drawn.count("busy 97 · blocked 0 · idle 3 %") == 3
+    assert "not known" in drawn
+
+
+def test_each_update_names_the_banner_anew() -> None:
+    assert [f"beat-{beat % 2}" in panels.late_banner(beat) for beat in range(3)] == [True] * 3
+    css = Path(panels.__file__).with_name("page.css").read_text()
+    assert f"linear {panels.STALE_AFTER_S}s 1 forwards" in css
 
 
 @pytest.mark.parametrize("snapshot", [LIVE, STRANGE, MetricsSnapshot(as_of=0.0)])
 def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
-    words = [card.value + card.note for card in panels.cards(snapshot)]
-    words += [panels.state_line(snapshot), panels.run_lines(snapshot, 7.0), accuracy.title(snapshot)]
+    view = View(snapshot, live=True, age_s=7.0)
+    words = [panels.cells(view), panels.state_bar(view), accuracy.title(snapshot)]
     tables = [
         panels.api_columns(snapshot),
         panels.actor_columns(snapshot),
@@ -129,29 +186,9 @@ def test_mistakes_are_counted_and_placed() -> None:
 
 
 def test_simulated_results_are_called_that() -> None:
-    assert "EMULATOR" in (panels.emulator_text(LIVE) or "")
-    assert "scaled by 0.1" in (panels.emulator_text(LIVE) or "")
-    assert panels.emulator_text(STRANGE) is None
-
-
-def point(t: float, waiting: int = 5, offered: float | None = 1.0) -> HistoryPoint:
-    return HistoryPoint(t, waiting, 1, 2, offered, None, math.nan, 0, 0.0, blocked=False, paused=False)
-
-
-def test_charts_break_the_line_where_nothing_was_heard() -> None:
-    spec, words = panels.queue_chart([point(1), point(2), point(9, 499)], 500)
-    assert spec["series"][0]["data"] == [[1000, 6], [2000, 6], [2001, None], [9000, 500]]
-    assert spec["series"][0]["connectNulls"] is False
-    assert spec["series"][0]["markLine"]["data"] == [{"yAxis": 500}]
-    assert "500 of 500" in words
-
-
-@pytest.mark.parametrize("points", [[], [point(1)], [point(1, offered=None), point(2, offered=math.inf)]])
-def test_charts_are_valid_json_whatever_the_numbers(points: list[HistoryPoint]) -> None:
-    for spec, words in (panels.queue_chart(points, 500), panels.rates_chart(points)):
-        json.dumps(spec, allow_nan=False)
-        assert spec["animation"] is False
-        assert "nan" not in words
+    drawn = panels.top(View(LIVE, live=True))
+    assert "EMULATOR: scripted error rates; says nothing about any LLM (latencies scaled by 0.1)" in drawn
+    assert "EMULATOR" not in panels.top(View(STRANGE, live=True))
 
 
 def test_a_recent_read_is_short_and_says_what_differs() -> None:
@@ -165,25 +202,3 @@ def test_a_recent_read_is_short_and_says_what_differs() -> None:
     assert recent.calls[0] == "1 AAAAAAAAAAA…>C SNV"
     assert recent.calls[-1] == "and 2 more"
     assert recent.verdict == "7 FP, 1 FN"
-    columns = panels.read_columns([recent])
-    assert {len(column) for column in columns.values()} == {1}
-
-
-def test_a_code_lets_in_the_first_and_nobody_else() -> None:
-    gate = Gate("code", once=True)
-    answers = [(gate.open(attempt, 0.0), gate.used_up) for attempt in ("guess", "code", "code")]
-    assert answers == [("that is not the code", False), (None, True), (USED, True)]
-    assert gate.open("guess", 2.0) == USED, "it tells nobody whether a guess was right"
-    token = Gate("token")
-    assert [token.open("token", 0.0), token.open("token", 0.0), token.used_up] == [None, None, False]
-
-
-def test_the_gate_opens_for_the_token_and_counts_wrong_tries() -> None:
-    gate = Gate("secret")
-    assert gate.open(" secret ", 0.0) is None
-    for _ in range(TRIES):
-        assert gate.open("guess", 1.0) == "that is not the code"
-    assert "too many" in (gate.open("secret", 2.0) or "")
-    assert gate.open("secret", 1.0 + PER_SECONDS) is None
-    assert not Gate(None).exists
-    assert Gate(None).open("", 0.0) is not None

@@ -1,14 +1,18 @@
 """Reports of actors: counters survive a restart, every number has its kind and reaches Prometheus."""
 
+import json
 import math
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +25,8 @@ from helix_ray.records.marks import Kind, kind_of
 from helix_ray.scoring.tally import Counts
 from helix_ray.throttle.messages import BucketStats, ThrottleStats
 from support.actor_reports import REPORTS, empty_report
+
+ROOT = Path(__file__).parents[3]
 
 
 def incarnations(kind: type[Any], *reports: tuple[float, dict[str, Any]]) -> Incarnations[Any]:
@@ -151,6 +157,22 @@ def test_a_name_has_one_kind_whoever_reports_it() -> None:
             kinds.setdefault(name, set()).add(marked)
     assert not {name for name, found in kinds.items() if len(found) > 1}
     assert len(kinds) < MAX_METRICS
+
+
+def test_dashboard_and_alerts_name_metrics_that_there_are_and_that_are_explained() -> None:
+    texts = {name: (ROOT / "deploy" / name).read_text() for name in ("grafana.json", "alerts.yaml")}
+    queries = [target["expr"] for panel in json.loads(texts["grafana.json"])["panels"] for target in panel["targets"]]
+    rules = [rule["expr"] for group in yaml.safe_load(texts["alerts.yaml"])["groups"] for rule in group["rules"]]
+    assert len(queries) > 20
+    assert len({*rules}) == texts["alerts.yaml"].count("- alert:") == texts["alerts.yaml"].count("summary:")
+    there_are = {name for kind in TYPES for name, _, _ in numbers_of(full(kind))}
+    explained = (ROOT / "docs/operations.md").read_text().split("## Prometheus")[1]
+    for expr in (*queries, *rules):
+        names = re.findall(r"ray_helix_(\w+)", expr)
+        assert names, expr
+        assert not {re.sub("^bucket_[a-z]+_", "bucket_TPM_flex_", name) for name in names} - there_are, expr
+        assert not [name for name in names if f"`{name}`" not in explained], expr
+        assert not re.search(r"(?:rate|increase)\(ray_helix_\w+(?<!_total)[\[{]", expr), f"{expr}: only counters have a rate"
 
 
 def test_names_in_mappings_are_appended() -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from helix_ray.cli.doctor import check_price
-from helix_ray.config import Config
+from helix_ray.config.provider import Prices, ProviderConfig
 from helix_ray.emulator.published import MODELS, models_body
 from helix_ray.errors import ConfigError, StartError
-from helix_ray.providers.model_catalog import catalog_tariff, compare_prices, read_catalog
-from helix_ray.providers.prices import ModelPrice, tariff_of
+from helix_ray.providers.model_catalog import catalog_tariff, read_catalog
+from helix_ray.providers.prices import ModelPrice, expected_tariff, tariff_of
 
 MODEL = "openai/gpt-oss-20b"
+FREE, VLLM = Prices(prompt=0, completion=0), ProviderConfig(name="vllm")
 
 
 def offer(model: str = MODEL, **entry: Any) -> dict[str, dict[str, Any]]:
@@ -52,7 +52,7 @@ def test_where_the_provider_is_silent_the_table_speaks(entry: dict[str, object])
 
 
 def test_a_model_without_a_price_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"neither GET /models nor prices\.json of 2026-11-23 names a price for 'new/model'"):
+    with pytest.raises(ConfigError, match="no price is known for 'new/model', so no budget could hold; GET /models names none"):
         catalog_tariff("new/model", offer("new/model"))
 
 
@@ -67,34 +67,33 @@ def test_a_price_that_is_no_amount_is_refused(price: object) -> None:
         catalog_tariff(MODEL, offer(pricing={"prompt": "0.1", "completion": price}))
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_the_table_has_the_prices_of_the_emulator(model: str) -> None:
-    pricing = compare_prices(model, read_catalog(models_body())[model])
-    assert "prompt $" in pricing.seen
-    assert not pricing.differences
+def test_what_the_configuration_says_wins_and_nothing_is_free_unless_it_says_so() -> None:
+    free = ProviderConfig(name="vllm", prices=FREE)
+    offers = offer(pricing={"prompt": "0.0000002", "completion": "0.0000008"}, max_completion_tokens=900)
+    tariff = catalog_tariff(MODEL, offers, free)
+    assert (tariff.price, tariff.completion_limit) == (ModelPrice(Decimal(0), Decimal(0), Decimal(0)), 900)
+    assert tariff.describe() == expected_tariff(MODEL, free).describe() == "self-hosted, free (provider.prices)"
+    lines = r"(?s)no price is known for 'openai/gpt-oss-20b'.*\nprovider:\n  prices: \{prompt: 0, completion: 0\} .*0: self-hosted, free"
+    for ask in (
+        lambda: catalog_tariff(MODEL, offer(), ProviderConfig(name="vllm")),
+        lambda: expected_tariff(MODEL, ProviderConfig(name="vllm")),
+    ):
+        with pytest.raises(ConfigError, match=lines):
+            ask()
 
 
-def test_a_difference_says_both_prices() -> None:
-    offered = {MODEL: {"id": MODEL, "pricing": {"prompt": "0.000000075", "completion": "0.0000006", "image": "0"}}}
-    (difference,) = compare_prices(MODEL, offered[MODEL]).differences
-    assert difference.startswith("completion: $0.6 at the provider, $0.3 in prices.json")
-    with pytest.raises(StartError, match=r"another price now.*completion: \$0\.6 at the provider, \$0\.3 in prices\.json"):
-        check_price(Config(), offered)
+def test_cached_tokens_cost_what_others_do_unless_a_price_is_named() -> None:
+    prices = [
+        expected_tariff("any", ProviderConfig(prices=Prices(prompt=0.4, completion=1.6, cached=cached))).price for cached in (None, 0.1)
+    ]
+    assert [price.cached for price in prices] == [Decimal("4E-7"), Decimal("1E-7")]
 
 
-@pytest.mark.parametrize("price", ["cheap", "NaN", "sNaN", "Infinity", {}, []])
-def test_a_price_that_is_no_number_differs(price: object) -> None:
-    assert len(compare_prices(MODEL, {"pricing": {"prompt": price}}).differences) == 1
-
-
-@pytest.mark.parametrize("entry", [{}, {"pricing": None}, {"pricing": "free"}, {"pricing": {}}, {"pricing": {"prompt": None}}])
-def test_what_is_not_named_is_not_compared(entry: dict[str, object]) -> None:
-    assert compare_prices(MODEL, entry).seen == ""
-    assert "no price to compare" in check_price(Config(), {MODEL: entry})
-
-
-def test_a_provider_that_could_not_be_asked_is_named() -> None:
-    assert "could not be asked" in check_price(Config(), {})
+def test_a_model_without_its_tag_is_found_and_a_long_list_is_shown_in_part() -> None:
+    assert catalog_tariff("llama3", offer("llama3:latest"), ProviderConfig(prices=FREE)).source == "provider.prices"
+    many = {name: {} for name in [f"vendor/model-{number}" for number in range(300)]}
+    with pytest.raises(ConfigError, match=r"is not offered; offered: (vendor/model-\d+, ){11}vendor/model-\d+, and 288 more"):
+        catalog_tariff("vendor/model-x", many)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": 1}', b'{"data": [1]}', b'{"data": [{}]}', b"\xff"])

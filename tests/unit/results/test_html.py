@@ -149,6 +149,27 @@ def test_bars_are_as_tall_as_their_counts() -> None:
     assert heights == [126.0, 63.0]
 
 
+def test_the_run_is_drawn_over_its_time_with_a_gap_where_nothing_is_known() -> None:
+    made = report()
+    assert "not recorded" in render_html(made)
+    lists = {"waiting": [1, None, 400, 500], "redelivered": [0, None, 7, 0], "leased": [0, 9, 9, 9], "stored": [0.0, 5.0, 5.0, 4.0]}
+    made["history"] = {
+        "step_s": 2.0,
+        "t": [12.0, 14.0, 16.0, 30.0],
+        **lists,
+        "offered": [9.5] * 4,
+        "in_flight": [0] * 4,
+        "spent_usd": [0.25] * 4,
+    }
+    page = render_html(made)
+    depth = page.split("<title>Queue depth</title>")[1].split("</svg>")[0]
+    assert re.findall(r'points="([^"]+)" class="curve "', depth) == ["2.0,1", "6.0,407", "20.0,500"]
+    assert re.findall(r"scale\(([^)]+)\)", depth) == [f"{380 / 20} {-100 / 500}"]
+    assert "<title>Pace</title>" in page
+    assert "<title>Requests in flight</title>" not in page, "none ever was"
+    assert "not recorded" not in page
+
+
 def test_the_assisted_task_is_called_another_task() -> None:
     assert "This is another task" in render_html(report(task="assisted"))
     assert "another task" not in render_html(report())

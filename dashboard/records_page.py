@@ -1,0 +1,113 @@
+"""The page Records: where every read is, one read's whole story, dead letters, and mistakes by type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import streamlit as st
+
+from helix_ray._dashboard import accuracy, live, panels, shared, stored_html
+from helix_ray.client.stored import ReadStory
+from helix_ray.errors import HelixError, MissingSecretError
+
+DEAD_LETTERS = 200
+PARTS = ("variants", "requests and their cost", "prompt", "raw answer")
+
+Value = TypeVar("Value")
+
+
+def page() -> None:
+    books()
+    search()
+    left, right = st.columns(2)
+    with left:
+        letters()
+    with right:
+        confusion()
+
+
+@st.fragment(run_every=5.0)
+def books() -> None:
+    view = shared.feed().latest()
+    live.html("books-bar", (*live.moment(view), round(view.age_s)), lambda: panels.top(view))
+    snapshot = view.snapshot
+    if snapshot is not None and snapshot.run.known:
+        live.html("books", live.moment(view), lambda: stored_html.reconciliation(snapshot))
+
+
+@st.fragment
+def search() -> None:
+    """One read at a time, and of it what is opened."""
+    with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        named = st.text_input("Read, by its index or its id", key="read", max_chars=200).strip()
+        st.form_submit_button("Look up", key="look_up")
+    run_id = shown_run()
+    if not named or run_id is None:
+        return
+    found = asked(lambda: shared.stored().read(run_id, named))
+    if found is None:
+        st.text(f"No finished read of this run has this index or id: {named}")
+        return
+    st.html(stored_html.story(found))
+    part = st.segmented_control("Of this read", PARTS, key="part", default=PARTS[0], required=True)
+    if part == PARTS[0]:
+        live.text_table(stored_html.variant_columns(found))
+    elif part == PARTS[1]:
+        live.text_table(stored_html.request_columns(found.requests))
+    elif part == PARTS[2]:
+        _prompt(found)
+    else:
+        st.code(found.result.raw_answer or "No answer is stored.", language=None, wrap_lines=True)
+
+
+def _prompt(found: ReadStory) -> None:
+    if found.user is None:
+        st.text("This read was not asked about, or by a prompt that this version does not have.")
+        return
+    st.text("As a request about this read alone holds it; ids in a request mean nothing outside of it.")
+    st.code(f"{found.system}\n\n{found.user}", language=None, wrap_lines=True)
+
+
+@st.fragment
+def letters() -> None:
+    st.subheader("Dead letters", anchor=False)
+    run_id = shown_run()
+    if run_id is None:
+        return
+    found = asked(lambda: shared.stored().dead_letters(run_id, DEAD_LETTERS)) or []
+    if found:
+        live.text_table(stored_html.dead_letter_columns(found))
+    else:
+        st.text("None: every finished read has its answer.")
+    st.button("Look again", key="letters_again")
+
+
+@st.fragment(run_every=5.0)
+def confusion() -> None:
+    st.subheader("Found, missed and false, by type", anchor=False)
+    view = shared.feed().latest()
+    snapshot = view.snapshot
+    if snapshot is None or not snapshot.accuracy:
+        st.text("No truth is known of these reads.")
+        return
+    live.table("confusion", live.moment(view), lambda: accuracy.type_columns(snapshot))
+    live.table("mistaken", live.moment(view), lambda: accuracy.mistake_columns(snapshot))
+
+
+def shown_run() -> str | None:
+    """The live run, else the last one."""
+    snapshot = shared.feed().latest().snapshot
+    if snapshot is None or not snapshot.run.known:
+        st.text("No run is known yet.")
+        return None
+    return snapshot.run.run_id
+
+
+def asked(question: Callable[[], Value | None]) -> Value | None:
+    """What the database answers; why not is said on the page, without anything that may hold a password."""
+    try:
+        return question()
+    except (HelixError, OSError, TimeoutError) as error:
+        st.text(str(error) if isinstance(error, MissingSecretError) else f"The database does not answer ({type(error).__name__}).")
+        return None
