@@ -56,6 +56,7 @@ def timeline(
         axis |= {"min": round(begin * 1000), "max": round(shown[-1].t * 1000)}
     value = {"type": "value", "min": 0, "axisLabel": text, "nameTextStyle": {**text, "align": "left"}, "splitNumber": 3, "nameGap": 8}
     lines = {"type": "line", "showSymbol": False, "connectNulls": False, "animation": False}
+    levels = ((capacity, f"full {capacity}", colour["bad"]), (LOW_WATERMARK, f"goes on {LOW_WATERMARK}", colour["muted"]))
     series: list[Spec] = [
         {
             **lines,
@@ -64,7 +65,7 @@ def timeline(
             "lineStyle": {"width": 2},
             "color": colour["accent"],
             "areaStyle": {"opacity": 0.12},
-            "markLine": _levels({f"full {capacity}": (capacity, "bad"), f"goes on {LOW_WATERMARK}": (LOW_WATERMARK, "muted")}, colour),
+            "markLine": _lines("yAxis", levels, "dashed"),
             "markArea": {
                 "silent": True,
                 "itemStyle": {"color": colour["blocked"], "opacity": 0.22},
@@ -76,7 +77,8 @@ def timeline(
         drawn = {"lineStyle": {"width": 2, "type": style}, "color": colour[meaning], "encode": {"x": 0, "y": place}}
         series.append({**lines, "name": name, "xAxisIndex": 1, "yAxisIndex": 1, **drawn})
     if told:
-        series[1]["markLine"] = _markers(told, colour)
+        marks = ((round(it.asked_at * 1000), marker_words(it), colour["invented"]) for it in told)
+        series[1]["markLine"] = _lines("xAxis", marks, "solid")
     spec: Spec = {
         "useUTC": True,
         "animation": False,  # a chart that is redrawn every other second must not move between its states
@@ -89,7 +91,7 @@ def timeline(
         ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "confine": True},
-        "legend": {"top": 0, "right": 190, "data": [name for name, *_ in RATES], "textStyle": text, "itemStyle": {"opacity": 0}},
+        "legend": {"top": 0, "right": 250, "data": [name for name, *_ in RATES], "textStyle": text, "itemStyle": {"opacity": 0}},
         "series": series,
     }
     grids = [{"left": 44, "right": 12, "top": 32, "height": 56}, {"left": 44, "right": 12, "top": 138, "height": 54}]
@@ -127,37 +129,14 @@ def _blocked(points: Sequence[HistoryPoint], step_s: float) -> Iterable[tuple[in
             first = None
 
 
-def _levels(levels: dict[str, tuple[float, str]], colour: Any) -> Spec:
-    return {
-        "silent": True,
-        "symbol": "none",
-        "animation": False,
-        "data": [
-            {
-                "yAxis": at,
-                "lineStyle": {"color": colour[meaning], "type": "dashed", "width": 1},
-                "label": {"formatter": words, "position": "insideEndTop", "color": colour[meaning], "fontSize": 12},
-            }
-            for words, (at, meaning) in levels.items()
-        ],
-    }
-
-
-def _markers(commands: Sequence[CommandView], colour: Any) -> Spec:
-    """One for every command, where it was asked for; a refused one says so."""
-    return {
-        "silent": True,
-        "symbol": "none",
-        "animation": False,
-        "data": [
-            {
-                "xAxis": round(it.asked_at * 1000),
-                "lineStyle": {"color": colour["invented"], "type": "solid", "width": 1},
-                "label": {"formatter": marker_words(it), "position": "insideEndTop", "color": colour["invented"], "fontSize": 12},
-            }
-            for it in commands
-        ],
-    }
+def _lines(axis: str, lines: Iterable[tuple[float, str, str]], style: str) -> Spec:
+    """Lines across a chart at a value of ``axis``, each with its words and its colour."""
+    label = {"position": "insideEndTop", "fontSize": 12}
+    data = [
+        {axis: at, "lineStyle": {"color": colour, "type": style, "width": 1}, "label": {**label, "formatter": words, "color": colour}}
+        for at, words, colour in lines
+    ]
+    return {"silent": True, "symbol": "none", "animation": False, "data": data}
 
 
 def marker_words(command: CommandView) -> str:

@@ -15,7 +15,6 @@ from helix_ray.metrics.snapshot import FINAL_STATES, CommandView, MetricsSnapsho
 from helix_ray.records import Action
 
 SPIKE_S = 30.0
-SHOWN_COMMANDS = 3
 MOST = {Action.RATE: 1e7, Action.CONCURRENCY: 1024.0, Action.BUDGET: 1e6}
 
 
@@ -49,12 +48,6 @@ def bar() -> None:
         notes.insert(0, "Disabled until it is known which run this is.")
     for note in filter(None, notes):
         st.text(note)
-
-
-def outcomes(view: View) -> None:
-    """The newest commands, whoever gave them, as far as they have come. Part of what moves."""
-    for shown in view.snapshot.commands[:SHOWN_COMMANDS] if view.snapshot else ():
-        st.text(outcome(shown))
 
 
 def outcome(shown: CommandView) -> str:
@@ -104,29 +97,33 @@ def _buttons(snapshot: MetricsSnapshot, enabled: bool) -> None:
     _value(Action.RATE, f"Rate {rate}", "Reads/s of the source; empty: as configured", enabled)
     _value(Action.CONCURRENCY, f"In flight {snapshot.slots}", "Requests in flight of each analyzer; empty: as configured", enabled)
     cap = snapshot.money.max_cost_usd
-    usd = _value(
-        Action.BUDGET, "No cap" if cap is None else f"Cap ${cap:,.2f}", "US dollars for the whole run; empty: as configured", enabled
-    )
-    if usd is not None:
+    words = "No cap" if cap is None else f"Cap ${cap:,.2f}"
+    _value(Action.BUDGET, words, "US dollars for the whole run; empty: as configured", enabled)
+    if (asked := st.session_state.pop("cap_asked", None)) is not None:
         opened()
-        confirm_cap(*usd)
+        confirm_cap(*asked)
 
 
-def _value(action: Action, label: str, explanation: str, enabled: bool) -> tuple[float | None, str] | None:
-    """Sets an absolute value. A cap that is higher is given back instead, to be asked about."""
-    with st.popover(label, disabled=not enabled), st.form(f"{action.value}_form", border=False):
+def _value(action: Action, label: str, explanation: str, enabled: bool) -> None:
+    """Sets an absolute value. With each that is set the popover is another one, so that it closes."""
+    popover = st.popover(label, disabled=not enabled, key=f"{action.value}_popover_{st.session_state.get('values_set', 0)}")
+    with popover, st.form(f"{action.value}_form", border=False):
         step = 1.0 if action is Action.CONCURRENCY else None
         lowest = 1.0 if action is Action.CONCURRENCY else 1e-6
-        value = st.number_input(explanation, lowest, MOST[action], None, step, format="%g", key=f"{action.value}_value")
-        if not st.form_submit_button("Set", key=f"{action.value}_button", disabled=not enabled):
-            return None
-    snapshot = shared.feed().latest().snapshot
+        st.number_input(explanation, lowest, MOST[action], None, step, format="%g", key=f"{action.value}_value")
+        st.form_submit_button("Set", key=f"{action.value}_button", disabled=not enabled, on_click=_set, args=(action,))
+
+
+def _set(action: Action) -> None:
+    """A cap that is higher is asked about first."""
+    st.session_state["values_set"] = st.session_state.get("values_set", 0) + 1
+    value, snapshot = st.session_state[f"{action.value}_value"], shared.feed().latest().snapshot
     if action is Action.BUDGET and snapshot is not None:
         cap, target = snapshot.money.max_cost_usd, snapshot.run.max_cost_usd if value is None else value
         if cap is not None and (target is None or target > cap):
-            return value, snapshot.run.run_id
+            st.session_state["cap_asked"] = (value, snapshot.run.run_id)
+            return
     send(action, value)
-    return None
 
 
 @st.dialog("Stop now")

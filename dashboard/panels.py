@@ -92,7 +92,8 @@ def top(view: View, *, starting: bool = False, code: int | None = None, tail: st
     if starting and not view.live:
         return _plain("", "◌ STARTING", "A run is starting; Ray takes 5 to 20 seconds.")
     failed = "" if not code or view.live else (
-        f'<div class="hx hx-card bad">▲ The run started here ended with exit code {code}. Its last lines:<pre>{escape(tail)}</pre></div>'
+        f'<div class="hx hx-card hx-failed"><span class="bad">▲ The run started here ended with exit code {code}.</span> '
+        f"Its last lines:<pre>{escape(tail)}</pre></div>"
     )  # fmt: skip
     if view.snapshot is None:
         return failed + _plain("", "◌ NO RUN YET", view.problem or "No run has been seen in this home.")

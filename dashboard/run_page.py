@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from helix_ray._dashboard import live, panels, shared, stored_html
+from helix_ray._dashboard import controls, live, panels, shared, stored_html
 from helix_ray._dashboard.records_page import asked, shown_run
 
 
@@ -35,6 +35,9 @@ def books() -> None:
     url = view.snapshot.run.dashboard_url if view.live and view.snapshot else None
     report = shared.stored().report_page(run_id)
     st.html(stored_html.run_card(found, url, str(report) if report else None))
+    if controls.commandable(view) and st.button("Dry run of the whole run", key="forecast"):
+        st.session_state.pop("dry_run", None)  # of a dialog
+        controls.figures(shared.feed().client.dry_run_of_live, "Requests, cost, time and limit; nothing is sent:")
     st.subheader("Control events", anchor=False)
     if found.commands:
         live.text_table(stored_html.command_columns(found))

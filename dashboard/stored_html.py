@@ -62,7 +62,7 @@ def story(told: ReadStory) -> str:
         ("place", f"{escape(read.contig or UNKNOWN)}:{read.ref_start:,} ({escape(read.strand)}), 0-based"),
         ("latency", f"{number(result.latency_ms)} ms, {number(result.queue_ms)} ms in the queue"),
         ("attempts", f"{result.attempts}, repairs {result.repairs}"),
-        ("cost", f"{usd(float(result.cost_usd))} of {len(told.requests)} requests"),
+        ("cost", f"${result.cost_usd:.8f}, its share of {len(told.requests)} requests"),
         ("finished", clock(result.finished_at.timestamp() if result.finished_at else None)),
     ]
     listed = "".join(f"<div><span class='soft'>{name}</span> <b>{value}</b></div>" for name, value in facts)

@@ -228,7 +228,6 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     page.on("request", lambda it: outside.append(it.url) if "127.0.0.1" not in it.url and it.url[:4] == "http" else None)
     page.goto(f"{monitor.url}/start")
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled(timeout=SLOW)
-    beside(PageViewer(monitor.port).press("start"))
     unlock(page, monitor.code)
     assert_readable(page)
     button(page, "Start")
@@ -264,7 +263,9 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     page.get_by_role("button", name=re.compile(r"^Cap \$50")).click()
     page.locator(".st-key-budget_value input").fill("60")
     page.locator(".st-key-budget_button button").click()
-    expect(page.get_by_role("dialog")).to_contain_text(re.compile(r"requests .*cap +\$60.00", re.DOTALL), timeout=SLOW)
+    expect(page.get_by_role("dialog").filter(has_text="A higher cap")).to_contain_text(
+        re.compile(r"requests .*cap +\$60.00", re.DOTALL), timeout=SLOW
+    )
     page.keyboard.press("Escape")
     with page.expect_request(lambda it: it.url.endswith("/run")):
         page.goto(f"{monitor.url}/run")

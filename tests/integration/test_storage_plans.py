@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from helix_ray.analysis.prompts.template import template_of
 from helix_ray.client.stored import StoredRuns
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
@@ -66,6 +67,7 @@ async def test_one_read_is_found_with_its_requests_and_dead_letters_come_newest_
     ledger, source = await started(database_url), make_source(Config.model_validate({"source": {"batch_size": 50}}))
     results = [answered(read) for read in source.block(0).rows()]
     results[3] = replace(results[3], read=results[3].read._replace(read_id="5"))
+    results[4] = replace(results[4], prompt="indexed10", prompt_hash=template_of(Config().analyzer).sha256)
     dead = [replace(result, disposition=Disposition.DEAD_LETTER, error_kind="parse_error", error="no JSON") for result in results[8:10]]
     dead[0] = replace(dead[0], finished_at=datetime(2026, 1, 3, tzinfo=UTC))
     calls = [request(result) for result in results[3:6]]
@@ -84,4 +86,7 @@ async def test_one_read_is_found_with_its_requests_and_dead_letters_come_newest_
         patch.setattr(StoredRuns, "_ask", lambda self, question: with_ledger(Secret(database_url), question))
         told = await asyncio.to_thread(story, RUN_ID, "4")
     assert told is not None
-    assert (told.result.read.read_id, len(told.requests), told.system) == (named, 1, None)
+    assert (told.result.read.read_id, len(told.requests)) == (named, 1)
+    assert told.system == template_of(Config().analyzer).system
+    assert told.user is not None
+    assert told.user.startswith("id: (opaque)\nreference")

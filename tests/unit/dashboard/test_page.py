@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 import helix_ray._dashboard
 from helix_ray._dashboard import live, shared
 from helix_ray._dashboard.feed import Feed
+from helix_ray.client import DryRun
 from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
 from helix_ray.metrics.recent import RecentRead
@@ -108,6 +109,9 @@ class Client:
     def send(self, command: Command) -> Ack:
         self.sent.append(command)
         return self.ack
+
+    def dry_run_of_live(self) -> DryRun:
+        return DryRun("emulator", 70, 71, 0.0, 0.0, None, ())
 
     def start_run(self, path: Path, overrides: tuple[str, ...] = ()) -> int:
         self.started.append(path)
@@ -322,4 +326,6 @@ def test_the_run_page_shows_configuration_commands_and_the_runs_before(page: Pag
     assert '"count": 70' in app.code[0].value
     assert [*app.dataframe[0].value["in effect after"]] == ["1.0 s"]
     assert [*app.dataframe[1].value["name"]] == [HOSTILE]
+    app.button(key="forecast").click().run()
+    assert "71 for 70 reads" in "".join(shown.value for shown in app.code)
     assert "<script>" not in page.words
