@@ -21,7 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from helix_ray.storage.embedded import embedded_url
+from helix_ray.storage import embedded
 from support.page_viewer import PageViewer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -273,7 +273,7 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     expect(link).to_have_attribute("href", re.compile(r"^http://(127\.0\.0\.1|localhost):\d+"), timeout=SLOW)
     page.goto(monitor.url)
     button(page, "Drain")
-    seen["drain"] = says(page, "drain.*in effect|DRAINING|STOPPED")
+    seen["drain"] = says(page, "drain.*in effect|DRAINING|LAST SEEN|STOPPED")  # of a short queue the end follows at once
     says(page, "STOPPED.*as the database has it", 2 * SLOW)
     assert not outside
     (report,) = (monitor.home / "reports").glob("*.html")
@@ -281,12 +281,12 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     assert_readable(page)
     page.goto(monitor.url)
 
-    url = embedded_url(monitor.home)
-    with psycopg.connect(url) as database:
+    with psycopg.connect(embedded.embedded_url(monitor.home)) as database:
         commands = database.execute(
             "SELECT action, actor, extract(epoch FROM in_effect_at) FROM helix.control_events ORDER BY asked_at"
         ).fetchall()
         (rows,) = database.execute("SELECT count(*) FROM helix.reads").fetchone() or (0,)
+    embedded.stop(monitor.home)
     assert [(action, actor) for action, actor, _ in commands] == [(action, "page") for action in STEERED], "and nothing else was pressed"
     late = {action: seen[action] - float(at) for action, _, at in commands if at is not None and seen[action] - float(at) > SEEN_WITHIN_S}
     assert not late
