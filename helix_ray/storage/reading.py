@@ -75,27 +75,22 @@ class Reading:
         by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
         by_state = {str(row["state"]): int(row["calls"]) for row in calls}
         percentiles = latency[0]["percentiles"] or (None, None, None)
+        summed = ("requests", "repairs", "http_429", "prompt_tokens", "cached_tokens", "completion_tokens", "resent", "usage_estimated")
+        sums: dict[str, Any] = {name: sum(int(row[name]) for row in calls) for name in summed}
         return RunCounts(
+            **sums,
             rows=sum(by_disposition.values()),
             by_disposition=by_disposition,
             dead_letter_kinds={str(row["error_kind"]): int(row["rows"]) for row in kinds},
             duplicates=int(duplicates[0]["duplicates"]),
             reads_repaid=int(repaid[0]["reads_repaid"]),
             possibly_billed=by_state.get("possibly_billed", 0),
-            requests=sum(int(row["requests"]) for row in calls),
-            repairs=sum(int(row["repairs"]) for row in calls),
             calls_by_state=by_state,
-            http_429=sum(int(row["http_429"]) for row in calls),
-            prompt_tokens=sum(int(row["prompt_tokens"]) for row in calls),
-            cached_tokens=sum(int(row["cached_tokens"]) for row in calls),
-            completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
             cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
             answered_ms=sum(float(row["answered_ms"]) for row in calls),
             latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
-            resent=sum(int(row["resent"]) for row in calls),
-            usage_estimated=sum(int(row["usage_estimated"]) for row in calls),
             failures=_failures(endings),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
