@@ -22,8 +22,7 @@ from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePort
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ResultMaker, preset_result
-from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.request_sizes import RequestSizes
+from helix_ray.analyzer.request_cycle import RequestCycle, RequestSizes
 from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
 from helix_ray.analyzer.sink_client import LINGER_S, RequestRecords, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
