@@ -14,6 +14,7 @@ from helix_ray.metrics.snapshot import MetricsSnapshot
 Key = tuple[str | float | bool | None, ...]
 
 CHART_HEIGHT = 218
+PULSE_S = 0.8  # below the second in which a run's numbers change, so that no viewer misses one when its timer is late
 DETAILS = ("accuracy", "limits and API", "actors")
 
 
@@ -57,9 +58,9 @@ def moment(view: View) -> Key:
     return (snapshot.run.run_id, snapshot.as_of, snapshot.state, view.live, view.lost, view.stale, view.problem)
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=PULSE_S)
 def pulse(bar: DeltaGenerator) -> None:
-    """State and pulse, once a second. ``bar`` stands in the part of the page that never scrolls away."""
+    """State and pulse. ``bar`` stands in the part of the page that never scrolls away."""
     view, launch = shared.feed().latest(), shared.feed().client.launched
     code = None if launch is None else launch.poll()
     _rerun_on_change(view)

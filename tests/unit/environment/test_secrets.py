@@ -137,3 +137,15 @@ def test_withdrawing_leaves_the_rest() -> None:
     withdraw_from_environment(environ)
     withdraw_from_environment(environ)
     assert environ == {"PATH": "/bin"}
+
+
+def test_a_key_of_any_provider_is_found_checked_when_asked_for_and_withdrawn(key_file: Path) -> None:
+    environ = {"LAB_API_KEY": VALUE, "OTHER_API_KEY": "short", "FILED_API_KEY_FILE": str(key_file), "PATH": "/bin"}
+    secrets = load_secrets(environ, None)
+    assert secrets.api_key("LAB_API_KEY") == secrets.api_key("FILED_API_KEY") == Secret(VALUE)
+    assert secrets.api_key("NONE_API_KEY") is None
+    assert (secrets.hide(f"401 for {VALUE}"), VALUE in repr(secrets)) == ("401 for [hidden]", False)
+    with pytest.raises(MissingSecretError, match="OTHER_API_KEY in the environment has 5 characters"):
+        secrets.api_key("OTHER_API_KEY")
+    withdraw_from_environment(environ)
+    assert environ == {"FILED_API_KEY_FILE": str(key_file), "PATH": "/bin"}, "keys of providers that are not asked, too"

@@ -90,7 +90,7 @@ def test_another_scorer_is_refused() -> None:
 def test_of_a_complete_run_nothing_is_left_unless_rows_are_missing(
     monkeypatch: pytest.MonkeyPatch, status: str, rows: int, left: bool
 ) -> None:
-    monkeypatch.setattr(preparation, "open_database", lambda config, home, secrets: Secret("postgresql://"))
+    monkeypatch.setattr(preparation, "open_database", lambda config, home, secrets: Secret("postgresql://helix@localhost/helix"))
     config, facts = Config.model_validate({"analyzer": {"backend": "aligner"}}), {"rows": rows, "totals": {"reads_requested": 2000}}
     plan = resume(config, config, None, generator_version(), status=RunStatus(status), cost_usd=Decimal("0.25"), **facts)
     assert (plan is not None) == left
