@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from helix_ray._dashboard import panels, reads
+from helix_ray._dashboard.drawing import style
 from helix_ray._dashboard.feed import View
-from helix_ray._dashboard.style import style
 from helix_ray.config import Config
 from helix_ray.metrics.recent import Mark, RecentRead
 from helix_ray.metrics.snapshot import (
