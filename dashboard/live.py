@@ -28,19 +28,19 @@ def page() -> None:
         details()
 
 
-@st.cache_data(ttl=60, max_entries=100, show_spinner=False)
+@st.cache_resource(ttl=60, max_entries=100, show_spinner=False)
 def html(part: str, key: Key, _draw: Callable[[], str]) -> None:
     """``_draw`` is called for the first viewer who asks for this part of this moment."""
     st.html(_draw())
 
 
-@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+@st.cache_resource(ttl=60, max_entries=20, show_spinner=False)
 def chart(part: str, key: Key, _draw: Callable[[], tuple[charts.Spec, str]], height: int) -> None:
     spec, words = _draw()
     st.echarts_chart(spec, key=part, height=height, alt=words)
 
 
-@st.cache_data(ttl=60, max_entries=40, show_spinner=False)
+@st.cache_resource(ttl=60, max_entries=40, show_spinner=False)
 def table(part: str, key: Key, _draw: Callable[[], dict[str, list[str]]]) -> None:
     text_table(_draw())
 
