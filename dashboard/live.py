@@ -28,19 +28,19 @@ def page() -> None:
         details()
 
 
-@st.cache_resource(ttl=60, max_entries=100, show_spinner=False)
+@st.cache_data(ttl=60, max_entries=100, show_spinner=False)
 def html(part: str, key: Key, _draw: Callable[[], str]) -> None:
     """``_draw`` is called for the first viewer who asks for this part of this moment."""
     st.html(_draw())
 
 
-@st.cache_resource(ttl=60, max_entries=20, show_spinner=False)
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
 def chart(part: str, key: Key, _draw: Callable[[], tuple[charts.Spec, str]], height: int) -> None:
     spec, words = _draw()
     st.echarts_chart(spec, key=part, height=height, alt=words)
 
 
-@st.cache_resource(ttl=60, max_entries=40, show_spinner=False)
+@st.cache_data(ttl=60, max_entries=40, show_spinner=False)
 def table(part: str, key: Key, _draw: Callable[[], dict[str, list[str]]]) -> None:
     text_table(_draw())
 
@@ -113,13 +113,19 @@ def _choice(label: str, options: tuple[str, ...], key: str, place: str) -> str:
     return chosen or options[0]
 
 
-@st.fragment(run_every=5.0)
+@st.fragment
 def details() -> None:
-    """What is looked at now and then: drawn only while it is open."""
+    """What is looked at now and then: only while it is open has it a timer, and is drawn."""
     opened = st.segmented_control("More of this run", DETAILS, key="details")
+    if opened is not None:
+        detail(opened)
+
+
+@st.fragment(run_every=5.0)
+def detail(opened: str) -> None:
     view = shared.feed().latest()
     snapshot = view.snapshot
-    if opened is None or snapshot is None or not snapshot.run.known:
+    if snapshot is None or not snapshot.run.known:
         return
     key = moment(view)
     if opened == DETAILS[0]:

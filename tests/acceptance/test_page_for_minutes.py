@@ -78,7 +78,7 @@ def test_of_200_random_requests_from_three_browsers_none_is_lost_or_applied_twic
         press(each, action, value(action))
         words = "(pause|resume)" if action == "flow" else action
         seen = page.wait_for_function(
-            "words => new RegExp(words).test(document.querySelector('.hx-bar .told').innerText) && Date.now()",
+            "words => new RegExp(words).test(document.querySelector('.hx-bar .told')?.innerText ?? '') && Date.now()",
             arg=f"UTC {words}\\b.*in effect",
             polling=50,
         ).json_value()
