@@ -6,10 +6,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from helix_ray.metrics.aggregates import Aggregates, Reporter
+from helix_ray.metrics.aggregates import Aggregates, Incarnations, Reporter
 from helix_ray.metrics.bottleneck import find_bottleneck, waits_behind
 from helix_ray.metrics.history import History
-from helix_ray.metrics.incarnations import Incarnations
 from helix_ray.metrics.pace import MINUTE_SECONDS, POINT_SECONDS, Progress, RateWindow, held_back, intents_share, shown, stages
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import AnalyzerReport, ControlReport, ProcessReport, ProducerReport, Report, SinkReport
