@@ -145,7 +145,7 @@ def test_a_key_of_any_provider_is_found_checked_when_asked_for_and_withdrawn(key
     secrets = load_secrets(environ, None)
     assert secrets.api_key("LAB_API_KEY") == secrets.api_key("FILED_API_KEY") == Secret(VALUE)
     assert secrets.api_key("NONE_API_KEY") is None
-    assert (secrets.hide(f"401 for {VALUE}"), VALUE in repr(secrets)) == ("401 for [hidden]", False)
+    assert (hide_known(f"401 for {VALUE}"), VALUE in repr(secrets)) == ("401 for [hidden]", False)
     with pytest.raises(MissingSecretError, match="OTHER_API_KEY in the environment has 5 characters"):
         secrets.api_key("OTHER_API_KEY")
     withdraw_from_environment(environ)
