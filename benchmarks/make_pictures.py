@@ -1,6 +1,6 @@
 """The pictures of the README: parts of the live page, drawn by its own functions from an example, as SVG that follows light and dark.
 
-``make pictures`` writes docs/images/. No browser is needed: the page's HTML and style stand in the picture as they are.
+``make bench-pictures`` writes docs/images/. No browser is needed: the page's HTML and style stand in the picture as they are.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from helix_ray._dashboard import panels, reads
+from helix_ray._dashboard.drawing import style
 from helix_ray._dashboard.feed import View
-from helix_ray._dashboard.style import style
 from helix_ray.config import Config
 from helix_ray.metrics.recent import Mark, RecentRead
 from helix_ray.metrics.snapshot import (

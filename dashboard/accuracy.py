@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from helix_ray._dashboard.words import number, percent
-from helix_ray.client.measures import MeasureRow, Proportion, by_stratum, by_type, distances, mistakes
+from helix_ray.client.measures import distances
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
 HELP = (
@@ -29,25 +28,6 @@ def title(snapshot: MetricsSnapshot) -> str:
     return f"{label}Accuracy against the generator's truth{exact}"
 
 
-def type_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
-    return _columns("type", by_type(snapshot))
-
-
-def stratum_columns(snapshot: MetricsSnapshot, dimension: str) -> dict[str, list[str]]:
-    """The table of one dimension; empty columns where it is not known."""
-    return _columns(dimension, by_stratum(snapshot, dimension))
-
-
-def mistake_columns(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
-    found = mistakes(snapshot)
-    return {
-        "mistake": [words for words, _, _ in found],
-        "count": [number(count) for _, count, _ in found],
-        "share": [percent(share.value) for _, _, share in found],
-        "95 %": [_interval(share) for _, _, share in found],
-    }
-
-
 def distance_chart(snapshot: MetricsSnapshot) -> tuple[dict[str, Any], str]:
     """How far off wrong calls are, and a description in words."""
     found = distances(snapshot)
@@ -64,24 +44,3 @@ def distance_chart(snapshot: MetricsSnapshot) -> tuple[dict[str, Any], str]:
     label = "EMULATOR: " if snapshot.run.simulated else ""
     words = f"{label}Wrong calls within 5 bases of a missed variant: {number(total)}" + (f", most of them {most:+d} off" if total else "")
     return spec, words
-
-
-def _columns(name: str, rows: Sequence[MeasureRow]) -> dict[str, list[str]]:
-    columns = {
-        name: [row.level for row in rows],
-        "F1": [percent(row.f1) for row in rows],
-        "precision": [percent(row.precision.value) for row in rows],
-        "precision 95 %": [_interval(row.precision) for row in rows],
-        "recall": [percent(row.recall.value) for row in rows],
-        "recall 95 %": [_interval(row.recall) for row in rows],
-        "found": [number(row.counts.tp) for row in rows],
-        "missed": [number(row.counts.fn) for row in rows],
-        "false calls": [number(row.counts.fp) for row in rows],
-    }
-    if any(row.ceiling_f1 is not None for row in rows):
-        columns["ceiling F1"] = [percent(row.ceiling_f1) for row in rows]
-    return columns
-
-
-def _interval(share: Proportion) -> str:
-    return "" if share.low is None else f"{percent(share.low)} to {percent(share.high)}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from helix_ray._dashboard import live, records_page, run_page, start
+from helix_ray._dashboard.drawing import ICON, style
 from helix_ray._dashboard.server import MIDDLEWARE, ROUTES
-from helix_ray._dashboard.style import ICON, style
 
 
 def draw() -> None:

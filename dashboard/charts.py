@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from helix_ray._dashboard.panels import LOW_WATERMARK
 from helix_ray._dashboard.words import UNKNOWN, number, rate
 from helix_ray.metrics.snapshot import CommandView, HistoryPoint
 from helix_ray.theme import DARK, LIGHT
@@ -37,7 +36,13 @@ def thin(points: Sequence[HistoryPoint], span_s: float) -> list[HistoryPoint]:
 
 
 def timeline(
-    points: Sequence[HistoryPoint], commands: Sequence[CommandView], capacity: int, span_s: float = 600.0, *, dark: bool = False
+    points: Sequence[HistoryPoint],
+    commands: Sequence[CommandView],
+    capacity: int,
+    low_watermark: int,
+    span_s: float = 600.0,
+    *,
+    dark: bool = False,
 ) -> tuple[Spec, str]:
     """The chart, and its description for readers who cannot see it. All times are UTC."""
     colour = DARK if dark else LIGHT
@@ -56,7 +61,7 @@ def timeline(
         axis |= {"min": round(begin * 1000), "max": round(shown[-1].t * 1000)}
     value = {"type": "value", "min": 0, "axisLabel": text, "nameTextStyle": {**text, "align": "left"}, "splitNumber": 3, "nameGap": 8}
     lines = {"type": "line", "showSymbol": False, "connectNulls": False, "animation": False}
-    levels = ((capacity, f"full {capacity}", colour["bad"]), (LOW_WATERMARK, f"goes on {LOW_WATERMARK}", colour["muted"]))
+    levels = ((capacity, f"full {capacity}", colour["bad"]), (low_watermark, f"goes on {low_watermark}", colour["muted"]))
     series: list[Spec] = [
         {
             **lines,

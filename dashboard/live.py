@@ -40,16 +40,6 @@ def chart(part: str, key: Key, _draw: Callable[[], tuple[charts.Spec, str]], hei
     st.echarts_chart(spec, key=part, height=height, alt=words)
 
 
-@st.cache_data(ttl=60, max_entries=40, show_spinner=False)
-def table(part: str, key: Key, _draw: Callable[[], dict[str, list[str]]]) -> None:
-    text_table(_draw())
-
-
-def text_table(columns: dict[str, list[str]]) -> None:
-    """Text cells only: what a file's header or a model's answer holds is shown as it is."""
-    st.dataframe(columns, column_config={name: st.column_config.TextColumn(name) for name in columns}, hide_index=True, height="content")
-
-
 def moment(view: View) -> Key:
     """What a drawing depends on: the same for every viewer."""
     snapshot = view.snapshot
@@ -92,11 +82,11 @@ def story() -> None:
     key, dark = moment(view), st.context.theme.type == "dark"
     with st.container(key="hx-charts"):
         span = _choice("Time shown", tuple(charts.SPANS), "span", "hx-span")
-        seconds, capacity = charts.SPANS[span], snapshot.queue.capacity
+        seconds, levels = charts.SPANS[span], (snapshot.queue.capacity, snapshot.run.low_watermark)
         chart(
             "timeline",
             (*key, span, dark),
-            lambda: charts.timeline(view.history, snapshot.commands, capacity, seconds, dark=dark),
+            lambda: charts.timeline(view.history, snapshot.commands, *levels, seconds, dark=dark),
             CHART_HEIGHT,
         )
     left, right = st.columns(2)
@@ -113,40 +103,42 @@ def _choice(label: str, options: tuple[str, ...], key: str, place: str) -> str:
     return chosen or options[0]
 
 
-@st.fragment(run_every=5.0)
+@st.fragment
 def details() -> None:
-    """What is looked at now and then: drawn only while it is open."""
+    """What is looked at now and then: only while it is open has it a timer, and is drawn."""
     opened = st.segmented_control("More of this run", DETAILS, key="details")
+    if opened is not None:
+        detail(opened)
+
+
+@st.fragment(run_every=5.0)
+def detail(opened: str) -> None:
     view = shared.feed().latest()
     snapshot = view.snapshot
-    if opened is None or snapshot is None or not snapshot.run.known:
+    if snapshot is None or not snapshot.run.known:
         return
     key = moment(view)
     if opened == DETAILS[0]:
         _accuracy(snapshot, key)
     elif opened == DETAILS[1]:
-        left, right = st.columns(2)
-        with left:
-            table("buckets", key, lambda: panels.bucket_columns(snapshot))
-        with right:
-            table("api", key, lambda: panels.api_columns(snapshot))
+        html("limits", key, lambda: panels.limits(snapshot))
     else:
-        table("actors", key, lambda: panels.actor_columns(snapshot))
+        html("actors", key, lambda: panels.actors(snapshot))
 
 
 def _accuracy(snapshot: MetricsSnapshot, key: Key) -> None:
     st.caption(accuracy.title(snapshot), help=accuracy.HELP)
     if not snapshot.accuracy:
         return
-    table("types", key, lambda: accuracy.type_columns(snapshot))
+    html("types", key, lambda: panels.types(snapshot))
     left, right = st.columns(2)
     with left:
-        table("mistakes", key, lambda: accuracy.mistake_columns(snapshot))
+        html("mistakes", key, lambda: panels.mistaken(snapshot))
     with right:
         chart("off_by", key, lambda: accuracy.distance_chart(snapshot), CHART_HEIGHT)
     dimension = st.selectbox("Break down by", list(snapshot.strata), index=None, key="dimension")
     if dimension is not None:
-        table("stratum", (*key, dimension), lambda: accuracy.stratum_columns(snapshot, dimension))
+        html("stratum", (*key, dimension), lambda: panels.stratum(snapshot, dimension))
 
 
 def _rerun_on_change(view: View) -> None:

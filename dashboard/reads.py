@@ -1,24 +1,26 @@
 """Reads as people look at them: the window over the read with its differences lit, and the log of alerts.
 
-What a file or a model wrote passes `escape`; bases are letters of ACGTN or a question mark.
+Bases are letters of ACGTN or a question mark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from helix_ray._dashboard.words import clock_short, number
-from helix_ray.metrics.recent import Mark, RecentRead
+from markupsafe import Markup
+
+from helix_ray._dashboard.drawing import macros
+from helix_ray.client.stored import ReadStory
+from helix_ray.metrics.recent import Mark, RecentRead, marks_of
 from helix_ray.metrics.snapshot import MetricsSnapshot
 
-SIGNS = {"found": "✓", "missed": "○", "invented": "✗", "unscored": "◇", "other": "·"}
-KIND_WORDS = {"found": "found", "missed": "missed", "invented": "invented", "unscored": "no truth known", "other": "sequencing error"}
+_books = macros("books.html")
 ALL, WRONG, DEAD = FILTERS = ("all", "wrong", "dead letters")
 FEED_READS, LOG_READS = 3, 10
+UNLIT = ("", "other", "error")
 COLUMNS, LEAD = 96, 12  # of the window that are shown at once, and of these before its first difference
 MOSTLY = 0.3  # of the columns: with more that differ, the two rows are not aligned, and saying where is no use
 
@@ -28,7 +30,7 @@ _BASE_TAGS = {"A": "a", "C": "b", "G": "u", "T": "s"}  # the shortest that CSS c
 class Column(NamedTuple):
     window: str  # a base, "-" where the read has more, "?" for what is no base
     read: str
-    kind: str = ""  # of `SIGNS`; "": the same
+    kind: str = ""  # of a `Mark`; other: a difference without a mark, error: a known sequencing error; "": the same
     first: bool = False  # of its difference: here stands the sign
 
 
@@ -70,23 +72,23 @@ def _base(letter: str) -> str:
 
 
 @lru_cache(512)
-def strip(window: str, read: str, marks: tuple[Mark, ...]) -> str:
-    """The columns around the first difference as HTML. Hidden from screen readers, which get `mark_words`."""
+def strip(window: str, read: str, marks: tuple[Mark, ...]) -> Markup:
+    """The columns around the first difference as HTML. Hidden from screen readers, which get the marks in words."""
     columns = _columns(window, read, marks)
-    told = [place for place, column in enumerate(columns) if column.kind not in ("", "other")]
+    told = [place for place, column in enumerate(columns) if column.kind not in UNLIT]
     begin = min(max(0, told[0] - LEAD) if told else 0, max(0, len(columns) - COLUMNS))
     after = "…" if begin + COLUMNS < len(columns) else ""
     return _block(columns[begin : begin + COLUMNS], "…" if begin else " ", after)
 
 
-def whole(window: str, read: str, marks: tuple[Mark, ...], width: int = 100) -> str:
+def whole(window: str, read: str, marks: tuple[Mark, ...], width: int = 100) -> Markup:
     """All columns, ``width`` in a line, with the window's position at its beginning."""
     columns, blocks, at = _columns(window, read, marks), [], 1
     for begin in range(0, len(columns), width):
         shown = columns[begin : begin + width]
-        blocks.append(f'<div class="soft">from base {at}</div>{_block(shown, " ", "")}')
+        blocks.append(Markup('<div class="soft">from base {}</div>{}').format(at, _block(shown, " ", "")))
         at += sum(column.window != "-" for column in shown)
-    return "".join(blocks)
+    return Markup().join(blocks)
 
 
 def _columns(window: str, read: str, marks: tuple[Mark, ...]) -> list[Column]:
@@ -96,7 +98,7 @@ def _columns(window: str, read: str, marks: tuple[Mark, ...]) -> list[Column]:
     return [column._replace(kind="", first=False) if column.kind == "other" else column for column in columns]
 
 
-def _block(shown: Sequence[Column], before: str, after: str) -> str:
+def _block(shown: Sequence[Column], before: str, after: str) -> Markup:
     """Three rows: the window, the read, the signs."""
     rows = []
     for name, index in (("window", 0), ("read", 1)):
@@ -104,9 +106,9 @@ def _block(shown: Sequence[Column], before: str, after: str) -> str:
             _lit(kind, [column.read if index else column.window for column in group], name) for kind, group in _by_kind(shown)
         )
         rows.append(f'<div class="{name}">{name:<7}{before}{letters}{after}</div>')
-    signs = "".join(f'<span class="at {it.kind}">{SIGNS[it.kind]}</span>' if it.first else " " for it in shown)
+    signs = "".join(f'<span class="at {it.kind}">{_books.SIGNS[it.kind]}</span>' if it.first else " " for it in shown)
     signed = f"<div>{' ' * 8}{signs}</div>" if signs.strip() else ""
-    return f'<div class="hx-seq" aria-hidden="true">{"".join(rows)}{signed}</div>'
+    return Markup(f'<div class="hx-seq" aria-hidden="true">{"".join(rows)}{signed}</div>')  # noqa: S704  (checked letters)
 
 
 def _by_kind(columns: Sequence[Column]) -> Iterable[tuple[str, list[Column]]]:
@@ -115,7 +117,7 @@ def _by_kind(columns: Sequence[Column]) -> Iterable[tuple[str, list[Column]]]:
 
 def _lit(kind: str, letters: list[str], row: str) -> str:
     text = "".join(letters)
-    if kind and kind != "other":
+    if kind not in UNLIT:
         return f'<mark class="{kind}">{text}</mark>'
     if row == "window":
         return text
@@ -123,35 +125,10 @@ def _lit(kind: str, letters: list[str], row: str) -> str:
     return "".join(run if tag is None else f"<{tag}>{run}</{tag}>" for tag, run in runs)
 
 
-def mark_words(read: RecentRead, most: int = 8) -> str:
-    """HTML: each difference with its sign, in its colour and in words for who sees neither."""
-    if read.disposition != "stored":
-        return f'<span class="bad">▲ {escape(read.disposition.replace("_", " "))}: {escape(read.error_kind or "no reason known")}</span>'
-    if not read.marks:
-        return ", ".join(map(escape, read.calls)) or '<span class="soft">no difference</span>'
-    words = [
-        f'<span class="{mark.kind}">{SIGNS[mark.kind]} {mark.pos} {escape(mark.ref)}&gt;{escape(mark.alt)} {escape(mark.type or "invalid")}'
-        f"{f' {KIND_WORDS[mark.kind]}' if mark.kind in ('missed', 'invented') else ''}</span>"
-        for mark in read.marks[:most]
-    ]
-    return ", ".join(words) + (f" and {len(read.marks) - most} more" if len(read.marks) > most else "")
-
-
-def legend() -> str:
-    return " ".join(f'<span class="{kind}">{SIGNS[kind]} {KIND_WORDS[kind]}</span>' for kind in SIGNS if kind != "unscored")
-
-
 def feed(snapshot: MetricsSnapshot, most: int = FEED_READS) -> str:
     """The helix feed, newest first."""
-    shown = [read for read in snapshot.recent_reads if read.ref_seq and read.seq][:most]
-    reads = "".join(
-        f'<div class="hx-read"><div class="words"><b>#{read.read_index:,}</b><span class="id">{escape(read.read_id)}</span>'
-        f"<span>{mark_words(read, 3)}</span></div>{strip(read.ref_seq, read.seq, read.marks)}</div>"
-        for read in shown
-        if read.ref_seq and read.seq
-    )
-    empty = '<p class="soft">No finished read to show yet.</p>'
-    return f'<section class="hx hx-panel" aria-label="Helix feed"><h2>helix feed {legend()}</h2>{reads or empty}</section>'
+    shown = [it for it in snapshot.recent_reads if it.ref_seq and it.seq][:most]
+    return str(_books.feed([(it, strip(it.ref_seq or "", it.seq or "", it.marks)) for it in shown]))
 
 
 def is_wrong(read: RecentRead) -> bool:
@@ -169,14 +146,13 @@ def chosen(snapshot: MetricsSnapshot, which: str) -> list[RecentRead]:
 
 
 def alert_log(snapshot: MetricsSnapshot, which: str, most: int = LOG_READS) -> str:
-    """The mutation alerts, newest first: what differs from the reference window, which is no diagnosis."""
-    lines = "".join(
-        f'<div><span><time>{clock_short(read.finished_at)}</time></span><span class="id">#{read.read_index:,} {escape(read.read_id)}</span>'
-        f'<span>{mark_words(read, 3)}</span><span class="end">{number(read.latency_ms)} ms</span></div>'
-        for read in chosen(snapshot, which)[:most]
-    )
-    empty = f'<p class="soft">{"No alert yet." if which == ALL else f"No {which} among the last reads."}</p>'
-    body = f'<div class="hx-log">{lines}</div>' if lines else empty
-    return (
-        f'<section class="hx hx-panel" aria-label="Mutation alerts"><h2>mutation alerts <span>UTC; no diagnosis</span></h2>{body}</section>'
-    )
+    """The mutation alerts, newest first."""
+    return str(_books.alert_log(chosen(snapshot, which)[:most], which))
+
+
+def story(told: ReadStory) -> str:
+    """One read's alignment, with the known sequencing errors beside what was found, missed and invented; and what became of the read."""
+    read = told.result.read
+    errors = [Mark(it.pos, it.ref, it.alt, it.type, "error") for it in read.errors or ()]
+    marks = sorted([*marks_of(told.result.variants), *errors], key=lambda mark: mark.pos)
+    return str(_books.story(told, whole(read.ref_seq or "", read.seq or "", tuple(marks))))

@@ -7,9 +7,12 @@ from typing import TypeVar
 
 import streamlit as st
 
-from helix_ray._dashboard import accuracy, live, panels, shared, stored_html
+from helix_ray._dashboard import live, panels, reads, shared
+from helix_ray._dashboard.drawing import macros
 from helix_ray.client.stored import ReadStory
 from helix_ray.errors import HelixError, MissingSecretError
+
+_books = macros("books.html")
 
 DEAD_LETTERS = 200
 PARTS = ("variants", "requests and their cost", "prompt", "raw answer")
@@ -33,7 +36,7 @@ def books() -> None:
     live.html("books-bar", (*live.moment(view), round(view.age_s)), lambda: panels.top(view))
     snapshot = view.snapshot
     if snapshot is not None and snapshot.run.known:
-        live.html("books", live.moment(view), lambda: stored_html.reconciliation(snapshot))
+        live.html("books", live.moment(view), lambda: panels.reconciliation(snapshot))
 
 
 @st.fragment
@@ -49,12 +52,12 @@ def search() -> None:
     if found is None:
         st.text(f"No finished read of this run has this index or id: {named}")
         return
-    st.html(stored_html.story(found))
+    st.html(reads.story(found))
     part = st.segmented_control("Of this read", PARTS, key="part", default=PARTS[0], required=True)
     if part == PARTS[0]:
-        live.text_table(stored_html.variant_columns(found))
+        st.html(_books.variants(found.result.variants))
     elif part == PARTS[1]:
-        live.text_table(stored_html.request_columns(found.requests))
+        st.html(_books.requests(found.requests))
     elif part == PARTS[2]:
         _prompt(found)
     else:
@@ -77,7 +80,7 @@ def letters() -> None:
         return
     found = asked(lambda: shared.stored().dead_letters(run_id, DEAD_LETTERS)) or []
     if found:
-        live.text_table(stored_html.dead_letter_columns(found))
+        st.html(_books.dead_letters(found))
     else:
         st.text("None: every finished read has its answer.")
     st.button("Look again", key="letters_again")
@@ -91,8 +94,7 @@ def confusion() -> None:
     if snapshot is None or not snapshot.accuracy:
         st.text("No truth is known of these reads.")
         return
-    live.table("confusion", live.moment(view), lambda: accuracy.type_columns(snapshot))
-    live.table("mistaken", live.moment(view), lambda: accuracy.mistake_columns(snapshot))
+    live.html("types", live.moment(view), lambda: panels.types(snapshot) + panels.mistaken(snapshot))
 
 
 def shown_run() -> str | None:

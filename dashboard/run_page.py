@@ -6,8 +6,13 @@ import json
 
 import streamlit as st
 
-from helix_ray._dashboard import controls, live, panels, shared, stored_html
+from helix_ray._dashboard import controls, live, panels, shared
+from helix_ray._dashboard.drawing import macros
 from helix_ray._dashboard.records_page import asked, shown_run
+from helix_ray.client.past_run import provider_of
+from helix_ray.config.schema import prompt_name
+
+_books = macros("books.html")
 
 
 def page() -> None:
@@ -33,14 +38,15 @@ def books() -> None:
         return
     view = shared.feed().latest()
     url = view.snapshot.run.dashboard_url if view.live and view.snapshot else None
-    report = shared.stored().report_page(run_id)
-    st.html(stored_html.run_card(found, url, str(report) if report else None))
+    run, report = found.run, shared.stored().report_page(run_id)
+    prompt = prompt_name(run.config["analyzer"]["prompt"])
+    st.html(_books.run(run, found.counts, provider_of(run), prompt, url, report))
     if controls.commandable(view) and st.button("Dry run of the whole run", key="forecast"):
         st.session_state.pop("dry_run", None)  # of a dialog
         controls.figures(shared.feed().client.dry_run_of_live, "Requests, cost, time and limit; nothing is sent:")
     st.subheader("Control events", anchor=False)
     if found.commands:
-        live.text_table(stored_html.command_columns(found))
+        st.html(_books.commands(found.commands))
     else:
         st.text("No command was given to this run.")
     st.button("Look again", key="books_again")
@@ -53,6 +59,6 @@ def runs() -> None:
     st.subheader("Runs of this home", anchor=False)
     found = asked(lambda: shared.stored().all()) or []
     if found:
-        live.text_table(stored_html.run_columns(found))
+        st.html(_books.runs(found))
     else:
         st.text("None yet.")

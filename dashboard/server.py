@@ -96,7 +96,7 @@ def unlock_form(form: str) -> str:
     """A plain form, not one of Streamlit's widgets: only an answer to it can set a cookie, and no session ever holds the code."""
     return (
         f'<form class="hx-unlock" method="post" action="/unlock"><input type="hidden" name="form" value="{html.escape(form)}">'
-        '<label>Control code <input type="password" name="code" autocomplete="off" required></label> '
+        '<input type="password" name="code" aria-label="Control code" placeholder="Control code" autocomplete="off" required> '
         "<button>Unlock</button></form>"
     )
 

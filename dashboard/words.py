@@ -47,9 +47,9 @@ def about(seconds: float) -> str:
     return text if text == UNKNOWN else "~" + (" ".join(text.split()[:2]) if seconds >= 600 else text)
 
 
-def clock(unix_s: float | None) -> str:
-    """Date and time, UTC."""
-    return _time(unix_s, "%Y-%m-%d %H:%M:%S UTC")
+def clock(at: datetime | float | None) -> str:
+    """Date and time, UTC. ``at``: with its zone, or Unix seconds."""
+    return _time(at.timestamp() if isinstance(at, datetime) else at, "%Y-%m-%d %H:%M:%S UTC")
 
 
 def clock_short(unix_s: float | None) -> str:

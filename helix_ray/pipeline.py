@@ -196,4 +196,5 @@ class Pipeline:
             started_at=time.time(),
             config=self._plan.row.config_hash,
             dashboard_url=cluster.dashboard_url,
+            low_watermark=config.queue.low_watermark,
         )

@@ -138,6 +138,7 @@ def _run_info(stored: StoredRun) -> RunInfo:
         reads_requested=config["source"]["count"],
         max_cost_usd=config["throttle"]["max_cost_usd"],
         status=stored.status.value,
+        low_watermark=config["queue"]["low_watermark"],
     )
 
 

@@ -39,10 +39,13 @@ _KINDS: tuple[type[Report], ...] = (ProducerReport, QueueStats, ThrottleStats, A
 
 
 class Incarnations(Generic[T]):
-    """``total`` is the report of an actor as if it had never died: its own counters start again from zero whenever it does."""
+    """``total`` is the report of an actor as if it had never died: its own counters start again from zero whenever it does.
+
+    ``latest`` is its last report as it was sent.
+    """
 
     def __init__(self, first: T, started_at: float) -> None:
-        self.first = self.total = self._latest = _finite(first, None)
+        self.first = self.total = self.latest = _finite(first, None)
         self.restarts = 0
         self._started_at = started_at
         self._before: T | None = None  # the total of all incarnations but the latest
@@ -52,8 +55,8 @@ class Incarnations(Generic[T]):
         if started_at != self._started_at:
             self._started_at, self._before = started_at, self.total
             self.restarts += 1
-        self._latest = _finite(report, self._latest)
-        highest, total = self.total, self._latest if self._before is None else added(self._before, self._latest)
+        self.latest = _finite(report, self.latest)
+        highest, total = self.total, self.latest if self._before is None else added(self._before, self.latest)
         self.total = _with(total, Kind.MAXIMUM, lambda name, value: max(getattr(highest, name), value))
 
     def progress(self, counter: Callable[[T], float]) -> float:
@@ -108,7 +111,9 @@ class Aggregates:
         queue, sink = self._queue, self._sink
         finished = queue is not None and (queue.input_closed or 0 < len(self.of(ProducerReport)) <= queue.producers_finished)
         in_sink = sink.buffered + sink.unacked if sink else None
-        return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished)
+        latest = next((it.latest for it in self.of(QueueStats)), None)  # what an earlier queue held was admitted again
+        books = {"admitted": latest.admitted, "acked": latest.acked} if latest else {}
+        return _view(QueueView, queue, in_sink=in_sink, blocked=blocked, input_finished=finished, **books)
 
     def sink(self, holds_back: float | None, intents_share: float | None) -> SinkView:
         return _view(SinkView, self._sink, holds_back=holds_back, intents_share=intents_share)

@@ -38,6 +38,7 @@ class RunInfo:
     status: str = "running"
     reason: str | None = None  # why it ended
     provider: str | None = None  # who answers; None: no API is asked
+    low_watermark: int = 100  # waiting reads, at which a full queue admits again
 
     @property
     def known(self) -> bool:
@@ -89,6 +90,8 @@ class QueueView:
     max_held: int | None = None
     blocked_seconds: float | None = None  # summed over producers
     blocked: bool | None = None  # a producer stood blocked within the last seconds
+    admitted: int | None = None  # since this queue started: with ``acked``, what waits and what is leased from one report
+    acked: int | None = None
     input_finished: bool = False
     total_reads: int | None = None  # of the whole source; None until every producer has finished
 
@@ -98,9 +101,19 @@ class QueueView:
         return None if self.waiting is None else self.waiting + (self.redelivered or 0)
 
     @property
+    def share(self) -> float | None:
+        """Depth of the capacity; above 1 with returned reads."""
+        return None if self.depth is None else self.depth / self.capacity
+
+    @property
     def is_filled(self) -> bool:
         """What waits is more than passes through: the analyzers do not take all that is offered."""
         return (self.depth or 0) >= FEW * self.capacity
+
+    @property
+    def difference(self) -> int | None:
+        """Reads that were admitted and are nowhere: never another number than 0, however fast reads move. None: no queue has reported."""
+        return None if self.admitted is None or self.acked is None else self.admitted - self.left - self.acked
 
     @property
     def left(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import NamedTuple, TypedDict
 
 BINS = 10
@@ -51,7 +52,9 @@ def beta_cdf(x: float, a: float, b: float) -> float:
 
 def beta_quantile(p: float, a: float, b: float) -> float:
     """The x at which I_x(a, b) is p: Newton's steps, kept inside a bracket that every step narrows."""
-    low, high, x = 0.0, 1.0, a / (a + b)
+    low, high, mean = 0.0, 1.0, a / (a + b)
+    guess = mean + NormalDist().inv_cdf(p) * math.sqrt(mean * (1 - mean) / (a + b + 1))
+    x = guess if 0 < guess < 1 else mean
     constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     for _ in range(200):
         error = beta_cdf(x, a, b) - p

@@ -14,7 +14,7 @@ def point(t: float, waiting: int | None = 5, offered: float | None = 1.0, blocke
 
 
 def drawn(points: list[HistoryPoint], commands: list[CommandView] | None = None, span_s: float = 600.0) -> charts.Spec:
-    return charts.timeline(points, commands or [], 500, span_s)[0]["baseOption"]
+    return charts.timeline(points, commands or [], 500, 80, span_s)[0]["baseOption"]
 
 
 def test_the_line_breaks_where_nothing_was_heard() -> None:
@@ -30,7 +30,7 @@ def test_the_line_breaks_where_nothing_was_heard() -> None:
 
 @pytest.mark.parametrize("points", [[], [point(1)], [point(1, offered=None), point(2, None, math.inf)]])
 def test_the_chart_is_valid_json_whatever_the_numbers(points: list[HistoryPoint]) -> None:
-    spec, words = charts.timeline(points, [], 500)
+    spec, words = charts.timeline(points, [], 500, 100)
     json.dumps(spec, allow_nan=False)
     assert "nan" not in words
     assert spec["baseOption"]["animation"] is False
@@ -46,12 +46,12 @@ def test_time_is_utc_on_both_axes_and_their_tooltips_go_together() -> None:
 def test_blocked_time_is_shaded_and_the_levels_are_named() -> None:
     queue = drawn([point(t, blocked=4 <= t <= 8) for t in range(2, 20, 2)])["series"][0]
     assert queue["markArea"]["data"] == [[{"xAxis": 3000}, {"xAxis": 10_000}]]
-    assert [(line["yAxis"], line["label"]["formatter"]) for line in queue["markLine"]["data"]] == [(500, "full 500"), (100, "goes on 100")]
+    assert [(line["yAxis"], line["label"]["formatter"]) for line in queue["markLine"]["data"]] == [(500, "full 500"), (80, "goes on 80")]
 
 
 def test_every_command_has_its_marker() -> None:
     commands = [CommandView("rate", 12.0, 5.0, accepted=False), CommandView("pause", None, 4.0), CommandView("stop", None, -700.0)]
-    spec, words = charts.timeline([point(10)], commands, 500)
+    spec, words = charts.timeline([point(10)], commands, 500, 100)
     marks = spec["baseOption"]["series"][1]["markLine"]["data"]
     assert [(mark["xAxis"], mark["label"]["formatter"]) for mark in marks] == [(5000, "≈ rate 12 refused"), (4000, "‖ pause")]
     assert words.endswith("commands: ≈ rate 12 refused, ‖ pause")

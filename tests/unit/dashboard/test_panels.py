@@ -1,7 +1,9 @@
 """What is drawn, for every kind of number."""
 
 import math
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from helix_ray.metrics.snapshot import (
     QueueView,
     Rates,
     RunInfo,
+    SinkView,
     StageView,
     ThrottleView,
     Totals,
@@ -48,6 +51,13 @@ STRANGE = replace(
     run=replace(LIVE.run, simulated=False, reads_requested=None, started_at=math.nan),
     accuracy=(),
 )
+
+
+def table(drawn: str, place: int = 0) -> dict[str, list[str]]:
+    """The columns of a table in the HTML."""
+    found = re.findall(r"<table.*?</table>", drawn, re.DOTALL)[place]
+    head, cells = ([unescape(it) for it in re.findall(f"<{tag}(?: .*?)?>(.*?)</{tag}>", found)] for tag in ("th", "td"))
+    return {name: cells[at :: len(head)] for at, name in enumerate(head)}
 
 
 def test_the_cells_say_what_is_asked_of_them() -> None:
@@ -114,22 +124,16 @@ def test_the_guilty_stage_is_framed_and_says_so() -> None:
 def test_each_update_names_the_banner_anew() -> None:
     assert [f"beat-{beat % 2}" in panels.late_banner(beat) for beat in range(3)] == [True] * 3
     css = Path(panels.__file__).with_name("page.css").read_text()
-    assert f"linear {panels.STALE_AFTER_S}s 1 forwards" in css
+    assert "linear 4s 1 forwards" in css
+    assert "No update for 4 seconds" in panels.late_banner(0)
 
 
 @pytest.mark.parametrize("snapshot", [LIVE, STRANGE, MetricsSnapshot(as_of=0.0)])
 def test_every_number_can_be_shown(snapshot: MetricsSnapshot) -> None:
     view = View(snapshot, live=True, age_s=7.0)
-    words = [panels.cells(view), panels.state_bar(view), accuracy.title(snapshot)]
-    tables = [
-        panels.api_columns(snapshot),
-        panels.actor_columns(snapshot),
-        accuracy.type_columns(snapshot),
-        accuracy.mistake_columns(snapshot),
-        accuracy.stratum_columns(snapshot, "gc"),
-    ]
-    words += [cell for table in tables for column in table.values() for cell in column]
-    assert not [text for text in words if "nan" in text or "inf" in text or "None" in text]
+    drawn = [panels.cells(view), panels.top(view), accuracy.title(snapshot), panels.limits(snapshot), panels.actors(snapshot)]
+    drawn += [panels.types(snapshot), panels.mistaken(snapshot), panels.stratum(snapshot, "gc"), panels.reconciliation(snapshot)]
+    assert not [found for text in drawn if (found := re.search(r"\b(nan|inf|None)\b", text))]
 
 
 def test_the_api_and_the_throttle_in_words() -> None:
@@ -142,7 +146,7 @@ def test_the_api_and_the_throttle_in_words() -> None:
         totals=Totals(requests=200, resent=10, failures_by_kind=(("overloaded", 4),), reads_by_tier=(("flex", 90), ("on_demand", 5))),
         money=Money(0.0123, 0.001, 1.0, authorised_usd=0.05),
     )
-    columns = panels.api_columns(held)
+    columns = table(panels.limits(held), 1)
     rows = dict(zip(columns["what"], columns["now"], strict=True))
     assert rows["parked"] == "daily limit RPD used up, for 31 s; a request tries it now"
     assert rows["breaker"].startswith("the API kept failing")
@@ -156,20 +160,20 @@ def test_the_api_and_the_throttle_in_words() -> None:
 
 
 def test_the_ceiling_stands_beside_the_models_accuracy() -> None:
-    columns = accuracy.type_columns(LIVE)
+    columns = table(panels.types(LIVE))
     assert columns["type"] == ["SNV", "ALL"]
     assert columns["precision"] == ["88.9 %", "88.9 %"]
-    assert columns["precision 95 %"][0] == "58.6 % to 98.8 %"
+    assert columns["precision 95 %"][0] == "58.6 to 98.8 %"
     assert columns["ceiling F1"] == ["100.0 %", "100.0 %"]
-    assert accuracy.stratum_columns(LIVE, "gc")["recall"] == ["80.0 %"]
-    assert "ceiling F1" not in accuracy.stratum_columns(LIVE, "gc")
+    assert table(panels.stratum(LIVE, "gc"))["recall"] == ["80.0 %"]
+    assert "ceiling F1" not in panels.stratum(LIVE, "gc")
     assert accuracy.title(LIVE).startswith("EMULATOR, scripted error rates: Accuracy")
     assert "reads exactly right: 70.0 %, by the aligner 100.0 %" in accuracy.title(LIVE)
     assert accuracy.title(STRANGE) == "Accuracy: no truth known"
 
 
 def test_mistakes_are_counted_and_placed() -> None:
-    columns = accuracy.mistake_columns(LIVE)
+    columns = table(panels.mistaken(LIVE))
     assert columns["mistake"] == [
         "variants with no call near them",
         "variants called 1 to 5 bases off",
@@ -182,7 +186,7 @@ def test_mistakes_are_counted_and_placed() -> None:
     spec, words = accuracy.distance_chart(LIVE)
     assert spec["series"][0]["data"] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
     assert words == "EMULATOR: Wrong calls within 5 bases of a missed variant: 1, most of them -1 off"
-    assert accuracy.mistake_columns(STRANGE)["count"] == []
+    assert table(panels.mistaken(STRANGE))["count"] == []
 
 
 def test_simulated_results_are_called_that() -> None:
@@ -202,3 +206,16 @@ def test_a_recent_read_is_short_and_says_what_differs() -> None:
     assert recent.calls[0] == "1 AAAAAAAAAAA…>C SNV"
     assert recent.calls[-1] == "and 2 more"
     assert recent.verdict == "7 FP, 1 FN"
+
+
+def test_the_books_add_up_while_reads_move() -> None:
+    moving = QueueView(waiting=40, redelivered=3, leased=7, admitted=250, acked=200)
+    drawn = panels.reconciliation(replace(LIVE, queue=moving, sink=SinkView(unacked=5)))
+    assert "= 0<" in drawn
+    assert "5 are committed and not yet acknowledged" in drawn
+    assert '<span class="hx-sum bad">= 2<' in panels.reconciliation(replace(LIVE, queue=replace(moving, acked=198)))
+    assert "difference" not in panels.reconciliation(replace(LIVE, queue=QueueView())), "of a past run only the rows are known"
+
+
+def test_what_would_turn_the_writing_is_shown_as_its_code() -> None:
+    assert "hx\\u202e7\\u0000" in panels.top(View(replace(LIVE, run=replace(LIVE.run, name="hx\u202e7\x00")), live=True))

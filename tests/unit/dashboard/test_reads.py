@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from helix_ray._dashboard import reads
+from helix_ray._dashboard.drawing import macros
 from helix_ray._dashboard.reads import ALL, DEAD, WRONG, Column, aligned
 from helix_ray.metrics.recent import Mark, RecentRead
 from helix_ray.metrics.snapshot import MetricsSnapshot
@@ -15,8 +16,12 @@ READ = RecentRead(
 )
 
 
+def marks(read: RecentRead) -> str:
+    return " ".join(str(macros("books.html").marks(read)).split())
+
+
 def rows(columns: list[Column]) -> tuple[str, str, str]:
-    signs = "".join(reads.SIGNS[column.kind] if column.first else " " for column in columns)
+    signs = "".join(macros("books.html").SIGNS[column.kind] if column.first else " " for column in columns)
     return "".join(column.window for column in columns), "".join(column.read for column in columns), signs.rstrip()
 
 
@@ -58,11 +63,11 @@ def test_the_whole_alignment_counts_the_bases_of_the_window() -> None:
 
 def test_marks_are_told_by_sign_colour_and_word() -> None:
     missed = Mark(5, "A", "G", "SNV", "missed")
-    told = reads.mark_words(replace(READ, marks=(SNV, missed)))
+    told = marks(replace(READ, marks=(SNV, missed)))
     assert '<span class="found">✓ 3 G&gt;T SNV</span>' in told
     assert '<span class="missed">○ 5 A&gt;G SNV missed</span>' in told
-    assert reads.mark_words(replace(READ, marks=(SNV,) * 9), 3).endswith(" and 6 more")
-    assert "dead letter: parse_error" in reads.mark_words(replace(READ, disposition="dead_letter", error_kind="parse_error"))
+    assert marks(replace(READ, marks=(SNV,) * 9)).endswith(" and 6 more")
+    assert "dead letter: parse_error" in marks(replace(READ, disposition="dead_letter", error_kind="parse_error"))
 
 
 def test_the_log_is_filtered_and_the_newest_comes_first() -> None:
