@@ -104,7 +104,7 @@ class MetricsAggregator:
         """All that reported before the last gap have done so since; or they have had the time to."""
         if self._last_report is not None and now - self._last_report > GAP_S:
             self._gap_ended = now
-            self._window.clear()
+            self._window = RateWindow()
         self._last_report = now
         ended = self._gap_ended
         if ended is not None and (now - ended > GAP_S or all(it.last_seen >= ended for it in self._reporters.values())):
