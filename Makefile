@@ -32,7 +32,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-monitor bench-throttle pictures monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-monitor bench-throttle bench-pictures monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,10 +110,10 @@ bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure requests and r
 	@$(BIN)/python benchmarks/bench_monitor.py --tabs 0
 	@for script in $(filter-out %/bench_throttle.py %/bench_monitor.py,$(wildcard benchmarks/bench_*.py)); do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
 
-bench-pictures: $(VENV)/.runtime $(VENV)/.package ## Draw the pictures of the README anew
+pictures: $(VENV)/.runtime $(VENV)/.package ## Draw the pictures of the README anew
 	@$(BIN)/python benchmarks/make_pictures.py
 
-monitor: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## The page's cost with 1, 10, 50 and 200 viewers, and a browser's heap; needs Chromium (about 20 minutes)
+bench-monitor: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## The page's cost with 1, 10, 50 and 200 viewers, and a browser's heap; needs Chromium (about 20 minutes)
 	@$(BIN)/python benchmarks/bench_monitor.py --viewers 1 10 50 200 --heap-minutes 14
 
 bench-throttle: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Compare us with the Groq SDK's own retries under five shapes of limits (about 25 minutes)

@@ -3,7 +3,9 @@
     .venv/bin/python benchmarks/bench_throttle.py [SHAPE ...] [--analyzers N ...] [--chart FILE]
 
 Shapes: steady (36,000 tokens and 600 requests a minute), requests (120 requests a minute that no header shows), day (a daily limit
-binds), outage (the daily quota is gone for 100 s), neighbour (another client takes half). Default: all of them, about 25 minutes.
+binds), outage (the daily quota is gone for 100 s), neighbour (another client takes half); openai, fixed-128, fixed-512, fixed-2048,
+silent (other laws), overload and flaky (503s; calm: none, to compare with), down (an API that is out). Default: the first five, about
+25 minutes. ``--ours``: without the SDK.
 ``--analyzers 1 2 4 8`` repeats the steady shape with that many analyzer actors, 32 requests in flight in all.
 
 No limit is configured: the run has to find them. Everything is judged by the emulator's ledger: utilisation = settled amount /
@@ -23,6 +25,7 @@ from helix_ray.config.loading import load_config
 from sdk_client import run_sdk
 from throttle_shapes import IN_FLIGHT, SHAPES, Shape
 
+DEFAULT = 5  # of the shapes
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 OURS = "Helix-Throttle"
 SDK = {"Groq SDK, 10 retries": 10, "Groq SDK, its 2 retries": 2}
@@ -37,8 +40,9 @@ class Result:
 
     @property
     def bucket(self) -> dict[str, float]:
+        """Of the limit that binds; where none does, that of tokens, for its seconds."""
         (buckets,) = (group for model, group in self.ledger["buckets"].items() if " " not in model)
-        found: dict[str, float] = buckets[self.shape.window]
+        found: dict[str, float] = buckets[self.shape.window or "TPM"]
         return found
 
     @property
@@ -64,8 +68,8 @@ class Result:
             f"{self.delivered} of {self.shape.records}",
             f"{per_answer:.2f} ({self.refused})",
             f"{bucket['seconds']:.1f}",
-            f"{self.times_ideal:.3f}",
-            f"{bucket['utilisation']:.4f}",
+            f"{self.times_ideal:.3f}" if self.shape.window else "-",
+            f"{bucket['utilisation']:.4f}" if self.shape.window else "-",
         ]
 
 
@@ -97,14 +101,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shapes", metavar="SHAPE", nargs="*", choices=[[], *SHAPES], help=", ".join(SHAPES))
     parser.add_argument("--analyzers", metavar="N", type=int, nargs="+", choices=(1, 2, 4, 8), help="1, 2, 4, 8")
+    parser.add_argument("--ours", action="store_true", help="without the SDK")
     parser.add_argument("--chart", type=Path, default=Path(__file__).parent / "results/throttle.svg", help="default: %(default)s")
     arguments = parser.parse_args()
     if arguments.analyzers:
         show(f"{SHAPES['steady'].title}, by analyzers", [ours(SHAPES["steady"], number) for number in arguments.analyzers])
         return
     drawn: dict[str, dict[str, float]] = {}
-    for shape in (SHAPES[name] for name in arguments.shapes or SHAPES):
-        results = [ours(shape, 2), *(sdk(name, shape) for name in SDK)]
+    for shape in (SHAPES[name] for name in arguments.shapes or [*SHAPES][:DEFAULT]):
+        results = [ours(shape, 2), *(sdk(name, shape) for name in SDK if not arguments.ours)]
         show(shape.title, results)
         drawn[shape.name] = {result.system: 100 * result.delivered / shape.records for result in results}
     bars(arguments.chart, "Records delivered under the limits of an emulator", "percent of the records", drawn, percent=True)

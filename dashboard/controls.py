@@ -83,13 +83,13 @@ def access() -> None:
 def _buttons(snapshot: MetricsSnapshot, enabled: bool) -> None:
     control = snapshot.control
     flow = Action.RESUME if control.paused else Action.PAUSE
-    if st.button(flow.value.capitalize(), key=flow.value, disabled=not enabled):
-        send(flow)
-    spikes = enabled and control.can_spike
-    if st.button(f"Spike {SPIKE_S:.0f} s", key="spike", disabled=not spikes, help="Never adds reads, never passes the cost cap"):
-        send(Action.SPIKE, seconds=SPIKE_S)
-    if st.button("Drain", key="drain", disabled=not enabled, help="Stores what is in flight, then ends; the run can be resumed"):
-        send(Action.DRAIN)
+    # Sent before the bar is drawn again: with what another browser did meanwhile, this button may not be in it any more.
+    st.button(flow.value.capitalize(), key=flow.value, disabled=not enabled, on_click=send, args=(flow,))
+    spikes, spike = enabled and control.can_spike, (Action.SPIKE, None, SPIKE_S)
+    spiked = "Never adds reads, never passes the cost cap"
+    st.button(f"Spike {SPIKE_S:.0f} s", key="spike", disabled=not spikes, help=spiked, on_click=send, args=spike)
+    drained = "Stores what is in flight, then ends; the run can be resumed"
+    st.button("Drain", key="drain", disabled=not enabled, help=drained, on_click=send, args=(Action.DRAIN,))
     if st.button("Stop…", key="stop", disabled=not enabled):
         opened()
         confirm_stop(snapshot)

@@ -103,13 +103,19 @@ def _choice(label: str, options: tuple[str, ...], key: str, place: str) -> str:
     return chosen or options[0]
 
 
-@st.fragment(run_every=5.0)
+@st.fragment
 def details() -> None:
-    """What is looked at now and then: drawn only while it is open."""
+    """What is looked at now and then: only while it is open has it a timer, and is drawn."""
     opened = st.segmented_control("More of this run", DETAILS, key="details")
+    if opened is not None:
+        detail(opened)
+
+
+@st.fragment(run_every=5.0)
+def detail(opened: str) -> None:
     view = shared.feed().latest()
     snapshot = view.snapshot
-    if opened is None or snapshot is None or not snapshot.run.known:
+    if snapshot is None or not snapshot.run.known:
         return
     key = moment(view)
     if opened == DETAILS[0]:

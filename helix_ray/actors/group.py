@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Generic, TypeVar
 
@@ -21,9 +22,8 @@ from helix_ray.actors import api
 from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.api import A, ActorApi, Address, P, R
 from helix_ray.actors.control import ControlActor
-from helix_ray.actors.cost_authorization import authorise
 from helix_ray.actors.metrics import MetricsActor
-from helix_ray.actors.peers import raised_by
+from helix_ray.actors.peers import authorise, raised_by
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
 from helix_ray.actors.sink import SinkActor
@@ -121,16 +121,9 @@ class _Plan:
     keeps it in this process, whereas constructor arguments lie in the memory of Ray's control service.
     """
 
-    kind: Callable[..., ActorApi]
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
+    make: partial[Any]  # of an `ActorApi`: its class, and the arguments of its constructor but ``run_log``
     run_arguments: tuple[Secret | None, ...] = ()
     max_concurrency: int = 1000
-
-
-def _plan(kind: Callable[P, ActorApi], *arguments: P.args, **keywords: P.kwargs) -> _Plan:
-    """With arguments that fit the constructor."""
-    return _Plan(kind, arguments, keywords)
 
 
 class ActorGroup:
@@ -159,26 +152,26 @@ class ActorGroup:
         most_in_flight = workers * config.analyzer.requests_in_flight
         deadline_s, retry_share = config.analyzer.request_timeout_s, config.retry.max_share
         self._plan: dict[str, _Plan] = {
-            api.METRICS: _plan(MetricsActor),
-            api.CONTROL: replace(_plan(ControlActor, run_id, time.time(), config.source.rate_per_s), run_arguments=(database_url,)),
+            api.METRICS: _Plan(partial(MetricsActor)),
+            api.CONTROL: _Plan(partial(ControlActor, run_id, time.time(), config.source.rate_per_s), (database_url,)),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            api.QUEUE: replace(_plan(QueueActor, config.queue), max_concurrency=10_000),
-            api.THROTTLE: _plan(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, analyzers=workers),
-            api.SINK: replace(_plan(SinkActor, run_id, config.sink, Driver.this_process(), spool), run_arguments=(database_url,)),
+            api.QUEUE: _Plan(partial(QueueActor, config.queue), max_concurrency=10_000),
+            api.THROTTLE: _Plan(partial(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, workers)),
+            api.SINK: _Plan(partial(SinkActor, run_id, config.sink, Driver.this_process(), spool), (database_url,)),
         }
         for index, producer in enumerate(self.producers):
-            self._plan[producer] = _plan(ProducerActor, index, config)
+            self._plan[producer] = _Plan(partial(ProducerActor, index, config))
         for index, analyzer in enumerate(self.analyzers):
-            plan = _plan(AnalyzerActor, index, config, emulator_url, run_id, tariff, spool)
+            make = partial(AnalyzerActor, index, config, emulator_url, run_id, tariff, spool)
             # above any size to which requests_in_flight can be raised live
-            self._plan[analyzer] = replace(plan, run_arguments=(api_key,), max_concurrency=2048)
+            self._plan[analyzer] = _Plan(make, (api_key,), max_concurrency=2048)
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actors:
             plan = self._plan[name]
-            keywords = {**plan.keywords, "run_log": self._run_log}
-            self._handles[name] = make_actor(plan.kind, name, *plan.arguments, max_concurrency=plan.max_concurrency, **keywords)
+            made = plan.make
+            self._handles[name] = make_actor(made.func, name, *made.args, max_concurrency=plan.max_concurrency, run_log=self._run_log)
         incarnations = {}
         for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
             if isinstance(answer, CallFailure):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from typing import Any, Concatenate
 
 import ray
@@ -76,12 +77,13 @@ async def attempt(
 ) -> R:
     """One attempt of a call; PeerAwayError when there is no answer."""
     try:
-        handle = _handles.get(to) or await _look_up(to)
-    except PeerAwayError as error:
+        # a look-up asks Ray's control service and blocks meanwhile: not on the event loop
+        handle = _handles[to] = _handles.get(to) or await asyncio.to_thread(ray.get_actor, to, api.NAMESPACE)
+    except ValueError as error:  # no actor of this name now
         _note_away(to, method.__name__, error)
-        raise
+        raise PeerAwayError(f"{to} does not exist") from error
     try:
-        answer: R = await asyncio.wait_for(_reply(api.remote(handle, method, *args, **kwargs)), timeout_s)
+        answer: R = await asyncio.wait_for(api.remote(handle, method, *args, **kwargs), timeout_s)
     except RayTaskError as error:  # before TimeoutError: it is also one when the remote method raised one
         cause = raised_by(error)
         if isinstance(cause, HelixError):
@@ -117,19 +119,6 @@ def raised_by(error: BaseException) -> BaseException:
             error = error.exceptions[0]
         else:
             return error
-
-
-async def _look_up(to: str) -> Any:
-    try:
-        # asks Ray's control service and blocks meanwhile: not on the event loop
-        _handles[to] = handle = await asyncio.to_thread(ray.get_actor, to, api.NAMESPACE)
-    except ValueError as error:  # no actor of this name now
-        raise PeerAwayError(f"{to} does not exist") from error
-    return handle
-
-
-async def _reply(reference: Any) -> Any:
-    return await reference
 
 
 class ProducerPeers:
@@ -183,3 +172,38 @@ class AnalyzerPeers:
     async def write(self, results: Sequence[ReadResult], calls: Sequence[ApiCall]) -> None:
         """As long as it takes: a sink without its database makes its callers wait."""
         await call(SINK, SinkApi.write, self._holder, results, calls)
+
+
+Authorise = Callable[[Decimal], Awaitable[Decimal | None]]
+"""Commits this total, US dollars, and returns the committed total. None: not now, request it again."""
+
+
+async def authorise(total_usd: Decimal) -> Decimal | None:
+    """Ask the sink, which commits the total and waits while the database is away. None when the sink has given it up."""
+    try:
+        return await call(SINK, SinkApi.authorise, total_usd)
+    except HelixError as error:
+        log.warning(Event.ERROR_HANDLED, what="the sink did not authorise", exc_info=error)
+        return None
+
+
+class CostAuthorization:
+    """Keeps at most one authorisation request in flight. ``on_authorised`` receives the committed total in US dollars."""
+
+    def __init__(self, authorise: Authorise, on_authorised: Callable[[Decimal], None]) -> None:
+        self._authorise = authorise
+        self._on_authorised = on_authorised
+        self._asking: asyncio.Task[None] | None = None
+
+    def request(self, total_usd: Decimal) -> None:
+        """Request this total, unless a request is in flight. Re-raises an error of the last one."""
+        if self._asking is not None and self._asking.done():
+            self._asking.result()
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(total_usd))
+
+    async def _ask(self, total_usd: Decimal) -> None:
+        committed_usd = await self._authorise(total_usd)
+        self._asking = None  # before the answer is used, which may need more at once
+        if committed_usd is not None:
+            self._on_authorised(committed_usd)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from helix_ray.actors.api import THROTTLE, ThrottleApi, begin_incarnation
-from helix_ray.actors.cost_authorization import Authorise, CostAuthorization
 from helix_ray.actors.heartbeat import Heartbeat
+from helix_ray.actors.peers import Authorise, CostAuthorization
 from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.environment.logs import RunLog

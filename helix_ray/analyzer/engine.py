@@ -22,8 +22,7 @@ from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.ports import DrainReply, QueuePort, SinkPort, ThrottlePort
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.read_results import ResultMaker, preset_result
-from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.request_sizes import RequestSizes
+from helix_ray.analyzer.request_cycle import RequestCycle, RequestSizes
 from helix_ray.analyzer.retry_policy import Attempts, NextAction, ReadOutcomes, RetryPolicy
 from helix_ray.analyzer.sink_client import LINGER_S, RequestRecords, ResultOutbox
 from helix_ray.backends.chat import ChatBackend
@@ -31,7 +30,7 @@ from helix_ray.clock import Clock
 from helix_ray.config import Config
 from helix_ray.metrics.reports import AnalyzerReport, nearest_rank
 from helix_ray.providers.prices import Tariff, tariff_of
-from helix_ray.records import AnalyzerEnd, ApiCall, DesiredState, ReadResult
+from helix_ray.records import AnalyzerEnd, DesiredState, ReadResult
 from helix_ray.storage.spool import Spool
 from helix_ray.throttle.messages import Refusal
 
@@ -109,15 +108,12 @@ class AnalysisEngine:
             results=results,
             attempts=attempts,
             retry=RetryPolicy(results, retrying, settings.on_capacity_exceeded, attempts, counters, clock, rng),
-            log=RequestLog(permits, records, self._add_call, counters, clock, settings.model, self._config.provider_name),
+            log=RequestLog(permits, records, self._outbox.add, counters, clock, settings.model, self._config.provider_name),
             counters=counters,
             clock=clock,
             timeout_s=settings.request_timeout_s,
         )
         return RequestSlots(cycle, settings.requests_in_flight, settings.reads_per_request, self._follow)
-
-    def _add_call(self, call: ApiCall) -> None:
-        self._outbox.add(None, (call,))
 
     async def run(self) -> AnalyzerEnd:
         """Work until there is no more to do. Returns why. Then no read is held."""

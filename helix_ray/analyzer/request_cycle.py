@@ -14,7 +14,6 @@ from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker, Sent
 from helix_ray.analyzer.read_results import Answered, ResultMaker
-from helix_ray.analyzer.request_sizes import RequestSizes
 from helix_ray.analyzer.retry_policy import (
     AGAIN,
     DONE,
@@ -31,7 +30,7 @@ from helix_ray.backends.chat import ChatBackend, ChatReply
 from helix_ray.clock import Clock
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.providers.prices import cost_usd
-from helix_ray.providers.readings import AnswerError, Completion
+from helix_ray.providers.readings import AnswerError, Completion, LimitReading, RateLimitDetail
 from helix_ray.records import Refused, StoredAnswer, TokenUsage
 from helix_ray.throttle.messages import Refusal
 
@@ -39,6 +38,33 @@ log = event_logger(__name__)
 
 SMALLEST_SHARE = Decimal("1e-12")
 """US dollars: the last place of the database's money columns."""
+
+
+class RequestSizes:
+    """The largest request that gets no 413: from the headers of any answer, or from the 413 of a larger one."""
+
+    def __init__(self) -> None:
+        self._shown: float | None = None  # tokens a minute, by the newest headers
+        self._refused: float | None = None  # the limit that a 413 named
+
+    def read(self, reading: LimitReading) -> None:
+        """Headers that show more than a 413 named replace it: the limit was raised."""
+        if reading.tokens_limit is not None:
+            self._shown = reading.tokens_limit
+            if self._refused is not None and self._shown > self._refused:
+                self._refused = None
+
+    def refused(self, detail: RateLimitDetail) -> None:
+        if detail.never_fits and detail.kind in ("TPM", "TPD"):
+            self._refused = detail.limit
+
+    def too_large(self, tokens: int, reads: int) -> bool:
+        """Whether a request of these tokens (prompt estimate and completion) would get a 413. A request of a single read is
+        sent until such a request was refused: its estimate may be too high, and shrinking it costs room for its answer.
+        """
+        if self._refused is not None and tokens > self._refused:
+            return True
+        return reads > 1 and self._shown is not None and tokens > self._shown
 
 
 @dataclass(frozen=True, slots=True)

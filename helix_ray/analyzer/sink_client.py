@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from helix_ray.analyzer.ports import SinkPort
@@ -128,14 +128,13 @@ class ResultOutbox:
         self.unsaved = 0  # results
         self.last_error: str | None = None
 
-    def add(self, result: ReadResult | None, calls: Sequence[ApiCall] = ()) -> None:
-        """Take a result with its calls, or calls alone."""
-        if result is not None:
-            self._results.append(result)
+    def add(self, item: ReadResult | ApiCall) -> None:
+        if isinstance(item, ReadResult):
+            self._results.append(item)
             self.unsaved += 1
-        if calls:
-            self._calls.extend(calls)
-            self._pending_calls += len(calls)
+        else:
+            self._calls.append(item)
+            self._pending_calls += 1
         self._saved.clear()
         self._added.set()
 

@@ -7,9 +7,8 @@ calls is documented in ``rust_gen/src/align/calls.rs``.
 
 from __future__ import annotations
 
-from helix_ray.native import rust
 from helix_ray.records import Read
-from helix_ray.scoring.variants import JudgedCall
+from helix_ray.scoring.variants import JudgedCall, differences
 
 
 def align_calls(ref_seq: str, seq: str) -> list[tuple[int, str, str]]:
@@ -19,7 +18,7 @@ def align_calls(ref_seq: str, seq: str) -> list[tuple[int, str, str]]:
     An empty window or read has no calls: there is nothing to anchor a variant on. ValueError: anything but upper-case IUPAC codes.
     StartError: the extension is not built.
     """
-    return [(pos, ref, alt) for pos, ref, alt, _ in _calls(ref_seq, seq)]
+    return [(pos, ref, alt) for pos, ref, alt, _ in differences(ref_seq, seq)]
 
 
 def aligner_calls(read: Read) -> list[JudgedCall]:
@@ -29,13 +28,6 @@ def aligner_calls(read: Read) -> list[JudgedCall]:
     None of a read with letters that no source lets pass: it was damaged on its way, which the sink finds by its checksum.
     """
     try:
-        return [JudgedCall(pos, ref, alt, None, "ok", kind) for pos, ref, alt, kind in _calls(read.ref_seq, read.seq)]
+        return [JudgedCall(pos, ref, alt, None, "ok", kind) for pos, ref, alt, kind in differences(read.ref_seq, read.seq)]
     except ValueError:
         return []
-
-
-def _calls(ref_seq: str, seq: str) -> list[tuple[int, str, str, str]]:
-    if ref_seq == seq:
-        return []
-    _, (calls,) = rust.align([ref_seq], [seq])
-    return calls

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from helix_ray.client.dry_run import spelled
 from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config, SourceKind
 from helix_ray.emulator.published import MODELS, limits_of
@@ -25,7 +26,6 @@ from helix_ray.session.provider_check import check_completion
 
 NO_PRICE: Final = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "no API is asked")
 COST_CAP: Final = "throttle.max_cost_usd"
-YEAR_S: Final = 365.25 * 86_400
 
 
 def dry_run(config: Config, report: Path | None, console: Console, resumed: Resumed | None = None) -> None:
@@ -190,14 +190,3 @@ def _verdict(config: Config, forecast: Forecast) -> list[str]:
 
 def _usd(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 100 else f"${amount:.4f}"
-
-
-def spelled(seconds: float) -> str:
-    """A duration for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.1f} min"
-    if seconds < 2 * 86_400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86_400:,.1f} days" if seconds < 2 * YEAR_S else f"{seconds / YEAR_S:,.1f} years"

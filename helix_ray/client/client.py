@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate
 
@@ -19,7 +19,7 @@ from helix_ray.actors.api import CONTROL, METRICS, A, Address, ControlApi, Metri
 from helix_ray.client.dry_run import DryRun, dry_run
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
-from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, Secrets, load_secrets
+from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, hide_known, load_secrets
 from helix_ray.errors import AttachError, HelixError
 from helix_ray.records import Ack, Action, Command
 
@@ -44,7 +44,6 @@ class Launch:
 
     process: subprocess.Popen[bytes]
     log: Path
-    secrets: Secrets = field(default_factory=Secrets)  # never shown
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
@@ -54,13 +53,13 @@ class Launch:
         """The last lines of what it printed; outside text, to be shown as text only, and without any secret."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
-            text = self.secrets.hide(file.read().decode("utf-8", "replace"))
+            text = hide_known(file.read().decode("utf-8", "replace"))
         return "\n".join(text.splitlines()[-lines:])
 
 
 def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Launch:
     """``python -m helix_ray.run`` in a new session, printing into ``HELIX_HOME/logs/``. StartError when it cannot be started."""
-    secrets = load_secrets(os.environ, Path(".env"))
+    load_secrets(os.environ, Path(".env"))  # before all else: what cannot be a secret is told, and `Launch.tail` shows none
     make_home(home)
     logs = home / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
@@ -75,7 +74,7 @@ def launch(home: Path, config_path: Path, overrides: Sequence[str] = ()) -> Laun
             start_new_session=True,  # Ctrl-C at the page must not reach the run
             env=_environment(home),
         )
-    return Launch(process, log, secrets)
+    return Launch(process, log)
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -188,11 +187,11 @@ class HelixClient:
 
     def snapshot(self, timeout_s: float = POLL_TIMEOUT_S) -> MetricsSnapshot:
         """The run now. AttachError when there is none, or metrics does not answer in time."""
-        return self._call(timeout_s, METRICS, MetricsApi.snapshot)
+        return self.connect().call(timeout_s, METRICS, MetricsApi.snapshot)
 
     def history(self, since: float = 0.0, timeout_s: float = POLL_TIMEOUT_S) -> list[HistoryPoint]:
         """The points after ``since`` (Unix seconds): one a second for the last hour, before that one in 30 s for a day, oldest first."""
-        return self._call(timeout_s, METRICS, MetricsApi.history, since)
+        return self.connect().call(timeout_s, METRICS, MetricsApi.history, since)
 
     def send(self, command: Command, timeout_s: float = COMMAND_TIMEOUT_S) -> Ack:
         """Sends a command; sending the same one again is safe. AttachError: it may have arrived or not, so send it again.
@@ -200,7 +199,7 @@ class HelixClient:
         A run that ends while it answers has its answer on record: that is looked up then, which may take seconds.
         """
         try:
-            return self._call(timeout_s, CONTROL, ControlApi.send, command)
+            return self.connect().call(timeout_s, CONTROL, ControlApi.send, command)
         except AttachError as error:
             from helix_ray.client.past_run import recorded_answer  # noqa: PLC0415  (as in `past`)
 
@@ -248,11 +247,6 @@ class HelixClient:
         link, self._link = self._link, None
         if link is not None:
             link.leave()
-
-    def _call(
-        self, timeout_s: float, to: Address[A], method: Callable[Concatenate[A, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return self.connect().call(timeout_s, to, method, *args, **kwargs)
 
 
 def attach(home: Path | None = None) -> HelixClient:

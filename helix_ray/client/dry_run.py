@@ -16,6 +16,7 @@ from helix_ray.errors import StartError
 from helix_ray.records import JsonObject
 
 DEADLINE_S = 120.0  # a file of reads is counted
+YEAR_S = 365.25 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class DryRun:
 
     def lines(self) -> list[str]:
         """Requests, cost, time and limit in words."""
-        times = [f"time      {_duration(service.seconds)}, by {service.limit} ({service.name})" for service in self.services]
+        times = [f"time      {spelled(service.seconds)}, by {service.limit} ({service.name})" for service in self.services]
         return [
             f"requests  {self.requests:,} for {self.reads:,} reads",
             f"cost      ${self.cost_usd:,.4f} expected",
@@ -79,8 +80,12 @@ def dry_run(config: Path | JsonObject, overrides: Sequence[str], environment: Ma
     )
 
 
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:.0f} s"
+def spelled(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.1f} min"
+    if seconds < 2 * 86_400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:,.1f} days" if seconds < 2 * YEAR_S else f"{seconds / YEAR_S:,.1f} years"

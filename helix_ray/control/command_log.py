@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from helix_ray.clock import Clock
 from helix_ray.control.desired import ENDINGS, Change, Rejection, encode_change, plan, replay, spike_refusal
@@ -15,6 +16,8 @@ from helix_ray.errors import DatabaseLostError, HelixError
 from helix_ray.records import Ack, Command, ControlEvent, ControlOutcome, DesiredState
 
 log = event_logger(__name__)
+
+Answer = TypeVar("Answer")
 
 LEDGER_DEADLINE_S = 3.0
 LEDGER_DOWN = (HelixError, TimeoutError, OSError)
@@ -162,10 +165,8 @@ class CommandLog:
     async def _record(self, entry: _Entry) -> bool:
         reused = self._ledger is not None
         try:
-            ledger = await self._open()
-            await asyncio.wait_for(ledger.record_control(self._run_id, entry.event), LEDGER_DEADLINE_S)
-        except LEDGER_DOWN as error:
-            await self._drop(error)
+            await self._ask(lambda ledger: ledger.record_control(self._run_id, entry.event))
+        except DatabaseLostError:
             # a connection that was idle through an outage fails at its next use, when the database is long back
             return await self._record(entry) if reused else False
         entry.recorded = True
@@ -175,10 +176,8 @@ class CommandLog:
         if not entry.recorded:
             return False
         try:
-            ledger = await self._open()
-            await asyncio.wait_for(ledger.mark_control(entry.event.request_id, outcome), LEDGER_DEADLINE_S)
-        except LEDGER_DOWN as error:
-            await self._drop(error)
+            await self._ask(lambda ledger: ledger.mark_control(entry.event.request_id, outcome))
+        except DatabaseLostError:
             return False  # the next tidy or in_effect tries again
         return True
 
@@ -186,12 +185,7 @@ class CommandLog:
         """Reads the log of this session once. Orders to end that were given meanwhile stay on top of it."""
         if self._rebuilt:
             return
-        try:
-            ledger = await self._open()
-            rows = await asyncio.wait_for(ledger.controls(self._run_id), LEDGER_DEADLINE_S)
-        except LEDGER_DOWN as error:
-            await self._drop(error)
-            raise DatabaseLostError("the log of commands cannot be read: the database does not answer") from error
+        rows = await self._ask(lambda ledger: ledger.controls(self._run_id))
         session = [row for row in rows if row[0].asked_at.timestamp() >= self._since]
         given = list(self._entries.values())
         self._entries = {}
@@ -214,20 +208,19 @@ class CommandLog:
             self._entries.setdefault(entry.event.request_id, entry)
         self._state, self._rebuilt = state, True
 
-    async def _open(self) -> ControlLedger:
-        if self._ledger is None:
-            self._ledger = await asyncio.wait_for(self._connect(), LEDGER_DEADLINE_S)
-        return self._ledger
-
-    async def _drop(self, error: Exception) -> None:
-        """A connection that failed is not used again."""
-        log.warning(Event.ERROR_HANDLED, what="the log of commands is out of reach", exc_info=error)
-        ledger, self._ledger = self._ledger, None
-        if ledger is not None:
-            try:
-                await asyncio.wait_for(ledger.aclose(), LEDGER_DEADLINE_S)
-            except LEDGER_DOWN:
-                return  # it was lost already
+    async def _ask(self, question: Callable[[ControlLedger], Awaitable[Answer]]) -> Answer:
+        """DatabaseLostError: there is no answer in time."""
+        try:
+            if self._ledger is None:
+                self._ledger = await asyncio.wait_for(self._connect(), LEDGER_DEADLINE_S)
+            return await asyncio.wait_for(question(self._ledger), LEDGER_DEADLINE_S)
+        except LEDGER_DOWN as error:
+            log.warning(Event.ERROR_HANDLED, what="the log of commands is out of reach", exc_info=error)
+            ledger, self._ledger = self._ledger, None  # a connection that failed is not used again
+            if ledger is not None:
+                with suppress(*LEDGER_DOWN):  # it was lost already
+                    await asyncio.wait_for(ledger.aclose(), LEDGER_DEADLINE_S)
+            raise DatabaseLostError("the log of commands cannot be read: the database does not answer") from error
 
 
 def recorded_ack(event: ControlEvent, outcome: ControlOutcome, version: int) -> Ack:

@@ -249,25 +249,8 @@ class Chat:
             requested, prompt_tokens, model, tier = request.requested, request.prompt_tokens, request.model.id, request.service_tier
             read_ids = [pair.opaque_id for pair in parse_pairs(request.last_user_message)]
         status, body, buckets, kind, retry_after, shown, head, fault = refusal
-        seen, nothing = status != HUNG_UP, totals([])
-        entry = RequestEntry(
-            *arrival,
-            status,
-            kind,
-            requested,
-            0,
-            Decimal(0),
-            seen,
-            prompt_tokens,
-            0,
-            0,
-            fault,
-            read_ids,
-            *nothing,
-            model,
-            tier,
-            self._unix(),
-        )
+        start = (*arrival, status, kind, requested, 0, Decimal(0), status != HUNG_UP, prompt_tokens, 0, 0)
+        entry = RequestEntry(*start, fault, read_ids, *totals([]), model, tier, self._unix())
         self.ledger.append(entry, [])
         limits = [] if buckets is None else buckets.headers(shown)
         return Reply(status, [*limits, _request_id(arrival), *retry_after], body, head)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +44,7 @@ class EmulatorProcess:
             )
             asked = {"config": config.model_dump(mode="json"), "model": model, "host": _HOST, "port": port}
             line = _exchange(child, json.dumps(asked).encode() + b"\n", timeout_s)
-            if line is None:
+            if not line.endswith(b"\n"):
                 with child:  # waits for its end and closes its pipes
                     child.kill()
                 raise StartError(f"the emulator did not start within {timeout_s:g} s: {_tail(stderr)}")
@@ -80,26 +79,20 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> bytes | None:
-    """Send the configuration and wait for the ready line; None if the child ended or took too long."""
+def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> bytes:
+    """Send the configuration and wait for the ready line; no whole line if the child ended, or was killed since it took too long."""
     assert child.stdin is not None
     assert child.stdout is not None
+    too_long = threading.Timer(timeout_s, child.kill)
+    too_long.start()
     try:
         child.stdin.write(asked)
         child.stdin.flush()
+        return child.stdout.readline()
     except BrokenPipeError:
-        return None
-    deadline = time.monotonic() + timeout_s
-    line = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            in_time = selector.select(max(0.0, deadline - time.monotonic()))
-            received = os.read(child.stdout.fileno(), 4096) if in_time else b""
-            if not received:
-                return None
-            line += received
-    return line
+        return b""
+    finally:
+        too_long.cancel()
 
 
 def _tail(stderr: IO[bytes]) -> str:

@@ -37,7 +37,7 @@ SHORTEST_HIDDEN = 4
 
 _PLACEHOLDER = re.compile(r"your-[a-z0-9-]+-here")  # as .env.example writes what is still to be filled in
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+@|(\bpassword=)(?:'[^']*'|\S+)")  # in an address of a database
-_known: set[str] = set()  # the values of every Secret of this process
+_known: set[str] = set()  # the values of every Secret and of every provider's key of this process
 
 
 class Secret:
@@ -92,17 +92,9 @@ class Secrets:
             raise MissingSecretError(f"{name} is missing: {reason}. Set it in the environment or in .env (see .env.example){also}")
         return found
 
-    def hide(self, text: str) -> str:
-        """``text`` with these secrets replaced by ``[hidden]``."""
-        for secret in (self.groq_api_key, self.database_url, self.control_token):
-            text = text if secret is None else text.replace(secret.reveal(), "[hidden]")
-        for value in (value for values, _ in self.keys for value in values.values() if len(value) >= LEAST_KEY_CHARS):
-            text = text.replace(value, "[hidden]")
-        return text
-
 
 def hide_known(text: str) -> str:
-    """``text`` without the value of any `Secret` that this process was given, and without a password in an address."""
+    """``text`` without the value of any `Secret` and key that this process was given, and without a password in an address."""
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, "[hidden]")
     return _PASSWORD.sub(lambda found: f"{found[2]}[hidden]" if found[2] else f"{found[1]}:[hidden]@", text)
@@ -118,6 +110,8 @@ def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
         ({name: value for name, value in values.items() if name.removesuffix("_FILE").endswith(KEY_SUFFIX)}, where)
         for values, where in sources
     )
+    found = {value for values, _ in keys for name, value in values.items() if name.endswith(KEY_SUFFIX) and _is_set(value)}
+    _known.update(value for value in found if len(value) >= LEAST_KEY_CHARS)
     key, database, token = (_find(name, sources) for name in NAMES)
     return Secrets(key, database, token, keys)
 

@@ -1,13 +1,13 @@
-"""Sums and single values over all reporters: the raw material of a snapshot."""
+"""Sums and single values over all reporters, each across all its incarnations: the raw material of a snapshot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
-from helix_ray.metrics.incarnations import Incarnations, added
 from helix_ray.metrics.pace import STAGES, Crew
 from helix_ray.metrics.reports import AnalyzerReport, ControlReport, ProcessReport, ProducerReport, Report, SinkReport
 from helix_ray.metrics.snapshot import (
@@ -26,14 +26,42 @@ from helix_ray.metrics.snapshot import (
     Totals,
 )
 from helix_ray.queueing.messages import QueueStats
+from helix_ray.records.marks import Kind, kind_of
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.tally import Counts, ReadCounts
 from helix_ray.throttle.messages import ThrottleStats
 
 R = TypeVar("R", bound=Report)
 V = TypeVar("V", bound=Any)
+T = TypeVar("T", bound=Any)  # a frozen dataclass whose fields carry marks
 
 _KINDS: tuple[type[Report], ...] = (ProducerReport, QueueStats, ThrottleStats, AnalyzerReport, SinkReport)  # of `STAGES`
+
+
+class Incarnations(Generic[T]):
+    """``total`` is the report of an actor as if it had never died: its own counters start again from zero whenever it does.
+
+    ``latest`` is its last report as it was sent.
+    """
+
+    def __init__(self, first: T, started_at: float) -> None:
+        self.first = self.total = self.latest = _finite(first, None)
+        self.restarts = 0
+        self._started_at = started_at
+        self._before: T | None = None  # the total of all incarnations but the latest
+
+    def report(self, report: T, started_at: float) -> None:
+        """``started_at`` belongs to the reporting process: another value is another incarnation."""
+        if started_at != self._started_at:
+            self._started_at, self._before = started_at, self.total
+            self.restarts += 1
+        self.latest = _finite(report, self.latest)
+        highest, total = self.total, self.latest if self._before is None else added(self._before, self.latest)
+        self.total = _with(total, Kind.MAXIMUM, lambda name, value: max(getattr(highest, name), value))
+
+    def progress(self, counter: Callable[[T], float]) -> float:
+        """What a counter gained since its first report was seen: a rate must not jump when the observer itself starts late."""
+        return counter(self.total) - counter(self.first)
 
 
 @dataclass(slots=True)
@@ -210,3 +238,28 @@ def _by_dimension(scores: Mapping[Level, Counts]) -> dict[str, dict[str, Counts]
     for (dimension, level), counts in sorted(scores.items()):
         found.setdefault(dimension, {})[level] = counts
     return found
+
+
+def added(before: T, now: T) -> T:
+    """The report ``now`` with the counters of both."""
+    return _with(now, Kind.COUNTER, lambda name, value: _sum(getattr(before, name), value))
+
+
+def _with(report: T, kind: Kind, value_of: Callable[[str, Any], Any]) -> T:
+    names = [item.name for item in fields(report) if kind_of(item) is kind]
+    changed: T = replace(report, **{name: value_of(name, getattr(report, name)) for name in names})
+    return changed
+
+
+def _sum(before: Any, now: Any) -> Any:
+    if isinstance(now, Mapping):
+        return {**before, **now, **{name: _sum(before[name], now[name]) for name in before.keys() & now.keys()}}
+    return before.plus(now) if isinstance(now, Counts) else before + now
+
+
+def _finite(report: T, earlier: T | None) -> T:
+    """A number that is not finite is replaced by the ``earlier`` report's."""
+    values = {item.name: getattr(report, item.name) for item in fields(report)}
+    strange = [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
+    changed: T = replace(report, **{name: getattr(earlier, name, 0.0) for name in strange}) if strange else report
+    return changed

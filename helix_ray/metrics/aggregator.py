@@ -6,10 +6,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from helix_ray.metrics.aggregates import Aggregates, Reporter
+from helix_ray.metrics.aggregates import Aggregates, Incarnations, Reporter
 from helix_ray.metrics.bottleneck import find_bottleneck, waits_behind
 from helix_ray.metrics.history import History
-from helix_ray.metrics.incarnations import Incarnations
 from helix_ray.metrics.pace import MINUTE_SECONDS, POINT_SECONDS, Progress, RateWindow, held_back, intents_share, shown, stages
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import AnalyzerReport, ControlReport, ProcessReport, ProducerReport, Report, SinkReport
@@ -105,7 +104,7 @@ class MetricsAggregator:
         """All that reported before the last gap have done so since; or they have had the time to."""
         if self._last_report is not None and now - self._last_report > GAP_S:
             self._gap_ended = now
-            self._window.clear()
+            self._window = RateWindow()
         self._last_report = now
         ended = self._gap_ended
         if ended is not None and (now - ended > GAP_S or all(it.last_seen >= ended for it in self._reporters.values())):

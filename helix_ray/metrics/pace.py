@@ -45,9 +45,6 @@ class RateWindow:
         while len(self._samples) > 2 and self._samples[1][0] <= now - MINUTE_SECONDS:
             self._samples.popleft()
 
-    def clear(self) -> None:
-        self._samples.clear()
-
     def rates(self, now: float, over_s: float = CARD_SECONDS) -> Progress | None:
         """Per second, from the newest sample at least ``over_s`` old (or the oldest there is) to the newest; None before two samples.
 

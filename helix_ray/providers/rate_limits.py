@@ -57,11 +57,6 @@ _UNIT_NS = {
     "ns": 1,
 }
 _TERM = re.compile(r"([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(ms|us|µs|μs|ns|h|m|s)")
-_LIMIT = re.compile(
-    r"on (?:input |output )?(?:tokens|requests) per (?:minute|day) \((TPM|TPD|RPM|RPD|ITPM|OTPM)\): "
-    r"Limit ([0-9]+)(?:, Used ([0-9]+))?(?:, Requested ~?([0-9]+))?"
-)
-_AGAIN = re.compile(r"try again in ([0-9hmsµμun.]+)")
 _MAX_NS = 2**63 - 1  # a Go duration is an int64 of nanoseconds
 _LIMIT = re.compile(
     r"\b(?:on )?(input |output )?(tokens|requests) per (min|day)(?:ute)?(?: \((?:TPM|TPD|RPM|RPD|ITPM|OTPM)\))?[:.] "

@@ -255,13 +255,7 @@ class BoundedQueue:
         )
 
     def _knows(self, index: int) -> bool:
-        return (
-            index in self._waiting
-            or index in self._redelivered
-            or index in self._leases
-            or index in self._done
-            or index in self._newly_done
-        )
+        return any(index in place for place in (self._waiting, self._redelivered, self._leases, self._done, self._newly_done))
 
     def _expire(self, entries: list[Entry], **told: str) -> int:
         self._expired += len(entries)

@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from helix_ray.native import rust
 from helix_ray.records import Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.matching import MAX_STATES, match_calls
 from helix_ray.scoring.proximity import Mistake, pair_nearby
-from helix_ray.scoring.variants import JudgedCall, apply, edit, edits, trim
+from helix_ray.scoring.variants import JudgedCall, apply, differences, edit, edits, trim
 
 SCORER_VERSION = "2"
 """Raised whenever the same answer may be scored otherwise. 1 compared alleles by name."""
@@ -98,7 +97,7 @@ def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | 
     if len(described) > 2 * len(window) and len(described) * len(seq) > MAX_ALIGNED:
         return max(len(described), len(seq))
     try:
-        _, (rest,) = rust.align([described], [seq])
+        rest = differences(described, seq)
     except ValueError:  # damaged in transport; the sink reports that
         return None
     return sum(max(len(ref), len(alt)) for _, ref, alt in (trim(*call[:3]) for call in rest))

@@ -46,6 +46,14 @@ def collide(a: tuple[int, int], b: tuple[int, int]) -> bool:
     return (a[0] < b[1] and b[0] < a[1]) or (a == b and a[0] == a[1])
 
 
+def differences(ref_seq: str, seq: str) -> list[tuple[int, str, str, str]]:
+    """(pos, ref, alt, type) of every difference, by the exact alignment; ValueError as `align_calls`."""
+    if ref_seq == seq:
+        return []
+    _, (calls,) = rust.align([ref_seq], [seq])
+    return calls
+
+
 class Edit(NamedTuple):
     """Window bases ``start`` to ``end`` (0-based, half-open, empty for an insertion) are replaced by ``added``."""
 

@@ -15,16 +15,14 @@ base is no difference. Every record has its row; the endings before analysis, an
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from helix_ray.config import SourceConfig
+from helix_ray.native import rust
 from helix_ray.records import Disposition, Read
 from helix_ray.sources import extension
 from helix_ray.sources.files import regular_file
 from helix_ray.sources.source import malformed, unanalysed
-
-if TYPE_CHECKING:
-    from helix_ray._rust_gen import FastxReader, Placer
 
 SMALL_REFERENCE_BYTES = 64 * 1024 * 1024
 """Up to this size the check before the start loads the reference whole; above it, the first contig."""
@@ -51,11 +49,11 @@ class _Placed(NamedTuple):
 class FastxCursor:
     """An open file and the reference on which its reads are placed."""
 
-    def __init__(self, config: SourceConfig, path: Path, placer: Placer) -> None:
+    def __init__(self, config: SourceConfig, path: Path, placer: rust.Placer) -> None:
         self._config = config
         self._path = path
         self._placer = placer
-        self._reader: FastxReader = extension.open_reader(path, config.kind.value, config.max_read_length)
+        self._reader = extension.open_reader(path, config.kind.value, config.max_read_length)
 
     def skip(self, count: int) -> int:
         """Pass over records without placing them."""

@@ -60,17 +60,7 @@ class SyntheticSource:
 
 def _strata(made: extension.Generated) -> list[dict[str, float] | None]:
     """The numbers by which results are broken down; ``min_gap`` (bases) only with two variants or more."""
-    strata: list[dict[str, float] | None] = []
-    columns = zip(made.gc, made.max_homopolymer, made.max_str, made.truth, made.seq, made.min_gap, strict=True)
-    for gc, homopolymer, repeat, truth, seq, min_gap in columns:
-        row = {
-            "gc": gc,
-            "max_homopolymer": float(homopolymer),
-            "max_str": float(repeat),
-            "n_truth": float(len(truth)),
-            "length": float(len(seq)),
-        }
-        if min_gap is not None:
-            row["min_gap"] = float(min_gap)
-        strata.append(row)
-    return strata
+    names = ("gc", "max_homopolymer", "max_str", "n_truth", "length", "min_gap")
+    columns = (made.gc, made.max_homopolymer, made.max_str, map(len, made.truth), map(len, made.seq), made.min_gap)
+    rows = zip(*columns, strict=True)
+    return [{name: float(value) for name, value in zip(names, row, strict=True) if value is not None} for row in rows]

@@ -44,29 +44,21 @@ class RunRow:
     source_checksum: str | None  # sha256 of the input files
     started_at: datetime  # UTC
     backend: str  # groq | emulator | aligner
-    simulated: bool  # the answers are scripted: true for the emulator
+    simulated: bool  # some answers are scripted: true for the emulator
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRun:
-    """A run as the ledger knows it: enough to resume it."""
+class StoredRun(RunRow):
+    """A run as the ledger knows it: enough to resume it. ``config_json`` is byte for byte what was stored, ``backend`` and ``simulated``
+    are those of the last session.
+    """
 
-    run_id: str
-    name: str
-    config_json: str  # byte for byte what was stored
-    config_hash: str
-    seed: int
-    versions: Mapping[str, str]
-    source_checksum: str | None
-    started_at: datetime
     finished_at: datetime | None
     status: RunStatus
     resumes: int
     rows: int  # final rows, of any disposition
     cost_usd: Decimal  # at most what was billed so far, over all resumes: as `Ledger.spent_usd`
     totals: JsonObject | None  # the report of the last session
-    backend: str  # of the last session
-    simulated: bool  # some of its answers are scripted
     earlier_configs: tuple[JsonObject, ...]  # config, config_hash, versions, until: of the sessions before, oldest first
 
     @property

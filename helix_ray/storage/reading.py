@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import fields
 from decimal import Decimal
+from math import inf, nextafter
 from typing import Any
 
 from helix_ray.queueing.ranges import IndexRanges
@@ -21,6 +22,11 @@ from helix_ray.records import (
     ScoredVariant,
     failure_kind,
 )
+from helix_ray.scoring.scores import NOTHING, RunScores, confused
+from helix_ray.scoring.statistics import Profile
+from helix_ray.scoring.strata import DIMENSIONS
+from helix_ray.scoring.summary import ALL
+from helix_ray.scoring.tally import ReadCounts, fields_of
 from helix_ray.storage.ledger import Agreement, DeadLetter, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, call_from_row, read_from_row, result_from_row
@@ -32,8 +38,17 @@ COUNTS = (
 """The statements that together make `RunCounts`."""
 
 
+def _threshold(hundredth: int) -> float:
+    """The least confidence that ``round(confidence, 2)`` makes ``hundredth``: PostgreSQL rounds halves another way."""
+    half = (2 * hundredth - 1) / 200
+    return half if round(half, 2) == hundredth / 100 else nextafter(half, inf)
+
+
+THRESHOLDS = [_threshold(hundredth) for hundredth in range(1, 101)]
+
+
 class Reading:
-    """The methods of `Ledger` that read, but `scores`."""
+    """The methods of `Ledger` that read."""
 
     _session: PostgresSession
 
@@ -75,27 +90,22 @@ class Reading:
         by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
         by_state = {str(row["state"]): int(row["calls"]) for row in calls}
         percentiles = latency[0]["percentiles"] or (None, None, None)
+        summed = ("requests", "repairs", "http_429", "prompt_tokens", "cached_tokens", "completion_tokens", "resent", "usage_estimated")
+        sums: dict[str, Any] = {name: sum(int(row[name]) for row in calls) for name in summed}
         return RunCounts(
+            **sums,
             rows=sum(by_disposition.values()),
             by_disposition=by_disposition,
             dead_letter_kinds={str(row["error_kind"]): int(row["rows"]) for row in kinds},
             duplicates=int(duplicates[0]["duplicates"]),
             reads_repaid=int(repaid[0]["reads_repaid"]),
             possibly_billed=by_state.get("possibly_billed", 0),
-            requests=sum(int(row["requests"]) for row in calls),
-            repairs=sum(int(row["repairs"]) for row in calls),
             calls_by_state=by_state,
-            http_429=sum(int(row["http_429"]) for row in calls),
-            prompt_tokens=sum(int(row["prompt_tokens"]) for row in calls),
-            cached_tokens=sum(int(row["cached_tokens"]) for row in calls),
-            completion_tokens=sum(int(row["completion_tokens"]) for row in calls),
             cost_usd=sum((Decimal(row["cost_usd"]) for row in calls), Decimal(0)),
             answered_ms=sum(float(row["answered_ms"]) for row in calls),
             latency_ms=dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
-            resent=sum(int(row["resent"]) for row in calls),
-            usage_estimated=sum(int(row["usage_estimated"]) for row in calls),
             failures=_failures(endings),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
@@ -125,6 +135,33 @@ class Reading:
         (row,) = await self._session.rows("reading", "agreement", {"run_id": run_id})
         equal, both = row["reads_equal"], row["named_by_both"]
         return Agreement(reads=row["reads"], reads_equal=equal, both=both, only_call=row["only_call"], only_baseline=row["only_baseline"])
+
+    async def scores(self, run_id: str) -> RunScores:
+        """Counted by the database: equal to `RunScores.add` over all results, without moving any of them."""
+        sql, key = statements("scoring"), {"run_id": run_id}
+
+        async def work(transaction: PostgresTransaction) -> RunScores:
+            found = RunScores()
+            for row in await transaction.rows(sql["calls"], {**key, "thresholds": THRESHOLDS}):
+                hundredth = row["hundredth"]
+                found.add_call(None if hundredth is None else hundredth / 100, row["matched"], row["times"])
+                if row["off_by"] is not None:
+                    found.off_by[row["off_by"]] += row["times"]
+            for row in await transaction.rows(sql["mistaken"], key):
+                found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
+            for row in await transaction.rows(sql["profiles"], key):
+                profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
+                found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
+            (whole,) = await transaction.rows(sql["reads"], key)
+            found.reads = ReadCounts(**whole)
+            found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
+            found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
+            await transaction.rows(sql["group_by_hash"])
+            for row in await transaction.rows(sql["counts"], key):
+                _add_variants(found, row)
+            return found
+
+        return await self._session.run(work)
 
     async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
         return await self._recent(run_id, limit, alerts_only=False)
@@ -190,3 +227,22 @@ def _failures(endings: Rows) -> dict[str, int]:
 def _shown_variant(row: Sequence[Any]) -> ScoredVariant:
     side, pos, ref, alt, kind, outcome, match = row
     return ScoredVariant(side, pos, ref, alt, kind, None, None, outcome, match, None)
+
+
+def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:
+    """Variants that are alike, ``times`` of them. A call has no event."""
+    dimension, level, times = DIMENSIONS[row["dimension"]], row["level"], row["times"]
+    if level is None:
+        return
+    alike = ScoredVariant(
+        side=row["side"], pos=1, ref="", alt="", type=level, event=None, confidence=None, outcome=row["outcome"],
+        match=row["match"], reason=None, detail=row["detail"], off_by=None, baseline=row["baseline"],
+    )  # fmt: skip
+    if fields := fields_of(alike):
+        scores.model.count((dimension, level), fields, times)
+    if dimension != "type":
+        return
+    if beside := fields_of(alike, "baseline"):
+        scores.ceiling.count((dimension, level), beside, times)
+    if (alike.match, alike.detail) not in (("FN", "near"), ("FN", "allele")):  # what was called in their place is counted by itself
+        scores.confusion.update(dict.fromkeys(confused([alike]), times))

@@ -34,6 +34,7 @@ from helix_ray.throttle.windows import TICK_S, Windows
 SHORTEST_S = 1e-4
 _MUCH = 0.1  # of the limit
 _KEEPS_LESS = 0.05  # a reading
+_FIRST_GROWTH = 0.25
 _GROWTH = 0.05  # of a limit that no header shows, in half a window; doubling while nothing is refused
 _NEARLY = 0.8  # of a limit
 _LEAST = 0.5  # of a limit that was learned, by one refusal
@@ -72,7 +73,7 @@ class Bucket:
         self._kept, self.windows = LeakyLevel(), Windows(window_s)
         self._source: Literal["header", "named", "learned"] | None = None  # of what the provider allows
         self._distrusted = False  # headers showed room where there was none
-        self._growth, self._raise_at, self._bound = _GROWTH, inf, False
+        self._growth, self._raise_at, self._bound = 0.0, inf, False
         self._anchor = (0.0, 0.0)  # when it was seen to be exhausted, or began, and what was taken until then
         self._unlearned: tuple[float | None, Literal["header", "named", "learned"] | None] = (None, None)
         self._before_lowered = LeakyLevel()  # the most that the server's account can hold since its limit sank
@@ -125,7 +126,8 @@ class Bucket:
         self.reserved += amount
         self._granted += amount
         self.windows.add(amount, now, now)
-        return Reservation(number, amount, now, self._granted, self._used(now), self._added, alone)
+        level = self._used(now) + (self.windows.lately(now) if self.windows.counted else 0.0)
+        return Reservation(number, amount, now, self._granted, level, self._added, alone)
 
     def settle(self, reservation: Reservation, used: float, now: float, charged: float | None = None) -> None:
         """End a request that used that much; ``charged``: what the server charged on admission, as far as that is known."""
@@ -242,12 +244,10 @@ class Bucket:
         if self._started_at is None or self._past_unknown:
             self._begin(min(self.limit, max(0.0, remaining + charged)), now)
         since = self._granted - reservation.granted + max(0.0, charged - reservation.amount)
-        arrived_at, counted = reservation.granted_at + _TRAVEL_S, self.windows.counted
-        self.windows.shown(1 - remaining / self._provided, reset_s, arrived_at)
+        counted = self.windows.counted
+        self.windows.shown(1 - remaining / self._provided, reset_s, reservation.granted_at + _TRAVEL_S)
         if self.windows.counted and not counted:
             self._count_by_windows()
-        if self.windows.is_fresh(arrived_at):
-            return
         excess = self.capacity - (reservation.level + since + self._added - reservation.added) - remaining
         excess = self._explain(excess, 1.0)  # headers are rounded to whole tokens
         if self.windows.counted:
@@ -258,8 +258,9 @@ class Bucket:
         self.other_clients.shown = True
         self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         alone = reservation.alone and self._granted == reservation.granted and self.reserved == reservation.amount
-        if alone and not self.own and (self._safety == 1.0 or self._past_unknown):
-            self.overrule(max(0.0, self._provided - remaining - charged) + 1.0, now)
+        others = self._provided - remaining - charged
+        if alone and not self.own and others > -2.0 and (self._safety == 1.0 or self._past_unknown):
+            self.overrule(max(0.0, others) + 1.0, now)
         self._past_unknown = False
 
     def exhausted(self, used: float, reserved_before: float, reservation: Reservation, now: float, asked_s: float | None = None) -> None:
@@ -308,8 +309,10 @@ class Bucket:
         self._set_rates(now)
 
     def _be_patient(self, now: float) -> None:
-        """Refused: whether there is more is tried after some windows, and with little at first."""
-        self._raise_at, self._growth, self._bound = now + (_PATIENCE if self._source == "named" else 1) * self.window_s, _GROWTH, False
+        """Refused: whether there is more is tried after some windows, and with little, but for a limit that was only guessed."""
+        guessed = self._source != "named" and self._growth == 0.0
+        self._raise_at = now + (_PATIENCE if self._source == "named" else 1) * self.window_s
+        self._growth, self._bound = _FIRST_GROWTH if guessed else _GROWTH, False
 
     def _raise(self, now: float) -> None:
         """No header shows this limit: after some time without a refusal the next request tries whether there is more by now."""

@@ -26,6 +26,7 @@ class Windows:
         self._slides = False  # there is none
         self._votes = 0  # of headers
         self._reset_at = -inf
+        self._gone, self._gone_at = 0.0, -inf
 
     def set_window(self, window_s: float) -> None:
         self.window_s, self._width = window_s, window_s / 240
@@ -69,13 +70,15 @@ class Windows:
         if self._boundary is not None:
             self._slides, self._boundary = True, None
 
-    def is_fresh(self, at: float) -> bool:
-        """A window of the clock began just before ``at``: headers may still tell of the one before."""
-        return self.counted and self._boundary is not None and (at - self._boundary) % self.window_s < _LATE_S
+    def lately(self, now: float) -> float:
+        """What came back so lately that headers may still show it."""
+        return self._gone if now - self._gone_at < _LATE_S else 0.0
 
     def level(self, now: float) -> float:
         while self._bins and self._back_at(first := next(iter(self._bins))) <= now + EPSILON:
-            self._total -= self._bins.pop(first)
+            at, amount = self._back_at(first), self._bins.pop(first)
+            self._gone, self._gone_at = (self._gone if at - self._gone_at < _LATE_S else 0.0) + amount, at
+            self._total -= amount
         if not self._bins:
             self._total = 0.0
         return max(0.0, self._total)

@@ -141,7 +141,7 @@ class Stored:
     def books(self, run_id: str) -> RunBooks:
         config = '{"analyzer": {"model": "m", "prompt": "raw"}, "source": {"count": 70}, "x": "<img src=x>"}'
         run = StoredRun(
-            run_id, "n", config, "ab", 1, {"a": "b"}, None, self._at, None, RunStatus.RUNNING, 0, 70, Decimal(0), None, "m", True, ()
+            run_id, "n", config, "ab", 1, {"a": "b"}, None, self._at, "m", True, None, RunStatus.RUNNING, 0, 70, Decimal(0), None, ()
         )
         counts = RunCounts(70, {}, {}, 0, 0, 0, 70, 0, {}, 0, 0, 0, 0, Decimal(0), 0.0, {}, 0, 0)
         event = (ControlEvent("r", "a", "b", self._at, "c", "d", "e"), ControlOutcome(True, "m", "f", "g", self._at, self._at))

@@ -120,7 +120,9 @@ def test_the_wheel_carries_the_page_and_no_other_top_level_package() -> None:
 
 
 def test_make_explains_every_target() -> None:
-    explained = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    explained = set(targets)
+    assert len(targets) == len(explained), "a target is there twice"
     assert explained >= {"demo", "test", "test-all", "lint", "bench", "monitor", "live-check", "clean"}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import NamedTuple
 
-from helix_ray.native import rust
+from helix_ray.scoring.variants import differences
 
 Layout = Callable[[str, str], str]
 
@@ -81,7 +81,11 @@ def gapped(ref_seq: str, seq: str) -> tuple[str, str]:
     ref_row: list[str] = []
     read_row: list[str] = []
     ref_at = read_at = 0
-    for pos, ref, alt, _ in _differences(ref_seq, seq):
+    try:
+        found = differences(ref_seq, seq)
+    except ValueError:
+        found = []
+    for pos, ref, alt, _ in found:
         same = pos - 1 - ref_at
         width = max(len(ref), len(alt))
         # An indel at the window's first base is anchored on the base after it: its gap stands on the left.
@@ -91,13 +95,3 @@ def gapped(ref_seq: str, seq: str) -> tuple[str, str]:
         ref_at, read_at = ref_at + same + len(ref), read_at + same + len(alt)
     rest = max(len(ref_seq) - ref_at, len(seq) - read_at)
     return "".join([*ref_row, ref_seq[ref_at:].ljust(rest, GAP)]), "".join([*read_row, seq[read_at:].ljust(rest, GAP)])
-
-
-def _differences(ref_seq: str, seq: str) -> list[tuple[int, str, str, str]]:
-    if ref_seq == seq:
-        return []
-    try:
-        _, (calls,) = rust.align([ref_seq], [seq])
-    except ValueError:
-        return []
-    return calls

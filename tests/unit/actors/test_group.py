@@ -17,7 +17,7 @@ def test_no_secret_is_an_argument_of_a_constructor() -> None:
     group = ActorGroup(config, "run", Secret("postgresql://canary"), Secret("gsk_canary"), None)
     assert len(group._plan) == len(group.services) + len(group.producers) + len(group.analyzers)
     for plan in group._plan.values():
-        assert b"canary" not in cloudpickle.dumps((plan.kind, plan.arguments, plan.keywords))
+        assert b"canary" not in cloudpickle.dumps(plan.make)
     assert b"gsk_canary" in cloudpickle.dumps(group._plan[api.analyzer(0)].run_arguments)
     assert b"postgresql://canary" in cloudpickle.dumps(group._plan[api.SINK].run_arguments)
 
@@ -25,7 +25,7 @@ def test_no_secret_is_an_argument_of_a_constructor() -> None:
 def test_every_actor_has_every_method_of_its_interface() -> None:
     """The type checker compares what a shell overrides, but not whether it overrides it: mypy takes a docstring for a body."""
     for plan in ActorGroup(Config(), "run", Secret("url"), None, None)._plan.values():
-        shell, interface, _ = plan.kind.__mro__[:3]
+        shell, interface, _ = plan.make.func.__mro__[:3]
         assert api.ActorApi in interface.__mro__
         offered = {name for kind in (interface, api.ActorApi) for name, value in vars(kind).items() if iscoroutinefunction(value)}
         assert offered <= vars(shell).keys(), shell

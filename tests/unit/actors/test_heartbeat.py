@@ -9,8 +9,7 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from helix_ray.actors import heartbeat
-from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.process_stats import TICK_S, LoopLag, ProcessStats
+from helix_ray.actors.heartbeat import TICK_S, Heartbeat, LoopLag, ProcessStats
 from helix_ray.clock import SystemClock
 from helix_ray.errors import DatabaseLostError
 from helix_ray.metrics.reports import ProducerReport

@@ -151,7 +151,8 @@ async def test_writes_are_bounded_in_size_and_number() -> None:
     committed: list[int] = []
     outbox = ResultOutbox(sink, ManualClock(), committed.extend, linger_s=0.0)
     for index in range(2000):
-        outbox.add(ReadResult(read(index, 500), Disposition.STORED), [api_call(index)])
+        outbox.add(ReadResult(read(index, 500), Disposition.STORED))
+        outbox.add(api_call(index))
     pump = asyncio.create_task(outbox.run())
     await turns()
     assert sink.outstanding == MAX_WRITES
@@ -170,7 +171,7 @@ async def test_calls_are_written_without_results_too() -> None:
     sink.open.set()
     outbox = ResultOutbox(sink, ManualClock(), lambda _: None, linger_s=0.0)
     pump = asyncio.create_task(outbox.run())
-    outbox.add(None, [api_call(1)])
+    outbox.add(api_call(1))
     await outbox.flush()
     assert sink.writes == [(0, 1)]
     pump.cancel()

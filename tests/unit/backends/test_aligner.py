@@ -88,7 +88,7 @@ def test_what_cannot_be_aligned_is_said(windows: list[str], reads: list[str], me
 
 
 def test_without_the_extension_it_is_a_start_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helix_ray.backends.aligner.rust", Missing(ImportError("not there")))
+    monkeypatch.setattr("helix_ray.scoring.variants.rust", Missing(ImportError("not there")))
     with pytest.raises(StartError, match="not built"):
         align_calls(WINDOW, "ACGT")
 

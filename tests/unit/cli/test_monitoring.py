@@ -16,7 +16,7 @@ from helix_ray.cli.db import psql_environment
 from helix_ray.cli.monitor import check_free, settings
 from helix_ray.cli.terminal import Frames, LiveView, plain_line
 from helix_ray.client import Launch
-from helix_ray.environment.secrets import NAMES, Secret, Secrets
+from helix_ray.environment.secrets import NAMES, Secret
 from helix_ray.errors import StartError
 from helix_ray.metrics.snapshot import (
     Bottleneck,
@@ -191,7 +191,8 @@ def test_psql_gets_the_address_and_no_secret_of_ours() -> None:
 def test_what_a_run_printed_is_shown_without_secrets(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("one\ntwo\nrefused gsk_key\n")
-    launch = Launch(cast("subprocess.Popen[bytes]", None), log, Secrets(Secret("gsk_key")))
+    Secret("gsk_key")
+    launch = Launch(cast("subprocess.Popen[bytes]", None), log)
     assert launch.tail(2) == "two\nrefused [hidden]"
 
 

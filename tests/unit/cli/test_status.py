@@ -1,6 +1,7 @@
 """``helix status --watch``: until the run has ended, and truly at its end."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def test_a_watch_ends_with_the_run(
     client = Client(tmp_path, RUNNING, RUNNING, ending)
     monkeypatch.setattr(status, "attach", lambda: client)
     monkeypatch.setattr(status, "INTERVAL_S", 0.0)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as the command does, which must not outlast this test
     if reported:
         report_path(tmp_path, "run-1").parent.mkdir()
         report_path(tmp_path, "run-1").write_text(json.dumps({"status": "stopped", "reason": "drain was asked for"}))

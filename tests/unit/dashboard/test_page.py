@@ -56,7 +56,7 @@ STORY = ReadStory(
 CONFIG = '{"analyzer": {"model": "m", "prompt": "raw"}, "source": {"count": 70}}'
 BOOKS = RunBooks(
     StoredRun(
-        "run-1", "<script>", CONFIG, "ab", 1, {"helix_ray": "1"}, None, AT, None, RunStatus.RUNNING, 0, 70, Decimal(0), None, "m", True, ()
+        "run-1", "<script>", CONFIG, "ab", 1, {"helix_ray": "1"}, None, AT, "m", True, None, RunStatus.RUNNING, 0, 70, Decimal(0), None, ()
     ),
     RunCounts(70, {}, {}, 0, 0, 0, 70, 0, {}, 0, 0, 0, 0, Decimal(0), 0.0, {}, 0, 0),
     [(ControlEvent("r", "pause", "page", AT), ControlOutcome(True, "m", None, None, AT, AT + timedelta(seconds=1)))],

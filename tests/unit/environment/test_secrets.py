@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_ray.environment.secrets import KEY_FILE, NAMES, Secret, Secrets, load_secrets, withdraw_from_environment
+from helix_ray.environment.secrets import KEY_FILE, NAMES, Secret, Secrets, hide_known, load_secrets, withdraw_from_environment
 from helix_ray.errors import MissingSecretError
 
 ROOT = Path(__file__).parents[3]
@@ -104,9 +104,10 @@ def test_a_key_that_is_too_short_to_be_one_is_refused(key_file: Path) -> None:
 
 
 def test_secrets_are_taken_out_of_text() -> None:
-    secrets = Secrets(Secret(VALUE), None, Secret("token"))
-    assert secrets.hide(f"401 for {VALUE}, {VALUE}; token") == "401 for [hidden], [hidden]; [hidden]"
-    assert Secrets().hide("text") == "text"
+    """Keys of providers too that no one has asked for, but neither a short word nor the path of a key's file."""
+    load_secrets({"DATABASE_URL": "a-place", "A_API_KEY": "key-of-another", "B_API_KEY": "ollama", "C_API_KEY_FILE": "/the/key"}, None)
+    assert hide_known(f"{Secret(VALUE).reveal()}, {VALUE}; a-place, key-of-another") == "[hidden], [hidden]; [hidden], [hidden]"
+    assert hide_known("ollama, /the/key") == "ollama, /the/key"
 
 
 def test_required_secret_that_is_missing_says_what_needs_it_and_what_to_do() -> None:
@@ -144,7 +145,7 @@ def test_a_key_of_any_provider_is_found_checked_when_asked_for_and_withdrawn(key
     secrets = load_secrets(environ, None)
     assert secrets.api_key("LAB_API_KEY") == secrets.api_key("FILED_API_KEY") == Secret(VALUE)
     assert secrets.api_key("NONE_API_KEY") is None
-    assert (secrets.hide(f"401 for {VALUE}"), VALUE in repr(secrets)) == ("401 for [hidden]", False)
+    assert (hide_known(f"401 for {VALUE}"), VALUE in repr(secrets)) == ("401 for [hidden]", False)
     with pytest.raises(MissingSecretError, match="OTHER_API_KEY in the environment has 5 characters"):
         secrets.api_key("OTHER_API_KEY")
     withdraw_from_environment(environ)

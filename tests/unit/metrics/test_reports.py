@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_ray.actors.prometheus import MAX_METRICS, numbers_of
-from helix_ray.metrics.incarnations import Incarnations
+from helix_ray.metrics.aggregates import Incarnations
 from helix_ray.metrics.reports import AnalyzerReport, ProcessReport, SinkReport
 from helix_ray.metrics.snapshot import ActorView
 from helix_ray.queueing.messages import QueueStats
