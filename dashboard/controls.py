@@ -15,6 +15,8 @@ from helix_ray.metrics.snapshot import FINAL_STATES, CommandView, MetricsSnapsho
 from helix_ray.records import Action
 
 SPIKE_S = 30.0
+DOUBLE_S = 1.0
+"""The same command again within this time is the same request: a second click, or a press that Streamlit replays with a redraw."""
 MOST = {Action.RATE: 1e7, Action.CONCURRENCY: 1024.0, Action.BUDGET: 1e6}
 
 
@@ -185,12 +187,17 @@ def send(action: Action, value: float | None = None, seconds: float | None = Non
     if not shared.in_control(use=True):
         answer(f"{action.value}: not sent: this browser is not in control")
         return
-    began = time.monotonic()
+    began, asked = time.monotonic(), (action, value, seconds)
+    before, request, sent_at = st.session_state.get("sent", (None, None, 0.0))
+    if before != asked or began - sent_at > DOUBLE_S:
+        request = command(action, value, seconds, actor="page")
     try:
-        ack = shared.feed().client.send(command(action, value, seconds, actor="page"))
+        ack = shared.feed().client.send(request)
     except HelixError as error:
         answer(f"{action.value}: requested → no answer: {error}")
         return
+    finally:
+        st.session_state["sent"] = (asked, request, time.monotonic())
     word = "acknowledged" if ack.accepted else "refused"
     answer(f"{action.value}: requested → {word} in {time.monotonic() - began:.1f} s: {ack.message}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from helix_ray._dashboard import shared
+from helix_ray._dashboard import controls, shared
 from helix_ray._dashboard.controls import outcome, situation
 from helix_ray._dashboard.feed import View
 from helix_ray._dashboard.gate import Gate
@@ -149,6 +149,18 @@ def test_commands_are_absolute(app: AppTest, client: Client, press: str, action:
     (sent,) = client.sent
     assert (sent.action.value, sent.value, sent.seconds, sent.actor) == (action, value, seconds, "page")
     assert f"{action}: requested → acknowledged" in words(app)
+
+
+def test_a_press_that_is_replayed_is_the_same_request(app: AppTest, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "DOUBLE_S", 1e9)
+    app.run()
+    for press in ("spike", "spike", "pause"):
+        app.button(key=press).click().run()
+    first, again, other = (command.request_id for command in client.sent)
+    assert first == again != other
+    monkeypatch.setattr(controls, "DOUBLE_S", 0.0)
+    app.button(key="pause").click().run()
+    assert client.sent[-1].request_id != other
 
 
 def test_a_button_that_is_pressed_without_control_does_nothing(app: AppTest, client: Client) -> None:
