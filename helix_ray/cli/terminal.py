@@ -148,7 +148,7 @@ class Terminal:
 def plain_line(snapshot: MetricsSnapshot) -> str:
     """One line of progress for a log."""
     queue, money = snapshot.queue, snapshot.money
-    rate = "-" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
+    rate = "–" if snapshot.rates.stored is None else f"{snapshot.rates.stored:.1f}"
     cap = "" if money.max_cost_usd is None else f" of ${money.max_cost_usd:g}"
     label = "EMULATOR " if snapshot.run.simulated else ""
     stored = snapshot.totals.stored + snapshot.run.rows_before
