@@ -59,9 +59,11 @@ def pulse(bar: DeltaGenerator) -> None:
 
     def drawn() -> str:
         tail = launch.tail() if launch is not None and code else ""
+        begun = view.snapshot.run.started_at if view.snapshot else None  # once it was seen, what has no end yet is ending
+        starting = launch is not None and code is None and (begun or 0.0) < launch.at
         commands = view.snapshot.commands if view.snapshot and controls.commandable(view) else ()
         told = controls.outcome(commands[0]) if commands else ""
-        return panels.late_banner(beat) + panels.top(view, starting=launch is not None and code is None, code=code, tail=tail, told=told)
+        return panels.late_banner(beat) + panels.top(view, starting=starting, code=code, tail=tail, told=told)
 
     with bar:
         html("bar", key, drawn)

@@ -108,7 +108,7 @@ def unlock(page: Page, code: str) -> None:
 
 def says(page: Page, words: str, timeout: float = SLOW) -> float:
     """Waits for these words in the bar of the run's state; Unix seconds of when they were there."""
-    expect(page.locator(".hx-bar").first).to_contain_text(re.compile(words), timeout=timeout)
+    expect(page.locator(".hx-bar").first).to_contain_text(re.compile(words, re.DOTALL), timeout=timeout)
     return time.time()
 
 

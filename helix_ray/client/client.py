@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate
 
@@ -44,6 +44,7 @@ class Launch:
 
     process: subprocess.Popen[bytes]
     log: Path
+    at: float = field(default_factory=time.time)  # Unix seconds
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""

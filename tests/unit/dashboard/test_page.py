@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -15,6 +16,7 @@ import helix_ray._dashboard
 from helix_ray._dashboard import live, shared
 from helix_ray._dashboard.feed import Feed
 from helix_ray.client import DryRun
+from helix_ray.client.client import Launch
 from helix_ray.client.stored import Crossed, DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
 from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
 from helix_ray.metrics.recent import RecentRead
@@ -88,7 +90,7 @@ class Client:
         self.driver_lives = False
         self.sent: list[Command] = []
         self.started: list[Path] = []
-        self.launched = None
+        self.launched: Launch | None = None
         self.ack = Ack("id", True, 3, "running → paused", "running", "paused")
 
     def snapshot(self) -> MetricsSnapshot:
@@ -236,6 +238,17 @@ def test_finished(page: Page) -> None:
     page.unlocked()
     assert "COMPLETE" in page.words
     assert "the last one, as the database has it" in page.words
+
+
+@pytest.mark.parametrize(("launched_s", "starts"), [(-1.0, False), (1.0, True)], ids=["ending", "starting"])
+def test_a_run_that_was_seen_and_is_ending_does_not_look_like_one_that_starts(page: Page, launched_s: float, starts: bool) -> None:
+    process = SimpleNamespace(poll=lambda: None)
+    began = replace(LIVE, run=replace(LIVE.run, started_at=1000.0), state="STOPPED", reason="the run has ended")
+    page.client.launched = Launch(process, Path("run.log"), 1000.0 + launched_s)  # type: ignore[arg-type]
+    page.client.before = began
+    page.draw()
+    assert ("A run is starting" in page.words) == starts
+    assert ("STOPPED" in page.words) == (not starts)
 
 
 def test_a_database_that_does_not_answer(page: Page) -> None:
