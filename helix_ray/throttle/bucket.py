@@ -76,7 +76,6 @@ class Bucket:
         self._growth, self._raise_at, self._bound = 0.0, inf, False
         self._anchor = (0.0, 0.0)  # when it was seen to be exhausted, or began, and what was taken until then
         self._unlearned: tuple[float | None, Literal["header", "named", "learned"] | None] = (None, None)
-        self._before_lowered = LeakyLevel()  # the most that the server's account can hold since its limit sank
         self._granted = self._added = self._settled = self._taken = 0.0
         self._unused = 0.0  # of what was reserved by requests settled since the last reading
         self._keeps = 0.0  # the share of it that the server does not return, 0 to 1
@@ -140,10 +139,7 @@ class Bucket:
         self._taken += used
         if self.limit is None:
             return
-        # At most up to the limit, which no server's account exceeds. Ours would after a refusal whose ``used`` contains requests
-        # that overtook the refused one: they are charged again when they are settled.
-        most = inf if self._provided is None else max(self._provided, self._before_lowered.level(now))
-        self._kept.add(min(used, max(0.0, most - self._kept.level(now))), now)
+        self._kept.add(used, now)
         self._settled += used
 
     def give_back(self, reservation: Reservation, now: float) -> None:
@@ -164,16 +160,9 @@ class Bucket:
             self._source = "header"
         return applied
 
-    @property
-    def shown(self) -> bool:
-        return self._source == "header"
-
-    def nearly_full(self, amount: float, now: float) -> bool:
-        return self.limit is not None and max(self.windows.level(now), self._used(now)) + amount > _NEARLY * self.limit
-
     def unshow(self, now: float) -> None:
         """What headers showed was another limit's."""
-        if self.shown:
+        if self._source == "header":
             self._source = None
             self._set_limit(None, now)
 
@@ -210,8 +199,6 @@ class Bucket:
             if not self.windows.counted:  # a bucket that was full at the start has given more than its limit
                 admitted /= 1 + min(since_s / self.window_s, self.window_s / since_s)
         elif self.windows.counted:
-            if admitted < _LEAST * known:
-                self.windows.no_boundary()
             admitted = max(min(admitted, known), _NEARLY * known)
         elif since_s < _LEAST_SEEN_S:
             admitted = known
@@ -255,7 +242,6 @@ class Bucket:
         else:
             self._kept.add(excess, now)
         self._added += excess
-        self.other_clients.shown = True
         self.other_clients.took(excess, reservation.granted_at, self._kept.rate)
         alone = reservation.alone and self._granted == reservation.granted and self.reserved == reservation.amount
         others = self._provided - remaining - charged
@@ -298,8 +284,6 @@ class Bucket:
 
     def _set_limit(self, limit: float | None, now: float) -> None:
         before = self.limit
-        if self._provided is not None:
-            self._before_lowered.set_level(max(self._provided, self._before_lowered.level(now)), now)
         self._provided = limit
         self.limit = self._configured if limit is None else limit if self._configured is None else min(self._configured, limit)
         if self._started_at is not None and before is not None and self.limit is not None and before != self.limit:
@@ -386,5 +370,4 @@ class Bucket:
 
     def _set_rates(self, now: float) -> None:
         if self.limit is not None:
-            for account in (self._kept, self._before_lowered):
-                account.set_rate(self.capacity / self.window_s, now)
+            self._kept.set_rate(self.capacity / self.window_s, now)

@@ -16,8 +16,6 @@ from helix_ray.throttle.messages import BucketStats, PermitRequest
 _LARGEST_SCALE = 3.0
 _SCALE_MEMORY = 0.998  # per settlement
 _BINDING_MEMORY_S = 30.0
-_USED = 0.9  # of a limit is left where its headers are not all wrong
-_VOTES = 3
 _LONGEST_COOLDOWN_S = 75.0  # for a limit of the minute
 _NOTICEABLE_S = 0.05 * _BINDING_MEMORY_S
 
@@ -66,7 +64,6 @@ class Limits:
         }
         self._scale = 1.0  # of prompt estimates
         self._windows_s = {"R": MINUTE_S, "T": MINUTE_S}  # of the limits that headers show
-        self._other_window = {"R": 0, "T": 0}  # readings in a row that tell of another one
 
     def __getitem__(self, name: str) -> Bucket:
         return self._buckets[name]
@@ -155,18 +152,14 @@ class Limits:
         """A 429 that names no limit: one that its headers show to be used up, else the rate of requests that was admitted."""
         for name, _, limit, remaining, _ in self._shown(reading, now):
             bucket = self._buckets[name]
-            if remaining is not None and (
-                remaining < held[name].amount or (remaining < _USED * limit and bucket.nearly_full(held[name].amount, now))
-            ):
+            if remaining is not None and remaining < held[name].amount:
                 bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
                 return None if bucket.windows.counted else name
         self._buckets["RPM"].learn(held["RPM"], asked_s, now, probe=probe)
         return None
 
-    def probed(self, granted_at: float, closed_for_s: float, now: float) -> None:
+    def probed(self, closed_for_s: float, now: float) -> None:
         """A probe was served, after a cooldown of that length."""
-        for bucket in self._buckets.values():
-            bucket.windows.served(bucket.capacity, granted_at, now)
         if closed_for_s > _LONGEST_COOLDOWN_S:
             self._buckets["RPM"].unlearn(now)
 
@@ -183,9 +176,7 @@ class Limits:
         return {name: stats for name, bucket in self._buckets.items() if (stats := bucket.stats(now, until)) is not None}
 
     def _shown(self, reading: LimitReading | None, now: float) -> list[Shown]:
-        """Name, window, limit and what is left, of the limits that the headers show. One reading in a row that tells of another
-        window than before is a coincidence.
-        """
+        """Of the limits that the headers show. What was shown before is another limit's when a reading tells of another window."""
         if reading is None:
             return []
         shown = []
@@ -195,11 +186,9 @@ class Limits:
         ):
             if limit is None:
                 continue
-            self._other_window[what] = self._other_window[what] + 1 if window_s not in (None, self._windows_s[what]) else 0
-            bucket = self._buckets[_name(what, self._windows_s[what])]
-            if window_s is not None and self._other_window[what] >= (_VOTES if bucket.shown else 1):
-                bucket.unshow(now)
-                self._windows_s[what], self._other_window[what] = window_s, 0
+            if window_s not in (None, self._windows_s[what]):
+                self._buckets[_name(what, self._windows_s[what])].unshow(now)
+                self._windows_s[what] = window_s
             shown.append(Shown(_name(what, self._windows_s[what]), self._windows_s[what], limit, remaining, reset_s))
         return shown
 

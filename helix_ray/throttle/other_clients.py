@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 
 _MEMORY_S = 10.0
-_LONGEST_AGE_S, _LONGEST_UNSEEN_S = 5.0, 15.0  # where headers show their use, and where only refusals do
+_LONGEST_AGE_S = 5.0
 _AHEAD_S = 1.0  # until the request that is about to go is there, and since use comes in bursts
 
 
@@ -21,12 +21,11 @@ class OtherClients:
         self.rate = 0.0  # a second
         self._seen_until: float | None = None  # their use until then is in our account
         self._late = 0.0  # shown by readings older than that
-        self.shown = False  # by headers
 
     @property
     def most(self) -> float:
         """The largest margin."""
-        return self.rate * self._longest_s
+        return self.rate * _LONGEST_AGE_S
 
     def took(self, amount: float, granted_at: float, refill: float) -> None:
         """Note a reading of a request granted then, which showed ``amount`` more than our account could explain. ``refill``:
@@ -48,8 +47,4 @@ class OtherClients:
     def margin(self, now: float) -> float:
         if self._seen_until is None or self.rate <= 0.0:
             return 0.0
-        return self.rate * min(self._longest_s, _AHEAD_S + max(0.0, now - self._seen_until))
-
-    @property
-    def _longest_s(self) -> float:
-        return _LONGEST_AGE_S if self.shown else _LONGEST_UNSEEN_S
+        return self.rate * min(_LONGEST_AGE_S, _AHEAD_S + max(0.0, now - self._seen_until))

@@ -144,7 +144,7 @@ class TierLimiter:
         if reason == "daily" and surprised and limit is not None and self.door.reason is None:
             self.limits.overrule(limit, settlement.reading, now)
         elif reason == "cooldown" and self.door.reason is None:
-            self.limits.probed(permit.granted_at, now - since, now)
+            self.limits.probed(now - since, now)
 
     def _refused(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         self.limits.give_back(permit.reservations, settlement.reading, now)

@@ -57,19 +57,6 @@ class Windows:
         elif refused_for_s < self.window_s:
             self.counted |= refused_for_s > 2 * bucket_s + TICK_S
 
-    def served(self, capacity: float, at: float, now: float) -> None:
-        """A probe that was sent ``at`` that time was served. Without room for it there was a boundary, or there are no windows."""
-        if not self.counted or self._slides or (self.time_until(capacity, now) or 0.0) < 2 * TICK_S:
-            return
-        since = inf if self._boundary is None else (at - self._boundary) / self.window_s
-        self.counted = since == inf or (since > 0.8 and not 0.2 < since % 1.0 < 0.8)
-        self._boundary = at if self.counted else None
-
-    def no_boundary(self) -> None:
-        """It was refused long before the window that began there was used."""
-        if self._boundary is not None:
-            self._slides, self._boundary = True, None
-
     def lately(self, now: float) -> float:
         """What came back so lately that headers may still show it."""
         return self._gone if now - self._gone_at < _LATE_S else 0.0
