@@ -1,6 +1,6 @@
 """The pictures of the README: parts of the live page, drawn by its own functions from an example, as SVG that follows light and dark.
 
-``make bench-pictures`` writes docs/images/. No browser is needed: the page's HTML and style stand in the picture as they are.
+``make pictures`` writes docs/images/. No browser is needed: the page's HTML and style stand in the picture as they are.
 """
 
 from __future__ import annotations

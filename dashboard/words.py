@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from helix_ray.metrics.state import duration_text
+
 UNKNOWN = "–"
 
 
@@ -32,13 +34,7 @@ def usd(amount: float | None) -> str:
 
 def spelled(seconds: float | None) -> str:
     """A duration in its two largest units: 12 m 03 s."""
-    if seconds is None or not math.isfinite(seconds):
-        return UNKNOWN
-    whole = max(0, round(seconds))
-    for size, unit, part, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            return f"{whole // size:,} {unit} {whole % size // part:02d} {small}"
-    return f"{whole} s"
+    return UNKNOWN if seconds is None or not math.isfinite(seconds) else duration_text(max(0.0, seconds))
 
 
 def about(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import httpx
@@ -47,7 +47,7 @@ class GroqChat:
     configuration says is what happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
 
     Where the dialect has several forms of structured output, one request is sent at a time until an answer has shown which of them
-    the server takes. A refused request is sent again with the next form within its own time; it is not billed.
+    the server takes; those that waited for it go side by side then. A refused request is sent again with the next form within its own time; it is not billed.
     """
 
     def __init__(
@@ -97,18 +97,17 @@ class GroqChat:
         except TimeoutError:
             return TransportFailure("not_sent", "connect_timeout", "the first request is not answered yet", time.monotonic() - started)
         try:
-            while True:
+            while len(self._forms) > 1:
                 reply = await self._complete(payload, max(0.1, started + timeout_s - time.monotonic()))
-                if len(self._forms) == 1 or isinstance(reply, TransportFailure):
-                    return reply
-                if 200 <= reply.status < 300:
-                    self._forms = self._forms[:1]
-                elif refuses_form(reply.status, reply.body):
+                if isinstance(reply, ChatReply) and refuses_form(reply.status, reply.body):
                     log.info(Event.FORM_REFUSED, form=self._forms.pop(0), status=reply.status, next=self.form)
                     continue
+                if isinstance(reply, ChatReply) and 200 <= reply.status < 300:
+                    self._forms = self._forms[:1]
                 return reply
         finally:
             self._asking.release()
+        return await self._complete(payload, max(0.1, started + timeout_s - time.monotonic()))
 
     async def _complete(self, payload: dict[str, Any], timeout_s: float) -> ChatReply | TransportFailure:
         options: RequestOptions = {"timeout": _connecting(timeout_s)}
@@ -170,7 +169,7 @@ def open_chat(config: Config, key: Secret | None, connections: int, emulator_url
     return GroqChat(shown, emulator_url, connections)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _connecting(timeout_s: float) -> httpx.Timeout:
     """At most half of an attempt's time for a connection: what has not connected by then was not sent, and costs nothing."""
     return httpx.Timeout(None, connect=min(CONNECTION_TIMEOUT_S, timeout_s / 2))

@@ -106,6 +106,21 @@ async def test_the_form_of_an_answer_is_asked_once_and_remembered(server: FaultS
     assert reply.status == 400, "a form that is set is the only one"
 
 
+async def test_who_waited_for_the_first_answer_goes_side_by_side_after_it(server: FaultServer) -> None:
+    together = asyncio.Barrier(5)
+
+    async def first_alone(exchange: Exchange) -> None:
+        if len(server.exchanges) > 1:
+            await together.wait()
+        exchange.send(200, GOOD)
+
+    server.behaviour = first_alone
+    chat = open_chat(asking(server, "vllm"), None, 8)
+    replies = await asyncio.gather(*(chat.complete(REQUEST, 10) for _ in range(6)))
+    await chat.aclose()
+    assert [reply.status for reply in replies if isinstance(reply, ChatReply)] == [200] * 6
+
+
 async def test_waiting_for_the_first_answer_is_within_a_requests_own_time(server: FaultServer) -> None:
     async def never(exchange: Exchange) -> None:
         await asyncio.Event().wait()
