@@ -47,7 +47,8 @@ class GroqChat:
     configuration says is what happens. The key appears in no message; an answer is changed only by one that cannot be a word of it.
 
     Where the dialect has several forms of structured output, one request is sent at a time until an answer has shown which of them
-    the server takes; those that waited for it go side by side then. A refused request is sent again with the next form within its own time; it is not billed.
+    the server takes; those that waited for it go side by side then. A refused request is sent again with the next form within its
+    own time; it is not billed.
     """
 
     def __init__(

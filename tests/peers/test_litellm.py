@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fix_page import free_port
 from fix_run import StartRun
 from helix_ray.config.emulator import EmulatorConfig
 from helix_ray.emulator.process import EmulatorProcess
@@ -25,12 +25,6 @@ MODEL = "openai/gpt-oss-20b"
 KEY = "sk-0123456789abcdef"
 RPM = 60
 READS = 100
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
