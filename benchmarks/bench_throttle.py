@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,12 @@ class Result:
 
     @property
     def times_ideal(self) -> float:
-        """Seconds over those that the same amount takes from a full bucket; 1 where the first bucketful was enough."""
+        """Seconds over those that the same amount takes from a full bucket; 1 where the first bucketful was enough. Of windows of the
+        clock, which one may begin late in: their number over the least.
+        """
         bucket = self.bucket
+        if self.ledger["law"] == "fixed_windows":
+            return (1 + bucket["refilled"] / bucket["limit"]) / ceil(bucket["settled"] / bucket["limit"])
         least = (bucket["settled"] - bucket["limit"]) / bucket["limit"] * bucket["window_s"]
         return bucket["seconds"] / least if least > 1 else 1.0
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +25,13 @@ from helix_ray.records import Read
 from helix_ray.sources import Source, make_source
 
 PEERS = Path(os.environ.get("HELIX_PEERS", ".venv/peers")) / "bin" / "python"
+MARGIN = 1.01  # the emulator counts up to 2 tokens more than the estimate, and a peer that is told too little is refused
 COUNTED = {"R": "requests", "T": "tokens"}
 
 
 class Request(NamedTuple):
     records: int
-    tokens: int  # estimated prompt, and the most that may be answered
+    tokens: int  # of the prompt, and the most that may be answered
     body: dict[str, Any]  # as the pipeline would send it
 
 
@@ -94,10 +96,10 @@ def requests_of(config: Config) -> list[Request]:
     size = settings.reads_per_request
     packs = [reads[start : start + size] for start in range(0, len(reads), size)]
     asks = [[Ask(opaque_id("sdk", read.read_index), read.ref_seq, read.seq) for read in pack] for pack in packs]
-    bases = [sum(len(ask.ref_seq) + len(ask.seq) for ask in pack) for pack in asks]
+    prompts = [estimator.estimate(sum(len(ask.ref_seq) + len(ask.seq) for ask in pack), len(pack)) for pack in asks]
     return [
-        Request(len(pack), estimator.estimate(amount, len(pack)) + settings.max_completion_tokens, builder.build(pack)[0])
-        for pack, amount in zip(asks, bases, strict=True)
+        Request(len(pack), ceil(MARGIN * prompt) + settings.max_completion_tokens, builder.build(pack)[0])
+        for pack, prompt in zip(asks, prompts, strict=True)
     ]
 
 

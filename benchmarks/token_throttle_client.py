@@ -35,6 +35,8 @@ async def ask_all(url, quotas, requests, in_flight, deadline_s):
         delivered += records
 
     async with AsyncOpenAI(api_key="no-key-is-needed-here", base_url=f"{url}/openai/v1", max_retries=RETRIES) as client:
+        # Connected beforehand: its bucket refills from the first reservation, the server's from the first arrival.
+        await asyncio.gather(*(client.models.list() for _ in range(in_flight)))
         try:
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*(ask(client, *request) for request in requests))

@@ -52,6 +52,7 @@ class Dialect:
 _FORMS: Final[dict[StructuredOutput, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "structured_outputs": lambda schema: {"structured_outputs": {"json": schema}},
     "guided_json": lambda schema: {"guided_json": schema},
+    "json_object_schema": lambda schema: {"response_format": {"type": "json_object", "schema": schema}},
     "json_object": lambda _: {"response_format": {"type": "json_object"}},
     "none": lambda _: {},
 }
@@ -70,7 +71,7 @@ DIALECTS: Final[dict[ProviderName, Dialect]] = {
         _server("openrouter", "OpenRouter", "OPENROUTER_API_KEY", needs_key=True),
         _server("vllm", "vLLM", "VLLM_API_KEY", forms=("json_schema", "structured_outputs", "guided_json", "json_object", "none")),
         _server("ollama", "Ollama", "OLLAMA_API_KEY", parameters=(*_PLAIN, "reasoning_effort")),
-        _server("llamacpp", "llama.cpp", "LLAMA_API_KEY"),
+        _server("llamacpp", "llama.cpp", "LLAMA_API_KEY", forms=("json_schema", "json_object_schema", "json_object", "none")),
         _server("litellm", "LiteLLM", "LITELLM_API_KEY"),
         _server("compatible", "a compatible server", None),
     )

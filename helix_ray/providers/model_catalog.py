@@ -75,7 +75,8 @@ def _cached(prompt: Decimal, known: Tariff | None) -> Decimal:
 
 
 def _limit(entry: Mapping[str, Any], known: Tariff | None) -> int | None:
-    value = entry.get("max_completion_tokens", entry.get("max_output_length"))
+    named = (entry.get(name) for name in ("max_completion_tokens", "max_output_length", "max_model_len"))  # the last, vLLM's, holds both
+    value = next((each for each in named if each is not None), None)
     if type(value) is int and value > 0:
         return value
     return None if known is None else known.completion_limit
