@@ -52,11 +52,14 @@ class Result:
 
     @property
     def refused(self) -> int:
-        return int(self.ledger["requests"]["by_status"].get("429", 0))
+        return self.by_status("429")
 
     @property
     def answered(self) -> int:
-        return int(self.ledger["requests"]["by_status"].get("200", 0))
+        return self.by_status("200")
+
+    def by_status(self, status: str) -> int:
+        return int(self.ledger["requests"]["by_status"].get(status, 0))
 
     @property
     def times_ideal(self) -> float:
@@ -76,6 +79,7 @@ class Result:
             self.system,
             f"{self.delivered} of {self.shape.records}",
             f"{per_answer:.2f} ({self.refused})",
+            self.by_status("503"),
             f"{bucket['seconds']:.1f}",
             f"{self.times_ideal:.3f}" if self.shape.window else "-",
             f"{bucket['utilisation']:.4f}" if self.shape.window else "-",
@@ -108,7 +112,7 @@ def peers(shape: Shape) -> Iterator[Result]:
 
 def show(title: str, results: list[Result]) -> None:
     print(f"\n{title}", flush=True)
-    header = ["system", "records delivered", "429s per answer (429s)", "seconds", "x ideal", "utilisation"]
+    header = ["system", "records delivered", "429s per answer (429s)", "503s", "seconds", "x ideal", "utilisation"]
     print_table(header, [result.row() for result in results])
 
 
