@@ -167,6 +167,7 @@ class AnalysisEngine:
             cost_usd=counters.cost_usd,
             tier=dict(counters.tiers),
             score=counters.scores.model.as_dict(),
+            all_differences=counters.scores.all_differences.as_dict(),
             ceiling=counters.scores.ceiling.as_dict(),
             reads=asdict(counters.scores.reads),
             off_by=dict(counters.scores.off_by),

@@ -37,6 +37,7 @@ class Session:
     bottlenecks: Mapping[str, int] = field(default_factory=dict)  # looks at which the run waited for each
     authorised_usd: Decimal | None = None  # the most that the run could have cost: put on record before it was granted
     accuracy: schema.ByType | None = None
+    accuracy_all_differences: schema.ByType | None = None
     agreement: Agreement | None = None
     ceiling: schema.ByType | None = None
     scoring: schema.Scoring | None = None
@@ -100,6 +101,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "peak_pss_mb": round(session.peak_pss_mb, 1),
         "latency_ms": stored and {name: stored.latency_ms.get(name) for name in ("p50", "p95", "p99")},
         "accuracy": session.accuracy,
+        "accuracy_all_differences": session.accuracy_all_differences,
         "ceiling": session.ceiling,
         "agreement": session.agreement,
         "scoring": session.scoring,
