@@ -92,7 +92,7 @@ class AnalysisEngine:
         payloads = PayloadBuilder(
             template,
             model=settings.model,
-            seed=self._config.run.seed,
+            seed=self._config.run.seed if settings.seed is None else settings.seed,
             max_completion_tokens=settings.max_completion_tokens,
             reasoning_effort=settings.reasoning_effort,
             service_tier=settings.service_tier,

@@ -63,6 +63,20 @@ def shares(parts: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {100 * part:.0f} %" for name, part in parts.items() if part >= 0.01)
 
 
+MOST_TRUNCATED = 0.01
+"""Of the answers: with more of them cut off, a run measures its max_completion_tokens."""
+
+
+def cut_off(truncated_share: float | None) -> str | None:
+    """What marks such a run; None: nothing does."""
+    if truncated_share is None or truncated_share <= MOST_TRUNCATED:
+        return None
+    return (
+        f"CUT OFF: {percent(truncated_share)} of the answers reached analyzer.max_completion_tokens, so that this run measures that "
+        "limit and not the model; raise it"
+    )
+
+
 def uncertainty(known: Uncertainty, whole: Measures[int]) -> str:
     """What the intervals rest on: ``intervals by request: 400 clusters, design effect 1.83 of F1, 2.10 of exact reads``."""
     effect = whole["design_effect"]

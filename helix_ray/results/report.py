@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.records import Disposition, JsonObject, RunStatus
+from helix_ray.records import CallState, Disposition, JsonObject, RunStatus
 from helix_ray.results import schema
 from helix_ray.results.formatting import NOTICE
 from helix_ray.storage.ledger import Agreement, RunCounts
@@ -81,6 +81,8 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "repairs": stored and stored.repairs,
         "http_429": stored and stored.http_429,
         "failures_by_kind": stored and dict(stored.failures),
+        "truncated": stored and stored.truncated,
+        "truncated_share": stored and _truncated_share(stored),
         "resent": stored and stored.resent,
         "resent_share": stored and (round(stored.resent / stored.requests, 4) if stored.requests else None),
         "reads_by_tier": stored and dict(stored.reads_by_tier),
@@ -128,6 +130,12 @@ def lost_reads(session: Session, queue: QueueStats | None, stored: RunCounts | N
 def _handed_back(queue: QueueStats | None) -> int:
     """Reads still waiting, returned or leased when the session ended."""
     return queue.waiting + queue.redelivered + queue.leased if queue else 0
+
+
+def _truncated_share(stored: RunCounts) -> float | None:
+    """Of the answers."""
+    answers = stored.calls_by_state.get(CallState.ANSWERED.value, 0)
+    return round(stored.truncated / answers, 4) if answers else None
 
 
 def _ended(stored: RunCounts | None, ending: Disposition) -> int | None:

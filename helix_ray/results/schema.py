@@ -61,7 +61,7 @@ Report = TypedDict("Report", {
     "reads_possibly_repaid": Count, "possibly_billed_usd": Number,
     "duration_s": float, "reads_per_s": Number,
     "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": NamedCounts | None,
-    "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
+    "truncated": Count, "truncated_share": Number, "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
     "utilisation": dict[str, float], "bottleneck": str | None, "bottleneck_shares": dict[str, float],
     "tokens": Tokens | None, "cost_usd": Number, "usage_estimated": Count, "authorised_usd": Number, "cost_per_1000_reads": Number,
     "queue_capacity": int, "max_queue_depth": int, "max_redelivered": int, "max_leased": int, "max_held": int,

@@ -24,6 +24,8 @@ def render_report(report: Report) -> RenderableType:
     parts: list[RenderableType] = []
     if report["simulated"]:
         parts.append(Text(formatting.NOTICE, style="bold yellow"))
+    if mark := formatting.cut_off(report["truncated_share"]):
+        parts.append(Text(mark, style="bold yellow"))
     parts.append(_pairs(f"Run {report['run_id']}: {report['status']}", _summary(report)))
     emulator = " [EMULATOR]" if report["simulated"] else ""
     accuracy, scoring = report["accuracy"], report["scoring"]

@@ -107,6 +107,7 @@ class Reading:
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
             failures=_failures(endings),
+            truncated=sum(int(row["calls"]) for row in endings if (row["state"], row["error_kind"]) == ("answered", "truncated")),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
             possibly_billed_usd=sum((Decimal(row["cost_usd"]) for row in calls if row["state"] == "possibly_billed"), Decimal(0)),

@@ -75,7 +75,7 @@ class HappyTables:
 
     def __init__(self, context: Context) -> None:
         self._folder = context.folder
-        self._simulated = context.simulated
+        self._simulated, self._name = context.simulated, context.name
         self._leaves: dict[_Leaf, Tally] = {}
         self._bases: Counter[Level] = Counter()  # of the windows, by the levels of their reads
         self._profiles: dict[tuple[str, str], Counter[Profile]] = {}  # (type, filter): how reads came out; those with nothing are left out
@@ -117,10 +117,11 @@ class HappyTables:
         seen = {leaf.type for leaf in self._leaves}  # hap.py's two types are always there, the third where it occurs
         kinds = [(kind, FILTERS) for kind in ("INDEL", "SNP")] + [(kind, FILTERS[:1]) for kind in (NOT_A_VARIANT,) if kind in seen]
         levels = sorted({level for tally in self._leaves.values() for level in tally.as_dict()} | self._bases.keys())  # the whole first
-        summary = (self._row(kind, "*", chosen, EVERYWHERE) for kind, filters in kinds for chosen in filters)
+        summary = [self._row(kind, "*", chosen, EVERYWHERE) for kind, filters in kinds for chosen in filters]
         parts = ((kind, name, level, filters) for kind, filters in kinds for name in ("*", *SUBTYPES[kind]) for level in levels)
         extended = (self._row(kind, name, chosen, level) for kind, name, level, filters in parts for chosen in filters)
-        return [_write(self._folder / "summary.csv", SUMMARY, summary), _write(self._folder / "extended.csv", EXTENDED, extended)]
+        named = [self._folder / name for name in ("summary.csv", f"{self._name}.summary.csv")]  # MultiQC reads the second alone
+        return [*(_write(path, SUMMARY, summary) for path in named), _write(self._folder / "extended.csv", EXTENDED, extended)]
 
     def _row(self, kind: str, name: str, chosen: str, level: Level) -> dict[str, object]:
         counts = self._counts(kind, name, chosen, level)

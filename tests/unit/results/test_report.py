@@ -129,7 +129,7 @@ def test_the_ceiling_stands_beside_the_model_in_every_type_that_either_has() -> 
         ["ALL", "1 / 2", "1 / 1", "0.500", "1.000", "0.667", "0.800"],
         ["", "", "", "[0.061, 0.939]", "[0.147, 1.000]", "[0.115, 0.969]", ""],
     ]
-    assert "identifiable reads: 45 of 50 (90.0%)" in text(report)
+    assert "identifiable reads: 45 of 50 (90.0 %)" in text(report)
     assert report["ceiling"]["ALL"]["tp"] == 2
 
 
