@@ -42,7 +42,7 @@ class ReadProfile(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """How much wider an interval is than that of independent draws."""
+    """How much wider an interval is than that of independent draws; never narrower."""
 
     effect: float = 1.0  # the design effect, at least 1
     divisor: float = 1.0  # of the draws: the effect, and what few clusters add to it
@@ -78,8 +78,9 @@ def spread(clusters: Iterable[Cluster], level: float = 0.95) -> Spread:
         effect = max(1.0, sum(size * size * times for _, size, times in rows) / whole)
         return Spread(effect, effect, number)
     variance = sum_variance((hit - share * size, times) for hit, size, times in rows)
-    effect = max(1.0, variance / (whole * share * (1 - share)))
-    return Spread(effect, effect * (critical(number, level) / critical(FEW, level)) ** 2, number)
+    effect = variance / (whole * share * (1 - share))
+    few = (critical(number, level) / critical(FEW, level)) ** 2
+    return Spread(max(1.0, effect), max(1.0, effect * few), number)
 
 
 def interval(part: float, whole: float, spread: Spread = INDEPENDENT, level: float = 0.95) -> tuple[float, float] | None:
