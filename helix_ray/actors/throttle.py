@@ -43,7 +43,7 @@ class ThrottleActor(ThrottleApi):
     ) -> None:
         self._config = config
         self._analyzers = analyzers
-        self._clock = SystemClock()
+        self._now = SystemClock().monotonic
         self._incarnation = begin_incarnation(THROTTLE, run_log)
         self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
         self._cost_authorization = None if authorise is None else peers.CostAuthorization(authorise, self._authorised)
@@ -115,9 +115,6 @@ class ThrottleActor(ThrottleApi):
     def _authorised(self, total_usd: Decimal) -> None:
         self._governor.authorise(total_usd)
         self._pump()
-
-    def _now(self) -> float:
-        return self._clock.monotonic()
 
     def _pump(self) -> None:
         for want_id in self._governor.advance(self._now()):
