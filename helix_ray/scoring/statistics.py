@@ -28,8 +28,8 @@ _PRECISION = 1e-15
 _MAX_TERMS = 100_000
 
 
-def jeffreys(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval for ``k`` successes in ``n`` trials (0 <= k <= n); (0, 1) when n is 0."""
+def jeffreys(k: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """The interval for ``k`` successes in ``n`` trials (0 <= k <= n), which need not be whole numbers; (0, 1) when n is 0."""
     if not 0 <= k <= n:
         raise ValueError(f"{k} successes in {n} trials")
     tail = (1 - level) / 2
