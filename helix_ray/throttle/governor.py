@@ -120,8 +120,8 @@ class Governor:
         and does not get it will give back; what it held and does not name is in use.
         """
         named = {*ahead.held, *ahead.more}
-        for permit in self._permits.ahead():
-            if permit.holder == holder and permit.request.want_id not in named:
+        for permit in self._permits.ahead_of(holder):
+            if permit.request.want_id not in named:
                 self._use(permit)
         like, leased = ahead.like, list[Permit]()
         tier = _tiers(like.service_tier)[0]

@@ -63,9 +63,12 @@ class OutstandingPermits:
         """Those that are not known to be in use, and were named then or earlier."""
         return [self._by_want[want_id] for want_id, named_at in self._ahead.items() if named_at <= named_until]
 
-    def use(self, permit: OutstandingPermit) -> float | None:
-        """It is in use from now on. When it was named last; None: it was not ahead."""
-        return self._ahead.pop(permit.request.want_id, None)
+    def ahead_of(self, holder: str) -> list[OutstandingPermit]:
+        """Those that a live holder may have."""
+        return [permit for permit in self.ahead() if permit.holder == holder and self._ahead[permit.request.want_id] > -inf]
+
+    def use(self, permit: OutstandingPermit) -> None:
+        self._ahead.pop(permit.request.want_id, None)
 
     def of_holder(self, holder: str) -> list[OutstandingPermit]:
         return [permit for permit in self._by_id.values() if permit.holder == holder]

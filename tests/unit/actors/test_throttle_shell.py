@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from helix_ray.actors import peers
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import DesiredState, TokenUsage
-from helix_ray.throttle.messages import Exchange, PermitRequest, Settlement
+from helix_ray.throttle.messages import Ahead, Exchange, PermitRequest, Settlement
 
 
 def want(name: str, tokens: int = 100) -> PermitRequest:
@@ -85,6 +86,32 @@ async def test_release_and_withdraw_leave_nothing_behind(throttle: ThrottleActor
     await throttle.release("b")
     stats = await throttle.stats()
     assert (stats.in_flight, stats.waiting, stats.spent_usd) == (0, 0, Decimal("0.01"))
+
+
+async def test_what_a_dead_holder_held_ahead_comes_back(throttle: ThrottleActor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    answers = [None, ["sent"]]
+
+    async def revoke(call_ids: list[str]) -> list[str] | None:
+        asked.append(call_ids)
+        return answers.pop(0)
+
+    monkeypatch.setattr(peers, "revoke", revoke)
+    for holder, more in (("a", ["lost"]), ("b", ["sent", "unused"])):
+        assert len((await throttle.exchange(holder, Exchange(ahead=Ahead(want("like"), more=more)))).ahead) == len(more)
+        await throttle.release(holder)
+        await asyncio.sleep(0.01)
+    stats = await throttle.stats()
+    assert asked == [["lost"], ["sent", "unused"]]
+    assert (stats.in_flight, stats.reserved_usd, stats.spent_usd) == (0, 0, Decimal("0.02"))
+
+
+async def test_at_a_high_rate_permits_are_given_out_in_bunches(throttle: ThrottleActor) -> None:
+    [full] = (await throttle.exchange("a", Exchange([want("full", 30_000)]))).grants
+    used = TokenUsage(30_000, 0, 30_000)
+    await throttle.exchange("a", Exchange(settlements=[Settlement(full.permit_id, "answered", used, Decimal(0))]))
+    reply = await throttle.exchange("a", Exchange([want(f"w{n}", 5) for n in range(100)]))  # 10 tokens: a hundredth of a second
+    assert 5 <= len(reply.grants) <= 20
 
 
 async def test_what_is_said_about_another_incarnation_is_not_taken_up(throttle: ThrottleActor) -> None:
