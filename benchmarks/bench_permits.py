@@ -119,7 +119,7 @@ def measure(seconds: int) -> list[Any]:
     from helix_ray.actors.throttle import ThrottleActor  # noqa: PLC0415
 
     config = load_config(DEMO, SETTINGS)
-    bodies = [json.dumps(body).encode() for _, body in requests_of(config)]
+    bodies = [json.dumps(request.body).encode() for request in requests_of(config)]
     with EmulatorProcess.start(config.emulator, config.analyzer.model) as emulator:
         options = {"namespace": api.NAMESPACE, "num_cpus": 0, "max_concurrency": 1000, "enable_task_events": False}
         arguments = (config.throttle, config.analyzer.request_timeout_s, HOLDERS * EACH)

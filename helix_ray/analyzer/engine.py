@@ -69,6 +69,7 @@ class AnalysisEngine:
         self._max_unsaved = max(LEAST_UNSAVED, 2 * config.sink.batch_size)
         self._counters = AnalyzerCounters()
         self._leased = LeasedReads()
+        self._linger_s = linger_s
         self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
         records = RequestRecords(sink, clock, spool, linger_s)
         self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(records, backend, nonce, rng, tariff)
@@ -99,7 +100,7 @@ class AnalysisEngine:
         )
         estimator, tariff = TokenEstimator(template), tariff or tariff_of(settings.model)
         results, attempts = ResultMaker(settings.model, template), Attempts(retrying.max_attempts)
-        permits = PermitClient(self._throttle, clock)
+        permits = PermitClient(self._throttle, clock, self._linger_s)
         cycle = RequestCycle(
             backend=backend,
             permits=permits,

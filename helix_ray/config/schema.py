@@ -141,7 +141,9 @@ LEAST_TOKENS_PER_READ = 40
 """Of an answer about several reads: one call is about 25 tokens, a read's id and frame about 15."""
 
 
-Layout = Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"]
+Layout = Literal[
+    "raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned", "indexed10_v2", "ref_indexed10", "context"
+]  # fmt: skip
 SHIPPED, OWN = "[shipped]", "[own]"
 """Tags of the two kinds of ``analyzer.prompt``, which no message shows."""
 
@@ -175,7 +177,7 @@ class AnalyzerConfig(Section):
         Annotated[Layout, Tag(SHIPPED)] | Annotated[OwnPrompt, Tag(OWN)],
         Discriminator(lambda value: OWN if isinstance(value, dict | OwnPrompt) else SHIPPED),
     ] = "indexed10"
-    examples: Annotated[int, Field(ge=0, le=3)] = 0
+    examples: Annotated[int, Field(ge=0, le=4)] = 0
     work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512

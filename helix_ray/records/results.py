@@ -20,7 +20,7 @@ class ScoredVariant(NamedTuple):
     type: str | None  # None when the alleles are not a variant
     event: str | None
     confidence: float | None  # 0..1; of a truth that was found: the least of the calls that tell it
-    outcome: str | None  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | overlap | duplicate
+    outcome: str | None  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | ambiguous | overlap | duplicate
     match: str | None  # TP | FP | FN; None without truth
     reason: str | None
     detail: str | None = None  # how it matched, or what kind of mistake it is; see `helix_ray.scoring.score`

@@ -228,6 +228,9 @@ class Ledger(Protocol):
         whose result waits for its commit. Of a refused request nothing is on record.
         """
 
+    async def on_record(self, run_id: str, call_ids: Sequence[str]) -> list[str]:
+        """Those of these requests that are on record."""
+
     async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
         """Raises ``reserved_usd``, what the run's throttle may have spent or reserved, to this; what it is then."""
 

@@ -121,6 +121,10 @@ class Reading:
         rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_incarnation": but_incarnation})
         return Decimal(rows[0]["spent_usd"])
 
+    async def on_record(self, run_id: str, call_ids: Sequence[str]) -> list[str]:
+        rows = await self._session.rows("money", "on_record", {"run_id": run_id, "call_ids": list(call_ids)})
+        return [str(row["call_id"]) for row in rows]
+
     async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
         rows = await self._session.rows("money", "taken", {"model": model, "provider": provider, "simulated": simulated})
         return [PastUse(*(row[name] for name in PastUse._fields)) for row in rows]

@@ -56,8 +56,10 @@ class Budget:
         self.authorised = max(self.authorised or Decimal(0), total_usd)
 
     def shortfall(self, worst_case_usd: Decimal) -> Decimal | None:
-        """The total to authorise next, at most the cap, when half a chunk or less is left for requests of this size; else None."""
-        if self.authorised is None or self.authorised >= self.max_cost_usd:
+        """The total to authorise next, at most the cap, when half a chunk or less is left for requests of this size; else None, as for
+        requests that are free.
+        """
+        if self.authorised is None or self.authorised >= self.max_cost_usd or not worst_case_usd:
             return None
         chunk = max(CHUNK_REQUESTS * worst_case_usd, CHUNK_SHARE * self.max_cost_usd)
         used = self.spent + self.reserved
@@ -72,6 +74,11 @@ class Budget:
         if total > self.max_cost_usd:
             return Admission.WAIT if self.reserved > 0 or self.provisional else Admission.NEVER
         return Admission.NOW if self.authorised is None or total <= self.authorised else Admission.WAIT
+
+    def has_ample_room(self, worst_case_usd: Decimal, requests: int) -> bool:
+        """Whether the cap has room for so many requests of this worst case, and what is authorised for one."""
+        within_cap = self.spent + self.reserved + requests * worst_case_usd <= self.max_cost_usd
+        return within_cap and self.admission(worst_case_usd) is Admission.NOW
 
     def reserve(self, worst_case_usd: Decimal) -> None:
         self.reserved += worst_case_usd

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -12,6 +13,9 @@ from helix_ray.records.calls import RequestedTier
 from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
 
 SettlementOutcome = Literal["answered", "rejected", "not_sent", "unknown"]
+
+AHEAD_S = 1.0
+"""How long a permit that was leased ahead may be kept unused, from the sending of the call that leased it or last named it."""
 
 
 class PermitRequest(NamedTuple):
@@ -45,6 +49,8 @@ class AcquireReply(NamedTuple):
     grants: list[Permit]
     refusal: Refusal | None
     concurrency: int | None = None  # requests in flight over all holders, while the API bears fewer than configured; None: not bounded
+    ahead: Sequence[Permit] = ()  # of those that `Ahead` names: a permit that was held and is missing is to be given back
+    unknown: Sequence[str] = ()  # of `Exchange.waiting`: to be told in full again
 
 
 class Settlement(NamedTuple):
@@ -64,6 +70,28 @@ class Settlement(NamedTuple):
     sent_at_age_s: float = 0.0  # how long ago the request was sent; 0 when not known
     latency_s: float | None = None  # from the send to the whole answer
     trouble: Trouble | None = None
+
+
+MOST_AHEAD = 48
+"""Permits leased ahead in one call, at most."""
+
+
+class Ahead(NamedTuple):
+    """A chunk of permits for requests that are expected within a second. All that were leased before and are not named are in use."""
+
+    like: PermitRequest  # as large as the largest of late; its id means nothing
+    held: Sequence[str] = ()  # ids of permits that are held and not in use
+    more: Sequence[str] = ()  # ids, unique for ever, of permits to be leased now
+
+
+class Exchange(NamedTuple):
+    """All that a holder tells and asks the throttle in one call."""
+
+    requests: Sequence[PermitRequest] = ()  # told for the first time, or again in full
+    waiting: Sequence[str] = ()  # ids of requests that were told before and still wait
+    settlements: Sequence[Settlement] = ()
+    withdrawn: Sequence[str] = ()  # ids of requests that will not be sent
+    ahead: Ahead | None = None  # None: says nothing about permits leased ahead
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import inf
 
 from helix_ray.records import ServiceTier
 from helix_ray.throttle.bucket import Reservation
@@ -35,6 +36,7 @@ class OutstandingPermits:
         self._by_id: OrderedDict[str, OutstandingPermit] = OrderedDict()
         self._by_want: dict[str, OutstandingPermit] = {}
         self._written_off: OrderedDict[str, Decimal] = OrderedDict()
+        self._ahead: dict[str, float] = {}  # leased ahead and not known to be in use, by id of the request: named last at, monotonic
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -50,7 +52,23 @@ class OutstandingPermits:
         permit = self._by_id.pop(permit_id, None)
         if permit is not None:
             self._by_want.pop(permit.request.want_id, None)
+            self._ahead.pop(permit.request.want_id, None)
         return permit
+
+    def name_ahead(self, want_id: str, now: float) -> None:
+        """The permit is held ahead of its use. ``now`` -inf: its holder died, and may have used it."""
+        self._ahead[want_id] = now
+
+    def ahead(self, named_until: float = inf) -> list[OutstandingPermit]:
+        """Those that are not known to be in use, and were named then or earlier."""
+        return [self._by_want[want_id] for want_id, named_at in self._ahead.items() if named_at <= named_until]
+
+    def ahead_of(self, holder: str) -> list[OutstandingPermit]:
+        """Those that a live holder may have."""
+        return [permit for permit in self.ahead() if permit.holder == holder and self._ahead[permit.request.want_id] > -inf]
+
+    def use(self, permit: OutstandingPermit) -> None:
+        self._ahead.pop(permit.request.want_id, None)
 
     def of_holder(self, holder: str) -> list[OutstandingPermit]:
         return [permit for permit in self._by_id.values() if permit.holder == holder]

@@ -233,6 +233,9 @@ class MemoryLedger:
         run.reserved_usd = max(run.reserved_usd, total_usd)
         return run.reserved_usd
 
+    async def on_record(self, run_id: str, call_ids: Sequence[str]) -> list[str]:
+        return [call_id for call_id in call_ids if call_id in self._run(run_id).calls]
+
     async def reserved_usd(self, run_id: str) -> Decimal:
         return self._runs[run_id].reserved_usd if run_id in self._runs else Decimal(0)
 

@@ -265,7 +265,7 @@ OUT_OF_RANGE: dict[str, Any] = {
     "source.mutation.low_complexity_fraction": 2, "source.mutation.n_rate": -1, "source.mutation.strand_flip_prob": 1.1,
     "queue.capacity": 501, "queue.low_watermark": -1, "queue.lease_timeout_s": 0.5,
     "analyzer.backend": "openai", "analyzer.workers": 0, "analyzer.requests_in_flight": 1025, "analyzer.reads_per_request": 51,
-    "analyzer.model": "two words", "analyzer.prompt": "best", "analyzer.examples": 4, "analyzer.work": None,
+    "analyzer.model": "two words", "analyzer.prompt": "best", "analyzer.examples": 5, "analyzer.work": None,
     "analyzer.reasoning_effort": "extreme", "analyzer.max_completion_tokens": 15, "analyzer.seed": -1,
     "analyzer.service_tier": "best", "analyzer.on_capacity_exceeded": "drop", "analyzer.base_url": "ftp://host",
     "analyzer.request_timeout_s": 0,
