@@ -247,5 +247,3 @@ def bootstrap(first: Ratio, second: Ratio, clusters: Clusters) -> Resampled | No
         few = critical(linear.clusters) / critical(FEW)
         drawn = linear.value + (drawn - linear.value) * few * (linear.error / math.sqrt(one_way) if one_way else 1.0)
     return Resampled(linear.value, drawn)
-
-
