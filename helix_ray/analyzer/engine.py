@@ -93,7 +93,7 @@ class AnalysisEngine:
         payloads = PayloadBuilder(
             template,
             model=settings.model,
-            seed=self._config.run.seed,
+            seed=self._config.run.seed if settings.seed is None else settings.seed,
             max_completion_tokens=settings.max_completion_tokens,
             reasoning_effort=settings.reasoning_effort,
             service_tier=settings.service_tier,
@@ -168,6 +168,7 @@ class AnalysisEngine:
             cost_usd=counters.cost_usd,
             tier=dict(counters.tiers),
             score=counters.scores.model.as_dict(),
+            all_differences=counters.scores.all_differences.as_dict(),
             ceiling=counters.scores.ceiling.as_dict(),
             reads=asdict(counters.scores.reads),
             off_by=dict(counters.scores.off_by),

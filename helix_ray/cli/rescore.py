@@ -7,7 +7,7 @@ from rich.console import Console
 
 from helix_ray.cli.export import StoredRunId, read_progress
 from helix_ray.config.schema import prompt_name
-from helix_ray.results.accuracy import accuracy, ceiling
+from helix_ray.results.accuracy import accuracy, all_differences, ceiling
 from helix_ray.results.formatting import NOTICE
 from helix_ray.results.rescoring import Rescoring
 from helix_ray.results.table import accuracy_table
@@ -31,6 +31,8 @@ def rescore(run: StoredRunId = None) -> None:
         console.print(NOTICE, style="bold yellow")
     if found.scores.reads.reads:
         title = f"Stored answers to {prompt_name(stored.config['analyzer']['prompt'])}, scored again"
+        if every := all_differences(found.scores):
+            console.print(accuracy_table(f"{title}: all differences", every, None, simulated=stored.simulated))
         console.print(accuracy_table(title, accuracy(found.scores), ceiling(found.scores), simulated=stored.simulated))
     else:
         console.print("no truth is known: there is nothing to be right or wrong about")
@@ -40,7 +42,7 @@ def rescore(run: StoredRunId = None) -> None:
 
 
 async def _rescored(ledger: Ledger, stored: StoredRun) -> Rescoring:
-    found, last = Rescoring(), -1
+    found, last = Rescoring(packed=stored.config["analyzer"].get("reads_per_request", 1) > 1), -1
     with read_progress(stored.rows) as advance:
         while results := await ledger.read_results(stored.run_id, last, PAGE):
             found.add(results)

@@ -119,6 +119,7 @@ class RunCounts:
     resent: int = 0  # requests about reads that a request before them had failed to answer; repairs are counted apart
     usage_estimated: int = 0  # answered requests without a count of tokens, at their worst case
     failures: Mapping[str, int] = field(default_factory=dict)  # requests that the API failed, by `records.failure_kind`
+    truncated: int = 0  # answers that were cut off at max_completion_tokens
     reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
     reads_possibly_repaid: int = 0  # besides those: in more than one request if the requests of unknown outcome were answered
     possibly_billed_usd: Decimal = Decimal(0)  # of cost_usd: the requests of unknown outcome, at their worst case

@@ -22,11 +22,11 @@ from helix_ray.records import (
     ScoredVariant,
     failure_kind,
 )
+from helix_ray.scoring.clusters import Profile, ReadProfile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
-from helix_ray.scoring.statistics import Profile
-from helix_ray.scoring.strata import DIMENSIONS
+from helix_ray.scoring.strata import DIMENSIONS, NOT_A_VARIANT
 from helix_ray.scoring.summary import ALL
-from helix_ray.scoring.tally import ReadCounts, fields_of
+from helix_ray.scoring.tally import ReadCounts, fields_of, fields_of_all
 from helix_ray.storage.ledger import Agreement, DeadLetter, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, call_from_row, read_from_row, result_from_row
@@ -107,6 +107,7 @@ class Reading:
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
             failures=_failures(endings),
+            truncated=sum(int(row["calls"]) for row in endings if (row["state"], row["error_kind"]) == ("answered", "truncated")),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
             possibly_billed_usd=sum((Decimal(row["cost_usd"]) for row in calls if row["state"] == "possibly_billed"), Decimal(0)),
@@ -153,11 +154,17 @@ class Reading:
                     found.off_by[row["off_by"]] += row["times"]
             for row in await transaction.rows(sql["mistaken"], key):
                 found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
-            for row in await transaction.rows(sql["profiles"], key):
-                profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
-                found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
+            for profiles, every in ((found.profiles, False), (found.profiles_of_all, True)):
+                for row in await transaction.rows(sql["profiles"], {**key, "all_differences": every}):
+                    profiles.setdefault(row["type"] or ALL, Counter())[Profile(*(row[name] for name in Profile._fields))] += row["clusters"]
+            for row in await transaction.rows(sql["read_profiles"], key):
+                found.read_profiles[ReadProfile(*(row[name] for name in ReadProfile._fields))] += row["clusters"]
+            for row in await transaction.rows(sql["all_differences"], key):
+                alike = _alike(row, row["type"] or NOT_A_VARIANT)
+                found.all_differences.count(("type", row["type"] or NOT_A_VARIANT), fields_of_all(alike), row["times"])
             (whole,) = await transaction.rows(sql["reads"], key)
-            found.reads = ReadCounts(**whole)
+            described = sum(profile.described * times for profile, times in found.read_profiles.items())
+            found.reads = ReadCounts(**whole, described=described)
             found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
             found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
             await transaction.rows(sql["group_by_hash"])
@@ -197,7 +204,7 @@ class Reading:
         return [read_from_row(*found) for found in await self._page("read_reads", run_id, after_index, limit, ("truth", "error"))]
 
     async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
-        return [result_from_row(*found) for found in await self._page("read_results", run_id, after_index, limit, (*SCORED_SIDES, "error"))]
+        return [result_from_row(*found) for found in await self._page("read_results", run_id, after_index, limit, SCORED_SIDES)]
 
     async def _page(
         self, name: str, run_id: str, after_index: int, limit: int, sides: Sequence[str]
@@ -233,15 +240,20 @@ def _shown_variant(row: Sequence[Any]) -> ScoredVariant:
     return ScoredVariant(side, pos, ref, alt, kind, None, None, outcome, match, None)
 
 
+def _alike(row: dict[str, Any], kind: str) -> ScoredVariant:
+    """A variant that counts as those of the row do."""
+    return ScoredVariant(
+        row["side"], 1, "", "", kind, None, None, row["outcome"], row.get("match"), None, row["detail"], None, row.get("baseline"),
+        row.get("all_match"),
+    )  # fmt: skip
+
+
 def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:
     """Variants that are alike, ``times`` of them. A call has no event."""
     dimension, level, times = DIMENSIONS[row["dimension"]], row["level"], row["times"]
     if level is None:
         return
-    alike = ScoredVariant(
-        side=row["side"], pos=1, ref="", alt="", type=level, event=None, confidence=None, outcome=row["outcome"],
-        match=row["match"], reason=None, detail=row["detail"], off_by=None, baseline=row["baseline"],
-    )  # fmt: skip
+    alike = _alike(row, level)
     if fields := fields_of(alike):
         scores.model.count((dimension, level), fields, times)
     if dimension != "type":

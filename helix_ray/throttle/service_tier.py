@@ -68,7 +68,7 @@ class TierLimiter:
         if self.in_flight >= self.requests_in_flight.limit:
             return Wait(None, "concurrency")
         if self.door.reason != "daily":
-            probe = Wait(self.door.wait_s(None, now), self._closed_by)
+            probe = Wait(self.door.wait_s(self._returning(minute), now), self._closed_by)
             # What closed it and named no limit may be over before our account, which was learned from it, has room.
             minute = NO_WAIT if self.door.reason == "cooldown" and self.door.limit is None else minute
             return minute.longer(probe).longer(day).longer(own_day)
@@ -87,8 +87,9 @@ class TierLimiter:
         if self.must_probe:
             self._probe = permit.number
         if self.door.probes:
-            day_s = self.limits.waits(permit.request, now).day.seconds
-            self.door.probing(day_s, now)
+            minute, day, _ = self.limits.waits(permit.request, now)
+            day_s = day.seconds
+            self.door.probing(day_s if self.door.reason == "daily" else self._returning(minute), now)
             self._early = day_s is None or day_s > _EARLY_S
         permit.reservations.update(self.limits.reserve(permit.request, permit.number, now))
         self._in_flight[permit.number] = permit
@@ -173,6 +174,11 @@ class TierLimiter:
         name = self.limits.refused(limited, permit.request, permit.reservations, settlement.reading, in_flight, now, probe=probe)
         if not limited.never_fits:  # a 413: nothing to wait for
             self.door.refused(name, _is_daily(limited.kind), limited.retry_after_s, permit.granted_at, now)
+
+    def _returning(self, minute: Wait) -> float | None:
+        """By our account, of the limit that closed the door; None: requests that end do not return any of it."""
+        limit = self.door.limit
+        return minute.seconds if limit is not None and KINDS[limit].completion else None
 
     @property
     def _suffix(self) -> str:

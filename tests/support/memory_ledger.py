@@ -193,6 +193,7 @@ class MemoryLedger:
                 for call in run.calls.values()
             ),
             failures=dict(Counter(kind for call in run.calls.values() if (kind := _failure(call)) is not None)),
+            truncated=sum((call.state, call.error_kind) == (CallState.ANSWERED, "truncated") for call in run.calls.values()),
             reads_possibly_repaid=sum(answered[i] <= 1 and answered[i] + count > 1 for i, count in unknown.items()),
             possibly_billed_usd=sum((c.cost_usd for c in run.calls.values() if c.state is CallState.POSSIBLY_BILLED), Decimal(0)),
             reads_by_tier=dict(

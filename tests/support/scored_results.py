@@ -40,7 +40,8 @@ def scored_results(count: int, seed: int = 1) -> list[ReadResult]:
 
 def comparable(scores: RunScores) -> dict[str, object]:
     """For comparison: two runs with equal answers have equal dictionaries."""
-    return vars(scores) | {"model": scores.model.as_dict(), "ceiling": scores.ceiling.as_dict()}
+    tallies = {name: getattr(scores, name).as_dict() for name in ("model", "ceiling", "all_differences")}
+    return {name: value for name, value in vars(scores).items() if name[0] != "_"} | tallies
 
 
 def answered(read: Read) -> ReadResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -135,8 +136,8 @@ class Export:
         reference = source.reference if self._on_reference else None
         coordinates = WindowCoordinates() if reference is None else ReferenceCoordinates(Path(reference).expanduser())
         with ExitStack() as files:  # closes what was opened when a writer cannot be made
-            flank, simulated = source.mutation.flank, self._origin.simulated
-            context = Context(self._folder, files, coordinates, self._header(), flank, simulated, self._about())
+            simulated, name = self._origin.simulated, file_name(self._origin.config.run.name)
+            context = Context(self._folder, files, coordinates, self._header(), simulated, self._about(), name)
             self._writers = [make(context) for kind in self._formats for make in WRITERS.get(kind, ())]
             self._result_writers = [make(context) for kind in self._formats for make in RESULT_WRITERS.get(kind, ())]
             self._files = files.pop_all()
@@ -219,6 +220,11 @@ class Export:
             "source_checksum": origin.source_checksum,
             **stored,
         }
+
+
+def file_name(run: str) -> str:
+    """The name of a run as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", run).strip(".") or "run"
 
 
 def _sha256(path: Path) -> str:

@@ -29,10 +29,9 @@ Columns = Mapping[str, Any]  # the report's history
 
 def render_html(report: Report) -> str:
     """A whole document, made of the report's JSON and nothing else."""
-    found = report["accuracy"]
-    return template("report.html").render(
-        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report["history"]
-    )
+    found, every = report["accuracy"], report["accuracy_all_differences"]
+    rows, all_rows = compared(found, report["ceiling"]) if found else [], compared(every, None) if every else []
+    return template("report.html").render(report=report, rows=rows, all_rows=all_rows, history=report["history"])
 
 
 def template(name: str) -> Template:
@@ -51,7 +50,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        name: getattr(formatting, name) for name in ("share", "interval", "percent", "percents", "failures", "named", "shares")
+        name: getattr(formatting, name) for name in ("share", "interval", "percent", "percents", "failures", "named", "shares", "cut_off")
     } | {
         "number": formatting.count,
         "n": "{:.1f}".format,
@@ -70,6 +69,7 @@ def _environment() -> Environment:
         "PURPOSE": formatting.PURPOSE,
         "MEASURES": MEASURES,
         "MISTAKES": MISTAKES,
+        "uncertainty": formatting.uncertainty,
         "NOTHING": scores.NOTHING,
         "NO_ANSWER": scores.NO_ANSWER,
         "jeffreys": jeffreys,

@@ -65,7 +65,7 @@ def test_calls_are_those_of_any_caller(tmp_path: Path) -> None:
     assert invalid == {
         **{"simulated": True, "read_index": 7, "read_id": "hx7", "side": "call", "pos": 3, "ref": "T", "alt": "A", "type": "SNV"},
         **{"event": None, "confidence": 0.9, "outcome": "ref_mismatch", "match": "FP", "reason": "the window has G"},
-        **{"detail": "invented", "off_by": None, "baseline": None, "subtype": "tv"},
+        **{"detail": "invented", "off_by": None, "baseline": None, "all_match": None, "subtype": "tv"},
     }
 
 

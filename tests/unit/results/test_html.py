@@ -108,7 +108,7 @@ def test_it_holds_what_the_report_holds() -> None:
     assert f"{everything['f1']:.3f}" in page
     assert f"{everything['excluding_failed']['recall']:.3f}" in page
     assert f"{made['scoring']['mistakes']['missed']['count']:,} of {made['scoring']['mistakes']['missed']['of']:,}" in page
-    for stratum in ("Subtype", "Event", "Variants in the read", "Window", "GC content", "Longest homopolymer", "Identifiable"):
+    for stratum in ("Subtype", "Event", "Variants in the read", "Window", "GC content", "Homopolymer", "Low complexity", "Identifiable"):
         assert f">{stratum} <" in page
     for words in (
         "not a clinical or germline variant caller",
