@@ -97,7 +97,7 @@ def _paid(report: Report) -> Iterator[Pair]:
     if report["reads_repaid"] or report["possibly_billed"]:
         yield "reads paid for twice / possibly so", f"{report['reads_repaid']:,} / {report['reads_possibly_repaid']:,}"
         yield "requests possibly billed", f"{report['possibly_billed']:,} (${report['possibly_billed_usd']:.6f} of the cost, at most)"
-    yield "latency p50 / p95 / p99", " / ".join("-" if value is None else f"{value:.0f} ms" for value in latency.values())
+    yield "latency p50 / p95 / p99", " / ".join(formatting.UNKNOWN if value is None else f"{value:.0f} ms" for value in latency.values())
 
 
 def _count(value: int | None) -> str:

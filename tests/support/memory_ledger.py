@@ -257,7 +257,7 @@ class MemoryLedger:
         return taken(calls, datetime.now(UTC))
 
     async def scores(self, run_id: str) -> RunScores:
-        scores = RunScores()
+        scores = RunScores(packed=True)
         for result in self._run(run_id).reads.values():
             scores.add(result)
         return scores

@@ -53,15 +53,13 @@ cross join lateral (
 where variant.side <> 'error' and read.truth_known;
 
 create or replace view helix.accuracy_by_type as
-select counted.run_id, run.backend, run.simulated, counted.type, counted.tp, counted.fp, counted.fn,
-       share.precision, share.recall,
-       case when share.precision + share.recall = 0 then 0::double precision
-            else 2 * share.precision * share.recall / (share.precision + share.recall) end as f1,
-       counted.fn_allele, counted.fn_near, counted.fn_failed,
-       counted.tp as query_tp, counted.fp_error, counted.fp_allele, counted.fp_near, counted.fp_invalid
+select counted.run_id, run.backend, run.simulated, type, tp, fp, fn,
+       tp::double precision / nullif(tp + fp, 0) as precision, tp::double precision / nullif(tp + fn, 0) as recall,
+       case when tp + fp > 0 and tp + fn > 0 then 2 * tp::double precision / (2 * tp + fp + fn) end as f1,
+       fn_allele, fn_near, fn_failed, tp as query_tp, fp_error, fp_allele, fp_near, fp_invalid
 from (
     select run_id, type,
-           count(*) filter (where side = 'truth' and match = 'TP') as tp,
+           count(*) filter (where match = 'TP') as tp,
            count(*) filter (where side = 'truth' and match = 'FN') as fn,
            count(*) filter (where side = 'truth' and match = 'FN' and detail = 'allele') as fn_allele,
            count(*) filter (where side = 'truth' and match = 'FN' and detail = 'near') as fn_near,
@@ -74,18 +72,13 @@ from (
     from helix.scored_variants
     where (side = 'truth' and match is not null) or (side = 'call' and match = 'FP')
     group by run_id, type
-) as counted join helix.runs as run using (run_id)
-cross join lateral (
-    select counted.tp::double precision / nullif(counted.tp + counted.fp, 0) as precision,
-           counted.tp::double precision / nullif(counted.tp + counted.fn, 0) as recall
-) as share;
+) as counted join helix.runs as run using (run_id);
 
 create or replace view helix.ceiling_by_type as
-select counted.run_id, run.backend, run.simulated, counted.type, counted.tp, counted.fp, counted.fn,
-       share.precision, share.recall,
-       case when share.precision + share.recall = 0 then 0::double precision
-            else 2 * share.precision * share.recall / (share.precision + share.recall) end as f1,
-       counted.tp as query_tp, counted.fp_error, counted.fp_allele, counted.fp_near
+select counted.run_id, run.backend, run.simulated, type, tp, fp, fn,
+       tp::double precision / nullif(tp + fp, 0) as precision, tp::double precision / nullif(tp + fn, 0) as recall,
+       case when tp + fp > 0 and tp + fn > 0 then 2 * tp::double precision / (2 * tp + fp + fn) end as f1,
+       tp as query_tp, fp_error, fp_allele, fp_near
 from (
     select run_id, type,
            count(*) filter (where side = 'truth' and baseline = 'TP') as tp,
@@ -97,18 +90,14 @@ from (
     from helix.scored_variants
     where (side = 'truth' and baseline is not null) or (side = 'baseline' and match = 'FP')
     group by run_id, type
-) as counted join helix.runs as run using (run_id)
-cross join lateral (
-    select counted.tp::double precision / nullif(counted.tp + counted.fp, 0) as precision,
-           counted.tp::double precision / nullif(counted.tp + counted.fn, 0) as recall
-) as share;
+) as counted join helix.runs as run using (run_id);
 
 -- A call has no event, so that no precision is known there.
 create or replace view helix.accuracy_by_stratum as
 select counted.run_id, run.backend, run.simulated, counted.dimension, counted.level,
-       counted.tp, counted.fn, called.query_tp, called.fp,
-       called.query_tp::double precision / nullif(called.query_tp + called.fp, 0) as precision,
-       counted.tp::double precision / nullif(counted.tp + counted.fn, 0) as recall
+       tp, fn, case when dimension <> 'event' then tp end as query_tp, case when dimension <> 'event' then fp end as fp,
+       case when dimension <> 'event' then tp::double precision / nullif(tp + fp, 0) end as precision,
+       tp::double precision / nullif(tp + fn, 0) as recall
 from (
     select variant.run_id, stratum.dimension, stratum.level,
            count(*) filter (where variant.match = 'TP') as tp,
@@ -123,8 +112,4 @@ from (
     where ((variant.side = 'truth' and variant.match is not null) or (variant.side = 'call' and variant.match = 'FP'))
       and stratum.level is not null
     group by variant.run_id, stratum.dimension, stratum.level
-) as counted join helix.runs as run using (run_id)
-cross join lateral (
-    select case when counted.dimension <> 'event' then counted.tp end as query_tp,
-           case when counted.dimension <> 'event' then counted.fp end as fp
-) as called;
+) as counted join helix.runs as run using (run_id);
