@@ -35,15 +35,7 @@ from helix_ray.records import PastUse, ServiceTier
 from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
 from helix_ray.throttle.limit_set import AMPLE, BindingMeter, Wait
-from helix_ray.throttle.messages import (
-    AHEAD_S,
-    AcquireReply,
-    Exchange,
-    PermitRequest,
-    Refusal,
-    Settlement,
-    ThrottleStats,
-)
+from helix_ray.throttle.messages import AHEAD_S, AcquireReply, Exchange, PermitRequest, Refusal, Settlement, ThrottleStats
 from helix_ray.throttle.permits import OutstandingPermit, OutstandingPermits
 from helix_ray.throttle.service_tier import TierLimiter
 from helix_ray.throttle.wait_queue import Waiting, WaitQueue
@@ -121,12 +113,15 @@ class Governor:
         expected = [each for each in requests if each.ahead and self._permits.of_want(each.want_id) is None]
         if not expected or not self._restored or self._stopped is not None or self._queue.tiers:
             return
-        largest, tier = max(each.worst_case_usd for each in expected), _tiers(expected[0].service_tier)[0]
-        self._usual_usd = max(self._usual_usd, largest)
-        if self._budget.has_ample_room(largest, AMPLE) and self.limiters[tier].has_ample_room(expected[0], now):
+        usd, tier = expected[0].worst_case_usd, _tiers(expected[0].service_tier)[0]  # all are of one size
+        self._usual_usd = max(self._usual_usd, usd)
+        left_usd = self._budget.max_cost_usd - self._budget.spent - self._budget.reserved
+        if left_usd >= AMPLE * usd and self.limiters[tier].has_ample_room(expected[0], now):
             for request in expected[:AMPLE]:
+                if self._budget.admission(usd) is not Admission.NOW:  # more is about to be authorised
+                    break
                 self._give(Waiting(request, holder, now), tier, now)
-            self._unused[holder] += len(expected[:AMPLE])
+                self._unused[holder] += 1
 
     def overdue(self, now: float) -> list[str]:
         """Ids of permits leased ahead that are in use or given back by now, unless their holder was stopped or died."""

@@ -44,6 +44,12 @@ def test_nothing_is_leased_ahead_where_room_is_scarce(config: dict[str, object])
     assert lease(b, "y") == []
 
 
+def test_no_more_is_leased_ahead_than_is_authorised() -> None:
+    b = ThrottleBench(tokens_per_minute=PLENTY)
+    b.governor.authorise(Decimal("0.025"))
+    assert lease(b, "x", "y", "z") == ["x", "y"]
+
+
 def test_nothing_is_leased_ahead_while_somebody_waits_or_the_door_is_closed() -> None:
     b = ThrottleBench(tokens_per_minute=PLENTY)
     large = b.grant("large", prompt=PLENTY - 100_000, holder="b")
