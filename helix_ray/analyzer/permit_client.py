@@ -19,10 +19,10 @@ from helix_ray.throttle.messages import AHEAD_S, AcquireReply, Exchange, Permit,
 
 LINGER_S = 0.02
 """For which a settlement waits for a call that it can share."""
-PATIENCE_S = 0.25
+PATIENCE_S = 0.3
 """The same, while calls are answered that soon and others follow, or every limit has ample room."""
 
-_AHEAD_FOR_S = 0.25  # of requests at the present rate
+_AHEAD_FOR_S = 0.4  # of requests at the present rate
 _MANY, _RATE_OVER = 16, 128  # requests
 MOST_AHEAD = 48
 _SIZES = ("prompt_tokens", "max_completion_tokens", "worst_case_usd")
