@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partialmethod
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from groq import AsyncGroq
@@ -74,14 +76,14 @@ async def test_each_provider_gets_what_it_takes_where_it_takes_it(name: str, ser
 
 
 async def test_every_request_passes_through_the_sdk_which_heads_it(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    passed, post, built, build = [], AsyncGroq.post, [], AsyncGroq._build_request
-    monkeypatch.setattr(AsyncGroq, "post", lambda *args, **options: (passed.append(args), post(*args, **options))[1])
-    monkeypatch.setattr(AsyncGroq, "_build_request", lambda *args, **options: (built.append(args), build(*args, **options))[1])
+    passed, built = Mock(wraps=AsyncGroq.post), Mock(wraps=AsyncGroq._build_request)
+    monkeypatch.setattr(AsyncGroq, "post", partialmethod(passed))
+    monkeypatch.setattr(AsyncGroq, "_build_request", partialmethod(built))
     chat = open_chat(asking(server, "groq"), Secret(KEY), 4)
     for _ in range(3):
         await chat.complete(REQUEST, 10)
     await chat.aclose()
-    assert (len(passed), len(built)) == (len(server.exchanges), 1) == (3, 1)
+    assert (passed.call_count, built.call_count) == (len(server.exchanges), 1) == (3, 1)
     assert len({frozenset(exchange.headers.items()) for exchange in server.exchanges}) == 1
     assert server.exchanges[0].headers["x-stainless-lang"] == "python"
 
