@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 ALPHA, POWER = 0.05, 0.8
@@ -20,11 +20,11 @@ def benjamini_hochberg(p: Sequence[float]) -> list[float]:
     return _stepped(p, lambda rank, value: len(p) / (rank + 1) * value, rising=False)
 
 
-def _stepped(p: Sequence[float], scaled: object, *, rising: bool) -> list[float]:
+def _stepped(p: Sequence[float], scaled: Callable[[int, float], float], *, rising: bool) -> list[float]:
     order = sorted(range(len(p)), key=p.__getitem__)
     found, bound = [0.0] * len(p), 0.0 if rising else 1.0
     for rank, place in enumerate(order) if rising else reversed([*enumerate(order)]):
-        value = min(1.0, scaled(rank, p[place]))  # type: ignore[operator]
+        value = min(1.0, scaled(rank, p[place]))
         bound = max(bound, value) if rising else min(bound, value)
         found[place] = bound
     return found
@@ -76,5 +76,5 @@ def more_reads(seen: float, error: float, margin: float, reads: int) -> int:
 
 def _rounded(number: float) -> int:
     """Up, to two digits: more would pretend."""
-    unit = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    unit = int(10 ** max(0, math.floor(math.log10(number)) - 1))
     return math.ceil(number / unit) * unit

@@ -21,7 +21,7 @@ from helix_ray.scoring.statistics import beta_cdf, beta_quantile, mcnemar
 
 RESAMPLES = 10_000
 MAX_PATTERNS = 2_000
-"""Different results of a cluster above which the bootstrap is left out: then there are so many clusters that the normal distribution holds."""
+"""Kinds of clusters above which the bootstrap is left out: there are so many clusters then that the normal distribution holds."""
 SEED = 1
 
 Array = NDArray[Any]
@@ -39,8 +39,10 @@ class Clusters:
         """``first`` and ``second``: the requests' codes of either run; None: one read a request."""
         if first is None and second is None:
             return cls()
-        alone = np.arange(len(first if first is not None else second))  # type: ignore[arg-type]  (one of them is there)
-        one, other = (alone if codes is None else codes for codes in (first, second))
+        one = np.arange(len(second)) if first is None and second is not None else first
+        other = np.arange(len(first)) if second is None and first is not None else second
+        assert one is not None
+        assert other is not None
         both = np.unique(one.astype(np.int64) * (int(other.max(initial=0)) + 1) + other, return_inverse=True)[1]
         return cls((one, other, both))
 
@@ -132,6 +134,11 @@ def difference(first: Ratio, second: Ratio, clusters: Clusters) -> Difference | 
     return Difference(before, after, math.sqrt(variance), number, variance / alone if 0 < alone < math.inf else 1.0)
 
 
+def widening(clusters: int) -> float:
+    """By what few clusters multiply a variance."""
+    return (critical(clusters) / critical(FEW)) ** 2
+
+
 class Discordant(NamedTuple):
     """Reads that one run alone has right."""
 
@@ -147,7 +154,7 @@ class Discordant(NamedTuple):
     @property
     def p(self) -> float:
         """McNemar's exact test."""
-        return mcnemar(*self._draws)  # type: ignore[arg-type]  (its beta function takes parts of reads, too)
+        return mcnemar(*self._draws)
 
     @property
     def mid_p(self) -> float:
@@ -244,6 +251,6 @@ def bootstrap(first: Ratio, second: Ratio, clusters: Clusters) -> Resampled | No
     drawn = np.sort(np.concatenate(found))
     if codes is not None:
         one_way = _sum_variance(_by_cluster(codes, moves))[0]
-        few = critical(linear.clusters) / critical(FEW)
-        drawn = linear.value + (drawn - linear.value) * few * (linear.error / math.sqrt(one_way) if one_way else 1.0)
+        drawn = linear.value + (drawn - linear.value) * (linear.error / math.sqrt(one_way) if one_way else 1.0)
+    drawn = linear.value + (drawn - linear.value) * math.sqrt(widening(linear.clusters))
     return Resampled(linear.value, drawn)

@@ -85,7 +85,7 @@ def _away_from_zero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
-def mcnemar(only_one: int, only_other: int) -> float:
+def mcnemar(only_one: float, only_other: float) -> float:
     """The exact two-sided p of McNemar's test: the probability of a split at least this uneven if neither caller is better.
 
     ``only_one`` and ``only_other``: reads that one caller alone got right. 1 when there are none.

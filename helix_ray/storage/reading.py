@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from decimal import Decimal
 from math import inf, nextafter
-from typing import Any
+from typing import Any, BinaryIO
 
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import (
@@ -174,6 +174,18 @@ class Reading:
             return found
 
         return await self._session.run(work)
+
+    async def compared(self, run_id: str, reads: BinaryIO, variants: BinaryIO, *, packed: bool, errors: bool) -> None:
+        """Writes the scored reads, and their truths and wrong calls, as CSV with a head: some 40 bytes a row. ``packed``: with the
+        requests that answered; ``errors``: with sequencing errors as truths.
+        """
+        sql, key = statements("scoring"), {"run_id": run_id, "packed": packed, "errors": errors}
+
+        async def work(transaction: PostgresTransaction) -> None:
+            await transaction.copy_out(sql["compared_reads"], key, reads)
+            await transaction.copy_out(sql["compared_variants"], key, variants)
+
+        await self._session.run(work)
 
     async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
         return await self._recent(run_id, limit, alerts_only=False)

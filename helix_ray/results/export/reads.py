@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pysam
 
@@ -80,6 +80,7 @@ class Context:
     header: list[str]  # VCF header lines that say where it comes from
     simulated: bool  # the answers are the emulator's
     about: dict[str, str]  # where it comes from, for the metadata of files that have some
+    run: dict[str, Any]  # `Provenance` of the run whose results are being added
     name: str  # of the run, fit for a file's name
 
 

@@ -135,3 +135,34 @@ select overlooked, count(*) as reads
 from helix.reads cross join unnest(leniency) as overlooked
 where run_id = %(run_id)s
 group by overlooked
+
+-- name: compared_reads
+-- Each scored read. With ``errors`` a read is exact whose calls give it as it is, sequencing errors included.
+copy (
+    select read_index, coalesce(checksum, 0) as checksum,
+           case when not %(errors)s then coalesce(exact, false)
+                else disposition = 'stored' and residual_edits = 0 and not exists (
+                    select from helix.variant_calls as call
+                    where call.run_id = reads.run_id and call.read_index = reads.read_index and call.side = 'call'
+                      and call.outcome not in ('ok', 'duplicate')
+                ) end as exact,
+           disposition = 'stored' as answered, coalesce(truth_variants, 0) = 0 as clean,
+           coalesce(mutation_detected, false) as detected, case when %(packed)s then call_id end as request
+    from helix.reads
+    where run_id = %(run_id)s and truth_known and disposition in ('stored', 'dead_letter')
+    order by read_index
+) to stdout (format csv, header)
+
+-- name: compared_variants
+-- Truths and wrong calls, with the levels of each; with ``errors`` those of sequencing are truths too, known by their type alone.
+copy (
+    select read_index, case when %(errors)s then coalesce(all_match, match) else match end as match,
+           type, subtype, event, n_truth, length, gc, homopolymer, third, identifiable, low_complexity
+    from helix.scored_variants
+    where run_id = %(run_id)s and disposition in ('stored', 'dead_letter') and match is not null
+      and (side = 'truth' or (side = 'call' and case when %(errors)s then coalesce(all_match, match) else match end = 'FP'))
+    union all
+    select read_index, all_match, coalesce(type, 'INVALID'), null, null, null, null, null, null, null, null, null
+    from helix.variant_calls
+    where run_id = %(run_id)s and side = 'error' and all_match is not null and %(errors)s
+) to stdout (format csv, header)
