@@ -26,11 +26,6 @@ from helix_ray.storage.ledger import Ledger, StoredRun
 
 PAGE = 5000  # reads that are asked of the database at once: some 4 MB, with their results some 30
 
-StoredRunId = Annotated[
-    str | None,
-    typer.Option("--run", metavar="RUN", help="A stored run: its id, a beginning of it, its name, or last, the default."),
-]
-
 
 def export(
     runs: Annotated[
