@@ -121,7 +121,7 @@ class ThrottleActor(ThrottleApi):
             self._calls.wake(want_id)
         if self._cost_authorization is not None and (total_usd := self._governor.to_authorise()) is not None:
             self._cost_authorization.request(total_usd)
-        if self._reclaiming is None and (overdue := self._governor.overdue(self._now())):
+        if (self._reclaiming is None or self._reclaiming.done()) and (overdue := self._governor.overdue(self._now())):
             self._reclaiming = asyncio.create_task(self._reclaim(overdue))
         if self._timer is not None:
             self._timer.cancel()
@@ -134,7 +134,6 @@ class ThrottleActor(ThrottleApi):
     async def _reclaim(self, want_ids: list[str]) -> None:
         on_record = await peers.revoke(want_ids)
         self._governor.reclaim(want_ids, on_record, self._now())
-        self._reclaiming = None
         self._pump()
 
     async def _beat(self) -> None:

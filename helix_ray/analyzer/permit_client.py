@@ -189,7 +189,7 @@ class PermitClient:
 
     def _take_ahead(self, request: PermitRequest, now: float) -> Permit | None:
         """The oldest permit, if it is large enough. It is the throttle's to say whether a failed request may be sent again."""
-        self._return_ahead(now)
+        self._return_expired()
         want_id, held = next(iter(self._ahead.items()), ("", None))
         if held is None or request.retry or not _covers(held.like, request):
             return None
@@ -198,10 +198,13 @@ class PermitClient:
             self._wanted.set()
         return held.permit._replace(expires_in_s=held.permit.expires_in_s - (now - held.leased_at))
 
-    def _return_ahead(self, until: float | None = None) -> None:
-        """Give back what is held ahead; ``until``: only what may be used no longer than this."""
-        for want_id in [name for name, held in self._ahead.items() if until is None or held.until <= until]:
+    def _return_ahead(self, which: Callable[[_Held], bool] = lambda held: True) -> None:
+        for want_id in [name for name, held in self._ahead.items() if which(held)]:
             self._report((Settlement(self._ahead.pop(want_id).permit.permit_id, "not_sent"), None))
+
+    def _return_expired(self) -> None:
+        now = self._clock.monotonic()
+        self._return_ahead(lambda held: held.until <= now)
 
     def _target(self) -> int:
         """How many permits to hold ahead."""
@@ -215,21 +218,24 @@ class PermitClient:
 
     def _next_ahead(self) -> Ahead | None:
         """None: nothing is held, and nothing wanted."""
-        self._return_ahead(self._clock.monotonic())
-        requests = [request for _, request in self._recent if not request.retry]
-        more = self._target() - len(self._ahead)
-        if not requests or (more <= 0 and not self._leased):
+        target = self._target()
+        if not self._leased and not target:
             return None
+        requests = [request for _, request in self._recent]
         like = requests[-1]._replace(
             prompt_tokens=max(request.prompt_tokens for request in requests),
             max_completion_tokens=max(request.max_completion_tokens for request in requests),
             worst_case_usd=max(request.worst_case_usd for request in requests),
+            retry=False,
         )
-        return Ahead(like, list(self._ahead), [str(uuid.uuid4()) for _ in range(more)])
+        self._return_expired()
+        self._return_ahead(lambda held: not _covers(held.like, like))
+        return Ahead(like, list(self._ahead), [str(uuid.uuid4()) for _ in range(target - len(self._ahead))])
 
     def _keep_ahead(self, ahead: Ahead | None, reply: AcquireReply, leased_at: float, *, given_up: bool) -> None:
         """``given_up``: `withdraw_all` came while the call was under way."""
         if ahead is None:
+            self._ample = False
             return
         kept = {permit.want_id: permit for permit in reply.ahead}
         for want_id in ahead.held:
@@ -238,7 +244,7 @@ class PermitClient:
             elif want_id in self._ahead:
                 self._report((Settlement(self._ahead.pop(want_id).permit.permit_id, "not_sent"), None))
         self._leased = bool(kept)
-        self._ample = len(kept) == len(ahead.held) + len(ahead.more) and not given_up
+        self._ample = len(kept) == len(ahead.held) + len(ahead.more) > 0 and not given_up
         for permit in (kept[want_id] for want_id in ahead.more if want_id in kept):
             self._ahead[permit.want_id] = _Held(permit, ahead.like, leased_at, leased_at + AHEAD_S)
         if given_up:
@@ -272,7 +278,7 @@ class PermitClient:
             self._due.clear()
             while self._reports or self._ahead:
                 now = self._clock.monotonic()
-                self._return_ahead(now)
+                self._return_expired()
                 due_at = self._reported_at + self._patience_s if self._reports else min(held.until for held in self._ahead.values())
                 if due_at > now:
                     await self._clock.sleep(min(due_at - now, PATIENCE_S))

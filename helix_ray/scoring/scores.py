@@ -92,22 +92,21 @@ class RunScores(Scores):
         self.leniency.update(result.leniency)
         self.confusion.update(confused(result.variants))
         request = result.call_id if self._packed else None
-        of_read: dict[str, list[int]] = {}
-        of_all: dict[str, list[int]] = {}
         for row in result.variants:
             if row.side == "call" and row.outcome is not None:
                 self.outcomes[row.outcome] += 1
             fields = fields_of(row)
             if "fp" in fields or "tp" in fields:
                 self.add_call(row.confidence, "tp" in fields)
-            for found, counted in ((of_read, fields), (of_all, fields_of_all(row))):
-                for place, field in enumerate(Profile._fields):
-                    if field in counted:
-                        for level in (ALL, row.type or NOT_A_VARIANT):
-                            found.setdefault(level, [0] * len(Profile._fields))[place] += 1
-        for name, profiles, levels in (("", self.profiles, of_read), ("all", self.profiles_of_all, of_all)):
-            for level, counts in levels.items():
-                self._cluster(profiles.setdefault(level, Counter()), Profile(*counts), request, name, level)
+        for name, profiles, counted in (("", self.profiles, fields_of), ("all", self.profiles_of_all, fields_of_all)):
+            found: dict[str, Counter[str]] = {}
+            for row in result.variants:
+                if fields := counted(row):
+                    for level in (ALL, row.type or NOT_A_VARIANT):
+                        found.setdefault(level, Counter()).update(fields)
+            for level, counts in found.items():
+                profile = Profile(*(counts[field] for field in Profile._fields))
+                self._cluster(profiles.setdefault(level, Counter()), profile, request, name, level)
         if self.reads.reads > before.reads:
             gained = ReadProfile(*(now - then for now, then in zip(self.reads.profile(), before, strict=True)))
             self._cluster(self.read_profiles, gained, request, "reads")

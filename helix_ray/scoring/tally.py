@@ -42,10 +42,9 @@ def fields_of(row: ScoredVariant, side: str = "call") -> tuple[str, ...]:
 
 def fields_of_all(row: ScoredVariant) -> tuple[str, ...]:
     """As `fields_of` of the model, with sequencing errors as truths. What kind of mistake it is, is not known there."""
-    match, failed = row.all_match or row.match, row.detail if row.detail == "failed" else None
-    if row.side == "call":
-        return _fields(match, None, row.outcome == "ok") if match == "FP" else ()
-    return _fields(match, failed, True) if row.side in ("truth", "error") else ()
+    match = row.all_match or row.match
+    counted = row.side in ("truth", "error") or (row.side == "call" and match == "FP")
+    return _fields(match, row.detail if row.detail == "failed" else None, True) if counted else ()
 
 
 @cache

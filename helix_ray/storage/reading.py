@@ -24,9 +24,9 @@ from helix_ray.records import (
 )
 from helix_ray.scoring.clusters import Profile, ReadProfile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
-from helix_ray.scoring.strata import DIMENSIONS, NOT_A_VARIANT
+from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
-from helix_ray.scoring.tally import ReadCounts, fields_of, fields_of_all
+from helix_ray.scoring.tally import ReadCounts, fields_of
 from helix_ray.storage.ledger import Agreement, DeadLetter, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, call_from_row, read_from_row, result_from_row
@@ -159,9 +159,10 @@ class Reading:
                     profiles.setdefault(row["type"] or ALL, Counter())[Profile(*(row[name] for name in Profile._fields))] += row["clusters"]
             for row in await transaction.rows(sql["read_profiles"], key):
                 found.read_profiles[ReadProfile(*(row[name] for name in ReadProfile._fields))] += row["clusters"]
-            for row in await transaction.rows(sql["all_differences"], key):
-                alike = _alike(row, row["type"] or NOT_A_VARIANT)
-                found.all_differences.count(("type", row["type"] or NOT_A_VARIANT), fields_of_all(alike), row["times"])
+            for kind, clusters in found.profiles_of_all.items():
+                for profile, times in clusters.items() if kind != ALL else ():
+                    for field, count in profile._asdict().items():
+                        found.all_differences.count(("type", kind), (field,), count * times)
             (whole,) = await transaction.rows(sql["reads"], key)
             described = sum(profile.described * times for profile, times in found.read_profiles.items())
             found.reads = ReadCounts(**whole, described=described)
@@ -252,20 +253,15 @@ def _shown_variant(row: Sequence[Any]) -> ScoredVariant:
     return ScoredVariant(side, pos, ref, alt, kind, None, None, outcome, match, None)
 
 
-def _alike(row: dict[str, Any], kind: str) -> ScoredVariant:
-    """A variant that counts as those of the row do."""
-    return ScoredVariant(
-        row["side"], 1, "", "", kind, None, None, row["outcome"], row.get("match"), None, row["detail"], None, row.get("baseline"),
-        row.get("all_match"),
-    )  # fmt: skip
-
-
 def _add_variants(scores: RunScores, row: dict[str, Any]) -> None:
     """Variants that are alike, ``times`` of them. A call has no event."""
     dimension, level, times = DIMENSIONS[row["dimension"]], row["level"], row["times"]
     if level is None:
         return
-    alike = _alike(row, level)
+    alike = ScoredVariant(
+        side=row["side"], pos=1, ref="", alt="", type=level, event=None, confidence=None, outcome=row["outcome"],
+        match=row["match"], reason=None, detail=row["detail"], off_by=None, baseline=row["baseline"],
+    )  # fmt: skip
     if fields := fields_of(alike):
         scores.model.count((dimension, level), fields, times)
     if dimension != "type":

@@ -25,16 +25,6 @@ group by side, match, detail, outcome, baseline, grouping sets (
     (type), (subtype), (event), (n_truth), (length), (gc), (homopolymer), (third), (identifiable), (low_complexity)
 )
 
--- name: all_differences
--- By type, with sequencing errors as truths beside the mutations.
-select side, type, coalesce(all_match, match) as all_match, detail, outcome, count(*) as times
-from (
-    select read_index, side, type, match, all_match, outcome, case when detail = 'failed' then detail end as detail
-    from helix.variant_calls
-    where run_id = %(run_id)s and side in ('truth', 'call', 'error') and coalesce(all_match, match) is not null
-) as variant
-group by side, type, coalesce(all_match, match), detail, outcome
-
 -- name: calls
 -- Truths that were told and false calls by their confidence in hundredths: how many of 100 thresholds it reaches. False calls by their
 -- distance from the truth that they missed too.

@@ -32,7 +32,7 @@ def test_what_each_row_counts_as() -> None:
     assert fields_of(row("truth", "TP", "allele"), "baseline") == (), "the aligner was not asked"
     assert fields_of_all(row("truth", "TP", "allele")) == ("tp",), "a read without sequencing errors"
     assert fields_of_all(row("call", "FP", "error", all_match="TP")) == ()
-    assert fields_of_all(row("call", "FP", "near", "overlap", all_match="FP")) == ("fp", "fp_invalid")
+    assert fields_of_all(row("call", "FP", "near", "overlap", all_match="FP")) == ("fp",)
     assert fields_of_all(row("error", None, None, None, all_match="TP")) == ("tp",)
     assert fields_of_all(row("error", None, "failed", None, all_match="FN")) == ("fn", "fn_failed")
 
