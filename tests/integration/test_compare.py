@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -106,6 +107,12 @@ def test_the_better_run_is_found_and_everything_is_written(store: Callable[..., 
     row = (tmp_path / "out/tables/runs.csv").read_text().splitlines()
     assert row[0].startswith("run_id,run_name,provider,model,prompt,prompt_sha256,task,simulated")
     assert "McNemar" in (tmp_path / "out/methods.md").read_text()
+    both = helix("export", "--run", "plain", "--run", "sharp", "--output", "rows")
+    assert both.exit_code == 0, both.output
+    lines = [json.loads(line) for line in (tmp_path / "rows/reads.jsonl").read_text().splitlines()]
+    assert Counter(line["run_name"] for line in lines) == {"plain": 600, "sharp": 550}
+    assert not (tmp_path / "rows/summary.csv").exists(), "sums over two runs are of neither"
+    assert '"name": "sharp"' in helix("status", "sharp", "--json").output
 
 
 def test_other_questions_are_refused_by_their_first_difference(store: Callable[..., str], helix: Callable[..., Result]) -> None:
