@@ -129,3 +129,20 @@ def test_other_questions_are_refused_by_their_first_difference(store: Callable[.
     assert "the task is unassisted" in forced.output
     assert "are the same run" in str(helix("compare", "first", first).exception)
     assert "no finished read in common" in str(helix("compare", "first", "other", "--common").exception)
+
+
+def test_columns_of_the_database_are_those_of_scoring_again(
+    store: Callable[..., str], helix: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Also where reads have sequencing errors, which are then differences to be named."""
+    source = {"count": READS, "mutation": {"base_error_rate": 0.01}}
+    store("stored", 0.0, reads=200, source=source)
+    store("again", 0.0, reads=200, source=source, scorer="1")
+    ended = helix("compare", "stored", "again", "--out", "out")
+    assert ended.exit_code == 0, ended.output
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    assert len(found["rescored"]) == 1
+    first, second = (sorted(it["cells"], key=lambda cell: (cell["dimension"], cell["level"])) for it in found["standings"])
+    assert first == second
+    assert found["standings"][0]["exact"] == found["standings"][1]["exact"] < 0.6, "the errors were not named"
+    assert found["pairs"][0]["discordant"]["gained"] == found["pairs"][0]["discordant"]["lost"] == 0
