@@ -81,13 +81,13 @@ class FakeQueue:
 
 
 class ToldApart:
-    """A throttle that gets what it is told by kind, and each request in full."""
+    """A throttle that gets what it is told by kind, and each request in full. It leases nothing ahead."""
 
     def __init__(self) -> None:
         self.known: dict[str, PermitRequest] = {}
 
     async def exchange(self, told: Exchange) -> AcquireReply:
-        self.known |= {request.want_id: request for request in told.requests}
+        self.known |= {request.want_id: request for request in told.requests if not request.ahead}
         if told.withdrawn:
             await self.withdraw(list(told.withdrawn))
         if told.settlements:

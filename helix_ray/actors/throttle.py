@@ -67,18 +67,19 @@ class ThrottleActor(ThrottleApi):
 
     async def exchange(self, holder: str, told: Exchange, wait_s: float = 2.0) -> AcquireReply:
         await self.start()
-        want_ids = [*told.waiting, *(request.want_id for request in told.requests)]
+        want_ids = [*told.waiting, *(request.want_id for request in told.requests if not request.ahead)]
         unknown = self._governor.tell(holder, told, self._now())
         decided = self._calls.enter(want_ids)
         try:
             if not self._bunching:
                 self._pump()
-            ahead = [] if told.ahead is None else self._governor.lease_ahead(holder, told.ahead, self._now())
-            reply = self._governor.collect(want_ids, self._now())
+            self._governor.give_ahead(holder, told.requests, self._now())
+            asked = [*told.waiting, *(request.want_id for request in told.requests)]
+            reply = self._governor.collect(asked, self._now())
             if want_ids and not (reply.grants or unknown) and reply.refusal is None:
                 await within(decided, wait_s)
                 reply = self._governor.collect(want_ids, self._now())
-            return reply._replace(ahead=ahead, unknown=unknown)
+            return reply._replace(unknown=unknown)
         finally:
             self._calls.leave(want_ids, decided)
             self._governor.leave(want_ids, self._now())

@@ -36,6 +36,8 @@ from helix_ray.throttle.messages import Refusal
 
 FLUSH_S = 8.0
 """How long a drain waits for commits after the last request; results that are on their way need less."""
+RESULTS_LINGER = 5
+"""Times as long as what somebody waits for: results wait for company, since the sink commits twice a second at most."""
 LEAST_UNSAVED = 200
 """Results that may wait for their commit before no more is leased, however small the sink's batches are."""
 
@@ -70,7 +72,7 @@ class AnalysisEngine:
         self._counters = AnalyzerCounters()
         self._leased = LeasedReads()
         self._linger_s = linger_s
-        self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
+        self._outbox = ResultOutbox(sink, clock, self._committed, RESULTS_LINGER * linger_s)
         records = RequestRecords(sink, clock, spool, linger_s)
         self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(records, backend, nonce, rng, tariff)
         self._group: asyncio.TaskGroup | None = None

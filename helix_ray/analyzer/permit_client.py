@@ -10,29 +10,22 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import NamedTuple
 
 from helix_ray.analyzer.ports import ThrottlePort
 from helix_ray.clock import Clock
-from helix_ray.throttle.messages import (
-    AHEAD_S,
-    MOST_AHEAD,
-    AcquireReply,
-    Ahead,
-    Exchange,
-    Permit,
-    PermitRequest,
-    Refusal,
-    Settlement,
-)
+from helix_ray.throttle.messages import AHEAD_S, AcquireReply, Exchange, Permit, PermitRequest, Refusal, Settlement
 
 LINGER_S = 0.02
 """For which a settlement waits for a call that it can share."""
-PATIENCE_S = 0.25
+PATIENCE_S = 0.3
 """The same, while calls are answered that soon and others follow, or every limit has ample room."""
 
-_AHEAD_FOR_S = 0.25  # of requests at the present rate
-_RATE_OVER = 128  # requests
+_AHEAD_FOR_S = 0.4  # of requests at the present rate
+_MANY, _RATE_OVER = 16, 128  # requests
+MOST_AHEAD = 48
+_SIZES = ("prompt_tokens", "max_completion_tokens", "worst_case_usd")
 
 Answer = Permit | Refusal | None
 Report = str | tuple[Settlement, float | None]
@@ -43,9 +36,8 @@ class _Held(NamedTuple):
     """A permit that was leased ahead."""
 
     permit: Permit
-    like: PermitRequest
-    leased_at: float
-    until: float  # it may be used
+    request: PermitRequest
+    leased_at: float  # monotonic seconds
 
 
 class PermitClient:
@@ -57,12 +49,10 @@ class PermitClient:
         self._linger_s = self._patience_s = linger_s
         self._waiting: dict[str, tuple[PermitRequest, asyncio.Future[Answer]]] = {}
         self._told: set[str] = set()  # of these, what the throttle knows of
-        self._ahead: dict[str, _Held] = {}  # by id, the oldest first
-        self._leased = False  # something, since the throttle was told what is held
+        self._ahead: deque[_Held] = deque()  # the oldest first
         self._ample = False  # the throttle leases ahead all that is wanted
         self._recent: deque[tuple[float, PermitRequest]] = deque(maxlen=_RATE_OVER)
         self._wanted = asyncio.Event()
-        self._asking = False
         self._reports: list[Report] = []
         self._reported_at = 0.0  # the first of them
         self._due = asyncio.Event()
@@ -74,9 +64,8 @@ class PermitClient:
 
     async def acquire(self, request: PermitRequest) -> Answer:
         """A permit, the throttle's refusal, or None when `withdraw_all` came first."""
-        now = self._clock.monotonic()
-        self._recent.append((now, request))
-        if (ahead := self._take_ahead(request, now)) is not None:
+        self._recent.append((self._clock.monotonic(), request))
+        if (ahead := self._take_ahead(request)) is not None:
             return ahead
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request.want_id] = (request, future)
@@ -134,30 +123,35 @@ class PermitClient:
 
     async def _ask(self) -> int | None:
         """One call for all that waits, and for what is leased ahead."""
-        self._asking = True
         asked = {want_id: request for want_id, (request, _) in self._waiting.items()}
         waiting = [want_id for want_id in asked if want_id in self._told]
-        began, withdrawals, ahead = self._clock.monotonic(), self.withdrawals, self._next_ahead()
-        try:
-            reply = await self._call(Exchange([asked[name] for name in asked if name not in self._told], waiting, ahead=ahead))
-        finally:
-            self._asking = False
+        ahead = {request.want_id: request for request in self._expected()}
+        began, withdrawals = self._clock.monotonic(), self.withdrawals
+        reply = await self._call(Exchange([*(asked[name] for name in asked if name not in self._told), *ahead.values()], waiting))
         self._told.update(asked)
         self._told.difference_update(reply.unknown)
+        granted = [_Held(permit, ahead[permit.want_id], began) for permit in reply.grants if permit.want_id in ahead]
+        self._ahead += granted
         for permit in reply.grants:
-            self._answer(permit.want_id, permit)
+            if permit.want_id not in ahead:
+                self._answer(permit.want_id, permit)
         if reply.refusal is not None:
             for want_id in asked:
                 self._answer(want_id, reply.refusal)
         self._told.intersection_update(self._waiting)
-        took_s = self._clock.monotonic() - began
-        self._keep_ahead(ahead, reply, began, given_up=withdrawals != self.withdrawals)
+        self._ample = withdrawals == self.withdrawals and bool(granted if ahead else self._ample and self._ahead)
+        if not self._ample:
+            self._return_ahead()
+        for want_id, (request, _) in list(self._waiting.items()):  # that came meanwhile
+            if want_id not in self._told and (permit_ahead := self._take_ahead(request)) is not None:
+                self._answer(want_id, permit_ahead)
         if reply.concurrency is not None:
             self._patience_s = 0.0  # an end makes room for the next request
-        elif self._ample or (self._told and took_s < PATIENCE_S):
+        elif self._ample or (self._told and self._clock.monotonic() - began < PATIENCE_S):
             self._patience_s = PATIENCE_S
         else:
             self._patience_s = self._linger_s
+        self._due.set()
         return reply.concurrency
 
     async def _call(self, told: Exchange) -> AcquireReply:
@@ -172,7 +166,7 @@ class PermitClient:
         self._calls += 1
         self._quiet.clear()
         try:
-            return await self._throttle.exchange(told._replace(settlements=settlements, withdrawn=withdrawn))
+            return await self._throttle.exchange(told._replace(settlements=settlements, withdrawn=withdrawn, unused=len(self._ahead)))
         finally:
             self._calls -= 1
             if not self._calls:
@@ -187,28 +181,24 @@ class PermitClient:
 
     # ── what was leased ahead ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take_ahead(self, request: PermitRequest, now: float) -> Permit | None:
+    def _take_ahead(self, request: PermitRequest) -> Permit | None:
         """The oldest permit, if it is large enough. It is the throttle's to say whether a failed request may be sent again."""
-        self._return_expired()
-        want_id, held = next(iter(self._ahead.items()), ("", None))
-        if held is None or request.retry or not _covers(held.like, request):
+        now = self._clock.monotonic()
+        self._return_ahead(now - AHEAD_S)
+        if not self._ahead or request.retry or not _covers(self._ahead[0].request, request):
             return None
-        del self._ahead[want_id]
+        held = self._ahead.popleft()
         if self._runs_short():
             self._wanted.set()
         return held.permit._replace(expires_in_s=held.permit.expires_in_s - (now - held.leased_at))
 
-    def _return_ahead(self, which: Callable[[_Held], bool] = lambda held: True) -> None:
-        for want_id in [name for name, held in self._ahead.items() if which(held)]:
-            self._report((Settlement(self._ahead.pop(want_id).permit.permit_id, "not_sent"), None))
-
-    def _return_expired(self) -> None:
-        now = self._clock.monotonic()
-        self._return_ahead(lambda held: held.until <= now)
+    def _return_ahead(self, leased_until: float = inf) -> None:
+        while self._ahead and self._ahead[0].leased_at <= leased_until:
+            self._report((Settlement(self._ahead.popleft().permit.permit_id, "not_sent"), None))
 
     def _target(self) -> int:
         """How many permits to hold ahead."""
-        if len(self._recent) < 2:
+        if len(self._recent) < _MANY:
             return 0
         seconds = max(_AHEAD_FOR_S, self._clock.monotonic() - self._recent[0][0])
         return min(MOST_AHEAD, int(_AHEAD_FOR_S * len(self._recent) / seconds))
@@ -216,43 +206,17 @@ class PermitClient:
     def _runs_short(self) -> bool:
         return self._ample and 3 * len(self._ahead) <= self._target() > 0
 
-    def _next_ahead(self) -> Ahead | None:
-        """None: nothing is held, and nothing wanted."""
+    def _expected(self) -> list[PermitRequest]:
+        """Requests to lease permits for ahead, each as large as the largest of late."""
         target = self._target()
-        if not self._leased and not target:
-            return None
+        if not target:
+            return []
         requests = [request for _, request in self._recent]
-        like = requests[-1]._replace(
-            prompt_tokens=max(request.prompt_tokens for request in requests),
-            max_completion_tokens=max(request.max_completion_tokens for request in requests),
-            worst_case_usd=max(request.worst_case_usd for request in requests),
-            retry=False,
-        )
-        self._return_expired()
-        self._return_ahead(lambda held: not _covers(held.like, like))
-        return Ahead(like, list(self._ahead), [str(uuid.uuid4()) for _ in range(target - len(self._ahead))])
-
-    def _keep_ahead(self, ahead: Ahead | None, reply: AcquireReply, leased_at: float, *, given_up: bool) -> None:
-        """``given_up``: `withdraw_all` came while the call was under way."""
-        if ahead is None:
-            self._ample = False
-            return
-        kept = {permit.want_id: permit for permit in reply.ahead}
-        for want_id in ahead.held:
-            if want_id in self._ahead and want_id in kept:
-                self._ahead[want_id] = self._ahead[want_id]._replace(until=leased_at + AHEAD_S)
-            elif want_id in self._ahead:
-                self._report((Settlement(self._ahead.pop(want_id).permit.permit_id, "not_sent"), None))
-        self._leased = bool(kept)
-        self._ample = len(kept) == len(ahead.held) + len(ahead.more) > 0 and not given_up
-        for permit in (kept[want_id] for want_id in ahead.more if want_id in kept):
-            self._ahead[permit.want_id] = _Held(permit, ahead.like, leased_at, leased_at + AHEAD_S)
-        if given_up:
+        sizes = {name: max(getattr(request, name) for request in requests) for name in _SIZES}
+        largest = requests[-1]._replace(retry=False, ahead=True, **sizes)
+        if self._ahead and not _covers(self._ahead[0].request, largest):
             self._return_ahead()
-        for want_id, (request, _) in list(self._waiting.items()):  # that came meanwhile
-            if want_id not in self._told and (early := self._take_ahead(request, self._clock.monotonic())) is not None:
-                self._answer(want_id, early)
-        self._due.set()
+        return [largest._replace(want_id=str(uuid.uuid4())) for _ in range(target - len(self._ahead))]
 
     # ── what is only told ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,13 +228,8 @@ class PermitClient:
 
     async def _tell(self) -> None:
         """A call that asks for nothing."""
-        if not self._reports:
-            return
-        ahead = None if self._asking or not self._leased else self._next_ahead()
-        if ahead is not None:
-            self._leased = bool(ahead.held)
-            ahead = ahead._replace(more=[])
-        await self._call(Exchange(ahead=ahead))
+        if self._reports:
+            await self._call(Exchange())
 
     async def _tell_in_time(self) -> None:
         while True:
@@ -278,8 +237,8 @@ class PermitClient:
             self._due.clear()
             while self._reports or self._ahead:
                 now = self._clock.monotonic()
-                self._return_expired()
-                due_at = self._reported_at + self._patience_s if self._reports else min(held.until for held in self._ahead.values())
+                self._return_ahead(now - AHEAD_S)
+                due_at = self._reported_at + self._patience_s if self._reports else self._ahead[0].leased_at + AHEAD_S
                 if due_at > now:
                     await self._clock.sleep(min(due_at - now, PATIENCE_S))
                 elif self._reports:
@@ -287,9 +246,5 @@ class PermitClient:
 
 
 def _covers(larger: PermitRequest, request: PermitRequest) -> bool:
-    return (
-        larger.service_tier == request.service_tier
-        and larger.prompt_tokens >= request.prompt_tokens
-        and larger.max_completion_tokens >= request.max_completion_tokens
-        and larger.worst_case_usd >= request.worst_case_usd
-    )
+    sizes = all(getattr(larger, name) >= getattr(request, name) for name in _SIZES)
+    return sizes and larger.service_tier == request.service_tier

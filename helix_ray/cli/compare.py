@@ -66,7 +66,7 @@ def compare(
     objections = comparing.check([run for run, _ in stored], force=force)
     console = Console(highlight=False, soft_wrap=True)
     with nullcontext() if out is None else new_folder(out, force=False) as folder:  # what may not be written is known before the work
-        chosen = _loaded(stored)
+        chosen = loaded(stored)
         found = comparing.compare(chosen, margin=margin, common=common, all_pairs=all_pairs, objections=objections)
         if folder is not None:
             write(found, folder)
@@ -77,7 +77,7 @@ def compare(
         raise typer.Exit(EXIT_WORSE)
 
 
-def _loaded(stored: Sequence[tuple[StoredRun, Secret]]) -> list[Chosen]:
+def loaded(stored: Sequence[tuple[StoredRun, Secret]]) -> list[Chosen]:
     with read_progress(sum(run.rows for run, _ in stored)) as advance:
         return [with_ledger(url, lambda ledger, run=run: comparing.load(ledger, run, advance), timeout_s=600.0) for run, url in stored]  # type: ignore[misc]
 

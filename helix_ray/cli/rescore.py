@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
-from helix_ray.cli.export import StoredRunId, read_progress
+from helix_ray.cli.export import read_progress
 from helix_ray.config.schema import prompt_name
 from helix_ray.results.accuracy import accuracy, all_differences, ceiling
 from helix_ray.results.formatting import NOTICE
@@ -19,7 +21,11 @@ PAGE = 2000  # reads that are asked of the database at once
 NAMED = 10  # of the reads that differ
 
 
-def rescore(run: StoredRunId = None) -> None:
+def rescore(
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="A stored run: its id, a beginning of it, its name, or last, the default.")
+    ] = None,
+) -> None:
     """Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.
 
     Exit code 1 when a read is stored with another score than this version gives it, for instance one of an earlier version.

@@ -138,7 +138,8 @@ def _earlier(stored: StoredRun) -> list[JsonObject]:
 
 def _table(text: io.BytesIO, *texts: str) -> pa.Table:
     """Texts as codes of a dictionary, but for those of the columns whose values are known."""
-    head = text.getvalue().split(b"\n", 1)[0].decode().split(",")
+    text.seek(0)
+    head = text.readline().decode().rstrip("\n").split(",")
     types = {name: pa.dictionary(pa.int32(), pa.string()) for name in head if name not in _TYPES} | _TYPES
     text.seek(0)
     options = csv.ConvertOptions(
@@ -179,7 +180,9 @@ def _codes(column: pa.ChunkedArray) -> Levels:
     whole = column.unify_dictionaries().combine_chunks()
     if not len(whole):
         return Levels((), np.zeros(0, dtype=np.int16))
-    return Levels(tuple(whole.dictionary.to_pylist()), whole.indices.fill_null(-1).to_numpy().astype(np.int32))
+    return Levels(
+        tuple(whole.dictionary.to_pylist()), whole.indices.fill_null(-1).to_numpy().astype(np.min_scalar_type(-1 - len(whole.dictionary)))
+    )
 
 
 class _Rows:

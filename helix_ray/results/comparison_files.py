@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from helix_ray.comparison.league import FEW_TRUTHS, Estimate
 from helix_ray.comparison.paired import RESAMPLES
 from helix_ray.results.comparing import Comparison, word
 from helix_ray.results.export.records import cell
-from helix_ray.results.formatting import UNKNOWN
+from helix_ray.results.formatting import NOTICE, UNKNOWN
 from helix_ray.results.html import register, style, template
 
+_SIZE = re.compile(r'viewBox="0 0 (\d+) (\d+)" width="\d+" height="\d+"')
 FIGURES = ("forest", "heatmap", "pareto", "flips")
 
 Row = Mapping[str, Any]
@@ -98,12 +100,19 @@ def page(found: Comparison) -> str:
 
 
 def figure(found: Comparison, name: str) -> str:
-    """An SVG file of its own, with its colours and where it comes from."""
+    """An SVG file of its own, with its colours, a margin, and below it what it is about."""
     drawn = str(getattr(template("figures.html").module, name)(found)).strip()
     about = json.dumps({"fingerprint": found["fingerprint"], "runs": found["runs"], "warnings": found["warnings"]}).replace("<", "\\u003c")
     ground = "svg { background: var(--background); font-family: var(--font-sans); }"
     head = f"<metadata>{_escaped(about)}</metadata><style>{_escaped(f'{theme.css()} {style()} {ground}')}</style>"
-    return drawn.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace("</title>", f"</title>{head}", 1) + "\n"
+    wide, tall = map(int, _SIZE.findall(drawn)[0])
+    runs = ", ".join(f"{run['run_name']} {run['run_id'][:8]}" for run in found["runs"])
+    lines = [NOTICE] if any(run["simulated"] for run in found["runs"]) else []
+    lines.append(cut(f"{found['reads']:,} reads; {runs}", wide // 8))
+    below = "".join(f'<text x="0" y="{tall + 20 + 18 * place}">{_escaped(line)}</text>' for place, line in enumerate(lines))
+    drawn = _SIZE.sub(f'viewBox="-12 -12 {wide + 24} {tall + 62}" width="{wide + 24}" height="{tall + 62}"', drawn, count=1)
+    drawn = drawn.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace("</title>", f"</title>{head}", 1)
+    return f"{drawn.removesuffix('</svg>')}{below}</svg>\n"
 
 
 def _escaped(text: str) -> str:

@@ -56,18 +56,11 @@ def with_score(result: ReadResult, score: ReadScore) -> ReadResult:
     )  # fmt: skip
 
 
-class _Told(NamedTuple):
-    """A truth that was found."""
-
-    how: str  # allele | haplotype
-    confidence: float | None
-
-
 class _Side(NamedTuple):
     """One caller's calls against the truth."""
 
     rows: list[ScoredVariant]
-    matched: dict[int, _Told]  # by the index of a truth
+    matched: dict[int, tuple[str, float | None]]  # by the index of a truth: allele | haplotype, and the confidence
     mistaken: dict[int, Mistake]  # by the index of a missed truth that something was called for
     exact: bool | None
     capped: bool
@@ -123,11 +116,11 @@ def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | 
 def _truth_row(variant: Variant, index: int, model: _Side, aligner: _Side | None, *, answered: bool) -> ScoredVariant:
     told = model.matched.get(index)
     mistake = model.mistaken.get(index, ("missed", None)) if answered else ("failed", None)
-    detail, off_by = (told.how, None) if told else mistake
+    detail, off_by = (told[0], None) if told else mistake
     by_aligner = None if aligner is None else "TP" if index in aligner.matched else "FN"
     return ScoredVariant(
         side="truth", pos=variant.pos, ref=variant.ref, alt=variant.alt, type=variant.type, event=variant.event,
-        confidence=told and told.confidence, outcome=None, match="TP" if told else "FN", reason=None, detail=detail, off_by=off_by,
+        confidence=told and told[1], outcome=None, match="TP" if told else "FN", reason=None, detail=detail, off_by=off_by,
         baseline=by_aligner,
     )  # fmt: skip
 
@@ -146,7 +139,7 @@ def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) 
     if _same(truth, calls):  # the usual case, at a fraction of the price
         rows = [_call_row(name, call, "TP", "allele") for call in calls]
         sure = {call[:3]: call.confidence for call in calls}
-        return _Side(rows, {index: _Told("allele", sure[variant[:3]]) for index, variant in enumerate(truth)}, {}, True, False)
+        return _Side(rows, {index: ("allele", sure[variant[:3]]) for index, variant in enumerate(truth)}, {}, True, False)
     valid = [index for index, call in enumerate(calls) if call.outcome == "ok"]
     said = [calls[index] for index in valid]
     found = match_calls(window, truth, said, read.errors or (), _states(said, max_states))
@@ -167,7 +160,7 @@ def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) 
         elif call.outcome == "duplicate":
             by_place[index] = _call_row(name, call, None)
     matched = {
-        index: _Told("allele" if truth[index][:3] in called else "haplotype", _least_sure([said[one] for one in told]))
+        index: ("allele" if truth[index][:3] in called else "haplotype", _least_sure([said[one] for one in told]))
         for truths, told in found.stretches
         for index in truths
     }

@@ -30,6 +30,7 @@ OUTSIDE = "outside"
 """The level of a call that does not lie in its window."""
 
 _LOW_COMPLEXITY = re.compile(r"(.)\1{6}|((.).)\2{4}\3|(...)\4{4}|(....)\5{4}")  # GIAB: over 6, 11, 15 and 20 bases
+_RUN = re.compile(r"(.)\1*")
 _REACH = SLOP + 20  # bases at which the shortest of these may begin
 
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
@@ -76,22 +77,11 @@ def place_levels(pos: int, ref: str, alt: str, window: str) -> tuple[Level, ...]
         return tuple((name, OUTSIDE) for name in PLACES)
     around = window[max(0, start - AROUND) : end + AROUND]
     tenth = min(10 * (around.count("G") + around.count("C")) // len(around), 9)
-    touched = {max(0, start - 1), min(end, len(window) - 1), *range(start, min(end, len(window)))}
-    run = max(_run(window, index) for index in touched)
-    near = window[max(0, start - _REACH) : end + _REACH]
-    low, high = start - SLOP - max(0, start - _REACH), end + SLOP - max(0, start - _REACH)
-    simple = any(found.start() < high and found.end() > low for found in _LOW_COMPLEXITY.finditer(near))
+    first = max(0, start - _REACH)
+    near, low, high = window[first : end + _REACH], start - first, end - first
+    run = max(at.end() - at.start() for at in _RUN.finditer(near) if at.start() <= high and at.end() >= low)
+    simple = any(at.start() < high + SLOP and at.end() > low - SLOP for at in _LOW_COMPLEXITY.finditer(near))
     return tuple(zip(PLACES, (f"{tenth / 10:.1f}-{tenth / 10 + 0.1:.1f}", _bin(run, (4, 6, 10)), "yes" if simple else "no"), strict=True))
-
-
-def _run(window: str, index: int) -> int:
-    """Bases of the homopolymer at ``index``."""
-    base, start, end = window[index], index, index + 1
-    while start and window[start - 1] == base:
-        start -= 1
-    while end < len(window) and window[end] == base:
-        end += 1
-    return end - start
 
 
 @lru_cache(maxsize=4096)

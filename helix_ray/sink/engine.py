@@ -91,7 +91,7 @@ class SinkEngine:
         self._in_charge = in_charge
         self._spool = spool
         self._open = OpenRequests()
-        self._revoked: list[str] = []  # ids of requests whose permit was taken back
+        self._revoked: dict[str, None] = {}  # ids of requests whose permit was taken back
         self._unsaved: Counter[int] = Counter()  # reads whose result is in here, not committed
         self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")
         self._intents: GroupCommit[_Group] = GroupCommit(self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s)
@@ -170,7 +170,7 @@ class SinkEngine:
     async def revoke(self, call_ids: list[str]) -> list[str]:
         """Which of these requests are on record; the others are refused from now on. Waits while the database is away."""
         await self._until_claimed()
-        self._revoked = [*self._revoked, *call_ids][-REMEMBERED:]
+        self._revoked = dict.fromkeys([*self._revoked, *call_ids][-REMEMBERED:])
         await self._intents.commit(_Group("", [], []))  # behind a write under way
         try:
             return (await self._outages.through(lambda: self._ledger.on_record(self._run_id, call_ids)))[0]
@@ -318,10 +318,10 @@ class SinkEngine:
         receipts += [receipt for group in groups for receipt in group.receipts]
         error = self._no_sending()
         taken = {intent.call.call_id: self._open.begin(group.holder, intent.call) for group in groups for intent in group.intents}
-        revoked = taken.keys() & set(self._revoked)
+        revoked = [call_id for call_id in taken if call_id in self._revoked]
         self._open.end(revoked)
-        intents = [it for group in groups for it in group.intents if not taken[it.call.call_id] and it.call.call_id not in revoked]
-        intents = [] if error is not None else intents
+        kept_back = {*revoked, *(call_id for call_id, reads in taken.items() if reads)}
+        intents = [] if error is not None else [it for group in groups for it in group.intents if it.call.call_id not in kept_back]
         # as of now: a result that is committed meanwhile may be too late for what the ledger looks up, and gone from here
         unsaved = {index for intent in intents for index in intent.call.read_indices if index in self._unsaved}
         try:

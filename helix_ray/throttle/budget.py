@@ -75,11 +75,6 @@ class Budget:
             return Admission.WAIT if self.reserved > 0 or self.provisional else Admission.NEVER
         return Admission.NOW if self.authorised is None or total <= self.authorised else Admission.WAIT
 
-    def has_ample_room(self, worst_case_usd: Decimal, requests: int) -> bool:
-        """Whether the cap has room for so many requests of this worst case, and what is authorised for one."""
-        within_cap = self.spent + self.reserved + requests * worst_case_usd <= self.max_cost_usd
-        return within_cap and self.admission(worst_case_usd) is Admission.NOW
-
     def reserve(self, worst_case_usd: Decimal) -> None:
         self.reserved += worst_case_usd
 

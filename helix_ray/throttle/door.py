@@ -29,9 +29,10 @@ class Door:
 
     One rule for all. A probe goes out as soon as the provider's wait is over, and whatever that wait is, no later than the next
     of a series of growing intervals says: `bound_s`. Only a wait of a minute or less, which no day's limit asked for, is kept to
-    the end, unless answers returned reserved tokens: a server whose windows are the clock's asks for the rest of one. A refused probe makes the interval longer, an answered one opens the door, and one that ends without either (not
-    sent, another error) hands its place to the next request. After that requests in flight double with every answer, beginning
-    with two, where no account of ours says what there is room for.
+    the end, unless answers returned reserved tokens: a server whose windows are the clock's asks for the rest of one. A refused
+    probe makes the interval longer, an answered one opens the door, and one that ends without either (not sent, another error)
+    hands its place to the next request. After that requests in flight double with every answer, beginning with two, where no
+    account of ours says what there is room for.
 
     Times are monotonic seconds. A request that was granted before the door closed says nothing new, whichever way it ends.
     """

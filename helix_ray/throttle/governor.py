@@ -21,6 +21,7 @@ and at the moment that `next_ready_in_s` names.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -34,18 +35,7 @@ from helix_ray.records import PastUse, ServiceTier
 from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
 from helix_ray.throttle.limit_set import AMPLE, BindingMeter, Wait
-from helix_ray.throttle.messages import (
-    AHEAD_S,
-    MOST_AHEAD,
-    AcquireReply,
-    Ahead,
-    Exchange,
-    Permit,
-    PermitRequest,
-    Refusal,
-    Settlement,
-    ThrottleStats,
-)
+from helix_ray.throttle.messages import AHEAD_S, AcquireReply, Exchange, PermitRequest, Refusal, Settlement, ThrottleStats
 from helix_ray.throttle.permits import OutstandingPermit, OutstandingPermits
 from helix_ray.throttle.service_tier import TierLimiter
 from helix_ray.throttle.wait_queue import Waiting, WaitQueue
@@ -76,6 +66,8 @@ class Governor:
         self._restored = False
         self._queue = WaitQueue()
         self._permits = OutstandingPermits()
+        self._orphans: set[str] = set()  # of permits leased ahead: the ids of those whose holder died
+        self._unused: Counter[str] = Counter()  # permits leased ahead, by holder, as far as is known
         self._meter = BindingMeter()
         self._ready_at: float | None = None  # when time alone makes room, as of the last `advance`
         self._refusals: dict[str, Refusal] = {}
@@ -90,7 +82,8 @@ class Governor:
         for settlement in told.settlements:
             self.settle(settlement, now)
         self.withdraw(holder, told.withdrawn, now)
-        return self.ask(holder, told.requests, now, told.waiting)
+        self._unused[holder] = told.unused
+        return self.ask(holder, [request for request in told.requests if not request.ahead], now, told.waiting)
 
     def ask(self, holder: str, requests: Sequence[PermitRequest], now: float, waiting: Sequence[str] = ()) -> list[str]:
         """Begin a call that waits for these requests; `leave` ends it. A request that has its permit is not queued again.
@@ -115,44 +108,38 @@ class Governor:
         refusals = [self._refusals.pop(want_id) for want_id in want_ids if want_id in self._refusals]
         return AcquireReply(grants, self._stopped or (refusals[0] if refusals else None), self.concurrency)
 
-    def lease_ahead(self, holder: str, ahead: Ahead, now: float) -> list[Permit]:
-        """The holder keeps what it holds ahead of use, and gets more, while nobody waits and every limit has ample room. What it names
-        and does not get it will give back; what it held and does not name is in use.
-        """
-        named = {*ahead.held, *ahead.more}
-        for permit in self._permits.ahead_of(holder):
-            if permit.request.want_id not in named:
-                self._use(permit)
-        like, leased = ahead.like, list[Permit]()
-        tier = _tiers(like.service_tier)[0]
-        self._usual_usd = max(self._usual_usd, like.worst_case_usd)
-        if not self._has_ample_room(like, tier, now):
-            return leased
-        for want_id in (*ahead.held, *ahead.more[:MOST_AHEAD]):
-            found = self._permits.of_want(want_id)
-            if found is None and want_id in ahead.more:
-                found = self._give(Waiting(like._replace(want_id=want_id), holder, now), tier, now, ahead=True)
-            if found is not None:
-                self._permits.name_ahead(want_id, now)
-                leased.append(found.lease(now))
-        return leased
+    def give_ahead(self, holder: str, requests: Sequence[PermitRequest], now: float) -> None:
+        """Grant those of these requests that are only expected, if nobody waits and there is ample room everywhere; else none."""
+        expected = [each for each in requests if each.ahead and self._permits.of_want(each.want_id) is None]
+        if not expected or not self._restored or self._stopped is not None or self._queue.tiers:
+            return
+        usd, tier = expected[0].worst_case_usd, _tiers(expected[0].service_tier)[0]  # all are of one size
+        self._usual_usd = max(self._usual_usd, usd)
+        left_usd = self._budget.max_cost_usd - self._budget.spent - self._budget.reserved
+        if left_usd >= AMPLE * usd and self.limiters[tier].has_ample_room(expected[0], now):
+            for request in expected[:AMPLE]:
+                if self._budget.admission(usd) is not Admission.NOW:  # more is about to be authorised
+                    break
+                self._give(Waiting(request, holder, now), tier, now)
+                self._unused[holder] += 1
 
     def overdue(self, now: float) -> list[str]:
-        """Ids of permits leased ahead that their holder should have named or given back by now: it is slow, stopped or dead."""
-        return [permit.request.want_id for permit in self._permits.ahead(now - 2 * AHEAD_S)]
+        """Ids of permits leased ahead that are in use or given back by now, unless their holder was stopped or died."""
+        late = now - 2 * AHEAD_S
+        return [each.request.want_id for each in self._permits.ahead() if each.granted_at <= late or each.permit_id in self._orphans]
 
     def reclaim(self, want_ids: Sequence[str], on_record: Collection[str] | None, now: float) -> None:
         """Take `overdue` permits back, but those on record, which may have been sent; no other can be sent any more. ``on_record`` None:
         that could not be found out.
         """
-        dead = {permit.permit_id for permit in self._permits.ahead(-inf)}
-        for permit in filter(None, map(self._permits.of_want, want_ids)):
+        for permit in [each for each in map(self._permits.of_want, want_ids) if each is not None]:
             if on_record is not None and permit.request.want_id not in on_record:
                 self.settle(Settlement(permit.permit_id, "not_sent"), now)
-            elif permit.permit_id in dead:
+            elif permit.permit_id in self._orphans:
                 self.settle(Settlement(permit.permit_id, "unknown"), now)
             elif on_record is not None:
-                self._use(permit)
+                self._permits.confirm(permit)
+            self._orphans.discard(permit.permit_id)
 
     def withdraw(self, holder: str, want_ids: Iterable[str], now: float) -> None:
         """Drop requests that the holder will not send. A permit that was granted and not used is given back."""
@@ -225,15 +212,14 @@ class Governor:
         self.limiters[permit.service_tier].settle(permit, settlement, now)
 
     def release(self, holder: str, now: float) -> None:
-        """The holder died: its requests are dropped, its permits count as sent and billed at their worst case. What it held ahead of
-        use is `overdue` at once.
+        """The holder died: its requests are dropped, its permits count as sent and billed at their worst case. Those leased ahead
+        are `overdue` at once.
         """
         self._queue.forget(holder)
-        ahead = {permit.permit_id for permit in self._permits.ahead()}
+        self._unused.pop(holder, None)
+        self._orphans |= {permit.permit_id for permit in self._permits.ahead() if permit.holder == holder}
         for permit in self._permits.of_holder(holder):
-            if permit.permit_id in ahead:
-                self._permits.name_ahead(permit.request.want_id, -inf)
-            else:
+            if permit.permit_id not in self._orphans:
                 self.settle(Settlement(permit.permit_id, "unknown"), now)
 
     def restore(
@@ -300,7 +286,7 @@ class Governor:
             spent_usd=self._budget.spent,
             reserved_usd=self._budget.reserved,
             max_cost_usd=self._budget.max_cost_usd,
-            in_flight=len(self._permits) - len(self._permits.ahead()),
+            in_flight=max(0, len(self._permits) - self._unused.total()),
             waiting=len(self._queue),
             granted=self._granted,
             answered=self._answered,
@@ -361,25 +347,16 @@ class Governor:
         assert blocking is not None
         return blocking, None
 
-    def _has_ample_room(self, like: PermitRequest, tier: ServiceTier, now: float) -> bool:
-        free = self._restored and self._stopped is None and not self._queue.tiers
-        return free and self._budget.has_ample_room(like.worst_case_usd, AMPLE) and self.limiters[tier].has_ample_room(like, now)
-
-    def _use(self, permit: OutstandingPermit) -> None:
-        self._permits.use(permit)
-        self.limiters[permit.service_tier].use(permit)
-
-    def _give(self, waiting: Waiting, tier: ServiceTier, now: float, *, ahead: bool = False) -> OutstandingPermit:
+    def _give(self, waiting: Waiting, tier: ServiceTier, now: float) -> None:
         request = waiting.request
         self._granted += 1
         permit_id = f"{self._incarnation}-{self._granted}"
         permit = OutstandingPermit(permit_id, self._granted, waiting.holder, request, now, now + self._lifetime_s, tier)
-        self.limiters[tier].give(permit, now, ahead=ahead)
+        self.limiters[tier].give(permit, now)
         self._budget.reserve(request.worst_case_usd)
         self._retries.sent(request.retry, now)
         self._permits.add(permit)
         self._budget_exhausted = False
-        return permit
 
     def _limiters_in_use(self) -> list[TierLimiter]:
         return [limiter for limiter in self.limiters.values() if limiter.used] or [self.limiters["on_demand"]]

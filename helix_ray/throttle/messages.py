@@ -15,7 +15,7 @@ from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
 SettlementOutcome = Literal["answered", "rejected", "not_sent", "unknown"]
 
 AHEAD_S = 1.0
-"""How long a permit that was leased ahead may be kept unused, from the sending of the call that leased it or last named it."""
+"""How long a permit that was leased ahead may be kept unused, from the sending of the call that leased it."""
 
 
 class PermitRequest(NamedTuple):
@@ -27,6 +27,7 @@ class PermitRequest(NamedTuple):
     worst_case_usd: Decimal
     service_tier: RequestedTier = "on_demand"
     retry: bool = False  # of a request that failed: bounded by the retry budget
+    ahead: bool = False  # of a request that is only expected: granted out of ample room or not at all
 
 
 class Permit(NamedTuple):
@@ -49,7 +50,6 @@ class AcquireReply(NamedTuple):
     grants: list[Permit]
     refusal: Refusal | None
     concurrency: int | None = None  # requests in flight over all holders, while the API bears fewer than configured; None: not bounded
-    ahead: Sequence[Permit] = ()  # of those that `Ahead` names: a permit that was held and is missing is to be given back
     unknown: Sequence[str] = ()  # of `Exchange.waiting`: to be told in full again
 
 
@@ -72,18 +72,6 @@ class Settlement(NamedTuple):
     trouble: Trouble | None = None
 
 
-MOST_AHEAD = 48
-"""Permits leased ahead in one call, at most."""
-
-
-class Ahead(NamedTuple):
-    """A chunk of permits for requests that are expected within a second. All that were leased before and are not named are in use."""
-
-    like: PermitRequest  # as large as the largest of late; its id means nothing
-    held: Sequence[str] = ()  # ids of permits that are held and not in use
-    more: Sequence[str] = ()  # ids, unique for ever, of permits to be leased now
-
-
 class Exchange(NamedTuple):
     """All that a holder tells and asks the throttle in one call."""
 
@@ -91,7 +79,7 @@ class Exchange(NamedTuple):
     waiting: Sequence[str] = ()  # ids of requests that were told before and still wait
     settlements: Sequence[Settlement] = ()
     withdrawn: Sequence[str] = ()  # ids of requests that will not be sent
-    ahead: Ahead | None = None  # None: says nothing about permits leased ahead
+    unused: int = 0  # permits leased ahead that the holder has
 
 
 @dataclass(frozen=True, slots=True)

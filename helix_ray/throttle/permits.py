@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import inf
 
 from helix_ray.records import ServiceTier
 from helix_ray.throttle.bucket import Reservation
@@ -36,7 +35,7 @@ class OutstandingPermits:
         self._by_id: OrderedDict[str, OutstandingPermit] = OrderedDict()
         self._by_want: dict[str, OutstandingPermit] = {}
         self._written_off: OrderedDict[str, Decimal] = OrderedDict()
-        self._ahead: dict[str, float] = {}  # leased ahead and not known to be in use, by id of the request: named last at, monotonic
+        self._ahead: dict[str, OutstandingPermit] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -44,6 +43,8 @@ class OutstandingPermits:
     def add(self, permit: OutstandingPermit) -> None:
         self._by_id[permit.permit_id] = permit
         self._by_want[permit.request.want_id] = permit
+        if permit.request.ahead:
+            self._ahead[permit.permit_id] = permit
 
     def of_want(self, want_id: str) -> OutstandingPermit | None:
         return self._by_want.get(want_id)
@@ -52,23 +53,16 @@ class OutstandingPermits:
         permit = self._by_id.pop(permit_id, None)
         if permit is not None:
             self._by_want.pop(permit.request.want_id, None)
-            self._ahead.pop(permit.request.want_id, None)
+            self._ahead.pop(permit_id, None)
         return permit
 
-    def name_ahead(self, want_id: str, now: float) -> None:
-        """The permit is held ahead of its use. ``now`` -inf: its holder died, and may have used it."""
-        self._ahead[want_id] = now
+    def ahead(self) -> list[OutstandingPermit]:
+        """Those leased ahead whose request is not known to be on record."""
+        return list(self._ahead.values())
 
-    def ahead(self, named_until: float = inf) -> list[OutstandingPermit]:
-        """Those that are not known to be in use, and were named then or earlier."""
-        return [self._by_want[want_id] for want_id, named_at in self._ahead.items() if named_at <= named_until]
-
-    def ahead_of(self, holder: str) -> list[OutstandingPermit]:
-        """Those that a live holder may have."""
-        return [permit for permit in self.ahead() if permit.holder == holder and self._ahead[permit.request.want_id] > -inf]
-
-    def use(self, permit: OutstandingPermit) -> None:
-        self._ahead.pop(permit.request.want_id, None)
+    def confirm(self, permit: OutstandingPermit) -> None:
+        """It is on record."""
+        self._ahead.pop(permit.permit_id, None)
 
     def of_holder(self, holder: str) -> list[OutstandingPermit]:
         return [permit for permit in self._by_id.values() if permit.holder == holder]

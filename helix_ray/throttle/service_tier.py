@@ -36,13 +36,12 @@ class TierLimiter:
         self.has_answered = False  # the API answered a request
         self.used = False
         self._in_flight: dict[int, OutstandingPermit] = {}
-        self._ahead: set[int] = set()  # of these: leased ahead, and not sent as far as is known
         self._probe: int | None = None  # the number of its permit
         self._early = False  # our account of the day has no room for the probe
 
     @property
     def in_flight(self) -> int:
-        return len(self._in_flight) - len(self._ahead)
+        return len(self._in_flight)
 
     @property
     def must_probe(self) -> bool:
@@ -65,7 +64,7 @@ class TierLimiter:
             return Wait(None, self._closed_by)
         if self.in_flight >= self.door.most:
             return Wait(None, "daily")
-        if self.in_flight >= self.requests_in_flight.limit:
+        if self.requests_in_flight.held_down and self.in_flight >= self.requests_in_flight.limit:
             return Wait(None, "concurrency")
         if self.door.reason != "daily":
             probe = Wait(self.door.wait_s(self._returning(minute), now), self._closed_by)
@@ -80,10 +79,8 @@ class TierLimiter:
         calm = not self.must_probe and self.door.reason is None and self.door.most == inf and not self.requests_in_flight.held_down
         return calm and self.limits.have_ample_room(request, now)
 
-    def give(self, permit: OutstandingPermit, now: float, *, ahead: bool = False) -> None:
+    def give(self, permit: OutstandingPermit, now: float) -> None:
         """Record a grant. Precondition: `wait` returned 0 seconds for this request at ``now``."""
-        if ahead:
-            self._ahead.add(permit.number)
         if self.must_probe:
             self._probe = permit.number
         if self.door.probes:
@@ -95,21 +92,14 @@ class TierLimiter:
         self._in_flight[permit.number] = permit
         self.used = True
 
-    def use(self, permit: OutstandingPermit) -> None:
-        """A permit that was leased ahead is in use."""
-        self._ahead.discard(permit.number)
-
     def settle(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         """End a request. ``answered`` also for an answer that cannot be read."""
         outcome, trouble = settlement.outcome, settlement.trouble
-        if outcome != "not_sent":
-            self.use(permit)
         timed_out = outcome == "unknown" and trouble == "failure"
         if not self.must_probe and (outcome == "answered" or trouble is not None):
             overloaded = timed_out or trouble in ("overload", "capacity")
             self.requests_in_flight.ended(overloaded, self.in_flight, permit.granted_at, now)
         del self._in_flight[permit.number]
-        self.use(permit)
         if outcome == "answered":
             self._answered(permit, settlement, now)
         elif outcome == "unknown":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,8 +46,8 @@ def store(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HELIX_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "160")
 
-    async def write(run_id: str, name: str, missed: float, reads: int, scorer: str, changes: dict[str, Any]) -> None:
-        config = Config.model_validate({"run": {"seed": 42}, "source": {"count": READS}, **changes})
+    async def write(run_id: str, name: str, missed: float, reads: int, scorer: str, seed: int, changes: dict[str, Any]) -> None:
+        config = Config.model_validate({"source": {"count": READS}, **changes, "run": {"seed": seed, "name": name}})
         source, rng, results = make_source(config), random.Random(name), []
         for block in range(reads // config.source.batch_size):
             batch = source.block(block)
@@ -61,9 +62,9 @@ def store(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         await ledger.write_batch(run_id, results, [])
         await ledger.aclose()
 
-    def stored(name: str, missed: float, reads: int = READS, scorer: str = SCORER_VERSION, **changes: Any) -> str:
+    def stored(name: str, missed: float, reads: int = READS, scorer: str = SCORER_VERSION, seed: int = 42, **changes: Any) -> str:
         run_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
-        asyncio.run(write(run_id, name, missed, reads, scorer, changes))
+        asyncio.run(write(run_id, name, missed, reads, scorer, seed, changes))
         return run_id
 
     return stored
@@ -84,12 +85,8 @@ def test_the_better_run_is_found_and_everything_is_written(store: Callable[..., 
     store("older", 0.3, scorer="1", analyzer={"reads_per_request": PACK, "max_completion_tokens": 4096})
     ended = helix("compare", "plain", "sharp", "older", "--out", "out", "--margin", "0.02", "--fail-if", "worse")
     assert ended.exit_code == 6, ended.output
-    Path("/tmp/wt/compare.scratch/term.txt").write_text(ended.output)
-    import shutil
-
-    shutil.copytree(tmp_path / "out", "/tmp/wt/compare.scratch/out", dirs_exist_ok=True)
     assert len(ended.output.splitlines()) <= 20
-    assert "better" in next(line for line in ended.output.splitlines() if line.startswith("sharp"))
+    assert "better" in next(line for line in ended.output.splitlines() if line.startswith(" sharp"))
     assert "50 reads are unfinished in" in ended.output
     found = json.loads((tmp_path / "out/compare.json").read_text())
     assert (found["reads"], found["schema"], len(found["rescored"])) == (550, "helix-compare/1", 1)
@@ -106,15 +103,23 @@ def test_the_better_run_is_found_and_everything_is_written(store: Callable[..., 
     sums = json.loads((tmp_path / "out/provenance.json").read_text())["sha256"]
     assert {"compare.html", "methods.md", "tables/pairs.csv", "tables/by_type.md", "figures/pareto.svg"} < sums.keys()
     for figure in (tmp_path / "out/figures").iterdir():
-        assert found["fingerprint"] in "".join(ElementTree.parse(figure).getroot().itertext()), figure
+        words = "".join(ElementTree.parse(figure).getroot().itertext())
+        assert found["fingerprint"] in words, figure
+        assert "EMULATOR RESULTS" in words.partition("}")[2], figure
     row = (tmp_path / "out/tables/runs.csv").read_text().splitlines()
     assert row[0].startswith("run_id,run_name,provider,model,prompt,prompt_sha256,task,simulated")
     assert "McNemar" in (tmp_path / "out/methods.md").read_text()
+    both = helix("export", "--run", "plain", "--run", "sharp", "--output", "rows")
+    assert both.exit_code == 0, both.output
+    lines = [json.loads(line) for line in (tmp_path / "rows/reads.jsonl").read_text().splitlines()]
+    assert Counter(line["run_name"] for line in lines) == {"plain": 600, "sharp": 550}
+    assert not (tmp_path / "rows/summary.csv").exists(), "sums over two runs are of neither"
+    assert '"name": "sharp"' in helix("status", "sharp", "--json").output
 
 
 def test_other_questions_are_refused_by_their_first_difference(store: Callable[..., str], helix: Callable[..., Result]) -> None:
     first = store("first", 0.2, reads=100)
-    store("other", 0.2, reads=100, run={"seed": 7})
+    store("other", 0.2, reads=100, seed=7)
     store("helped", 0.2, reads=100, analyzer={"prompt": "assisted_aligned"})
     refused = helix("compare", first[:8], "other")
     assert "run.seed is 42" in str(refused.exception)
@@ -124,3 +129,20 @@ def test_other_questions_are_refused_by_their_first_difference(store: Callable[.
     assert "the task is unassisted" in forced.output
     assert "are the same run" in str(helix("compare", "first", first).exception)
     assert "no finished read in common" in str(helix("compare", "first", "other", "--common").exception)
+
+
+def test_columns_of_the_database_are_those_of_scoring_again(
+    store: Callable[..., str], helix: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Also where reads have sequencing errors, which are then differences to be named."""
+    source = {"count": READS, "mutation": {"base_error_rate": 0.01}}
+    store("stored", 0.0, reads=200, source=source)
+    store("again", 0.0, reads=200, source=source, scorer="1")
+    ended = helix("compare", "stored", "again", "--out", "out")
+    assert ended.exit_code == 0, ended.output
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    assert len(found["rescored"]) == 1
+    first, second = (sorted(it["cells"], key=lambda cell: (cell["dimension"], cell["level"])) for it in found["standings"])
+    assert first == second
+    assert found["standings"][0]["exact"] == found["standings"][1]["exact"] < 0.6, "the errors were not named"
+    assert found["pairs"][0]["discordant"]["gained"] == found["pairs"][0]["discordant"]["lost"] == 0

@@ -21,6 +21,7 @@ from helix_ray.records import ReadResult, ScoredVariant
 from helix_ray.results.accuracy import TRUTH_ONLY
 from helix_ray.results.export.reads import Context
 from helix_ray.results.export.records import cell
+from helix_ray.results.provenance import COLUMNS
 from helix_ray.results.schema import Measure
 from helix_ray.scoring.clusters import Profile, Spreads, spreads
 from helix_ray.scoring.strata import NOT_A_VARIANT, Level, read_levels, subtype, variant_levels
@@ -45,7 +46,7 @@ _METRICS = ("METRIC.Recall", "METRIC.Precision", "METRIC.Frac_NA", "METRIC.F1_Sc
 _PARTS = ("", ".ti", ".tv", ".het", ".homalt", ".TiTv_ratio", ".het_hom_ratio")
 _OURS = (
     *(f"METRIC.{name}_{end}" for name in ("Recall", "Precision", "F1_Score") for end in ("lower", "upper")),
-    *("FP.near", "FP.error", "FP.invalid", "TRUTH.FN.failed", "Simulated"),
+    *("FP.near", "FP.error", "FP.invalid", "TRUTH.FN.failed", "Simulated", *COLUMNS),
 )
 SUMMARY = (
     *("Type", "Filter", "TRUTH.TOTAL", "TRUTH.TP", "TRUTH.FN", "QUERY.TOTAL", "QUERY.FP", "QUERY.UNK", "FP.gt", "FP.al"),
@@ -75,7 +76,7 @@ class HappyTables:
 
     def __init__(self, context: Context) -> None:
         self._folder = context.folder
-        self._simulated, self._name = context.simulated, context.name
+        self._run, self._name = context.run, context.name
         self._leaves: dict[_Leaf, Tally] = {}
         self._bases: Counter[Level] = Counter()  # of the windows, by the levels of their reads
         self._profiles: dict[tuple[str, str], Counter[Profile]] = {}  # (type, filter): how reads came out; those with nothing are left out
@@ -132,7 +133,7 @@ class HappyTables:
             "Type": kind, "Subtype": name, "Subset": "*" if level == EVERYWHERE else "=".join(level), "Filter": chosen, "Genotype": "*",
             "QQ.Field": "QUAL", "QQ": "*",
             "Subset.Size": bases, "Subset.IS_CONF.Size": bases,  # the truth is complete in all of a window
-            "Subset.Level": 0, "Simulated": self._simulated,
+            "Subset.Level": 0, "Simulated": self._run["simulated"], **{name: self._run[name] for name in COLUMNS},
         }  # fmt: skip
         if kind == "SNP":
             ti, tv = (self._counts(kind, part, chosen, level) if name in ("*", part) else Counts() for part in SUBTYPES[kind])

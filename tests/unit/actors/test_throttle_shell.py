@@ -10,7 +10,7 @@ from helix_ray.actors import peers
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import DesiredState, TokenUsage
-from helix_ray.throttle.messages import Ahead, Exchange, PermitRequest, Settlement
+from helix_ray.throttle.messages import Exchange, PermitRequest, Settlement
 
 
 def want(name: str, tokens: int = 100) -> PermitRequest:
@@ -98,7 +98,7 @@ async def test_what_a_dead_holder_held_ahead_comes_back(throttle: ThrottleActor,
 
     monkeypatch.setattr(peers, "revoke", revoke)
     for holder, more in (("a", ["lost"]), ("b", ["sent", "unused"])):
-        assert len((await throttle.exchange(holder, Exchange(ahead=Ahead(want("like"), more=more)))).ahead) == len(more)
+        assert len((await throttle.exchange(holder, Exchange([want(name)._replace(ahead=True) for name in more]))).grants) == len(more)
         await throttle.release(holder)
         await asyncio.sleep(0.01)
     stats = await throttle.stats()

@@ -41,10 +41,10 @@ class Peers(FakeSink):
         now, want_ids = self.clock.monotonic(), [*told.waiting, *(request.want_id for request in told.requests)]
         unknown = self.governor.tell("a", told, now)
         self.governor.advance(now)
-        ahead = [] if told.ahead is None else self.governor.lease_ahead("a", told.ahead, now)
+        self.governor.give_ahead("a", told.requests, now)
         reply = self.governor.collect(want_ids, now)
         self.governor.leave(want_ids, now)
-        return reply._replace(ahead=ahead, unknown=unknown)
+        return reply._replace(unknown=unknown)
 
     async def stop(self, message: str) -> None:
         raise AssertionError(message)

@@ -22,8 +22,10 @@ class Plenty:
     async def exchange(self, told: Exchange) -> AcquireReply:
         self.told.append(told)
         self.on_call()
-        ahead = [] if told.ahead is None or not self.ample else [*told.ahead.held, *told.ahead.more]
-        return AcquireReply([permit(want.want_id) for want in told.requests], None, ahead=[permit(name) for name in ahead])
+        return AcquireReply([permit(want.want_id) for want in told.requests if self.ample or not want.ahead], None)
+
+    def asked_ahead(self) -> set[str]:
+        return {f"p-{want.want_id}" for told in self.told for want in told.requests if want.ahead}
 
     async def stop(self, message: str) -> None:
         raise AssertionError(message)
@@ -69,9 +71,8 @@ async def test_at_a_high_rate_one_call_serves_many_requests_and_every_permit_end
     assert len(set(ids)) == 600
     assert len(throttle.told) / 600 < 0.075
     settled = [each.permit_id for told in throttle.told for each in told.settlements]
-    granted = {f"p-{name}" for told in throttle.told if told.ahead is not None for name in told.ahead.more}
     assert len(settled) == len(set(settled))
-    assert granted <= set(settled), "what was not used was given back"
+    assert throttle.asked_ahead() <= set(settled), "what was not used was given back"
 
 
 async def test_at_a_low_rate_nothing_is_held_and_nothing_waits() -> None:
@@ -85,7 +86,7 @@ async def test_at_a_low_rate_nothing_is_held_and_nothing_waits() -> None:
             await clock.advance(LINGER_S)
             assert [each.permit_id for each in throttle.told[-1].settlements] == [f"p-w{number}"]
             await clock.advance(0.5)
-    assert not any(told.ahead and told.ahead.more for told in throttle.told)
+    assert not throttle.asked_ahead()
 
 
 async def test_a_permit_held_ahead_is_not_used_after_its_second_though_the_process_was_stopped() -> None:
@@ -93,14 +94,14 @@ async def test_a_permit_held_ahead_is_not_used_after_its_second_though_the_proce
     async with served(throttle, clock) as client:
         await use(client, clock, 100, 0.005)
         assert client._ahead
-        held, calls = [each.permit.permit_id for each in client._ahead.values()], len(throttle.told)
+        held, calls = [each.permit.permit_id for each in client._ahead], len(throttle.told)
         clock._now_s += AHEAD_S  # SIGSTOP: nobody is woken in time
         answer = await client.acquire(want(100))
         assert isinstance(answer, Permit)
         assert answer.permit_id == "p-w100"
         await clock.advance(PATIENCE_S)
     assert {*held} <= {*throttle.returned()}
-    assert throttle.told[calls].requests == [want(100)]
+    assert throttle.told[calls].requests[0] == want(100)
 
 
 async def test_what_is_held_ahead_is_given_back_at_a_pause_and_after_a_429() -> None:
@@ -108,7 +109,7 @@ async def test_what_is_held_ahead_is_given_back_at_a_pause_and_after_a_429() -> 
         throttle, clock = Plenty(), ManualClock()
         async with served(throttle, clock) as client:
             ids = await use(client, clock, 100, 0.005)
-            held = {each.permit.permit_id for each in client._ahead.values()}
+            held = {each.permit.permit_id for each in client._ahead}
             if end == "pause":
                 client.withdraw_all()
             else:
@@ -127,8 +128,8 @@ async def test_chunks_that_arrive_during_a_pause_are_given_back() -> None:
         client._wanted.set()
         await client.acquire(want(100))
         await clock.advance(PATIENCE_S)
-        assert client._ahead == {}
-    assert {f"p-{name}" for told in throttle.told[-2:] if told.ahead for name in told.ahead.more} <= {*throttle.returned()}
+        assert not client._ahead
+    assert {f"p-{each.want_id}" for told in throttle.told[-2:] for each in told.requests if each.ahead} <= {*throttle.returned()}
 
 
 async def test_without_ample_room_each_request_asks_and_nothing_is_held() -> None:
@@ -137,10 +138,10 @@ async def test_without_ample_room_each_request_asks_and_nothing_is_held() -> Non
         await use(client, clock, 60, 0.005)
         throttle.ample = False
         await use(client, clock, 60, 0.005)
-        assert client._ahead == {}
+        assert not client._ahead
         calls = len(throttle.told)
         await use(client, clock, 10, 0.005)
-    assert sum(len(told.requests) for told in throttle.told[calls:]) == 10
+    assert sum(not each.ahead for told in throttle.told[calls:] for each in told.requests) == 10
 
 
 async def test_a_larger_request_and_a_repetition_ask_for_their_own_permit() -> None:

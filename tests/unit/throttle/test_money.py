@@ -11,7 +11,7 @@ from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import RateLimitDetail
 from helix_ray.records import TokenUsage
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import Ahead, PermitRequest, Settlement
+from helix_ray.throttle.messages import PermitRequest, Settlement
 from support.money_world import LARGEST, Bill, Deaths, MoneyWorld
 
 OUTCOMES = st.sampled_from(["answered", "rejected", "not_sent", "unknown", "limited"])
@@ -30,7 +30,6 @@ class Money(RuleBasedStateMachine):
         self.number = 0
         self.waiting: dict[str, Decimal] = {}
         self.open: dict[str, Decimal] = {}
-        self.ahead: dict[str, Decimal] = {}
         self.closed: list[str] = []
         self.billed = Decimal("0.1")
 
@@ -52,25 +51,19 @@ class Money(RuleBasedStateMachine):
             if reply.refusal is not None:
                 assert self.governor.stats(self.now).spent_usd + worst > self.cap
 
-    @rule(millis=st.integers(1, 4), holder=st.sampled_from("ab"), keep=st.booleans(), more=st.integers(0, 3))
-    def lease_ahead(self, millis: int, holder: str, keep: bool, more: int) -> None:
-        """What is held and not kept is in use from now on."""
+    @rule(millis=st.integers(1, 4), holder=st.sampled_from("ab"), requests=st.integers(1, 3))
+    def lease_ahead(self, millis: int, holder: str, requests: int) -> None:
         self.number += 1
         worst = Decimal(millis) / 1000
-        held = [name for name in self.ahead if name.startswith(holder)] if keep else []
-        names = [f"{holder}{self.number}-{n}" for n in range(more)]
-        for permit in self.governor.lease_ahead(holder, Ahead(PermitRequest("like", 10, 10, worst), held, names), self.now):
-            if permit.want_id in names:
-                self.open[permit.permit_id] = self.ahead[permit.want_id] = worst
-        if not keep:
-            self.ahead = {name: usd for name, usd in self.ahead.items() if not name.startswith(holder)}
+        wants = [PermitRequest(f"{holder}{self.number}-{n}", 10, 10, worst, ahead=True) for n in range(requests)]
+        self.governor.give_ahead(holder, wants, self.now)
+        self.open |= {permit.permit_id: worst for permit in self.governor.collect([each.want_id for each in wants], self.now).grants}
 
     @precondition(lambda self: self.governor.overdue(self.now))
     @rule(data=st.data(), known=st.booleans())
     def reclaim(self, data: st.DataObject, known: bool) -> None:
         overdue = self.governor.overdue(self.now)
         self.governor.reclaim(overdue, data.draw(st.lists(st.sampled_from(overdue))) if known else None, self.now)
-        self.ahead = {name: usd for name, usd in self.ahead.items() if name not in overdue}
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), outcome=OUTCOMES, share=st.integers(0, 100))
