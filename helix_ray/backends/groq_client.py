@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 import httpx
+import orjson
 from groq import APIConnectionError, APIStatusError, AsyncGroq
+from groq._models import FinalRequestOptions
 from groq._types import Omit, RequestOptions
 
 from helix_ray.backends.chat import ChatReply, HttpReply, TransportFailure
-from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport, proxy_for
+from helix_ray.backends.http_transport import CONNECTION_TIMEOUT_S, AiohttpTransport, Head, proxy_for
 from helix_ray.config import Config
 from helix_ray.config.provider import ADDRESSES, ProviderName, StructuredOutput, address_of
 from helix_ray.environment.logs import Event, event_logger
@@ -36,6 +38,38 @@ _LOST: Final[dict[type[BaseException], tuple[Literal["not_sent", "unknown"], str
     httpx.RemoteProtocolError: ("unknown", "disconnected"),
     httpx.DecodingError: ("unknown", "unreadable"),
 }
+
+
+class SdkClient(AsyncGroq):
+    """The SDK, which builds address and headers of a resource once and not for each request: four fifths of its CPU.
+
+    ``get`` and ``post`` are the SDK's, as are the errors. It retries nothing, and answers with whole `httpx.Response` objects.
+    """
+
+    def __init__(self, key: str, base_url: str, transport: AiohttpTransport) -> None:
+        client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)  # noqa: S113  (see GroqChat._attempt)
+        super().__init__(api_key=key, base_url=base_url, max_retries=0, http_client=client)
+        self._transport = transport
+        self._heads: dict[str, Head] = {}
+
+    @property
+    def user_agent(self) -> str:
+        return f"{AsyncGroq.__name__}/Python {self._version}"
+
+    async def request(self, cast_to: Any, options: FinalRequestOptions, **_: Any) -> Any:
+        """One attempt. Raises APIStatusError for any status but 2xx, APIConnectionError with httpx's error as its cause."""
+        head = self._heads.get(options.url)
+        if head is None:
+            head = self._heads[options.url] = Head(self._build_request(options))
+        content = b"" if options.json_data is None else orjson.dumps(options.json_data)
+        assert isinstance(options.timeout, httpx.Timeout)
+        try:
+            response = await self._transport.send(head, content, options.timeout.connect)
+        except Exception as error:
+            raise APIConnectionError(request=head.request) from error
+        if not response.is_success:
+            raise self._make_status_error_from_response(response)
+        return response
 
 
 class GroqChat:
@@ -68,13 +102,7 @@ class GroqChat:
         self._dialect = dialect
         self._forms = list(dialect.forms)  # that the server has not refused; the first is used
         self._asking = asyncio.Lock()
-        transport = AiohttpTransport(connections, proxy_for(self.base_url, proxy))
-        self._client = AsyncGroq(
-            api_key=self._key,
-            base_url=self.base_url,
-            max_retries=0,
-            http_client=httpx.AsyncClient(transport=transport, trust_env=False, timeout=None),  # noqa: S113  (see _attempt)
-        )
+        self._client = SdkClient(self._key, self.base_url, AiohttpTransport(connections, proxy_for(self.base_url, proxy)))
         headers: dict[str, Any] = {"Accept-Encoding": "identity", **dialect.headers}  # to inflate 2 kB costs more than it saves
         if api_key is None:
             headers["Authorization"] = Omit()

@@ -133,6 +133,7 @@ class QueueConfig(Section):
 
 FROZEN_ANALYZER_KEYS = (
     "backend", "model", "reads_per_request", "prompt", "examples", "work", "reasoning_effort", "max_completion_tokens", "service_tier",
+    "seed",
 )  # fmt: skip
 """They say what answers, and what it is asked."""
 
@@ -180,6 +181,7 @@ class AnalyzerConfig(Section):
     work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None  # None: the run's
     service_tier: RequestedTier = "on_demand"
     on_capacity_exceeded: Literal["wait", "on_demand"] = "wait"  # what a 498 of the flex tier leads to
     base_url: HttpAddress | None = None  # short for provider.base_url

@@ -9,7 +9,7 @@ doi:10.1093/jssam/smy019); below `FEW` clusters Student's t widens it, as Korn &
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
@@ -23,8 +23,26 @@ Cluster = tuple[float, float, int]
 """(part, whole, how many clusters came to that); a part is at most its whole."""
 
 
+class Profile(NamedTuple):
+    """The result of a cluster: its truths, found and missed, and its false calls."""
+
+    tp: int = 0
+    fn: int = 0
+    fp: int = 0
+    fn_failed: int = 0  # of fn: their reads got no answer
+
+
+class ReadProfile(NamedTuple):
+    """The reads of a cluster."""
+
+    reads: int
+    answered: int
+    exact: int
+    described: int  # its calls give the read, sequencing errors included
+
+
 class Spread(NamedTuple):
-    """How much wider an interval is than that of independent draws."""
+    """How much wider an interval is than that of independent draws; never narrower."""
 
     effect: float = 1.0  # the design effect, at least 1
     divisor: float = 1.0  # of the draws: the effect, and what few clusters add to it
@@ -60,13 +78,42 @@ def spread(clusters: Iterable[Cluster], level: float = 0.95) -> Spread:
         effect = max(1.0, sum(size * size * times for _, size, times in rows) / whole)
         return Spread(effect, effect, number)
     variance = sum_variance((hit - share * size, times) for hit, size, times in rows)
-    effect = max(1.0, variance / (whole * share * (1 - share)))
-    return Spread(effect, effect * (critical(number, level) / critical(FEW, level)) ** 2, number)
+    effect = variance / (whole * share * (1 - share))
+    few = (critical(number, level) / critical(FEW, level)) ** 2
+    return Spread(max(1.0, effect), max(1.0, effect * few), number)
 
 
 def interval(part: float, whole: float, spread: Spread = INDEPENDENT, level: float = 0.95) -> tuple[float, float] | None:
     """Of the proportion part / whole; None without a whole."""
     return jeffreys(part / spread.divisor, whole / spread.divisor, level) if whole else None
+
+
+class Spreads(NamedTuple):
+    """Of the measures of one level. F1 = 2J/(1 + J) rises with the proportion J = TP/(TP + FN + FP), so its interval is J's."""
+
+    recall: Spread = INDEPENDENT
+    precision: Spread = INDEPENDENT
+    f1: Spread = INDEPENDENT
+    recall_answered: Spread = INDEPENDENT
+    f1_answered: Spread = INDEPENDENT
+
+
+def spreads(profiles: Mapping[Profile, int]) -> Spreads:
+    """From the number of clusters of each profile."""
+    rows = [(*profile, times) for profile, times in profiles.items()]
+    return Spreads(
+        spread((tp, tp + fn, times) for tp, fn, _, _, times in rows),
+        spread((tp, tp + fp, times) for tp, _, fp, _, times in rows),
+        spread((tp, tp + fn + fp, times) for tp, fn, fp, _, times in rows),
+        spread((tp, tp + fn - failed, times) for tp, fn, _, failed, times in rows),
+        spread((tp, tp + fn - failed + fp, times) for tp, fn, fp, failed, times in rows),
+    )
+
+
+def f1_interval(tp: int, wrong: int, spread: Spread = INDEPENDENT) -> tuple[float, float] | None:
+    """``wrong``: false negatives and false positives together. None without any."""
+    found = interval(tp, tp + wrong, spread)
+    return found and (2 * found[0] / (1 + found[0]), 2 * found[1] / (1 + found[1]))
 
 
 @lru_cache(maxsize=256)
