@@ -87,6 +87,13 @@ def justify(window: str, pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     Errors as ``describe``.
     """
 
+def surroundings(window: str, start: int, end: int, around: int, slop: int) -> tuple[int, int, bool]:
+    """The place start..end (from 0) of a window: GC in tenths (0..9) of the ``around`` bases to either side, the longest run of one
+    base that touches it, and whether a low-complexity region (over 6, 11, 15, 20 bases of a unit of 1 to 4) is nearer than ``slop``.
+
+    Runs are seen ``slop`` + 20 bases far. ValueError: it does not begin in the window.
+    """
+
 def align(windows: list[str], reads: list[str]) -> tuple[list[int], list[list[tuple[int, str, str, str]]]]:
     """Aligns each read with its window end to end: scores, and calls (pos, ref, alt, type) sorted and without overlap.
 

@@ -10,9 +10,9 @@ alone is counted.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
+from helix_ray.native import rust
 from helix_ray.records import Read, ScoredVariant
 from helix_ray.scoring.variants import trim
 
@@ -29,15 +29,13 @@ AROUND, SLOP = 50, 5
 OUTSIDE = "outside"
 """The level of a call that does not lie in its window."""
 
-_LOW_COMPLEXITY = re.compile(r"(.)\1{6}|((.).)\2{4}\3|(...)\4{4}|(....)\5{4}")  # GIAB: over 6, 11, 15 and 20 bases
-_RUN = re.compile(r"(.)\1*")
-_REACH = SLOP + 20  # bases at which the shortest of these may begin
-
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
 _INDELS = {"INS": "I", "DEL": "D", "DELINS": "C"}
 
 Level = tuple[str, str]
 """(dimension, level)"""
+
+_OUTSIDE: tuple[Level, ...] = tuple((name, OUTSIDE) for name in PLACES)
 
 
 def read_levels(read: Read) -> tuple[Level, ...]:
@@ -72,16 +70,15 @@ def _own_levels(kind: str, of_type: str, third: str, event: str | None) -> tuple
 def place_levels(pos: int, ref: str, alt: str, window: str) -> tuple[Level, ...]:
     """The levels of a place: ``gc``, ``homopolymer``, ``low_complexity``. Cached, since calls and truths stand in the same places."""
     at, changed, _ = trim(pos, ref, alt)
-    start, end = at - 1, at - 1 + len(changed)
-    if not 1 <= pos <= len(window):
-        return tuple((name, OUTSIDE) for name in PLACES)
-    around = window[max(0, start - AROUND) : end + AROUND]
-    tenth = min(10 * (around.count("G") + around.count("C")) // len(around), 9)
-    first = max(0, start - _REACH)
-    near, low, high = window[first : end + _REACH], start - first, end - first
-    run = max(at.end() - at.start() for at in _RUN.finditer(near) if at.start() <= high and at.end() >= low)
-    simple = any(at.start() < high + SLOP and at.end() > low - SLOP for at in _LOW_COMPLEXITY.finditer(near))
-    return tuple(zip(PLACES, (f"{tenth / 10:.1f}-{tenth / 10 + 0.1:.1f}", _bin(run, (4, 6, 10)), "yes" if simple else "no"), strict=True))
+    if not 1 <= pos <= len(window) or at > len(window) + 1:
+        return _OUTSIDE
+    return _place(*rust.surroundings(window, at - 1, at - 1 + len(changed), AROUND, SLOP))
+
+
+@lru_cache(maxsize=4096)
+def _place(tenth: int, run: int, simple: bool) -> tuple[Level, ...]:
+    levels = (f"{tenth / 10:.1f}-{tenth / 10 + 0.1:.1f}", _bin(run, (4, 6, 10)), "yes" if simple else "no")
+    return tuple(zip(PLACES, levels, strict=True))
 
 
 @lru_cache(maxsize=4096)

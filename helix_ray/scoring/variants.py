@@ -31,6 +31,8 @@ def variant_type(ref: str, alt: str) -> str | None:
 
 def trim(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     """The alleles without the bases that they share at their ends; either may come back empty."""
+    if len(ref) == 1 == len(alt) and ref != alt:  # the usual case
+        return pos, ref, alt
     end, shortest = 0, min(len(ref), len(alt))
     while end < shortest and ref[-1 - end] == alt[-1 - end]:
         end += 1

@@ -23,7 +23,7 @@ use crate::simulate::checksum::checksum_of;
 use crate::simulate::columns::{Columns, row};
 use crate::simulate::packed::packed;
 use crate::simulate::text::fastq;
-use crate::simulate::{GENERATOR_VERSION, Generator, Genome as CoreGenome};
+use crate::simulate::{GENERATOR_VERSION, Generator, Genome as CoreGenome, strata};
 use crate::variant::normalize::trimmed_edit;
 use crate::variant::{Edit, Event, NormalizeError, Variant, justify, normalize};
 
@@ -199,6 +199,15 @@ fn justify_alleles(window: &str, pos: u64, r#ref: &str, alt: &str) -> PyResult<(
     Ok((found.start, found.deleted.to_string(), found.inserted.to_string()))
 }
 
+/// GC in tenths, longest touching run and low complexity of the place start..end.
+#[pyfunction]
+fn surroundings(window: &str, start: usize, end: usize, around: usize, slop: usize) -> PyResult<(usize, usize, bool)> {
+    if start > end || start > window.len() {
+        return Err(refused(format!("{start}..{end} does not begin in a window of {} bases", window.len())));
+    }
+    Ok(strata::surroundings(window.as_bytes(), start, end, around, slop))
+}
+
 /// Scores and calls (pos, ref, alt, type) of reads against their windows.
 #[pyfunction]
 fn align(py: Python<'_>, windows: Vec<PyBackedStr>, reads: Vec<PyBackedStr>) -> PyResult<(Vec<u32>, Vec<Vec<CallRow>>)> {
@@ -291,5 +300,6 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(checksum, module)?)?;
     module.add_function(wrap_pyfunction!(normalize_alleles, module)?)?;
     module.add_function(wrap_pyfunction!(describe, module)?)?;
+    module.add_function(wrap_pyfunction!(surroundings, module)?)?;
     module.add_function(wrap_pyfunction!(justify_alleles, module)?)
 }

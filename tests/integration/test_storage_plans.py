@@ -80,7 +80,7 @@ async def test_a_read_costs_no_more_statements_and_bytes(database_url: str, monk
     await ledger.write_batch(RUN_ID, results, calls)
     await ledger.aclose()
     assert spent["statements"] - 2 == 8
-    assert spent["bytes"] / 50 < 1.1 * 1800
+    assert spent["bytes"] / 50 < 1.1 * 1484
 
 
 async def test_what_is_deleted_takes_its_variants_along(database_url: str) -> None:

@@ -57,6 +57,34 @@ impl Strata {
     }
 }
 
+/// Units of low-complexity repeats and the bases from which they count: GIAB's over 6, 11, 15 and 20 bases.
+const SIMPLE: [(usize, usize); 4] = [(1, 7), (2, 11), (3, 15), (4, 20)];
+
+/// GC in tenths of the `around` bases to either side of start..end, the longest run of one base that touches it, and whether a
+/// low-complexity region comes nearer than `slop` bases. Runs and regions are looked for as far as a region can begin.
+pub fn surroundings(window: &[u8], start: usize, end: usize, around: usize, slop: usize) -> (usize, usize, bool) {
+    let near = |reach: usize| (start.saturating_sub(reach), &window[start.saturating_sub(reach)..window.len().min(end + reach)]);
+    let (_, counted) = near(around);
+    let gc = counted.iter().filter(|&&b| b == b'G' || b == b'C').count();
+    let (first, bases) = near(slop + 20);
+    let (low, high) = (start - first, end - first);
+    let (mut longest, mut at) = (0, 0);
+    for run in bases.chunk_by(|a, b| a == b) {
+        if at <= high && at + run.len() >= low {
+            longest = longest.max(run.len());
+        }
+        at += run.len();
+    }
+    let (mut simple, mut at) = (false, 0);
+    while at < bases.len() && !simple {
+        let repeats = |&&(unit, length): &&(usize, usize)| bases.get(at..at + length).is_some_and(|r| r[unit..] == r[..length - unit]);
+        let length = SIMPLE.iter().find(repeats).map_or(0, |&(_, length)| length);
+        simple = length > 0 && at < high + slop && at + length + slop > low;
+        at += length.max(1);
+    }
+    ((10 * gc / counted.len().max(1)).min(9), longest, simple)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

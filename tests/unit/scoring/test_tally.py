@@ -1,4 +1,5 @@
 import random
+import re
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -7,6 +8,7 @@ from helix_ray.scoring.scores import RunScores, Scores
 from helix_ray.scoring.strata import DIMENSIONS, place_levels, read_levels, subtype, variant_levels
 from helix_ray.scoring.summary import total
 from helix_ray.scoring.tally import Counts, fields_of, fields_of_all
+from helix_ray.scoring.variants import trim
 from support.scored_results import comparable
 from support.scripted_results import scripted_results
 
@@ -66,6 +68,42 @@ def test_the_levels_of_a_place_are_those_around_it() -> None:
     assert at(120)[2] == "yes", "a repeat of two bases"
     assert at(1)[0] == "0.5-0.6"
     assert at(0) == at(len(window) + 1) == ("outside", "outside", "outside")
+
+
+def plain_place(pos: int, ref: str, alt: str, window: str) -> tuple[str, str, str]:
+    """The definition, in as few words as regular expressions allow."""
+    at, changed, _ = trim(pos, ref, alt)
+    start, end = at - 1, at - 1 + len(changed)
+    around = window[max(0, start - 50) : end + 50]
+    tenth = min(10 * (around.count("G") + around.count("C")) // len(around), 9) / 10
+    first = max(0, start - 25)
+    near, low, high = window[first : end + 25], start - first, end - first
+    run = max(len(at[0]) for at in re.finditer(r"(.)\1*", near) if at.start() <= high and at.end() >= low)
+    simple = re.finditer(r"(.)\1{6}|((.).)\2{4}\3|(...)\4{4}|(....)\5{4}", near)
+    low_complexity = any(at.start() < high + 5 and at.end() > low - 5 for at in simple)
+    length = "1-4" if run <= 4 else "5-6" if run <= 6 else "7-10" if run <= 10 else "11+"
+    return f"{tenth:.1f}-{tenth + 0.1:.1f}", length, "yes" if low_complexity else "no"
+
+
+def test_places_are_as_defined_in_any_window() -> None:
+    dice, seen = random.Random(1), Counter[str]()
+    for _ in range(5000):
+        units = ("".join(dice.choices("ACGTN", k=dice.randint(1, 5))) * dice.choice((1, 1, 2, 6, 9)) for _ in range(dice.randint(1, 25)))
+        window = "".join(units)[: dice.randint(1, 200)]
+        pos = dice.randint(1, len(window))
+        ref = window[pos - 1 : pos - 1 + dice.choice((1, 1, 2, 9, 40))]
+        alt = ref[0] + "".join(dice.choices("ACGT", k=dice.choice((0, 1, 5))))
+        made = tuple(level for _, level in place_levels(pos, ref, alt, window))
+        assert made == plain_place(pos, ref, alt, window), (pos, ref, alt, window)
+        seen.update(made)
+    assert min(seen.values()) > 20, "every level was met"
+    assert len(seen) == 10 + 4 + 2
+
+
+def test_a_call_that_changes_nothing_within_its_window_lies_outside() -> None:
+    assert {level for _, level in place_levels(8, "ACG", "ACT", "ACGTACGA")} == {"outside"}
+    assert {level for _, level in place_levels(8, "A" * 70 + "G", "A" * 70 + "T", "ACGTACGA")} == {"outside"}
+    assert place_levels(8, "A", "AC", "ACGTACGA") == (("gc", "0.5-0.6"), ("homopolymer", "1-4"), ("low_complexity", "no"))
 
 
 def test_the_levels_of_every_dimension_add_up_to_the_same_totals() -> None:
