@@ -60,10 +60,11 @@ test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the test
 test-peers: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/peers/.litellm ## Run only the tests that need peers or nodes
 	@HELIX_PEERS=$(VENV)/peers $(PYTEST) --dist loadgroup -m peer --ignore=tests/chaos
 
-# In an environment of its own: its requirements are not ours.
+# In an environment of their own: their requirements are not ours. token-throttle wants Python 3.12, and is left out below it.
+PEERS_PYTHON = $(shell for name in python3.13 python3.12 "$(PYTHON)"; do $$name -c '' 2>/dev/null && echo $$name && break; done)
 $(VENV)/peers/.litellm: tests/peers/constraints.txt | tools
-	$(PHASE) "LiteLLM's proxy in $(VENV)/peers: about 2 minutes"
-	@"$(PYTHON)" -m venv $(VENV)/peers
+	$(PHASE) "LiteLLM's proxy and token-throttle in $(VENV)/peers: about 2 minutes"
+	@"$(PEERS_PYTHON)" -m venv --clear $(VENV)/peers
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/peers/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
@@ -116,7 +117,7 @@ pictures: $(VENV)/.runtime $(VENV)/.package ## Draw the pictures of the README a
 bench-monitor: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## The page's cost with 1, 10, 50 and 200 viewers, and a browser's heap; needs Chromium (about 20 minutes)
 	@$(BIN)/python benchmarks/bench_monitor.py --viewers 1 10 50 200 --heap-minutes 14
 
-bench-throttle: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Compare us with the Groq SDK's own retries under five shapes of limits (about 25 minutes)
+bench-throttle: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/peers/.litellm ## Compare us with token-throttle and the Groq SDK's own retries under five shapes of limits (about 35 minutes)
 	@$(BIN)/python benchmarks/bench_throttle.py
 	@$(BIN)/python benchmarks/bench_throttle.py --analyzers 1 2 4 8
 

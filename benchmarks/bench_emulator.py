@@ -99,7 +99,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
     config = config_of(count)
     model = config.analyzer.model
-    bodies = [json.dumps(body).encode() for _, body in requests_of(config)]
+    bodies = [json.dumps(request.body).encode() for request in requests_of(config)]
     rows: list[list[Any]] = []
     for name, settings in (("ASGI application", plain(config)), ("with cache and faults", everything(config))):
         cpu_s = min(asyncio.run(in_process(settings, model, bodies)) for _ in range(ROUNDS))

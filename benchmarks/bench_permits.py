@@ -52,7 +52,7 @@ SETTINGS = (
 
 
 class Holder:
-    """As an analyzer: up to ``EACH`` requests at once, one `acquire` and one `settle` outstanding."""
+    """As an analyzer: up to ``EACH`` requests at once, one call to the throttle that asks, and few that only tell."""
 
     def __init__(self, index: int, url: str, bodies: list[bytes]) -> None:
         self._index = index
@@ -67,7 +67,7 @@ class Holder:
         from helix_ray.actors.peers import AnalyzerPeers  # noqa: PLC0415  (Ray is not needed before)
         from helix_ray.analyzer.permit_client import PermitClient  # noqa: PLC0415
 
-        permits = PermitClient(AnalyzerPeers(f"holder-{self._index}"), SystemClock())
+        permits = PermitClient(AnalyzerPeers(f"holder-{self._index}", "bench"), SystemClock())
         background = asyncio.create_task(permits.run())
         asking = [asyncio.create_task(self._ask(permits)) for _ in range(EACH)]
         await self._ending.wait()
@@ -119,7 +119,7 @@ def measure(seconds: int) -> list[Any]:
     from helix_ray.actors.throttle import ThrottleActor  # noqa: PLC0415
 
     config = load_config(DEMO, SETTINGS)
-    bodies = [json.dumps(body).encode() for _, body in requests_of(config)]
+    bodies = [json.dumps(request.body).encode() for request in requests_of(config)]
     with EmulatorProcess.start(config.emulator, config.analyzer.model) as emulator:
         options = {"namespace": api.NAMESPACE, "num_cpus": 0, "max_concurrency": 1000, "enable_task_events": False}
         arguments = (config.throttle, config.analyzer.request_timeout_s, HOLDERS * EACH)

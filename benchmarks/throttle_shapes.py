@@ -76,6 +76,8 @@ SHAPES = {
                 f"36,000 tokens in each minute of the clock, {bound} reserved for each answer",
                 "TPM",
                 ("emulator.law=fixed_windows", "emulator.tokens_per_minute=36000", f"analyzer.max_completion_tokens={bound}"),
+                records=200,
+                reads_per_request=1,  # whose answers take up to 90 tokens
             )
             for bound in (128, 512, 2048)
         ),

@@ -18,7 +18,7 @@ from helix_ray.providers.prices import Tariff
 from helix_ray.queueing.messages import Lease, LeaseReply
 from helix_ray.records import ApiCall, CallState, Intent, Read, ReadBatch, ReadResult, Receipt, Refused, Variant
 from helix_ray.storage.spool import Spool
-from helix_ray.throttle.messages import AcquireReply, Permit, PermitRequest, Refusal, Settlement
+from helix_ray.throttle.messages import AcquireReply, Exchange, Permit, PermitRequest, Refusal, Settlement
 from support.manual_clock import ManualClock, turns
 from support.scripted_llm import ScriptedLLM, completion
 
@@ -80,10 +80,36 @@ class FakeQueue:
         self.nacked += read_indices
 
 
-class FakeThrottle:
+class ToldApart:
+    """A throttle that gets what it is told by kind, and each request in full. It leases nothing ahead."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, PermitRequest] = {}
+
+    async def exchange(self, told: Exchange) -> AcquireReply:
+        self.known |= {request.want_id: request for request in told.requests if not request.ahead}
+        if told.withdrawn:
+            await self.withdraw(list(told.withdrawn))
+        if told.settlements:
+            await self.settle(list(told.settlements))
+        asked = {*told.waiting, *(request.want_id for request in told.requests)}
+        return await self.acquire([request for name, request in self.known.items() if name in asked]) if asked else AcquireReply([], None)
+
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
+        raise NotImplementedError
+
+    async def withdraw(self, want_ids: list[str]) -> None:
+        raise NotImplementedError
+
+    async def settle(self, settlements: list[Settlement]) -> None:
+        raise NotImplementedError
+
+
+class FakeThrottle(ToldApart):
     """Grants everything, or nothing while held, or refuses."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.refusal: Refusal | None = None
         self.concurrency: int | None = None
         self.wants: list[PermitRequest] = []

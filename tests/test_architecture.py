@@ -19,7 +19,7 @@ LAYERS = (
     {"records", "errors", "clock", "native", "theme", "_rust_gen", "config", "environment"},
     {"waiting", "providers", "queueing", "supervision", "control"},
     {"throttle", "scoring"},
-    {"analysis", "metrics"},
+    {"analysis", "metrics", "comparison"},
     {"sources", "backends", "storage"},
     {"producer", "analyzer", "sink"},
     {"results", "forecast"},

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from helix_ray.queueing.ranges import IndexRanges
     from helix_ray.records import Ack, AnalyzerEnd, ApiCall, Command, DesiredState, Intent, PastUse, ReadBatch, ReadResult, Receipt, Refused
     from helix_ray.sink.engine import WriteReply
-    from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
+    from helix_ray.throttle.messages import AcquireReply, Exchange, ThrottleStats
 
 log = event_logger(__name__)
 
@@ -104,18 +104,15 @@ class QueueApi(ActorApi, Protocol):
 
 class ThrottleApi(ActorApi, Protocol):
     async def start(self) -> str:
-        """Starts the heartbeat, once. The incarnation. `restore` and the first `acquire` do it too, after a restart for instance."""
+        """Starts the heartbeat, once. The incarnation. `restore` and the first `exchange` do it too, after a restart for instance."""
 
-    async def acquire(self, holder: str, requests: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
-        """Waits up to ``wait_s`` until at least one request is granted or refused, and returns all that is decided by then."""
-
-    async def withdraw(self, holder: str, want_ids: list[str]) -> None: ...
-
-    async def settle(self, holder: str, settlements: list[Settlement]) -> None:
-        """``holder`` only names the caller: a permit is settled by its id."""
+    async def exchange(self, holder: str, told: Exchange, wait_s: float = 2.0) -> AcquireReply:
+        """Takes what the holder tells at once. If it asks for permits, waits up to ``wait_s`` until at least one request is granted or
+        refused, and returns all that is decided by then.
+        """
 
     async def release(self, holder: str) -> None:
-        """Drops the requests of a holder that died; its permits count as sent and billed."""
+        """Drops the requests of a holder that died; its permits count as sent and billed, but those leased ahead that are not on record."""
 
     async def restore(
         self,
@@ -151,6 +148,9 @@ class SinkApi(ActorApi, Protocol):
         """Puts answers on record that arrived, and requests that are about to be sent; what it refuses must not be. Returns after
         COMMIT; waits while the database is away. DriverGoneError: nothing may be sent any more.
         """
+
+    async def revoke(self, call_ids: list[str]) -> list[str]:
+        """Which of these requests are on record; the others are refused from now on."""
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commits what the throttle may have spent or reserved; the total on record, which never falls."""

@@ -20,7 +20,7 @@ from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import HelixError
 from helix_ray.queueing.messages import DoneReply, LeaseReply, PutReply
 from helix_ray.records import ApiCall, Intent, ReadBatch, ReadResult, Receipt, Refused
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
+from helix_ray.throttle.messages import AcquireReply, Exchange
 from helix_ray.waiting.backoff import backoff_s
 
 FIRST_PAUSE_S = 0.2
@@ -153,14 +153,8 @@ class AnalyzerPeers:
     async def nack(self, lease_id: str, fence: int, read_indices: list[int]) -> None:
         await call_within(ANSWER_MARGIN_S, QUEUE, QueueApi.nack, self._holder, lease_id, fence, read_indices)
 
-    async def acquire(self, requests: list[PermitRequest]) -> AcquireReply:
-        return await call_within(WAIT_S + ANSWER_MARGIN_S, THROTTLE, ThrottleApi.acquire, self._holder, requests, WAIT_S)
-
-    async def withdraw(self, want_ids: list[str]) -> None:
-        await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.withdraw, self._holder, want_ids)
-
-    async def settle(self, settlements: list[Settlement]) -> None:
-        await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.settle, self._holder, settlements)
+    async def exchange(self, told: Exchange) -> AcquireReply:
+        return await call_within(WAIT_S + ANSWER_MARGIN_S, THROTTLE, ThrottleApi.exchange, self._holder, told, WAIT_S)
 
     async def stop(self, message: str) -> None:
         await call_within(ANSWER_MARGIN_S, THROTTLE, ThrottleApi.stop, message)
@@ -184,6 +178,15 @@ async def authorise(total_usd: Decimal) -> Decimal | None:
         return await call(SINK, SinkApi.authorise, total_usd)
     except HelixError as error:
         log.warning(Event.ERROR_HANDLED, what="the sink did not authorise", exc_info=error)
+        return None
+
+
+async def revoke(call_ids: list[str]) -> list[str] | None:
+    """Ask the sink which of these requests are on record, and to refuse the others from now on. None when that cannot be found out."""
+    try:
+        return await attempt(ANSWER_MARGIN_S, SINK, SinkApi.revoke, call_ids)
+    except (HelixError, PeerAwayError) as error:
+        log.warning(Event.ERROR_HANDLED, what="the sink did not revoke", exc_info=error)
         return None
 
 

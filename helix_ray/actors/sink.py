@@ -68,6 +68,9 @@ class SinkActor(SinkApi):
     async def intend(self, holder: str, intents: Sequence[Intent], receipts: Sequence[Receipt]) -> list[Refused]:
         return await (await self._running()).intend(holder, intents, receipts)
 
+    async def revoke(self, call_ids: list[str]) -> list[str]:
+        return await (await self._running()).revoke(call_ids)
+
     async def authorise(self, total_usd: Decimal) -> Decimal:
         return await (await self._running()).authorise(total_usd)
 

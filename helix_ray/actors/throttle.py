@@ -10,20 +10,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from helix_ray.actors import peers
 from helix_ray.actors.api import THROTTLE, ThrottleApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
-from helix_ray.actors.peers import Authorise, CostAuthorization
 from helix_ray.clock import SystemClock
 from helix_ray.config import ThrottleConfig
 from helix_ray.environment.logs import RunLog
 from helix_ray.records import DesiredState, PastUse
 from helix_ray.throttle.governor import Governor
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement, ThrottleStats
+from helix_ray.throttle.messages import AcquireReply, Exchange, ThrottleStats
 from helix_ray.waiting.long_poll import Waiters, within
 
-MAX_WAIT_S = 5.0
 SWEEP_INTERVAL_S = 1.0  # between expiries of permits and of silent requests
-SHORTEST_SLEEP_S = 0.0005
+BUNCH_S = 0.1  # between two bunches of grants, while time alone makes room more often than that: a call for each permit costs more
 
 
 class ThrottleActor(ThrottleApi):
@@ -38,20 +37,22 @@ class ThrottleActor(ThrottleApi):
         request_timeout_s: float = 60.0,
         most_in_flight: int = 1024,
         retry_share: float = 1.0,
-        authorise: Authorise | None = None,
+        authorise: peers.Authorise | None = None,
         analyzers: int = 1,
         run_log: RunLog | None = None,
     ) -> None:
         self._config = config
         self._analyzers = analyzers
-        self._clock = SystemClock()
+        self._now = SystemClock().monotonic
         self._incarnation = begin_incarnation(THROTTLE, run_log)
         self._governor = Governor(config, request_timeout_s, self._incarnation, most_in_flight, retry_share)
-        self._cost_authorization = None if authorise is None else CostAuthorization(authorise, self._authorised)
+        self._cost_authorization = None if authorise is None else peers.CostAuthorization(authorise, self._authorised)
         if authorise is not None:
             self._governor.authorise(Decimal(0))
         self._calls = Waiters()  # by request
         self._timer: asyncio.TimerHandle | None = None
+        self._bunching = False  # the next bunch is due when the timer says so
+        self._reclaiming: asyncio.Task[None] | None = None
         self._beat_task: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
@@ -64,31 +65,24 @@ class ThrottleActor(ThrottleApi):
             self._beat_task.result()
         return self._incarnation
 
-    async def acquire(self, holder: str, requests: list[PermitRequest], wait_s: float = 2.0) -> AcquireReply:
+    async def exchange(self, holder: str, told: Exchange, wait_s: float = 2.0) -> AcquireReply:
         await self.start()
-        want_ids = [request.want_id for request in requests]
-        self._governor.ask(holder, requests, self._now())
+        want_ids = [*told.waiting, *(request.want_id for request in told.requests if not request.ahead)]
+        unknown = self._governor.tell(holder, told, self._now())
         decided = self._calls.enter(want_ids)
         try:
-            self._pump()
-            reply = self._governor.collect(want_ids, self._now())
-            if not want_ids or reply.grants or reply.refusal is not None:
-                return reply
-            await within(decided, min(wait_s, MAX_WAIT_S))
-            return self._governor.collect(want_ids, self._now())
+            if not self._bunching:
+                self._pump()
+            self._governor.give_ahead(holder, told.requests, self._now())
+            asked = [*told.waiting, *(request.want_id for request in told.requests)]
+            reply = self._governor.collect(asked, self._now())
+            if want_ids and not (reply.grants or unknown) and reply.refusal is None:
+                await within(decided, wait_s)
+                reply = self._governor.collect(want_ids, self._now())
+            return reply._replace(unknown=unknown)
         finally:
             self._calls.leave(want_ids, decided)
             self._governor.leave(want_ids, self._now())
-
-    async def withdraw(self, holder: str, want_ids: list[str]) -> None:
-        self._governor.withdraw(holder, want_ids, self._now())
-        self._pump()
-
-    async def settle(self, holder: str, settlements: list[Settlement]) -> None:
-        now = self._now()
-        for settlement in settlements:
-            self._governor.settle(settlement, now)
-        self._pump()
 
     async def release(self, holder: str) -> None:
         self._governor.release(holder, self._now())
@@ -123,21 +117,25 @@ class ThrottleActor(ThrottleApi):
         self._governor.authorise(total_usd)
         self._pump()
 
-    def _now(self) -> float:
-        return self._clock.monotonic()
-
     def _pump(self) -> None:
         for want_id in self._governor.advance(self._now()):
             self._calls.wake(want_id)
         if self._cost_authorization is not None and (total_usd := self._governor.to_authorise()) is not None:
             self._cost_authorization.request(total_usd)
+        if (self._reclaiming is None or self._reclaiming.done()) and (overdue := self._governor.overdue(self._now())):
+            self._reclaiming = asyncio.create_task(self._reclaim(overdue))
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        ready_s = self._governor.next_ready_in_s(self._now())
+        self._bunching = ready_s is not None and ready_s < BUNCH_S
+        delay_s = BUNCH_S if self._bunching else min(ready_s or SWEEP_INTERVAL_S, SWEEP_INTERVAL_S)
         if not self._governor.idle:
-            ready_s = self._governor.next_ready_in_s(self._now())
-            delay_s = SWEEP_INTERVAL_S if ready_s is None else min(max(ready_s, SHORTEST_SLEEP_S), SWEEP_INTERVAL_S)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
+
+    async def _reclaim(self, want_ids: list[str]) -> None:
+        on_record = await peers.revoke(want_ids)
+        self._governor.reclaim(want_ids, on_record, self._now())
+        self._pump()
 
     async def _beat(self) -> None:
         await Heartbeat().beat(THROTTLE, lambda: self._governor.stats(self._now()), self._apply)

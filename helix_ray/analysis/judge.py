@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from helix_ray.analysis.read_answer import GAPS, RawCall
 from helix_ray.native import rust
 from helix_ray.providers.outside_text import printable
-from helix_ray.scoring.variants import Edit, JudgedCall, apply, collide, edit, edits, variant_type
+from helix_ray.scoring.variants import Edit, JudgedCall, apply, collide, differences, edit, edits, variant_type
 
 _BASES = frozenset("ACGT")
 _SHOWN = 120
@@ -25,17 +25,23 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
 
     Valid calls are brought to normal form, each by itself, as long as they then spell the same sequence as before: an indel in a
     repeat that another call interrupts must stay where it is.
+
+    A call without a position is placed by its excerpt of the window, and is as many calls as the two excerpts have differences.
     """
     judged: list[JudgedCall] = []
     as_called: dict[int, tuple[int, str, str]] = {}  # valid calls by their place in `judged`
     called: set[Edit] = set()
     spans: list[Span] = []
-    for call in calls:
-        confidence = call.confidence
-        pos, ref, alt = anchored(call.pos, call.ref, call.alt, ref_seq)
+    for call in _placed(calls, ref_seq):
+        if isinstance(call, JudgedCall):
+            judged.append(call)
+            continue
+        pos, ref, alt, confidence = call
+        pos, ref, alt = anchored(pos, ref, alt, ref_seq)
         outcome, reason = _fault(pos, ref, alt, ref_seq)
         if outcome == "bad_base":
-            judged.append(JudgedCall(call.pos, printable(call.ref, _SHOWN), printable(call.alt, _SHOWN), confidence, outcome, None, reason))
+            shown = printable(call[1], _SHOWN), printable(call[2], _SHOWN)
+            judged.append(JudgedCall(call[0], *shown, confidence, outcome, None, reason))
             continue
         if outcome is not None:
             judged.append(JudgedCall(pos, ref, alt, confidence, outcome, _type(ref, alt), reason))
@@ -56,6 +62,28 @@ def judge_calls(calls: Iterable[RawCall], ref_seq: str) -> list[JudgedCall]:
         for index, (pos, ref, alt) in as_called.items():
             judged[index] = judged[index]._replace(pos=pos, ref=ref, alt=alt)
     return judged
+
+
+def _placed(calls: Iterable[RawCall], window: str) -> Iterator[tuple[int, str, str, float | None] | JudgedCall]:
+    for pos, ref, alt, confidence in calls:
+        if pos is not None:
+            yield pos, ref, alt, confidence
+            continue
+        start = window.find(ref) if ref else -1
+        if not ref or not alt or not _BASES.issuperset(ref + alt):
+            fault = "bad_base", "excerpts are one or more of A, C, G, T"
+        elif start < 0:
+            fault = "ref_mismatch", "the window does not have this excerpt"
+        elif start != window.rfind(ref):
+            fault = "ambiguous", "the window has this excerpt at several places"
+        elif ref == alt:
+            fault = "ref_equals_alt", "ref and read are the same"
+        else:
+            for at, old, new, _ in differences(ref, alt):
+                yield start + at, old, new, confidence
+            continue
+        outcome, reason = fault
+        yield JudgedCall(start + 1, printable(ref, _SHOWN), printable(alt, _SHOWN), confidence, outcome, None, reason)
 
 
 def _neighbours(spans: list[Span], span: Span) -> list[Span]:

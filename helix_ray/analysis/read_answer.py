@@ -17,14 +17,17 @@ GAPS: Final = frozenset(("", "-"))
 
 _MAX_POSITION = 2**31 - 1
 _CALL_KEYS = {"pos", "ref", "alt", "confidence"}
+_EXCERPT_KEYS = {"ref", "read", "confidence"}
 _WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 _LETTERS = re.compile(r"[ACGTNacgtn]+", re.ASCII)
 
 
 class RawCall(NamedTuple):
-    """A call as the model made it: the schema holds, the biology is not checked."""
+    """A call as the model made it: the schema holds, the biology is not checked. Without ``pos``, ``ref`` and ``alt`` are excerpts
+    of window and read.
+    """
 
-    pos: int
+    pos: int | None
     ref: str
     alt: str
     confidence: float | None  # None when outside 0..1
@@ -85,19 +88,22 @@ def _storable(item: dict[str, Any], text: str | None) -> str | None:
 
 
 def _call(item: Any, used: set[str]) -> RawCall | str:
-    if not isinstance(item, dict) or item.keys() != _CALL_KEYS:
-        return " is not an object with exactly pos, ref, alt and confidence"
-    pos, ref, alt, confidence = item["pos"], item["ref"], item["alt"], item["confidence"]
+    """Either form of a call is read, whichever the template asked for: it is paid for, and their keys tell them apart."""
+    excerpts = isinstance(item, dict) and item.keys() == _EXCERPT_KEYS
+    if not excerpts and (not isinstance(item, dict) or item.keys() != _CALL_KEYS):
+        return " is not an object with exactly pos, ref, alt and confidence, or ref, read and confidence"
+    ref, alt, confidence = item["ref"], item["read" if excerpts else "alt"], item["confidence"]
+    pos = None if excerpts else item["pos"]
     if isinstance(pos, str) and _WHOLE.fullmatch(pos.strip()):
         pos = int(pos)
         used.add("pos_text")
-    if type(pos) is not int or abs(pos) > _MAX_POSITION:
+    if not excerpts and (type(pos) is not int or abs(pos) > _MAX_POSITION):
         return ": pos is not a whole number of 32 bits"
     if not isinstance(ref, str) or not isinstance(alt, str) or len(ref) > MAX_ALLELE or len(alt) > MAX_ALLELE:
         return f": ref and alt must be texts of at most {MAX_ALLELE} characters"
     if type(confidence) not in (int, float):
         return ": confidence is not a number"
-    if (ref in GAPS) != (alt in GAPS):
+    if not excerpts and (ref in GAPS) != (alt in GAPS):
         used.add("gap_allele")
     return RawCall(pos, _upper(ref, used), _upper(alt, used), _fraction(confidence))
 

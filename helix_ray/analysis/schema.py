@@ -23,9 +23,13 @@ class AnswerSchema(NamedTuple):
 
 
 @cache
-def answer_schema(packed: bool, work: bool) -> AnswerSchema:
-    """``{"id", "calls"}`` for one read, ``{"reads": [{"id", "calls"}]}`` for several; ``work`` comes first in each."""
-    call = _object({"pos": {"type": "integer"}, "ref": _TEXT, "alt": _TEXT, "confidence": {"type": "number"}})
+def answer_schema(packed: bool, work: bool, excerpts: bool = False) -> AnswerSchema:
+    """``{"id", "calls"}`` for one read, ``{"reads": [{"id", "calls"}]}`` for several; ``work`` comes first in each.
+
+    ``excerpts``: a call says what stands in the window and in the read, without a position.
+    """
+    alleles = {"ref": _TEXT, "read": _TEXT} if excerpts else {"pos": {"type": "integer"}, "ref": _TEXT, "alt": _TEXT}
+    call = _object({**alleles, "confidence": {"type": "number"}})
     read = _object({**({"work": _TEXT} if work else {}), "id": _TEXT, "calls": {"type": "array", "items": call}})
     schema = _object({"reads": {"type": "array", "items": read}}) if packed else read
     text = json.dumps(schema, sort_keys=True, separators=(",", ":"))

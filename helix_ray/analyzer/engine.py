@@ -36,6 +36,8 @@ from helix_ray.throttle.messages import Refusal
 
 FLUSH_S = 8.0
 """How long a drain waits for commits after the last request; results that are on their way need less."""
+RESULTS_LINGER = 5
+"""Times as long as what somebody waits for: results wait for company, since the sink commits twice a second at most."""
 LEAST_UNSAVED = 200
 """Results that may wait for their commit before no more is leased, however small the sink's batches are."""
 
@@ -69,7 +71,8 @@ class AnalysisEngine:
         self._max_unsaved = max(LEAST_UNSAVED, 2 * config.sink.batch_size)
         self._counters = AnalyzerCounters()
         self._leased = LeasedReads()
-        self._outbox = ResultOutbox(sink, clock, self._committed, linger_s)
+        self._linger_s = linger_s
+        self._outbox = ResultOutbox(sink, clock, self._committed, RESULTS_LINGER * linger_s)
         records = RequestRecords(sink, clock, spool, linger_s)
         self._answering = Aligning(clock, self._follow) if backend is None else self._request_slots(records, backend, nonce, rng, tariff)
         self._group: asyncio.TaskGroup | None = None
@@ -92,14 +95,14 @@ class AnalysisEngine:
         payloads = PayloadBuilder(
             template,
             model=settings.model,
-            seed=self._config.run.seed,
+            seed=self._config.run.seed if settings.seed is None else settings.seed,
             max_completion_tokens=settings.max_completion_tokens,
             reasoning_effort=settings.reasoning_effort,
             service_tier=settings.service_tier,
         )
         estimator, tariff = TokenEstimator(template), tariff or tariff_of(settings.model)
         results, attempts = ResultMaker(settings.model, template), Attempts(retrying.max_attempts)
-        permits = PermitClient(self._throttle, clock)
+        permits = PermitClient(self._throttle, clock, self._linger_s)
         cycle = RequestCycle(
             backend=backend,
             permits=permits,
@@ -167,6 +170,7 @@ class AnalysisEngine:
             cost_usd=counters.cost_usd,
             tier=dict(counters.tiers),
             score=counters.scores.model.as_dict(),
+            all_differences=counters.scores.all_differences.as_dict(),
             ceiling=counters.scores.ceiling.as_dict(),
             reads=asdict(counters.scores.reads),
             off_by=dict(counters.scores.off_by),

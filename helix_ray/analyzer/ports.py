@@ -12,7 +12,7 @@ from typing import Protocol
 
 from helix_ray.queueing.messages import LeaseReply
 from helix_ray.records import ApiCall, Intent, ReadResult, Receipt, Refused
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
+from helix_ray.throttle.messages import AcquireReply, Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,8 @@ class QueuePort(Protocol):
 
 
 class ThrottlePort(Protocol):
-    async def acquire(self, requests: list[PermitRequest]) -> AcquireReply:
-        """A bounded long poll: returns as soon as one is granted or all are refused."""
-
-    async def withdraw(self, want_ids: list[str]) -> None: ...
-
-    async def settle(self, settlements: list[Settlement]) -> None: ...
+    async def exchange(self, told: Exchange) -> AcquireReply:
+        """Returns at once, or while it asks for permits, after a bounded long poll: as soon as one is granted or all are refused."""
 
     async def stop(self, message: str) -> None: ...
 

@@ -90,7 +90,7 @@ class Sent(NamedTuple):
 
     @property
     def call_id(self) -> str:
-        return self.permit_request.want_id
+        return self.permit.want_id
 
 
 @dataclass(frozen=True, slots=True)

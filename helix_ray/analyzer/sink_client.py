@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from helix_ray.analyzer.ports import SinkPort
 from helix_ray.clock import Clock
@@ -27,6 +28,10 @@ MAX_BYTES = 64 * 1024
 """Of one write, roughly: below Ray's 100 KiB for arguments that travel inline."""
 LINGER_S = 0.02
 
+COMPANY_S = 0.03
+"""For which requests wait to be put on record together, at a high rate."""
+
+_MANY, _MANY_WITHIN_S = 16, 0.3
 _ROW_BYTES = 500
 
 
@@ -45,7 +50,10 @@ class RequestRecords:
 
     def __init__(self, sink: SinkPort, clock: Clock, spool: Spool | None = None, linger_s: float = LINGER_S) -> None:
         self._sink = sink
-        self._commits: GroupCommit[_Entry | None] = GroupCommit(self._write, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S)
+        self._commits: GroupCommit[_Entry | None] = GroupCommit(
+            self._write, clock, retry_on=RETRY_ON, pause_s=lambda attempt: RETRY_S, linger_s=self._company_s
+        )
+        self._recent: deque[float] = deque([-inf] * _MANY, _MANY)  # when requests came
         self._received: list[Receipt] = []
         self._lingering: asyncio.Task[None] | None = None
         self._spool = spool
@@ -60,6 +68,7 @@ class RequestRecords:
         record.
         """
         self._note(1)
+        self._recent.append(self._clock.monotonic())
         entry = _Entry(intent)
         try:
             await self._commits.commit(entry)
@@ -74,6 +83,10 @@ class RequestRecords:
         self._received.append(receipt)
         if self._lingering is None or self._lingering.done():
             self._lingering = asyncio.create_task(self._linger())
+
+    def _company_s(self) -> float:
+        """Requests that come thick and fast wait for company; a single one does not."""
+        return COMPANY_S if self._linger_s and self._recent[-1] - self._recent[0] < _MANY_WITHIN_S else 0.0
 
     async def _linger(self) -> None:
         if self._linger_s:

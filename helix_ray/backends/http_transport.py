@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any
 
 import aiohttp
 import httpx
+from multidict import CIMultiDict
 from yarl import URL
 
 from helix_ray.config.provider import is_loopback
@@ -38,6 +38,15 @@ KEEPALIVE_S = 55.0
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
+class Head:
+    """Method, address and headers of ``request``, in aiohttp's types; of its body nothing."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self.request = request
+        self.url = URL(str(request.url), encoded=True)
+        self.headers = CIMultiDict((name, value) for name, value in request.headers.items() if name != "content-length")
+
+
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx requests through one aiohttp session and reads each answer whole, up to ``MAX_BODY_BYTES``.
 
@@ -55,17 +64,21 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self.send(Head(request), request.content, request.extensions.get("timeout", {}).get("connect"))
+
+    async def send(self, head: Head, content: bytes, connect_s: float | None) -> httpx.Response:
+        """One request. ``connect_s``: for a connection; None: the usual time."""
         session = self._session or self._open()
         try:
             answer = await session.request(
-                request.method,
-                _url(str(request.url)),
-                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
-                data=request.content or None,
+                head.request.method,
+                head.url,
+                headers=head.headers,
+                data=content or None,
                 allow_redirects=False,  # a redirect must not carry the key elsewhere
                 proxy=self._proxy,
                 proxy_headers=self._proxy_headers,
-                timeout=_timeout(request.extensions.get("timeout", {}).get("connect") or CONNECTION_TIMEOUT_S),
+                timeout=_timeout(connect_s or CONNECTION_TIMEOUT_S),
             )
             try:
                 body = await _read(answer)
@@ -91,7 +104,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             body = _inflate(body, encoding)
             dropped |= {b"content-encoding", b"content-length"}
         headers = [item for item in answer.raw_headers if item[0].lower() not in dropped]
-        return httpx.Response(answer.status, headers=headers, content=body, request=request)
+        return httpx.Response(answer.status, headers=headers, content=body, request=head.request)
 
     def _open(self) -> aiohttp.ClientSession:
         """Opened at the first request, since it belongs to the loop that runs then."""
@@ -110,13 +123,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await session.close()
-
-
-class DirectClient(httpx.AsyncClient):
-    """Hands each request to its transport: no hook, cookie, login, redirect or log of its own, all of which cost and none is used."""
-
-    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
 
 
 def proxy_for(base_url: str, setting: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -147,11 +153,6 @@ def trusted_authorities(environ: Mapping[str, str] = os.environ) -> str:
     named = environ.get("SSL_CERT_FILE")
     what = "a server or a proxy with an authority of its own needs its certificate there"
     return f"SSL_CERT_FILE is {named}; {what}" if named else f"SSL_CERT_FILE is not set, so the system's authorities hold; {what}"
-
-
-@cache
-def _url(text: str) -> URL:
-    return URL(text, encoded=True)
 
 
 @cache

@@ -84,14 +84,16 @@ class Probe:
         usage, template = completion.usage, self._template
         answer = parse_answer(completion, [ASK.opaque_id], packed=template.packed, work=template.work)
         fault = answer if isinstance(answer, AnswerError) else next(iter(answer.faults.values()), None)
+        usable = Check("the answer can be used", fault is None, "yes" if fault is None else f"{fault.kind}: {fault.message}")
         try:
-            kept = fault is None and isinstance(json.loads(completion.content), dict)
+            bare = isinstance(json.loads(completion.content), dict)
         except ValueError:
-            kept = False
-        checks = [
-            Check(f"structured output: {form} is kept", None if form == "none" else kept, completion.content[:160]),
-            Check("the answer can be used", fault is None, "yes" if fault is None else f"{fault.kind}: {fault.message}"),
-        ]
+            bare = False
+        kept = bare and not isinstance(answer, AnswerError) and (fault is None or answer.foreign > 0)  # another id keeps the form
+        cut = completion.finish_reason == "length"
+        if cut and self.tokens < self._config.analyzer.max_completion_tokens:
+            usable = Check(usable.assumption, None, f"cut off at {self.tokens} tokens, the bound of this check; a run's is larger")
+        checks = [Check(f"structured output: {form} is kept", None if form == "none" or cut else kept, completion.content[:160]), usable]
         if usage is None:
             return [*checks, Check("tokens are counted (usage)", False, "no usage: each request would count at its worst case")]
         ratio = usage.prompt / self._estimator.raw(len(ASK.ref_seq) + len(ASK.seq))

@@ -26,6 +26,7 @@ from helix_ray.config.loading import load_config
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
+from helix_ray.environment.logs import visible
 from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError, HelixError
@@ -185,5 +186,5 @@ def _print_probe(console: Console, target: str, checks: list[Check]) -> None:
     columns = (Column(name, overflow="fold") for name in ("assumption", "held", "seen"))
     table = Table(*columns, title=f"What is assumed about {target}", title_justify="left")
     for check in checks:
-        table.add_row(check.assumption, {True: "yes", False: "NO", None: "not seen"}[check.held], Text(check.seen))
+        table.add_row(check.assumption, {True: "yes", False: "NO", None: "not seen"}[check.held], Text(visible(check.seen)))
     console.print(table)

@@ -17,6 +17,7 @@ from helix_ray.clock import SystemClock
 from helix_ray.config import Backend, Config, SourceKind
 from helix_ray.emulator.published import MODELS, limits_of
 from helix_ray.errors import ConfigError
+from helix_ray.forecast.aim import Aim, told
 from helix_ray.forecast.as_json import as_json, notes, published_version
 from helix_ray.forecast.estimate import Forecast, LimitRow, Resumed, Service, Timing, estimate
 from helix_ray.forecast.workload import Workload, sample_source
@@ -28,20 +29,49 @@ NO_PRICE: Final = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "
 COST_CAP: Final = "throttle.max_cost_usd"
 
 
-def dry_run(config: Config, report: Path | None, console: Console, resumed: Resumed | None = None) -> None:
-    """Prints the forecast and, as JSON, writes it to ``report``. ``resumed``: the run of which the rest is forecast."""
+def dry_run(config: Config, report: Path | None, console: Console, resumed: Resumed | None = None, aim: Aim | None = None) -> None:
+    """Prints the forecast and, as JSON, writes it to ``report``. ``resumed``: the run of which the rest is forecast; ``aim``: the
+    difference that it should tell.
+    """
+    aim = aim or Aim()
     tariff = tariff_to_expect(config)
     work = _sampled(config, console)
     forecast = estimate(config, work, tariff, services_of(config), os.cpu_count() or 1, resumed)
     if report is not None:
         made_at = SystemClock().now().isoformat(timespec="seconds")
-        report.write_text(as_json(config, work, forecast, made_at), encoding="utf-8")
+        report.write_text(as_json(config, work, forecast, aim, made_at), encoding="utf-8")
     parts: list[RenderableType] = [_work(config, forecast)]
     if forecast.timings:
         parts += [_times(config, forecast), *map(Text, _verdict(config, forecast))]
+    parts += map(Text, told(forecast, aim))
     console.print(Group(*parts, *(Text(f"* {note}", style="dim") for note in notes(config, work, forecast))))
     if report is not None:
         console.print(f"Written to {report}.", markup=False, highlight=False, soft_wrap=True)
+
+
+def aim_of(difference: float | None, discordant: float | None, pilot: tuple[str, str] | None, power: float, pairs: int) -> Aim:
+    """ConfigError: no share of reads that one run alone has right makes such a difference."""
+    if pilot is not None and discordant is not None:
+        raise ConfigError("--pilot", ["--discordant says already what the pilot runs would show; give one of the two"])
+    if difference is None and (discordant, pilot, power, pairs) != (None, None, 0.8, 1):
+        raise ConfigError("--difference", ["say which difference is to be told, for instance --difference 0.01"])
+    share = _seen_in(pilot) if pilot is not None else 0.1 if discordant is None else discordant
+    if not (0 < (difference or share) <= share <= 1 and 0 < power < 1 and pairs >= 1):
+        problem = (
+            f"{difference or share:g} of {share:g} discordant reads with power {power:g} and {pairs} pairs: a difference is above 0 and"
+        )
+        raise ConfigError("--difference", [f"{problem} at most the discordant share, the power between 0 and 1, pairs at least 1"])
+    return Aim(difference, share, power, pairs)
+
+
+def _seen_in(pilot: tuple[str, str]) -> float:
+    from helix_ray.cli.compare import loaded  # noqa: PLC0415  (a dry run without a pilot asks no database)
+    from helix_ray.results.comparing import compare  # noqa: PLC0415
+    from helix_ray.session.database import find_runs  # noqa: PLC0415
+
+    found = compare(loaded(find_runs(pilot, "--pilot")), margin=0.01, common=True)
+    split = found["pairs"][0]["discordant"]
+    return (split["gained"] + split["lost"]) / found["reads"]
 
 
 def tariff_to_expect(config: Config) -> Tariff:

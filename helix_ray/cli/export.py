@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,22 +18,20 @@ from helix_ray.config import Config
 from helix_ray.config.loading import load_config, parse_config
 from helix_ray.errors import ConfigError
 from helix_ray.records import Read
-from helix_ray.results.export import Export, Format, Manifest, Origin, new_folder
-from helix_ray.session.database import find_run
+from helix_ray.results.export import ROWS, Export, Format, Manifest, Origin, new_folder
+from helix_ray.session.database import LAST, find_runs
 from helix_ray.sources import check_source, generator_version, make_source
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import Ledger, StoredRun
 
 PAGE = 5000  # reads that are asked of the database at once: some 4 MB, with their results some 30
 
-StoredRunId = Annotated[
-    str | None,
-    typer.Option("--run", metavar="RUN", help="A stored run: its id, a beginning of it, its name, or last, the default."),
-]
-
 
 def export(
-    run: StoredRunId = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="RUN", help="As `helix runs` lists them, or last, the default. Several make one data set of rows."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="CONFIG", help="Instead of a run: generate the reads of this configuration.")
     ] = None,
@@ -64,20 +63,23 @@ def export(
     how each was counted · csv: summary.csv and extended.csv under hap.py's column names, and variant_calls.csv · jsonl: reads.jsonl,
     everything of a read a line · parquet: reads.parquet and variant_calls.parquet.
 
+    Of several runs: csv (variant_calls.csv), jsonl and parquet, whose rows say of which run they are.
+
     With --config nothing is run and nothing is sent: the reads are generated, as many as source.count says, or read from its file.
 
     The truth is each read's own, not a sample's genotype: with --coordinates reference the variants of overlapping reads lie over each
     other. Reads that were placed on a reference come without what their alignment clipped.
     """
-    if run is not None and config is not None:
+    if runs and config is not None:
         raise ConfigError("--config", ["give either --run or --config, not both"])
     if overrides and config is None:
         raise ConfigError("--set", ["only has a meaning with --config: a stored run keeps its configuration"])
-    reads = _of_config(load_config(config, list(overrides or ()))) if config is not None else _of_run(run)
-    origin, output = reads.origin, output or Path(f"helix-export-{reads.name}")
-    formats = formats or Format.fitting(origin.config, of_run=origin.run_id is not None)
+    reads = _of_config(load_config(config, list(overrides or ()))) if config is not None else _of_runs(runs or [LAST])
+    origin, output = reads.origins[0], output or Path(f"helix-export-{reads.name}")
+    if not formats:
+        formats = list(ROWS) if len(reads.origins) > 1 else Format.fitting(origin.config, of_run=origin.run_id is not None)
     on_reference = coordinates == "reference"
-    with new_folder(output, force=force) as folder, Export(folder, formats, origin, on_reference=on_reference) as target:
+    with new_folder(output, force=force) as folder, Export(folder, formats, *reads.origins, on_reference=on_reference) as target:
         with read_progress(reads.total) as advance:
             reads.fill(target, advance)
         manifest = target.finish()
@@ -87,7 +89,7 @@ def export(
 class _Reads(NamedTuple):
     """What is exported."""
 
-    origin: Origin
+    origins: tuple[Origin, ...]
     name: str  # of the default folder, after "helix-export-"
     total: int | None  # reads; None: not known
     fill: Callable[[Export, Callable[[int], None]], None]
@@ -103,7 +105,7 @@ def _of_config(config: Config) -> _Reads:
             target.add(reads)
             advance(len(reads))
 
-    return _Reads(origin, config.run.name.replace(" ", "_"), config.source.count, fill)
+    return _Reads((origin,), config.run.name.replace(" ", "_"), config.source.count, fill)
 
 
 def _blocks(config: Config) -> Iterator[list[Read]]:
@@ -114,17 +116,23 @@ def _blocks(config: Config) -> Iterator[list[Read]]:
         index += 1
 
 
-def _of_run(run: str | None) -> _Reads:
-    stored, url = find_run(run)
-    run = stored.run_id
-    config = parse_config(stored.config, f"stored configuration of run {run}")
-    generator = str(stored.versions.get("generator", "unknown"))
-    origin = Origin(config, generator, run, stored.simulated, stored.source_checksum, _facts(stored))
+def _of_runs(runs: list[str]) -> _Reads:
+    found = find_runs(runs, "--run")
+    origins = tuple(_origin(stored) for stored, _ in found)
 
     def fill(target: Export, advance: Callable[[int], None]) -> None:
-        with_ledger(url, lambda ledger: fill_from(ledger, stored.run_id, target, advance), timeout_s=60.0)
+        for origin, (stored, url) in zip(origins, found, strict=True):
+            target.begin(origin)
+            with_ledger(url, partial(fill_from, run_id=stored.run_id, target=target, advance=advance), timeout_s=60.0)
 
-    return _Reads(origin, run, stored.rows, fill)
+    name = origins[0].run_id if len(origins) == 1 else f"{len(origins)}-runs"
+    return _Reads(origins, str(name), sum(stored.rows for stored, _ in found), fill)
+
+
+def _origin(stored: StoredRun) -> Origin:
+    config = parse_config(stored.config, f"stored configuration of run {stored.run_id}")
+    generator = str(stored.versions.get("generator", "unknown"))
+    return Origin(config, generator, stored.run_id, stored.simulated, stored.source_checksum, _facts(stored))
 
 
 def _facts(stored: StoredRun) -> Manifest:
@@ -175,7 +183,9 @@ def _print_summary(console: Console, output: Path, manifest: Manifest) -> None:
     counts = manifest["counts"]
     unfinished = "" if manifest.get("status") in (None, "complete") else f" (the run is {manifest['status']}: its finished reads)"
     left_out = sum(counts["left_out"].values())
-    of_run = "" if manifest["run_id"] is None else f" of run {manifest['run_id']}"
+    of_run = (
+        f" of {len(manifest['runs'])} runs" if "runs" in manifest else "" if manifest["run_id"] is None else f" of run {manifest['run_id']}"
+    )
     console.print(f"{output}: {counts['reads']:,} reads{of_run}{f', {left_out:,} left out' if left_out else ''}{unfinished}", markup=False)
     if counts["with_known_truth"]:
         share = counts["identifiable"] / counts["with_known_truth"]

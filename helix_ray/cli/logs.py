@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ class Level(StrEnum):
 
 
 def logs(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Its UUID, a unique beginning of it, or last (the default).")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Its id, a beginning of it, its name, or last (the default).")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="After what there is, go on with what comes, until the run ends.")] = False,
     actor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this one: driver, queue, throttle, sink, analyzer, analyzer-0, ...")
@@ -39,7 +40,7 @@ def logs(
 
     The lines themselves are JSON, in HELIX_HOME/logs/RUN_ID/; docs/operations.md lists the events.
     """
-    folder = find_log(helix_home(), run)
+    folder = _folder(run)
     if actor is not None and actor not in (names := actors_of(folder)):
         known = ", ".join(sorted(name for name in names if not name.startswith("helix-")))
         raise ConfigError("--actor", [f"{actor} has no log in run {folder.name}; those that have: {known}"])
@@ -62,3 +63,19 @@ def logs(
             f"it was killed, or it crashed; `helix run --resume {folder.name}` goes on with the run",
             markup=False,
         )
+
+
+def _folder(run: str | None) -> Path:
+    """By the names of the folders, and only where none fits by the database, which knows the names of runs."""
+    try:
+        return find_log(helix_home(), run)
+    except ConfigError:
+        from helix_ray.session.database import find_run  # noqa: PLC0415  (the log is there without any database)
+
+        try:
+            stored, _ = find_run(run, "helix logs")
+        except ConfigError:
+            stored = None
+        if stored is None or stored.run_id == run:
+            raise
+    return find_log(helix_home(), stored.run_id)

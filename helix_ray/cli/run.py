@@ -47,6 +47,17 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Predict requests, tokens, cost and time at the limits; start nothing.")
     ] = False,
+    difference: Annotated[
+        float | None, typer.Option(help="With --dry-run: reads and dollars to tell runs apart that differ by this share of exact reads.")
+    ] = None,
+    discordant: Annotated[
+        float | None, typer.Option(help="With --difference: the share of reads that one run alone has right. Default 0.1.")
+    ] = None,
+    pilot: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="RUN RUN", help="With --difference: two stored runs that show that share.")
+    ] = None,
+    power: Annotated[float, typer.Option(help="With --difference: the chance of finding it.")] = 0.8,
+    pairs: Annotated[int, typer.Option(help="With --difference: how many runs are compared with the baseline (Holm).")] = 1,
     report: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write the report (JSON) here.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Print no live view, only the start and the report.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Keep Ray, its dashboard and the metrics up after the run, until Ctrl-C.")] = False,
@@ -84,11 +95,11 @@ def run(
         given = load_config(path or shipped_config("demo"), settings) if path or resume is None else None
         if accept_changes and resume is None and (given is None or given.run.id is None):
             raise ConfigError("--accept-changes", ["only has a meaning with --resume RUN, --run-id UUID or run.id"])
-        if report is not None:
-            _check_writable(report)
+        _check_writable(report)
+        _check_planned(dry_run, difference, discordant, pilot)
         if dry_run and resume is None:
             assert given is not None
-            forecasting.dry_run(given, report, Console())
+            forecasting.dry_run(given, report, Console(), aim=forecasting.aim_of(difference, discordant, pilot, power, pairs))
             return
         secrets = load_secrets(os.environ, Path(".env"))
         withdraw_from_environment()  # so that no child process and no Ray worker inherits them
@@ -135,8 +146,15 @@ def _check_run_id(run_id: str, resume: str | None) -> None:
         raise ConfigError("--run-id", ["--resume names a run already; give one of the two"])
 
 
-def _check_writable(report: Path) -> None:
+def _check_planned(dry_run: bool, *options: object) -> None:
+    if not dry_run and any(value is not None for value in options):
+        raise ConfigError("--difference", ["only has a meaning with --dry-run, which plans and starts nothing"])
+
+
+def _check_writable(report: Path | None) -> None:
     """A report that cannot be written should be known before the run, not after it."""
+    if report is None:
+        return
     folder = report.absolute().parent
     if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--report {report}", ["not a file in a folder that exists and may be written to"])

@@ -23,22 +23,45 @@ INTERVAL_S = 1.0
 
 
 def status(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A stored run instead: its id, a beginning of it, its name, or last.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again each second, until the run ends or Ctrl-C.")] = False,
 ) -> None:
     """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
+    if run is not None:
+        _show(_stored(run), as_json)
+        return
     # Ray imports pyarrow, and with it numpy, at the first value that it reads: 0.1 s of CPU for data sets, which no snapshot holds.
     sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]  # None: to this process it is not installed, as it may be
     with closing(attach()) as client:
         snapshot = client.snapshot(timeout_s=10.0)
         if watch:
             _watch(client, snapshot, as_json)
-        elif as_json:
-            typer.echo(_json(snapshot, 2))
         else:
-            from helix_ray.cli.terminal import LiveView  # noqa: PLC0415  (without a live run there is nothing to show)
+            _show(snapshot, as_json)
 
-            Console().print(LiveView(snapshot))
+
+def _show(snapshot: MetricsSnapshot, as_json: bool) -> None:
+    if as_json:
+        typer.echo(_json(snapshot, 2))
+    else:
+        from helix_ray.cli.terminal import LiveView  # noqa: PLC0415  (without a run there is nothing to show)
+
+        Console().print(LiveView(snapshot))
+
+
+def _stored(run: str) -> MetricsSnapshot:
+    """As the database knows it, also while it is live."""
+    from helix_ray.client.past_run import DEADLINE_S, snapshot_from  # noqa: PLC0415  (the live run needs no database)
+    from helix_ray.session.database import find_run  # noqa: PLC0415
+    from helix_ray.storage.blocking import with_ledger  # noqa: PLC0415
+
+    stored, url = find_run(run, "helix status")
+    snapshot = with_ledger(url, lambda ledger: snapshot_from(ledger, stored.run_id), DEADLINE_S)
+    assert snapshot is not None
+    return snapshot
 
 
 def _watch(client: HelixClient, snapshot: MetricsSnapshot, as_json: bool) -> None:

@@ -16,11 +16,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from helix_ray.client.measures import Proportion, by_type, mistakes
+from helix_ray.client.measures import by_type, mistakes, with_errors
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.metrics.state import Standing, duration_text, throttle_lines
 from helix_ray.records import FAILURE_KINDS
-from helix_ray.results.formatting import NOTICE, SIMULATED, UNKNOWN, named, percent
+from helix_ray.results.formatting import NOTICE, SIMULATED, UNKNOWN, measure, named, percent, share
 
 if TYPE_CHECKING:
     from helix_ray.actors.cluster import Cluster
@@ -239,7 +239,7 @@ def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iter
         yield row(6, "", f"${_number(money.authorised_usd, 4)} on record as the most that it can be now")
     waiting = f", silence for {throttle.gate_closed_for_s:.0f} s" if throttle.gate_closed_for_s > 0 else ""
     yield row(0, "API", f"{throttle.in_flight} in flight, p95 {_number(snapshot.latency.p95, 0)} ms{waiting}")
-    resent = f", {totals.resent:,} sent again ({100 * totals.resent / totals.requests:.1f} %)" if totals.resent and totals.requests else ""
+    resent = f", {totals.resent:,} sent again ({percent(totals.resent / totals.requests)})" if totals.resent and totals.requests else ""
     yield row(0, "", f"{totals.failures:,} errors, {totals.http_429:,} 429s{resent}")
     for kind, count in totals.failures_by_kind:
         yield row(5, "", f"{count:,} × {FAILURE_KINDS.get(kind, kind)}")
@@ -271,12 +271,15 @@ def _height(text: Text, console: Console, width: int) -> int:
 
 
 def _accuracy(snapshot: MetricsSnapshot) -> list[str]:
-    """One type a line: the model's measures with their intervals, and the ceiling, which is the aligner's F1 on the same reads."""
+    """One type a line: the model's measures, and the ceiling, which is the aligner's F1 on the same reads."""
     rows = by_type(snapshot)
     if not rows:
         return ["no truth known"]
-    lines = [f"{'%':<7}  F1    precision       recall  ceiling"]
-    lines += [f"{row.level:<7} {_whole(row.f1)} {_share(row.precision)} {_share(row.recall)} {_whole(row.ceiling_f1):>8}" for row in rows]
+    title = "of all differences" if with_errors(snapshot) else "ceiling"
+    lines = [f"{'type':<7} {'F1, 95 %':<20} prec. recall {title}"]
+    for row in rows:
+        f1 = measure(row.f1.value, None if row.f1.low is None or row.f1.high is None else (row.f1.low, row.f1.high))
+        lines.append(f"{row.level:<7} {f1:<20} {share(row.precision.value):>5} {share(row.recall.value):>6} {share(row.ceiling_f1):>7}")
     return lines
 
 
@@ -292,17 +295,6 @@ def _mistakes(snapshot: MetricsSnapshot) -> list[str]:
         exact, aligner = sums.exact / sums.reads, sums.baseline_exact / sums.reads
         lines.append(f"reads exactly right {percent(exact, 0)} (aligner {percent(aligner, 0)})")
     return lines
-
-
-def _whole(share: float | None) -> str:
-    return f"{UNKNOWN:>3}" if share is None else f"{100 * share:>3.0f}"
-
-
-def _share(share: Proportion) -> str:
-    """``87 (85-89)``."""
-    if share.value is None or share.low is None or share.high is None:
-        return f"{UNKNOWN:>12}"
-    return f"{f'{100 * share.value:.0f} ({100 * share.low:.0f}-{100 * share.high:.0f})':>12}"
 
 
 def _cut(text: str) -> Text:

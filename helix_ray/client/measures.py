@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 from helix_ray.metrics.snapshot import MetricsSnapshot
 from helix_ray.scoring.proximity import MISTAKES, REACH, mistake_rates
-from helix_ray.scoring.statistics import jeffreys
-from helix_ray.scoring.summary import ALL, Interval, Number, f1_of, measures, precision_of, recall_of, total
+from helix_ray.scoring.summary import ALL, Interval, Number, f1_of, measures, total
 from helix_ray.scoring.tally import Counts
 
 
 class Proportion(NamedTuple):
-    """A proportion, 0..1, with its 95 % Jeffreys interval; all None where there is nothing to divide by."""
+    """A measure, 0..1, with its 95 % interval as if truths and calls came one by one; all None where there is nothing to divide by."""
 
     value: float | None
     low: float | None
@@ -25,30 +24,47 @@ class MeasureRow(NamedTuple):
     counts: Counts
     precision: Proportion
     recall: Proportion
-    f1: float | None
+    f1: Proportion
     ceiling_f1: float | None  # the aligner's on the same reads; None where it is not known
 
 
 class Overall(NamedTuple):
     f1: float | None
-    f1_interval: tuple[float, float] | None  # 95 %, as if truths and calls came one by one
+    f1_interval: Interval  # 95 %, as if truths and calls came one by one
     precision: float | None
     recall: float | None
     ceiling_f1: float | None
+    errors: bool  # sequencing errors count as truths
+
+
+def with_errors(snapshot: MetricsSnapshot) -> bool:
+    """Whether the reads have sequencing errors: then all differences are the headline, and the aligner beside them is always right."""
+    if not snapshot.all_differences:
+        return False
+    mutations, shown = total(snapshot.accuracy), total(snapshot.all_differences)
+    return shown.tp + shown.fn > mutations.tp + mutations.fn
 
 
 def by_type(snapshot: MetricsSnapshot) -> list[MeasureRow]:
-    """A row a type, and ``ALL`` at the end; empty without truth."""
-    ceiling = _with_sum(snapshot.ceiling)
-    return [_row(level, counts, ceiling.get(level)) for level, counts in _with_sum(snapshot.accuracy).items()]
+    """A row a type, and ``ALL`` at the end, of the headline; empty without truth."""
+    ceiling, counts = _headline(snapshot)
+    return [_row(level, row, ceiling.get(level)) for level, row in counts.items()]
+
+
+def _headline(snapshot: MetricsSnapshot) -> tuple[dict[str, Counts], dict[str, Counts]]:
+    """The aligner's counts and the model's."""
+    if with_errors(snapshot):
+        return {}, _with_sum(snapshot.all_differences)
+    return _with_sum(snapshot.ceiling), _with_sum(snapshot.accuracy)
 
 
 def overall(snapshot: MetricsSnapshot) -> Overall | None:
     """All types together, with the one interval that is shown every second; None without truth."""
     if not snapshot.accuracy:
         return None
-    counts, ceiling = total(snapshot.accuracy), f1_of(total(snapshot.ceiling)) if snapshot.ceiling else None
-    return Overall(f1_of(counts), _f1_interval(counts), precision_of(counts), recall_of(counts), ceiling)
+    ceiling, counts = _headline(snapshot)
+    found, best = measures(counts[ALL]), f1_of(ceiling[ALL]) if ceiling else None
+    return Overall(found["f1"], found["ci"]["f1"], found["precision"], found["recall"], best, with_errors(snapshot))
 
 
 def by_stratum(snapshot: MetricsSnapshot, dimension: str) -> list[MeasureRow]:
@@ -78,16 +94,8 @@ def _with_sum(counts: Mapping[str, Counts]) -> dict[str, Counts]:
 def _row(level: str, counts: Counts, ceiling: Counts | None) -> MeasureRow:
     found = measures(counts)
     precision, recall = _share(found["precision"], found["ci"]["precision"]), _share(found["recall"], found["ci"]["recall"])
-    return MeasureRow(level, counts, precision, recall, found["f1"], None if ceiling is None else f1_of(ceiling))
-
-
-def _f1_interval(counts: Counts) -> tuple[float, float] | None:
-    """F1 is 2J / (1 + J) of J = found / (found + missed + false), a proportion; both rise together, so its interval becomes F1's."""
-    trials = counts.tp + counts.fn + counts.fp
-    if trials == 0:
-        return None
-    low, high = jeffreys(counts.tp, trials)
-    return 2 * low / (1 + low), 2 * high / (1 + high)
+    f1 = _share(found["f1"], found["ci"]["f1"])
+    return MeasureRow(level, counts, precision, recall, f1, None if ceiling is None else f1_of(ceiling))
 
 
 def _share(value: Number, interval: Interval) -> Proportion:

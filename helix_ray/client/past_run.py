@@ -105,6 +105,7 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
         money=Money(spent_usd=float(counts.cost_usd), max_cost_usd=run.max_cost_usd),
         latency=Latency(*(counts.latency_ms.get(name) for name in ("p50", "p95", "p99"))),
         accuracy=scores.model.by("type"),
+        all_differences=scores.all_differences.by("type"),
         ceiling=scores.ceiling.by("type"),
         strata={name: levels for name in sorted(DIMENSIONS) if name != "type" and (levels := scores.model.by(name))},
         read_sums=scores.reads,

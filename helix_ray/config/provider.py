@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from helix_ray.config.base import Section
 
 ProviderName = Literal["groq", "openai", "openrouter", "vllm", "ollama", "llamacpp", "litellm", "compatible"]
-StructuredOutput = Literal["json_schema", "structured_outputs", "guided_json", "json_object", "none"]
+StructuredOutput = Literal["json_schema", "structured_outputs", "guided_json", "json_object_schema", "json_object", "none"]
 CompletionBound = Literal["max_completion_tokens", "max_tokens"]
 Parameter = Literal["temperature", "seed", "reasoning_effort", "service_tier"]
 

@@ -133,6 +133,7 @@ class QueueConfig(Section):
 
 FROZEN_ANALYZER_KEYS = (
     "backend", "model", "reads_per_request", "prompt", "examples", "work", "reasoning_effort", "max_completion_tokens", "service_tier",
+    "seed",
 )  # fmt: skip
 """They say what answers, and what it is asked."""
 
@@ -140,7 +141,9 @@ LEAST_TOKENS_PER_READ = 40
 """Of an answer about several reads: one call is about 25 tokens, a read's id and frame about 15."""
 
 
-Layout = Literal["raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned"]
+Layout = Literal[
+    "raw", "spaced", "grouped10", "indexed10", "paired_indexed", "assisted_aligned", "indexed10_v2", "ref_indexed10", "context"
+]  # fmt: skip
 SHIPPED, OWN = "[shipped]", "[own]"
 """Tags of the two kinds of ``analyzer.prompt``, which no message shows."""
 
@@ -174,10 +177,11 @@ class AnalyzerConfig(Section):
         Annotated[Layout, Tag(SHIPPED)] | Annotated[OwnPrompt, Tag(OWN)],
         Discriminator(lambda value: OWN if isinstance(value, dict | OwnPrompt) else SHIPPED),
     ] = "indexed10"
-    examples: Annotated[int, Field(ge=0, le=3)] = 0
+    examples: Annotated[int, Field(ge=0, le=4)] = 0
     work: bool = False
     reasoning_effort: Literal["none", "default", "low", "medium", "high"] = "low"
     max_completion_tokens: Annotated[int, Field(ge=16, le=65536)] = 512
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None  # None: the run's
     service_tier: RequestedTier = "on_demand"
     on_capacity_exceeded: Literal["wait", "on_demand"] = "wait"  # what a 498 of the flex tier leads to
     base_url: HttpAddress | None = None  # short for provider.base_url

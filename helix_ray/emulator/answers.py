@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -22,6 +23,7 @@ class Item(NamedTuple):
     opaque_id: str
     calls: Calls
     read: int | None  # which of the request's reads; None: not asked for
+    window: str = ""
 
 
 class Fate(NamedTuple):
@@ -43,8 +45,11 @@ class Sent(NamedTuple):
 def write_answer(items: list[Item], form: AnswerForm, *, lower_case: bool = False, pos_text: bool = False) -> str:
     """The items as JSON: one object of them all when packed, else the first one; without any, a valid empty answer."""
     parts: list[str] = []
-    for opaque_id, calls, _ in items:
-        written = ",".join([_call(call, sure, lower_case, pos_text) for call, sure in calls])
+    for opaque_id, calls, _, window in items:
+        if form.excerpts:
+            written = ",".join([_excerpts(call, sure, window, lower_case) for call, sure in calls])
+        else:
+            written = ",".join([_call(call, sure, lower_case, pos_text) for call, sure in calls])
         work = f'"work":{json.dumps(_work(calls))},' if form.work else ""
         parts.append(f'{{{work}"id":{json.dumps(opaque_id)},"calls":[{written}]}}')
     if form.packed:
@@ -58,6 +63,17 @@ def _call(call: Call, sure: float, lower_case: bool, pos_text: bool) -> str:
         ref, alt = ref.lower(), alt.lower()
     shown = f'"{pos}"' if pos_text else pos
     return f'{{"pos":{shown},"ref":"{ref}","alt":"{alt}","confidence":{sure}}}'
+
+
+def _excerpts(call: Call, sure: float, window: str, lower_case: bool) -> str:
+    """The call among as many bases of the window, at least 6 on either side, as make it the only place of their kind."""
+    before, ref, after = window[: call.pos - 1], call.ref, window[call.pos - 1 + len(call.ref) :]
+    flank = 6
+    while flank < len(window) and len(re.findall(f"(?={before[-flank:]}{ref}{after[:flank]})", window)) > 1:
+        flank += 2
+    shown = [f"{before[-flank:]}{allele}{after[:flank]}" for allele in (ref, call.alt)]
+    ref, read = [text.lower() for text in shown] if lower_case else shown
+    return f'{{"ref":"{ref}","read":"{read}","confidence":{sure}}}'
 
 
 def _work(calls: Calls) -> str:
@@ -104,7 +120,8 @@ def damaged(items: list[Item], form: AnswerForm, drawn: Drawn) -> Sent:
         if change.__name__ in drawn:
             change(drawn[change.__name__])
     for name in ("lower_case", "pos_text"):
-        if name in drawn and any(item.calls for item in damage.items):
+        damages = name != "pos_text" or not form.excerpts
+        if name in drawn and damages and any(item.calls for item in damage.items):
             damage.note(name, *(item.read for item in damage.items if item.calls))
     text = write_answer(damage.items, form, lower_case="lower_case" in drawn, pos_text="pos_text" in drawn)
     if "cut_json" in drawn:
@@ -212,7 +229,7 @@ class Answerer:
         if len(pairs) > 1 and not form.packed:
             pairs = []
         answers = [self._model.answer(pair.ref, pair.read) for pair in pairs]
-        items = [Item(pair.opaque_id, answer.calls, read) for read, (pair, answer) in enumerate(zip(pairs, answers, strict=True))]
+        items = [Item(pair.opaque_id, answer.calls, read, pair.ref) for read, (pair, answer) in enumerate(zip(pairs, answers, strict=True))]
         return Prepared(pairs, answers, damaged(items, form, self.faults.draw(scripted) if pairs else {}))
 
 

@@ -44,6 +44,7 @@ class AnswerForm(NamedTuple):
 
     packed: bool  # {"reads": [answer, ...]}, else one answer
     work: bool  # a text before each answer
+    excerpts: bool = False  # calls without positions
 
 
 class _Schema(NamedTuple):
@@ -178,10 +179,13 @@ def _examined(marshalled: bytes) -> _Schema:
 
 def _form(schema: dict[str, Any]) -> AnswerForm:
     properties = _properties(schema)
-    if "reads" not in properties:
-        return AnswerForm(False, "work" in properties)
-    reads = properties["reads"]
-    return AnswerForm(True, isinstance(reads, dict) and "work" in _properties(reads.get("items")))
+    packed = "reads" in properties
+    one = _properties(_items(properties["reads"])) if packed else properties
+    return AnswerForm(packed, "work" in one, "read" in _properties(_items(one.get("calls"))))
+
+
+def _items(schema: Any) -> Any:
+    return schema.get("items") if isinstance(schema, dict) else None
 
 
 def _properties(schema: Any) -> dict[str, Any]:
@@ -302,7 +306,9 @@ def _apart(found: re.Match[str]) -> tuple[str, str] | None:
     ref_line, read_line = found["ref"].encode(), found["read"].encode()
     ref, read = ref_line.translate(None, _INDEX_CHARACTERS).decode(), read_line.translate(None, _INDEX_CHARACTERS).decode()
     shapes = (ref_line.translate(_AS_N), read_line.translate(_AS_N))
-    return (ref, read) if shapes in zip(_ways(len(ref)), _ways(len(read)), strict=True) else None
+    ref_ways, read_ways = _ways(len(ref)), _ways(len(read))
+    alike = shapes in zip(ref_ways, read_ways, strict=True)
+    return (ref, read) if alike or shapes == (ref_ways[1], read_ways[0]) else None  # indexed beside bare
 
 
 @lru_cache(maxsize=256)

@@ -356,7 +356,7 @@ def for_people(line: Line, tracebacks: bool = False) -> str:
     told = {key: value for key, value in line.items() if key not in _IN_FRONT} | ({"error": rows[-1]} if rows and not tracebacks else {})
     facts = " ".join(f"{key}={_value(value)}" for key, value in told.items())
     head = f"{when} {line['level'].upper():<7} {short(line['actor']):<10} {line['event'].replace('_', ' ')}{': ' if facts else ''}{facts}"
-    return "\n".join([_printable(head), *(f"    | {_printable(row)}" for row in rows if tracebacks)])
+    return "\n".join([visible(head), *(f"    | {visible(row)}" for row in rows if tracebacks)])
 
 
 def _value(value: Any) -> str:
@@ -364,7 +364,8 @@ def _value(value: Any) -> str:
     return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and (not text or set(text) & set(' "=\n')) else text
 
 
-def _printable(text: str) -> str:
+def visible(text: str) -> str:
+    """What a terminal can show: control characters as their codes."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 

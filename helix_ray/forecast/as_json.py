@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from helix_ray import __version__
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.forecast.aim import Aim, plan
 from helix_ray.forecast.estimate import Forecast
 from helix_ray.forecast.workload import MAX_COUNTED, Workload
 from helix_ray.providers.published_limits import limits_version
@@ -16,7 +17,7 @@ HINDRANCES = ("faults", "script", "outages", "neighbour", "hidden_capacity", "ov
 """Keys of the section emulator that make it fail, slow down or share its limits."""
 
 
-def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) -> str:
+def as_json(config: Config, work: Workload, forecast: Forecast, aim: Aim, made_at: str) -> str:
     """The text of the file. Money in US dollars, times in seconds, tokens as whole numbers; docs/output.md has every key."""
     demand, asking = forecast.demand, config.analyzer
     asks = asking.backend.asks_an_api
@@ -46,6 +47,7 @@ def as_json(config: Config, work: Workload, forecast: Forecast, made_at: str) ->
         ],
         "cut_off_share": round(forecast.cut_off_share, 4),
         "notes": list(notes(config, work, forecast)),
+        "difference": plan(forecast, aim),
         "made_at": made_at,
         "helix_ray": __version__,
         "resumes": forecast.resumed and forecast.resumed._asdict(),

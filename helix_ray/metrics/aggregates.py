@@ -150,6 +150,7 @@ class Aggregates:
         return replace(
             snapshot,
             accuracy=score.pop("type", {}),
+            all_differences=_by_dimension(self._analyzers.all_differences).get("type", {}),
             ceiling=ceiling.get("type", {}),
             strata=score,
             read_sums=ReadCounts(**self._analyzers.reads),

@@ -62,6 +62,7 @@ class AnalyzerReport:
     cost_usd: float = field(metadata=COUNTER)  # requests of unknown outcome at their worst case
     tier: Mapping[str, int] = field(metadata=COUNTER)  # answered reads by the service tier that answered
     score: Mapping[Level, Counts] = field(metadata=COUNTER)
+    all_differences: Mapping[Level, Counts] = field(metadata=COUNTER)  # the same by type, with sequencing errors as truths
     ceiling: Mapping[Level, Counts] = field(metadata=COUNTER)  # of the aligner's calls on the same reads
     reads: Mapping[str, int] = field(metadata=COUNTER)  # with known truth, by how they came out as a whole
     off_by: Mapping[int, int] = field(metadata=COUNTER)  # wrong calls within 5 bases of a missed truth, by their distance

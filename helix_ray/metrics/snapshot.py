@@ -305,6 +305,7 @@ class MetricsSnapshot:
     slots: int = 0  # requests that the analyzers may have in flight, as configured
     machine: MachineView = MachineView()
     accuracy: Mapping[str, Counts] = field(default_factory=dict)  # by variant type; empty without truth
+    all_differences: Mapping[str, Counts] = field(default_factory=dict)  # the same, with sequencing errors as truths
     ceiling: Mapping[str, Counts] = field(default_factory=dict)  # of the aligner's calls on the same reads; empty without truth
     strata: Mapping[str, Mapping[str, Counts]] = field(default_factory=dict)  # the model's, by every other dimension and its level
     read_sums: ReadCounts = field(default_factory=ReadCounts)
@@ -329,6 +330,7 @@ def as_json(snapshot: MetricsSnapshot) -> JsonObject:
 
     return asdict(snapshot) | {
         "accuracy": levels(snapshot.accuracy),
+        "all_differences": levels(snapshot.all_differences),
         "ceiling": levels(snapshot.ceiling),
         "strata": [{"dimension": dimension, "levels": levels(counts)} for dimension, counts in snapshot.strata.items()],
     }

@@ -52,11 +52,13 @@ class Dialect:
 _FORMS: Final[dict[StructuredOutput, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "structured_outputs": lambda schema: {"structured_outputs": {"json": schema}},
     "guided_json": lambda schema: {"guided_json": schema},
+    "json_object_schema": lambda schema: {"response_format": {"type": "json_object", "schema": schema}},
     "json_object": lambda _: {"response_format": {"type": "json_object"}},
     "none": lambda _: {},
 }
 
 _ANY_FORM: Final[tuple[StructuredOutput, ...]] = ("json_schema", "json_object", "none")
+_ALSO_INSIDE: Final[tuple[StructuredOutput, ...]] = ("json_schema", "json_object_schema", "json_object", "none")
 _PLAIN: Final[tuple[Parameter, ...]] = ("temperature", "seed")
 
 _server = partial(Dialect, needs_key=False, forms=_ANY_FORM, completion_bound="max_tokens", parameters=_PLAIN)  # one's own
@@ -70,9 +72,9 @@ DIALECTS: Final[dict[ProviderName, Dialect]] = {
         _server("openrouter", "OpenRouter", "OPENROUTER_API_KEY", needs_key=True),
         _server("vllm", "vLLM", "VLLM_API_KEY", forms=("json_schema", "structured_outputs", "guided_json", "json_object", "none")),
         _server("ollama", "Ollama", "OLLAMA_API_KEY", parameters=(*_PLAIN, "reasoning_effort")),
-        _server("llamacpp", "llama.cpp", "LLAMA_API_KEY"),
+        _server("llamacpp", "llama.cpp", "LLAMA_API_KEY", forms=_ALSO_INSIDE),
         _server("litellm", "LiteLLM", "LITELLM_API_KEY"),
-        _server("compatible", "a compatible server", None),
+        _server("compatible", "a compatible server", None, forms=_ALSO_INSIDE),
     )
 }
 

@@ -75,7 +75,10 @@ def _cached(prompt: Decimal, known: Tariff | None) -> Decimal:
 
 
 def _limit(entry: Mapping[str, Any], known: Tariff | None) -> int | None:
-    value = entry.get("max_completion_tokens", entry.get("max_output_length"))
+    meta = entry.get("meta")
+    places = (entry, "max_completion_tokens"), (entry, "max_output_length"), (entry, "max_model_len"), (meta, "n_ctx")
+    named = (place.get(name) for place, name in places if isinstance(place, dict))  # the last two, vLLM's and llama.cpp's: the context
+    value = next((each for each in named if each is not None), None)
     if type(value) is int and value > 0:
         return value
     return None if known is None else known.completion_limit

@@ -19,13 +19,14 @@ class ScoredVariant(NamedTuple):
     alt: str
     type: str | None  # None when the alleles are not a variant
     event: str | None
-    confidence: float | None  # 0..1
-    outcome: str | None  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | overlap | duplicate
+    confidence: float | None  # 0..1; of a truth that was found: the least of the calls that tell it
+    outcome: str | None  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | ambiguous | overlap | duplicate
     match: str | None  # TP | FP | FN; None without truth
     reason: str | None
     detail: str | None = None  # how it matched, or what kind of mistake it is; see `helix_ray.scoring.score`
     off_by: int | None = None  # of a mistake near a truth: the call's position minus the truth's, -5..5
     baseline: str | None = None  # of a truth: TP | FN by the aligner; None where it was not asked
+    all_match: str | None = None  # as ``match``, if sequencing errors were truths too; None in a read without any
 
 
 @dataclass(frozen=True, slots=True)

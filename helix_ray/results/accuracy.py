@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from helix_ray.results.schema import ByType, Confidence, Cost, ReadsScored, Scoring
+from helix_ray.scoring.clusters import FEW, ReadProfile, Spreads, spread, spreads
 from helix_ray.scoring.proximity import REACH, mistake_rates
 from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.scoring.scores import NO_ANSWER, RunScores
 from helix_ray.scoring.scores import NOTHING as NOTHING_THERE
-from helix_ray.scoring.statistics import average_precision, calibration, curve, f1_interval, matthews, mcnemar
+from helix_ray.scoring.statistics import average_precision, calibration, curve, matthews, mcnemar
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL, Measures, measures, rate, summarise, total
 from helix_ray.scoring.tally import Counts, ReadCounts
@@ -63,13 +64,20 @@ class Effort:
 
 def accuracy(scores: RunScores) -> ByType:
     """By type and ``ALL``: counts, precision, recall, F1 and their intervals."""
-    reads = scores.reads.reads
-    intervals = {level: found for level, profiles in scores.profiles.items() if (found := f1_interval(profiles, reads)) is not None}
-    return summarise(scores.model.by("type"), intervals)
+    return summarise(scores.model.by("type"), {level: spreads(profiles) for level, profiles in scores.profiles.items()})
+
+
+def all_differences(scores: RunScores) -> ByType | None:
+    """As accuracy, with sequencing errors as truths beside the mutations; None of reads without any."""
+    counts = scores.all_differences.by("type")
+    mutations, shown = total(scores.model.by("type")), total(counts)
+    if mutations.tp + mutations.fn == shown.tp + shown.fn:
+        return None
+    return summarise(counts, {level: spreads(profiles) for level, profiles in scores.profiles_of_all.items()})
 
 
 def ceiling(scores: RunScores) -> ByType:
-    """As accuracy, of the aligner's calls; without intervals of F1."""
+    """As accuracy, of the aligner's calls, as if they came one by one."""
     return summarise(scores.ceiling.by("type"))
 
 
@@ -83,6 +91,7 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
     """The report's key ``scoring``."""
     by, reads = scores.model.by, scores.reads
     counts = total(by("type"))
+    whole = spreads(scores.profiles.get(ALL, {}))
     failed = reads.reads - reads.answered
     return {
         "method": METHOD,
@@ -94,8 +103,14 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
         "reads_per_request": asked.reads_per_request,
         "work": asked.work,
         "failed": {"reads": failed, "truths": counts.fn_failed, "frac_na": failed / reads.reads if reads.reads else None},
-        "by": {name: {level: _known(name, row) for level, row in _in_order(by(name))} for name in DIMENSIONS if name != "type"},
-        "reads": _reads(reads),
+        "by": {name: {level: _known(name, row, whole) for level, row in _in_order(by(name))} for name in DIMENSIONS if name != "type"},
+        "reads": _reads(reads, scores.read_profiles),
+        "uncertainty": {
+            "cluster": "request" if asked.reads_per_request > 1 else "read",
+            "clusters": sum(scores.read_profiles.values()),
+            "few": sum(scores.read_profiles.values()) < FEW,
+            "design_effect": spread((it.exact, it.reads, times) for it, times in scores.read_profiles.items()).effect,
+        },
         "mistakes": mistake_rates(counts, reads.invented, reads.answered),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
         "confusion": confusion(scores),
@@ -114,23 +129,26 @@ def _in_order(levels: Mapping[str, Counts]) -> list[tuple[str, Counts]]:
     )
 
 
-def _known(dimension: str, counts: Counts) -> Measures[int | None]:
-    """Measures of a level. A call has no event: there no precision is known, and so no F1."""
-    row: Measures[int | None] = {**measures(counts)}
+def _known(dimension: str, counts: Counts, spreads: Spreads) -> Measures[int | None]:
+    """Measures of a level, as widely spread as those of all variants. A call has no event: there no precision is known, and so no F1."""
+    row: Measures[int | None] = {**measures(counts, spreads)}
     if dimension in TRUTH_ONLY:
         row["query_tp"] = row["fp"] = row["fp_error"] = row["fp_allele"] = row["fp_near"] = row["fp_invalid"] = None
-        row["precision"] = row["f1"] = row["excluding_failed"]["f1"] = None
+        for some in (row, row["excluding_failed"]):
+            some["precision"] = some["f1"] = some["ci"]["precision"] = some["ci"]["f1"] = None
     return row
 
 
-def _reads(reads: ReadCounts) -> ReadsScored:
+def _reads(reads: ReadCounts, profiles: Mapping[ReadProfile, int]) -> ReadsScored:
     """Reads as a whole. Clean reads make true negatives, so that sensitivity and specificity mean something here."""
     tp, fp, fn, tn = reads.true_positive, reads.false_positive, reads.false_negative, reads.true_negative
     only_model, only_baseline = reads.exact - reads.both_exact, reads.baseline_exact - reads.both_exact
     return {
         "reads": reads.reads,
         "answered": reads.answered,
-        "exact": rate(reads.exact, reads.reads),
+        "exact": rate(reads.exact, reads.reads, spread((it.exact, it.reads, times) for it, times in profiles.items())),
+        "exact_answered": rate(reads.exact, reads.answered, spread((it.exact, it.answered, times) for it, times in profiles.items())),
+        "described": rate(reads.described, reads.reads, spread((it.described, it.reads, times) for it, times in profiles.items())),
         "baseline_exact": rate(reads.baseline_exact, reads.reads),
         "mcnemar": {"only_model": only_model, "only_baseline": only_baseline, "p": mcnemar(only_model, only_baseline)},
         "true_positive": tp,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from helix_ray.queueing.messages import QueueStats
-from helix_ray.records import Disposition, JsonObject, RunStatus
+from helix_ray.records import CallState, Disposition, JsonObject, RunStatus
 from helix_ray.results import schema
 from helix_ray.results.formatting import NOTICE
 from helix_ray.storage.ledger import Agreement, RunCounts
@@ -37,6 +37,7 @@ class Session:
     bottlenecks: Mapping[str, int] = field(default_factory=dict)  # looks at which the run waited for each
     authorised_usd: Decimal | None = None  # the most that the run could have cost: put on record before it was granted
     accuracy: schema.ByType | None = None
+    accuracy_all_differences: schema.ByType | None = None
     agreement: Agreement | None = None
     ceiling: schema.ByType | None = None
     scoring: schema.Scoring | None = None
@@ -80,6 +81,8 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "repairs": stored and stored.repairs,
         "http_429": stored and stored.http_429,
         "failures_by_kind": stored and dict(stored.failures),
+        "truncated": stored and stored.truncated,
+        "truncated_share": stored and _truncated_share(stored),
         "resent": stored and stored.resent,
         "resent_share": stored and (round(stored.resent / stored.requests, 4) if stored.requests else None),
         "reads_by_tier": stored and dict(stored.reads_by_tier),
@@ -100,6 +103,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "peak_pss_mb": round(session.peak_pss_mb, 1),
         "latency_ms": stored and {name: stored.latency_ms.get(name) for name in ("p50", "p95", "p99")},
         "accuracy": session.accuracy,
+        "accuracy_all_differences": session.accuracy_all_differences,
         "ceiling": session.ceiling,
         "agreement": session.agreement,
         "scoring": session.scoring,
@@ -126,6 +130,12 @@ def lost_reads(session: Session, queue: QueueStats | None, stored: RunCounts | N
 def _handed_back(queue: QueueStats | None) -> int:
     """Reads still waiting, returned or leased when the session ended."""
     return queue.waiting + queue.redelivered + queue.leased if queue else 0
+
+
+def _truncated_share(stored: RunCounts) -> float | None:
+    """Of the answers."""
+    answers = stored.calls_by_state.get(CallState.ANSWERED.value, 0)
+    return round(stored.truncated / answers, 4) if answers else None
 
 
 def _ended(stored: RunCounts | None, ending: Disposition) -> int | None:

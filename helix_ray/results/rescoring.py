@@ -31,10 +31,10 @@ class Difference(NamedTuple):
 
 
 class Rescoring:
-    """Adds up results as they are scored now, and names those that are stored otherwise."""
+    """Adds up results as they are scored now, and names those that are stored otherwise. ``packed`` as of `RunScores`."""
 
-    def __init__(self) -> None:
-        self.scores = RunScores()
+    def __init__(self, *, packed: bool = False) -> None:
+        self.scores = RunScores(packed=packed)
         self.reads = 0
         self.differences: list[Difference] = []
 

@@ -20,12 +20,13 @@ NamedCounts = dict[str, int]
 
 McNemar = TypedDict("McNemar", {"only_model": int, "only_baseline": int, "p": float})
 Failed = TypedDict("Failed", {"reads": int, "truths": int, "frac_na": Number})
+Uncertainty = TypedDict("Uncertainty", {"cluster": str, "clusters": int, "few": bool, "design_effect": float})
 Tokens = TypedDict("Tokens", {"prompt": int, "cached": int, "completion": int})
 ByType = dict[str, Measures[int]]
 
 # fmt: off
 ReadsScored = TypedDict("ReadsScored", {
-    "reads": int, "answered": int, "exact": Rate, "baseline_exact": Rate, "mcnemar": McNemar,
+    "reads": int, "answered": int, "exact": Rate, "exact_answered": Rate, "described": Rate, "baseline_exact": Rate, "mcnemar": McNemar,
     "true_positive": int, "false_positive": int, "false_negative": int, "true_negative": int,
     "sensitivity": Rate, "specificity": Rate, "mcc": Number, "residual_edits_per_truth_edit": Number, "capped": int,
 })
@@ -42,6 +43,7 @@ Scoring = TypedDict("Scoring", {
     "failed": Failed,
     "by": dict[str, dict[str, Measures[int | None]]],  # dimension, level
     "reads": ReadsScored,
+    "uncertainty": Uncertainty,  # design_effect: of exact reads
     "mistakes": dict[str, Rate],  # keys of `scoring.proximity.MISTAKES`
     "off_by": NamedCounts,
     "confusion": dict[str, NamedCounts],  # what was there, what was called
@@ -59,13 +61,14 @@ Report = TypedDict("Report", {
     "reads_possibly_repaid": Count, "possibly_billed_usd": Number,
     "duration_s": float, "reads_per_s": Number,
     "requests": Count, "repairs": Count, "http_429": Count, "failures_by_kind": NamedCounts | None,
-    "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
+    "truncated": Count, "truncated_share": Number, "resent": Count, "resent_share": Number, "reads_by_tier": NamedCounts | None,
     "utilisation": dict[str, float], "bottleneck": str | None, "bottleneck_shares": dict[str, float],
     "tokens": Tokens | None, "cost_usd": Number, "usage_estimated": Count, "authorised_usd": Number, "cost_per_1000_reads": Number,
     "queue_capacity": int, "max_queue_depth": int, "max_redelivered": int, "max_leased": int, "max_held": int,
     "blocked_seconds": float, "peak_pss_mb": float,
     "latency_ms": dict[str, Number] | None,  # p50, p95, p99
-    "accuracy": ByType | None, "ceiling": ByType | None, "agreement": Agreement | None, "scoring": Scoring | None,
+    "accuracy": ByType | None, "accuracy_all_differences": ByType | None,
+    "ceiling": ByType | None, "agreement": Agreement | None, "scoring": Scoring | None,
     "truth_reads": Count, "identifiable_reads": Count,
     "resume_command": str | None, "configuration": JsonObject | None,
     "history": JsonObject | None,  # as `metrics.history.as_columns` has it

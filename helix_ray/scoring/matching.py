@@ -20,35 +20,46 @@ Keyed = tuple[Edit, int]
 """An edit and the index of its variant; errors that are matched together with truths have indices from -1 down."""
 
 
-class Found(NamedTuple):
-    """Indices of truths and calls that match each other, and of calls that are sequencing errors."""
+Stretch = tuple[list[int], list[int]]
+"""Indices of truths, and of the calls that spell the same."""
 
-    truths: set[int]
-    calls: set[int]
+
+class Found(NamedTuple):
+    """Truths and calls that match each other, and calls that are sequencing errors."""
+
+    stretches: list[Stretch]
     errors: set[int]
     capped: bool
+
+    @property
+    def truths(self) -> set[int]:
+        return {index for truths, _ in self.stretches for index in truths}
+
+    @property
+    def calls(self) -> set[int]:
+        return {index for _, calls in self.stretches for index in calls}
 
 
 def match_calls(window: str, truth: Sequence[Variant], calls: Sequence[JudgedCall], errors: Sequence[Variant], max_states: int) -> Found:
     """Match valid calls with the truth, the rest of them with the errors, and what then remains with truths and errors together."""
     if not calls or not (truth or errors):
-        return Found(set(), set(), set(), False)
+        return Found([], set(), False)
     true, called = _keyed(truth), _keyed(calls)
-    truths, right, capped = _agree(window, true, called, max_states)
-    seen: set[int] = set()
-    if errors and len(right) < len(calls):
+    found = Found(*_agree(window, true, called, max_states))
+    if errors and len(found.calls) < len(calls):
         # What is left may be errors, or a truth and an error that stand together and were called as one.
-        misread, rest = _keyed(errors), _without(called, right)
-        _, seen, capped_here = _agree(window, misread, rest, max_states)
-        rest, missed = _without(rest, seen), _without(true, truths)
-        capped = capped or capped_here
+        misread, rest = _keyed(errors), _without(called, found.calls)
+        seen = Found(*_agree(window, misread, rest, max_states))
+        rest, missed = _without(rest, seen.calls), _without(true, found.truths)
+        found = found._replace(errors=seen.calls, capped=found.capped or seen.capped)
         if rest and missed:
             together = sorted([*missed, *((change, -1 - index) for change, index in misread)])
-            more, found, capped_here = _agree(window, together, rest, max_states)
-            truths |= {index for index in more if index >= 0}
-            right |= found
-            capped = capped or capped_here
-    return Found(truths, right, seen, capped)
+            more, _, capped = _agree(window, together, rest, max_states)
+            told = [([index for index in truths if index >= 0], calls) for truths, calls in more]
+            misread_too = {index for truths, calls in told if not truths for index in calls}
+            stretches = [*found.stretches, *(stretch for stretch in told if stretch[0])]
+            found = Found(stretches, found.errors | misread_too, found.capped or capped)
+    return found
 
 
 def _keyed(variants: Sequence[Variant | JudgedCall]) -> list[Keyed]:
@@ -59,27 +70,27 @@ def _without(keyed: Iterable[Keyed], indices: set[int]) -> list[Keyed]:
     return [item for item in keyed if item[1] not in indices]
 
 
-def _agree(window: str, one: list[Keyed], other: list[Keyed], max_states: int) -> tuple[set[int], set[int], bool]:
-    """Indices of the largest subsets that spell the same sequence, and whether the search was given up; then equal edits count."""
+def _agree(window: str, one: list[Keyed], other: list[Keyed], max_states: int) -> tuple[list[Stretch], set[int], bool]:
+    """The largest subsets that spell the same sequence, and whether the search was given up; then equal edits count."""
     left, right = [change for change, _ in one], [change for change, _ in other]
     if max_states:
         spelled = apply(window, left)
         if spelled is not None and spelled == apply(window, right):
-            return *_two_sided(one, other), False
+            return _two_sided(one, other), set(), False
         found = match(window, left, right, max_states)
         if found is not None:
-            return *_two_sided([one[i] for i in sorted(found.left)], [other[i] for i in sorted(found.right)]), False
+            return _two_sided([one[i] for i in sorted(found.left)], [other[i] for i in sorted(found.right)]), set(), False
     shared = set(left) & set(right)
-    return {i for change, i in one if change in shared}, {i for change, i in other if change in shared}, max_states > 0
+    return [([i for change, i in one if change == it], [i for change, i in other if change == it]) for it in shared], set(), max_states > 0
 
 
-def _two_sided(one: list[Keyed], other: list[Keyed]) -> tuple[set[int], set[int]]:
+def _two_sided(one: list[Keyed], other: list[Keyed]) -> list[Stretch]:
     """Of edits that spell the same sequence, those that do not merely cancel each other.
 
     A new stretch begins where both sides are in step with the window again. A stretch that only one side edits spells the window
     itself, so its edits are no match.
     """
-    stretches: list[tuple[list[int], list[int]]] = [([], [])]
+    stretches: list[Stretch] = [([], [])]
     end, grown = 0, [0, 0]
     for (start, stop, added), side, index in sorted([(change, 0, i) for change, i in one] + [(change, 1, i) for change, i in other]):
         if start >= end and grown[0] == grown[1]:
@@ -87,8 +98,7 @@ def _two_sided(one: list[Keyed], other: list[Keyed]) -> tuple[set[int], set[int]
         stretches[-1][side].append(index)
         end = max(end, stop)
         grown[side] += len(added) - (stop - start)
-    kept = [stretch for stretch in stretches if all(stretch)]
-    return {index for first, _ in kept for index in first}, {index for _, second in kept for index in second}
+    return [stretch for stretch in stretches if all(stretch)]
 
 
 class Matching(NamedTuple):

@@ -66,5 +66,5 @@ def mistake_rates(counts: Counts, invented: int, answered: int) -> dict[str, Rat
         "misplaced": rate(counts.fn_near, truths),
         "misnamed": rate(counts.fn_allele, truths),
         "invented": rate(invented, answered),
-        "misread": rate(counts.fp_error, counts.query_tp + counts.fp),
+        "misread": rate(counts.fp_error, counts.tp + counts.fp),
     }

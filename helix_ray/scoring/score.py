@@ -3,6 +3,11 @@
 GA4GH's method 2, allele match without genotype (Krusche 2019, PMC6699627), on the scale of whole haplotypes: if the calls spell the
 true sequence, every truth and every call is right. Otherwise the largest subsets of both that spell the same sequence are.
 
+Counts do not depend on spelling. Right calls count as the truths that they tell (vcfeval's weighted true positives), and a truth that
+was found bears the confidence of the least sure call that tells it. False substitutions that touch are one false call.
+
+``all_match`` repeats the match with sequencing errors as truths beside the mutations: what describes the read is right there.
+
 ``detail`` of a row gives the reason of its match:
 
 * TP: ``allele`` (the other side names the same alleles) or ``haplotype`` (it spells the same sequence in another way)
@@ -22,8 +27,10 @@ from helix_ray.scoring.matching import MAX_STATES, match_calls
 from helix_ray.scoring.proximity import Mistake, pair_nearby
 from helix_ray.scoring.variants import JudgedCall, apply, differences, edit, edits, trim
 
-SCORER_VERSION = "2"
-"""Raised whenever the same answer may be scored otherwise. 1 compared alleles by name."""
+SCORER_VERSION = "3"
+"""Raised whenever the same answer may be scored otherwise. 1 compared alleles by name, 2 counted right calls as they were spelled."""
+
+SUBSTITUTIONS = ("SNV", "MNV")
 
 MANY_CALLS, STATES_OF_MANY = 200, 2000
 """Calls above which the search is cut, and to how many states: a read has a handful of variants, and other reads wait. Guessed."""
@@ -33,7 +40,7 @@ MAX_ALIGNED = 4_000_000
 
 
 class ReadScore(NamedTuple):
-    """The rows of ``variant_calls`` of one read (truths, calls, baseline), and the result of the read as a whole."""
+    """The rows of ``variant_calls`` of one read (truths, calls, baseline, errors), and the result of the read as a whole."""
 
     rows: list[ScoredVariant]
     exact: bool | None  # the valid calls spell the true sequence, and no call is invalid; None without truth or answer
@@ -53,7 +60,7 @@ class _Side(NamedTuple):
     """One caller's calls against the truth."""
 
     rows: list[ScoredVariant]
-    matched: dict[int, str]  # index of a truth: allele | haplotype
+    matched: dict[int, tuple[str, float | None]]  # by the index of a truth: allele | haplotype, and the confidence
     mistaken: dict[int, Mistake]  # by the index of a missed truth that something was called for
     exact: bool | None
     capped: bool
@@ -67,7 +74,7 @@ def score_read(
     ``calls`` None: no answer came, so the whole truth is missed, as benchmarks treat a no-call. ``baseline`` None: not asked.
 
     Precondition: all variants are in the form that `judge_calls` returns. The read's errors only tell whether a false positive is
-    a sequencing error.
+    a sequencing error, and ``all_match``.
     """
     window, truth = read.ref_seq, read.truth
     model = _score("call", read, calls or (), max_states)
@@ -76,12 +83,15 @@ def score_read(
     rows += model.rows
     if aligner is not None:
         rows += aligner.rows
+    capped = False
+    if truth is not None and read.errors:
+        rows, capped = _against_all(read, rows, max_states, answered=calls is not None)
     return ReadScore(
         rows,
         exact=None if calls is None else model.exact,
         baseline_exact=None if aligner is None else aligner.exact,
         residual_edits=None if calls is None else 0 if baseline and _same(baseline, calls) else residual_edits(window, read.seq, calls),
-        capped=model.capped or (aligner is not None and aligner.capped),
+        capped=capped or model.capped or (aligner is not None and aligner.capped),
     )
 
 
@@ -104,14 +114,14 @@ def residual_edits(window: str, seq: str, calls: Sequence[JudgedCall]) -> int | 
 
 
 def _truth_row(variant: Variant, index: int, model: _Side, aligner: _Side | None, *, answered: bool) -> ScoredVariant:
-    found = index in model.matched
+    told = model.matched.get(index)
     mistake = model.mistaken.get(index, ("missed", None)) if answered else ("failed", None)
-    detail, off_by = (model.matched[index], None) if found else mistake
-    match = "TP" if found else "FN"
+    detail, off_by = (told[0], None) if told else mistake
     by_aligner = None if aligner is None else "TP" if index in aligner.matched else "FN"
     return ScoredVariant(
         side="truth", pos=variant.pos, ref=variant.ref, alt=variant.alt, type=variant.type, event=variant.event,
-        confidence=None, outcome=None, match=match, reason=None, detail=detail, off_by=off_by, baseline=by_aligner,
+        confidence=told and told[1], outcome=None, match="TP" if told else "FN", reason=None, detail=detail, off_by=off_by,
+        baseline=by_aligner,
     )  # fmt: skip
 
 
@@ -128,33 +138,87 @@ def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) 
         return _Side([_call_row(name, call, None) for call in calls], {}, {}, None, False)
     if _same(truth, calls):  # the usual case, at a fraction of the price
         rows = [_call_row(name, call, "TP", "allele") for call in calls]
-        return _Side(rows, dict.fromkeys(range(len(truth)), "allele"), {}, True, False)
+        sure = {call[:3]: call.confidence for call in calls}
+        return _Side(rows, {index: ("allele", sure[variant[:3]]) for index, variant in enumerate(truth)}, {}, True, False)
     valid = [index for index, call in enumerate(calls) if call.outcome == "ok"]
-    if len(valid) > MANY_CALLS:
-        max_states = min(max_states, STATES_OF_MANY)
-    found = match_calls(window, truth, [calls[index] for index in valid], read.errors or (), max_states)
+    said = [calls[index] for index in valid]
+    found = match_calls(window, truth, said, read.errors or (), _states(said, max_states))
     right = {valid[index] for index in found.calls}
+    false = _joined(calls, [index for index, call in enumerate(calls) if index not in right and call.outcome != "duplicate"])
     misread = {valid[index] for index in found.errors}
-    wrong = [index for index, call in enumerate(calls) if index not in right and index not in misread and call.outcome != "duplicate"]
+    wrong = [members for members in false if not misread.issuperset(members)]
     missed = [index for index in range(len(truth)) if index not in found.truths]
-    pairs = pair_nearby([truth[index].pos for index in missed], [calls[index].pos for index in wrong]) if missed and wrong else []
-    mistakes: dict[int, Mistake] = dict.fromkeys(wrong, ("invented", None))
-    mistakes |= dict.fromkeys(misread, ("error", None))
+    pairs = pair_nearby([truth[index].pos for index in missed], [false[members].pos for members in wrong]) if missed and wrong else []
+    mistakes: dict[Members, Mistake] = {members: ("invented" if members in wrong else "error", None) for members in false}
     mistakes |= {wrong[pair.call]: pair.mistake for pair in pairs}
     names = {variant[:3] for variant in truth}
     called = {calls[index][:3] for index in right}
-    rows = []
+    by_place = {members[0]: _call_row(name, false[members], "FP", *mistake) for members, mistake in mistakes.items()}
     for index, call in enumerate(calls):
         if index in right:
-            rows.append(_call_row(name, call, "TP", "allele" if call[:3] in names else "haplotype"))
-        elif index in mistakes:
-            rows.append(_call_row(name, call, "FP", *mistakes[index]))
-        else:
-            rows.append(_call_row(name, call, None))  # a duplicate
-    matched = {index: "allele" if truth[index][:3] in called else "haplotype" for index in found.truths}
+            by_place[index] = _call_row(name, call, "TP", "allele" if call[:3] in names else "haplotype")
+        elif call.outcome == "duplicate":
+            by_place[index] = _call_row(name, call, None)
+    matched = {
+        index: ("allele" if truth[index][:3] in called else "haplotype", _least_sure([said[one] for one in told]))
+        for truths, told in found.stretches
+        for index in truths
+    }
     mistaken = {missed[pair.truth]: pair.mistake for pair in pairs}
-    exact = not mistakes and not missed and _spells_the_truth(window, truth, [calls[index] for index in valid])
-    return _Side(rows, matched, mistaken, exact, found.capped)
+    exact = not mistakes and not missed and _spells_the_truth(window, truth, said)
+    return _Side([by_place[index] for index in sorted(by_place)], matched, mistaken, exact, found.capped)
+
+
+Members = tuple[int, ...]
+"""Indices of calls that count as one."""
+
+
+def _joined(calls: Sequence[JudgedCall], false: Sequence[int]) -> dict[Members, JudgedCall]:
+    """False calls, with those substitutions made one that touch: how a stretch of wrong bases is spelled must not count."""
+    joined: dict[Members, JudgedCall] = {}
+    last: Members = ()
+    for index in sorted(false, key=lambda index: calls[index].pos):
+        call = calls[index]
+        if not (call.outcome == "ok" and call.type in SUBSTITUTIONS):
+            joined[index,] = call
+            continue
+        before = joined.get(last)
+        if before is not None and before.pos + len(before.ref) == call.pos:
+            sure = _least_sure([before, call])
+            call = before._replace(ref=before.ref + call.ref, alt=before.alt + call.alt, confidence=sure, type="MNV")
+            del joined[last]
+            last = (*last, index)
+        else:
+            last = (index,)
+        joined[last] = call
+    return joined
+
+
+def _least_sure(calls: Sequence[JudgedCall]) -> float | None:
+    return min((call.confidence for call in calls if call.confidence is not None), default=None)
+
+
+def _against_all(read: Read, rows: list[ScoredVariant], max_states: int, *, answered: bool) -> tuple[list[ScoredVariant], bool]:
+    """The rows with their ``all_match`` and one more for each sequencing error, and whether the search was given up."""
+    errors = read.errors or ()
+    called = [row for row in rows if row.side == "call" and row.outcome == "ok"]
+    said = [JudgedCall(*row[1:4], row.confidence, "ok", row.type) for row in called]
+    found = match_calls(read.ref_seq, [*(read.truth or ()), *errors], said, (), _states(said, max_states))
+    truths, right = found.truths, {said[index][:3] for index in found.calls}
+    failed = None if answered else "failed"
+    rows = [*rows, *(ScoredVariant("error", *error[:5], None, None, None, None, failed) for error in errors)]
+    told = iter(range(len(rows)))
+
+    def match(row: ScoredVariant) -> str | None:
+        if row.side == "call":
+            return row.match and ("TP" if row.outcome == "ok" and row[1:4] in right else "FP")
+        return None if row.side == "baseline" else "TP" if next(told) in truths else "FN"
+
+    return [row._replace(all_match=match(row)) for row in rows], found.capped
+
+
+def _states(calls: Sequence[JudgedCall], max_states: int) -> int:
+    return min(max_states, STATES_OF_MANY) if len(calls) > MANY_CALLS else max_states
 
 
 def _same(one: Sequence[Variant | JudgedCall], calls: Sequence[JudgedCall]) -> bool:

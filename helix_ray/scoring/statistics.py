@@ -1,9 +1,9 @@
 # ruff: noqa: UP013 (tables: related keys stand in one line)
-"""Statistics of counts: intervals of proportions and of F1, two callers compared, and what a model's confidence is worth.
+"""Statistics of counts: intervals of proportions, two callers compared, and what a model's confidence is worth.
 
 Proportions have Jeffreys intervals: the equal-tailed one of Beta(k + 1/2, n − k + 1/2), with the bound set to 0 at k = 0 and to 1 at
 k = n, as Brown, Cai & DasGupta 2001 (doi:10.1214/ss/1009213286) recommend; hap.py and som.py report them too. SciPy is not worth its
-100 MB for one function. F1 has a percentile bootstrap by read, since the variants of one read stand or fall together.
+100 MB for one function.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from typing import NamedTuple, TypedDict
 BINS = 10
 """Of the calibration table, equally wide."""
 
-RESAMPLES = 2000
-SEED = 1
-
 Point = TypedDict("Point", {"confidence": float, "precision": float, "recall": float})
 Bin = TypedDict("Bin", {"from": float, "to": float, "calls": int, "confidence": float, "right": float})
 Calibration = TypedDict("Calibration", {"ece": float, "bins": list[Bin]})
@@ -28,8 +25,8 @@ _PRECISION = 1e-15
 _MAX_TERMS = 100_000
 
 
-def jeffreys(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval for ``k`` successes in ``n`` trials (0 <= k <= n); (0, 1) when n is 0."""
+def jeffreys(k: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """The interval for ``k`` successes in ``n`` trials (0 <= k <= n), which need not be whole numbers; (0, 1) when n is 0."""
     if not 0 <= k <= n:
         raise ValueError(f"{k} successes in {n} trials")
     tail = (1 - level) / 2
@@ -88,40 +85,7 @@ def _away_from_zero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
-class Profile(NamedTuple):
-    """The result of one read: truths and calls, right and wrong."""
-
-    tp: int
-    fn: int
-    query_tp: int
-    fp: int
-
-
-def f1_interval(profiles: Mapping[Profile, int], reads: int, level: float = 0.95) -> tuple[float, float] | None:
-    """The interval of F1 from the number of reads of each profile; the rest of ``reads`` had neither truth nor call.
-
-    Reads of one profile are equal, so a resample is one multinomial draw over the profiles instead of one draw a read. None without
-    truth and call. Deterministic.
-    """
-    rows = [(profile, count) for profile, count in sorted(profiles.items()) if count and any(profile)]
-    if not rows:
-        return None
-    counts = [count for _, count in rows]
-    empty = reads - sum(counts)
-    if empty < 0:
-        raise ValueError(f"{sum(counts)} profiles of {reads} reads")
-    import numpy as np  # noqa: PLC0415  (0.1 s of CPU, and no actor and no page asks for this interval)
-
-    shares = np.array([*counts, empty], dtype=np.float64) / reads
-    drawn = np.random.default_rng(SEED).multinomial(reads, shares, size=RESAMPLES)[:, :-1]
-    tp, fn, query_tp, fp = (drawn @ np.array([profile for profile, _ in rows], dtype=np.int64)).T
-    precision, recall = query_tp / np.maximum(query_tp + fp, 1), tp / np.maximum(tp + fn, 1)
-    f1 = 2 * precision * recall / np.where(precision + recall > 0, precision + recall, 1)
-    low, high = np.quantile(f1, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def mcnemar(only_one: int, only_other: int) -> float:
+def mcnemar(only_one: float, only_other: float) -> float:
     """The exact two-sided p of McNemar's test: the probability of a split at least this uneven if neither caller is better.
 
     ``only_one`` and ``only_other``: reads that one caller alone got right. 1 when there are none.
@@ -138,23 +102,21 @@ def matthews(tp: int, fp: int, fn: int, tn: int) -> float | None:
 
 
 class Outcome(NamedTuple):
-    """Calls of one confidence."""
+    """Calls of one confidence; the right ones as the truths that they tell."""
 
     right: int
     wrong: int
 
 
 def curve(by_confidence: Mapping[float, Outcome], truths: int) -> list[Point]:
-    """Precision and recall of the calls at or above each confidence, the highest first. Recall counts right calls against ``truths``,
-    at most 1: several calls may describe one truth.
-    """
+    """Precision and recall of the calls at or above each confidence, the highest first. Right calls count as the truths that they tell."""
     points: list[Point] = []
     right = wrong = 0
     for confidence in sorted(by_confidence, reverse=True):
         right += by_confidence[confidence].right
         wrong += by_confidence[confidence].wrong
         if right + wrong:
-            recall = min(1.0, right / truths) if truths else 0.0
+            recall = right / truths if truths else 0.0
             points.append({"confidence": confidence, "precision": right / (right + wrong), "recall": recall})
     return points
 

@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Generic, TypedDict, TypeVar
 
-from helix_ray.scoring.statistics import jeffreys
+from helix_ray.scoring.clusters import INDEPENDENT, Spread, Spreads, f1_interval, interval
 from helix_ray.scoring.tally import Counts
 
 ALL = "ALL"
 """The sum over all types."""
+
+ALONE = Spreads()
+"""Of truths and calls that come one by one."""
 
 Called = TypeVar("Called")
 Number = float | None
 Interval = list[float] | None  # low and high end, 95 %
 
 Intervals = TypedDict("Intervals", {"precision": Interval, "recall": Interval, "f1": Interval})
-RecallInterval = TypedDict("RecallInterval", {"recall": Interval})
-WithoutFailed = TypedDict("WithoutFailed", {"recall": Number, "f1": Number, "ci": RecallInterval})
+WithoutFailed = TypedDict("WithoutFailed", {"precision": Number, "recall": Number, "f1": Number, "ci": Intervals})
+Effects = TypedDict("Effects", {"precision": float, "recall": float, "f1": float})
 Rate = TypedDict("Rate", {"count": int, "of": int, "rate": Number, "ci": Interval})
 
 
@@ -31,7 +34,7 @@ class Measures(TypedDict, Generic[Called]):
     fn_allele: int
     fn_near: int
     fn_failed: int
-    query_tp: Called
+    query_tp: Called  # as tp: right calls count as the truths that they tell
     fp: Called
     fp_error: Called
     fp_allele: Called
@@ -42,6 +45,8 @@ class Measures(TypedDict, Generic[Called]):
     f1: Number
     ci: Intervals
     excluding_failed: WithoutFailed
+    design_effect: Effects | None  # by which the variances are larger than those of independent draws; None: taken as independent
+    clusters: int | None  # with truths or calls; below 40, t with one degree of freedom less widens the intervals
 
 
 def total(counts: Mapping[str, Counts]) -> Counts:
@@ -49,14 +54,14 @@ def total(counts: Mapping[str, Counts]) -> Counts:
     return reduce(Counts.plus, counts.values(), Counts())
 
 
-def summarise(counts: Mapping[str, Counts], f1_intervals: Mapping[str, tuple[float, float]] | None = None) -> dict[str, Measures[int]]:
-    """Measures per level and for ``ALL``, as JSON values; ``f1_intervals`` per level and for ``ALL``, where they are known."""
-    known = f1_intervals or {}
-    return {level: measures(row, known.get(level)) for level, row in [*sorted(counts.items()), (ALL, total(counts))]}
+def summarise(counts: Mapping[str, Counts], known: Mapping[str, Spreads] | None = None) -> dict[str, Measures[int]]:
+    """Measures per level and for ``ALL``, as JSON values; ``known``: the spreads of levels and of ``ALL``, of clustered reads."""
+    spreads = known or {}
+    return {level: measures(row, spreads.get(level, ALONE)) for level, row in [*sorted(counts.items()), (ALL, total(counts))]}
 
 
 def precision_of(counts: Counts) -> float | None:
-    return _ratio(counts.query_tp, counts.query_tp + counts.fp)
+    return _ratio(counts.tp, counts.tp + counts.fp)
 
 
 def recall_of(counts: Counts) -> float | None:
@@ -64,47 +69,52 @@ def recall_of(counts: Counts) -> float | None:
 
 
 def f1_of(counts: Counts) -> float | None:
-    """2PR / (P + R); 0 without any call or without any truth, None without both."""
-    precision, recall = precision_of(counts), recall_of(counts)
-    if precision is None and recall is None:
+    """2PR / (P + R); None where one of them is: without any call, or without any truth."""
+    if precision_of(counts) is None or recall_of(counts) is None:
         return None
-    if not precision or not recall:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)
+    return 2 * counts.tp / (2 * counts.tp + counts.fn + counts.fp)
 
 
-def measures(counts: Counts, f1_interval: tuple[float, float] | None = None) -> Measures[int]:
-    """All counts and the measures of them, with 95 % Jeffreys intervals; a measure without a denominator is None.
+def measures(counts: Counts, spreads: Spreads = ALONE) -> Measures[int]:
+    """All counts and the measures of them, with 95 % intervals; a measure without a denominator is None.
 
     ``excluding_failed``: without the reads that got no answer. Precision is the same there.
     """
-    truths, answered = counts.tp + counts.fn, counts.tp + counts.fn - counts.fn_failed
-    calls = counts.query_tp + counts.fp
     without = counts._replace(fn=counts.fn - counts.fn_failed, fn_failed=0)
+    known = None if spreads.f1.clusters is None else spreads
     return {
         "tp": counts.tp, "fn": counts.fn, "fn_allele": counts.fn_allele, "fn_near": counts.fn_near, "fn_failed": counts.fn_failed,
-        "query_tp": counts.query_tp, "fp": counts.fp, "fp_error": counts.fp_error, "fp_allele": counts.fp_allele,
+        "query_tp": counts.tp, "fp": counts.fp, "fp_error": counts.fp_error, "fp_allele": counts.fp_allele,
         "fp_near": counts.fp_near, "fp_invalid": counts.fp_invalid,
-        "precision": precision_of(counts),
-        "recall": recall_of(counts),
-        "f1": f1_of(counts),
-        "ci": {
-            "precision": _interval(counts.query_tp, calls),
-            "recall": _interval(counts.tp, truths),
-            "f1": list(f1_interval) if f1_interval else None,
-        },
-        "excluding_failed": {"recall": recall_of(without), "f1": f1_of(without), "ci": {"recall": _interval(counts.tp, answered)}},
+        **_shares(counts, spreads.recall, spreads.precision, spreads.f1),
+        "excluding_failed": _shares(without, spreads.recall_answered, spreads.precision, spreads.f1_answered),
+        "design_effect": known and {"precision": known.precision.effect, "recall": known.recall.effect, "f1": known.f1.effect},
+        "clusters": known and known.f1.clusters,
     }  # fmt: skip
 
 
-def rate(count: int, of: int) -> Rate:
-    """A proportion with its 95 % Jeffreys interval."""
-    return {"count": count, "of": of, "rate": _ratio(count, of), "ci": _interval(count, of)}
+def _shares(counts: Counts, recall: Spread, precision: Spread, f1: Spread) -> WithoutFailed:
+    found = f1_of(counts)
+    return {
+        "precision": precision_of(counts),
+        "recall": recall_of(counts),
+        "f1": found,
+        "ci": {
+            "precision": _listed(interval(counts.tp, counts.tp + counts.fp, precision)),
+            "recall": _listed(interval(counts.tp, counts.tp + counts.fn, recall)),
+            "f1": None if found is None else _listed(f1_interval(counts.tp, counts.fn + counts.fp, f1)),
+        },
+    }
+
+
+def rate(count: int, of: int, spread: Spread = INDEPENDENT) -> Rate:
+    """A proportion with its 95 % interval."""
+    return {"count": count, "of": of, "rate": _ratio(count, of), "ci": _listed(interval(count, of, spread))}
 
 
 def _ratio(part: int, whole: int) -> Number:
     return part / whole if whole else None
 
 
-def _interval(part: int, whole: int) -> Interval:
-    return list(jeffreys(part, whole)) if whole else None
+def _listed(bounds: tuple[float, float] | None) -> Interval:
+    return None if bounds is None else list(bounds)

@@ -7,20 +7,20 @@ from functools import cache
 from typing import NamedTuple
 
 from helix_ray.records import Disposition, ReadResult, ScoredVariant
+from helix_ray.scoring.clusters import ReadProfile
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.variants import trim
 
 
 class Counts(NamedTuple):
-    """Truths and calls, each counted on its own side. The truths of dead letters are ``fn``."""
+    """Truths, and calls that are wrong: right ones count as the truths that they tell. The truths of dead letters are ``fn``."""
 
     tp: int = 0  # truths that were found
     fn: int = 0  # truths that were not
     fn_allele: int = 0  # of fn: something else was called in their place
     fn_near: int = 0  # of fn: something was called within 5 bases
     fn_failed: int = 0  # of fn: their reads got no answer
-    query_tp: int = 0  # calls that are right
-    fp: int = 0  # calls that are not
+    fp: int = 0  # calls that are not right
     fp_error: int = 0  # of fp: sequencing errors
     fp_allele: int = 0  # of fp: a missed truth's place with other alleles
     fp_near: int = 0  # of fp: within 5 bases of a missed truth
@@ -36,14 +36,21 @@ _FIELD = {name: index for index, name in enumerate(Counts._fields)}
 def fields_of(row: ScoredVariant, side: str = "call") -> tuple[str, ...]:
     """Which of the counts a row adds one to, seen from the model (side ``call``) or from the aligner (side ``baseline``)."""
     if row.side == "truth":
-        return _fields("tp", row.match, row.detail, True) if side == "call" else _fields("tp", row.baseline, None, True)
-    return _fields("query_tp", row.match, row.detail, row.outcome == "ok") if row.side == side else ()
+        return _fields(row.match, row.detail, True) if side == "call" else _fields(row.baseline, None, True)
+    return _fields(row.match, row.detail, row.outcome == "ok") if row.side == side and row.match == "FP" else ()
+
+
+def fields_of_all(row: ScoredVariant) -> tuple[str, ...]:
+    """As `fields_of` of the model, with sequencing errors as truths. What kind of mistake it is, is not known there."""
+    match = row.all_match or row.match
+    counted = row.side in ("truth", "error") or (row.side == "call" and match == "FP")
+    return _fields(match, row.detail if row.detail == "failed" else None, True) if counted else ()
 
 
 @cache
-def _fields(right: str, match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
+def _fields(match: str | None, detail: str | None, valid: bool) -> tuple[str, ...]:
     if match not in ("FN", "FP"):
-        return (right,) if match == "TP" else ()
+        return ("tp",) if match == "TP" else ()
     wrong = match.lower()
     fields = (wrong, f"{wrong}_{detail}") if f"{wrong}_{detail}" in _FIELD else (wrong,)
     return fields if valid else (*fields, "fp_invalid")
@@ -91,6 +98,7 @@ class ReadCounts:
     exact: int = 0  # a read without an answer is not exact
     baseline_exact: int = 0
     both_exact: int = 0
+    described: int = 0  # the calls give the read, sequencing errors included, and none is invalid
     true_positive: int = 0
     false_positive: int = 0
     false_negative: int = 0
@@ -99,6 +107,9 @@ class ReadCounts:
     capped: int = 0  # the search was given up
     residual_edits: int = 0  # bases, of the answered reads
     truth_edits: int = 0  # bases, of the answered reads
+
+    def profile(self) -> ReadProfile:
+        return ReadProfile(self.reads, self.answered, self.exact, self.described)
 
     def add(self, result: ReadResult) -> None:
         read = result.read
@@ -118,6 +129,8 @@ class ReadCounts:
         if not answered:
             return
         self.answered += 1
+        fits = all(row.outcome in ("ok", "duplicate") for row in result.variants if row.side == "call")
+        self.described += fits and result.residual_edits == 0
         self.invented += any(row.side == "call" and row.detail == "invented" for row in result.variants)
         self.residual_edits += result.residual_edits or 0
         # rows from before schema version 2 have no length: the bases that change, as the generator counts them

@@ -19,7 +19,7 @@ class JudgedCall(NamedTuple):
     ref: str
     alt: str
     confidence: float | None  # 0..1
-    outcome: str  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | overlap | duplicate
+    outcome: str  # ok | ref_mismatch | out_of_range | bad_base | ref_equals_alt | ambiguous | overlap | duplicate
     type: str | None  # SNV | MNV | INS | DEL | DELINS; None when the alleles are not a variant
     reason: str | None = None  # in words, when the outcome is not ok
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helix_ray.config import Config
@@ -66,9 +66,19 @@ def find_stored(home: Path, secrets: Secrets, run: str, config: Config | None, o
     raise ConfigError(option, [f"no run has the id or the name {run!r}; `helix runs` lists those that there are; HELIX_HOME is {home}"])
 
 
-def find_run(run: str | None) -> tuple[StoredRun, Secret]:
+def find_run(run: str | None, option: str = "--run") -> tuple[StoredRun, Secret]:
     """As `find_stored`, in this HELIX_HOME and with this environment's secrets; None: the last one."""
-    return find_stored(helix_home(), _secrets(), run or LAST, None, "--run")
+    return find_stored(helix_home(), _secrets(), run or LAST, None, option)
+
+
+def find_runs(runs: Sequence[str], option: str) -> list[tuple[StoredRun, Secret]]:
+    """As `find_run`, each once. ConfigError where two names are of one run."""
+    home, secrets = helix_home(), _secrets()
+    found = [find_stored(home, secrets, run, None, option) for run in runs]
+    ids = [stored.run_id for stored, _ in found]
+    if twice := [name for name, run_id in zip(runs, ids, strict=True) if ids.count(run_id) > 1]:
+        raise ConfigError(option, [f"{' and '.join(map(repr, twice))} are the same run, {ids[runs.index(twice[0])]}; name each once"])
+    return found
 
 
 def find_begun(config: Config, home: Path, secrets: Secrets) -> StoredRun | None:

@@ -25,6 +25,9 @@ from helix_ray.session.provider_check import Provider, check_backend
 from helix_ray.sources import check_source, generator_version
 from helix_ray.storage.ledger import RunRow, StoredRun
 
+ARM = ("analyzer.", "provider.")
+"""Where the keys begin that say who is asked, and how."""
+
 
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     """A new run."""
@@ -35,7 +38,10 @@ def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
 
 
 def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredRun, accept_changes: bool) -> Plan | None:
-    """The rest of a run; None: there is none. What defines its results may not have changed, unless the user accepts it."""
+    """The rest of a run; None: there is none. What defines its results may not have changed, unless the user accepts it.
+
+    Who is asked and how may never change: a run that mixes two arms says nothing about either.
+    """
     if config.run.id not in (None, stored.run_id):
         raise ConfigError(f"--resume {stored.run_id}", [f"the configuration's run.id is another, {config.run.id}; remove it"])
     before = parse_config(stored.config, "stored configuration")
@@ -45,13 +51,15 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
         changed.append(f"generator version: was {stored.versions.get('generator')}, is {generator_version()}")
     if stored.versions.get("scorer", "1") != SCORER_VERSION:
         changed.append(f"scorer version: was {stored.versions.get('scorer', '1')}, is {SCORER_VERSION}")
-    if not changed and stored.versions.get("prompt") != _versions(config).get("prompt"):
+    if not any(change.startswith(ARM) for change in changed) and stored.versions.get("prompt") != _versions(config).get("prompt"):
         changed.append(f"analyzer.prompt: the text of {config.analyzer.prompt_name} is not the one that this run began with")
     if stored.source_checksum != checksum:
         raise InputError(
             f"{config.source.input_file}: the file is not the one that run {stored.run_id} began with (its checksum differs); "
             "restore the file, or start a new run"
         )
+    if mixed := [change for change in changed if change.startswith(ARM)]:
+        raise ConfigError(f"--resume {stored.run_id}", [*mixed, "a run cannot mix two ways of asking; undo this, or start a new run"])
     if changed and not accept_changes:
         raise ConfigError(f"--resume {stored.run_id}", [*changed, "these define the results; undo them, or pass --accept-changes"])
     report = stored.totals or {}

@@ -13,9 +13,11 @@ from helix_ray.backends.chat import HttpReply, TransportFailure
 from helix_ray.backends.groq_client import CHAT, MODELS, GroqChat, open_chat
 from helix_ray.config import Backend, Config
 from helix_ray.config.provider import ADDRESSES
+from helix_ray.environment.logs import visible
 from helix_ray.environment.secrets import Secret, Secrets
 from helix_ray.errors import ConfigError, MissingSecretError, StartError
 from helix_ray.providers.dialects import dialect_of
+from helix_ray.providers.groq.errors import read_error
 from helix_ray.providers.model_catalog import catalog_tariff, read_catalog
 from helix_ray.providers.prices import Tariff, expected_tariff
 from helix_ray.session.plan import START_DEADLINE_S
@@ -82,7 +84,8 @@ async def ask_provider(config: Config, key: Secret | None, emulator_url: str | N
     finally:
         await chat.aclose()
     if reply.status != 200:
-        raise StartError(f"{asked} was answered {reply.status}, so the price of {model} is not known; try again later")
+        said = visible(read_error(reply.body).message[:200])
+        raise StartError(f"{asked} was answered {reply.status} ({said}), so it is not known whether {model} is offered; try again later")
     tariff = catalog_tariff(model, read_catalog(reply.body, asked), config.provider)
     return Provider(key, simulated, tariff, f"{asked}: {model} is offered")
 

@@ -19,7 +19,7 @@ from helix_ray.metrics.reports import SinkReport
 from helix_ray.metrics.snapshot import HistoryPoint, Totals
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.records import RunStatus
-from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
+from helix_ray.results.accuracy import Asked, Effort, accuracy, all_differences, ceiling, scoring
 from helix_ray.results.files import report_path, save_report
 from helix_ray.results.report import Session, build_report
 from helix_ray.results.schema import Report
@@ -137,6 +137,7 @@ def _session(plan: Plan, end: SessionEnd, totals: RunTotals | None) -> Session:
         bottlenecks=end.bottlenecks,
         authorised_usd=None if end.throttle is None else end.throttle.authorised_usd,
         accuracy=accuracy(totals.scores) if synthetic and totals else None,
+        accuracy_all_differences=all_differences(totals.scores) if synthetic and totals else None,
         ceiling=ceiling(totals.scores) if synthetic and totals else None,
         scoring=scoring(totals.scores, _asked(plan), _effort(totals, end.totals)) if synthetic and totals else None,
         agreement=totals.agreement if totals and not synthetic else None,

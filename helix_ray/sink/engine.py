@@ -35,6 +35,9 @@ BUFFERED_BATCHES = 4
 """Batches' worth of reads that may wait: one in the database, the rest to keep it busy."""
 
 
+REMEMBERED = 4096
+"""Requests whose permit was taken back."""
+
 LONGEST_BLINK_S = 1.0
 """After this time without a successful commit of rows no request is sent: its answer would have no place."""
 
@@ -88,6 +91,7 @@ class SinkEngine:
         self._in_charge = in_charge
         self._spool = spool
         self._open = OpenRequests()
+        self._revoked: dict[str, None] = {}  # ids of requests whose permit was taken back
         self._unsaved: Counter[int] = Counter()  # reads whose result is in here, not committed
         self._intents_outages = Outages(config.outage_timeout_s, clock, run_id, "requests")
         self._intents: GroupCommit[_Group] = GroupCommit(self._write_intents, clock, retry_on=AWAY, pause_s=self._outages.pause_s)
@@ -162,6 +166,17 @@ class SinkEngine:
         if group.error is not None:
             raise group.error
         return group.refused
+
+    async def revoke(self, call_ids: list[str]) -> list[str]:
+        """Which of these requests are on record; the others are refused from now on. Waits while the database is away."""
+        await self._until_claimed()
+        self._revoked = dict.fromkeys([*self._revoked, *call_ids][-REMEMBERED:])
+        await self._intents.commit(_Group("", [], []))  # behind a write under way
+        try:
+            return (await self._outages.through(lambda: self._ledger.on_record(self._run_id, call_ids)))[0]
+        except DatabaseLostError as lost:
+            self._give_up(lost, [])
+            raise
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commit what the throttle may spend or reserve, US dollars; the committed total. Waits while the database is away."""
@@ -303,7 +318,10 @@ class SinkEngine:
         receipts += [receipt for group in groups for receipt in group.receipts]
         error = self._no_sending()
         taken = {intent.call.call_id: self._open.begin(group.holder, intent.call) for group in groups for intent in group.intents}
-        intents = [] if error is not None else [it for group in groups for it in group.intents if not taken[it.call.call_id]]
+        revoked = [call_id for call_id in taken if call_id in self._revoked]
+        self._open.end(revoked)
+        kept_back = {*revoked, *(call_id for call_id, reads in taken.items() if reads)}
+        intents = [] if error is not None else [it for group in groups for it in group.intents if it.call.call_id not in kept_back]
         # as of now: a result that is committed meanwhile may be too late for what the ledger looks up, and gone from here
         unsaved = {index for intent in intents for index in intent.call.read_indices if index in self._unsaved}
         try:
@@ -319,6 +337,7 @@ class SinkEngine:
         error = error or self._no_sending()
         by_call = {each.call_id: each for each in refused}
         by_call |= {call_id: Refused(call_id, [], reads, []) for call_id, reads in taken.items() if reads}
+        by_call |= {call_id: Refused(call_id, [], [], []) for call_id in revoked}
         self._open.end(taken if error is not None else by_call)
         for group in groups:
             group.error = error if group.intents else None

@@ -107,9 +107,17 @@ def dead_lettered(result: ReadResult, error_kind: str, reason: str, kept_chars: 
         read=sound,
         disposition=Disposition.DEAD_LETTER,
         variants=[
-            variant._replace(match="FN", reason=None, detail="failed", off_by=None, baseline=None)
+            variant._replace(
+                match=variant.match and "FN",
+                reason=None,
+                confidence=None,
+                detail="failed",
+                off_by=None,
+                baseline=None,
+                all_match=variant.all_match and "FN",
+            )
             for variant in result.variants
-            if variant.side == "truth" and _is_sound(variant)
+            if variant.side in ("truth", "error") and _is_sound(variant)
         ],
         mutation_detected=None,
         **texts,

@@ -119,6 +119,7 @@ class RunCounts:
     resent: int = 0  # requests about reads that a request before them had failed to answer; repairs are counted apart
     usage_estimated: int = 0  # answered requests without a count of tokens, at their worst case
     failures: Mapping[str, int] = field(default_factory=dict)  # requests that the API failed, by `records.failure_kind`
+    truncated: int = 0  # answers that were cut off at max_completion_tokens
     reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
     reads_possibly_repaid: int = 0  # besides those: in more than one request if the requests of unknown outcome were answered
     possibly_billed_usd: Decimal = Decimal(0)  # of cost_usd: the requests of unknown outcome, at their worst case
@@ -226,6 +227,9 @@ class Ledger(Protocol):
         A call or a receipt that is known already stays as it is; a receipt whose reads all have rows is not kept. ``unsaved``: reads
         whose result waits for its commit. Of a refused request nothing is on record.
         """
+
+    async def on_record(self, run_id: str, call_ids: Sequence[str]) -> list[str]:
+        """Those of these requests that are on record."""
 
     async def authorise(self, run_id: str, total_usd: Decimal) -> Decimal:
         """Raises ``reserved_usd``, what the run's throttle may have spent or reserved, to this; what it is then."""

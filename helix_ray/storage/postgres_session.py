@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -75,6 +75,12 @@ class PostgresTransaction:
         async with self._connection.cursor() as cursor, cursor.copy(query) as copy:
             for row in rows:
                 await copy.write_row(row)
+
+    async def copy_out(self, query: bytes, params: Params, out: BinaryIO) -> None:
+        """What a ``copy … to stdout`` says, block by block."""
+        async with self._connection.cursor() as cursor, cursor.copy(query, params) as copy:
+            async for block in copy:
+                out.write(block)
 
 
 Work = Callable[[PostgresTransaction], Awaitable[T]]

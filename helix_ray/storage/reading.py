@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from decimal import Decimal
 from math import inf, nextafter
-from typing import Any
+from typing import Any, BinaryIO
 
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import (
@@ -22,8 +22,8 @@ from helix_ray.records import (
     ScoredVariant,
     failure_kind,
 )
+from helix_ray.scoring.clusters import Profile, ReadProfile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
-from helix_ray.scoring.statistics import Profile
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import ReadCounts, fields_of
@@ -107,6 +107,7 @@ class Reading:
             truth_reads=sum(int(row["truth_reads"]) for row in dispositions),
             identifiable_reads=sum(int(row["identifiable_reads"]) for row in dispositions),
             failures=_failures(endings),
+            truncated=sum(int(row["calls"]) for row in endings if (row["state"], row["error_kind"]) == ("answered", "truncated")),
             reads_by_tier={str(row["service_tier"]): int(row["rows"]) for row in tiers},
             reads_possibly_repaid=int(repaid[0]["reads_possibly_repaid"]),
             possibly_billed_usd=sum((Decimal(row["cost_usd"]) for row in calls if row["state"] == "possibly_billed"), Decimal(0)),
@@ -119,6 +120,10 @@ class Reading:
     async def spent_usd(self, run_id: str, but_incarnation: str | None = None) -> Decimal:
         rows = await self._session.rows("money", "spent_usd", {"run_id": run_id, "but_incarnation": but_incarnation})
         return Decimal(rows[0]["spent_usd"])
+
+    async def on_record(self, run_id: str, call_ids: Sequence[str]) -> list[str]:
+        rows = await self._session.rows("money", "on_record", {"run_id": run_id, "call_ids": list(call_ids)})
+        return [str(row["call_id"]) for row in rows]
 
     async def taken(self, model: str, provider: str | None, simulated: bool) -> list[PastUse]:
         rows = await self._session.rows("money", "taken", {"model": model, "provider": provider, "simulated": simulated})
@@ -149,11 +154,18 @@ class Reading:
                     found.off_by[row["off_by"]] += row["times"]
             for row in await transaction.rows(sql["mistaken"], key):
                 found.confusion[row["type"], row["called"] if row["found"] else NOTHING] += row["times"]
-            for row in await transaction.rows(sql["profiles"], key):
-                profile = Profile(row["tp"], row["fn"], row["query_tp"], row["fp"])
-                found.profiles.setdefault(row["type"] or ALL, Counter())[profile] += row["reads"]
+            for profiles, every in ((found.profiles, False), (found.profiles_of_all, True)):
+                for row in await transaction.rows(sql["profiles"], {**key, "all_differences": every}):
+                    profiles.setdefault(row["type"] or ALL, Counter())[Profile(*(row[name] for name in Profile._fields))] += row["clusters"]
+            for row in await transaction.rows(sql["read_profiles"], key):
+                found.read_profiles[ReadProfile(*(row[name] for name in ReadProfile._fields))] += row["clusters"]
+            for kind, clusters in found.profiles_of_all.items():
+                for profile, times in clusters.items() if kind != ALL else ():
+                    for field, count in profile._asdict().items():
+                        found.all_differences.count(("type", kind), (field,), count * times)
             (whole,) = await transaction.rows(sql["reads"], key)
-            found.reads = ReadCounts(**whole)
+            described = sum(profile.described * times for profile, times in found.read_profiles.items())
+            found.reads = ReadCounts(**whole, described=described)
             found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})
             found.leniency.update({row["overlooked"]: row["reads"] for row in await transaction.rows(sql["leniency"], key)})
             await transaction.rows(sql["group_by_hash"])
@@ -162,6 +174,18 @@ class Reading:
             return found
 
         return await self._session.run(work)
+
+    async def compared(self, run_id: str, reads: BinaryIO, variants: BinaryIO, *, packed: bool, errors: bool) -> None:
+        """Writes the scored reads, and their truths and wrong calls, as CSV with a head: some 40 bytes a row. ``packed``: with the
+        requests that answered; ``errors``: with sequencing errors as truths.
+        """
+        sql, key = statements("scoring"), {"run_id": run_id, "packed": packed, "errors": errors}
+
+        async def work(transaction: PostgresTransaction) -> None:
+            await transaction.copy_out(sql["compared_reads"], key, reads)
+            await transaction.copy_out(sql["compared_variants"], key, variants)
+
+        await self._session.run(work)
 
     async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
         return await self._recent(run_id, limit, alerts_only=False)
@@ -193,7 +217,7 @@ class Reading:
         return [read_from_row(*found) for found in await self._page("read_reads", run_id, after_index, limit, ("truth", "error"))]
 
     async def read_results(self, run_id: str, after_index: int, limit: int) -> list[ReadResult]:
-        return [result_from_row(*found) for found in await self._page("read_results", run_id, after_index, limit, (*SCORED_SIDES, "error"))]
+        return [result_from_row(*found) for found in await self._page("read_results", run_id, after_index, limit, SCORED_SIDES)]
 
     async def _page(
         self, name: str, run_id: str, after_index: int, limit: int, sides: Sequence[str]

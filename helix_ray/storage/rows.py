@@ -11,21 +11,21 @@ from operator import attrgetter
 from typing import Any
 
 from helix_ray.records import ApiCall, CallState, Disposition, Read, ReadResult, ScoredVariant, Variant
-from helix_ray.scoring.strata import subtype
+from helix_ray.scoring.strata import place_levels, subtype
 from helix_ray.scoring.variants import trim
 from helix_ray.storage.integrity import CORRUPTED, UNSTORABLE, finite, storable, storable_or_none
 
 SqlRow = tuple[Any, ...]
 Variants = Mapping[str, Sequence[Mapping[str, Any]]]
 
-SCORED_SIDES = ("truth", "call", "baseline")
+SCORED_SIDES = ("truth", "call", "baseline", "error")
 """Sides of `ReadResult.variants`, in their order."""
 
 _ALLELES = attrgetter("pos", "ref", "alt")
 _NAMED = attrgetter("pos", "ref", "alt", "type", "event")
 _JUDGED = attrgetter("confidence", "outcome", "match", "reason")
 _MADE = attrgetter("length", "spdi", "titv")
-_MATCHED = attrgetter("detail", "off_by", "baseline")
+_MATCHED = attrgetter("detail", "off_by", "baseline", "all_match")
 _NONE = (None, None, None)  # of those that have no such columns
 _ANSWER = attrgetter(
     "mutation_detected", "raw_answer", "model", "prompt", "prompt_hash", "schema_hash", "system_fingerprint", "service_tier",
@@ -80,16 +80,18 @@ def variant_rows(run_id: str, result: ReadResult) -> Iterator[SqlRow]:
 
     Sequencing errors are rows of their own. What only the source knows of a truth (length, SPDI, Ti/Tv) comes from the read.
     """
-    read_index, ordinals = result.read.read_index, dict[str, int]()
-    made = {_ALLELES(variant): _MADE(variant) for variant in result.read.truth or ()}
-    for variant in result.variants:
+    read, ordinals = result.read, dict[str, int]()
+    made = {(side, *_ALLELES(one)): _MADE(one) for side, some in (("truth", read.truth), ("error", read.errors)) for one in some or ()}
+    rows = result.variants
+    if read.errors and not any(row.side == "error" for row in rows):  # nothing was scored
+        rows = [*rows, *(ScoredVariant("error", *error[:5], None, None, None, None) for error in read.errors)]
+    for variant in rows:
         ordinal = ordinals[variant.side] = ordinals.get(variant.side, -1) + 1
-        details = made.get(_ALLELES(variant), _NONE) if variant.side == "truth" else _NONE
+        details = made.get((variant.side, *_ALLELES(variant)), _NONE)
         named = subtype(variant.type, variant.ref, variant.alt)
-        yield (run_id, read_index, variant.side, ordinal, *_NAMED(variant), *_JUDGED(variant), *details, named, *_MATCHED(variant))
-    for ordinal, error in enumerate(result.read.errors or ()):
-        named = subtype(error.type, error.ref, error.alt)
-        yield (run_id, read_index, "error", ordinal, *_NAMED(error), None, *_NONE, *_MADE(error), named, *_NONE)
+        place = (level for _, level in place_levels(*_ALLELES(variant), read.ref_seq)) if variant.match else _NONE
+        judged = (*_NAMED(variant), *_JUDGED(variant), *details, named, *_MATCHED(variant))
+        yield (run_id, read.read_index, variant.side, ordinal, *judged, *place)
 
 
 _CALL_COLUMNS = (
@@ -150,7 +152,12 @@ def result_from_row(row: Mapping[str, Any], variants: Variants) -> ReadResult:
         **{field.name: row.get(field.name) for field in fields(ReadResult)},
         "read": _stored_read(row, variants),
         "disposition": Disposition(row["disposition"]),
-        "variants": [ScoredVariant(*(found[name] for name in ScoredVariant._fields)) for side in SCORED_SIDES for found in variants[side]],
+        "variants": [
+            ScoredVariant(*(found[name] for name in ScoredVariant._fields))
+            for side in SCORED_SIDES
+            for found in variants[side]
+            if side != "error" or found["all_match"] is not None  # else nothing was scored
+        ],
         "leniency": tuple(row["leniency"]),
     }
     return ReadResult(**result)

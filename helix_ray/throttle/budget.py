@@ -56,8 +56,10 @@ class Budget:
         self.authorised = max(self.authorised or Decimal(0), total_usd)
 
     def shortfall(self, worst_case_usd: Decimal) -> Decimal | None:
-        """The total to authorise next, at most the cap, when half a chunk or less is left for requests of this size; else None."""
-        if self.authorised is None or self.authorised >= self.max_cost_usd:
+        """The total to authorise next, at most the cap, when half a chunk or less is left for requests of this size; else None, as for
+        requests that are free.
+        """
+        if self.authorised is None or self.authorised >= self.max_cost_usd or not worst_case_usd:
             return None
         chunk = max(CHUNK_REQUESTS * worst_case_usd, CHUNK_SHARE * self.max_cost_usd)
         used = self.spent + self.reserved

@@ -18,6 +18,7 @@ _BELIEVED_S = 60.0  # the longest wait for a limit of the minute
 _GUESSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # between probes when no wait is asked for; the last one repeats
 _NAMELESS_S = (1.0, 2.0, 4.0, *6 * (8.0,), 16.0, 30.0)  # of a 429 that names no limit: of the minute, most likely
 _DOUBTS_S = (10.0, 20.0, 40.0, 45.0)  # when a day's limit, or a longer wait than is believed, keeps it closed
+_RETURNED_S = 2.0  # a shorter wait is kept, whatever our account says
 _SAME_S = 60.0  # a day's limit that is used up again that soon is the same episode
 _FULL_SPEED = 64  # requests in flight, from which there is no bound any more
 _FAILURES_IN_A_ROW, _LAST, _MOST_FAILURES = 5, 20, 10
@@ -28,9 +29,10 @@ class Door:
 
     One rule for all. A probe goes out as soon as the provider's wait is over, and whatever that wait is, no later than the next
     of a series of growing intervals says: `bound_s`. Only a wait of a minute or less, which no day's limit asked for, is kept to
-    the end. A refused probe makes the interval longer, an answered one opens the door, and one that ends without either (not
-    sent, another error) hands its place to the next request. After that requests in flight double with every answer, beginning
-    with two, where no account of ours says what there is room for.
+    the end, unless answers returned reserved tokens: a server whose windows are the clock's asks for the rest of one. A refused
+    probe makes the interval longer, an answered one opens the door, and one that ends without either (not sent, another error)
+    hands its place to the next request. After that requests in flight double with every answer, beginning with two, where no
+    account of ours says what there is room for.
 
     Times are monotonic seconds. A request that was granted before the door closed says nothing new, whichever way it ends.
     """
@@ -64,7 +66,7 @@ class Door:
         return _BELIEVED_S if self.reason == "cooldown" and self._intervals is not _DOUBTS_S else self._intervals[-1]
 
     def wait_s(self, account_s: float | None, now: float) -> float:
-        """Until the next probe. ``account_s``: until our account of the day has room; None: not known."""
+        """Until the next probe. ``account_s``: until our account of the limit has room; None: not known."""
         if not self.probes:
             return 0.0
         return max(0.0, min(self._probe_at, self._early(account_s, now)) - now)
@@ -161,8 +163,11 @@ class Door:
         self._recent.clear()
 
     def _early(self, account_s: float | None, now: float) -> float:
-        if not self._trusted or self._intervals is not _DOUBTS_S:
+        if not self._trusted:
             return inf
+        if self._intervals is not _DOUBTS_S:  # requests that ended gave back what they had reserved
+            returned = self.reason == "cooldown" and self.limit is not None and account_s == 0.0
+            return now if returned and self._probe_at - now > _RETURNED_S else inf
         return min(self._asked_until, inf if account_s is None or self.reason != "daily" else now + account_s)
 
     def _log_closed(self, reason: Reason, limit: str | None, asked_s: float | None) -> None:

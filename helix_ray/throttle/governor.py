@@ -21,7 +21,8 @@ and at the moment that `next_ready_in_s` names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
@@ -33,8 +34,8 @@ from helix_ray.environment.logs import Event, event_logger
 from helix_ray.records import PastUse, ServiceTier
 from helix_ray.records.calls import RequestedTier
 from helix_ray.throttle.budget import Admission, Budget, RetryBudget
-from helix_ray.throttle.limit_set import BindingMeter, Wait
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Refusal, Settlement, ThrottleStats
+from helix_ray.throttle.limit_set import AMPLE, BindingMeter, Wait
+from helix_ray.throttle.messages import AHEAD_S, AcquireReply, Exchange, PermitRequest, Refusal, Settlement, ThrottleStats
 from helix_ray.throttle.permits import OutstandingPermit, OutstandingPermits
 from helix_ray.throttle.service_tier import TierLimiter
 from helix_ray.throttle.wait_queue import Waiting, WaitQueue
@@ -65,6 +66,8 @@ class Governor:
         self._restored = False
         self._queue = WaitQueue()
         self._permits = OutstandingPermits()
+        self._orphans: set[str] = set()  # of permits leased ahead: the ids of those whose holder died
+        self._unused: Counter[str] = Counter()  # permits leased ahead, by holder, as far as is known
         self._meter = BindingMeter()
         self._ready_at: float | None = None  # when time alone makes room, as of the last `advance`
         self._refusals: dict[str, Refusal] = {}
@@ -74,10 +77,23 @@ class Governor:
         self._budget_exhausted = False
         self._usual_usd = Decimal(0)  # the worst case of the largest request of late
 
-    def ask(self, holder: str, requests: Sequence[PermitRequest], now: float) -> None:
-        """Begin a call that waits for these requests; `leave` ends it. A request that has its permit is not queued again."""
+    def tell(self, holder: str, told: Exchange, now: float) -> list[str]:
+        """Take in what a call tells, and begin to wait for what it asks. Returns as `ask` does."""
+        for settlement in told.settlements:
+            self.settle(settlement, now)
+        self.withdraw(holder, told.withdrawn, now)
+        self._unused[holder] = told.unused
+        return self.ask(holder, [request for request in told.requests if not request.ahead], now, told.waiting)
+
+    def ask(self, holder: str, requests: Sequence[PermitRequest], now: float, waiting: Sequence[str] = ()) -> list[str]:
+        """Begin a call that waits for these requests; `leave` ends it. A request that has its permit is not queued again.
+
+        ``waiting``: ids of requests that were asked for before; returned are those that are not known here.
+        """
+        unknown = [name for name in waiting if not self._queue.ask_again(name, now) and self._permits.of_want(name) is None]
         self._queue.ask(holder, [request for request in requests if self._permits.of_want(request.want_id) is None], now)
         self._usual_usd = max((request.worst_case_usd for request in requests), default=self._usual_usd)
+        return unknown
 
     def leave(self, want_ids: Sequence[str], now: float) -> None:
         """End a call that waited for these. A refusal that it did not collect is dropped: the next `ask` decides anew."""
@@ -91,6 +107,39 @@ class Governor:
         grants = [permit.lease(now) for permit in permits if permit is not None]
         refusals = [self._refusals.pop(want_id) for want_id in want_ids if want_id in self._refusals]
         return AcquireReply(grants, self._stopped or (refusals[0] if refusals else None), self.concurrency)
+
+    def give_ahead(self, holder: str, requests: Sequence[PermitRequest], now: float) -> None:
+        """Grant those of these requests that are only expected, if nobody waits and there is ample room everywhere; else none."""
+        expected = [each for each in requests if each.ahead and self._permits.of_want(each.want_id) is None]
+        if not expected or not self._restored or self._stopped is not None or self._queue.tiers:
+            return
+        usd, tier = expected[0].worst_case_usd, _tiers(expected[0].service_tier)[0]  # all are of one size
+        self._usual_usd = max(self._usual_usd, usd)
+        left_usd = self._budget.max_cost_usd - self._budget.spent - self._budget.reserved
+        if left_usd >= AMPLE * usd and self.limiters[tier].has_ample_room(expected[0], now):
+            for request in expected[:AMPLE]:
+                if self._budget.admission(usd) is not Admission.NOW:  # more is about to be authorised
+                    break
+                self._give(Waiting(request, holder, now), tier, now)
+                self._unused[holder] += 1
+
+    def overdue(self, now: float) -> list[str]:
+        """Ids of permits leased ahead that are in use or given back by now, unless their holder was stopped or died."""
+        late = now - 2 * AHEAD_S
+        return [each.request.want_id for each in self._permits.ahead() if each.granted_at <= late or each.permit_id in self._orphans]
+
+    def reclaim(self, want_ids: Sequence[str], on_record: Collection[str] | None, now: float) -> None:
+        """Take `overdue` permits back, but those on record, which may have been sent; no other can be sent any more. ``on_record`` None:
+        that could not be found out.
+        """
+        for permit in [each for each in map(self._permits.of_want, want_ids) if each is not None]:
+            if on_record is not None and permit.request.want_id not in on_record:
+                self.settle(Settlement(permit.permit_id, "not_sent"), now)
+            elif permit.permit_id in self._orphans:
+                self.settle(Settlement(permit.permit_id, "unknown"), now)
+            elif on_record is not None:
+                self._permits.confirm(permit)
+            self._orphans.discard(permit.permit_id)
 
     def withdraw(self, holder: str, want_ids: Iterable[str], now: float) -> None:
         """Drop requests that the holder will not send. A permit that was granted and not used is given back."""
@@ -163,10 +212,15 @@ class Governor:
         self.limiters[permit.service_tier].settle(permit, settlement, now)
 
     def release(self, holder: str, now: float) -> None:
-        """The holder died: its requests are dropped, its permits count as sent and billed at their worst case."""
+        """The holder died: its requests are dropped, its permits count as sent and billed at their worst case. Those leased ahead
+        are `overdue` at once.
+        """
         self._queue.forget(holder)
+        self._unused.pop(holder, None)
+        self._orphans |= {permit.permit_id for permit in self._permits.ahead() if permit.holder == holder}
         for permit in self._permits.of_holder(holder):
-            self.settle(Settlement(permit.permit_id, "unknown"), now)
+            if permit.permit_id not in self._orphans:
+                self.settle(Settlement(permit.permit_id, "unknown"), now)
 
     def restore(
         self,
@@ -232,7 +286,7 @@ class Governor:
             spent_usd=self._budget.spent,
             reserved_usd=self._budget.reserved,
             max_cost_usd=self._budget.max_cost_usd,
-            in_flight=len(self._permits),
+            in_flight=max(0, len(self._permits) - self._unused.total()),
             waiting=len(self._queue),
             granted=self._granted,
             answered=self._answered,

@@ -13,6 +13,9 @@ from helix_ray.records import PastUse, TokenUsage
 from helix_ray.throttle.bucket import Bucket, Reservation
 from helix_ray.throttle.messages import BucketStats, PermitRequest
 
+AMPLE = 64
+"""Requests for which there must be room before permits are leased ahead of their use."""
+
 _LARGEST_SCALE = 3.0
 _SCALE_MEMORY = 0.998  # per settlement
 _BINDING_MEMORY_S = 30.0
@@ -89,6 +92,11 @@ class Limits:
             else:
                 day = day.longer(wait)
         return Waits(minute, day, own_day)
+
+    def have_ample_room(self, request: PermitRequest, now: float) -> bool:
+        """Whether each limit has room at once for `AMPLE` such requests, or is not touched where it is smaller than that."""
+        amounts = ((bucket, AMPLE * self._amount(name, request)) for name, bucket in self._buckets.items())
+        return all(bucket.credit(now) >= min(amount, bucket.capacity) for bucket, amount in amounts)
 
     def reserve(self, request: PermitRequest, number: int, now: float) -> Reservations:
         return {name: bucket.reserve(self._amount(name, request), number, now) for name, bucket in self._buckets.items()}

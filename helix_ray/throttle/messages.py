@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -13,6 +14,9 @@ from helix_ray.records.marks import COUNTER, GAUGE, MAXIMUM
 
 SettlementOutcome = Literal["answered", "rejected", "not_sent", "unknown"]
 
+AHEAD_S = 1.0
+"""How long a permit that was leased ahead may be kept unused, from the sending of the call that leased it."""
+
 
 class PermitRequest(NamedTuple):
     """Asks for a permit to send one request. ``want_id`` is unique for ever: asked again, the request keeps its place."""
@@ -23,6 +27,7 @@ class PermitRequest(NamedTuple):
     worst_case_usd: Decimal
     service_tier: RequestedTier = "on_demand"
     retry: bool = False  # of a request that failed: bounded by the retry budget
+    ahead: bool = False  # of a request that is only expected: granted out of ample room or not at all
 
 
 class Permit(NamedTuple):
@@ -45,6 +50,7 @@ class AcquireReply(NamedTuple):
     grants: list[Permit]
     refusal: Refusal | None
     concurrency: int | None = None  # requests in flight over all holders, while the API bears fewer than configured; None: not bounded
+    unknown: Sequence[str] = ()  # of `Exchange.waiting`: to be told in full again
 
 
 class Settlement(NamedTuple):
@@ -64,6 +70,16 @@ class Settlement(NamedTuple):
     sent_at_age_s: float = 0.0  # how long ago the request was sent; 0 when not known
     latency_s: float | None = None  # from the send to the whole answer
     trouble: Trouble | None = None
+
+
+class Exchange(NamedTuple):
+    """All that a holder tells and asks the throttle in one call."""
+
+    requests: Sequence[PermitRequest] = ()  # told for the first time, or again in full
+    waiting: Sequence[str] = ()  # ids of requests that were told before and still wait
+    settlements: Sequence[Settlement] = ()
+    withdrawn: Sequence[str] = ()  # ids of requests that will not be sent
+    unused: int = 0  # permits leased ahead that the holder has
 
 
 @dataclass(frozen=True, slots=True)

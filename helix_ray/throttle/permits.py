@@ -35,6 +35,7 @@ class OutstandingPermits:
         self._by_id: OrderedDict[str, OutstandingPermit] = OrderedDict()
         self._by_want: dict[str, OutstandingPermit] = {}
         self._written_off: OrderedDict[str, Decimal] = OrderedDict()
+        self._ahead: dict[str, OutstandingPermit] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -42,6 +43,8 @@ class OutstandingPermits:
     def add(self, permit: OutstandingPermit) -> None:
         self._by_id[permit.permit_id] = permit
         self._by_want[permit.request.want_id] = permit
+        if permit.request.ahead:
+            self._ahead[permit.permit_id] = permit
 
     def of_want(self, want_id: str) -> OutstandingPermit | None:
         return self._by_want.get(want_id)
@@ -50,7 +53,16 @@ class OutstandingPermits:
         permit = self._by_id.pop(permit_id, None)
         if permit is not None:
             self._by_want.pop(permit.request.want_id, None)
+            self._ahead.pop(permit_id, None)
         return permit
+
+    def ahead(self) -> list[OutstandingPermit]:
+        """Those leased ahead whose request is not known to be on record."""
+        return list(self._ahead.values())
+
+    def confirm(self, permit: OutstandingPermit) -> None:
+        """It is on record."""
+        self._ahead.pop(permit.permit_id, None)
 
     def of_holder(self, holder: str) -> list[OutstandingPermit]:
         return [permit for permit in self._by_id.values() if permit.holder == holder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Literal
 
 from helix_ray.config import ThrottleConfig
@@ -63,23 +64,29 @@ class TierLimiter:
             return Wait(None, self._closed_by)
         if self.in_flight >= self.door.most:
             return Wait(None, "daily")
-        if self.in_flight >= self.requests_in_flight.limit:
+        if self.requests_in_flight.held_down and self.in_flight >= self.requests_in_flight.limit:
             return Wait(None, "concurrency")
         if self.door.reason != "daily":
-            probe = Wait(self.door.wait_s(None, now), self._closed_by)
+            probe = Wait(self.door.wait_s(self._returning(minute), now), self._closed_by)
             # What closed it and named no limit may be over before our account, which was learned from it, has room.
             minute = NO_WAIT if self.door.reason == "cooldown" and self.door.limit is None else minute
             return minute.longer(probe).longer(day).longer(own_day)
         day_s = self.door.wait_s(day.seconds, now) if self.door.probes else day.seconds
         return minute.longer(Wait(day_s, "daily")).longer(Wait(own_day.seconds, "daily"))
 
+    def has_ample_room(self, request: PermitRequest, now: float) -> bool:
+        """Whether permits may be leased ahead of their use: nobody else needs them, and no answer is awaited that may close the door."""
+        calm = not self.must_probe and self.door.reason is None and self.door.most == inf and not self.requests_in_flight.held_down
+        return calm and self.limits.have_ample_room(request, now)
+
     def give(self, permit: OutstandingPermit, now: float) -> None:
         """Record a grant. Precondition: `wait` returned 0 seconds for this request at ``now``."""
         if self.must_probe:
             self._probe = permit.number
         if self.door.probes:
-            day_s = self.limits.waits(permit.request, now).day.seconds
-            self.door.probing(day_s, now)
+            minute, day, _ = self.limits.waits(permit.request, now)
+            day_s = day.seconds
+            self.door.probing(day_s if self.door.reason == "daily" else self._returning(minute), now)
             self._early = day_s is None or day_s > _EARLY_S
         permit.reservations.update(self.limits.reserve(permit.request, permit.number, now))
         self._in_flight[permit.number] = permit
@@ -157,6 +164,11 @@ class TierLimiter:
         name = self.limits.refused(limited, permit.request, permit.reservations, settlement.reading, in_flight, now, probe=probe)
         if not limited.never_fits:  # a 413: nothing to wait for
             self.door.refused(name, _is_daily(limited.kind), limited.retry_after_s, permit.granted_at, now)
+
+    def _returning(self, minute: Wait) -> float | None:
+        """By our account, of the limit that closed the door; None: requests that end do not return any of it."""
+        limit = self.door.limit
+        return minute.seconds if limit is not None and KINDS[limit].completion else None
 
     @property
     def _suffix(self) -> str:

@@ -42,10 +42,17 @@ class WaitQueue:
 
     def ask(self, holder: str, requests: Iterable[PermitRequest], now: float) -> None:
         for request in requests:
-            waiting = self._waiting.setdefault(request.want_id, Waiting(request, holder, now))
+            self._waiting.setdefault(request.want_id, Waiting(request, holder, now))
+            self.ask_again(request.want_id, now)
+
+    def ask_again(self, want_id: str, now: float) -> bool:
+        """Whether the request still waits here."""
+        waiting = self._waiting.get(want_id)
+        if waiting is not None:
             waiting.calls += 1
             waiting.asked_at = now
             self._listening[waiting.request.service_tier] += waiting.calls == 1
+        return waiting is not None
 
     def leave(self, want_ids: Sequence[str], now: float) -> None:
         """One call that waited for these ended; what was not granted keeps its place."""

@@ -28,11 +28,14 @@ class GroupCommit(Generic[Item]):
         *,
         retry_on: tuple[type[Exception], ...] = (),
         pause_s: Callable[[int], float] = lambda attempt: 0.0,
+        linger_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """``linger_s``: how long a group waits for company before it is written."""
         self._write = write
         self._clock = clock
         self._retry_on = retry_on
         self._pause_s = pause_s
+        self._linger_s = linger_s
         self._waiting: list[tuple[Item, asyncio.Future[None] | None]] = []
         self._writer: asyncio.Task[None] | None = None
         self._closed: Exception | None = None
@@ -87,8 +90,12 @@ class GroupCommit(Generic[Item]):
     async def _write_all(self) -> None:
         attempt = 0
         await asyncio.sleep(0)  # callers that are about to add join this group
-        while group := [entry for entry in self._waiting if entry[1] is None or not entry[1].done()]:  # done: cancelled
-            self._waiting = []
+        while self._waiting:
+            if (linger_s := self._linger_s()) > 0:
+                await self._clock.sleep(linger_s)
+            group, self._waiting = [entry for entry in self._waiting if entry[1] is None or not entry[1].done()], []  # done: cancelled
+            if not group:
+                continue
             try:
                 await self._write([item for item, _ in group])
             except self._retry_on as error:

@@ -49,6 +49,14 @@ async def test_an_intent_with_odd_texts_is_kept(ledger: Ledger) -> None:
     assert await ledger.spent_usd(RUN_ID) == Decimal("0.01")
 
 
+async def test_requests_on_record_are_told_from_others(ledger: Ledger) -> None:
+    await ledger.intend(RUN_ID, as_intents([intended(1), intended(2)]))
+    await ledger.write_batch(RUN_ID, [], [call(2, [2])])
+    known, other = [call(number, [number]).call_id for number in (1, 2)], call(3, [3]).call_id
+    assert sorted(await ledger.on_record(RUN_ID, [*known, other])) == sorted(known)
+    assert await ledger.on_record(RUN_ID, [other]) == []
+
+
 async def test_what_is_authorised_only_rises(ledger: Ledger) -> None:
     assert await ledger.reserved_usd(RUN_ID) == 0
     assert await ledger.authorise(RUN_ID, Decimal("0.5")) == Decimal("0.5")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,25 @@ async def test_an_assumption_that_does_not_hold_is_exit_1(
     shown = capsys.readouterr().out
     assert "NO" in shown
     assert fault in shown
+
+
+async def test_another_id_keeps_the_form_and_no_code_of_a_terminal_is_shown(
+    server: tuple[Server, FaultServer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server[0].answer = {**GOOD, "choices": [{"message": {"content": '{"id": "\x7f\x9b", "calls": []}'}, "finish_reason": "stop"}]}
+    assert await asked(server[1].url) == 1
+    shown = capsys.readouterr().out
+    assert re.search("json_schema is kept +│ yes", shown)
+    assert re.search("answer can be used +│ NO .*another read's id", shown)
+    assert r'{"id": "\x7f\x9b"' in shown
+
+
+async def test_an_answer_cut_off_at_the_bound_of_the_check_says_nothing_about_a_run(
+    server: tuple[Server, FaultServer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server[0].answer = {**GOOD, "choices": [{"message": {"content": '{"id"'}, "finish_reason": "length"}]}
+    assert await asked(server[1].url) == 0
+    assert re.search("answer can be used +│ not seen │ cut off at 256 tokens, the bound of this check", capsys.readouterr().out)
 
 
 async def test_no_answer_may_have_been_paid_and_nothing_sent_is_a_start_that_failed(server: tuple[Server, FaultServer]) -> None:

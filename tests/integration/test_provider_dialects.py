@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partialmethod
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from groq import AsyncGroq
 
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, get_prompt
@@ -12,7 +15,7 @@ from helix_ray.backends.chat import ChatReply, TransportFailure
 from helix_ray.backends.groq_client import GroqChat, open_chat
 from helix_ray.backends.http_transport import proxy_for
 from helix_ray.config import Config
-from helix_ray.environment.secrets import load_secrets
+from helix_ray.environment.secrets import Secret, load_secrets
 from helix_ray.errors import ConfigError, MissingSecretError
 from helix_ray.session.provider_check import check_backend, check_key
 from support.fault_server import Exchange, FaultServer
@@ -70,6 +73,19 @@ async def test_each_provider_gets_what_it_takes_where_it_takes_it(name: str, ser
     assert exchange.path == f"{path}/chat/completions"
     assert exchange.json().keys() == {*parameters, "response_format"}
     assert exchange.headers.get("authorization") == (f"Bearer {KEY}" if name in ("groq", "openai", "openrouter") else None)
+
+
+async def test_every_request_passes_through_the_sdk_which_heads_it(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed, built = Mock(wraps=AsyncGroq.post), Mock(wraps=AsyncGroq._build_request)
+    monkeypatch.setattr(AsyncGroq, "post", partialmethod(passed))
+    monkeypatch.setattr(AsyncGroq, "_build_request", partialmethod(built))
+    chat = open_chat(asking(server, "groq"), Secret(KEY), 4)
+    for _ in range(3):
+        await chat.complete(REQUEST, 10)
+    await chat.aclose()
+    assert (passed.call_count, built.call_count) == (len(server.exchanges), 1) == (3, 1)
+    assert len({frozenset(exchange.headers.items()) for exchange in server.exchanges}) == 1
+    assert server.exchanges[0].headers["x-stainless-lang"] == "python"
 
 
 async def test_every_part_of_a_dialect_can_be_set(server: FaultServer) -> None:

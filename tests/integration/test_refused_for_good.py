@@ -15,7 +15,7 @@ from helix_ray.backends.groq_client import GroqChat
 from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.config.emulator import EmulatorConfig
-from helix_ray.throttle.messages import AcquireReply, PermitRequest, Settlement
+from helix_ray.throttle.messages import AcquireReply, Exchange
 from support.served_emulator import ServedEmulator
 
 MODEL = "openai/gpt-oss-20b"
@@ -38,14 +38,8 @@ class Port:
         self._throttle = throttle
         self._holder = holder
 
-    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
-        return await self._throttle.acquire(self._holder, wants)
-
-    async def withdraw(self, want_ids: list[str]) -> None:
-        await self._throttle.withdraw(self._holder, want_ids)
-
-    async def settle(self, settlements: list[Settlement]) -> None:
-        await self._throttle.settle(self._holder, settlements)
+    async def exchange(self, told: Exchange) -> AcquireReply:
+        return await self._throttle.exchange(self._holder, told)
 
     async def stop(self, message: str) -> None:
         await self._throttle.stop(message)

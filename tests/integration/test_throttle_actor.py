@@ -25,7 +25,7 @@ from helix_ray.providers.readings import LimitReading
 from helix_ray.queueing.ranges import IndexRanges
 from helix_ray.records import ReadBatch, TokenUsage
 from helix_ray.throttle.governor import PERMIT_GRACE_S
-from helix_ray.throttle.messages import PermitRequest, Settlement
+from helix_ray.throttle.messages import Exchange, PermitRequest, Settlement
 
 
 @pytest.fixture
@@ -46,16 +46,15 @@ async def spend(actor: Any, holder: str, chunks: int) -> int:
     for chunk in range(chunks):
         wants = {each.want_id: each for each in (want(f"{holder}-{chunk}-{n}") for n in range(16))}
         while wants:
-            reply = await actor.acquire.remote(holder, list(wants.values()))
+            reply = await actor.exchange.remote(holder, Exchange(list(wants.values())))
             assert reply.refusal is None
             granted += len(reply.grants)
             for grant in reply.grants:
                 del wants[grant.want_id]
             reading = LimitReading(tokens_limit=1e9, tokens_remaining=9e8)
             usage = TokenUsage(400, 0, 100)
-            await actor.settle.remote(
-                holder, [Settlement(grant.permit_id, "answered", usage, Decimal("0.0005"), reading) for grant in reply.grants]
-            )
+            ends = [Settlement(grant.permit_id, "answered", usage, Decimal("0.0005"), reading) for grant in reply.grants]
+            await actor.exchange.remote(holder, Exchange(settlements=ends))
     return granted
 
 
@@ -74,11 +73,11 @@ async def test_a_restarted_throttle_grants_nothing_before_it_knows_what_was_spen
     actor = start_actor(ThrottleActor, api.THROTTLE, config)
     incarnation = await actor.ping.remote()
     await actor.restore.remote(Decimal(0))
-    assert (await actor.acquire.remote("a", [want("w0")])).grants
+    assert (await actor.exchange.remote("a", Exchange([want("w0")]))).grants
     ray.kill(actor, no_restart=False)
     while await another_incarnation(actor, incarnation) is None:
         await SystemClock().sleep(0.05)
-    waiting = actor.acquire.remote("a", [want("w1")], 5.0)
+    waiting = actor.exchange.remote("a", Exchange([want("w1")]), 5.0)
     await actor.restore.remote(Decimal("0.0099"))
     reply = await waiting
     assert reply.refusal is not None
@@ -114,8 +113,8 @@ async def test_permits_of_a_killed_analyzer_come_back(start_actor: Any) -> None:
     queue = start_actor(QueueActor, api.QUEUE, config.queue)
     throttle = start_actor(ThrottleActor, api.THROTTLE, config.throttle, config.analyzer.request_timeout_s)
     await throttle.restore.remote(Decimal(0))
-    [probe] = (await throttle.acquire.remote("test", [PermitRequest("first", 1, 1, Decimal(0))])).grants
-    await throttle.settle.remote("test", [Settlement(probe.permit_id, "answered", TokenUsage(1, 0, 1), Decimal(0))])
+    [probe] = (await throttle.exchange.remote("test", Exchange([PermitRequest("first", 1, 1, Decimal(0))]))).grants
+    await throttle.exchange.remote("test", Exchange(settlements=[Settlement(probe.permit_id, "answered", TokenUsage(1, 0, 1), Decimal(0))]))
     await queue.open.remote(IndexRanges(), 1)
     await queue.put.remote(0, ReadBatch.from_rows([read(index) for index in range(2 * PERMITS)]))
 

@@ -193,6 +193,7 @@ class MemoryLedger:
                 for call in run.calls.values()
             ),
             failures=dict(Counter(kind for call in run.calls.values() if (kind := _failure(call)) is not None)),
+            truncated=sum((call.state, call.error_kind) == (CallState.ANSWERED, "truncated") for call in run.calls.values()),
             reads_possibly_repaid=sum(answered[i] <= 1 and answered[i] + count > 1 for i, count in unknown.items()),
             possibly_billed_usd=sum((c.cost_usd for c in run.calls.values() if c.state is CallState.POSSIBLY_BILLED), Decimal(0)),
             reads_by_tier=dict(
@@ -232,6 +233,9 @@ class MemoryLedger:
         run.reserved_usd = max(run.reserved_usd, total_usd)
         return run.reserved_usd
 
+    async def on_record(self, run_id: str, call_ids: Sequence[str]) -> list[str]:
+        return [call_id for call_id in call_ids if call_id in self._run(run_id).calls]
+
     async def reserved_usd(self, run_id: str) -> Decimal:
         return self._runs[run_id].reserved_usd if run_id in self._runs else Decimal(0)
 
@@ -253,7 +257,7 @@ class MemoryLedger:
         return taken(calls, datetime.now(UTC))
 
     async def scores(self, run_id: str) -> RunScores:
-        scores = RunScores()
+        scores = RunScores(packed=True)
         for result in self._run(run_id).reads.values():
             scores.add(result)
         return scores

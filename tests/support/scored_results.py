@@ -34,13 +34,14 @@ LENIENCIES = ((), (), ("fence",), ("case", "gap_allele"), ("case", "fence", "gap
 def scored_results(count: int, seed: int = 1) -> list[ReadResult]:
     """``count`` results, the same for the same seed: all presets of the generator, all endings, calls of all outcomes."""
     rng = random.Random(seed)
-    reads = [read._replace(read_index=index) for index, read in enumerate(_reads(count))]
+    reads = [read._replace(read_index=index) for index, read in enumerate(made_reads(count))]
     return [_result(rng, read) for read in reads]
 
 
 def comparable(scores: RunScores) -> dict[str, object]:
     """For comparison: two runs with equal answers have equal dictionaries."""
-    return vars(scores) | {"model": scores.model.as_dict(), "ceiling": scores.ceiling.as_dict()}
+    tallies = {name: getattr(scores, name).as_dict() for name in ("model", "ceiling", "all_differences")}
+    return {name: value for name, value in vars(scores).items() if name[0] != "_"} | tallies
 
 
 def answered(read: Read) -> ReadResult:
@@ -57,7 +58,7 @@ def answered(read: Read) -> ReadResult:
     return with_score(ReadResult(read, Disposition.STORED, mutation_detected=detected, raw_answer=text, finished_at=finished_at), score)
 
 
-def _reads(count: int) -> Iterator[Read]:
+def made_reads(count: int) -> Iterator[Read]:
     share = -(-count // len(MODELS))
     for number, model in enumerate(MODELS):
         config = Config.model_validate({"run": {"seed": number}, "source": {"count": share, "batch_size": share, "mutation": model}})
@@ -75,7 +76,7 @@ def _result(rng: random.Random, read: Read) -> ReadResult:
         read = read._replace(truth=None, errors=None, identifiable=None, source="fastq")
     if kind == "old_strata":
         read = read._replace(strata=rng.choice((None, {"gc": 1.0}, {"max_homopolymer": 12.0})), identifiable=None)
-    calls = None if kind == "failed" else judge_calls(list(_calls(rng, read)), read.ref_seq)
+    calls = None if kind == "failed" else judge_calls(list(said_calls(rng, read)), read.ref_seq)
     baseline = _baseline(rng, read)
     score = score_read(read, calls, baseline, max_states=2 if kind == "capped" else 20_000)
     if calls is None:
@@ -115,7 +116,7 @@ def _baseline(rng: random.Random, read: Read) -> list[JudgedCall]:
     return [call for call in judge_calls(called, read.ref_seq) if call.outcome == "ok"]
 
 
-def _calls(rng: random.Random, read: Read) -> Iterator[RawCall]:
+def said_calls(rng: random.Random, read: Read) -> Iterator[RawCall]:
     window = read.ref_seq
     for variant in read.truth or ():
         yield from _told(rng, variant, window)

@@ -68,7 +68,7 @@ def made_up() -> MetricsSnapshot:
         RecentRead(at, f"hx{at}", "stored", True, ("60 T>C SNV",), "1 TP, 1 FN", 120.0, 1e-5, None, began, 0, WINDOW, WINDOW, marks)
         for at in range(READS)
     )
-    types = {name: Counts(tp=900, fn=80, query_tp=900, fp=30) for name in ("SNV", "MNV", "INS", "DEL", "DELINS")}
+    types = {name: Counts(tp=900, fn=80, fp=30) for name in ("SNV", "MNV", "INS", "DEL", "DELINS")}
     return MetricsSnapshot(
         as_of=began,
         run=RunInfo("run", "demo", "emulator", True, "openai/gpt-oss-20b", 1.0, began, max_cost_usd=1.0),

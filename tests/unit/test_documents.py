@@ -12,8 +12,19 @@ LIKE_A_PATH = re.compile(r"(?<![\w./~{-])[A-Za-z_.][\w.-]*/(?:[\w.-]+/)*[\w.-]*"
 TOP = {"helix_ray", "dashboard", "tests", "benchmarks", "configs", "deploy", "docs", "rust_gen", ".ci"}
 SUFFIXES = {".py", ".rs", ".sql", ".md", ".yaml", ".toml", ".json", ".html"}
 
-OF_A_RUN = {".helix/", "logs/", "postgres/", "postgres-holders/", "reports/", "spool/", "benchmarks/results/", "HELIX_HOME/"}
-"""Folders that a run or a benchmark makes."""
+OF_A_RUN = {
+    ".helix/",
+    "logs/",
+    "postgres/",
+    "postgres-holders/",
+    "reports/",
+    "spool/",
+    "benchmarks/results/",
+    "HELIX_HOME/",
+    "tables/",
+    "figures/",
+}
+"""Folders that a run, a comparison or a benchmark makes."""
 OF_OTHERS = {"doc/ref-impl/intermediate.md"}
 """Files of other projects."""
 

@@ -46,9 +46,10 @@ def indexed10(seq: str) -> str:
     return " ".join(_indexed(seq))
 
 
-def apart(show: Callable[[str], str]) -> Layout:
-    """The window, then the read, each shown by ``show`` under a heading with its length."""
-    return lambda ref_seq, seq: f"reference ({len(ref_seq)} bases):\n{show(ref_seq)}\nread ({len(seq)} bases):\n{show(seq)}"
+def apart(show: Callable[[str], str], show_read: Callable[[str], str] | None = None) -> Layout:
+    """The window, then the read, each shown by ``show`` under a heading with its length; the read by ``show_read`` where it is given."""
+    as_read = show_read or show
+    return lambda ref_seq, seq: f"reference ({len(ref_seq)} bases):\n{show(ref_seq)}\nread ({len(seq)} bases):\n{as_read(seq)}"
 
 
 def paired(ref_seq: str, seq: str) -> str:

@@ -2,7 +2,8 @@
 
 Tokens per base, of the o200k tokeniser of the gpt-oss models on random bases. raw, spaced and grouped10 were measured. indexed10
 was measured at 0.728 and at 0.789 in windows of different lengths: the higher one stands, since an estimate should be too high until
-it has learnt. paired_indexed and assisted_aligned are derived: indexed groups with a word before each, bases with few gaps.
+it has learnt. paired_indexed, assisted_aligned and ref_indexed10 are derived: indexed groups with a word before each, bases with few
+gaps, the mean of an indexed window and a bare read.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class PromptTemplate:
     reads_per_request: int = 1
     work: bool = False
     examples: int = 0
+    wording: text.Wording = text.FIRST
     instructions: str | None = None  # the user's own, in place of the shipped ones; layout and form of the answer are added to them
     system: str = field(init=False)
     schema: AnswerSchema = field(init=False)
@@ -45,7 +47,7 @@ class PromptTemplate:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "system", self._system())
-        object.__setattr__(self, "schema", answer_schema(self.packed, self.work))
+        object.__setattr__(self, "schema", answer_schema(self.packed, self.work, self.wording.excerpts))
         parts = (self.name, str(self.version), self.task, str(self.reads_per_request), self.system, self.user_text(_PROBE))
         object.__setattr__(self, "sha256", hashlib.sha256("\0".join(parts).encode()).hexdigest())
 
@@ -55,7 +57,7 @@ class PromptTemplate:
 
     @property
     def worked(self) -> tuple[text.WorkedExample, ...]:
-        return text.WORKED[: self.examples]
+        return self.wording.worked[: self.examples]
 
     def user_text(self, asks: Sequence[Ask]) -> str:
         """The reads, each under its id, a blank line between them."""
@@ -64,15 +66,17 @@ class PromptTemplate:
     def _system(self) -> str:
         """The instructions, then the worked examples: a packed template shows them as one request."""
         requests = [self.worked] if self.packed and self.examples else [(example,) for example in self.worked]
-        parts = [text.instructions(self.shown, self.packed, self.work, self.instructions)]
+        parts = [text.instructions(self.wording, self.shown, self.packed, self.work, self.instructions)]
         for number, request in enumerate(requests, start=1):
             title = "Example" if len(requests) == 1 else f"Example {number}"
             asked = self.user_text([example.ask for example in request])
-            parts.append(f"{title}:\n{asked}\nAnswer: {text.answer_text(request, self.packed, self.work)}")
+            answer = text.answer_text(request, self.packed, self.work, self.wording.excerpts)
+            parts.append(f"{title}:\n{asked}\nAnswer: {answer}")
         return "\n\n".join(parts)
 
 
 _unassisted = partial(PromptTemplate, version=1, task="unassisted")
+_second = partial(_unassisted, wording=text.SECOND)
 _FAMILIES = {
     "raw": partial(_unassisted, tokens_per_base=0.518, layout=apart(str), shown=text.ALONE),
     "spaced": partial(_unassisted, tokens_per_base=1.0, layout=apart(spaced), shown=text.SPACED),
@@ -80,6 +84,9 @@ _FAMILIES = {
     "indexed10": partial(_unassisted, version=2, tokens_per_base=0.789, layout=apart(indexed10), shown=text.INDEXED),
     "paired_indexed": partial(_unassisted, tokens_per_base=0.85, layout=paired, shown=text.PAIRED),
     "assisted_aligned": partial(PromptTemplate, version=1, task="assisted", tokens_per_base=0.53, layout=aligned, shown=text.ALIGNED),
+    "indexed10_v2": partial(_second, tokens_per_base=0.789, layout=apart(indexed10), shown=text.INDEXED),
+    "ref_indexed10": partial(_second, tokens_per_base=0.66, layout=apart(indexed10, str), shown=text.REF_INDEXED),
+    "context": partial(_unassisted, tokens_per_base=0.518, layout=apart(str), shown=text.ALONE, wording=text.BY_EXCERPT),
 }
 PROMPTS: Final = tuple(_FAMILIES)
 
@@ -90,11 +97,12 @@ def get_prompt(name: str, *, examples: int = 0, reads_per_request: int = 1, work
     family = _FAMILIES.get(name)
     if family is None:
         raise ConfigError("analyzer.prompt", [f"unknown template '{name}'; known: {', '.join(PROMPTS)}"])
-    if not 0 <= examples <= len(text.WORKED):
-        raise ConfigError("analyzer.examples", [f"there are 0 to {len(text.WORKED)} worked examples, found {examples}"])
     if not 1 <= reads_per_request <= MAX_READS:
         raise ConfigError("analyzer.reads_per_request", [f"a request has 1 to {MAX_READS} reads, found {reads_per_request}"])
-    return family(name, reads_per_request=reads_per_request, work=work, examples=examples)
+    template = family(name, reads_per_request=reads_per_request, work=work, examples=max(0, examples))
+    if not 0 <= examples <= len(template.wording.worked):
+        raise ConfigError("analyzer.examples", [f"{name} has 0 to {len(template.wording.worked)} worked examples, found {examples}"])
+    return template
 
 
 def template_of(asking: AnalyzerConfig) -> PromptTemplate:

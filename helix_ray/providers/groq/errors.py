@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from helix_ray.providers.readings import UNANSWERED, RateLimitDetail, Rule, Verdict, VerdictKind
 
-LONGEST_REST_S = 600.0
-"""However long a failing server asks to be left alone: its word on an error is a guess, unlike that of a 429."""
+LONGEST_REST_S = 60.0
+"""However long a failing server asks to be left alone: its word on an error is a guess, unlike that of a 429. The throttle's door
+finds out when it is back, and by then the reads are to be there.
+"""
 
 _MAX_BODY = 65_536
 

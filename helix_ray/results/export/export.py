@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, Self, TypedDict, TypeVar
+from typing import Any, Protocol, Self, TypedDict, TypeVar
 
 from pysam.utils import SamtoolsError
 
@@ -23,6 +24,7 @@ from helix_ray.results.export.happy import HappyTables
 from helix_ray.results.export.reads import Context, FastqFile, ReferenceCoordinates, ReferenceFasta, RegionsBed, WindowCoordinates
 from helix_ray.results.export.records import SIMULATED, InvalidCalls, ReadsJsonl, ReadTally, ResultTally, VariantTable
 from helix_ray.results.export.vcf import CallsVcf, ErrorsVcf, ScoredVcf, TruthVcf
+from helix_ray.results.provenance import provenance
 from helix_ray.storage.rows import as_made
 
 FAITHFUL = frozenset({Disposition.UNPLACED, Disposition.FILTERED})
@@ -36,6 +38,7 @@ Manifest = TypedDict("Manifest", {  # noqa: UP013 (a table)
     "counts": JsonObject, "results": JsonObject | None, "files": dict[str, dict[str, int | str]], "source_checksum": str | None,
     "status": str, "backend": str, "reads_requested": int | None, "versions": dict[str, str],  # of a run only, as earlier_configs
     "config_sha256": str, "config": JsonObject, "earlier_configs": list[JsonObject],
+    "runs": list[JsonObject],  # of several runs: all of this of each
 }, total=False)
 # fmt: on
 
@@ -66,6 +69,10 @@ class Format(StrEnum):
         """All formats that the reads of this configuration have the data for; of a run that analysed them, its results too."""
         known = config.source.kind is SourceKind.SYNTHETIC
         return [kind for kind in cls if (known or not kind.needs_truth) and (of_run or not kind.needs_results)]
+
+
+ROWS = (Format.CSV, Format.JSONL, Format.PARQUET)
+"""Whose rows say of which run they are, so that several runs fit into one data set; of CSV that is variant_calls.csv."""
 
 
 class Writer(Protocol[Item_contra]):
@@ -115,12 +122,17 @@ class Origin:
 class Export:
     """Fills ``folder``; a context manager. InputError: a format asks for what these reads do not have."""
 
-    def __init__(self, folder: Path, formats: Iterable[Format], origin: Origin, *, on_reference: bool = False) -> None:
+    def __init__(self, folder: Path, formats: Iterable[Format], *origins: Origin, on_reference: bool = False) -> None:
+        """Several origins are runs, whose rows go into one data set; `begin` says whose rows come next."""
         self._folder = folder
-        self._origin = origin
-        source = origin.config.source
+        self._origin, self._origins = origins[0], origins
+        source = self._origin.config.source
         self._formats = list(dict.fromkeys(formats))
-        self._check_formats()
+        for origin in origins:
+            self._check_formats(origin)
+        if len(origins) > 1 and (alone := [kind for kind in self._formats if kind not in ROWS]):
+            raise InputError(f"--format {', '.join(alone)}: is about one run; of several these can be had: {', '.join(ROWS)}")
+        self._run: dict[str, Any] = {}
         if on_reference and source.reference is None:
             raise InputError("--coordinates reference: the windows were not cut from a reference (source.reference); use window")
         self._on_reference = on_reference
@@ -135,15 +147,23 @@ class Export:
         reference = source.reference if self._on_reference else None
         coordinates = WindowCoordinates() if reference is None else ReferenceCoordinates(Path(reference).expanduser())
         with ExitStack() as files:  # closes what was opened when a writer cannot be made
-            flank, simulated = source.mutation.flank, self._origin.simulated
-            context = Context(self._folder, files, coordinates, self._header(), flank, simulated, self._about())
+            simulated, name = self._origin.simulated, file_name(self._origin.config.run.name)
+            context = Context(self._folder, files, coordinates, self._header(), simulated, self._about(), self._run, name)
+            self.begin(self._origin)
             self._writers = [make(context) for kind in self._formats for make in WRITERS.get(kind, ())]
-            self._result_writers = [make(context) for kind in self._formats for make in RESULT_WRITERS.get(kind, ())]
+            makers = [make for kind in self._formats for make in RESULT_WRITERS.get(kind, ())]
+            self._result_writers = [make(context) for make in makers if len(self._origins) == 1 or make is not HappyTables]
             self._files = files.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
+
+    def begin(self, origin: Origin) -> None:
+        """What is added from now on is of this run."""
+        config = origin.stored["config"] if origin.stored else origin.config.public().model_dump(mode="json")
+        backend = origin.config.analyzer.backend.value
+        self._run.update(provenance(origin.run_id or "", origin.config.run.name, backend, config, simulated=origin.simulated))
 
     @property
     def needs_results(self) -> bool:
@@ -178,8 +198,8 @@ class Export:
         (self._folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         return manifest
 
-    def _check_formats(self) -> None:
-        config, of_run = self._origin.config, self._origin.run_id is not None
+    def _check_formats(self, origin: Origin) -> None:
+        config, of_run = origin.config, origin.run_id is not None
         fitting = Format.fitting(config, of_run=of_run)
         impossible = [kind for kind in self._formats if kind not in fitting]
         if not impossible:
@@ -191,9 +211,9 @@ class Export:
         raise InputError(f"--format {asked}: {why}; these can be had: {possible}")
 
     def _about(self) -> dict[str, str]:
-        origin = self._origin
-        about = {"helix_throttle": __version__, "run_id": origin.run_id or "", "simulated": "true" if origin.simulated else "false"}
-        return about | ({"note": SIMULATED} if origin.simulated else {})
+        ids, simulated = ",".join(origin.run_id or "" for origin in self._origins), any(origin.simulated for origin in self._origins)
+        about = {"helix_throttle": __version__, "run_id": ids, "simulated": "true" if simulated else "false"}
+        return about | ({"note": SIMULATED} if simulated else {})
 
     def _header(self) -> list[str]:
         origin = self._origin
@@ -209,16 +229,22 @@ class Export:
         return {
             "helix_throttle": __version__,
             "generator_version": origin.generator_version,
-            "run_id": origin.run_id,
+            "run_id": origin.run_id if len(self._origins) == 1 else None,
             "seed": config.run.seed,
             "coordinates": "reference" if self._on_reference else "window",
-            "simulated": origin.simulated,
+            "simulated": any(it.simulated for it in self._origins),
             "counts": self._tally.to_json(),
             "results": self._results.to_json() if self.needs_results else None,
             "files": {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files},
             "source_checksum": origin.source_checksum,
             **stored,
+            **({"runs": [{"run_id": it.run_id, **(it.stored or {})} for it in self._origins]} if len(self._origins) > 1 else {}),
         }
+
+
+def file_name(run: str) -> str:
+    """The name of a run as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", run).strip(".") or "run"
 
 
 def _sha256(path: Path) -> str:

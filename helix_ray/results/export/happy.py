@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helix_ray.records import ReadResult, ScoredVariant
+from helix_ray.results.accuracy import TRUTH_ONLY
 from helix_ray.results.export.reads import Context
 from helix_ray.results.export.records import cell
+from helix_ray.results.provenance import COLUMNS
 from helix_ray.results.schema import Measure
-from helix_ray.scoring.statistics import Profile, f1_interval
+from helix_ray.scoring.clusters import Profile, Spreads, spreads
 from helix_ray.scoring.strata import NOT_A_VARIANT, Level, read_levels, subtype, variant_levels
-from helix_ray.scoring.summary import measures
+from helix_ray.scoring.summary import ALONE, measures
 from helix_ray.scoring.tally import Counts, Tally, fields_of
 
 SUBTYPES = {
@@ -38,13 +40,13 @@ _SUBTYPE_DIMENSIONS = ("type", "subtype")
 
 _GROUPS = {
     "TRUTH.TOTAL": ("tp", "fn"), "TRUTH.TP": ("tp",), "TRUTH.FN": ("fn",),
-    "QUERY.TOTAL": ("query_tp", "fp"), "QUERY.TP": ("query_tp",), "QUERY.FP": ("fp",), "QUERY.UNK": (),
+    "QUERY.TOTAL": ("tp", "fp"), "QUERY.TP": ("tp",), "QUERY.FP": ("fp",), "QUERY.UNK": (),
 }  # fmt: skip
 _METRICS = ("METRIC.Recall", "METRIC.Precision", "METRIC.Frac_NA", "METRIC.F1_Score")
 _PARTS = ("", ".ti", ".tv", ".het", ".homalt", ".TiTv_ratio", ".het_hom_ratio")
 _OURS = (
     *(f"METRIC.{name}_{end}" for name in ("Recall", "Precision", "F1_Score") for end in ("lower", "upper")),
-    *("FP.near", "FP.error", "FP.invalid", "TRUTH.FN.failed", "Simulated"),
+    *("FP.near", "FP.error", "FP.invalid", "TRUTH.FN.failed", "Simulated", *COLUMNS),
 )
 SUMMARY = (
     *("Type", "Filter", "TRUTH.TOTAL", "TRUTH.TP", "TRUTH.FN", "QUERY.TOTAL", "QUERY.FP", "QUERY.UNK", "FP.gt", "FP.al"),
@@ -60,6 +62,9 @@ EXTENDED = (
 )
 
 
+_OF_CALLS = {name for name in EXTENDED if name.startswith(("QUERY.", "FP.", "METRIC.P", "METRIC.F"))}
+
+
 class _Leaf(NamedTuple):
     type: str
     subtype: str
@@ -71,17 +76,15 @@ class HappyTables:
 
     def __init__(self, context: Context) -> None:
         self._folder = context.folder
-        self._simulated = context.simulated
+        self._run, self._name = context.run, context.name
         self._leaves: dict[_Leaf, Tally] = {}
         self._bases: Counter[Level] = Counter()  # of the windows, by the levels of their reads
         self._profiles: dict[tuple[str, str], Counter[Profile]] = {}  # (type, filter): how reads came out; those with nothing are left out
-        self._reads = 0  # with known truth
 
     def add(self, result: ReadResult) -> None:
         read = result.read
         if read.truth is None:
             return
-        self._reads += 1
         common = (EVERYWHERE, *read_levels(read))
         self._bases.update(dict.fromkeys(common, len(read.ref_seq)))
         of_read: dict[tuple[str, str], list[int]] = {}
@@ -89,7 +92,7 @@ class HappyTables:
             fields = fields_of(row)
             if not fields:
                 continue
-            own = (level for level in variant_levels(row, len(read.ref_seq)) if level[0] not in _SUBTYPE_DIMENSIONS)
+            own = (level for level in variant_levels(row, read.ref_seq) if level[0] not in _SUBTYPE_DIMENSIONS)
             levels = (*common, *own)
             passed = row.side == "truth" or row.outcome == "ok"
             for kind, name, times in _units(row):
@@ -98,7 +101,8 @@ class HappyTables:
                     tally.count(level, fields, times)
                 for chosen in FILTERS if passed else FILTERS[:1]:
                     profile = of_read.setdefault((kind, chosen), [0] * len(Profile._fields))
-                    profile[Profile._fields.index(fields[0])] += times
+                    for field in set(fields) & {*Profile._fields}:
+                        profile[Profile._fields.index(field)] += times
         for key, counts in of_read.items():
             self._profiles.setdefault(key, Counter())[Profile(*counts)] += 1
 
@@ -114,31 +118,33 @@ class HappyTables:
         seen = {leaf.type for leaf in self._leaves}  # hap.py's two types are always there, the third where it occurs
         kinds = [(kind, FILTERS) for kind in ("INDEL", "SNP")] + [(kind, FILTERS[:1]) for kind in (NOT_A_VARIANT,) if kind in seen]
         levels = sorted({level for tally in self._leaves.values() for level in tally.as_dict()} | self._bases.keys())  # the whole first
-        summary = (self._row(kind, "*", chosen, EVERYWHERE) for kind, filters in kinds for chosen in filters)
+        summary = [self._row(kind, "*", chosen, EVERYWHERE) for kind, filters in kinds for chosen in filters]
         parts = ((kind, name, level, filters) for kind, filters in kinds for name in ("*", *SUBTYPES[kind]) for level in levels)
         extended = (self._row(kind, name, chosen, level) for kind, name, level, filters in parts for chosen in filters)
-        return [_write(self._folder / "summary.csv", SUMMARY, summary), _write(self._folder / "extended.csv", EXTENDED, extended)]
+        named = [self._folder / name for name in ("summary.csv", f"{self._name}.summary.csv")]  # MultiQC reads the second alone
+        return [*(_write(path, SUMMARY, summary) for path in named), _write(self._folder / "extended.csv", EXTENDED, extended)]
 
     def _row(self, kind: str, name: str, chosen: str, level: Level) -> dict[str, object]:
         counts = self._counts(kind, name, chosen, level)
         whole = name == "*" and level == EVERYWHERE
-        interval = f1_interval(self._profiles.get((kind, chosen), {}), self._reads) if whole else None
+        known = spreads(self._profiles.get((kind, chosen), {})) if whole else ALONE
         bases = self._bases.get(level)
         row: dict[str, object] = {
             "Type": kind, "Subtype": name, "Subset": "*" if level == EVERYWHERE else "=".join(level), "Filter": chosen, "Genotype": "*",
             "QQ.Field": "QUAL", "QQ": "*",
             "Subset.Size": bases, "Subset.IS_CONF.Size": bases,  # the truth is complete in all of a window
-            "Subset.Level": 0, "Simulated": self._simulated,
+            "Subset.Level": 0, "Simulated": self._run["simulated"], **{name: self._run[name] for name in COLUMNS},
         }  # fmt: skip
         if kind == "SNP":
             ti, tv = (self._counts(kind, part, chosen, level) if name in ("*", part) else Counts() for part in SUBTYPES[kind])
             row |= _transitions(ti, tv)
-        return row | _metrics(counts, interval)
+        row |= _metrics(counts, known)
+        return {name: None if level[0] in TRUTH_ONLY and name in _OF_CALLS else value for name, value in row.items()}
 
 
-def _metrics(counts: Counts, f1: tuple[float, float] | None) -> dict[str, object]:
-    found = measures(counts, f1)
-    calls = counts.query_tp + counts.fp
+def _metrics(counts: Counts, known: Spreads) -> dict[str, object]:
+    found = measures(counts, known)
+    calls = counts.tp + counts.fp
     row: dict[str, object] = {group: _sum(counts, names) for group, names in _GROUPS.items()}
     row |= {"FP.gt": 0, "FP.al": counts.fp_allele, "METRIC.Frac_NA": 0.0 if calls else None}
     columns: tuple[tuple[str, Measure], ...] = (("Recall", "recall"), ("Precision", "precision"), ("F1_Score", "f1"))

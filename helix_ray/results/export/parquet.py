@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from helix_ray.records import ReadResult, ScoredVariant, Variant
 from helix_ray.results.export.reads import Context
 from helix_ray.results.export.records import READ_FIELDS, RESULT_FIELDS, read_record, variant_records
+from helix_ray.results.provenance import COLUMNS
 
 GROUP_ROWS = 5000  # of a row group, and so in memory: some 10 MB of reads with their answers
 
@@ -34,15 +35,15 @@ def _columns(*names: str) -> list[tuple[str, pa.DataType]]:
 
 
 _TYPES |= dict.fromkeys(("truth", "errors"), pa.list_(pa.struct(_columns(*Variant._fields))))
-READS = pa.schema(_columns("simulated", *READ_FIELDS, *RESULT_FIELDS))
-VARIANT_CALLS = pa.schema(_columns("simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype"))
+READS = pa.schema(_columns(*dict.fromkeys(("simulated", *READ_FIELDS, *RESULT_FIELDS, *COLUMNS))))
+VARIANT_CALLS = pa.schema(_columns("simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype", *COLUMNS))
 
 
 class ParquetTables:
     """Writes a row group whenever enough rows have gathered. `Context.about` stands in the metadata of both files."""
 
     def __init__(self, context: Context) -> None:
-        self._simulated = context.simulated
+        self._run = context.run
         self._reads = _Table(context, "reads.parquet", READS)
         self._variants = _Table(context, "variant_calls.parquet", VARIANT_CALLS)
 
@@ -50,10 +51,9 @@ class ParquetTables:
         record = read_record(result)
         strata = record["strata"]
         record["strata"] = None if strata is None else list(strata.items())
-        self._reads.add({"simulated": self._simulated, **record})
+        self._reads.add({**self._run, **record})
         for row in variant_records(result):
-            own = {"simulated": self._simulated, "read_index": result.read.read_index, "read_id": result.read.read_id}
-            self._variants.add(own | row)
+            self._variants.add({**self._run, "read_index": result.read.read_index, "read_id": result.read.read_id, **row})
 
     def close(self) -> list[Path]:
         return [self._reads.close(), self._variants.close()]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pysam
 
@@ -78,9 +78,10 @@ class Context:
     files: ExitStack  # closes what writers opened, however the export ends
     coordinates: Coordinates
     header: list[str]  # VCF header lines that say where it comes from
-    flank: int  # bases
     simulated: bool  # the answers are the emulator's
     about: dict[str, str]  # where it comes from, for the metadata of files that have some
+    run: dict[str, Any]  # `Provenance` of the run whose results are being added
+    name: str  # of the run, fit for a file's name
 
 
 class TextFile:
@@ -100,10 +101,7 @@ class TextFile:
 
 
 class RegionsBed(TextFile):
-    """The interior of each window with a known truth, without ``flank`` bases at either end; 0-based, half-open.
-
-    There the truth is complete and can be distinguished from the ends of a window.
-    """
+    """Each window with a known truth, 0-based, half-open: the truth is complete in all of it, and calls are scored wherever they lie."""
 
     name = "regions.bed"
 
@@ -112,12 +110,11 @@ class RegionsBed(TextFile):
         self._unsorted: list[tuple[int, int, str]] = []
 
     def add(self, read: Read) -> None:
-        flank = self.context.flank
-        if read.truth is None or len(read.ref_seq) <= 2 * flank:
+        if read.truth is None or not read.ref_seq:
             return
         place = self.context.coordinates.place(read)
-        start, end = place.start + flank, place.start + len(read.ref_seq) - flank
-        line = f"{place.contig}\t{start}\t{end}\t{read.read_id}\n"
+        start = place.start
+        line = f"{place.contig}\t{start}\t{start + len(read.ref_seq)}\t{read.read_id}\n"
         if self.context.coordinates.sorted_input:
             self.out.write(line)
         else:

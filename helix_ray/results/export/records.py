@@ -14,6 +14,7 @@ from typing import Any
 
 from helix_ray.records import JsonObject, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export.reads import Context, TextFile
+from helix_ray.results.provenance import COLUMNS
 from helix_ray.scoring.strata import subtype
 
 READ_FIELDS = tuple(name for name in Read._fields if name != "disposition")
@@ -50,7 +51,10 @@ class JsonLines(TextFile):
     """One JSON object a line, in ASCII: control characters and other characters are escaped."""
 
     def write(self, record: dict[str, Any]) -> None:
-        line = json.dumps({"simulated": self.context.simulated, **record}, default=_plain, allow_nan=False, separators=(",", ":"))
+        run = self.context.run
+        row = {"simulated": run["simulated"], **record}
+        row |= {name: run[name] for name in COLUMNS if name not in row}
+        line = json.dumps(row, default=_plain, allow_nan=False, separators=(",", ":"))
         self.out.write(f"{line}\n")
 
 
@@ -97,11 +101,13 @@ class VariantTable(TextFile):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._writer = csv.writer(self.out, lineterminator="\n")
-        self._writer.writerow(("Simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype"))
+        self._writer.writerow(("Simulated", "read_index", "read_id", *ScoredVariant._fields, "subtype", *COLUMNS))
 
     def add(self, result: ReadResult) -> None:
+        run = self.context.run
+        about = [run[name] for name in COLUMNS]
         for row in variant_records(result):
-            self._writer.writerow(map(cell, (self.context.simulated, result.read.read_index, result.read.read_id, *row.values())))
+            self._writer.writerow(map(cell, (run["simulated"], result.read.read_index, result.read.read_id, *row.values(), *about)))
 
 
 def cell(value: object) -> str | int | float | Decimal:

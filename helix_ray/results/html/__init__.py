@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -22,22 +22,32 @@ from helix_ray.scoring import scores
 from helix_ray.scoring.proximity import MISTAKES
 from helix_ray.scoring.statistics import jeffreys
 
-__all__ = ["render_html", "template"]
+__all__ = ["register", "render_html", "style", "template"]
 
 Columns = Mapping[str, Any]  # the report's history
 
 
 def render_html(report: Report) -> str:
     """A whole document, made of the report's JSON and nothing else."""
-    found = report["accuracy"]
-    return template("report.html").render(
-        report=report, rows=compared(found, report["ceiling"]) if found else [], history=report["history"]
-    )
+    found, every = report["accuracy"], report["accuracy_all_differences"]
+    rows, all_rows = compared(found, report["ceiling"]) if found else [], compared(every, None) if every else []
+    return template("report.html").render(report=report, rows=rows, all_rows=all_rows, history=report["history"])
 
 
 def template(name: str) -> Template:
     """For `render_html`, and for tests of its parts."""
     return _environment().get_template(name)
+
+
+def register(**filters: Callable[..., object]) -> None:
+    """Filters of the templates of another module."""
+    _environment().filters.update(filters)
+
+
+@cache
+def style() -> str:
+    """Of pages and of drawings that are files of their own."""
+    return f"{theme.css()}\n{files(__package__).joinpath('style.css').read_text(encoding='utf-8')}"
 
 
 @cache
@@ -51,7 +61,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        name: getattr(formatting, name) for name in ("share", "interval", "percent", "percents", "failures", "named", "shares")
+        name: getattr(formatting, name) for name in ("share", "interval", "percent", "percents", "failures", "named", "shares", "cut_off")
     } | {
         "number": formatting.count,
         "n": "{:.1f}".format,
@@ -63,13 +73,13 @@ def _environment() -> Environment:
         "stretches": _stretches,
         "top": _top,
     }
-    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     made.globals |= {
-        "style": Markup(f"{theme.css()}\n{style}"),  # noqa: S704  (both are ours)
+        "style": Markup(style()),  # noqa: S704  (it is ours)
         "NOTICE": formatting.NOTICE,
         "PURPOSE": formatting.PURPOSE,
         "MEASURES": MEASURES,
         "MISTAKES": MISTAKES,
+        "uncertainty": formatting.uncertainty,
         "NOTHING": scores.NOTHING,
         "NO_ANSWER": scores.NO_ANSWER,
         "jeffreys": jeffreys,

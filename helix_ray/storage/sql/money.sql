@@ -54,6 +54,9 @@ where receipt.run_id = %(run_id)s and not exists (
     where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
 )
 
+-- name: on_record
+select call_id from helix.api_calls where run_id = %(run_id)s and call_id = any(%(call_ids)s::uuid[])
+
 -- name: authorise
 -- What the throttle may have spent or reserved. It only rises while anybody may hold a permit.
 update helix.runs set reserved_usd = greatest(reserved_usd, %(total_usd)s) where run_id = %(run_id)s

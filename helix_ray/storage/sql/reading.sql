@@ -148,7 +148,8 @@ order by read.read_index
 limit %(limit)s
 
 -- name: variants_of_reads
-select read_index, side, pos, ref, alt, type, event, length, spdi, titv, confidence, outcome, match, reason, detail, off_by, baseline
+select read_index, side, pos, ref, alt, type, event, length, spdi, titv, confidence, outcome, match, reason, detail, off_by, baseline,
+       all_match
 from helix.variant_calls
 where run_id = %(run_id)s and side = any(%(sides)s) and read_index between %(first)s and %(last)s
 order by read_index, side, ordinal

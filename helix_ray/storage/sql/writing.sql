@@ -82,7 +82,7 @@ where receipt.call_id = touched.call_id and not exists (
 -- name: copy_variants
 copy helix.variant_calls (
     run_id, read_index, side, ordinal, pos, ref, alt, type, event, confidence, outcome, match, reason, length, spdi, titv,
-    subtype, detail, off_by, baseline
+    subtype, detail, off_by, baseline, all_match, gc, homopolymer, low_complexity
 ) from stdin
 
 -- name: copy_calls

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from helix_ray.actors import peers
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import ThrottleConfig
 from helix_ray.records import DesiredState, TokenUsage
-from helix_ray.throttle.messages import PermitRequest, Settlement
+from helix_ray.throttle.messages import Exchange, PermitRequest, Settlement
 
 
 def want(name: str, tokens: int = 100) -> PermitRequest:
@@ -33,33 +34,33 @@ async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleAct
 
 
 async def test_a_chunk_of_wants_is_granted_in_one_reply(throttle: ThrottleActor) -> None:
-    reply = await throttle.acquire("a", [want(f"w{n}") for n in range(16)])
+    reply = await throttle.exchange("a", Exchange([want(f"w{n}") for n in range(16)]))
     assert [grant.want_id for grant in reply.grants] == [f"w{n}" for n in range(16)]
 
 
 async def test_time_alone_wakes_the_head_of_the_line(throttle: ThrottleActor) -> None:
-    [full] = (await throttle.acquire("a", [want("full", 30_000)])).grants
-    await throttle.settle("a", [Settlement(full.permit_id, "answered", TokenUsage(30_000, 0, 29_950), Decimal(0))])
-    reply = await throttle.acquire("a", [want("next", 100)], 5.0)  # 200 tokens: a fifth of a second
+    [full] = (await throttle.exchange("a", Exchange([want("full", 30_000)]))).grants
+    await throttle.exchange("a", Exchange(settlements=[Settlement(full.permit_id, "answered", TokenUsage(30_000, 0, 29_950), Decimal(0))]))
+    reply = await throttle.exchange("a", Exchange([want("next", 100)]), 5.0)  # 200 tokens: a fifth of a second
     assert len(reply.grants) == 1
 
 
 async def test_a_settlement_wakes_whoever_it_makes_room_for(throttle: ThrottleActor) -> None:
-    [full] = (await throttle.acquire("a", [want("full", 30_000)])).grants
-    waiting = asyncio.create_task(throttle.acquire("b", [want("next", 30_000)], 5.0))
+    [full] = (await throttle.exchange("a", Exchange([want("full", 30_000)]))).grants
+    waiting = asyncio.create_task(throttle.exchange("b", Exchange([want("next", 30_000)]), 5.0))
     await asyncio.sleep(0)
-    await throttle.settle("a", [Settlement(full.permit_id, "not_sent")])
+    await throttle.exchange("a", Exchange(settlements=[Settlement(full.permit_id, "not_sent")]))
     assert len((await waiting).grants) == 1
 
 
 async def test_a_call_that_ends_empty_keeps_its_place(throttle: ThrottleActor) -> None:
-    [full] = (await throttle.acquire("a", [want("full", 30_000)])).grants
-    empty = await throttle.acquire("b", [want("first", 30_000)], 0.0)
+    [full] = (await throttle.exchange("a", Exchange([want("full", 30_000)]))).grants
+    empty = await throttle.exchange("b", Exchange([want("first", 30_000)]), 0.0)
     assert (empty.grants, empty.refusal) == ([], None)
-    late = asyncio.create_task(throttle.acquire("c", [want("second", 30_000)], 5.0))
-    again = asyncio.create_task(throttle.acquire("b", [want("first", 30_000)], 5.0))
+    late = asyncio.create_task(throttle.exchange("c", Exchange([want("second", 30_000)]), 5.0))
+    again = asyncio.create_task(throttle.exchange("b", Exchange([want("first", 30_000)]), 5.0))
     await asyncio.sleep(0)
-    await throttle.settle("a", [Settlement(full.permit_id, "not_sent")])
+    await throttle.exchange("a", Exchange(settlements=[Settlement(full.permit_id, "not_sent")]))
     assert len((await again).grants) == 1
     assert not late.done()
     late.cancel()
@@ -69,8 +70,8 @@ async def test_a_call_that_ends_empty_keeps_its_place(throttle: ThrottleActor) -
 
 
 async def test_stop_wakes_and_refuses_everybody(throttle: ThrottleActor) -> None:
-    await throttle.acquire("a", [want("full", 30_000)])
-    waiting = [asyncio.create_task(throttle.acquire("b", [want(f"w{n}")], 5.0)) for n in range(3)]
+    await throttle.exchange("a", Exchange([want("full", 30_000)]))
+    waiting = [asyncio.create_task(throttle.exchange("b", Exchange([want(f"w{n}")]), 5.0)) for n in range(3)]
     await asyncio.sleep(0)
     await throttle.stop("model gone")
     for reply in await asyncio.gather(*waiting):
@@ -79,12 +80,38 @@ async def test_stop_wakes_and_refuses_everybody(throttle: ThrottleActor) -> None
 
 
 async def test_release_and_withdraw_leave_nothing_behind(throttle: ThrottleActor) -> None:
-    await throttle.acquire("a", [want("w0")])
-    await throttle.acquire("b", [want("w1")])
-    await throttle.withdraw("a", ["w0"])
+    await throttle.exchange("a", Exchange([want("w0")]))
+    await throttle.exchange("b", Exchange([want("w1")]))
+    await throttle.exchange("a", Exchange(withdrawn=["w0"]))
     await throttle.release("b")
     stats = await throttle.stats()
     assert (stats.in_flight, stats.waiting, stats.spent_usd) == (0, 0, Decimal("0.01"))
+
+
+async def test_what_a_dead_holder_held_ahead_comes_back(throttle: ThrottleActor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    answers = [None, ["sent"]]
+
+    async def revoke(call_ids: list[str]) -> list[str] | None:
+        asked.append(call_ids)
+        return answers.pop(0)
+
+    monkeypatch.setattr(peers, "revoke", revoke)
+    for holder, more in (("a", ["lost"]), ("b", ["sent", "unused"])):
+        assert len((await throttle.exchange(holder, Exchange([want(name)._replace(ahead=True) for name in more]))).grants) == len(more)
+        await throttle.release(holder)
+        await asyncio.sleep(0.01)
+    stats = await throttle.stats()
+    assert asked == [["lost"], ["sent", "unused"]]
+    assert (stats.in_flight, stats.reserved_usd, stats.spent_usd) == (0, 0, Decimal("0.02"))
+
+
+async def test_at_a_high_rate_permits_are_given_out_in_bunches(throttle: ThrottleActor) -> None:
+    [full] = (await throttle.exchange("a", Exchange([want("full", 30_000)]))).grants
+    used = TokenUsage(30_000, 0, 30_000)
+    await throttle.exchange("a", Exchange(settlements=[Settlement(full.permit_id, "answered", used, Decimal(0))]))
+    reply = await throttle.exchange("a", Exchange([want(f"w{n}", 5) for n in range(100)]))  # 10 tokens: a hundredth of a second
+    assert 5 <= len(reply.grants) <= 20
 
 
 async def test_what_is_said_about_another_incarnation_is_not_taken_up(throttle: ThrottleActor) -> None:

@@ -43,6 +43,34 @@ def test_each_call_is_checked_against_the_window(call: tuple[int, str, str], out
     assert judge(call) == [(*call, outcome, kind)]
 
 
+@pytest.mark.parametrize(
+    ("ref", "read", "expected"),
+    [
+        ("CCGA", "CCTA", [(3, "G", "T", "ok")]),
+        ("CCGAAAAAG", "CTGAAAAG", [(2, "C", "T", "ok"), (3, "GA", "G", "ok")]),  # two differences, one call
+        (WINDOW, f"T{WINDOW}", [(1, "C", "TC", "ok")]),
+        (WINDOW, WINDOW[1:], [(1, "CC", "C", "ok")]),
+        ("AAA", "AA", [(4, "AAA", "AA", "ambiguous")]),
+        ("C", "T", [(1, "C", "T", "ambiguous")]),
+        ("CCT", "CCG", [(0, "CCT", "CCG", "ref_mismatch")]),
+        ("", "CCG", [(0, "", "CCG", "bad_base")]),
+        ("CCG", "", [(1, "CCG", "", "bad_base")]),
+        ("CCG", "CCU", [(1, "CCG", "CCU", "bad_base")]),
+        ("GT", "GT", [(9, "GT", "GT", "ref_equals_alt")]),
+    ],
+)
+def test_excerpts_are_placed_where_the_window_has_them_once(ref: str, read: str, expected: list[tuple[int, str, str, str]]) -> None:
+    judged = judge_calls([RawCall(None, ref, read, 0.5)], WINDOW)
+    assert [(call.pos, call.ref, call.alt, call.outcome) for call in judged] == expected
+
+
+def test_a_difference_that_two_excerpts_show_is_one() -> None:
+    judged = judge_calls(
+        [RawCall(None, "CCGA", "CCTA", 0.9), RawCall(None, "CGAAAAAG", "CTAAAAAG", 0.8), RawCall(3, "G", "T", 0.7)], WINDOW
+    )
+    assert [call.outcome for call in judged] == ["ok", "duplicate", "duplicate"]
+
+
 def test_valid_calls_come_back_in_normal_form() -> None:
     assert judge((7, "AA", "A")) == [(3, "GA", "G", "ok", "DEL")]
     assert judge((2, "CG", "CT")) == [(3, "G", "T", "ok", "SNV")]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.prompts import get_prompt
 from helix_ray.analysis.prompts.layouts import gapped, grouped10, indexed10, paired, spaced
-from helix_ray.analysis.prompts.text import WORKED
+from helix_ray.analysis.prompts.text import WORKED, WORKED_2, WorkedExample, excerpt
 from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config.mutation import MutationConfig
 
@@ -61,12 +61,14 @@ def test_also_in_repeats_and_with_a_few_differences(ref_seq: str, rng: random.Ra
     check(ref_seq, "".join(bases))
 
 
-@pytest.mark.parametrize("example", WORKED, ids=lambda example: example.ask.opaque_id)
-def test_a_worked_example_is_right(example: object) -> None:
-    assert isinstance(example, type(WORKED[0]))
+@pytest.mark.parametrize("example", [*WORKED, *WORKED_2[1:]], ids=lambda example: example.ask.opaque_id)
+def test_a_worked_example_is_right_in_both_forms(example: WorkedExample) -> None:
     window, rebuilt = example.ask.ref_seq, example.ask.ref_seq
-    judged = judge_calls([RawCall(*call, 0.99) for call in example.calls], window)
-    assert [(call.pos, call.ref, call.alt, call.outcome) for call in judged] == [(*call, "ok") for call in example.calls]
+    placed = [RawCall(None, *excerpt(window, *call), 0.99) for call in example.calls]
+    assert all(len(call.ref) >= 10 and call.alt in example.ask.seq for call in placed)
+    for calls in ([RawCall(*call, 0.99) for call in example.calls], placed):
+        judged = judge_calls(calls, window)
+        assert [(call.pos, call.ref, call.alt, call.outcome) for call in judged] == [(*call, "ok") for call in example.calls]
     for pos, ref, alt in reversed(example.calls):
         rebuilt = rebuilt[: pos - 1] + alt + rebuilt[pos - 1 + len(ref) :]
     assert rebuilt == example.ask.seq
@@ -75,7 +77,8 @@ def test_a_worked_example_is_right(example: object) -> None:
 def test_no_worked_example_is_ever_generated_and_the_first_has_no_mutation() -> None:
     with pytest.raises(ValueError, match="30"):
         MutationConfig(read_length=29)
-    assert all(len(example.ask.ref_seq) < 30 for example in WORKED)
+    assert all(len(example.ask.ref_seq) < 30 for example in WORKED_2[:3])
+    assert WORKED_2[3].ask.ref_seq not in WORKED_2[3].ask.seq  # longer, and the only one that chance would have to make
     assert WORKED[0].calls == ()
     assert all(example.calls for example in WORKED[1:])
 

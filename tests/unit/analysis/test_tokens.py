@@ -10,6 +10,7 @@ from helix_ray.providers.prices import cost_usd, price_version, tariff_of, worst
 from helix_ray.records import TokenUsage
 
 PER_BASE = {"raw": 0.518, "spaced": 1.0, "grouped10": 0.531, "indexed10": 0.789, "paired_indexed": 0.85, "assisted_aligned": 0.53}
+PER_BASE |= {"indexed10_v2": 0.789, "ref_indexed10": 0.66, "context": 0.518}
 
 
 @pytest.mark.parametrize("name", PROMPTS)

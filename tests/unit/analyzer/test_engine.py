@@ -117,6 +117,7 @@ async def test_a_call_of_a_sequencing_error_says_that_it_is_one() -> None:
     assert [(row.side, row.match, row.detail) for row in result.variants] == [
         ("call", "FP", "error"),
         ("baseline", "FP", "error"),
+        ("error", None, None),
     ]
 
 

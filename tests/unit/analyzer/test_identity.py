@@ -152,7 +152,10 @@ async def test_every_read_has_the_calls_that_were_sent_for_it(prompt: str, reads
             continue
         own = reread_answer(result.raw_answer or "")
         assert isinstance(own, ReadAnswer)
-        assert [call[:3] for call in own.calls] == [tuple(call) for call in calls]
+        if prompt != "context":
+            assert [call[:3] for call in own.calls] == [tuple(call) for call in calls]
+        judged = [judge_calls(made, result.read.ref_seq) for made in (own.calls, [RawCall(*call, None) for call in calls])]
+        assert len({frozenset(call[:3] for call in each if call.outcome == "ok") for each in judged}) == 1
     assert sum(result.repairs for result in it.sink.results) == sum(call.kind == "repair" for call in it.sink.calls) > 0
     assert sum(bool(result.leniency) for result in it.sink.results) > 0
     assert sum(call.cost_usd for call in it.sink.calls) == sum(result.cost_usd for result in it.sink.results) == chat.ledger.bill_usd

@@ -119,6 +119,19 @@ async def test_intents_that_come_during_a_write_share_the_next_one() -> None:
     assert sink.most == 1
 
 
+async def test_requests_wait_for_company_at_a_high_rate_only() -> None:
+    for every_s, groups in ((0.01, 24), (0.1, 40)):
+        sink, clock = SlowSink(), ManualClock()
+        sink.open.set()
+        records = RequestRecords(sink, clock)
+        for number in range(40):
+            task = asyncio.create_task(records.intend(intent(f"i{number}")))
+            await turns()
+            assert task.done() or every_s == 0.01
+            await clock.advance(every_s)
+        assert len(sink.batches) <= groups
+
+
 async def test_an_intent_that_could_not_be_written_is_written_again() -> None:
     sink, clock = SlowSink(), ManualClock()
     sink.open.set()

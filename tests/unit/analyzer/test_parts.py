@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from fix_analyzer import ToldApart
 from helix_ray.analyzer.answering import RequestSlots
 from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
@@ -33,10 +34,11 @@ def api_call(number: int) -> ApiCall:
     return ApiCall(str(number), "analysis", 1, [number], CallState.FAILED, 429, "m")
 
 
-class SlowThrottle:
+class SlowThrottle(ToldApart):
     """Answers each acquire when told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.acquires: list[tuple[list[PermitRequest], asyncio.Future[AcquireReply]]] = []
         self.settlements: list[list[Settlement]] = []
         self.withdrawn: list[str] = []
@@ -101,7 +103,7 @@ async def test_a_permit_for_someone_who_is_gone_is_returned_unused() -> None:
 
 async def test_a_permit_that_arrives_together_with_the_cancellation_is_returned() -> None:
     throttle = SlowThrottle()
-    client = PermitClient(throttle, ManualClock())
+    client = PermitClient(throttle, ManualClock(), linger_s=0.0)
     pump = asyncio.create_task(client.run())
     waiting = asyncio.create_task(client.acquire(want("a")))
     await turns()

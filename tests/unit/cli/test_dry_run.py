@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from helix_ray.analysis.payload import PayloadBuilder
 from helix_ray.analysis.prompts import Ask, get_prompt
 from helix_ray.cli import app
+from helix_ray.cli.compare import EXIT_WORSE, compare
 from helix_ray.cli.dry_run import services_of, tariff_to_expect
 from helix_ray.config import Config
 from helix_ray.emulator.answers import Answerer, write_text
@@ -158,3 +159,23 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
     config.write_text(f"source: {{kind: pairs, path: {path}, count: null}}")
     report = reported(tmp_path, str(config))
     assert report["records"] == {"total": 321, "counted_to_the_end": True, "planned": 321, "looked_at": 321}
+
+
+def test_a_dry_run_says_which_difference_it_can_tell_and_what_a_wished_one_takes(tmp_path: Path) -> None:
+    report = reported(tmp_path, "--set", "source.count=7847", "--difference", "0.01", "--pairs", "1")
+    found = report["difference"]
+    assert (found["reads"], found["discordant"]) == (7847, 0.1)
+    assert found["told_by_this_run"] == pytest.approx(0.01, abs=1e-5)
+    assert found["cost_usd"] == pytest.approx(7.847 * report["cost_usd"]["per_1000_reads"], rel=1e-4)
+    assert "it can tell 2 percentage points of exact reads apart" in invoke("--set", "source.count=1960")
+    assert "To tell 2 points apart takes 3,923 reads" in invoke("--difference", "0.02", "--discordant", "0.2")
+    for wrong in (("--difference", "0.2"), ("--discordant", "0.2"), ("--difference", "0.01", "--power", "1")):
+        with pytest.raises(ConfigError, match=r"--difference"):
+            invoke(*wrong)
+
+
+def test_the_exit_codes_of_a_comparison_are_documented() -> None:
+    page = (ROOT / "docs/compare.md").read_text(encoding="utf-8")
+    assert f"| {EXIT_WORSE} | with `--fail-if worse`" in page
+    assert f"{EXIT_WORSE} with --fail-if worse" in (compare.__doc__ or "")
+    assert f"| {ConfigError.exit_code} | no such run" in page

@@ -42,8 +42,8 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy={"SNV": Counts(tp=8, fn=2, query_tp=8, fp=1), "INVALID": Counts(fp=100)},
-    ceiling={"SNV": Counts(tp=10, query_tp=10)},
+    accuracy={"SNV": Counts(tp=8, fn=2, fp=1), "INVALID": Counts(fp=100)},
+    ceiling={"SNV": Counts(tp=10)},
 )
 STRANGE = replace(
     LIVE,
@@ -65,7 +65,9 @@ def test_the_terminal_shows_what_is_asked_of_it() -> None:
     wanted = ["RUNNING", "EMULATOR", "scaled by 0.1", "demo [red]x", "1,500 of 2,000", "492 / 500", "12 of 1,000 a minute"]
     assert not [words for words in [*wanted, "$0.0123", "3 429s"] if words not in text]
     (measures,) = [line.split() for line in text.splitlines() if "SNV" in line]
-    assert measures[1:-1] == ["SNV", "84", "89", "(59-99)", "80", "(50-96)", "100"], "F1, precision and recall with intervals, ceiling"
+    assert measures[1:-1] == ["SNV", "0.842", "[0.606,", "0.956]", "0.889", "0.800", "1.000"], (
+        "F1 and its interval, precision, recall, ceiling"
+    )
     assert "missed 20 %, misplaced 0 %, misnamed 0 %" in text
 
 
@@ -98,7 +100,7 @@ CROWDED = replace(
         stored=1, requests=9, resent=3, failures=7, failures_by_kind=(("capacity", 4), ("transport", 3)), reads_by_tier=(("flex", 90),)
     ),
     money=Money(0.0123, 0.001, 1.0, 0.05, usd_per_hour=0.9, cap_in_s=3180),
-    accuracy=dict.fromkeys(("SNV", "MNV", "INS", "DEL", "DELINS"), Counts(tp=8, fn=2, query_tp=8, fp=1)),
+    accuracy=dict.fromkeys(("SNV", "MNV", "INS", "DEL", "DELINS"), Counts(tp=8, fn=2, fp=1)),
     bottleneck=Bottleneck("tokens", "56 requests wait for TPM; " + "a shorter prompt would help " * 4),
 )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The list of stored runs, whole on a narrow terminal."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,5 +18,10 @@ def test_each_run_has_a_line_that_is_not_cut(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setenv("COLUMNS", "40")
     runs.runs()
     head, line = capsys.readouterr().out.splitlines()
-    assert line == f"{RUN_ID}  ward 7  limited  groq (simulated)  1,500  $0.2500  2026-01-02 03:04"
+    assert line == f"{RUN_ID}  ward 7  limited  groq (simulated)  1,500  $0.2500  2026-01-02 03:04  yes"
     assert head.index("name") == line.index("ward 7")
+    runs.runs(as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "run_id": RUN_ID, "name": "ward 7", "status": "limited", "backend": "groq", "simulated": True, "rows": 1500, "cost_usd": 0.25,
+        "started_at": "2026-01-02T03:04:00+00:00", "resumable": True,
+    }  # fmt: skip

@@ -37,9 +37,9 @@ LIVE = MetricsSnapshot(
     queue=QueueView(waiting=480, redelivered=12, max_queue_depth=500, blocked=True),
     money=Money(0.0123, 0.001, 1.0),
     throttle=ThrottleView((BucketView("requests_per_minute", 1000, 12.0, source="discovered"),), in_flight=8),
-    accuracy={"SNV": Counts(tp=8, fn=2, fn_near=1, query_tp=8, fp=1, fp_near=1)},
-    ceiling={"SNV": Counts(tp=10, query_tp=10)},
-    strata={"gc": {"0.3-0.4": Counts(tp=8, fn=2, query_tp=8, fp=1)}},
+    accuracy={"SNV": Counts(tp=8, fn=2, fn_near=1, fp=1, fp_near=1)},
+    ceiling={"SNV": Counts(tp=10)},
+    strata={"gc": {"0.3-0.4": Counts(tp=8, fn=2, fp=1)}},
     read_sums=ReadCounts(reads=10, answered=10, exact=7, baseline_exact=10, invented=1),
     off_by=((-1, 1),),
 )
@@ -71,7 +71,7 @@ def test_the_cells_say_what_is_asked_of_them() -> None:
         "99 % of requests_per_minute used",
     ):
         assert shown in drawn
-    for shown in ("$0.0123 <small>of $1.00", "12 × 429", "▲ 10.0 % fail", "84.2", "95 %: 60.6 to 95.6", "recall 80 %"):
+    for shown in ("$0.0123 <small>of $1.00", "12 × 429", "▲ 10.0 % fail", "0.842", "95 %: [0.606, 0.956]", "recall 0.800"):
         assert shown in panels.cells(View(replace(LIVE, totals=Totals(requests=20, failures=2, http_429=12)), live=True))
     assert "no truth" in panels.cells(View(STRANGE, live=True))
 
@@ -162,10 +162,9 @@ def test_the_api_and_the_throttle_in_words() -> None:
 def test_the_ceiling_stands_beside_the_models_accuracy() -> None:
     columns = table(panels.types(LIVE))
     assert columns["type"] == ["SNV", "ALL"]
-    assert columns["precision"] == ["88.9 %", "88.9 %"]
-    assert columns["precision 95 %"][0] == "58.6 to 98.8 %"
-    assert columns["ceiling F1"] == ["100.0 %", "100.0 %"]
-    assert table(panels.stratum(LIVE, "gc"))["recall"] == ["80.0 %"]
+    assert columns["precision"] == ["0.889 [0.586, 0.988]"] * 2
+    assert columns["ceiling F1"] == ["1.000", "1.000"]
+    assert table(panels.stratum(LIVE, "gc"))["recall"] == ["0.800 [0.497, 0.956]"]
     assert "ceiling F1" not in panels.stratum(LIVE, "gc")
     assert accuracy.title(LIVE).startswith("EMULATOR, scripted error rates: Accuracy")
     assert "reads exactly right: 70.0 %, by the aligner 100.0 %" in accuracy.title(LIVE)

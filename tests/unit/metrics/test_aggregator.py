@@ -176,7 +176,7 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
     rpm = BucketStats(1000, "discovered", 20, 0.0, 0.0, 1000, 0.0)
     money = {"spent_usd": Decimal("0.25"), "reserved_usd": Decimal("0.05"), "max_cost_usd": Decimal(1)}
     rig.say("helix-throttle", buckets={"RPM": rpm}, binding="RPM", **money)
-    score = {("type", "SNV"): Counts(tp=8, fn=2, query_tp=9), ("gc", "0.3-0.4"): Counts(tp=8)}
+    score = {("type", "SNV"): Counts(tp=8, fn=2), ("gc", "0.3-0.4"): Counts(tp=8)}
     rig.say("helix-analyzer-0", score=score, cost_usd=0.2)
     rig.say(
         "helix-analyzer-1",
@@ -192,7 +192,7 @@ def test_buckets_money_and_accuracy_are_put_together() -> None:
     ((level, snv),) = snapshot.accuracy.items()
     assert (level, precision_of(snv), recall_of(snv)) == ("SNV", 0.9, 9 / 11)
     ((level, ceiling),) = snapshot.ceiling.items()
-    assert (level, precision_of(ceiling), recall_of(ceiling)) == ("SNV", None, 9 / 11)
+    assert (level, precision_of(ceiling), recall_of(ceiling)) == ("SNV", 1.0, 9 / 11)
     ((dimension, levels),) = snapshot.strata.items()
     assert (dimension, next(iter(levels)), levels["0.3-0.4"].tp) == ("gc", "0.3-0.4", 8)
     printed = as_json(snapshot)

@@ -37,6 +37,7 @@ def test_groq_gets_a_request_as_it_is_and_the_request_stays_as_it_was() -> None:
     [
         ("structured_outputs", {"structured_outputs": {"json": {"type": "object"}}}),
         ("guided_json", {"guided_json": {"type": "object"}}),
+        ("json_object_schema", {"response_format": {"type": "json_object", "schema": {"type": "object"}}}),
         ("json_object", {"response_format": {"type": "json_object"}}),
     ],
 )

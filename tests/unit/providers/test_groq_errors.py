@@ -96,7 +96,7 @@ def test_a_429_is_waited_for_as_long_as_it_says_and_an_error_for_a_bounded_time(
     assert classify(429, error(None, day), {}).retry_after_s == 578.016
     assert classify(429, b"", {"retry-after": "86400"}).retry_after_s == 86400
     assert classify(503, b"", {"retry-after": "40"}).retry_after_s == 40
-    assert classify(503, b"", {"retry-after": "1e9"}).retry_after_s == LONGEST_REST_S
+    assert classify(503, b"", {"retry-after": "432"}).retry_after_s == LONGEST_REST_S <= 60, "an outage may end long before"
 
 
 @given(st.integers(-1, 1000), st.sampled_from([b"", b"<html>", b"[]", b'{"error": 5}', b'{"error": {"code": 5}}']))

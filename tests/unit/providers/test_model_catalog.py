@@ -51,6 +51,10 @@ def test_where_the_provider_is_silent_the_table_speaks(entry: dict[str, object])
     assert catalog_tariff(MODEL, offer(**entry)) == tariff_of(MODEL)
 
 
+def test_a_servers_context_bounds_an_answer() -> None:
+    assert catalog_tariff("mine", offer("mine", max_model_len=8192), VLLM.model_copy(update={"prices": FREE})).completion_limit == 8192
+
+
 def test_a_model_without_a_price_is_refused() -> None:
     with pytest.raises(ConfigError, match="no price is known for 'new/model', so no budget could hold; GET /models names none"):
         catalog_tariff("new/model", offer("new/model"))

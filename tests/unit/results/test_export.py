@@ -67,12 +67,12 @@ def test_reads_are_written_as_they_were_sequenced(tmp_path: Path) -> None:
     assert found == [("hx0", "ACTTACGTAC", "I" * 10), ("hx1", "GGACGGTACGT", "KJIHGFEDCBA"), ("hx2", "ACGTACGTAC", "I" * 10)]
 
 
-def test_windows_are_an_indexed_reference_and_regions_leave_the_flanks_out(tmp_path: Path) -> None:
+def test_windows_are_an_indexed_reference_and_regions_are_whole_windows(tmp_path: Path) -> None:
     export(tmp_path)
     with pysam.FastaFile(str(tmp_path / "reference.fa")) as fasta:
         assert fasta.fetch("hx1", 2, 6) == "GTAC"
         assert list(fasta.references) == ["hx0", "hx1", "hx2"]
-    assert (tmp_path / "regions.bed").read_text().splitlines()[1] == "hx1\t2\t8\thx1"
+    assert (tmp_path / "regions.bed").read_text().splitlines()[1] == "hx1\t0\t10\thx1"
 
 
 def test_the_manifest_counts_and_proves_what_was_written(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_on_a_reference_variants_are_sorted_by_its_contigs(tmp_path: Path) -> No
         target.finish()
     assert [(r.chrom, r.pos) for r in records(folder / "truth.vcf.gz")] == [("chrB", 13), ("chrB", 25), ("chrA", 3)]
     assert (folder / "reference.fa").read_text() == fasta.read_text()
-    assert (folder / "regions.bed").read_text().splitlines() == ["chrB\t12\t18\thx0", "chrB\t22\t28\thx1", "chrA\t2\t8\thx0"]
+    assert (folder / "regions.bed").read_text().splitlines() == ["chrB\t10\t20\thx0", "chrB\t20\t30\thx1", "chrA\t0\t10\thx0"]
 
 
 def test_reads_of_a_file_have_no_truth_to_export(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pysam
 import pytest
 
+from helix_ray.analysis.prompts.template import get_prompt
 from helix_ray.config.loading import parse_config
 from helix_ray.records import Disposition, Read, ReadResult, ScoredVariant, Variant
 from helix_ray.results.export import Format
 from helix_ray.results.export.records import SIMULATED
 from helix_ray.results.export.vcf import has_window, phred, valid_calls
+from helix_ray.results.provenance import COLUMNS
 from support.exported_results import ORIGIN, exported, records
 from support.scored_results import scored_results
 
@@ -62,10 +64,13 @@ def test_calls_are_those_of_any_caller(tmp_path: Path) -> None:
         ("hx7", 9, "A", ("C",), 99.0, ["PASS"], (1,), second),
     ]
     (invalid,) = map(json.loads, (tmp_path / "calls_invalid.jsonl").read_text().splitlines())
+    assert [invalid.pop(name) for name in COLUMNS] == [
+        "run-1", "demo", "emulator", "openai/gpt-oss-20b", "indexed10", get_prompt("indexed10").sha256, "unassisted",
+    ]  # fmt: skip
     assert invalid == {
         **{"simulated": True, "read_index": 7, "read_id": "hx7", "side": "call", "pos": 3, "ref": "T", "alt": "A", "type": "SNV"},
         **{"event": None, "confidence": 0.9, "outcome": "ref_mismatch", "match": "FP", "reason": "the window has G"},
-        **{"detail": "invented", "off_by": None, "baseline": None, "subtype": "tv"},
+        **{"detail": "invented", "off_by": None, "baseline": None, "all_match": None, "subtype": "tv"},
     }
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from helix_ray.records import JsonObject
-from helix_ray.results.accuracy import Asked, Effort, accuracy, ceiling, scoring
+from helix_ray.results.accuracy import Asked, Effort, accuracy, all_differences, ceiling, scoring
 from helix_ray.results.html import render_html, template
 from helix_ray.results.report import build_report
 from helix_ray.scoring.scores import RunScores
@@ -19,12 +19,13 @@ TURNED = "abc\u202e\x1b[31m"
 VOID = {"meta"}
 
 
-def report(simulated: bool = True, task: str = "unassisted", **changes: object) -> JsonObject:
+def report(simulated: bool = True, task: str = "unassisted", preset: str = "bench", **changes: object) -> JsonObject:
     scores = RunScores()
-    for result in scripted_results(300):
+    for result in scripted_results(300, preset):
         scores.add(result)
     told = scoring(scores, Asked("indexed10", "ab" * 32, task), Effort(0.5, 1000, 90_000.0, 250.0, 20.0, 60.0, 0.03))
-    made = session(simulated=simulated, accuracy=accuracy(scores), ceiling=ceiling(scores), scoring=told, **changes)
+    found = {"accuracy": accuracy(scores), "accuracy_all_differences": all_differences(scores), "ceiling": ceiling(scores)}
+    made = session(simulated=simulated, scoring=told, **found, **changes)
     return build_report(made, admission(300), stored(300, stored=270, dead_letter=30))
 
 
@@ -108,7 +109,7 @@ def test_it_holds_what_the_report_holds() -> None:
     assert f"{everything['f1']:.3f}" in page
     assert f"{everything['excluding_failed']['recall']:.3f}" in page
     assert f"{made['scoring']['mistakes']['missed']['count']:,} of {made['scoring']['mistakes']['missed']['of']:,}" in page
-    for stratum in ("Subtype", "Event", "Variants in the read", "Window", "GC content", "Longest homopolymer", "Identifiable"):
+    for stratum in ("Subtype", "Event", "Variants in the read", "Window", "GC content", "Homopolymer", "Low complexity", "Identifiable"):
         assert f">{stratum} <" in page
     for words in (
         "not a clinical or germline variant caller",
@@ -119,6 +120,22 @@ def test_it_holds_what_the_report_holds() -> None:
         "no answer",
     ):
         assert words in page
+
+
+def test_with_sequencing_errors_all_differences_are_the_headline() -> None:
+    made = report(preset="human")
+    page, shown = render_html(made), made["accuracy_all_differences"]["ALL"]
+    assert "F1, all differences" in page
+    low, high = shown["ci"]["f1"]
+    assert page.index(f"{shown['f1']:.3f}") < page.index(f"[{low:.3f}, {high:.3f}]") < page.index("Accuracy by type: all differences")
+    assert "all differences <" not in render_html(report())
+    assert "intervals by read: 300 clusters, design effect" in page
+
+
+def test_cut_off_answers_mark_the_run() -> None:
+    made = report()
+    assert "CUT OFF" not in render_html(made | {"truncated_share": 0.01})
+    assert "CUT OFF: 1.1 % of the answers reached analyzer.max_completion_tokens" in render_html(made | {"truncated_share": 0.011})
 
 
 def test_counts_stand_in_the_confusion_with_their_share_of_the_row() -> None:

@@ -75,7 +75,7 @@ def test_failures_retries_tiers_and_what_was_put_on_record() -> None:
     assert (report["failures_by_kind"], report["resent"], report["resent_share"]) == ({"overloaded": 4, "transport": 2}, 5, 0.05)
     assert (report["reads_by_tier"], report["authorised_usd"]) == ({"flex": 90, "on_demand": 10}, 0.25)
     shown = text(report)
-    for words in ("API over capacity (503) 4", "no connection, lost or late 2", "5 (5.0% of all)", "flex 90, on_demand 10", "$0.250000"):
+    for words in ("API over capacity (503) 4", "no connection, lost or late 2", "5 (5.0 % of all)", "flex 90, on_demand 10", "$0.250000"):
         assert words in shown, words
     quiet = text(build_report(session(), admission(), replace(stored(), reads_by_tier={"on_demand": 100})))
     assert not [words for words in ("sent again", "service tier", "on record") if words in quiet]
@@ -117,19 +117,19 @@ def test_the_table_names_the_emulator_and_every_other_ending() -> None:
 
 def test_the_ceiling_stands_beside_the_model_in_every_type_that_either_has() -> None:
     accuracy, ceiling = (
-        summarise({"SNV": Counts(tp=1, fn=1, query_tp=1)}),
-        summarise({"SNV": Counts(tp=2, query_tp=2), "DELINS": Counts(fp=1)}),
+        summarise({"SNV": Counts(tp=1, fn=1)}),
+        summarise({"SNV": Counts(tp=2), "DELINS": Counts(fp=1)}),
     )
     report = build_report(session(accuracy=accuracy, ceiling=ceiling), admission(), stored(50))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text(report).splitlines() if line.startswith("│")]
     assert [row for row in rows if len(row) == 7] == [
-        ["DELINS", "0 / 0", "0 / 0", "-", "-", "-", "0.000"],
+        ["DELINS", "0 / 0", "0 / 0", "–", "–", "–", "–"],
         ["SNV", "1 / 2", "1 / 1", "0.500", "1.000", "0.667", "1.000"],
-        ["", "", "", "0.06-0.94", "0.15-1.00", "", ""],
+        ["", "", "", "[0.061, 0.939]", "[0.147, 1.000]", "[0.115, 0.969]", ""],
         ["ALL", "1 / 2", "1 / 1", "0.500", "1.000", "0.667", "0.800"],
-        ["", "", "", "0.06-0.94", "0.15-1.00", "", ""],
+        ["", "", "", "[0.061, 0.939]", "[0.147, 1.000]", "[0.115, 0.969]", ""],
     ]
-    assert "identifiable reads: 45 of 50 (90.0%)" in text(report)
+    assert "identifiable reads: 45 of 50 (90.0 %)" in text(report)
     assert report["ceiling"]["ALL"]["tp"] == 2
 
 
@@ -137,7 +137,7 @@ def test_without_truth_there_is_agreement_with_the_aligner() -> None:
     agreement = Agreement(reads=4, reads_equal=3, both=5, only_call=1, only_baseline=0)
     shown = text(build_report(session(agreement=agreement), admission(), stored(4)))
     assert "Agreement with the aligner (no truth is known)" in shown
-    assert "3 of 4 (75.0%)" in shown
+    assert "3 of 4 (75.0 %)" in shown
 
 
 DECLARED = {value for module in (schema, statistics, summary) for value in vars(module).values() if is_typeddict(value)}

@@ -67,4 +67,4 @@ def test_the_table_has_both_sides_and_the_ceiling() -> None:
     assert columns["type"][-1] == "ALL"
     assert "INVALID" in columns["type"]
     assert not str(columns["right / called"][-1]).startswith("0")
-    assert all(cell == "-" or 0 <= float(str(cell)) <= 1 for cell in columns["ceiling"])
+    assert all(cell == "–" or 0 <= float(str(cell)) <= 1 for cell in columns["ceiling"])

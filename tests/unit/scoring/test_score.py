@@ -93,7 +93,7 @@ def test_what_kind_of_mistake_a_wrong_call_is(wrong: JudgedCall, detail: str, of
 
 def test_a_mistake_belongs_to_the_nearest_missed_truth_and_each_has_one_at_most() -> None:
     truth = [SNV, Variant(7, "G", "C", "SNV", "snv")]
-    rows = score_read(read_with(truth), [call(6, "C", "A"), call(8, "T", "A"), call(9, "T", "A")], None).rows
+    rows = score_read(read_with(truth), [call(6, "C", "A"), call(8, "T", "A"), call(10, "T", "A")], None).rows
     assert [(row.detail, row.off_by) for row in rows] == [("near", 1), ("near", 1), ("near", 1), ("near", 1), ("invented", None)]
 
 
@@ -122,15 +122,28 @@ def test_a_read_without_an_answer_misses_its_whole_truth() -> None:
 def test_a_sequencing_error_that_is_called_is_told_from_an_invention() -> None:
     error = Variant(20, "A", "C", "SNV", "snv")
     score = score_read(read_with([SNV], [error]), [call(5, "A", "G"), call(20, "A", "C"), call(15, "G", "C")], None)
-    assert seen(score.rows)[1:] == [("call", "TP", "allele", None), ("call", "FP", "error", None), ("call", "FP", "invented", None)]
+    assert seen(score.rows)[1:4] == [("call", "TP", "allele", None), ("call", "FP", "error", None), ("call", "FP", "invented", None)]
+    assert [row.all_match for row in score.rows] == ["TP", "TP", "TP", "FP", "TP"]
     assert score.exact is False
     assert score.residual_edits == 1, "the invented one; the error is in the read"
+
+
+def test_false_substitutions_that_touch_are_one_false_call_in_either_spelling() -> None:
+    window = read_with([])
+    apart = [call(5, "A", "G"), call(6, "C", "T")._replace(confidence=0.5), call(7, "G", "A", "ref_mismatch"), call(8, "T", "C")]
+    together = [call(5, "AC", "GT", kind="MNV")._replace(confidence=0.5), call(7, "G", "A", "ref_mismatch"), call(8, "T", "C")]
+    assert score_read(window, apart, None).rows == score_read(window, together, None).rows
+    misread = read_with([], [Variant(5, "A", "G", "SNV", "snv")])
+    rows = score_read(misread, apart, None).rows
+    assert next((row.type, row.detail, row.all_match) for row in rows if row.side == "call") == ("MNV", "invented", "FP")
+    assert rows == score_read(misread, together, None).rows
 
 
 def test_a_truth_and_an_error_called_as_one_find_the_truth() -> None:
     error = Variant(6, "C", "T", "SNV", "snv")
     score = score_read(read_with([SNV], [error]), [call(5, "AC", "GT", kind="MNV")], None)
-    assert seen(score.rows) == [("truth", "TP", "haplotype", None), ("call", "TP", "haplotype", None)]
+    assert seen(score.rows)[:2] == [("truth", "TP", "haplotype", None), ("call", "TP", "haplotype", None)]
+    assert [(row.side, row.all_match) for row in score.rows] == [("truth", "TP"), ("call", "TP"), ("error", "TP")]
 
 
 def test_calls_that_cancel_each_other_are_not_right_for_that() -> None:
@@ -142,7 +155,7 @@ def test_calls_that_cancel_each_other_are_not_right_for_that() -> None:
     clean = score_read(base, pair, None)
     assert [(row.match, row.detail) for row in clean.rows] == [("FP", "invented")] * 2
     misread = score_read(base._replace(errors=(true,)), pair, None)
-    assert [(row.match, row.detail) for row in misread.rows] == [("FP", "invented")] * 2, "an error elsewhere changes nothing"
+    assert [(row.match, row.detail) for row in misread.rows[:2]] == [("FP", "invented")] * 2, "an error elsewhere changes nothing"
     beside = score_read(base._replace(truth=(true,)), [*pair, call(18, "C", "T")], None)
     assert [(row.side, row.match) for row in beside.rows] == [("truth", "TP"), ("call", "FP"), ("call", "FP"), ("call", "TP")]
     assert [clean.exact, misread.exact, beside.exact] == [False, False, False]
@@ -166,11 +179,11 @@ def test_an_answer_that_blows_up_the_window_is_not_aligned() -> None:
 def test_without_the_search_only_equal_alleles_match() -> None:
     truth = [Variant(5, "AC", "GT", "MNV", "mnv")]
     score = score_read(read_with(truth), [call(5, "A", "G"), call(6, "C", "T")], None, max_states=0)
-    assert [row.match for row in score.rows] == ["FN", "FP", "FP"]
+    assert [(row.match, row.type) for row in score.rows] == [("FN", "MNV"), ("FP", "MNV")]
     assert score.capped is False
     capped = score_read(read_with([*truth, SNV._replace(pos=20)]), [call(5, "A", "G"), call(6, "C", "T")], None, max_states=1)
     assert capped.capped is True
-    assert [row.match for row in capped.rows] == ["FN", "FN", "FP", "FP"]
+    assert [row.match for row in capped.rows] == ["FN", "FN", "FP"]
 
 
 def synthetic(count: int, **mutation: object) -> list[Read]:
@@ -231,8 +244,10 @@ def test_truth_in_any_representation_scores_one(preset: str, write: Writer) -> N
         calls = judge_calls([RawCall(*allele, 0.5) for allele in written], read.ref_seq)
         score = score_read(read, calls, None)
         assert score.exact is True, (read, written)
-        assert {row.match for row in score.rows} <= {"TP"}
-        assert len(score.rows) == len(read.truth) + len(calls)
+        rows = [row for row in score.rows if row.side != "error"]
+        assert {row.match for row in rows} <= {"TP"}
+        assert len(rows) == len(read.truth) + len(calls)
+        assert {row.confidence for row in rows} <= {0.5}
     assert rewritten > 100 or preset != "bench" or write is as_it_is
 
 
@@ -250,10 +265,18 @@ def test_swapping_truth_and_calls_swaps_false_positives_and_false_negatives() ->
         backwards = read._replace(truth=tuple(Variant(*item[:3], item.type or "SNV", "snv") for item in calls), errors=())
         there = score_read(read, calls, None).rows
         back = score_read(backwards, [JudgedCall(*v[:3], None, "ok", v.type) for v in read.truth], None).rows
-        counts = [sum((row.side, row.match) == key for row in there) for key in KEYS]
-        assert counts == [sum((row.side, row.match) == key for row in back) for key in SWAPPED]
+        counts, swapped = (
+            [sum(changed(row) for row in rows if (row.side, row.match) == key) for key in keys]
+            for rows, keys in ((there, KEYS), (back, SWAPPED))
+        )
+        assert counts == swapped
         uneven += counts[1] != counts[3]
     assert uneven > 100
+
+
+def changed(row: ScoredVariant) -> int:
+    """False substitutions that touch are one call: so by bases."""
+    return len(row.ref) if row.type in ("SNV", "MNV") else 1
 
 
 KEYS = (("truth", "TP"), ("truth", "FN"), ("call", "TP"), ("call", "FP"))

@@ -2,7 +2,8 @@ import pytest
 from scipy import stats
 
 from helix_ray.config.emulator import EmulatorErrorRates
-from helix_ray.scoring.statistics import Outcome, Profile, average_precision, calibration, curve, f1_interval, jeffreys, matthews, mcnemar
+from helix_ray.scoring.clusters import Profile, f1_interval, spreads
+from helix_ray.scoring.statistics import Outcome, average_precision, calibration, curve, jeffreys, matthews, mcnemar
 from helix_ray.scoring.summary import ALL, measures, rate, summarise
 from helix_ray.scoring.tally import Counts
 from support.scripted_results import recovered, scripted_scores
@@ -10,7 +11,7 @@ from support.scripted_results import recovered, scripted_scores
 
 def test_the_example_of_happy() -> None:
     """hap.py's documentation: 8,100 truths found, 1,024 missed."""
-    found = measures(Counts(tp=8100, fn=1024, query_tp=8100, fp=1024))
+    found = measures(Counts(tp=8100, fn=1024, fp=1024))
     assert found["recall"] == pytest.approx(0.887769, abs=5e-7)
     assert found["f1"] == pytest.approx(0.887769, abs=5e-7)
 
@@ -23,58 +24,52 @@ def test_jeffreys_intervals_are_scipys(n: int) -> None:
         assert high == pytest.approx(1.0 if k == n else stats.beta.ppf(0.975, k + 0.5, n - k + 0.5), rel=1e-9, abs=1e-14)
 
 
-def test_either_side_is_counted_by_itself() -> None:
-    found = measures(Counts(tp=8, fn=2, query_tp=12, fp=4, fp_invalid=3))
-    assert (found["precision"], found["recall"]) == (0.75, 0.8)
-    assert found["f1"] == pytest.approx(2 * 0.75 * 0.8 / 1.55)
-    assert found["ci"]["precision"] == list(jeffreys(12, 16))
-    assert found["ci"]["f1"] is None
-    assert found["fp_invalid"] == 3
+def test_precision_and_recall_share_their_right_ones() -> None:
+    found = measures(Counts(tp=8, fn=2, fp=4, fp_invalid=3))
+    assert (found["precision"], found["recall"], found["query_tp"]) == (8 / 12, 0.8, 8)
+    assert found["f1"] == pytest.approx(2 * 8 / 12 * 0.8 / (8 / 12 + 0.8))
+    assert found["ci"]["precision"] == list(jeffreys(8, 12))
+    low, high = jeffreys(8, 14)
+    assert found["ci"]["f1"] == pytest.approx([2 * low / (1 + low), 2 * high / (1 + high)])
+    assert (found["fp_invalid"], found["design_effect"], found["clusters"]) == (3, None, None)
 
 
 def test_without_an_answer_is_missed_in_the_headline_and_left_out_beside_it() -> None:
-    found = measures(Counts(tp=6, fn=4, fn_failed=2, query_tp=6, fp=0))
+    found = measures(Counts(tp=6, fn=4, fn_failed=2, fp=1))
     assert found["recall"] == 0.6
-    assert found["excluding_failed"]["recall"] == 0.75
-    assert found["excluding_failed"]["ci"]["recall"] == list(jeffreys(6, 8))
+    beside = found["excluding_failed"]
+    assert (beside["recall"], beside["precision"], beside["f1"]) == (0.75, 6 / 7, 0.8)
+    assert beside["ci"]["recall"] == list(jeffreys(6, 8))
+    assert beside["ci"]["f1"] == list(f1_interval(6, 3) or ())
 
 
 def test_what_has_no_denominator_is_none() -> None:
     empty = measures(Counts())
     assert (empty["precision"], empty["recall"], empty["f1"], empty["ci"]["recall"]) == (None, None, None, None)
-    assert measures(Counts(fn=3))["f1"] == 0.0
-    assert measures(Counts(fp=3))["f1"] == 0.0
+    silent = measures(Counts(fn=3))
+    assert (silent["recall"], silent["precision"], silent["f1"], silent["ci"]["f1"]) == (0.0, None, None, None)
+    assert measures(Counts(fn=3, fp=1))["f1"] == 0.0
+    assert measures(Counts(fp=3))["f1"] is None
     assert rate(0, 0) == {"count": 0, "of": 0, "rate": None, "ci": None}
     assert rate(1, 4)["rate"] == 0.25
 
 
 def test_a_summary_ends_with_the_sum() -> None:
-    table = summarise({"SNV": Counts(tp=1, query_tp=2), "DEL": Counts(fn=1, fp=1)}, {ALL: (0.1, 0.9)})
+    together = spreads({Profile(3, 0, 0): 30, Profile(0, 3, 0, 3): 10})
+    table = summarise({"SNV": Counts(tp=1), "DEL": Counts(fn=1, fp=1)}, {ALL: together})
     assert list(table) == ["DEL", "SNV", ALL]
-    assert (table[ALL]["tp"], table[ALL]["fn"], table[ALL]["query_tp"], table[ALL]["fp"]) == (1, 1, 2, 1)
-    assert table[ALL]["ci"]["f1"] == [0.1, 0.9]
-    assert table["SNV"]["ci"]["f1"] is None
+    assert (table[ALL]["tp"], table[ALL]["fn"], table[ALL]["fp"], table[ALL]["clusters"]) == (1, 1, 1, 40)
+    assert table[ALL]["design_effect"] == {"precision": 3.0, "recall": pytest.approx(3 * 40 / 39), "f1": pytest.approx(3 * 40 / 39)}
+    assert table["SNV"]["design_effect"] is None
+    assert table[ALL]["ci"]["recall"] == pytest.approx(jeffreys(1 / (3 * 40 / 39), 2 / (3 * 40 / 39)))
 
 
-def test_the_bootstrap_holds_the_estimate_and_narrows_with_more_reads() -> None:
-    profiles = {Profile(1, 0, 1, 0): 60, Profile(0, 1, 0, 0): 20, Profile(1, 1, 1, 1): 10}
-    low, high = f1_interval(profiles, 100) or (0.0, 0.0)
-    assert low < 70 * 2 / (2 * 70 + 10 + 30) < high
-    tight = f1_interval({profile: 100 * count for profile, count in profiles.items()}, 10_000)
-    assert tight is not None
-    assert (high - low) / (tight[1] - tight[0]) == pytest.approx(10, rel=0.15)
-    assert f1_interval(profiles, 100) == (low, high), "the same counts give the same interval"
-    assert f1_interval({}, 100) is None
-    with pytest.raises(ValueError, match="90 profiles of 10 reads"):
-        f1_interval(profiles, 10)
-
-
-def test_reads_that_fail_together_widen_the_interval() -> None:
-    apart = f1_interval({Profile(1, 0, 1, 0): 300, Profile(0, 1, 0, 0): 300}, 600)
-    together = f1_interval({Profile(3, 0, 3, 0): 100, Profile(0, 3, 0, 0): 100}, 200)
-    assert apart is not None
-    assert together is not None
-    assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
+def test_reads_that_fail_together_widen_the_intervals_with_them_and_not_those_without() -> None:
+    apart = spreads({Profile(1, 0, 0): 270, Profile(0, 1, 0, 1): 30, Profile(1, 0, 1): 30})
+    together = spreads({Profile(5, 0, 0): 54, Profile(0, 5, 0, 5): 6, Profile(1, 0, 1): 30})
+    assert min(together.recall.effect, together.f1.effect) > 3
+    assert max(apart.recall.effect, apart.f1.effect) < 1.1
+    assert together.recall_answered.clusters == 84
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 0), (1, 0), (3, 9), (10, 10), (0, 30), (400, 460), (60_000, 61_000)])

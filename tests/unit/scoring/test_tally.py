@@ -4,9 +4,9 @@ from dataclasses import asdict, replace
 
 from helix_ray.records import Disposition, ScoredVariant
 from helix_ray.scoring.scores import RunScores, Scores
-from helix_ray.scoring.strata import DIMENSIONS, read_levels, subtype, variant_levels
+from helix_ray.scoring.strata import DIMENSIONS, place_levels, read_levels, subtype, variant_levels
 from helix_ray.scoring.summary import total
-from helix_ray.scoring.tally import Counts, fields_of
+from helix_ray.scoring.tally import Counts, fields_of, fields_of_all
 from support.scored_results import comparable
 from support.scripted_results import scripted_results
 
@@ -21,7 +21,7 @@ def test_what_each_row_counts_as() -> None:
     assert fields_of(row("truth", "FN", "missed")) == ("fn",)
     assert fields_of(row("truth", "FN", "near")) == ("fn", "fn_near")
     assert fields_of(row("truth", "FN", "failed")) == ("fn", "fn_failed")
-    assert fields_of(row("call", "TP", "haplotype")) == ("query_tp",)
+    assert fields_of(row("call", "TP", "haplotype")) == (), "it counts as the truth that it tells"
     assert fields_of(row("call", "FP", "error")) == ("fp", "fp_error")
     assert fields_of(row("call", "FP", "near", "ref_mismatch")) == ("fp", "fp_near", "fp_invalid")
     assert fields_of(row("call", "FP", "invented", "bad_base")) == ("fp", "fp_invalid")
@@ -30,6 +30,11 @@ def test_what_each_row_counts_as() -> None:
     assert fields_of(row("baseline", "FP", "error"), "baseline") == ("fp", "fp_error")
     assert fields_of(row("truth", "TP", "allele", baseline="FN"), "baseline") == ("fn",)
     assert fields_of(row("truth", "TP", "allele"), "baseline") == (), "the aligner was not asked"
+    assert fields_of_all(row("truth", "TP", "allele")) == ("tp",), "a read without sequencing errors"
+    assert fields_of_all(row("call", "FP", "error", all_match="TP")) == ()
+    assert fields_of_all(row("call", "FP", "near", "overlap", all_match="FP")) == ("fp",)
+    assert fields_of_all(row("error", None, None, None, all_match="TP")) == ("tp",)
+    assert fields_of_all(row("error", None, "failed", None, all_match="FN")) == ("fn", "fn_failed")
 
 
 def test_levels() -> None:
@@ -41,12 +46,26 @@ def test_levels() -> None:
     ]
     indels = (("INS", "A", "ACCCCC"), ("INS", "A", "A" * 7), ("DEL", "A" * 17, "A"), ("DELINS", "ACGTACG", "TT"), (None, "-", ""))
     assert [subtype(*variant) for variant in indels] == ["I1_5", "I6_15", "D16_PLUS", "C6_15", "INVALID"]
-    third = [dict(variant_levels(row("call", "FP")._replace(pos=pos), 150))["third"] for pos in (0, 1, 50, 51, 100, 101, 150, 151)]
+    third = [dict(variant_levels(row("call", "FP")._replace(pos=pos), "A" * 150))["third"] for pos in (0, 1, 50, 51, 100, 101, 150, 151)]
     assert third == ["outside", "1", "1", "2", "2", "3", "3", "outside"]
-    read = scripted_results(1)[0].read._replace(strata={"gc": 1.0, "max_homopolymer": 6.0})
-    levels = dict(read_levels(read))
-    assert (levels["gc"], levels["homopolymer"], levels["length"], levels["identifiable"]) == ("0.9-1.0", "5-6", "76-150", "yes")
-    assert dict(read_levels(read._replace(strata=None, identifiable=None)))["gc"] == "unknown"
+    read = scripted_results(1)[0].read
+    assert dict(read_levels(read)) == {"n_truth": str(len(read.truth or ())), "length": "76-150", "identifiable": "yes"}
+    assert dict(read_levels(read._replace(identifiable=None)))["identifiable"] == "unknown"
+
+
+def test_the_levels_of_a_place_are_those_around_it() -> None:
+    window = "ACGTTGCA" * 10 + "A" * 8 + "GC" * 40 + "CACACACACAC" + "ACGTTGCA" * 2
+
+    def at(pos: int, ref: str = "A", alt: str = "T") -> tuple[str, ...]:
+        return tuple(level for _, level in place_levels(pos, ref, alt, window))
+
+    assert at(20) == ("0.5-0.6", "1-4", "no")
+    assert at(85) == ("0.6-0.7", "7-10", "yes")
+    assert at(80, "A", "AA")[1] == "7-10", "an insertion beside the run, which the window's base before it lengthens"
+    assert (at(75)[2], at(74)[2]) == ("yes", "no"), "five bases beside it"
+    assert at(120)[2] == "yes", "a repeat of two bases"
+    assert at(1)[0] == "0.5-0.6"
+    assert at(0) == at(len(window) + 1) == ("outside", "outside", "outside")
 
 
 def test_the_levels_of_every_dimension_add_up_to_the_same_totals() -> None:
@@ -117,7 +136,7 @@ def test_a_runs_profiles_and_confidences_hold_every_counted_row() -> None:
     profiles = scores.profiles["ALL"]
     assert sum(profile.tp * count for profile, count in profiles.items()) == overall.tp
     assert sum(profile.fp * count for profile, count in profiles.items()) == overall.fp
-    assert sum(outcome.right for outcome in scores.confidence.values()) == overall.query_tp
+    assert sum(outcome.right for outcome in scores.confidence.values()) == overall.tp
     assert sum(outcome.wrong for outcome in scores.confidence.values()) == overall.fp
     assert sum(scores.outcomes.values()) == sum(item.side == "call" for result in results for item in result.variants)
     shuffled = RunScores()

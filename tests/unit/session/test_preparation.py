@@ -23,7 +23,13 @@ from helix_ray.storage.ledger import StoredRun
 
 
 def resume(
-    config: Config, before: Config, checksum: str | None, generator: str, scorer: str = SCORER_VERSION, **facts: object
+    config: Config,
+    before: Config,
+    checksum: str | None,
+    generator: str,
+    scorer: str = SCORER_VERSION,
+    accept_changes: bool = False,
+    **facts: object,
 ) -> Plan | None:
     stored = SimpleNamespace(
         run_id="r1",
@@ -33,7 +39,7 @@ def resume(
         simulated=False,
         **{"status": RunStatus.STOPPED, "totals": None, "rows": 0, "cost_usd": 0, **facts},
     )
-    return prepare_resume(config, Path("home"), Secrets(), cast("StoredRun", stored), accept_changes=False)
+    return prepare_resume(config, Path("home"), Secrets(), cast("StoredRun", stored), accept_changes)
 
 
 @pytest.fixture
@@ -54,7 +60,8 @@ def test_a_reference_that_changed_is_refused(from_reference: Config) -> None:
 
 @pytest.mark.parametrize("also_from_reference", [False, True])
 def test_another_generator_or_model_is_refused(from_reference: Config, also_from_reference: bool) -> None:
-    before = from_reference if also_from_reference else Config()
+    source = {"reference": from_reference.source.reference} if also_from_reference else {}
+    before = Config.model_validate({"source": source, "analyzer": {"backend": "aligner"}})
     model = before.source.mutation.model_copy(update={"n_rate": 0.1})
     after = before.model_copy(update={"source": before.source.model_copy(update={"mutation": model})})
     with pytest.raises(ConfigError) as caught:
@@ -79,11 +86,20 @@ def test_another_text_of_the_prompt_is_refused() -> None:
     assert caught.value.problems[0] == "analyzer.prompt: the text of indexed10 is not the one that this run began with"
 
 
+@pytest.mark.parametrize(("key", "other"), [("model", "openai/gpt-oss-120b"), ("prompt", "raw"), ("seed", 7), ("examples", 1)])
+def test_a_run_cannot_mix_two_arms_even_if_changes_are_accepted(key: str, other: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resume(Config.model_validate({"analyzer": {key: other}}), Config(), None, generator_version(), accept_changes=True)
+    changed, advice = caught.value.problems
+    assert changed.startswith(f"analyzer.{key}: was ")
+    assert advice.startswith("a run cannot mix two ways of asking")
+
+
 def test_another_scorer_is_refused() -> None:
     config = Config.model_validate({"analyzer": {"backend": "aligner"}})
     with pytest.raises(ConfigError) as caught:
         resume(config, config, None, generator_version(), "1")
-    assert caught.value.problems[0] == "scorer version: was 1, is 2"
+    assert caught.value.problems[0] == "scorer version: was 1, is 3"
 
 
 @pytest.mark.parametrize(("status", "rows", "left"), [("complete", 2000, False), ("complete", 1999, True), ("limited", 2000, True)])

@@ -24,3 +24,19 @@ async def test_a_read_that_a_live_analyzer_has_asked_about_is_not_asked_about_by
         assert await b.intend("g", read=10, holder="analyzer-0@a") == [Refused("g", [], [10], [])], "a late call of its predecessor"
         assert await b.intend("h", read=9, holder="analyzer-1@a") == [Refused("h", [], [9], [])], "which ends none of its own"
         assert b.ledger.intended == [["a"], ["b"], [], ["d"], ["c"], [], ["e"], ["f"], [], []]
+
+
+async def test_a_request_whose_permit_was_taken_back_is_refused_unless_it_is_on_record() -> None:
+    async with bench() as b:
+        assert await b.intend("on record") == []
+        b.ledger.intents.clear()
+        under_way = b.intend("under way")
+        await turns()
+        revoking = asyncio.create_task(b.engine.revoke(["on record", "under way", "late"]))
+        await turns()
+        late = b.intend("late", read=7)
+        b.ledger.open_gates()
+        assert await revoking == ["on record", "under way"]
+        assert (await under_way, await late) == ([], [Refused("late", [], [], [])])
+        assert await b.intend("new", read=7, holder="analyzer-1@a") == [], "the read of a refused request is free"
+        assert [name for names in b.ledger.intended for name in names] == ["on record", "under way", "new"]

@@ -124,7 +124,7 @@ def test_an_unknown_place_is_null_however_it_is_spelled(strand: str) -> None:
 
 
 def test_rows_have_the_columns_of_their_copy() -> None:
-    for name, width in (("copy_reads", 43), ("copy_variants", 20), ("copy_calls", 26)):
+    for name, width in (("copy_reads", 43), ("copy_variants", 24), ("copy_calls", 26)):
         assert statements("writing")[name].count(b",") + 1 == width
     assert len(read_row("run", replace(ReadResult(sample_read(0), Disposition.STORED)), NOW)) == 43
 

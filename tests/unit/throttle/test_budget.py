@@ -50,6 +50,12 @@ def test_a_chunk_is_a_share_of_a_large_cap_and_never_passes_a_small_one(cap: str
     assert budget.shortfall(WORST) == min(Decimal(cap), max(CHUNK_REQUESTS * WORST, Decimal(cap) / 50))
 
 
+def test_nothing_is_authorised_for_requests_that_are_free() -> None:
+    budget = Budget(Decimal(1))
+    budget.authorise(Decimal(0))
+    assert (budget.admission(Decimal(0)), budget.shortfall(Decimal(0))) == (Admission.NOW, None)
+
+
 def test_the_whole_cap_can_be_authorised_and_then_nothing_is_asked_any_more() -> None:
     budget = Budget(Decimal("0.01"))
     budget.authorise(Decimal("0.01"))

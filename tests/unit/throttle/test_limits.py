@@ -129,6 +129,21 @@ def test_the_longest_wait_of_a_burst_counts_and_then_one_request_goes_first() ->
     assert bench.governor.stats(bench.now).http_429 == 4
 
 
+def test_a_long_wait_is_tried_early_once_when_what_was_reserved_came_back() -> None:
+    bench = ThrottleBench()
+    first, second, third = (bench.grant(f"w{n}", completion=1900) for n in range(3))
+    bench.refuse(third, kind="TPM", limit=6000.0, used=4001.0, requested=2000, retry_after_s=59.0)
+    bench.ask(*(want(name, completion=1900) for name in ("n0", "n1")))
+    assert bench.granted(1.0, ["n0"]) == []
+    bench.answer(first)
+    bench.answer(second)
+    assert bench.granted(1.0, ["n0", "n1"]) == ["n0"], "one request, to see whether it is so"
+    bench.refuse(
+        bench.governor.collect(["n0"], bench.now).grants[0], kind="TPM", limit=6000.0, used=401.0, requested=2000, retry_after_s=57.0
+    )
+    assert bench.granted(56.9, ["n1"]) == []
+
+
 def test_without_a_hint_probes_come_ever_later() -> None:
     bench = ThrottleBench(tokens_per_minute=10**6)
     waits = []

@@ -51,6 +51,20 @@ class Money(RuleBasedStateMachine):
             if reply.refusal is not None:
                 assert self.governor.stats(self.now).spent_usd + worst > self.cap
 
+    @rule(millis=st.integers(1, 4), holder=st.sampled_from("ab"), requests=st.integers(1, 3))
+    def lease_ahead(self, millis: int, holder: str, requests: int) -> None:
+        self.number += 1
+        worst = Decimal(millis) / 1000
+        wants = [PermitRequest(f"{holder}{self.number}-{n}", 10, 10, worst, ahead=True) for n in range(requests)]
+        self.governor.give_ahead(holder, wants, self.now)
+        self.open |= {permit.permit_id: worst for permit in self.governor.collect([each.want_id for each in wants], self.now).grants}
+
+    @precondition(lambda self: self.governor.overdue(self.now))
+    @rule(data=st.data(), known=st.booleans())
+    def reclaim(self, data: st.DataObject, known: bool) -> None:
+        overdue = self.governor.overdue(self.now)
+        self.governor.reclaim(overdue, data.draw(st.lists(st.sampled_from(overdue))) if known else None, self.now)
+
     @precondition(lambda self: self.open)
     @rule(data=st.data(), outcome=OUTCOMES, share=st.integers(0, 100))
     def settle(self, data: st.DataObject, outcome: str, share: int) -> None:
@@ -94,7 +108,7 @@ class Money(RuleBasedStateMachine):
         stats = self.governor.stats(self.now)
         assert stats.spent_usd + stats.reserved_usd <= self.cap
         assert stats.reserved_usd >= 0
-        assert (stats.reserved_usd == 0) or stats.in_flight > 0
+        assert (stats.reserved_usd == 0) or len(self.governor._permits) > 0
         in_open = sum(self.open.values(), Decimal(0))
         assert self.billed <= stats.spent_usd + stats.reserved_usd <= self.billed + in_open + self.cap
 
