@@ -6,7 +6,8 @@ All make reads of 150 bases with qualities and errors; the best of ROUNDS (defau
 10 seconds a round. Needs wgsim (Debian: samtools); exit 2 without it. Without Python, our own loop is `cargo bench` in rust_gen/.
 
 * ours: the preset bench (1.35 variants a read, of all six kinds) with binned qualities (Q2, 12, 23, 37) and errors as they say.
-  `FASTQ` is `generate_fastq`; `columns` is `generate`: Python objects, with SPDI, strata and checksum of every read. Windows
+  `FASTQ` is `generate_fastq`; `packed` is `packed_reads`, what a producer puts into the queue;
+  `columns` is `generate`: Python objects. Both with SPDI, strata and checksum of every read. Windows
   are random bases, or drawn from the reference that wgsim reads.
 * wgsim makes pairs, so that each pair counts as two reads; its mutations are as frequent (-r 0.009 -R 0.3), its base errors as
   frequent on average (-e 0.004), its qualities constant; text to /dev/null, reading the 2-Mb reference included. It has no truth
@@ -150,6 +151,7 @@ def race(rounds: int, reference: Path, wgsim: str) -> tuple[dict[str, float], in
         "ours, FASTQ": lambda: each(lambda start: _rust_gen.generate_fastq(42, CONFIG, start, BATCH), BATCH),
         "ours, FASTQ, from the reference": lambda: each(lambda start: _rust_gen.generate_fastq(42, CONFIG, start, BATCH, genome), BATCH),
         "wgsim": lambda: child_cpu_s(command),
+        "ours, packed": lambda: each(lambda start: _rust_gen.packed_reads(42, CONFIG, start, BATCH), BATCH),
         "ours, columns": lambda: each(lambda start: _rust_gen.generate(42, CONFIG, start, BATCH), BATCH),
         "NumPy, FASTQ": lambda: each(numpy_generator.fastq, NUMPY_BATCH),
         "memory write limit": lambda: own_cpu_s(write_all) / 10,

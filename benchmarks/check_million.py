@@ -23,7 +23,7 @@ from typing import NamedTuple
 import psutil
 import psycopg
 
-from harness import Run, print_table, role, started_run
+from harness import Run, print_table, role, server_processes, started_run
 from helix_ray.storage.embedded import EmbeddedServer
 
 PARTS, MOST_GROWTH, MOST_MEMORY = 10, 1.15, 1.1
@@ -75,11 +75,6 @@ def row_of(part: list[Look]) -> tuple[int, float, Counter[str], float]:
     reads = last.stored - first.stored
     spent = Counter({name: 1e6 * (seconds - first.cpu_s[name]) / reads for name, seconds in last.cpu_s.items()})
     return last.stored, reads / (last.at - first.at), spent, max(look.memory_mb for look in part)
-
-
-def server_processes(run: Run) -> list[psutil.Process]:
-    postmaster = psutil.Process(int((EmbeddedServer(run.home).data / "postmaster.pid").read_text().split()[0]))
-    return [postmaster, *postmaster.children()]
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 
+from helix_ray.storage.embedded import EmbeddedServer
+
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # benchmarks and tests share tests/support
 
 POLL_S = 0.1
@@ -91,8 +93,19 @@ def started_run(*overrides: str, config: str | None = None) -> Iterator[Run]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def server_processes(run: Run) -> list[psutil.Process]:
+    """The embedded PostgreSQL, which is no child of the run; none before it has started."""
+    try:
+        postmaster = psutil.Process(int((EmbeddedServer(run.home).data / "postmaster.pid").read_text().split()[0]))
+        return [postmaster, *postmaster.children()]
+    except (OSError, psutil.Error):
+        return []
+
+
 def role(process: psutil.Process) -> str:
     """A process's part in the run, by its title."""
+    if process.name() == "postgres":
+        return "PostgreSQL"
     line = process.cmdline()
     text = " ".join(line)
     if line and line[0].startswith("ray::"):
@@ -124,7 +137,7 @@ class CpuMeter:
 
     def sample(self, run: Run) -> None:
         starting = not self._first
-        for process in [run.process, *run.process.children(recursive=True)]:
+        for process in [run.process, *run.process.children(recursive=True), *server_processes(run)]:
             try:
                 times = process.cpu_times()
                 key = (role(process), process.pid)

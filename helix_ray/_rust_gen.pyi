@@ -3,6 +3,7 @@
 Columns have equal lengths. The GIL is released while a call works. Indices and ordinals count from 0.
 """
 
+from collections.abc import Iterable
 from os import PathLike
 from typing import final
 
@@ -51,6 +52,14 @@ def generate_fastq(seed: int, config_json: str, start: int, count: int, genome: 
     """The same records as FASTQ text, as sequenced: strand ``-`` is reverse-complemented. Names are ``hx{index}``.
 
     Without a quality model every base has Phred 40, since FASTQ cannot say that nothing is known. Errors as in ``generate``.
+    """
+
+def packed_reads(seed: int, config_json: str, start: int, count: int, genome: Genome | None = None) -> list[bytes]:
+    """The same records, each as a pickle of the fields of `records.Read` as plain values."""
+
+def copy_text(rows: Iterable[tuple[object, ...]]) -> bytes:
+    """Rows in the text format of PostgreSQL's COPY. None is NULL, a list of words or numbers an array;
+    other values stand there as `str` spells them.
     """
 
 @final

@@ -49,7 +49,7 @@ class QueueActor(QueueApi):
         if queue.input_closed:
             return PutReply("closed", queue.incarnation, 0)
         self._sweep()
-        admitted, rest = queue.offer(batch.rows(), self._clock.monotonic())
+        admitted, rest = queue.offer(batch.packed_rows(), self._clock.monotonic())
         if not rest:
             self._wake()
             return PutReply("admitted", queue.incarnation, admitted)

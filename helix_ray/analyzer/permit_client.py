@@ -24,7 +24,7 @@ PATIENCE_S = 0.3
 
 _AHEAD_FOR_S = 0.4  # of requests at the present rate
 _MANY, _RATE_OVER = 16, 128  # requests
-MOST_AHEAD = 48
+MOST_AHEAD = 48  # permits
 _SIZES = ("prompt_tokens", "max_completion_tokens", "worst_case_usd")
 
 Answer = Permit | Refusal | None

@@ -50,10 +50,11 @@ class ResultMaker:
         read = task.read
         calls = self._baseline(read)
         score = self.timed(lambda: score_read(read, calls, calls))
-        plain = ReadResult(
-            read, Disposition.STORED, mutation_detected=bool(calls), model=self._model, queue_ms=task.queue_ms, finished_at=now
-        )
-        return with_score(plain, score)
+        return ReadResult(
+            read, Disposition.STORED, score.rows, mutation_detected=bool(calls), model=self._model, queue_ms=task.queue_ms,
+            exact=score.exact, baseline_exact=score.baseline_exact, residual_edits=score.residual_edits, capped=score.capped,
+            finished_at=now,
+        )  # fmt: skip
 
     def stored(self, task: ReadTask, answer: ReadAnswer, answered: Answered, now: datetime) -> ReadResult:
         """A valid answer, whether or not its calls are right."""

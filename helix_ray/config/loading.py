@@ -19,6 +19,8 @@ from helix_ray.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
 PROMPT = ("analyzer", "prompt")
+KIND = ("source", "kind")
+PRODUCERS = ("source", "producers")
 PRESET = ("source", "mutation", "preset")  # the key that gives the keys beside it their defaults
 
 
@@ -84,6 +86,9 @@ def _apply(data: dict[str, Any], places: Places, override: str) -> None:
         for beside in [key for key in target if not places.get((*path[:-1], key), "").startswith("--set ")]:
             del target[beside]
             places.pop((*path[:-1], beside), None)
+    if path == KIND and not places.get(PRODUCERS, "").startswith("--set "):  # each kind has its own number
+        target.pop(PRODUCERS[-1], None)
+        places.pop(PRODUCERS, None)
     target[last] = value
     for stale in [known for known in places if known[: len(path)] == path]:
         del places[stale]

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 from helix_ray.emulator.published import WINDOW_S
 from helix_ray.emulator.scripted_model import ScriptedAnswer
 
-MAX_ENTRIES = 250_000  # older ones are dropped, offsets and totals stay; about 310 MB in both journals (1.26 kB a request, measured)
+MAX_ENTRIES = 50_000  # older ones are dropped, offsets and totals stay; about 63 MB in both journals (1.26 kB a request, measured)
 _CALL_COUNTS = ("true_calls", "dropped", "shifted", "hallucinated")
 
 
@@ -120,7 +120,8 @@ class Ledger:
     def __init__(self) -> None:
         self.entries: Journal[RequestEntry] = Journal()
         self.reads: Journal[ReadEntry] = Journal()
-        self._billed_reads: set[str] = set()
+        self._billed_reads: set[str] = set()  # the newest ones, MAX_ENTRIES at most
+        self._billed_before: set[str] = set()  # as many before these; a read that comes again later than that counts as new
         self.by_status: Counter[int] = Counter()
         self.refused: Counter[str] = Counter()  # by status, and kind of limit where there is one
         self.by_fault: Counter[str] = Counter()
@@ -146,8 +147,10 @@ class Ledger:
             self.refused[f"{entry.status} {entry.limit_kind}" if entry.limit_kind else str(entry.status)] += 1
         for read in reads:
             self.reads.append(read)
-            self.repeated_reads += read.id in self._billed_reads
+            self.repeated_reads += read.id in self._billed_reads or read.id in self._billed_before
             self._billed_reads.add(read.id)
+            if len(self._billed_reads) == MAX_ENTRIES:
+                self._billed_before, self._billed_reads = self._billed_reads, set()
 
     def _count_admitted(self, entry: RequestEntry) -> None:
         prompt, cached, completion = entry.prompt_tokens, entry.cached_tokens, entry.completion_tokens

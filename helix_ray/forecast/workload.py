@@ -54,10 +54,15 @@ def sample_source(config: Config, progress: Callable[[int], None] = lambda _: No
     synthetic = config.source.kind is SourceKind.SYNTHETIC
     blocks = _spread(source, batch_size) if synthetic else _forward(source, batch_size, progress)
     reads = [
-        SampledRead(ref_seq, seq, [call for call in align_calls(ref_seq, seq) if "N" not in call[1] + call[2]], stands_for / batch.size)
+        SampledRead(
+            read.ref_seq,
+            read.seq,
+            [call for call in align_calls(read.ref_seq, read.seq) if "N" not in call[1] + call[2]],
+            stands_for / batch.size,
+        )
         for batch, stands_for in blocks
-        for ref_seq, seq, disposition in zip(batch.ref_seq, batch.seq, batch.disposition, strict=True)
-        if disposition is None
+        for read in batch.rows()
+        if read.disposition is None
     ]
     stood_for = sum(block.stands_for for block in blocks)
     return Workload(

@@ -224,7 +224,6 @@ class ProducerEngine:
 
 
 def _without(batch: ReadBatch, done: IndexRanges) -> ReadBatch:
-    keep = [index not in done for index in batch.read_index]
-    if all(keep):
+    if not any(index in done for index in batch.read_index):
         return batch
-    return ReadBatch.from_rows([row for row, kept in zip(batch.rows(), keep, strict=True) if kept])
+    return ReadBatch.from_rows(read for read in batch.packed_rows() if read.read_index not in done)

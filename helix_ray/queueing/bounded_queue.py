@@ -12,15 +12,16 @@ stored answer counts, whichever holder produced it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import InvariantError
-from helix_ray.queueing.leases import Entry, LeaseBook
+from helix_ray.queueing.leases import Entry, LeaseBook, QueuedRead
 from helix_ray.queueing.messages import Lease, QueueStats
 from helix_ray.queueing.ranges import IndexRanges
-from helix_ray.records import Read, ReadBatch
+from helix_ray.records import ReadBatch
 
 log = event_logger(__name__)
 
@@ -29,7 +30,7 @@ log = event_logger(__name__)
 class BlockedPut:
     """A put that found no room. ``reads`` shrinks and ``admitted`` grows when a part of it is admitted."""
 
-    reads: list[Read]
+    reads: Sequence[QueuedRead]
     admitted: int
     since: float  # monotonic seconds
 
@@ -50,7 +51,7 @@ class PutLine:
     def first(self) -> BlockedPut | None:
         return next(iter(self._puts), None)
 
-    def join(self, reads: list[Read], admitted: int, now: float) -> BlockedPut:
+    def join(self, reads: Sequence[QueuedRead], admitted: int, now: float) -> BlockedPut:
         put = BlockedPut(reads, admitted, now)
         self._puts[put] = None
         self.joined += 1
@@ -124,7 +125,7 @@ class BoundedQueue:
         input_over = self.input_closed or (self.opened and len(self._totals) >= self._producers)
         return self.leases_closed or (input_over and not self.held)
 
-    def offer(self, reads: list[Read], now: float) -> tuple[int, list[Read]]:
+    def offer(self, reads: Sequence[QueuedRead], now: float) -> tuple[int, Sequence[QueuedRead]]:
         """The number admitted, and the reads that found no room, in order.
 
         Reads that are done or inside already are dropped. The part of a batch that fits is admitted, so that the queue fills
@@ -183,7 +184,7 @@ class BoundedQueue:
             held.lease_id,
             held.fence,
             self._lease_timeout_s,
-            ReadBatch.from_rows([entry.read for entry in entries]),
+            ReadBatch.from_rows(entry.read for entry in entries),
             [1000 * (now - entry.admitted_at) for entry in entries],
             [entry.deliveries for entry in entries],
         )

@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from helix_ray.records import Read
+from helix_ray.records import PackedRead, Read
+
+QueuedRead = PackedRead | Read
 
 
 @dataclass(slots=True)
 class Entry:
     """A read inside the queue, from its admission to its acknowledgement."""
 
-    read: Read
+    read: QueuedRead
     admitted_at: float  # monotonic seconds
     deliveries: int = 0
 

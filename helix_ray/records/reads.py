@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -57,33 +59,51 @@ class Read(NamedTuple):
     errors: tuple[Variant, ...] | None = None  # None when unknown
     checksum: int | None = None  # 64 bits over ref_seq, seq and truth, taken where the read was made; None: not taken
 
-
-class ReadBatch(NamedTuple):
-    """Reads as columns of equal length, in the order of `Read`'s fields: what crosses actor boundaries."""
-
-    read_index: list[int]
-    read_id: list[str]
-    contig: list[str]
-    ref_start: list[int]
-    strand: list[str]
-    ref_seq: list[str]
-    seq: list[str]
-    qual: list[str | None]
-    truth: list[tuple[Variant, ...] | None]
-    identifiable: list[bool | None]
-    strata: list[dict[str, float] | None]
-    disposition: list[Disposition | None]
-    reason: list[str | None]
-    source: list[str]
-    errors: list[tuple[Variant, ...] | None]
-    checksum: list[int | None]
+    @property
+    def packed(self) -> bytes:
+        """The read as it crosses actor boundaries: a pickle of its fields as plain values, which `rust.packed_reads` writes too."""
+        truth, errors, ending = self.truth, self.errors, self.disposition
+        plain = self._replace(
+            truth=None if truth is None else tuple(map(tuple, truth)),  # type: ignore[arg-type]
+            errors=None if errors is None else tuple(map(tuple, errors)),  # type: ignore[arg-type]
+            disposition=None if ending is None else ending.value,  # type: ignore[arg-type]
+        )
+        return pickle.dumps(tuple(plain), protocol=5)
 
     @classmethod
-    def from_rows(cls, rows: list[Read]) -> ReadBatch:
-        return cls(*map(list, zip(*rows, strict=True))) if rows else cls(*([] for _ in cls._fields))
+    def unpacked(cls, packed: bytes) -> Read:
+        plain = cls._make(pickle.loads(packed))  # noqa: S301  of our own actors
+        truth, errors, ending = plain.truth, plain.errors, plain.disposition
+        return plain._replace(
+            truth=truth and tuple(map(Variant._make, truth)),
+            errors=errors and tuple(map(Variant._make, errors)),
+            disposition=None if ending is None else Disposition(ending),
+        )
+
+
+class PackedRead(NamedTuple):
+    """A read that is passed on and not looked into."""
+
+    read_index: int
+    packed: bytes
+
+
+class ReadBatch(NamedTuple):
+    """Reads as two columns of equal length: what crosses actor boundaries. A `Read` is made of one where it is worked on."""
+
+    read_index: list[int]
+    packed: list[bytes]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Read | PackedRead]) -> ReadBatch:
+        pairs = [(row.read_index, row.packed) for row in rows]
+        return cls([index for index, _ in pairs], [packed for _, packed in pairs])
 
     def rows(self) -> list[Read]:
-        return [Read._make(row) for row in zip(*self, strict=True)]
+        return list(map(Read.unpacked, self.packed))
+
+    def packed_rows(self) -> list[PackedRead]:
+        return list(map(PackedRead, self.read_index, self.packed))
 
     @property
     def size(self) -> int:

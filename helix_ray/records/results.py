@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from helix_ray.records.reads import Disposition, Read
 
@@ -59,3 +61,14 @@ class ReadResult:
     error_kind: str | None = None
     error: str | None = None
     finished_at: datetime | None = None  # UTC
+
+    def __reduce__(self) -> tuple[Callable[..., ReadResult], tuple[Any, ...]]:
+        """As plain values: the classes of a read and of each variant would take most of a pickle's time."""
+        return _result, (self.read.packed, self.disposition.value, list(map(tuple, self.variants)), *_REST(self))
+
+
+_REST = attrgetter(*(field.name for field in fields(ReadResult)[3:]))
+
+
+def _result(read: bytes, disposition: str, variants: list[tuple[Any, ...]], *rest: Any) -> ReadResult:
+    return ReadResult(Read.unpacked(read), Disposition(disposition), list(map(ScoredVariant._make, variants)), *rest)

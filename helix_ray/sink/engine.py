@@ -173,10 +173,13 @@ class SinkEngine:
         self._revoked = dict.fromkeys([*self._revoked, *call_ids][-REMEMBERED:])
         await self._intents.commit(_Group("", [], []))  # behind a write under way
         try:
-            return (await self._outages.through(lambda: self._ledger.on_record(self._run_id, call_ids)))[0]
+            known, _ = await self._outages.through(lambda: self._ledger.on_record(self._run_id, call_ids))
         except DatabaseLostError as lost:
             self._give_up(lost, [])
             raise
+        for call_id in known:  # which may be put on record again, should its reply be lost
+            self._revoked.pop(call_id, None)
+        return known
 
     async def authorise(self, total_usd: Decimal) -> Decimal:
         """Commit what the throttle may spend or reserve, US dollars; the committed total. Waits while the database is away."""

@@ -28,29 +28,6 @@ class Record(NamedTuple):
     problem: str | None
 
 
-NativeVariant = tuple[int, str, str, str, str, int, str, str | None]
-"""The fields of `records.Variant`, in its order."""
-
-
-class Generated(NamedTuple):
-    """The columns of `rust.generate`."""
-
-    contig: list[str]
-    ref_start: list[int]
-    strand: list[str]
-    ref_seq: list[str]
-    seq: list[str]
-    qual: list[str | None]
-    truth: list[list[NativeVariant]]
-    errors: list[list[NativeVariant]]
-    identifiable: list[bool]
-    checksum: list[int]
-    gc: list[float]
-    max_homopolymer: list[int]
-    max_str: list[int]
-    min_gap: list[int | None]
-
-
 def require() -> None:
     """StartError when the extension is not built."""
     version()
@@ -60,10 +37,10 @@ def version() -> str:
     return str(rust.GENERATOR_VERSION)
 
 
-def generate(seed: int, config_json: str, start: int, count: int, genome: rust.Genome | None = None) -> Generated:
-    """Synthetic records as columns; InputError when the mutation model, or the genome with it, cannot be used."""
+def packed_reads(seed: int, config_json: str, start: int, count: int, genome: rust.Genome | None = None) -> list[bytes]:
+    """Synthetic records as `Read.packed` has them; InputError when the mutation model, or the genome with it, cannot be used."""
     try:
-        return Generated._make(rust.generate(seed, config_json, start, count, genome))
+        return rust.packed_reads(seed, config_json, start, count, genome)
     except ValueError as error:
         raise InputError(f"source.mutation: {error}") from None
 

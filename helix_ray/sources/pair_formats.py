@@ -1,6 +1,6 @@
 r"""The formats of a file of pairs: TSV, JSON lines or FASTA, plain or gzip, chosen by the file's ending.
 
-    .tsv .txt         id<TAB>window<TAB>read, with or without that header
+    .tsv .txt         id<TAB>window<TAB>read, with or without that header, or that behind a #
     .jsonl            {"id": "r1", "window": "ACGT", "read": "ACGA"}, each key once
     .fa .fasta .fna   two records a pair, the window first; both begin with the same id, or with ID/window and ID/read
 
@@ -69,7 +69,7 @@ def _lines(parse: Callable[[str], Pair], *, header: bool) -> Format:
 
 def _each_line(read: Callable[[], tuple[int, bytes] | None], parse: Callable[[str], Pair], *, header: bool) -> Iterator[Parsed]:
     for number, raw in iter(extension.input_errors()(read), None):
-        is_header = header and tuple(raw.decode("utf-8", "replace").lower().split("\t")) == FIELDS
+        is_header = header and _cells(raw) == FIELDS
         header = False  # only the first line may be one
         if is_header:
             continue
@@ -79,6 +79,11 @@ def _each_line(read: Callable[[], tuple[int, bytes] | None], parse: Callable[[st
             yield Parsed(number, None, f"byte {error.start + 1} of the line is not UTF-8")
         except ProblemError as error:
             yield Parsed(number, None, str(error))
+
+
+def _cells(raw: bytes) -> tuple[str, ...]:
+    """The columns of a header, which many tools begin with ``#``."""
+    return tuple(cell.strip() for cell in raw.decode("utf-8", "replace").lower().lstrip("# ").split("\t"))
 
 
 def _parse_tsv(line: str) -> Pair:

@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from helix_ray.environment.logs import Event, event_logger
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
+from helix_ray.native import rust
 from helix_ray.storage import failures
 from helix_ray.storage.failures import Failure
 from helix_ray.storage.statements import statements
@@ -72,9 +73,10 @@ class PostgresTransaction:
         return (await self._connection.execute(query, params)).rowcount
 
     async def copy(self, query: bytes, rows: Iterable[tuple[Any, ...]]) -> None:
+        """See `rust.copy_text`."""
+        text = rust.copy_text(rows)
         async with self._connection.cursor() as cursor, cursor.copy(query) as copy:
-            for row in rows:
-                await copy.write_row(row)
+            await copy.write(text)
 
     async def copy_out(self, query: bytes, params: Params, out: BinaryIO) -> None:
         """What a ``copy … to stdout`` says, block by block."""

@@ -1,7 +1,7 @@
 """What is written: runs, commands, requests and their money, and batches of final rows.
 
-The answer to a COMMIT can be lost, so every statement here is idempotent: the rows of a batch go through a temporary table with
-ON CONFLICT DO NOTHING, child rows and totals follow only from what that insert returned.
+The answer to a COMMIT can be lost, so every statement here is idempotent. Writers of one run take turns by its lock: what has no row
+under it gets one, and child rows and totals follow from that alone.
 """
 
 from __future__ import annotations
@@ -229,7 +229,6 @@ class _Batch:
         sql, now, run_id, key = statements("writing"), utc_now(), self._run_id, {"run_id": self._run_id}
         if not await transaction.rows(sql["lock_run"], key):
             raise InvariantError(f"run {run_id} was never started in this database")
-        await transaction.execute(sql["plan_anew"])
         if calls:
             latest = {call.call_id: call for call in calls}  # a batch may hold a call's beginning and its end
             await transaction.execute(sql["incoming_calls"])
@@ -237,20 +236,17 @@ class _Batch:
             await transaction.execute(sql["upsert_calls"], key)
         if not results:
             return []
-        await transaction.execute(sql["incoming_reads"])
-        await transaction.copy(sql["copy_reads"], (read_row(run_id, result, now) for result in results))
-        inserted = await transaction.rows(sql["insert_reads"])
-        indices = {int(row["read_index"]) for row in inserted}
+        asked = {**key, "read_indices": [result.read.read_index for result in results]}
+        done = {int(row["read_index"]) for row in await transaction.rows(sql["reads_with_rows"], asked)}
+        fresh = [result for result in results if result.read.read_index not in done]
+        if fresh:
+            await transaction.copy(sql["copy_reads"], (read_row(run_id, result, now) for result in fresh))
+            await transaction.copy(sql["copy_variants"], (row for result in fresh for row in variant_rows(run_id, result)))
+            dispositions = Counter(result.disposition for result in fresh)
+            await transaction.execute(sql["add_rows"], {**key, **{kind.value: dispositions[kind] for kind in Disposition}})
         if any(result.call_id for result in results):
-            await transaction.execute(sql["drop_answered"])
-        await transaction.copy(
-            sql["copy_variants"],
-            (row for result in results if result.read.read_index in indices for row in variant_rows(run_id, result)),
-        )
-        if inserted:
-            dispositions = Counter(row["disposition"] for row in inserted)
-            await transaction.execute(sql["add_rows"], {**key, **{kind.value: dispositions[kind.value] for kind in Disposition}})
-        return sorted(indices)
+            await transaction.execute(sql["drop_answered"], asked)
+        return [result.read.read_index for result in fresh]
 
 
 def _oversized(result: ReadResult) -> str | None:

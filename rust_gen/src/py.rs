@@ -9,7 +9,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 
 use crate::align::batch::{self, CallRow};
 use crate::files::columns::{self, FileColumns};
@@ -21,6 +21,7 @@ use crate::files::reference::Reference;
 use crate::place::{PlacedColumns, Placer as CorePlacer};
 use crate::simulate::checksum::checksum_of;
 use crate::simulate::columns::{Columns, row};
+use crate::simulate::packed::packed;
 use crate::simulate::text::fastq;
 use crate::simulate::{GENERATOR_VERSION, Generator, Genome as CoreGenome};
 use crate::variant::normalize::trimmed_edit;
@@ -82,6 +83,59 @@ fn generate_fastq<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (generator, indices) = asked(seed, config_json, start, count, genome)?;
     Ok(PyBytes::new(py, &py.detach(|| fastq(&generator, indices))))
+}
+
+/// Records start..start+count, each as a pickle of the fields of `Read`.
+#[pyfunction]
+#[pyo3(signature = (seed, config_json, start, count, genome=None))]
+fn packed_reads<'py>(
+    py: Python<'py>,
+    seed: u64,
+    config_json: &str,
+    start: u64,
+    count: usize,
+    genome: Option<&Genome>,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let (generator, indices) = asked(seed, config_json, start, count, genome)?;
+    Ok(py.detach(|| packed(&generator, indices)).iter().map(|read| PyBytes::new(py, read)).collect())
+}
+
+/// Rows as the text format of PostgreSQL's COPY. A list of words or numbers is an array; what is no text, boolean or list stands there
+/// as `str` spells it.
+#[pyfunction]
+fn copy_text<'py>(py: Python<'py>, rows: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::new();
+    for row in rows.try_iter()? {
+        for value in row?.cast::<PyTuple>()?.iter_borrowed() {
+            if value.is_none() {
+                out.extend_from_slice(b"\\N");
+            } else if let Ok(text) = value.cast::<PyString>() {
+                escaped(text.to_str()?, &mut out);
+            } else if let Ok(truth) = value.cast::<PyBool>() {
+                out.push(if truth.is_true() { b't' } else { b'f' });
+            } else if let Ok(list) = value.cast::<PyList>() {
+                let words = list.iter().map(|word| Ok(word.str()?.to_str()?.to_owned())).collect::<PyResult<Vec<_>>>()?;
+                escaped(&format!("{{{}}}", words.join(",")), &mut out);
+            } else {
+                escaped(value.str()?.to_str()?, &mut out);
+            }
+            out.push(b'\t');
+        }
+        out.pop();
+        out.push(b'\n');
+    }
+    Ok(PyBytes::new(py, &out))
+}
+
+fn escaped(text: &str, out: &mut Vec<u8>) {
+    let special = |byte: &u8| matches!(byte, 8..=13 | b'\\');
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(special) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(&[b'\\', if rest[at] == b'\\' { b'\\' } else { b"btnvfr"[usize::from(rest[at] - 8)] }]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 /// A reference genome in memory, from which windows are drawn.
@@ -232,6 +286,8 @@ fn _rust_gen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(align, module)?)?;
     module.add_function(wrap_pyfunction!(generate, module)?)?;
     module.add_function(wrap_pyfunction!(generate_fastq, module)?)?;
+    module.add_function(wrap_pyfunction!(packed_reads, module)?)?;
+    module.add_function(wrap_pyfunction!(copy_text, module)?)?;
     module.add_function(wrap_pyfunction!(checksum, module)?)?;
     module.add_function(wrap_pyfunction!(normalize_alleles, module)?)?;
     module.add_function(wrap_pyfunction!(describe, module)?)?;

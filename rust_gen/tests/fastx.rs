@@ -147,6 +147,30 @@ fn malformed_records_may_follow_each_other() {
 }
 
 #[test]
+fn a_wrapped_quality_is_told_from_a_short_one() {
+    let good = "@g\nACGT\n+\nIIII\n";
+    for quality in ["@@@\n+++\nI", "@@\n++\nII\nI", "II@I\n@II", "@\n@\n@\n@\n+\n+\n+"] {
+        for end in ["", "\n", "\n@h\nAC\n+\nII\n"] {
+            let found = fastq(&format!("{good}@w\nACGTACG\n+\n{quality}{end}")).unwrap_err();
+            assert!(found.message.contains("the record is wrapped"), "{}", found.message);
+        }
+    }
+    for short in ["II", "IIIIII", "II\r"] {
+        let records = fastq(&format!("{good}@s\nACGTACG\n+\n{short}\n{good}")).unwrap();
+        assert_eq!(problems(&records).len(), 3);
+        assert_eq!(records.iter().filter(|record| record.problem.is_some()).count(), 1);
+    }
+}
+
+#[test]
+fn white_space_behind_the_plus_names_nothing() {
+    for plus in ["+ ", "+\t", "+ \r", "+  a", "+a "] {
+        assert_eq!(fastq(&format!("@a\nAC\n{plus}\nII\n")).unwrap()[0].problem, None, "{plus:?}");
+    }
+    assert!(fastq("@a\nAC\n+ b\nII\n").unwrap()[0].problem.as_ref().unwrap().contains("names 'b'"));
+}
+
+#[test]
 fn a_lost_boundary_is_an_error_with_its_place() {
     // The quality line of r1 is missing: four lines later the parser stands in the middle of r2.
     let error = fastq("@r0\nAC\n+\nII\n@r1\nACGT\n+\n@r2\nACGT\n+\nIIII\n@r3\nA\n+\nI\n").unwrap_err();

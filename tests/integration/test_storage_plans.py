@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +14,12 @@ from helix_ray.analysis.prompts.template import template_of
 from helix_ray.client.stored import StoredRuns
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
-from helix_ray.records import ApiCall, CallState, Disposition, ReadResult
+from helix_ray.native import rust
+from helix_ray.records import ApiCall, CallState, Disposition, Intent, ReadResult
 from helix_ray.sources import make_source
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.postgres import PostgresLedger
+from helix_ray.storage.postgres_session import PostgresTransaction
 from helix_ray.storage.statements import statements
 from support.ledger_values import RUN_ID, run_row
 from support.scored_results import answered
@@ -49,6 +52,45 @@ async def test_a_read_touches_as_many_rows_at_any_size_of_a_run_that_began_with_
             touched.append(scanned_rows(database_url))
     await ledger.aclose()
     assert touched[2] - touched[1] < 1.2 * (touched[1] - touched[0]), touched
+
+
+async def test_a_read_costs_no_more_statements_and_bytes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one batch of 50 reads and 50 requests, the transaction's own two statements apart. Who makes them dearer says so here."""
+    ledger, source = await started(database_url), make_source(Config.model_validate({"source": {"batch_size": 50}}))
+    spent: Counter[str] = Counter()
+
+    def counted(name: str) -> None:
+        plain = getattr(PostgresTransaction, name)
+
+        async def count(transaction: PostgresTransaction, query: bytes, *given: object) -> object:
+            spent["statements"] += 1
+            if name == "copy":
+                given = ([*given[0]],)  # type: ignore[misc]
+                spent["bytes"] += len(rust.copy_text(*given))
+            return await plain(transaction, query, *given)
+
+        monkeypatch.setattr(PostgresTransaction, name, count)
+
+    for name in ("rows", "execute", "copy"):
+        counted(name)
+    results = [answered(read) for read in source.block(0).rows()]
+    calls = [request(result) for result in results]
+    await ledger.intend(RUN_ID, [Intent(call) for call in calls])
+    assert spent == {"statements": 2}
+    await ledger.write_batch(RUN_ID, results, calls)
+    await ledger.aclose()
+    assert spent["statements"] - 2 == 8
+    assert spent["bytes"] / 50 < 1.1 * 1800
+
+
+async def test_what_is_deleted_takes_its_variants_along(database_url: str) -> None:
+    ledger, source = await started(database_url), make_source(Config.model_validate({"source": {"batch_size": 50}}))
+    await ledger.write_batch(RUN_ID, [answered(read) for read in source.block(0).rows()], [])
+    await ledger.aclose()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for delete, left in ((b"delete from helix.reads where read_index > 1", [(0,), (1,)]), (b"delete from helix.runs", [])):
+            connection.execute(delete)
+            assert connection.execute(b"select distinct read_index from helix.variant_calls order by 1").fetchall() == left
 
 
 async def test_the_ranges_of_a_run_are_read_in_the_order_of_its_key(database_url: str) -> None:

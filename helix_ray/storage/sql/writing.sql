@@ -43,38 +43,27 @@ update helix.runs set status = %(status)s, totals = %(totals)s, finished_at = no
 -- No key update: it must not hold up the insert of requests that are about to be sent, which look up the run's key.
 select 1 as found from helix.runs where run_id = %(run_id)s for no key update
 
--- name: plan_anew
--- The checks of foreign keys keep their plans: one that was made while the tables were almost empty scans them whole.
-discard plans
-
--- name: incoming_reads
-create temporary table if not exists incoming_reads (like helix.reads) on commit delete rows
-
 -- name: incoming_calls
 create temporary table if not exists incoming_calls (like helix.api_calls) on commit delete rows
 
 -- name: copy_reads
-copy pg_temp.incoming_reads (
+copy helix.reads (
     run_id, read_index, disposition, read_id, contig, ref_start, strand, ref_seq, seq, qual, truth_known, identifiable, strata, reason,
     mutation_detected, raw_answer, model, prompt, prompt_hash, schema_hash, system_fingerprint, service_tier, call_id, cost_share_usd,
     latency_ms, queue_ms, attempts, error_kind, error, finished_at, source, errors_known, checksum, baseline_calls,
     outcome, leniency, repairs, exact, baseline_exact, residual_edits, capped, truth_variants, truth_edits
 ) from stdin
 
--- name: insert_reads
-insert into helix.reads select * from pg_temp.incoming_reads
-on conflict (run_id, read_index) do nothing
-returning read_index, disposition
+-- name: reads_with_rows
+-- Asked while the run is locked. Looked up one by one: a join would scan the whole run for a small batch.
+select wanted.read_index
+from unnest(%(read_indices)s::bigint[]) as wanted (read_index)
+where exists (select from helix.reads as read where read.run_id = %(run_id)s and read.read_index = wanted.read_index offset 0)
 
 -- name: drop_answered
 -- Answers that no read needs any more, now that these have their rows.
-with touched as (
-    select distinct receipt.call_id
-    from helix.receipts as receipt cross join lateral unnest(receipt.read_indices) as named (read_index)
-    join pg_temp.incoming_reads as read on read.run_id = receipt.run_id and read.read_index = named.read_index
-)
-delete from helix.receipts as receipt using touched
-where receipt.call_id = touched.call_id and not exists (
+delete from helix.receipts as receipt
+where receipt.run_id = %(run_id)s and receipt.read_indices && %(read_indices)s::bigint[] and not exists (
     select from unnest(receipt.read_indices) as named (read_index)
     where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
 )

@@ -16,7 +16,7 @@ use super::input::{Bytes, explain, open};
 use super::kind::Kind;
 use super::mates::Mates;
 use super::messages;
-use super::record::{Record, is_bases, name};
+use super::record::{READ_NAME_CHARS, Record, is_bases, is_wrapped_quality, name};
 use super::start::{blank_lines, start};
 use super::tap::{Failure, Tap, bound};
 
@@ -28,9 +28,13 @@ pub struct Rules {
     pub max_record_bytes: u64,
     /// Most bases to keep; of a longer read only the length is kept.
     pub keep_bases: usize,
-    /// Whether a file in which the mates of pairs follow each other is an error.
+    /// Whether a file in which the mates of pairs follow each other is an error. Such files hold reads, whose names are shown
+    /// and may be cut; every other name is kept whole, because it tells contigs or pairs apart.
     pub refuse_mates: bool,
 }
+
+/// Lines looked at to tell a wrapped quality from a short one.
+const MOST_WRAPPED_LINES: usize = 1024;
 
 /// needletail's own buffer to begin with.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
@@ -140,7 +144,7 @@ impl Reader {
             return Err(self.error(Fault::TooLong, messages::too_long(self.rules.max_record_bytes)));
         }
         let mut record = Record { ordinal: self.ordinal, line: self.origin.1 + found.start_line_number(), ..Record::default() };
-        record.name = name(found.id());
+        record.name = name(found.id(), if self.rules.refuse_mates { READ_NAME_CHARS } else { usize::MAX });
         let lines = match self.kind {
             Kind::Fasta => record.fill_fasta(text, self.rules.keep_bases),
             Kind::Fastq => record.fill_fastq(text, self.rules.keep_bases),
@@ -198,7 +202,10 @@ impl Reader {
         if error.kind == ParseErrorKind::InvalidSeparator && wrapped {
             return Err(self.error(Fault::Malformed, messages::WRAPPED.into()));
         }
-        let name = error.position.id.as_deref().map(|id| name(id.as_bytes())).unwrap_or_default();
+        if error.kind == ParseErrorKind::UnequalLengths && is_wrapped_quality(&self.tap.lines(start, MOST_WRAPPED_LINES)) {
+            return Err(self.error(Fault::Malformed, messages::WRAPPED_QUALITY.into()));
+        }
+        let name = error.position.id.as_deref().map(|id| name(id.as_bytes(), READ_NAME_CHARS)).unwrap_or_default();
         let record = Record { ordinal: self.ordinal, line: self.line, name, problem: Some(problem), ..Record::default() };
         if !lines.is_empty() {
             self.restart(start + length, self.line - 1 + lines.len() as u64);

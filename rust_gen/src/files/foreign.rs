@@ -72,6 +72,12 @@ pub fn text(head: &[u8]) -> Option<String> {
     named(TEXT, head)
 }
 
+/// Whether a text's first line has columns: two or more, none of them empty, between tabs, commas or semicolons.
+pub fn is_table(head: &[u8]) -> bool {
+    let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
+    [b'\t', b',', b';'].iter().any(|mark| line.contains(mark) && line.split(|b| b == mark).all(|cell| !cell.trim_ascii().is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +89,14 @@ mod tests {
         tar[257..262].copy_from_slice(b"ustar");
         assert!(binary(&tar).is_some_and(|s| s.contains("tar archive")));
         assert!(text(b"r1\t0\tchr1\t100\t60\t4M\t*\t0\t0\tACGT\tIIII\n").is_some_and(|s| s.contains("SAM")));
+    }
+
+    #[test]
+    fn tables_are_recognised_by_their_first_line() {
+        for head in [b"id,window,read\nr1,AC,AC\n".as_slice(), b"#id\twindow\tread\n", b"name;seq\r\n", b"\"a\",\"b\"\n", b"r1,ACGT"] {
+            assert!(is_table(head), "{head:?}");
+        }
+        assert!(!is_table(b"") && !is_table(b"ACGT\na,b\n") && !is_table(b",,\n"));
     }
 
     #[test]

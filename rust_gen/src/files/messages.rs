@@ -8,6 +8,9 @@ use super::kind::Kind;
 pub const WRAPPED: &str = "the third line holds bases, not '+': the record is wrapped or its '+' line is missing; \
                        write sequence and quality on one line each (seqtk seq -l0 wrapped.fastq > reads.fastq)";
 
+pub const WRAPPED_QUALITY: &str = "the quality goes on over several lines: the record is wrapped; \
+                       write sequence and quality on one line each (seqtk seq -l0 wrapped.fastq > reads.fastq)";
+
 pub const INTERLEAVED: &str = "the mates of pairs follow each other (interleaved), but each read is analysed by itself; \
                                split the file (seqtk seq -1 reads > reads_1, seqtk seq -2 reads > reads_2) and give one of the two";
 
@@ -28,6 +31,7 @@ pub fn unlike(kind: Kind, head: &[u8]) -> String {
     let found = match head[0] {
         b'>' => "is a FASTA file; set source.kind: fasta".into(),
         b'@' => "is a FASTQ file; set source.kind: fastq".into(),
+        _ if foreign::is_table(head) => "is a table (CSV or TSV); pairs of a window and a read are source.kind: pairs, a .tsv file".into(),
         other => format!("begins with '{}'", other.escape_ascii()),
     };
     format!("expected '{expected}' as the first character: the file {found}")

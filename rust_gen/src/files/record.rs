@@ -38,6 +38,22 @@ pub(super) fn is_bases(line: &[u8]) -> bool {
     !line.is_empty() && line.iter().all(|b| UPPER[usize::from(*b)] != 0)
 }
 
+/// Whether the lines of a record and of what follows are one whose quality is wrapped: lines of one width, the last one perhaps
+/// shorter, which add up to the sequence's length, and then the end or the next header.
+pub(super) fn is_wrapped_quality(lines: &[Vec<u8>]) -> bool {
+    let [_, seq, _, first, rest @ ..] = lines else { return false };
+    let length = |line: &[u8]| line.trim_ascii_end().len();
+    let (bases, width) = (length(seq), length(first));
+    if width == 0 || width >= bases {
+        return false;
+    }
+    let (count, last) = (bases.div_ceil(width) - 1, (bases - 1) % width + 1);
+    rest.len() >= count
+        && rest[..count - 1].iter().all(|line| length(line) == width)
+        && length(&rest[count - 1]) == last
+        && rest.get(count).is_none_or(|line| line.starts_with(b"@"))
+}
+
 /// Whether all bases are A, C, G, T or N. N stands for a base that was not read; every other code is an ambiguity.
 #[must_use]
 pub fn is_plain(bases: &[u8]) -> bool {
@@ -49,15 +65,18 @@ pub fn ambiguities_to_n(bases: &mut [u8]) {
     bases.iter_mut().filter(|base| !b"ACGTNU".contains(base)).for_each(|base| *base = b'N');
 }
 
-/// The header's first word, without control characters and at most 200 characters long.
+/// Characters of a read's name that are kept: it is shown, the record's number tells reads apart.
+pub(super) const READ_NAME_CHARS: usize = 200;
+
+/// The header's first word without control characters, at most `chars` characters long.
 #[must_use]
-pub fn name(header: &[u8]) -> String {
+pub fn name(header: &[u8], chars: usize) -> String {
     let word = word(header);
-    // At most 200 characters: of a header of many megabytes no more is decoded.
-    String::from_utf8_lossy(&word[..word.len().min(800)])
+    // Of a header of many megabytes no more than can be kept is decoded.
+    String::from_utf8_lossy(&word[..word.len().min(chars.saturating_mul(4))])
         .chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
-        .take(200)
+        .take(chars)
         .collect()
 }
 
@@ -82,8 +101,10 @@ impl Record {
         let mut lines = text.split(|b| *b == b'\n').map(without_cr);
         let mut next = || lines.next().unwrap_or_default();
         let (header, seq, plus, qual) = (next(), next(), next(), next());
-        if plus.len() > 1 && word(&plus[1..]) != word(&header[1..]) {
-            self.problem = Some(format!("the '+' line names '{}', not the read", name(&plus[1..])));
+        let named = plus.get(1..).unwrap_or_default().trim_ascii();
+        if !named.is_empty() && word(named) != word(&header[1..]) {
+            let other = name(named, READ_NAME_CHARS);
+            self.problem = Some(format!("the '+' line names '{other}', not the read; a '+' alone will do (seqtk seq old.fastq > new.fastq)"));
         } else if let Some((i, byte)) = qual.iter().enumerate().find(|(_, b)| !(b'!'..=b'~').contains(b)) {
             self.problem = Some(format!("quality {} is '{}', which is not Phred+33", i + 1, byte.escape_ascii()));
         }
@@ -135,11 +156,12 @@ mod tests {
 
     #[test]
     fn names_are_one_clean_word() {
-        assert_eq!(name(b"r1 comment"), "r1");
-        assert_eq!(name(b"r1\tx"), "r1");
-        assert_eq!(name(b""), "");
-        assert_eq!(name(b"a\x07\xff"), "a\u{fffd}\u{fffd}");
-        assert_eq!(name(&[b'x'; 500]).len(), 200);
+        assert_eq!(name(b"r1 comment", 9), "r1");
+        assert_eq!(name(b"r1\tx", 9), "r1");
+        assert_eq!(name(b"", 9), "");
+        assert_eq!(name(b"a\x07\xff", 9), "a\u{fffd}\u{fffd}");
+        assert_eq!(name(&[b'x'; 500], READ_NAME_CHARS).len(), 200);
+        assert_eq!(name("é".repeat(500).as_bytes(), usize::MAX).chars().count(), 500);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod generate;
 pub mod genome;
 pub mod lengths;
 pub mod model;
+pub mod packed;
 pub mod planes;
 pub mod quality;
 pub mod rng;

@@ -218,6 +218,15 @@ def test_overrides_apply_in_order_and_create_sections(load: Load) -> None:
     assert (config.run.name, config.source.mutation.read_length) == ("c: d", 200)
 
 
+@pytest.mark.parametrize("kind", ["pairs", "fastq", "fasta"])
+def test_a_kind_on_the_command_line_forgets_the_producers_of_the_file(load: Load, kind: str) -> None:
+    overrides = [f"source.kind={kind}", "source.path=p.tsv", *(["source.reference=r.fa"] if kind != "pairs" else [])]
+    assert load("source: {producers: 4}", *overrides).source.producers == 1
+    for asked in (["source.producers=4", *overrides], [*overrides, "source.producers=4"]):
+        with pytest.raises(ConfigError, match=r"--set source\.producers=4: source\.producers: a file has one producer"):
+            load("source: {producers: 2}", *asked)
+
+
 def test_a_preset_on_the_command_line_forgets_what_the_file_says_beside_it(load: Load) -> None:
     """The shipped demo names every key of its preset; what other overrides say stays, before and after."""
     overrides = ("source.mutation.flank=12", "source.mutation.preset=wgsim", "source.mutation.min_gap=7")

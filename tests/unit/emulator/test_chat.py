@@ -2,14 +2,15 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from helix_ray.config.emulator import EmulatorErrorRates
 from helix_ray.emulator.chat import Admitted, Chat
 from helix_ray.emulator.published import Reply
-from helix_ray.emulator.records import RequestEntry, totals
+from helix_ray.emulator.records import Ledger, ReadEntry, RequestEntry, totals
+from helix_ray.emulator.scripted_model import ScriptedAnswer
 from support.emulator_case import MODEL, Time, admitted, ask, chat, error, payload
 
 
@@ -333,3 +334,16 @@ def test_sums_agree_after_entries_were_forgotten(monkeypatch: Any):
         ask(service)
     assert service.ledger.entries.page(0, 1)["forgotten"]
     assert broken(service) == []
+
+
+def test_the_ledger_holds_as_much_however_many_reads_are_asked(monkeypatch: Any):
+    monkeypatch.setattr("helix_ray.emulator.records.MAX_ENTRIES", 20)
+    entry = RequestEntry("req_x", 0.0, 0, 200, None, 9, 9, Decimal(1), True, 5, 0, 4, None, [], *totals([]), MODEL, "on_demand", 0.0)
+    ledger, nothing = Ledger(), cast(ScriptedAnswer, None)
+    for number in range(90):
+        ledger.append(entry, [ReadEntry("req_x", True, f"r{number}", nothing, None, True)])
+        remembered = len(ledger._billed_reads) + len(ledger._billed_before)
+        assert remembered + len(ledger.entries.since(0)) + len(ledger.reads.since(0)) <= 80
+    assert (ledger.entries.total, ledger.repeated_reads) == (90, 0)
+    ledger.append(entry, [ReadEntry("req_x", True, "r75", nothing, None, True)])
+    assert ledger.repeated_reads == 1

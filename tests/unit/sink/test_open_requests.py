@@ -37,6 +37,7 @@ async def test_a_request_whose_permit_was_taken_back_is_refused_unless_it_is_on_
         late = b.intend("late", read=7)
         b.ledger.open_gates()
         assert await revoking == ["on record", "under way"]
+        assert await b.intend("on record") == [], "again"
         assert (await under_way, await late) == ([], [Refused("late", [], [], [])])
         assert await b.intend("new", read=7, holder="analyzer-1@a") == [], "the read of a refused request is free"
-        assert [name for names in b.ledger.intended for name in names] == ["on record", "under way", "new"]
+        assert [name for names in b.ledger.intended for name in names] == ["on record", "under way", "on record", "new"]

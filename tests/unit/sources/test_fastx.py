@@ -14,11 +14,11 @@ from helix_ray.config.mutation import MutationConfig
 from helix_ray.errors import InputError
 from helix_ray.native import rust
 from helix_ray.records import Disposition, Read
-from helix_ray.sources import check_source, extension, make_source
+from helix_ray.sources import check_source, make_source
 
 MODEL = MutationConfig(read_length=2000, variants_per_read=[1.0], low_complexity_fraction=0.0).to_generator_json()
-CONTIGS = extension.generate(5, MODEL, 0, 2).ref_seq
-STRANGER = extension.generate(6, MODEL, 0, 1).ref_seq[0][:150]
+CONTIGS = rust.generate(5, MODEL, 0, 2)[3]
+STRANGER = rust.generate(6, MODEL, 0, 1)[3][0][:150]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 
@@ -186,7 +186,8 @@ def test_blocks_may_be_asked_again_and_in_any_order(configure: Callable[..., Con
     config = configure("r.fastq", "".join(record(f"r{i}", CONTIGS[0][i * 100 : i * 100 + 100]) for i in range(10)))
     source = make_source(config)
     forward = [source.block(index) for index in range(4)]
-    assert [block.read_id if block else None for block in forward] == [["r0", "r1", "r2"], ["r3", "r4", "r5"], ["r6", "r7", "r8"], ["r9"]]
+    named = [[read.read_id for read in block.rows()] if block else None for block in forward]
+    assert named == [["r0", "r1", "r2"], ["r3", "r4", "r5"], ["r6", "r7", "r8"], ["r9"]]
     assert [source.block(index) for index in (3, 1, 0, 2)] == [forward[index] for index in (3, 1, 0, 2)]
     fresh = make_source(config)
     assert fresh.total is None

@@ -28,7 +28,10 @@ def read_all(path: Path, content: str | bytes, **source: object) -> list[Read]:
     return rows
 
 
-@pytest.mark.parametrize("header", ["", "id\twindow\tread\n", "\ufeffID\tWindow\tRead\r\n"])
+@pytest.mark.parametrize(
+    "header",
+    ["", "id\twindow\tread\n", "\ufeffID\tWindow\tRead\r\n", "#id\twindow\tread\n", "# ID\tWindow\tRead\n", "#Id \twindow\tREAD\r\n"],
+)
 def test_tsv_with_and_without_header(tmp_path: Path, header: str) -> None:
     rows = read_all(tmp_path / "p.tsv", f"{header}a\tACGT\tacga\n\nb\tGGNN\tGG\r\n")
     assert [(row.read_index, row.read_id, row.ref_seq, row.seq) for row in rows] == [(0, "a", "ACGT", "ACGA"), (1, "b", "GGNN", "GG")]

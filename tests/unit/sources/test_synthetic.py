@@ -123,7 +123,7 @@ def test_another_seed_gives_other_reads() -> None:
     two = make_source(Config.model_validate({"run": {"seed": 43}})).block(0)
     assert one is not None
     assert two is not None
-    assert one.ref_seq != two.ref_seq
+    assert one.rows()[0].ref_seq != two.rows()[0].ref_seq
 
 
 def test_without_a_reference_there_is_no_file_to_check() -> None:
@@ -201,7 +201,7 @@ def test_a_missing_extension_is_said_and_never_replaced(monkeypatch: pytest.Monk
 
 def test_a_model_that_the_generator_refuses_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"source\.mutation: .*read_length"):
-        extension.generate(1, "{}", 0, 1)
+        extension.packed_reads(1, "{}", 0, 1)
 
 
 def test_batches_of_noisy_reads_fit_into_one_call() -> None:
