@@ -105,13 +105,13 @@ def read_rate_limit(headers: Mapping[str, str], message: str) -> RateLimitDetail
         bare = _BARE.search(message)
         if bare is None:
             return RateLimitDetail(retry_after_s=longest)
-        kind, limit = bare[1].upper(), _positive(bare[2])
-        used = min(float(bare[3]), float(bare[2]))  # it counts what it refuses
-        return RateLimitDetail(next(known for known in LIMIT_KINDS if known == kind), limit, used, retry_after_s=longest)
+        known = next(each for each in LIMIT_KINDS if each == bare[1].upper())
+        most_used = min(float(bare[3]), float(bare[2]))  # it counts what it refuses
+        return RateLimitDetail(known, _positive(bare[2]), most_used, retry_after_s=longest)
     way, counted, window, limit, used, requested = named.groups()
     kind = f"{(way or ' ')[0].upper().strip()}{counted[0].upper()}P{window[0].upper()}"
     return RateLimitDetail(
-        kind=next((known for known in LIMIT_KINDS if known == kind), None),
+        kind=next((each for each in LIMIT_KINDS if each == kind), None),
         limit=_positive(limit),
         used=None if used is None else float(used),
         requested=None if requested is None else int(requested),
