@@ -52,6 +52,14 @@ def along(price: float, low: int, high: int) -> float:
     return (math.log10(price) - low) / (high - low) if price > 0 else 0.0
 
 
+def ticks(reach: float) -> list[float]:
+    """Round numbers from -reach to reach, five to nine."""
+    power = 10.0 ** math.floor(math.log10(reach))
+    step = power * next(part for part, below in ((0.5, 2), (1, 4), (2, math.inf)) if reach < below * power)
+    most = int(reach / step)
+    return [step * place for place in range(-most, most + 1)]
+
+
 def apart(labels: Sequence[tuple[float, float, float]], room: float = 15.0) -> list[float]:
     """Heights at which no two labels meet. Each has its left end, its right end and the height that it would have alone.
 
@@ -71,7 +79,8 @@ def apart(labels: Sequence[tuple[float, float, float]], room: float = 15.0) -> l
 
 def strata(found: Comparison) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
     """Levels that any run has truths of, with a cell a run: F1, or recall where no F1 is known."""
-    told = {(pair["second"], it["dimension"], it["level"]) for pair in found["pairs"] for it in pair["levels"] if it["q"] < ALPHA}
+    of_baseline = [pair for pair in found["pairs"] if pair["first"] == 0]
+    told = {(pair["second"], it["dimension"], it["level"]) for pair in of_baseline for it in pair["levels"] if it["q"] < ALPHA}
     by_run = [{(it["dimension"], it["level"]): it for it in standing["cells"] if it["truths"]} for standing in found["standings"]]
     rows = []
     for key in dict.fromkeys(key for cells in by_run for key in cells):
@@ -92,6 +101,7 @@ register(
     decades=decades,
     along=along,
     strata=strata,
+    ticks=ticks,
     word=word,
     zip=lambda *rows: [*zip(*rows, strict=True)],
 )

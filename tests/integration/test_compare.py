@@ -173,8 +173,8 @@ def test_the_page_tells_what_the_command_tells(
 def test_a_dry_run_takes_the_share_of_discordant_reads_from_two_pilots(store: Callable[..., str], helix: Callable[..., Result]) -> None:
     store("plain", 0.3, reads=200)
     store("sharp", 0.1, reads=200)
-    found = json.loads(helix("compare", "plain", "sharp", "--out", "out").output and Path("out/compare.json").read_text())
-    split = found["pairs"][0]["discordant"]
+    assert helix("compare", "plain", "sharp", "--out", "out").exit_code == 0
+    split = json.loads(Path("out/compare.json").read_text())["pairs"][0]["discordant"]
     share = (split["gained"] + split["lost"]) / 200
     planned = helix("run", "--dry-run", "--difference", "0.02", "--pilot", "plain", "sharp")
     said = helix("run", "--dry-run", "--difference", "0.02", "--discordant", str(share))

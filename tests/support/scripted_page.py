@@ -22,7 +22,7 @@ import uvicorn
 from helix_ray._dashboard import shared
 from helix_ray._dashboard.app import app
 from helix_ray._dashboard.feed import Feed
-from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
+from helix_ray.client.stored import Compared, DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
 from helix_ray.metrics.recent import Mark, RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
@@ -136,7 +136,14 @@ class Stored:
         self._spoil, self._at = spoil, datetime.now(UTC)
 
     def all(self) -> list[RunSummary]:
-        return []
+        runs: list[RunSummary] = self._spoil([RunSummary("a", "n", "m", True, RunStatus.RUNNING, 70, Decimal(0), self._at)])
+        return runs
+
+    def compare(self, baseline: str, run_id: str) -> Compared:
+        run, name, warning, verdict = self._spoil(["r", "n", "w", "v"])
+        runs, standing = [{"run_id": run, "run_name": name}] * 2, {"exact": 0.5, "exact_ci": (0.4, 0.6), "f1": None, "f1_ci": None}
+        found: Any = {"runs": runs, "standings": [standing] * 2, "reads": 70, "margin": 0.01, "warnings": [warning]}
+        return Compared(found, "+1.2 [0.4, 2.0]", verdict, ("0.1500", "–"))
 
     def books(self, run_id: str) -> RunBooks:
         config = '{"analyzer": {"model": "m", "prompt": "raw"}, "source": {"count": 70}, "x": "<img src=x>"}'
