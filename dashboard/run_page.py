@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import streamlit as st
 
@@ -82,5 +83,5 @@ def _beside(run_id: str, others: list[RunSummary]) -> None:
     if found is not None:
         st.html(_books.compared(found))
     st.text("Tables, figures and the whole page are written by:")
-    st.code(f"helix compare {baseline} {run_id} --out comparison", language=None, wrap_lines=True)
+    st.code(shlex.join(["helix", "compare", baseline, run_id, "--out", "comparison"]), language=None, wrap_lines=True)
     st.button("Look again", key="compared_again")
