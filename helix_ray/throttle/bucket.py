@@ -263,6 +263,8 @@ class Bucket:
             self._begin(max(0.0, self.limit - used), now)
         used -= self._headroom
         if reservation.granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
+            if self.windows.counted:
+                self._explain(used - self.windows.level(now), 0.01)
             self.windows.set_level(max(used, self.windows.level(now)), now)
             self._judge_windows(max(1.0, used + reservation.amount - (self._provided or used)), asked_s, now)
             if not self.windows.counted:

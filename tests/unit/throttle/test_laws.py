@@ -45,6 +45,12 @@ def test_what_others_take_from_a_limit_without_headers_is_left_to_them() -> None
     assert shared.result.late_refusals <= 0.2, "believed for 5 s only: 0.5"
 
 
+def test_a_window_whose_server_keeps_what_was_reserved_and_not_used() -> None:
+    kept = score(77231)
+    assert (kept.drawn.law, kept.drawn.counted, kept.drawn.refunds) == ("sliding", "tokens", False)
+    assert kept.result.late_refusals <= 0.1, "not learned: 0.75"
+
+
 def test_more_than_fits_waits_at_the_very_end_of_a_window() -> None:
     server = Server(Drawn.at(5048))
     while server.wait_s(1.0, 0.0) == 0.0:
