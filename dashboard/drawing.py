@@ -35,7 +35,7 @@ def macros(template: str) -> Any:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -44,7 +44,7 @@ def macros(template: str) -> Any:
     return made.get_template(template).module
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """None is a dash; control characters and what would turn the direction of writing are shown as their code."""
     if isinstance(value, Markup):
         return value

@@ -10,7 +10,7 @@ import streamlit as st
 from helix_ray._dashboard import live, panels, reads, shared
 from helix_ray._dashboard.drawing import macros
 from helix_ray.client.stored import ReadStory
-from helix_ray.errors import HelixError, MissingSecretError
+from helix_ray.errors import ConfigError, HelixError, MissingSecretError
 
 _books = macros("books.html")
 
@@ -126,5 +126,9 @@ def asked(question: Callable[[], Value | None]) -> Value | None:
     try:
         return question()
     except (HelixError, OSError, TimeoutError) as error:
-        st.text(str(error) if isinstance(error, MissingSecretError) else f"The database does not answer ({type(error).__name__}).")
+        st.text(
+            str(error)
+            if isinstance(error, (MissingSecretError, ConfigError))
+            else f"The database does not answer ({type(error).__name__})."
+        )
         return None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import streamlit as st
 
 from helix_ray._dashboard import controls, live, panels, shared
-from helix_ray._dashboard.drawing import macros
+from helix_ray._dashboard.drawing import macros, shown
 from helix_ray._dashboard.records_page import asked, shown_run
 from helix_ray.client.past_run import provider_of
+from helix_ray.client.stored import RunSummary
 from helix_ray.config.schema import prompt_name
 
 _books = macros("books.html")
@@ -58,7 +60,28 @@ def books() -> None:
 def runs() -> None:
     st.subheader("Runs of this home", anchor=False)
     found = asked(lambda: shared.stored().all()) or []
-    if found:
-        st.html(_books.runs(found))
-    else:
+    if not found:
         st.text("None yet.")
+        return
+    st.html(_books.runs(found))
+    snapshot = shared.feed().latest().snapshot
+    if snapshot is not None and snapshot.run.known:
+        _beside(snapshot.run.run_id, [run for run in found if run.run_id != snapshot.run.run_id])
+
+
+def _beside(run_id: str, others: list[RunSummary]) -> None:
+    """The shown run and another one, which is the baseline, as `helix compare` sees them."""
+    st.subheader("Compared with another run", anchor=False)
+    if not others:
+        st.text("There is no other run.")
+        return
+    names = {run.run_id: shown(f"{run.name} {run.run_id[:8]}, {run.started_at:%Y-%m-%d %H:%M} UTC") for run in others}
+    baseline = st.selectbox("Baseline", list(names), index=None, format_func=names.__getitem__, key="baseline", placeholder="Choose a run")
+    if baseline is None:
+        return
+    found = asked(lambda: shared.stored().compare(baseline, run_id))
+    if found is not None:
+        st.html(_books.compared(found))
+    st.text("Tables, figures and the whole page are written by:")
+    st.code(shlex.join(["helix", "compare", baseline, run_id, "--out", "comparison"]), language=None, wrap_lines=True)
+    st.button("Look again", key="compared_again")

@@ -82,8 +82,8 @@ class Pipeline:
                 plan.config, plan.run_id, plan.database_url, plan.api_key, emulator_url, plan.tariff, self._run_log, plan.home
             )
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
-            for actors in (group.services, group.analyzers, group.producers):
-                watch.created(group.create(actors))  # nothing flows: the queue is not open and the throttle grants nothing yet
+            # at once: nothing flows, since the queue is not open and the throttle grants nothing yet
+            watch.created(group.create([*group.services, *group.analyzers, *group.producers]))
             signals.arm()
             self._record_start()
             self._run_file(cluster, emulator_url).write(plan.home)

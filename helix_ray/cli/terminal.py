@@ -287,10 +287,12 @@ def _mistakes(snapshot: MetricsSnapshot) -> list[str]:
     sums, shares = snapshot.read_sums, [percent(share.value, 0) for _, _, share in mistakes(snapshot)]
     if not shares:
         return []
-    missed, misplaced, misnamed, invented, misread = shares
+    missed, misplaced, misnamed, invented, misread, renumbered = shares
     lines = [f"missed {missed}, misplaced {misplaced}, misnamed {misnamed}", f"invented in {invented} of reads"]
     if any(counts.fp_error for counts in snapshot.accuracy.values()):
         lines.append(f"{misread} of calls are sequencing errors")
+    if sums.renumbered:
+        lines.append(f"counted in the read, not in the window: {renumbered} of reads")
     if sums.exact or sums.baseline_exact:  # of runs from before these were stored nothing is known
         exact, aligner = sums.exact / sums.reads, sums.baseline_exact / sums.reads
         lines.append(f"reads exactly right {percent(exact, 0)} (aligner {percent(aligner, 0)})")

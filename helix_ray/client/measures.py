@@ -77,7 +77,7 @@ def mistakes(snapshot: MetricsSnapshot) -> list[tuple[str, int, Proportion]]:
     if not snapshot.accuracy:
         return []
     sums = snapshot.read_sums
-    rates = mistake_rates(total(snapshot.accuracy), sums.invented, sums.answered)
+    rates = mistake_rates(total(snapshot.accuracy), sums.invented, sums.answered, sums.renumbered)
     return [(MISTAKES[name], found["count"], _share(found["rate"], found["ci"])) for name, found in rates.items()]
 
 

@@ -14,16 +14,20 @@ from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import ConfigError
 from helix_ray.records import ApiCall, ControlEvent, ControlOutcome, JsonObject, ReadResult
+from helix_ray.results import comparing
 from helix_ray.results.accuracy import Crossed, confusion, crossed
+from helix_ray.results.comparison_files import dollars, points
 from helix_ray.results.files import page_path, report_path
 from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import DeadLetter, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
-__all__ = ["Crossed", "DeadLetter", "ReadStory", "RunBooks", "RunCounts", "RunSummary", "StoredRun", "StoredRuns"]
+__all__ = ["Compared", "Crossed", "DeadLetter", "ReadStory", "RunBooks", "RunCounts", "RunSummary", "StoredRun", "StoredRuns"]
 
 DEADLINE_S = 30.0
 SHOWN_REQUESTS = 100
+COMPARED_READS = 200_000
+MARGIN = 0.01  # as `helix compare` has it unless told otherwise
 
 Value = TypeVar("Value")
 
@@ -45,6 +49,16 @@ class ReadStory:
     requests: list[ApiCall]  # oldest first, at most a hundred
     system: str | None  # None: it was not asked about, or by a prompt that is not here any more
     user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A run seen from its baseline, in the numbers and words of `helix compare`."""
+
+    found: comparing.Comparison  # of the two, the baseline first
+    difference: str  # of exact reads, in percentage points, with its 95 % interval
+    verdict: str  # of the run
+    usd_per_1000_reads: tuple[str, str]
 
 
 class StoredRuns:
@@ -87,6 +101,26 @@ class StoredRuns:
             return crossed(found) if found else None
 
         return self._ask(look)
+
+    def compare(self, baseline: str, run_id: str) -> Compared | None:
+        """None: one of the two is unknown. ConfigError: why they are not compared, or have more reads than a page should wait for."""
+
+        async def look(ledger: PostgresLedger) -> list[comparing.Chosen] | None:
+            runs = [run for name in (baseline, run_id) if (run := await ledger.load_run(name)) is not None]
+            if len(runs) < 2:
+                return None
+            comparing.check(runs, force=False)
+            if (rows := sum(run.rows for run in runs)) > COMPARED_READS:
+                problem = f"the two have {rows:,} reads, the page compares at most {COMPARED_READS:,}; the command below has no such limit"
+                raise ConfigError("helix compare", [problem])
+            return [await comparing.load(ledger, run, lambda _: None) for run in runs]
+
+        chosen = self._ask(look)
+        if chosen is None:
+            return None
+        found = comparing.compare(chosen, margin=MARGIN)
+        (pair,), (one, other) = found["pairs"], (dollars(it["costs"]["usd_per_1000_reads"]) for it in found["standings"])
+        return Compared(found, points(pair["exact"]), comparing.word(pair, pair["exact"]), (one, other))
 
     def dead_letters(self, run_id: str, limit: int) -> list[DeadLetter]:
         """The last finished first."""

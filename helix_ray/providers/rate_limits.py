@@ -62,6 +62,7 @@ _LIMIT = re.compile(
     r"\b(?:on )?(input |output )?(tokens|requests) per (min|day)(?:ute)?(?: \((?:TPM|TPD|RPM|RPD|ITPM|OTPM)\))?[:.] "
     r"Limit:? ([0-9]+)(?: / \w+)?(?:(?:, Used|\. Current:) ([0-9]+)(?: / \w+)?)?(?:, Requested ~?([0-9]+))?"
 )
+_BARE = re.compile(r"\b(RPM|RPD|TPM|TPD) limit=([0-9]+)[,.] current usage=([0-9]+)", re.IGNORECASE)  # LiteLLM's proxy
 _AGAIN = re.compile(r"(?:try again in|retry after) ([0-9hmsµμun.]+)(?: (seconds?|milliseconds?))?")
 _WINDOWS_S = (MINUTE_S, 3_600.0, DAY_S)
 
@@ -101,11 +102,16 @@ def read_rate_limit(headers: Mapping[str, str], message: str) -> RateLimitDetail
     waits = (retry_after(headers), _spoken(again[1].rstrip("."), again[2]) if again else None)
     longest = max((wait for wait in waits if wait is not None), default=None)
     if named is None:
-        return RateLimitDetail(retry_after_s=longest)
+        bare = _BARE.search(message)
+        if bare is None:
+            return RateLimitDetail(retry_after_s=longest)
+        known = next(each for each in LIMIT_KINDS if each == bare[1].upper())
+        most_used = min(float(bare[3]), float(bare[2]))  # it counts what it refuses
+        return RateLimitDetail(known, _positive(bare[2]), most_used, retry_after_s=longest)
     way, counted, window, limit, used, requested = named.groups()
     kind = f"{(way or ' ')[0].upper().strip()}{counted[0].upper()}P{window[0].upper()}"
     return RateLimitDetail(
-        kind=next((known for known in LIMIT_KINDS if known == kind), None),
+        kind=next((each for each in LIMIT_KINDS if each == kind), None),
         limit=_positive(limit),
         used=None if used is None else float(used),
         requested=None if requested is None else int(requested),
@@ -114,8 +120,8 @@ def read_rate_limit(headers: Mapping[str, str], message: str) -> RateLimitDetail
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, 0 and up: the finer of ``retry-after-ms`` and ``retry-after``."""
-    milliseconds, text = _number(headers.get("retry-after-ms")), headers.get("retry-after")
+    """Seconds to wait, 0 and up: the finer of ``retry-after-ms`` and ``retry-after``, which LiteLLM's proxy gives a prefix."""
+    milliseconds, text = _number(headers.get("retry-after-ms")), headers.get("retry-after", headers.get("llm_provider-retry-after"))
     seconds = _number(text) if milliseconds is None else milliseconds / 1000
     if seconds is None and text is not None and "date" in headers:
         try:

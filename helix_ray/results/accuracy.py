@@ -111,7 +111,7 @@ def scoring(scores: RunScores, asked: Asked, effort: Effort) -> Scoring:
             "few": sum(scores.read_profiles.values()) < FEW,
             "design_effect": spread((it.exact, it.reads, times) for it, times in scores.read_profiles.items()).effect,
         },
-        "mistakes": mistake_rates(counts, reads.invented, reads.answered),
+        "mistakes": mistake_rates(counts, reads.invented, reads.answered, reads.renumbered),
         "off_by": {str(offset): scores.off_by[offset] for offset in range(-REACH, REACH + 1)},
         "confusion": confusion(scores),
         "outcomes": dict(sorted(scores.outcomes.items())),

@@ -52,9 +52,35 @@ def along(price: float, low: int, high: int) -> float:
     return (math.log10(price) - low) / (high - low) if price > 0 else 0.0
 
 
+def ticks(reach: float) -> list[float]:
+    """Round numbers from -reach to reach, five to nine."""
+    power = 10.0 ** math.floor(math.log10(reach))
+    step = power * next(part for part, below in ((0.5, 2), (1, 4), (2, math.inf)) if reach < below * power)
+    most = int(reach / step)
+    return [step * place for place in range(-most, most + 1)]
+
+
+def apart(labels: Sequence[tuple[float, float, float]], room: float = 15.0) -> list[float]:
+    """Heights at which no two labels meet. Each has its left end, its right end and the height that it would have alone.
+
+    Labels give way downwards, upwards if most stand in the lower half of the 340 units above the axis.
+    """
+    way = -1.0 if sum(y for _, _, y in labels) > 170.0 * len(labels) else 1.0
+    heights = [way * y for _, _, y in labels]
+    placed: list[int] = []
+    for place in sorted(range(len(labels)), key=heights.__getitem__):
+        left, right, _ = labels[place]
+        for other in placed:
+            if labels[other][0] < right and left < labels[other][1]:
+                heights[place] = max(heights[place], heights[other] + room)
+        placed = sorted([*placed, place], key=heights.__getitem__)
+    return [way * height for height in heights]
+
+
 def strata(found: Comparison) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
     """Levels that any run has truths of, with a cell a run: F1, or recall where no F1 is known."""
-    told = {(pair["second"], it["dimension"], it["level"]) for pair in found["pairs"] for it in pair["levels"] if it["q"] < ALPHA}
+    of_baseline = [pair for pair in found["pairs"] if pair["first"] == 0]
+    told = {(pair["second"], it["dimension"], it["level"]) for pair in of_baseline for it in pair["levels"] if it["q"] < ALPHA}
     by_run = [{(it["dimension"], it["level"]): it for it in standing["cells"] if it["truths"]} for standing in found["standings"]]
     rows = []
     for key in dict.fromkeys(key for cells in by_run for key in cells):
@@ -68,12 +94,14 @@ def strata(found: Comparison) -> list[tuple[str, str, list[dict[str, Any] | None
 
 
 register(
+    apart=apart,
     points=points,
     dollars=dollars,
     cut=cut,
     decades=decades,
     along=along,
     strata=strata,
+    ticks=ticks,
     word=word,
     zip=lambda *rows: [*zip(*rows, strict=True)],
 )

@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 from helix_ray.records import Read, ReadResult, ScoredVariant, Variant
 from helix_ray.scoring.matching import MAX_STATES, match_calls
-from helix_ray.scoring.proximity import Mistake, pair_nearby
+from helix_ray.scoring.proximity import Mistake, moved, pair_nearby
+from helix_ray.scoring.tally import IN_THE_READ
 from helix_ray.scoring.variants import JudgedCall, apply, differences, edit, edits, trim
 
 SCORER_VERSION = "3"
@@ -132,6 +133,12 @@ def _call_row(side: str, call: JudgedCall, match: str | None, detail: str | None
     )  # fmt: skip
 
 
+def _false_row(side: str, call: JudgedCall, mistake: Mistake, by_the_read: set[tuple[int, str, str]]) -> ScoredVariant:
+    if call[:3] in by_the_read:
+        call = call._replace(reason="; ".join(filter(None, (call.reason, IN_THE_READ))))
+    return _call_row(side, call, "FP", *mistake)
+
+
 def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) -> _Side:
     truth, window = read.truth, read.ref_seq
     if truth is None:
@@ -153,7 +160,8 @@ def _score(name: str, read: Read, calls: Sequence[JudgedCall], max_states: int) 
     mistakes |= {wrong[pair.call]: pair.mistake for pair in pairs}
     names = {variant[:3] for variant in truth}
     called = {calls[index][:3] for index in right}
-    by_place = {members[0]: _call_row(name, false[members], "FP", *mistake) for members, mistake in mistakes.items()}
+    by_the_read = moved(truth, missed)
+    by_place = {members[0]: _false_row(name, false[members], mistake, by_the_read) for members, mistake in mistakes.items()}
     for index, call in enumerate(calls):
         if index in right:
             by_place[index] = _call_row(name, call, "TP", "allele" if call[:3] in names else "haplotype")

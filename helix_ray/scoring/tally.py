@@ -11,6 +11,9 @@ from helix_ray.scoring.clusters import ReadProfile
 from helix_ray.scoring.strata import Level
 from helix_ray.scoring.variants import trim
 
+IN_THE_READ = "right at its position in the read"
+"""Ends the reason of a wrong call that insertions and deletions before it explain; see `proximity.moved`."""
+
 
 class Counts(NamedTuple):
     """Truths, and calls that are wrong: right ones count as the truths that they tell. The truths of dead letters are ``fn``."""
@@ -104,6 +107,7 @@ class ReadCounts:
     false_negative: int = 0
     true_negative: int = 0
     invented: int = 0  # answered, with a call that no truth and no sequencing error explains
+    renumbered: int = 0  # answered, with a wrong call that is right at its position in the read
     capped: int = 0  # the search was given up
     residual_edits: int = 0  # bases, of the answered reads
     truth_edits: int = 0  # bases, of the answered reads
@@ -132,6 +136,7 @@ class ReadCounts:
         fits = all(row.outcome in ("ok", "duplicate") for row in result.variants if row.side == "call")
         self.described += fits and result.residual_edits == 0
         self.invented += any(row.side == "call" and row.detail == "invented" for row in result.variants)
+        self.renumbered += any(row.side == "call" and (row.reason or "").endswith(IN_THE_READ) for row in result.variants)
         self.residual_edits += result.residual_edits or 0
         # rows from before schema version 2 have no length: the bases that change, as the generator counts them
         self.truth_edits += sum(variant.length or max(map(len, trim(*variant[:3])[1:])) for variant in read.truth)

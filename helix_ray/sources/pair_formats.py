@@ -1,6 +1,6 @@
 r"""The formats of a file of pairs: TSV, JSON lines or FASTA, plain or gzip, chosen by the file's ending.
 
-    .tsv .txt         id<TAB>window<TAB>read, with or without that header, or that behind a #
+    .tsv .txt         id<TAB>window<TAB>read, with or without that header, which may begin with #
     .jsonl            {"id": "r1", "window": "ACGT", "read": "ACGA"}, each key once
     .fa .fasta .fna   two records a pair, the window first; both begin with the same id, or with ID/window and ID/read
 

@@ -26,7 +26,7 @@ from helix_ray.scoring.clusters import Profile, ReadProfile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
 from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
-from helix_ray.scoring.tally import ReadCounts, fields_of
+from helix_ray.scoring.tally import IN_THE_READ, ReadCounts, fields_of
 from helix_ray.storage.ledger import Agreement, DeadLetter, RecentRow, RunCounts, RunSummary, StoredRun
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
 from helix_ray.storage.rows import SCORED_SIDES, call_from_row, read_from_row, result_from_row
@@ -163,7 +163,7 @@ class Reading:
                 for profile, times in clusters.items() if kind != ALL else ():
                     for field, count in profile._asdict().items():
                         found.all_differences.count(("type", kind), (field,), count * times)
-            (whole,) = await transaction.rows(sql["reads"], key)
+            (whole,) = await transaction.rows(sql["reads"], {**key, "in_the_read": IN_THE_READ})
             described = sum(profile.described * times for profile, times in found.read_profiles.items())
             found.reads = ReadCounts(**whole, described=described)
             found.outcomes.update({row["outcome"]: row["calls"] for row in await transaction.rows(sql["outcomes"], key)})

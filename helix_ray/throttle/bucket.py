@@ -215,8 +215,14 @@ class Bucket:
         self._set_limit(max(reservation.amount, admitted), now)
         self._kept.set_level(self.capacity - self.reserved, now)
 
+    def contradicted(self, reservation: Reservation, now: float) -> bool:
+        """Whether what was learned had much room for a request that was refused."""
+        burst = reservation.granted_at <= self._exhausted_at
+        room = self._provided is not None and self.windows.level(now) + reservation.amount < _NEARLY * self._provided
+        return self._source == "learned" and room and not burst
+
     def unlearn(self, now: float) -> None:
-        """What was learned last was no limit: the API refused for longer than its window."""
+        """What was learned last was no limit: the API refused for longer than its window, or with room in it."""
         if self._source == "learned":
             limit, self._source = self._unlearned
             self._distrusted &= self._source != "header"
@@ -257,6 +263,8 @@ class Bucket:
             self._begin(max(0.0, self.limit - used), now)
         used -= self._headroom
         if reservation.granted_at > self._exhausted_at:  # else of the same burst: the account was no bound yet when it was granted
+            if self.windows.counted:
+                self._explain(used - self.windows.level(now), 0.01)
             self.windows.set_level(max(used, self.windows.level(now)), now)
             self._judge_windows(max(1.0, used + reservation.amount - (self._provided or used)), asked_s, now)
             if not self.windows.counted:
@@ -341,7 +349,7 @@ class Bucket:
         return self._provided - self._configured if self.own and self._provided and self._configured else 0.0
 
     def _margin(self, now: float) -> float:
-        return max(0.0, self.other_clients.margin(now) - self._headroom)
+        return max(0.0, self.other_clients.margin(now, shown=self._source == "header") - self._headroom)
 
     def _account_wait_s(self, amount: float, now: float) -> float | None:
         """The margin for other clients never keeps a request out of an empty bucket."""
@@ -355,7 +363,7 @@ class Bucket:
             return wait_s
         rate = self._kept.rate - self.other_clients.rate
         over = self._kept.level(now) + margin - room
-        at_most = self._kept.time_until(max(0.0, room - self.other_clients.most), now)
+        at_most = self._kept.time_until(max(0.0, room - self.other_clients.most(shown=self._source == "header")), now)
         if over <= EPSILON or at_most is None or at_most == 0.0:
             return wait_s
         return max(wait_s, min(at_most, over / rate if rate > 0 else inf), SHORTEST_S)

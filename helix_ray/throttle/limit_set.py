@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, exp
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.rate_limits import DAY_S, KINDS, MINUTE_S
@@ -66,6 +66,7 @@ class Limits:
             name: Bucket(name, kind.window_s, getattr(config, kind.config_key), config.safety_factor) for name, kind in KINDS.items()
         }
         self._scale = 1.0  # of prompt estimates
+        self._guess: Literal["RPM", "TPM"] | None = None  # what 429s that name nothing are about
         self._windows_s = {"R": MINUTE_S, "T": MINUTE_S}  # of the limits that headers show
 
     def __getitem__(self, name: str) -> Bucket:
@@ -157,19 +158,25 @@ class Limits:
     def _refused_by_none(
         self, asked_s: float | None, held: Reservations, reading: LimitReading | None, now: float, *, probe: bool
     ) -> str | None:
-        """A 429 that names no limit: one that its headers show to be used up, else the rate of requests that was admitted."""
+        """A 429 that names no limit: one that its headers show to be used up, else the tokens that were admitted, or, once one came
+        while fewer than those were taken, the requests.
+        """
         for name, _, limit, remaining, _ in self._shown(reading, now):
             bucket = self._buckets[name]
             if remaining is not None and remaining < held[name].amount:
                 bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
                 return None if bucket.windows.counted else name
-        self._buckets["RPM"].learn(held["RPM"], asked_s, now, probe=probe)
+        guess = self._guess = self._guess or ("TPM" if self._buckets["TPM"].limit is None else "RPM")
+        if self._buckets[guess].contradicted(held[guess], now) and not probe:
+            self._buckets[guess].unlearn(now)
+            guess = self._guess = "RPM"
+        self._buckets[guess].learn(held[guess], asked_s, now, probe=probe)
         return None
 
     def probed(self, closed_for_s: float, now: float) -> None:
         """A probe was served, after a cooldown of that length."""
         if closed_for_s > _LONGEST_COOLDOWN_S:
-            self._buckets["RPM"].unlearn(now)
+            self._buckets[self._guess or "RPM"].unlearn(now)
 
     def overrule(self, name: str, reading: LimitReading | None, now: float) -> None:
         """The provider admitted a request for which our account of this day's limit had no room. If the reading does not show

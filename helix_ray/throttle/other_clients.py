@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 
 _MEMORY_S = 10.0
-_LONGEST_AGE_S = 5.0
+_LONGEST_AGE_S, _LONGEST_UNSEEN_S = 5.0, 30.0  # where headers show it, and where only refusals do
 _AHEAD_S = 1.0  # until the request that is about to go is there, and since use comes in bursts
 
 
@@ -22,10 +22,9 @@ class OtherClients:
         self._seen_until: float | None = None  # their use until then is in our account
         self._late = 0.0  # shown by readings older than that
 
-    @property
-    def most(self) -> float:
-        """The largest margin."""
-        return self.rate * _LONGEST_AGE_S
+    def most(self, *, shown: bool) -> float:
+        """The largest margin. ``shown``: by headers."""
+        return self.rate * (_LONGEST_AGE_S if shown else _LONGEST_UNSEEN_S)
 
     def took(self, amount: float, granted_at: float, refill: float) -> None:
         """Note a reading of a request granted then, which showed ``amount`` more than our account could explain. ``refill``:
@@ -44,7 +43,7 @@ class OtherClients:
         self._late = 0.0
         self._seen_until = granted_at
 
-    def margin(self, now: float) -> float:
+    def margin(self, now: float, *, shown: bool) -> float:
         if self._seen_until is None or self.rate <= 0.0:
             return 0.0
-        return self.rate * min(_LONGEST_AGE_S, _AHEAD_S + max(0.0, now - self._seen_until))
+        return min(self.most(shown=shown), self.rate * (_AHEAD_S + max(0.0, now - self._seen_until)))

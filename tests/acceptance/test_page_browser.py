@@ -103,6 +103,11 @@ def test_hostile_texts_fetch_nothing_run_nothing_and_stay_in_their_place(browser
                     page.keyboard.press("Enter")
                 expect(page.get_by_text(beacon).first).to_be_visible(timeout=SLOW)
                 page.wait_for_timeout(4000)  # all cadences but the slowest, drawn anew
+                if place == "run":
+                    page.get_by_label("Baseline", exact=True).click()
+                    page.get_by_role("option").first.click()
+                    expect(page.get_by_label("Compared with another run")).to_contain_text("+1.2 [0.4, 2.0]", timeout=SLOW)
+                    assert_readable(page)
                 assert page.evaluate("window.ran") == 0
             assert (asked, foreign) == ([], [])
         finally:

@@ -20,10 +20,14 @@ from helix_ray.analysis.judge import judge_calls
 from helix_ray.analysis.read_answer import RawCall
 from helix_ray.backends.aligner import aligner_calls
 from helix_ray.cli import app
+from helix_ray.client import stored as client
 from helix_ray.config import Config
+from helix_ray.environment.secrets import Secret
+from helix_ray.errors import ConfigError
 from helix_ray.records import Disposition, Read, ReadResult
 from helix_ray.scoring.score import SCORER_VERSION, score_read, with_score
 from helix_ray.sources import make_source
+from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 
@@ -146,3 +150,37 @@ def test_columns_of_the_database_are_those_of_scoring_again(
     assert first == second
     assert found["standings"][0]["exact"] == found["standings"][1]["exact"] < 0.6, "the errors were not named"
     assert found["pairs"][0]["discordant"]["gained"] == found["pairs"][0]["discordant"]["lost"] == 0
+
+
+def test_the_page_tells_what_the_command_tells(
+    store: Callable[..., str], helix: Callable[..., Result], database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.StoredRuns, "_ask", lambda self, question: with_ledger(Secret(database_url), question))
+    ids = [store("plain", 0.3, reads=200), store("sharp", 0.1, reads=200)]
+    runs = client.StoredRuns(tmp_path)
+    found = runs.compare(*ids)
+    assert found is not None
+    line = next(line for line in helix("compare", *ids).output.splitlines() if line.startswith(" sharp"))
+    assert found.difference in line
+    assert found.verdict == "better"
+    assert "better" in line
+    assert runs.compare(ids[0], str(uuid.uuid4())) is None
+    monkeypatch.setattr(client, "COMPARED_READS", 399)
+    with pytest.raises(ConfigError, match="the two have 400 reads, the page compares at most 399"):
+        runs.compare(*ids)
+
+
+def test_a_dry_run_takes_the_share_of_discordant_reads_from_two_pilots(store: Callable[..., str], helix: Callable[..., Result]) -> None:
+    store("plain", 0.3, reads=200)
+    store("sharp", 0.1, reads=200)
+    assert helix("compare", "plain", "sharp", "--out", "out").exit_code == 0
+    split = json.loads(Path("out/compare.json").read_text())["pairs"][0]["discordant"]
+    share = (split["gained"] + split["lost"]) / 200
+    planned = helix("run", "--dry-run", "--difference", "0.02", "--pilot", "plain", "sharp")
+    said = helix("run", "--dry-run", "--difference", "0.02", "--discordant", str(share))
+    assert planned.exit_code == 0, planned.output
+    assert 0.1 < share < 0.4, "and not the default"
+    assert planned.output == said.output
+    assert "one of the two" in str(
+        helix("run", "--dry-run", "--difference", "0.02", "--pilot", "plain", "sharp", "--discordant", "0.2").exception
+    )

@@ -42,7 +42,7 @@ SECTIONS: dict[str, list[Case]] = {
             "r.fastq",
             b"@r1\nACGT\n+r9\nIIII\n" + FQ2,
             (1, 1),
-            "the '+' line names 'r9', not the read",
+            "the '+' line names 'r9', not the read; a '+' alone will do (seqtk seq old.fastq > new.fastq)",
             "GGCC",
         ),
         read("qualities that begin with `@` or `+`", "r.fastq", b"@r1\nACGT\n+\n@@+@\n@r2\nAC\n+\n+@\n", "ACGT", "AC"),

@@ -20,6 +20,7 @@ from helix_ray.throttle.messages import PermitRequest, Settlement
 
 WINDOW_S = 60.0
 DISCOVERY_S = 120.0
+_TICK_S = 1e-6  # of the server's clock: what rounds to no wait at a window's end is still one
 Law = Literal["bucket", "fixed", "sliding"]
 Headers = Literal["groq", "openai", "late", "rounded", "wrong", "none"]
 
@@ -147,11 +148,11 @@ class Server:
         if self.drawn.law == "bucket":
             return over / self.limit * WINDOW_S
         if self.drawn.law == "fixed":
-            return WINDOW_S - (t - self.phase) % WINDOW_S
+            return max(_TICK_S, WINDOW_S - (t - self.phase) % WINDOW_S)
         for at, taken in self.log:
             over -= taken
             if over <= 1e-6:
-                return at + WINDOW_S - t
+                return max(_TICK_S, at + WINDOW_S - t)
         return WINDOW_S
 
     def begin(self, amount: float, t: float) -> list[float]:

@@ -22,7 +22,7 @@ import uvicorn
 from helix_ray._dashboard import shared
 from helix_ray._dashboard.app import app
 from helix_ray._dashboard.feed import Feed
-from helix_ray.client.stored import DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
+from helix_ray.client.stored import Compared, DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
 from helix_ray.metrics.recent import Mark, RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
@@ -134,9 +134,16 @@ class Stored:
 
     def __init__(self, spoil: Callable[[Any], Any]) -> None:
         self._spoil, self._at = spoil, datetime.now(UTC)
+        self._runs: list[RunSummary] = spoil([RunSummary("a", "n", "m", True, RunStatus.RUNNING, 70, Decimal(0), self._at)])
 
     def all(self) -> list[RunSummary]:
-        return []
+        return self._runs  # the same ones each time, so that one can be chosen
+
+    def compare(self, baseline: str, run_id: str) -> Compared:
+        run, name, warning, verdict = self._spoil(["r", "n", "w", "v"])
+        runs, standing = [{"run_id": run, "run_name": name}] * 2, {"exact": 0.5, "exact_ci": (0.4, 0.6), "f1": None, "f1_ci": None}
+        found: Any = {"runs": runs, "standings": [standing] * 2, "reads": 70, "margin": 0.01, "warnings": [warning]}
+        return Compared(found, "+1.2 [0.4, 2.0]", verdict, ("0.1500", "–"))
 
     def books(self, run_id: str) -> RunBooks:
         config = '{"analyzer": {"model": "m", "prompt": "raw"}, "source": {"count": 70}, "x": "<img src=x>"}'
@@ -174,7 +181,8 @@ def spoiled(value: Value, texts: itertools.cycle[str]) -> Value:
         return {spoiled(key, texts): spoiled(held, texts) for key, held in value.items()}  # type: ignore[return-value]
     if isinstance(value, Counts) or not isinstance(value, list | tuple):
         return value
-    return type(value)([spoiled(held, texts) for held in value])
+    made = [spoiled(held, texts) for held in value]
+    return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
 
 
 def main(port: int, beacon: str | None) -> None:

@@ -65,4 +65,4 @@ def scripted_scores(seed: int, reads: int, rates: EmulatorErrorRates) -> Scores:
 
 def recovered(scores: Scores) -> dict[str, Rate]:
     """The rates at which the caller erred, as a report has them."""
-    return mistake_rates(total(scores.model.by("type")), scores.reads.invented, scores.reads.answered)
+    return mistake_rates(total(scores.model.by("type")), scores.reads.invented, scores.reads.answered, scores.reads.renumbered)

@@ -110,6 +110,12 @@ select count(*) as reads,
            where call.run_id = %(run_id)s and call.side = 'call' and call.detail = 'invented'
              and read.disposition = 'stored' and read.truth_known
        ) as invented,
+       (
+           select count(distinct call.read_index)
+           from helix.variant_calls as call join helix.reads as read using (run_id, read_index)
+           where call.run_id = %(run_id)s and call.side = 'call' and call.match = 'FP' and call.reason like '%%' || %(in_the_read)s
+             and read.disposition = 'stored' and read.truth_known
+       ) as renumbered,
        count(*) filter (where capped) as capped,
        coalesce(sum(residual_edits) filter (where answered), 0)::bigint as residual_edits,
        coalesce(sum(truth_edits) filter (where answered), 0)::bigint as truth_edits

@@ -104,7 +104,8 @@ impl Record {
         let named = plus.get(1..).unwrap_or_default().trim_ascii();
         if !named.is_empty() && word(named) != word(&header[1..]) {
             let other = name(named, READ_NAME_CHARS);
-            self.problem = Some(format!("the '+' line names '{other}', not the read; a '+' alone will do (seqtk seq old.fastq > new.fastq)"));
+            self.problem =
+                Some(format!("the '+' line names '{other}', not the read; a '+' alone will do (seqtk seq old.fastq > new.fastq)"));
         } else if let Some((i, byte)) = qual.iter().enumerate().find(|(_, b)| !(b'!'..=b'~').contains(b)) {
             self.problem = Some(format!("quality {} is '{}', which is not Phred+33", i + 1, byte.escape_ascii()));
         }

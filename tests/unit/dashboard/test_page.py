@@ -17,8 +17,8 @@ from helix_ray._dashboard import live, shared
 from helix_ray._dashboard.feed import Feed
 from helix_ray.client import DryRun
 from helix_ray.client.client import Launch
-from helix_ray.client.stored import Crossed, DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
-from helix_ray.errors import AttachError, DatabaseLostError, MissingSecretError
+from helix_ray.client.stored import Compared, Crossed, DeadLetter, ReadStory, RunBooks, RunCounts, RunSummary, StoredRun
+from helix_ray.errors import AttachError, ConfigError, DatabaseLostError, MissingSecretError
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.snapshot import (
     ActorView,
@@ -302,7 +302,15 @@ class Stored:
         return BOOKS
 
     def all(self) -> list[RunSummary]:
-        return [RunSummary("run-1", HOSTILE, "emulator", True, RunStatus.RUNNING, 70, Decimal("0.15"), AT)]
+        return [RunSummary(run, HOSTILE, "emulator", True, RunStatus.RUNNING, 70, Decimal("0.15"), AT) for run in ("run-1", "run-0")]
+
+    def compare(self, baseline: str, run_id: str) -> Compared:
+        if self.fails:
+            raise self.fails
+        runs = [{"run_id": run, "run_name": HOSTILE} for run in (baseline, run_id)]
+        standings = [{"exact": 0.5, "exact_ci": (0.4, 0.6), "f1": None, "f1_ci": None}] * 2
+        found = {"runs": runs, "standings": standings, "reads": 70, "margin": 0.01, "warnings": [HOSTILE]}
+        return Compared(found, "+1.2 [0.4, 2.0]", HOSTILE, ("0.1500", "–"))  # type: ignore[arg-type]
 
     def report_page(self, run_id: str) -> Path | None:
         return Path("/home/r.html")
@@ -351,3 +359,25 @@ def test_the_run_page_shows_configuration_commands_and_the_runs_before(page: Pag
     app.button(key="forecast").click().run()
     assert "71 for 70 reads" in "".join(shown.value for shown in app.code)
     assert "<script>" not in page.words
+
+
+def test_the_shown_run_stands_beside_one_that_is_chosen(page: Page, stored: Stored) -> None:
+    page.app = app = AppTest.from_string("from helix_ray._dashboard import run_page\n\nrun_page.runs()")
+    page.draw()
+    chooser = app.selectbox(key="baseline")
+    assert len(chooser.options) == 1, "a run is not compared with itself"
+    chooser.select_index(0).run()
+    for shown in (
+        "<td>50.0 [40.0, 60.0]</td>",
+        "<td>–</td>",
+        "<td>+1.2 [0.4, 2.0]</td>",
+        f">{escape(HOSTILE)} run-0</td>",
+        "<td>0.1500</td>",
+    ):
+        assert shown in page.words
+    assert "<script>" not in page.words
+    assert app.code[0].value == "helix compare run-0 run-1 --out comparison"
+    stored.fails = ConfigError("helix compare", ["run.seed is 42 in run-0 and 7 in run-1"])
+    app.run()
+    assert "helix compare: run.seed is 42 in run-0 and 7 in run-1" in page.words
+    assert app.code[0].value == "helix compare run-0 run-1 --out comparison"

@@ -122,6 +122,11 @@ def test_what_a_429_says(sentence: str, detail: RateLimitDetail) -> None:
     assert rate_limit({"retry-after": "7"}, body(PREFIX + sentence)) == detail
 
 
+def test_a_429_of_litellms_proxy() -> None:
+    raw = b'{"error": {"message": "litellm.RateLimitError: Model rate limit exceeded. RPM limit=60, current usage=84", "code": "429"}}'
+    assert rate_limit({"llm_provider-retry-after": "60"}, raw) == RateLimitDetail("RPM", 60, 60, None, 60)
+
+
 def test_a_413_names_no_use_and_no_wait() -> None:
     sentence = "Request too large for model `m` on tokens per minute (TPM): Limit 8000, Requested 10092, please reduce your message size"
     detail = rate_limit({}, body(sentence))

@@ -8,6 +8,7 @@ from helix_ray.analysis.read_answer import RawCall
 from helix_ray.config import Config
 from helix_ray.records import Read, ScoredVariant, Variant
 from helix_ray.scoring.score import score_read
+from helix_ray.scoring.tally import IN_THE_READ
 from helix_ray.scoring.variants import JudgedCall, apply, edits
 from helix_ray.sources.synthetic import SyntheticSource
 
@@ -281,3 +282,17 @@ def changed(row: ScoredVariant) -> int:
 
 KEYS = (("truth", "TP"), ("truth", "FN"), ("call", "TP"), ("call", "FP"))
 SWAPPED = (("call", "TP"), ("call", "FP"), ("truth", "TP"), ("truth", "FN"))
+
+
+def test_calls_that_count_in_the_read_are_a_class_of_their_own() -> None:
+    deletion, later, last = Variant(2, "CG", "C", "DEL", "del"), Variant(10, "T", "A", "SNV", "snv"), Variant(20, "A", "C", "SNV", "snv")
+    read = read_with([deletion, later, last])
+
+    def reasons(*calls: Allele) -> list[bool]:
+        rows = score_read(read, judge_calls([RawCall(*each, 0.9) for each in calls], WINDOW), None).rows
+        return [(row.reason or "").endswith(IN_THE_READ) for row in rows if row.side == "call"]
+
+    assert reasons(deletion[:3], (9, "T", "A"), (19, "A", "C")) == [False, True, True], "whether or not the window has the base there"
+    assert reasons(deletion[:3], (9, "T", "C"), (18, "A", "C")) == [False, False, False]
+    assert reasons(later[:3], (19, "A", "C")) == [False, True], "whether or not the deletion was seen"
+    assert reasons(deletion[:3], later[:3], last[:3]) == [False, False, False]

@@ -129,6 +129,7 @@ def test_without_mistakes_there_are_none() -> None:
         "misnamed": 0,
         "invented": 0,
         "misread": 0,
+        "renumbered": 0,
     }
     assert rates["missed"]["of"] > 500
     assert rates["invented"]["of"] == 500

@@ -1,5 +1,6 @@
 """Servers of every law, drawn at random and not configured, against a client that knows their law beforehand."""
 
+import math
 from statistics import median
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from helix_ray.config import ThrottleConfig
 from helix_ray.providers.readings import LimitReading
 from helix_ray.throttle.governor import Governor
-from support.law_world import Drawn, Score, score
+from support.law_world import Drawn, Score, Server, score
 from support.throttle_bench import ThrottleBench, want
 
 
@@ -30,6 +31,31 @@ def test_few_answers_cost_a_refusal_once_the_law_is_found(scores: list[Score]) -
     refusals = sorted(each.result.late_refusals for each in scores)
     assert median(refusals) <= 0.05
     assert refusals[int(0.9 * len(refusals))] <= 0.3
+
+
+def test_a_hidden_limit_of_tokens_is_learned_as_one() -> None:
+    hidden = score(5057)
+    assert (hidden.drawn.counted, hidden.drawn.headers, hidden.drawn.names) == ("tokens", "none", False)
+    assert hidden.times_ideal <= 1.3, "as one of requests: 1.8"
+
+
+def test_what_others_take_from_a_limit_without_headers_is_left_to_them() -> None:
+    shared = score(5018)
+    assert (shared.drawn.headers, shared.drawn.neighbour > 0.4) == ("none", True)
+    assert shared.result.late_refusals <= 0.2, "believed for 5 s only: 0.5"
+
+
+def test_a_window_whose_server_keeps_what_was_reserved_and_not_used() -> None:
+    kept = score(77231)
+    assert (kept.drawn.law, kept.drawn.counted, kept.drawn.refunds) == ("sliding", "tokens", False)
+    assert kept.result.late_refusals <= 0.1, "not learned: 0.75"
+
+
+def test_more_than_fits_waits_at_the_very_end_of_a_window() -> None:
+    server = Server(Drawn.at(5048))
+    while server.wait_s(1.0, 0.0) == 0.0:
+        server.begin(1.0, 0.0)
+    assert server.wait_s(1.0, math.nextafter(server.phase, 0.0)) > 0.0
 
 
 def test_the_servers_are_drawn_from_all_laws_and_headers() -> None:

@@ -30,6 +30,7 @@ class Money(RuleBasedStateMachine):
         self.number = 0
         self.waiting: dict[str, Decimal] = {}
         self.open: dict[str, Decimal] = {}
+        self.leased: dict[str, str] = {}  # permits ahead of their use, by request
         self.closed: list[str] = []
         self.billed = Decimal("0.1")
 
@@ -57,13 +58,20 @@ class Money(RuleBasedStateMachine):
         worst = Decimal(millis) / 1000
         wants = [PermitRequest(f"{holder}{self.number}-{n}", 10, 10, worst, ahead=True) for n in range(requests)]
         self.governor.give_ahead(holder, wants, self.now)
-        self.open |= {permit.permit_id: worst for permit in self.governor.collect([each.want_id for each in wants], self.now).grants}
+        leased = self.governor.collect([each.want_id for each in wants], self.now).grants
+        self.open |= {permit.permit_id: worst for permit in leased}
+        self.leased |= {permit.want_id: permit.permit_id for permit in leased}
 
     @precondition(lambda self: self.governor.overdue(self.now))
     @rule(data=st.data(), known=st.booleans())
     def reclaim(self, data: st.DataObject, known: bool) -> None:
+        """The sink refuses from then on what was not on record, so that nobody can be billed for it."""
         overdue = self.governor.overdue(self.now)
-        self.governor.reclaim(overdue, data.draw(st.lists(st.sampled_from(overdue))) if known else None, self.now)
+        on_record = data.draw(st.lists(st.sampled_from(overdue))) if known else None
+        self.governor.reclaim(overdue, on_record, self.now)
+        for permit_id in (self.leased[want_id] for want_id in overdue if on_record is not None and want_id not in on_record):
+            if self.open.pop(permit_id, None) is not None:
+                self.closed.append(permit_id)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), outcome=OUTCOMES, share=st.integers(0, 100))
