@@ -16,6 +16,8 @@ from helix_ray.throttle.messages import BucketStats, PermitRequest, Settlement
 from helix_ray.throttle.permits import OutstandingPermit
 from helix_ray.throttle.requests_in_flight import RequestsInFlight
 
+_PROVEN = 1000
+"""Answers before permits are leased ahead: what is leased is refused when a limit that nothing shows is met for the first time."""
 _EARLY_S = 2.0  # an account that is wrong by less is not wrong
 
 
@@ -34,6 +36,7 @@ class TierLimiter:
         self.door = Door()
         self.requests_in_flight = RequestsInFlight(most_in_flight)
         self.has_answered = False  # the API answered a request
+        self.served = 0
         self.used = False
         self._in_flight: dict[int, OutstandingPermit] = {}
         self._probe: int | None = None  # the number of its permit
@@ -76,7 +79,7 @@ class TierLimiter:
 
     def has_ample_room(self, request: PermitRequest, now: float) -> bool:
         """Whether permits may be leased ahead of their use: nobody else needs them, and no answer is awaited that may close the door."""
-        calm = not self.must_probe and self.door.reason is None and self.door.most == inf and not self.requests_in_flight.held_down
+        calm = self.served >= _PROVEN and self.door.reason is None and self.door.most == inf and not self.requests_in_flight.held_down
         return calm and self.limits.have_ample_room(request, now)
 
     def give(self, permit: OutstandingPermit, now: float) -> None:
@@ -141,6 +144,7 @@ class TierLimiter:
 
     def _answered(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         self.has_answered = True
+        self.served += 1
         if settlement.usage is None:
             self.limits.keep_whole(permit.reservations, now)
         else:

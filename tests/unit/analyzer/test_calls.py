@@ -34,6 +34,7 @@ class Peers(FakeSink):
         self.governor = Governor(config.throttle, 60.0, "e")
         self.governor.restore(Decimal(0))
         self.governor.limiters["on_demand"].has_answered = True  # no probe first
+        self.governor.limiters["on_demand"].served = 1000  # long enough to lease ahead
 
     async def exchange(self, told: Exchange) -> AcquireReply:
         self.counted["exchange"] += 1

@@ -10,6 +10,13 @@ from support.throttle_bench import ThrottleBench, ids, want
 PLENTY = 1_000_000
 
 
+def bench(**config: object) -> ThrottleBench:
+    """After so many answers that permits may be leased ahead."""
+    b = ThrottleBench(**config)
+    b.governor.limiters["on_demand"].served = 1000
+    return b
+
+
 def lease(b: ThrottleBench, *names: str, holder: str = "a", unused: int = 0) -> list[str]:
     """Of requests of 200 tokens and a cent."""
     b.governor.tell(holder, Exchange(unused=unused), b.now)
@@ -23,7 +30,7 @@ def counts(b: ThrottleBench) -> tuple[int, Decimal, Decimal]:
 
 
 def test_what_is_leased_ahead_is_reserved_and_in_flight_when_it_is_used() -> None:
-    b = ThrottleBench(tokens_per_minute=PLENTY)
+    b = bench(tokens_per_minute=PLENTY)
     assert lease(b, "x", "y", "z") == ["x", "y", "z"]
     assert counts(b) == (0, Decimal("0.03"), 0)
     assert lease(b, "w", unused=1) == ["w"]
@@ -39,19 +46,27 @@ def test_what_is_leased_ahead_is_reserved_and_in_flight_when_it_is_used() -> Non
     ids=["a limit", "the budget"],
 )
 def test_nothing_is_leased_ahead_where_room_is_scarce(config: dict[str, object]) -> None:
-    b = ThrottleBench(**config)
+    b = bench(**config)
     assert lease(b, "x") == ["x"]
     assert lease(b, "y") == []
 
 
+def test_nothing_is_leased_ahead_before_the_1000th_answer() -> None:
+    b = bench(tokens_per_minute=PLENTY)
+    b.governor.limiters["on_demand"].served -= 1
+    assert lease(b, "x") == []
+    b.settle(b.grant("answered"), "answered")
+    assert lease(b, "y") == ["y"]
+
+
 def test_no_more_is_leased_ahead_than_is_authorised() -> None:
-    b = ThrottleBench(tokens_per_minute=PLENTY)
+    b = bench(tokens_per_minute=PLENTY)
     b.governor.authorise(Decimal("0.025"))
     assert lease(b, "x", "y", "z") == ["x", "y"]
 
 
 def test_nothing_is_leased_ahead_while_somebody_waits_or_the_door_is_closed() -> None:
-    b = ThrottleBench(tokens_per_minute=PLENTY)
+    b = bench(tokens_per_minute=PLENTY)
     large = b.grant("large", prompt=PLENTY - 100_000, holder="b")
     b.ask(want("waits", prompt=200_000), holder="b")
     assert lease(b, "x") == []
@@ -63,7 +78,7 @@ def test_nothing_is_leased_ahead_while_somebody_waits_or_the_door_is_closed() ->
 
 
 def test_what_is_not_given_back_in_time_is_reclaimed_unless_it_is_on_record() -> None:
-    b = ThrottleBench(tokens_per_minute=PLENTY)
+    b = bench(tokens_per_minute=PLENTY)
     lease(b, "sent", "kept")
     b.now += AHEAD_S
     lease(b, "other", holder="b")
@@ -80,7 +95,7 @@ def test_what_is_not_given_back_in_time_is_reclaimed_unless_it_is_on_record() ->
 
 @pytest.mark.parametrize(("on_record", "spent_usd"), [(["sent"], "0.02"), (None, "0.03")])
 def test_what_a_dead_holder_had_ahead_returns_unless_it_is_on_record(on_record: list[str] | None, spent_usd: str) -> None:
-    b = ThrottleBench(tokens_per_minute=PLENTY)
+    b = bench(tokens_per_minute=PLENTY)
     b.grant("asked for")
     lease(b, "sent", "unused")
     b.governor.release("a", b.now)
@@ -92,7 +107,7 @@ def test_what_a_dead_holder_had_ahead_returns_unless_it_is_on_record(on_record: 
 
 
 def test_a_throttle_that_does_not_know_what_waits_is_told_again_in_full() -> None:
-    b = ThrottleBench()
+    b = bench()
     b.grant("full", prompt=5900, completion=0)
     assert b.governor.tell("a", Exchange([want("w")], ["lost"]), b.now) == ["lost"]
     b.governor.leave(["w"], b.now)

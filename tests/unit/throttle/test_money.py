@@ -25,6 +25,7 @@ class Money(RuleBasedStateMachine):
         self.governor = Governor(ThrottleConfig(tokens_per_minute=100_000, max_cost_usd=1.0), 60.0, "e")
         self.governor.restore(Decimal("0.1"))
         self.governor.limiters["on_demand"].has_answered = True  # no probe first
+        self.governor.limiters["on_demand"].served = 1000  # long enough to lease ahead
         self.cap = Decimal(1)
         self.now = 0.0
         self.number = 0
