@@ -32,7 +32,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-monitor bench-throttle bench-pictures monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-monitor bench-throttle pictures monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -26,6 +26,7 @@ async def throttle(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThrottleAct
     actor = ThrottleActor(ThrottleConfig(tokens_per_minute=60_000, max_cost_usd=1.0, adaptive_concurrency=False))
     await actor.restore(Decimal(0))
     actor._governor.limiters["on_demand"].has_answered = True  # no probe first
+    actor._governor.limiters["on_demand"].served = 1000  # long enough to lease ahead
     yield actor
     assert actor._beat_task is not None
     actor._beat_task.cancel()
