@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +46,7 @@ class EmulatorProcess:
             asked = {"config": config.model_dump(mode="json"), "model": model, "host": _HOST, "port": port}
             line = _exchange(child, json.dumps(asked).encode() + b"\n", timeout_s)
             if not line.endswith(b"\n"):
-                with child:  # waits for its end and closes its pipes
+                with suppress(BrokenPipeError), child:  # waits for its end and closes its pipes, with what it did not read
                     child.kill()
                 raise StartError(f"the emulator did not start within {timeout_s:g} s: {_tail(stderr)}")
         return cls(f"http://{_HOST}:{json.loads(line)['port']}", child)
