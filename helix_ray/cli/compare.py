@@ -97,13 +97,13 @@ def _print(console: Console, found: Comparison) -> None:
 def _runs(found: Comparison) -> Table:
     """A row a run; where each is compared with each, without the baseline's column."""
     table = Table(
-        Column("run", no_wrap=True), box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left"
+        Column("run", min_width=8), box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left"
     )
     for name in ("exact %", "F1", "$/1,000", "$/1,000 found"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", min_width=6)
     alone = not found["all_pairs"]
     for name in ("difference, points [95 %]", "p (Holm)", "verdict") if alone else ():
-        table.add_column(name, no_wrap=name != "verdict")
+        table.add_column(name, min_width=8)
     beside = {pair["second"]: pair for pair in found["pairs"]} if alone else {}
     for place, (run, standing) in enumerate(zip(found["runs"], found["standings"], strict=True)):
         if place >= MOST_LINES:
