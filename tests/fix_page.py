@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,11 +108,8 @@ def choose(page: Page, label: str, name: str = "") -> None:
     listed.scroll_into_view_if_needed()
     for _ in range(10):
         listed.click()
-        try:
-            option.click(timeout=3000)
-            return
-        except TimeoutError:
-            continue
+        with suppress(TimeoutError):
+            return option.click(timeout=3000)
     raise AssertionError(f"the list {label!r} stays closed")
 
 
