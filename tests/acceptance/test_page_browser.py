@@ -127,6 +127,7 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     assert_readable(page)
     page.reload()
     button(page, "Start")
+    expect(page.get_by_text(re.compile("start endless: process"))).to_be_visible(timeout=SLOW)
     page.goto(monitor.url)
     says(page, "RUNNING", 2 * SLOW)
     says(page, "EMULATOR")
