@@ -167,13 +167,13 @@ class Limits:
             if remaining is not None and remaining < held[name].amount:
                 bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
                 return None if bucket.windows.counted else name
-        guess = self._guess = self._guess or ("TPM" if self._buckets["TPM"].limit is None else "RPM")
+        least, guess = 0.0, self._guess or ("TPM" if self._buckets["TPM"].limit is None else "RPM")
         if self._buckets[guess].contradicted(held[guess], now) and not probe:
             self._buckets[guess].unlearn(now)
-            guess = self._guess = "RPM"
+            guess, least = "RPM", self._requests
         elif guess == "TPM":
             self._requests = self._buckets["RPM"].windows.level(now)
-        least = self._requests if guess == "RPM" else 0.0
+        self._guess = guess
         self._buckets[guess].learn(held[guess], asked_s, now, probe=probe, least=least)
         return None
 
