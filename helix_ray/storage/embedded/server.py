@@ -24,6 +24,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from helix_ray.environment.logs import Event, event_logger
+from helix_ray.environment.variables import forget_other_servers
 from helix_ray.errors import DatabaseUnavailableError
 from helix_ray.storage.embedded import binaries, postmaster
 
@@ -36,12 +37,6 @@ SOCKET_PATH_BYTES = 100
 
 SHELL_CHARACTERS = '"$`\\\n'
 """pg_ctl hands its paths to a shell in double quotes, where these mean something."""
-
-CLIENT_VARIABLES = (
-    "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGREQUIREAUTH",
-    "PGREQUIREPEER", "PGCHANNELBINDING", "PGGSSENCMODE",
-)  # fmt: skip
-"""What the user's environment may ask of another server, and would keep libpq from reaching this one. The URL overrides the others."""
 
 DATA_DIRS = Path("/var/lib/helix-throttle")
 DATA_FOLDER = "postgres"
@@ -56,8 +51,7 @@ def embedded_url(home: Path, keep_running: bool = False) -> str:
     ``keep_running``: it outlives this process, until the next holder leaves. DatabaseUnavailableError says why it cannot run.
     """
     home = home.expanduser().absolute()
-    for name in CLIENT_VARIABLES:
-        os.environ.pop(name, None)
+    forget_other_servers()
     server = _held.get(home)
     if server is None:
         server = EmbeddedServer(home)
