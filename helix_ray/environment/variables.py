@@ -37,8 +37,12 @@ OF_ANOTHER_SERVER = (
 
 
 def for_postgres(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Of the embedded PostgreSQL and its programs. Not LD_LIBRARY_PATH: they carry their libraries with them."""
-    return {**_kept(environ, _PROGRAM), "LC_ALL": "C", "TZ": "UTC"}
+    """Of the embedded PostgreSQL and its programs. Not LD_LIBRARY_PATH: they carry their libraries with them.
+
+    In a container, libnss_wrapper may be what gives the user its entry in the list of users.
+    """
+    names = (*_PROGRAM, "LD_PRELOAD", "NSS_WRAPPER_*") if "NSS_WRAPPER_PASSWD" in environ else _PROGRAM
+    return {**_kept(environ, names), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def for_python(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -43,6 +43,8 @@ class Guard:
     """
 
     def __init__(self, home: Path) -> None:
+        """StartError where there is no folder for Ray: before anything is started."""
+        ray_folder(home)
         reading, self._writing = os.pipe()  # neither is inherited, but the one that is named
         subprocess.run(  # noqa: S603
             [sys.executable, "-P", "-c", _WAIT, str(home), str(os.getpid())],

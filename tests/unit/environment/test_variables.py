@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from helix_ray.environment import variables
 from helix_ray.environment.secrets import NAMES
 from helix_ray.environment.variables import for_page, for_postgres, for_psql, for_python, for_ray, only, set_for_ray
 
@@ -49,6 +48,11 @@ def test_each_part_gets_what_it_needs(part: Callable[[dict[str, str]], dict[str,
     assert "PATH" not in part({})
 
 
+def test_a_container_may_name_its_user_by_a_library() -> None:
+    wrapper = {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": "/p", "NSS_WRAPPER_GROUP": "/g"}
+    assert for_postgres(wrapper) == {**wrapper, "LC_ALL": "C", "TZ": "UTC"}
+
+
 def test_an_interpreter_starts_whatever_is_around_it() -> None:
     """PYTHONINSPECT would keep it from ending, LD_PRELOAD and PYTHONWARNINGS write to its standard error."""
     code = "import os, helix_ray; print(*sorted(name for name in os.environ if name.startswith(('CONDA', 'SLURM', 'PYTHONI'))))"
@@ -61,7 +65,7 @@ def test_an_interpreter_starts_whatever_is_around_it() -> None:
 def test_ray_is_given_our_settings_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {**SHELL, **OF_A_RAY_JOB})
     set_for_ray(RAY_AUTH_MODE="token")
-    assert variables.os.environ == {**SHELL, "RAY_AUTH_MODE": "token"}
+    assert os.environ == {**SHELL, "RAY_AUTH_MODE": "token"}
 
 
 def test_inside_there_is_only_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
