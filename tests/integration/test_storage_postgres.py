@@ -295,6 +295,27 @@ async def test_a_text_that_is_no_address(url: str) -> None:
     await refused(url)
 
 
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (f"u:{SECRET}@h/d?schema=public", "its part 'schema' is another tool's; remove it: the tables lie in schema helix"),
+        (f"h/d?user=u&password={SECRET}&currentSchema=x", "its part 'currentSchema'"),
+        (f"u:{SECRET}@h/d?pgbouncer=true", "its part 'pgbouncer'"),
+        (f"u:{SECRET}@h/d?ssl=require", "write sslmode=require"),
+        (f"u:my@h/d?{SECRET}=x", "it is no address of PostgreSQL; write postgresql://user"),
+        (f"u:{SECRET}%@h/d", "write % as %25"),
+        (f"u:{SECRET}@127.0.0.1:70000/d", "the port is not a number from 1 to 65535"),
+        (f"u:{SECRET}@127.0.0.1/d?sslmode=on", "sslmode is disable"),
+    ],
+)
+async def test_the_part_of_an_address_that_is_at_fault_is_named(rest: str, expected: str) -> None:
+    assert expected in await refused(f"postgresql://{rest}")
+
+
+async def test_a_missing_role_is_no_missing_database(database_url: str) -> None:
+    assert "the role does not exist" in await refused(database_url.replace("postgres@", "nosuch@"))
+
+
 async def test_an_address_as_environment() -> None:
     found = libpq_environment(f"postgresql://u:{SECRET}@h:5433/d?sslmode=require")
     assert {name: found[name] for name in ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE")} == {
