@@ -68,7 +68,8 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
     # Ray's own handler of SIGTERM waits up to 30 s and ends this process with a code of its own. Signals are the caller's.
     ray._private.utils.set_sigterm_handler = lambda _: None
     try:
-        with only(for_ray()):  # Ray's processes start with a copy
+        # Ray's processes start with a copy. TMPDIR: its dashboard makes a socket in a folder of its own there.
+        with only({**for_ray(), "TMPDIR": str(temp.parent)}):
             context = ray.init(
                 address="local",
                 namespace=api.NAMESPACE,

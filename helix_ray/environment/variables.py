@@ -16,7 +16,7 @@ from helix_ray.environment.secrets import KEY_SUFFIX, NAMES
 
 # A name that ends with * is the beginning of one.
 _PROGRAM = ("PATH", "TMPDIR")
-_USER = (*_PROGRAM, "HOME", "USER", "LOGNAME", "TZ", "LANG", "LANGUAGE", "LC_*")
+_USER = (*_PROGRAM, "HOME", "USER", "LOGNAME", "TZ", "LANG", "LANGUAGE", "LC_*", "LOCPATH")
 # The interpreter's libraries, and where it finds code: of both this process has proved that they are right.
 _PYTHON = (
     *_USER, "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONSAFEPATH",

@@ -96,7 +96,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """Where the running server listens, read from its own file: another process may have chosen the socket's folder."""
-        folder = (self.data / postmaster.PID_FILE).read_text().splitlines()[4]
+        folder = (self.data / postmaster.PID_FILE).read_bytes().splitlines()[4]
         return f"postgresql://postgres@/postgres?host={quote(folder, safe='')}&port=5432"
 
     def join(self) -> None:
@@ -220,8 +220,11 @@ class EmbeddedServer:
             )
 
     def _socket_folder(self) -> Path:
-        """The data folder itself, or one of its own where that path is too long for a socket, or would part a list of hosts."""
-        if len(os.fsencode(self.data / postmaster.SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(self.data):
+        """The data folder itself, or one of its own where that path is too long for a socket, is not ASCII, which each program would
+        decode in its own way, or would part a list of hosts.
+        """
+        path = str(self.data / postmaster.SOCKET_NAME)
+        if len(path) <= SOCKET_PATH_BYTES and path.isascii() and "," not in path:
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
         name = f"helix-postgres-{digest}"
@@ -277,14 +280,14 @@ def root_data_dir(home: Path) -> Path:
     _remove_orphans()
     folder = Path(tempfile.mkdtemp(dir=DATA_DIRS))
     folder.chmod(0o711)
-    (folder / _OWNER).write_text(str(home))
+    (folder / _OWNER).write_bytes(os.fsencode(home))
     link.symlink_to(folder / DATA_FOLDER)
     return folder
 
 
 def _home_of(folder: Path) -> Path | None:
     try:
-        return Path((folder / _OWNER).read_text())
+        return Path(os.fsdecode((folder / _OWNER).read_bytes()))
     except OSError:
         return None
 
