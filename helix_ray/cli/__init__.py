@@ -104,18 +104,12 @@ def guarded(command: typer.Typer) -> None:
     interrupt_on_signals()
     try:
         command()
-    except HelixError as error:
-        _say(str(error))
-        sys.exit(error.exit_code)
-    except (PermissionError, NotADirectoryError) as error:
-        if error.filename is None:
-            raise
-        _say(f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(error.filename))}")
-        sys.exit(1)
+    except (HelixError, PermissionError, NotADirectoryError) as error:
+        said = str(error)
+        if isinstance(error, OSError):
+            said = f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(str(error.filename)))}"
+        with suppress(OSError, ValueError):  # the exit code is worth more than the words
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {said}", markup=False)
+        sys.exit(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _say(problem: str) -> None:
-    with suppress(OSError, ValueError):  # the exit code is worth more than the words
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {problem}", markup=False)

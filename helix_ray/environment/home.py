@@ -43,10 +43,9 @@ def belongs_to(path: Path) -> str:
                 return ""
     else:
         return "; set HELIX_HOME to a folder of yours"
-    try:
+    name = f"user {owner}"
+    with suppress(KeyError):
         name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = f"user {owner}"
     return f"; it belongs to {name}: run as that user, or set HELIX_HOME to a folder of yours"
 
 
@@ -66,10 +65,7 @@ def open_lock(path: Path) -> int:
 
 
 def temporary_folder(most_bytes: int, for_others: bool = False) -> Path:
-    """TMPDIR, or /tmp or /var/tmp where its path is longer than ``most_bytes`` or, ``for_others``, closed to other users.
-
-    StartError says how long TMPDIR may be. A path of a UNIX socket is bounded by the kernel.
-    """
+    """TMPDIR, or /tmp or /var/tmp where its path is longer than ``most_bytes`` or, ``for_others``, closed to other users; or StartError."""
     with suppress(FileNotFoundError):  # no folder can be written to
         for folder in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
             passable = not for_others or closed_folder(folder) is None

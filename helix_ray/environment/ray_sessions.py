@@ -32,11 +32,8 @@ KILL_ROUNDS = 3
 """One of Ray's processes may have started another while it was looked for."""
 
 
-SOCKET_PATH_BYTES = 107
-"""Of a UNIX socket's path, at most."""
-
-LONGEST_SOCKET = "session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
-"""Below Ray's folder; the last number is the driver's."""
+SOCKET_PATH_BYTES, LONGEST_SOCKET = 107, "session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
+"""The kernel's limit, and what is below Ray's folder; the last number is the driver's."""
 
 
 def ray_folder(home: Path) -> Path:

@@ -37,17 +37,16 @@ OF_ANOTHER_SERVER = (
 
 
 def for_postgres(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Of the embedded PostgreSQL and its programs. Not LD_LIBRARY_PATH: they carry their libraries with them.
-
-    In a container, libnss_wrapper may be what gives the user its entry in the list of users.
-    """
-    names = (*_PROGRAM, "LD_PRELOAD", "NSS_WRAPPER_*") if "NSS_WRAPPER_PASSWD" in environ else _PROGRAM
-    return {**_kept(environ, names), "LC_ALL": "C", "TZ": "UTC"}
+    """Of the embedded PostgreSQL and its programs, which carry their libraries with them."""
+    wrapper = ("LD_PRELOAD", "NSS_WRAPPER_*") if "NSS_WRAPPER_PASSWD" in environ else ()  # in a container it may name the user
+    return {**_kept(environ, (*_PROGRAM, *wrapper)), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def for_python(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Of a process of ours that uses neither network nor Ray; it finds this package even where it was never installed."""
-    return _with_package(_kept(environ, _PYTHON))
+    kept = _kept(environ, _PYTHON)
+    paths = [str(Path(helix_ray.__file__).resolve().parents[1]), kept.get("PYTHONPATH", "")]
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def for_ray(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -57,7 +56,7 @@ def for_ray(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def for_page(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Of the page, with all that a run which is started there reads."""
-    return _with_package(_kept(environ, (*_PYTHON, *_NETWORK, *_TERMINAL, "HELIX_*"), secrets=True))
+    return {**_kept(environ, (*_NETWORK, *_TERMINAL, "HELIX_*"), secrets=True), **for_python(environ)}
 
 
 def for_psql(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -91,18 +90,11 @@ def only(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _kept(environ: Mapping[str, str], names: tuple[str, ...], secrets: bool = False) -> dict[str, str]:
-    whole, beginnings = set(names), tuple(name[:-1] for name in names if name.endswith("*"))
+    beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
 
     def kept(name: str) -> bool:
-        known = name.upper() if name.endswith("_proxy") else name
-        of_secret = name.removesuffix("_FILE")
-        if of_secret in NAMES or of_secret.endswith(KEY_SUFFIX):
+        if name.removesuffix("_FILE").endswith((*NAMES, KEY_SUFFIX)):
             return secrets
-        return known in whole or name.startswith(beginnings)
+        return (name.upper() if name.endswith("_proxy") else name) in names or name.startswith(beginnings)
 
     return {name: value for name, value in environ.items() if kept(name)}
-
-
-def _with_package(environment: dict[str, str]) -> dict[str, str]:
-    paths = [str(Path(helix_ray.__file__).resolve().parents[1]), environment.get("PYTHONPATH", "")]
-    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

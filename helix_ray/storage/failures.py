@@ -55,11 +55,11 @@ _CONNECT_ADVICE = (
     ("certificate", "the TLS handshake failed; check sslmode and the certificates"),
 )
 
-_SCHEMA = "remove it: the tables lie in schema helix"
 _OF_OTHER_TOOLS = {
-    "schema": _SCHEMA, "currentSchema": _SCHEMA, "search_path": _SCHEMA, "ssl": "write sslmode=require",
+    **dict.fromkeys(("schema", "currentSchema", "search_path"), "remove it: the tables lie in schema helix"),
     **dict.fromkeys(("pgbouncer", "connection_limit", "pool_timeout", "sslaccept", "prepareThreshold", "charset"), "remove it"),
-}  # fmt: skip
+    "ssl": "write sslmode=require",
+}
 """Parts of Prisma's, JDBC's and SQLAlchemy's addresses. No other name is shown: it may be the rest of a password with a ? in it."""
 
 
@@ -85,10 +85,7 @@ def address_advice(words: str) -> str:
         return f"its part '{name}' is another tool's; {_OF_OTHER_TOOLS[name]}"
     if "percent-encoded" in words:
         return "a % in it is not followed by two hexadecimal digits; write % as %25"
-    return (
-        "it is no address of PostgreSQL; write postgresql://user:password@host:port/database, with the characters : / ? # @ and % of a "
-        "password percent-encoded"
-    )
+    return "it is no address of PostgreSQL; write postgresql://user:password@host:port/database, with : / ? # @ and % percent-encoded"
 
 
 def connect_advice(sqlstate: str | None, words: str) -> str:

@@ -67,7 +67,7 @@ def pairs_of(factors: dict[str, list[str]]) -> list[Pair]:
 
 
 def covered(row: Row) -> list[Pair]:
-    return list(combinations(row.items(), 2))  # type: ignore[arg-type]
+    return list(combinations(row.items(), 2))
 
 
 def table(factors: dict[str, list[str]], times: int, seed: int) -> list[Row]:

@@ -85,9 +85,9 @@ def check_known() -> None:
         pwd.getpwuid(os.geteuid())
     except KeyError:
         raise DatabaseUnavailableError(
-            f"user {os.geteuid()} has no entry in the list of users (/etc/passwd), which PostgreSQL asks for when a database is created; "
-            "start as a user that has one, give it one by libnss_wrapper (LD_PRELOAD, NSS_WRAPPER_PASSWD and NSS_WRAPPER_GROUP), or use "
-            "a server of yours: sink.database=external and DATABASE_URL"
+            f"user {os.geteuid()} has no entry in the list of users (/etc/passwd), without which PostgreSQL creates no database; start as "
+            "a user that has one, give it one by libnss_wrapper (LD_PRELOAD, NSS_WRAPPER_PASSWD and NSS_WRAPPER_GROUP), or use a server of "
+            "yours: sink.database=external and DATABASE_URL"
         ) from None
 
 
