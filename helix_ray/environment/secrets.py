@@ -37,6 +37,7 @@ SHORTEST_HIDDEN = 4
 
 _PLACEHOLDER = re.compile(r"your-[a-z0-9-]+-here")  # as .env.example writes what is still to be filled in
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+@|(\bpassword=)(?:'[^']*'|\S+)")  # in an address of a database
+_OTHER_SCHEMES = re.compile(r"^(jdbc:postgresql|(postgres(ql)?|pgsql|psql|postgis)(\+\w+)?)://")  # Java's, SQLAlchemy's, Django's
 _known: set[str] = set()  # the values of every Secret and of every provider's key of this process
 
 
@@ -113,7 +114,7 @@ def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
     found = {value for values, _ in keys for name, value in values.items() if name.endswith(KEY_SUFFIX) and _is_set(value)}
     _known.update(value for value in found if len(value) >= LEAST_KEY_CHARS)
     key, database, token = (_find(name, sources) for name in NAMES)
-    return Secrets(key, database, token, keys)
+    return Secrets(key, database and Secret(_OTHER_SCHEMES.sub("postgresql://", database.reveal())), token, keys)
 
 
 def withdraw_from_environment(environ: MutableMapping[str, str] = os.environ) -> None:

@@ -12,6 +12,7 @@ import yaml
 from helix_ray.config import Config
 from helix_ray.config.loading import MAX_BYTES, load_config, parse_config
 from helix_ray.config.mutation import MutationConfig
+from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
 
 Load = Callable[..., Config]
@@ -225,6 +226,13 @@ def test_a_kind_on_the_command_line_forgets_the_producers_of_the_file(load: Load
     for asked in (["source.producers=4", *overrides], [*overrides, "source.producers=4"]):
         with pytest.raises(ConfigError, match=r"--set source\.producers=4: source\.producers: a file has one producer"):
             load("source: {producers: 2}", *asked)
+
+
+@pytest.mark.parametrize("preset", ["wgsim", "human"])
+def test_a_preset_in_a_file_that_contradicts_each_of_its_keys_is_refused(load: Load, preset: str) -> None:
+    text = shipped_config("demo").read_text().replace("preset: bench", f"preset: {preset}")
+    with pytest.raises(ConfigError, match=rf"line \d+: source\.mutation\.preset: {preset} has no effect"):
+        load(text)
 
 
 def test_a_preset_on_the_command_line_forgets_what_the_file_says_beside_it(load: Load) -> None:

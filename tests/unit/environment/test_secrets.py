@@ -37,6 +37,20 @@ def test_empty_and_placeholder_fall_through_to_the_next_place(missing: str, tmp_
     assert load_secrets({"GROQ_API_KEY": missing}, dotenv).groq_api_key == Secret(VALUE)
 
 
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql+psycopg", "postgresql+asyncpg", "pgsql", "psql", "postgis", "jdbc:postgresql", "postgresql"]
+)
+def test_other_tools_names_of_the_scheme_are_understood(scheme: str) -> None:
+    url = f"{scheme}://u:p+x@h/d?user=u"
+    assert load_secrets({"DATABASE_URL": url}, None).database_url == Secret("postgresql://u:p+x@h/d?user=u")
+    assert hide_known(url) == "[hidden]"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:p@h/d", "host=h dbname=d", "jdbc:mysql://h/d", "mypostgresql://h/d", "postgresql+://h/d"])
+def test_an_address_of_another_kind_is_left_as_it_is(url: str) -> None:
+    assert load_secrets({"DATABASE_URL": url.replace(" ", "")}, None).database_url == Secret(url.replace(" ", ""))
+
+
 def test_example_file_names_every_secret_and_sets_none() -> None:
     example = ROOT / ".env.example"
     for name in NAMES:
