@@ -115,6 +115,9 @@ wheel: $(VENV)/.python ## Build a wheel, which needs no compiler where it is ins
 wheel-check: wheel ## Collect the wheels that it requires, install them offline, and run: how long until the first row?
 	@$(BIN)/python benchmarks/check_wheel.py --run --wheels dist/wheels
 
+image-check: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Do the Dockerfile's steps in a Debian root, and stop a run there that its page started; needs root, debootstrap, Chromium
+	@$(BIN)/python benchmarks/check_image.py
+
 bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure requests and reads per second, and CPU by process (a few minutes)
 	@$(BIN)/python benchmarks/bench_monitor.py --tabs 0
 	@for script in $(filter-out %/bench_throttle.py %/bench_monitor.py,$(wildcard benchmarks/bench_*.py)); do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
