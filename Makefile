@@ -109,7 +109,7 @@ lint-docker: $(VENV)/.python ## Check the Dockerfile with hadolint
 
 wheel: $(VENV)/.python ## Build a wheel, which needs no compiler where it is installed, and a source distribution, in dist/
 	$(PHASE) 'Source distribution, and from it a wheel for Python 3.11 and newer: about 1 minute'
-	@$(BIN)/python -m maturin build --quiet --release --locked --sdist --out dist
+	@$(BIN)/python -m maturin build --release --locked --sdist --out dist > $(VENV)/wheel.log 2>&1 || { cat $(VENV)/wheel.log; exit 1; }
 	@$(BIN)/python benchmarks/check_wheel.py
 
 wheel-check: wheel ## Collect the wheels that it requires, install them offline, and run: how long until the first row?
