@@ -146,6 +146,6 @@ class Placer:
     ]:
         """Where upper-case reads lie: status, contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
 
-        Status: ``placed unplaced iupac``; the other columns tell of placed reads only. ``seq`` is the aligned part on the
-        reference's strand, ``kept`` its place in the read as given; gc and max_homopolymer are the window's.
+        Status: ``placed repeated unplaced too_short iupac``; the other columns tell of the first two only. ``seq`` is the aligned part
+        on the reference's strand, ``kept`` its place in the read as given; gc and max_homopolymer are the window's.
         """

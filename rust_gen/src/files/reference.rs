@@ -39,6 +39,12 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// Bases of all contigs.
+    #[must_use]
+    pub fn bases(&self) -> usize {
+        self.contigs.iter().map(|contig| contig.bases.len()).sum()
+    }
+
     /// Reads a FASTA file whole. Takes one byte a base, and while it reads another one for each byte of the longest contig.
     ///
     /// # Errors
