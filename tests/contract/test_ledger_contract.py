@@ -194,12 +194,11 @@ async def test_counts_by_state_of_calls_and_disposition_of_reads(ledger: Ledger)
 
 
 async def test_reads_that_are_not_analysed_are_counted_by_reason(ledger: Ledger) -> None:
-    reasons = ["no_hit", "no_hit", "too_short", "iupac", "line 4: no", "line 8: no", "line 12: no"]
-    endings = [Disposition.UNPLACED] * 3 + [Disposition.FILTERED] + [Disposition.MALFORMED] * 3
+    unplaced, filtered, malformed = Disposition.UNPLACED, Disposition.FILTERED, Disposition.MALFORMED
+    endings = [(unplaced, "no_hit"), (unplaced, "too_short"), (unplaced, "no_hit"), (filtered, "iupac")]
     batch = [result(0), result(1, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no")]
-    for index, (ending, reason) in enumerate(zip(endings, reasons, strict=True), 2):
-        row = result(index, reason=reason)
-        batch.append(replace(row, disposition=ending, read=row.read._replace(disposition=ending)))
+    for index, (ending, reason) in enumerate([*endings, *((malformed, f"line {line}: no") for line in (4, 8, 12))], 2):
+        batch.append(replace(row := result(index, reason=reason), disposition=ending, read=row.read._replace(disposition=ending)))
     await ledger.write_batch(RUN_ID, batch, [])
     assert (await ledger.counts(RUN_ID)).left_out == {"malformed": 3, "no_hit": 2, "iupac": 1, "too_short": 1}
 
