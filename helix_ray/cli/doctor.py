@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ from helix_ray.providers.prices import expected_tariff
 from helix_ray.records import left_out
 from helix_ray.session.database import open_database
 from helix_ray.session.provider_check import Provider, ask_provider, check_backend, check_completion, check_key
-from helix_ray.sources import check_source, make_source
+from helix_ray.sources import check_source, copied, make_source
 
 Configuration = Annotated[
     Path | None, typer.Argument(metavar="[CONFIG]", help="Configuration to check. Default: demo.yaml, with --probe live.yaml.")
@@ -90,7 +91,7 @@ def doctor(
 def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
     found: list[Provider] = []  # once "model" has asked it
     checks: dict[str, Callable[[], str]] = {
-        "input": lambda: _input(config),
+        "input": lambda: _copied_input(config),
         "database": lambda: _database(config, home, secrets),
         "ray": lambda: _ray(config, home),
     }
@@ -135,6 +136,11 @@ def _price(config: Config, found: list[Provider]) -> str:
     tariff = found[0].tariff if found else expected_tariff(config.analyzer.model, config.provider)
     check_completion(config, tariff)
     return f"{config.analyzer.model}: {tariff.describe()}{'' if found else '; the provider could not be asked'}"
+
+
+def _copied_input(config: Config) -> str:
+    with TemporaryDirectory(prefix="helix-") as folder:
+        return _input(copied(config, Path(folder))).replace(f"{folder}/", "the copy ")
 
 
 def _input(config: Config) -> str:

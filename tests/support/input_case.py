@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow
+import pysam
 
 Content = bytes | Callable[[Path], None]
 
@@ -72,6 +73,29 @@ def zstd(data: bytes) -> bytes:
     return bytes(pyarrow.compress(data, codec="zstd", asbytes=True))
 
 
+def aligned(mode: str, *records: tuple[int, str], keep: float = 1.0) -> Callable[[Path], None]:
+    """BAM ("wb") or CRAM ("wc") of records: flag and bases as they stand in the file; those that are aligned lie at base 1 of `CONTIG`.
+    ``keep``: the share of the bytes that is left.
+    """
+
+    def write(path: Path) -> None:
+        reference = path.with_name("contig.fa")
+        reference.write_text(f">c\n{CONTIG}\n")
+        header = pysam.AlignmentHeader.from_dict({"HD": {"VN": "1.6"}, "SQ": [{"SN": "c", "LN": len(CONTIG)}]})
+        with pysam.AlignmentFile(str(path), mode, header=header, reference_filename=str(reference)) as file:
+            for number, (flag, seq) in enumerate(records, 1):
+                record = pysam.AlignedSegment(header)
+                record.query_name, record.flag, record.query_sequence = f"r{number}", flag, seq
+                record.query_qualities = pysam.qualitystring_to_array("ABCDEFGH"[: len(seq)])
+                if not flag & 4:
+                    record.reference_id, record.reference_start, record.cigarstring = 0, 0, f"{len(seq)}M"
+                file.write(record)
+        os.truncate(path, int(keep * path.stat().st_size))
+
+    return write
+
+
+CONTIG = "TTGACCATGGCATTACGCAGGTTACCAGATCAGCTA"
 ZIPPED = gzip.compress(FQ, mtime=0)
 MANY = gzip.compress(
     b"".join(b"@r%d\n%s\n+\n%s\n" % (i, b"ACGTTGCA" * (i % 5 + 1), b"IIIIIIII" * (i % 5 + 1)) for i in range(200)), mtime=0

@@ -21,6 +21,7 @@ from support.input_case import (
     WRONG_SUM,
     ZIPPED,
     Case,
+    aligned,
     bgzip,
     dangling,
     endless,
@@ -30,6 +31,11 @@ from support.input_case import (
     refused,
     zeros,
     zstd,
+)
+
+NO_BAM = (
+    ": the file is cut short or damaged, or it is CRAM of another reference than source.reference; copy it again, or name the right "
+    "reference"
 )
 
 
@@ -103,13 +109,30 @@ SECTIONS: dict[str, list[Case]] = {
             b"reads.fastq".ljust(257, b"\0") + b"ustar\x0000",
             "is a tar archive; unpack it (tar xf) and name the file of reads in it",
         ),
-        refused(
-            "BAM",
-            "r.fastq",
-            bgzip(b"BAM\x01\x00\x00"),
-            "is BAM (aligned reads); take the reads out: samtools fastq reads.bam > reads.fastq",
+        read("BAM of reads that are not aligned", "r.bam", aligned("wb", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
+        read(
+            "aligned BAM: as sequenced, without secondary and supplementary records",
+            "r.bam",
+            aligned("wb", (0, "ACGT"), (16, "ACGTTG"), (256, "ACGT"), (2048, "ACGT")),
+            "ACGT",
+            "CAACGT",
         ),
-        refused("CRAM", "r.fastq", b"CRAM\x03\x00", "is CRAM (aligned reads); take the reads out: samtools fastq reads.cram > reads.fastq"),
+        read("CRAM of reads that are not aligned", "r.cram", aligned("wc", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
+        refused("BAM, cut short", "r.bam", aligned("wb", (4, "ACGT"), keep=0.9), "record …" + NO_BAM),
+        refused("CRAM whose reference is another", "r.cram", aligned("wc", (0, "ACGT")), "record …" + NO_BAM),
+        refused(
+            "BAM of mates",
+            "r.bam",
+            aligned("wb", (77, "ACGT"), (141, "GGCC")),
+            "record 1: 'r1' is one of two mates, but each read is analysed by itself; take them out and name one file: "
+            "samtools fastq -1 reads_1.fastq -2 reads_2.fastq reads.bam",
+        ),
+        refused(
+            "BAM under `source.kind: fasta`",
+            "r.fa",
+            bgzip(b"BAM\x01\x00\x00"),
+            "is BAM; helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.bam > reads.fastq",
+        ),
         refused(
             "SAM",
             "r.fastq",
@@ -141,7 +164,6 @@ SECTIONS: dict[str, list[Case]] = {
         refused("a pattern", "*.fastq", lambda path: None, "no such file; patterns are not expanded: name one file"),
         refused("a symbolic link to nothing", "r.fastq", dangling, "is a symbolic link to a file that does not exist"),
         refused("a directory", "r.fastq", Path.mkdir, "is a directory; name one file"),
-        refused("a pipe", "r.fastq", os.mkfifo, f"is a pipe; {NOT_REGULAR}"),
         refused("a socket", "r.fastq", lambda path: os.mknod(path, 0o140600), f"is a socket; {NOT_REGULAR}"),
         refused("a device", "r.fastq", lambda path: path.symlink_to("/dev/zero"), f"is a device; {NOT_REGULAR}"),
         refused("a gigabyte without a line end", "r.fastq", hole, f"record 1 (line 1): {TOO_LONG}"),

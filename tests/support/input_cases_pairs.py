@@ -1,7 +1,6 @@
 """Files of pairs of window and read. One line a case; docs/input.md is made of it."""
 
 import gzip
-import os
 
 from support.input_case import (
     ADDED,
@@ -10,7 +9,6 @@ from support.input_case import (
     GAP,
     JSONL,
     NO_PAIR,
-    NOT_REGULAR,
     TSV,
     Case,
     malformed,
@@ -105,6 +103,5 @@ SECTIONS: dict[str, list[Case]] = {
         refused("gzip with text behind it", "pairs.tsv.gz", gzip.compress(TSV) + TSV, f"line 2: {ADDED}"),
         read("any of them as bzip2, xz or zstd", "pairs.tsv", zstd(TSV), "ACGA"),
         read("any of them under any name", "pairs.csv", JSONL, "ACGA"),
-        refused("a pipe", "pairs.tsv", os.mkfifo, f"is a pipe; {NOT_REGULAR}"),
     ],
 }

@@ -16,7 +16,7 @@ import pytest
 from helix_ray.config import Config
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read
-from helix_ray.sources import extension, make_source
+from helix_ray.sources import copied, extension, make_source
 from helix_ray.sources.files import sha256_of
 from support.input_case import Case, endless, hole, zeros, zstd
 from support.input_page import PAGE, SECTIONS, page
@@ -34,7 +34,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_all(case: Case, path: str, reference: Path, on_error: str) -> list[Read]:
     files = {"path": path} | ({} if case.kind == "pairs" else {"reference": str(reference)})
     config = Config.model_validate({"source": {"kind": case.kind, "on_error": on_error, "count": None, **files}})
-    source = make_source(config)
+    source = make_source(copied(config, Path(path).parent / "input", lambda text: None))
     rows = [row for index in range(1000) if (block := source.block(index)) for row in block.rows()]
     if not rows:
         raise InputError(f"{path}: holds no pairs")  # what the check before a start adds
