@@ -271,7 +271,7 @@ def test_safe_loader_agrees_where_the_rules_allow_both(load: Load) -> None:
 OUT_OF_RANGE: dict[str, Any] = {
     "run.name": "a/b", "run.id": "17", "run.seed": -1, "run.max_duration_s": 0, "run.drain_timeout_s": 601,
     "source.kind": "bam", "source.count": 0, "source.rate_per_s": 0.0, "source.producers": 65, "source.batch_size": 1001,
-    "source.on_error": "ignore", "source.allow_external": None, "source.path": "", "source.reference": "",
+    "source.on_error": "ignore", "source.allow_external": None, "source.path": "", "source.copy_limit_mb": 0, "source.reference": "",
     "source.min_mapping_quality": 61, "source.max_read_length": 29, "source.iupac": "drop",
     "source.mutation.preset": "mouse", "source.mutation.read_length": 29, "source.mutation.gc_content": 1.0,
     "source.mutation.variants_per_read": [], "source.mutation.mutation_rate": 1.5, "source.mutation.type_weights": None,
