@@ -194,7 +194,7 @@ class World:
         self.caps.append((self.loop.now, Decimal(str(self.max_cost_usd))))
         if why == "limited":
             self.max_cost_usd += self.plan.max_cost_usd
-        elif len(done) == self.plan.reads:
+        elif why == "complete" and len(done) == self.plan.reads:
             self.ended = why
 
     def _cease_fire(self) -> None:
