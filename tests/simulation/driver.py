@@ -59,7 +59,7 @@ class Driver:
             queue, throttle = await self._look()
             informed = queue is not None and queue.incarnation == self._recovery.incarnation(Part.QUEUE)
             through = informed and _is_through(queue, self._config.source.producers)
-            limited = throttle is not None and (throttle.budget_exhausted or throttle.daily_stop or throttle.refused)
+            limited = (throttle is not None and throttle.budget_exhausted) or world.have_ended("analyzer")
             if through or limited:
                 await self._end()
                 return "limited" if limited and not through else "complete"

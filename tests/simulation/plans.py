@@ -1,8 +1,40 @@
 """What happens to the run of a seed: every kind of fault for some, one kind alone for others."""
 
 import random
+from dataclasses import dataclass
 
-from simulation.world import Plan
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is like, and what happens to it. Counts are of events within the first ``fire_s`` seconds."""
+
+    reads: int = 30
+    analyzers: int = 2
+    reads_per_request: int = 3
+    in_flight: int = 3
+    capacity: int = 8
+    fire_s: float = 12.0
+    kills: int = 0
+    victims: tuple[str, ...] = ("",)  # how their names begin
+    pauses: int = 0
+    outages: int = 0
+    driver_deaths: int = 0
+    jumps: int = 0  # of the wall clock
+    closings: int = 0  # of the provider, with 429 and retry-after
+    slow: float = 0.0  # share of messages that take up to 3 s
+    dropped: float = 0.0  # share of calls that never arrive
+    unanswered: float = 0.0  # share of calls whose reply is lost
+    doubled: float = 0.0  # share of calls that are carried out twice
+    lost_commits: float = 0.0
+    refused: float = 0.0
+    failing: float = 0.0
+    losing: float = 0.0
+    poor: float = 0.2  # share of reads about which only a repair gets an answer
+    rpm: int | None = None
+    tpm: int | None = None
+    max_cost_usd: float = 10.0
+    wordy: bool = False  # answers are as long as they may be
+    calm: bool = False  # nothing dies, and no message is slow: a limit that the provider names is known at once
 
 
 def plan_of(seed: int) -> Plan:

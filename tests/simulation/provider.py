@@ -94,7 +94,7 @@ class Provider:
         world.note(f"ask {ask.reads} {ask.kind}")
         prompt = sum(len(message["content"]) for message in payload["messages"]) // 4
         room = payload["max_completion_tokens"]
-        used = COMPLETION_TOKENS * len(ask.reads)
+        used = room if world.plan.wordy else COMPLETION_TOKENS * len(ask.reads)
         ask.worst_usd = prompt * self.prompt_usd + room * self.completion_usd
         if now < self.closed_until:
             self._reply(ask, answered, _limited("requests", 30, 30, 1, self.closed_until - now))

@@ -6,41 +6,35 @@ empty under their old names. The same seed gives the same run, event by event.
 
 import asyncio
 import hashlib
-import logging
 import os
 import random
+import shutil
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
-from helix_ray import sources
 from helix_ray.actors import analyzer, peers, producer, queue, sink, throttle
 from helix_ray.actors.api import QUEUE, SINK, THROTTLE
 from helix_ray.analysis.prompts import opaque_id
-from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.clock import SystemClock
 from helix_ray.config import Config
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import HelixError
 from helix_ray.providers.prices import tariff_of
-from helix_ray.records import Read, Receipt, Variant
+from helix_ray.records import Read, Variant
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.spool import Spool
-from simulation.database import Connection, Database
+from simulation.database import Database
 from simulation.driver import Driver
 from simulation.loop import OUTSIDE, PROCESS, Killed, Process, SimLoop
-from simulation.provider import CALL, Limits, Provider
-from support import memory_ledger
-from support.list_source import ListSource
+from simulation.machine import in_place_of_the_machine
+from simulation.network import Network, fail
+from simulation.plans import Plan
+from simulation.provider import Limits, Provider
 from support.throttle_world import ModelBucket
 
 WINDOW = "ACGTACGTACGTACGTACGT"
@@ -48,45 +42,13 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 RESTART_S = (0.05, 1.5)
 DRIVER_LEAVES_S = (0.3, 3.0)
 """Until Ray has ended the actors of a driver that died."""
-BUFFERED_S = 0.05
-"""For which a message that has left outlives its sender."""
-LIMIT_S = 1500.0
+LIMIT_S = 900.0
 """Simulated. A run that is not complete by then is stuck."""
-PARTS = (QUEUE, THROTTLE, SINK)
+MOST_EVENTS = 15_000
+"""As much work as a run may be."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run is like, and what happens to it. Counts are of events within the first ``fire_s`` seconds."""
-
-    reads: int = 30
-    analyzers: int = 2
-    reads_per_request: int = 3
-    in_flight: int = 3
-    capacity: int = 8
-    fire_s: float = 12.0
-    kills: int = 0
-    pauses: int = 0
-    outages: int = 0
-    driver_deaths: int = 0
-    jumps: int = 0  # of the wall clock
-    closings: int = 0  # of the provider, with 429 and retry-after
-    slow: float = 0.0  # share of messages that take up to 3 s
-    dropped: float = 0.0  # share of calls that never arrive
-    unanswered: float = 0.0  # share of calls whose reply is lost
-    doubled: float = 0.0  # share of calls that are carried out twice
-    lost_commits: float = 0.0
-    refused: float = 0.0
-    failing: float = 0.0
-    losing: float = 0.0
-    poor: float = 0.2  # share of reads about which only a repair gets an answer
-    rpm: int | None = None
-    tpm: int | None = None
-    max_cost_usd: float = 10.0
-    calm: bool = False  # nothing dies, and no message is slow: a limit that the provider names is known at once
-
-
-class World:
+class World(Network):
     def __init__(self, seed: int, plan: Plan, spool: Path, killer: "Callable[[World, str, Process], bool] | None" = None) -> None:
         """``killer`` is told each durable boundary by its name and the process that reaches it, and says whether that dies there."""
         self.plan, self.spool, self._killer = plan, spool, killer
@@ -119,7 +81,7 @@ class World:
         self.deepest = 0  # the most reads that waited in a queue
         self.ended: str | None = None
         self._loops: dict[str, str] = {}
-        self._pending: dict[Process, set[asyncio.Future[Any]]] = {}
+        self._pending: dict[Process, dict[asyncio.Future[Any], None]] = {}  # replies
         self._wall = timedelta(0)
         self._numbers = 0
 
@@ -143,7 +105,7 @@ class World:
     def run(self) -> str:
         """How it ended; the hash of its trace. `judge.violations` says what is wrong with it."""
         self.loop.run_until_complete(self.database.ledger.start_run(self.row))
-        with _in_place_of_the_machine(self):
+        with in_place_of_the_machine(self):
             try:
                 self.loop.run_until_complete(self.loop.create_task(self._live(), context=OUTSIDE.copy()))
             finally:
@@ -151,6 +113,7 @@ class World:
                 for process in self.processes.values():
                     self._close_spool(process)
                 self.loop.end()
+                shutil.rmtree(self.spool / self.run_id, ignore_errors=True)
         return hashlib.sha256("\n".join(self.spoken).encode()).hexdigest()
 
     async def _live(self) -> None:
@@ -167,12 +130,11 @@ class World:
         for _ in range(self.plan.closings):
             self._at_random(lambda: self.provider.close_for(self.random.uniform(15.0, 40.0)))
         self.later(self.plan.fire_s, self._cease_fire)
-        limit = self.loop.now + LIMIT_S
-        while self.ended is None and self.loop.now < limit and not self.defects:
+        while self.ended is None and not self._is_over():
             self.sessions += 1
             self.driver = self._process("driver")
             session = self.loop.create_task(self._session(), context=self._context(self.driver))
-            while not session.done() and not self.driver.dead and self.loop.now < limit and not self.defects:
+            while not session.done() and not self.driver.dead and not self._is_over():  # noqa: ASYNC110 (time is simulated)
                 await asyncio.sleep(0.5)
             if self.driver.dead:
                 await asyncio.sleep(max(0.0, self.random.uniform(0.5, 3.0)))
@@ -182,6 +144,9 @@ class World:
             elif session.done() and (error := session.exception()) is not None:
                 self.defect(f"driver: {error!r}")
 
+    def _is_over(self) -> bool:
+        return bool(self.defects) or self.loop.now > 1000.0 + LIMIT_S or len(self.spoken) > MOST_EVENTS
+
     async def _session(self) -> None:
         try:
             why = await Driver(self).run()
@@ -190,11 +155,10 @@ class World:
             for name in self.names:
                 self.bury(name)
         self.note(f"session {why}")
-        done = self.database.rows
         self.caps.append((self.loop.now, Decimal(str(self.max_cost_usd))))
         if why == "limited":
             self.max_cost_usd += self.plan.max_cost_usd
-        elif why == "complete" and len(done) == self.plan.reads:
+        elif why == "complete":
             self.ended = why
 
     def _cease_fire(self) -> None:
@@ -214,7 +178,7 @@ class World:
 
     def spawn(self, name: str) -> None:
         process = self.processes[name] = self._process(name)
-        self._pending[process] = set()
+        self._pending[process] = {}
         self.actors[name] = self._context(process).run(self._make, name)
         self.note(f"start {name}")
         if self._loops.get(name) == "running":
@@ -241,6 +205,10 @@ class World:
             self._loops[name] = "running"
             if not self.processes[name].dead:
                 self._run_loop(name)
+
+    def have_ended(self, kind: str) -> bool:
+        """The loops of all actors of this kind."""
+        return all(self._loops.get(name) == "ended" for name in self.names if name.startswith(kind))
 
     def _run_loop(self, name: str) -> None:
         process, actor = self.processes[name], self.actors[name]
@@ -278,7 +246,7 @@ class World:
         process.dead, process.died = True, self.loop.now
         self._close_spool(process)
         for reply in self._pending.pop(process, ()):
-            self.later(self.random.uniform(0.001, 0.05), _fail, reply)
+            self.later(self.random.uniform(0.001, 0.05), fail, reply)
 
     def _close_spool(self, process: Process) -> None:
         """The kernel closes the files of the dead, which gives up their locks."""
@@ -286,68 +254,6 @@ class World:
         if isinstance(spool, Spool) and spool._descriptor is not None:
             os.close(spool._descriptor)
             spool._descriptor = None
-
-    # ── calls between processes ──────────────────────────────────────────────────────────────────────────────────────
-
-    async def attempt(self, timeout_s: float | None, to: str, method: Any, *args: Any, **kwargs: Any) -> Any:
-        """In the place of `peers.attempt`."""
-        reply: asyncio.Future[Any] = self.loop.create_future()
-        if to in self.names:
-            self._send(PROCESS.get(), to, method.__name__, args, kwargs, reply)
-        else:
-            self.later(0.001, _fail, reply)
-        try:
-            value = await asyncio.wait_for(reply, timeout_s)
-        except TimeoutError as late:
-            raise peers.PeerAwayError(f"{to} does not answer") from late
-        await self.point(f"{_kind(PROCESS.get())}: reply of {to.partition('-')[0]}.{method.__name__} received")
-        return value
-
-    def _send(self, caller: Process | None, to: str, method: str, args: Any, kwargs: Any, reply: "asyncio.Future[Any]") -> None:
-        """To the process that has this name now: a message finds no successor. One of a caller that has died arrives soon or never."""
-        plan, chance, target = self.network, self.random.random(), self.processes.get(to)
-        if chance < plan.dropped or target is None:
-            self.later(self.random.uniform(0.001, 0.05), _fail, reply)
-            return
-        lost = chance < plan.dropped + plan.unanswered
-        self.later(self._delay_s(), self._arrive, caller, target, method, args, kwargs, reply, lost)
-        if self.random.random() < plan.doubled:
-            self.later(self._delay_s(), self._arrive, caller, target, method, args, kwargs, self.loop.create_future(), True)
-
-    def _delay_s(self) -> float:
-        return self.random.uniform(0.05, 3.0) if self.random.random() < self.network.slow else self.random.uniform(0.0003, 0.003)
-
-    def _arrive(
-        self, caller: Process | None, target: Process, method: str, args: Any, kwargs: Any, reply: "asyncio.Future[Any]", lost: bool
-    ) -> None:
-        if caller is not None and caller.died + BUFFERED_S < self.loop.now:
-            return
-        if target.dead:
-            self.later(self.random.uniform(0.001, 0.05), _fail, reply)
-            return
-        self._pending[target].add(reply)
-        self.loop.create_task(self._serve(target, method, args, kwargs, reply, lost), context=self._context(target))
-
-    async def _serve(self, target: Process, method: str, args: Any, kwargs: Any, reply: "asyncio.Future[Any]", lost: bool) -> None:
-        to, actor = target.name, self.actors[target.name]
-        error: BaseException | None = None
-        value = None
-        try:
-            value = await getattr(actor, method)(*args, **kwargs)
-        except HelixError as told:
-            error = told
-        except Exception as raised:  # noqa: BLE001
-            error = raised
-            self.defect(f"{to}.{method}: {raised!r}")
-        if to == QUEUE:
-            self.deepest = max(self.deepest, len(actor._queue._waiting))
-        self.note(f"{to}.{method}")
-        await self.point(f"{to.partition('-')[0]}: before its reply to {method}")
-        self._pending[target].discard(reply)
-        if lost:
-            self.later(self.random.uniform(0.001, 0.05), _fail, reply)
-        else:
-            self.later(self._delay_s(), _answer, reply, value, error)
 
     def later(self, seconds: float, happen: Callable[..., object], *args: Any) -> None:
         self.loop.call_later(seconds, happen, *args, context=OUTSIDE)
@@ -378,7 +284,7 @@ class World:
 
     def _kill_one(self) -> None:
         if self.processes and self.ended is None:
-            self.kill(self.random.choice(self.names))
+            self.kill(self.random.choice([name for name in self.names if name.startswith(self.plan.victims)]))
 
     def _pause_one(self) -> None:
         process = self.processes.get(self.random.choice(self.names))
@@ -425,26 +331,6 @@ class World:
         return f"{len(self.spoken)} events, {Counter(line.split()[1] for line in self.spoken).most_common(5)}"
 
 
-def _kind(process: Process | None) -> str:
-    return "outside" if process is None else process.name.partition("-")[0]
-
-
-def _fail(reply: "asyncio.Future[Any]") -> None:
-    if not reply.done():
-        reply.set_exception(peers.PeerAwayError("the process died, or the call was lost"))
-        reply.exception()
-
-
-def _answer(reply: "asyncio.Future[Any]", value: object, error: BaseException | None) -> None:
-    if reply.done():
-        return
-    if error is None:
-        reply.set_result(value)
-    else:
-        reply.set_exception(error)
-        reply.exception()
-
-
 def _call(index: int) -> tuple[int, str, str]:
     at = 2 + index % 17
     ref = WINDOW[at - 1]
@@ -455,71 +341,3 @@ def _read(index: int) -> Read:
     at, ref, alt = _call(index)
     seq = WINDOW[: at - 1] + alt + WINDOW[at:]
     return Read(index, f"hx{index}", "c", 0, "+", WINDOW, seq, None, (Variant(at, ref, alt, "SNV", "snv"),), True, None, None, None)
-
-
-class _NoHeartbeat:
-    """Metrics and control take no part."""
-
-    async def beat(self, *_: Any) -> None:
-        await asyncio.Event().wait()
-
-    async def once(self, *_: Any) -> None:
-        return
-
-
-class _SimSpool(Spool):
-    world: World
-
-    def keep(self, receipt: Receipt) -> None:
-        self.world.point_now("analyzer: before the spool is written")
-        super().keep(receipt)
-        self.world.point_now("analyzer: after the spool is written")
-
-
-@contextmanager
-def _in_place_of_the_machine(world: World) -> Iterator[None]:
-    ids = random.Random(world.random.random())
-    send = RequestCycle._send
-
-    async def tapped(self: RequestCycle, sent: Any) -> Any:
-        CALL.set(sent.call_id)
-        return await send(self, sent)
-
-    spool = type("Spool", (_SimSpool,), {"world": world})
-    replaced: list[tuple[Any, str, Any]] = [
-        (peers, "attempt", world.attempt),
-        (SystemClock, "monotonic", lambda self: world.loop.now),
-        (SystemClock, "now", lambda self: world.wall()),
-        (uuid, "uuid4", lambda: uuid.UUID(int=ids.getrandbits(128))),
-        (memory_ledger, "datetime", SimpleNamespace(now=world.wall)),
-        (sink, "PostgresLedger", lambda url, timeout_s: Connection(world.database, timeout_s)),
-        (sink, "DriverWatch", _Watch),
-        (analyzer.AnalyzerActor, "_make_backend", lambda self, key: world.provider),
-        (analyzer, "Spool", spool),
-        (RequestCycle, "_send", tapped),
-        (sources, "make_source", lambda config: ListSource(world.manifest, config.source.batch_size)),
-        *((module, "Heartbeat", _NoHeartbeat) for module in (queue, throttle, sink, analyzer, producer)),
-    ]
-    patches = [patch.object(target, name, value) for target, name, value in replaced]
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    for each in patches:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in patches:
-            each.stop()
-        logging.disable(before)
-
-
-class _Watch:
-    def __init__(self, driver: Process) -> None:
-        self._driver = driver
-
-    @property
-    def alive(self) -> bool:
-        return not self._driver.dead
-
-    def close(self) -> None:
-        """Nothing to close."""
