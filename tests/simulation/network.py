@@ -40,7 +40,7 @@ class Network:
             value = await asyncio.wait_for(reply, timeout_s)
         except TimeoutError as late:
             raise peers.PeerAwayError(f"{to} does not answer") from late
-        await self.point(f"{_kind(PROCESS.get())}: reply of {to.partition('-')[0]}.{method.__name__} received")
+        await self.point(f"{_name_of(PROCESS.get())}: reply of {to}.{method.__name__} received")
         return value
 
     def _send(self, caller: Process | None, to: str, method: str, args: Any, kwargs: Any, reply: "asyncio.Future[Any]") -> None:
@@ -82,7 +82,7 @@ class Network:
         if to == QUEUE:
             self.deepest = max(self.deepest, len(actor._queue._waiting))
         self.note(f"{to}.{method}")
-        await self.point(f"{to.partition('-')[0]}: before its reply to {method}")
+        await self.point(f"{to}: before its reply to {method}")
         self._pending[target].pop(reply, None)
         if lost:
             self.later(self.random.uniform(0.001, 0.05), fail, reply)
@@ -90,8 +90,8 @@ class Network:
             self.later(self._delay_s(), _answer, reply, value, error)
 
 
-def _kind(process: Process | None) -> str:
-    return "outside" if process is None else process.name.partition("-")[0]
+def _name_of(process: Process | None) -> str:
+    return "outside" if process is None else process.name
 
 
 def fail(reply: "asyncio.Future[Any]") -> None:

@@ -23,18 +23,28 @@ PARTS = 8
 BY_THE_SINK = ("claim", "intend", "authorise", "write_batch")
 BY_THE_DRIVER = ("resume_run", "close_open_calls", "reserved_usd", "spent_usd", "taken", "done_ranges")
 REPLIES = {
-    "helix-queue": ("open", "put", "done_ranges", "finish_input", "lease", "ack", "release", "close_input", "close_leases", "stats", "ping"),
-    "helix-throttle": ("exchange", "release", "restore", "set_budget", "stats"),
-    "helix-sink": ("intend", "write", "authorise", "flush", "stats"),
-    "helix-analyzer": ("drain",),
-}
+    "helix-queue": (
+        "open", "put", "done_ranges", "finish_input", "lease", "extend", "ack", "release", "close_input", "close_leases", "stats", "ping",
+    ),
+    "helix-throttle": ("exchange", "release", "restore", "set_budget", "stats", "ping"),
+    "helix-sink": ("intend", "write", "authorise", "flush", "stats", "ping"),
+    "analyzer": ("drain", "ping"),
+    "producer": ("ping",),
+}  # fmt: skip
 RECEIVED = {
-    "driver": ("helix-queue.open", "helix-queue.stats", "helix-throttle.restore", "helix-analyzer.drain", "helix-sink.flush"),
     "helix-sink": ("helix-queue.ack",),
     "helix-throttle": ("helix-sink.authorise",),
-    "helix-analyzer": ("helix-queue.lease", "helix-queue.release", "helix-throttle.exchange", "helix-sink.intend", "helix-sink.write"),
-    "helix-producer": ("helix-queue.put", "helix-queue.done_ranges", "helix-queue.finish_input"),
-}
+    "analyzer": (
+        "helix-queue.lease", "helix-queue.extend", "helix-queue.release", "helix-throttle.exchange", "helix-throttle.release",
+        "helix-sink.intend", "helix-sink.write",
+    ),
+    "producer": ("helix-queue.put", "helix-queue.done_ranges", "helix-queue.finish_input"),
+    "driver": (
+        "helix-queue.open", "helix-queue.close_input", "helix-queue.close_leases", "helix-queue.stats", "helix-queue.ping",
+        "helix-throttle.restore", "helix-throttle.set_budget", "helix-throttle.stats", "helix-throttle.ping",
+        "helix-sink.flush", "helix-sink.stats", "helix-sink.ping", "analyzer.drain", "analyzer.ping", "producer.ping",
+    ),
+}  # fmt: skip
 POINTS = {
     *(
         f"{who}: {method}, {when} {what}"
@@ -45,11 +55,11 @@ POINTS = {
     ),
     *(f"{actor}: before its reply to {method}" for actor, methods in REPLIES.items() for method in methods),
     *(f"{who}: reply of {reply} received" for who, replies in RECEIVED.items() for reply in replies),
-    "helix-analyzer: before the spool is written",
-    "helix-analyzer: after the spool is written",
-    "helix-analyzer: before the request is sent",
-    "helix-analyzer: after the request is sent",
-    "helix-analyzer: before the answer is received",
+    "analyzer: before the spool is written",
+    "analyzer: after the spool is written",
+    "analyzer: before the request is sent",
+    "analyzer: after the request is sent",
+    "analyzer: before the answer is received",
 }
 
 
@@ -97,7 +107,8 @@ def test_every_boundary_is_reached(calm: list[str], tmp_path: Path) -> None:
     reached = {*calm}
     for name in ("helix-throttle: before its reply to exchange", "driver: reply of helix-queue.stats received"):
         reached |= {*killed(tmp_path, calm.index(name))[0]}
-    assert not POINTS - reached
+    assert POINTS - reached == set()
+    assert reached - POINTS == set()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
