@@ -23,7 +23,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
 # Each process may hold a whole run, which weighs 1.2 GB; tests of one group (tests/fix_ray.py) stay in one process.
 TEST_PROCESSES := 2
 PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --durations 20
-WITHOUT_RAY := tests/unit tests/contract tests/test_architecture.py
+WITHOUT_RAY := tests/unit tests/contract tests/simulation tests/test_architecture.py
 WITH_RAY := tests/integration tests/acceptance
 # The compiler and the downloads side by side.
 BUILD = @$(MAKE) --jobs=2
