@@ -39,6 +39,7 @@ class RunInfo:
     reason: str | None = None  # why it ended
     provider: str | None = None  # who answers; None: no API is asked
     low_watermark: int = 100  # waiting reads, at which a full queue admits again
+    driver_node: str | None = None  # of a cluster; None: the run has a Ray of its own
 
     @property
     def known(self) -> bool:
@@ -219,6 +220,7 @@ class ActorView:
     cpu_share: float | None = None  # of one core, all threads; above 1 with several
     loop_busy: float | None = None  # 0..1, of one core: the thread that runs its event loop
     loop_lag_ms: float | None = None  # how late its event loop runs what is due; on average
+    node: str = ""  # its address, and a beginning of Ray's id
 
     @property
     def role(self) -> str:
@@ -228,11 +230,12 @@ class ActorView:
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
-    """The busiest machine that an actor runs on."""
+    """The busiest machine that an actor runs on; ``nodes`` is how many there are."""
 
     cores: int | None = None  # that the actors may use
     busy: float | None = None  # 0..1, of all cores, with whatever runs there
     ours: float | None = None  # 0..1, of these cores: what the actors use, without the database and Ray
+    nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
