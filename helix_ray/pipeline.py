@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from helix_ray.actors.cluster import Cluster, cluster_of
 from helix_ray.actors.group import ActorGroup
-from helix_ray.actors.nodes import this_node
+from helix_ray.actors.nodes import home_of_session, this_node
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.logs import Event, RunLog, driver_log, event_logger, last_driver
 from helix_ray.environment.run_file import RunFile
@@ -201,4 +201,6 @@ class Pipeline:
             dashboard_url=cluster.dashboard_url,
             low_watermark=config.queue.low_watermark,
             driver_node=None if cluster.driver_node is None else this_node(),
+            logs=str(self._run_log.folder),
+            logs_elsewhere=str(replace(self._run_log, home=home_of_session()).folder) if cluster.driver_node is not None else "",
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_ray.config import RayConfig
-from helix_ray.environment.logs import Event, event_logger
+from helix_ray.environment.logs import Event, event_logger, logs_of
 from helix_ray.environment.ray_sessions import KEPT_SESSIONS, end_processes, make_ray_folder, prune, sessions
 from helix_ray.errors import ConfigError, StartError
 
@@ -75,7 +75,7 @@ def attached_cluster(config: RayConfig) -> Iterator[Cluster]:
     """A cluster that is there and stays; this process must run on one of its nodes. StartError when it is not let in."""
     import ray  # noqa: PLC0415  (after the environment is set)
 
-    from helix_ray.actors.nodes import session_folder  # noqa: PLC0415
+    from helix_ray.actors.nodes import home_of_session  # noqa: PLC0415
 
     _leave_signals_alone()
     try:
@@ -91,10 +91,10 @@ def attached_cluster(config: RayConfig) -> Iterator[Cluster]:
             address=ray.get_runtime_context().gcs_address,
             dashboard_url=f"http://{url}" if url else None,
             token_path=Path(token) if token else None,
-            logs=session_folder() / "logs",
+            logs=home_of_session().with_name("logs"),
             driver_node=ray.get_runtime_context().get_node_id(),
         )
-        elsewhere = session_folder() / "helix" / "logs"
+        elsewhere = logs_of(home_of_session())
         log.info(Event.RAY_STARTED, version=ray.__version__, address=cluster.address, logs=cluster.logs, parts_elsewhere_log_in=elsewhere)
         yield cluster
     finally:

@@ -79,7 +79,7 @@ def home_elsewhere(driver_node: str | None) -> Path | None:
     """A folder for what this process writes when it does not share the driver's machine: in Ray's session. None: it does."""
     if driver_node in (None, ray.get_runtime_context().get_node_id()):
         return None
-    return session_folder() / "helix"
+    return home_of_session()
 
 
 async def end_if_foreign(package: str) -> None:
@@ -92,7 +92,7 @@ async def end_if_foreign(package: str) -> None:
         os._exit(1)
 
 
-def session_folder() -> Path:
-    """Of Ray on this node; its name is the same on all nodes of a cluster."""
+def home_of_session() -> Path:
+    """Below the folder of Ray's session, whose name is the same on all nodes of a cluster."""
     node: Any = ray._private.worker._global_node
-    return Path(node.get_session_dir_path())
+    return Path(node.get_session_dir_path()) / "helix"

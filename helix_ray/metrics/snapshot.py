@@ -40,6 +40,8 @@ class RunInfo:
     provider: str | None = None  # who answers; None: no API is asked
     low_watermark: int = 100  # waiting reads, at which a full queue admits again
     driver_node: str | None = None  # of a cluster; None: the run has a Ray of its own
+    logs: str = ""  # the folder on the driver's node, and the one on the other nodes of a cluster
+    logs_elsewhere: str = ""
 
     @property
     def known(self) -> bool:
@@ -365,3 +367,12 @@ class HistoryPoint:
 
 
 FINAL_STATES = frozenset({"COMPLETE", "LIMITED", "REFUSED", "STOPPED", "FAILED"})
+
+
+def parts_by_node(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
+    """The parts on each node, the driver's node first."""
+    home = snapshot.run.driver_node or ""
+    nodes: dict[str, list[str]] = {home: ["driver"]}
+    for actor in snapshot.actors:
+        nodes.setdefault(actor.node, []).append(actor.name.removeprefix("helix-"))
+    return nodes
