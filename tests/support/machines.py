@@ -38,7 +38,8 @@ class Machine:
             start_new_session=True,
         )
         assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"up\n"
+        with self._holder.stdout as said:
+            assert said.readline() == b"up\n"
         (init,) = psutil.Process(self._holder.pid).children()
         self.init = init.pid
         self.cable = ""
@@ -69,13 +70,7 @@ class Machine:
         return Path(f"/proc/{self.init}/root{inside}")
 
     def processes(self) -> list[psutil.Process]:
-        try:
-            return psutil.Process(self._holder.pid).children(recursive=True) + self._strays()
-        except psutil.Error:
-            return []
-
-    def _strays(self) -> list[psutil.Process]:
-        """Those that were started from outside, and what they left to the machine's first process."""
+        """All of the machine, however they were started."""
         here = Path(f"/proc/{self.init}/ns/pid").readlink()
         found = []
         for process in psutil.process_iter():
