@@ -18,16 +18,18 @@ import os
 import time
 import traceback
 from contextlib import ExitStack
+from dataclasses import replace
 
-from helix_ray.actors import api
-from helix_ray.actors.cluster import Cluster, local_cluster
+from helix_ray.actors.cluster import Cluster, cluster_of
 from helix_ray.actors.group import ActorGroup
+from helix_ray.actors.nodes import home_of_session, this_node
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.logs import Event, RunLog, driver_log, event_logger, last_driver
 from helix_ray.environment.run_file import RunFile
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
+from helix_ray.session.nodes import check_cluster
 from helix_ray.session.notify import Notifier
 from helix_ray.session.outcome import Listener, Outcome
 from helix_ray.session.plan import Plan
@@ -75,12 +77,13 @@ class Pipeline:
             signals = self._signals or stack.enter_context(Signals())
             if plan.config.sink.database == "embedded":
                 stack.enter_context(kept_running(plan.home))
-            cluster = stack.enter_context(local_cluster(plan.home, plan.config.ray))
+            cluster = stack.enter_context(cluster_of(plan.home, plan.config.ray))
             signals.install()
+            if cluster.driver_node is not None:
+                check_cluster(plan, plan.config.ray.namespace, cluster.driver_node)
             emulator_url = self._emulator_url(stack)
-            group = ActorGroup(
-                plan.config, plan.run_id, plan.database_url, plan.api_key, emulator_url, plan.tariff, self._run_log, plan.home
-            )
+            run_log, keys = replace(self._run_log, driver_node=cluster.driver_node), (plan.database_url, plan.api_key)
+            group = ActorGroup(plan.config, plan.run_id, *keys, emulator_url, plan.tariff, run_log, plan.home, cluster.driver_node)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)
             # at once: nothing flows, since the queue is not open and the throttle grants nothing yet
             watch.created(group.create([*group.services, *group.analyzers, *group.producers]))
@@ -159,7 +162,7 @@ class Pipeline:
                     watch.bottlenecks[watch.snapshot.bottleneck.name] += 1
                     self._listener.progress(watch.snapshot)
                     self._notifier.look(watch.snapshot)
-                self._memory.sample(time.monotonic())
+                self._memory.sample(time.monotonic(), watch.actors_mb)
                 signals.wait(LOOK_INTERVAL_S)
         except Exception as error:
             log.exception(Event.DRIVER_FAILED)
@@ -172,7 +175,7 @@ class Pipeline:
         return RunFile.for_this_process(
             plan.run_id,
             cluster.address,
-            api.NAMESPACE,
+            plan.config.ray.namespace,
             cluster.dashboard_url,
             cluster.token_path,
             emulator_url=emulator_url,
@@ -197,4 +200,7 @@ class Pipeline:
             config=self._plan.row.config_hash,
             dashboard_url=cluster.dashboard_url,
             low_watermark=config.queue.low_watermark,
+            driver_node=None if cluster.driver_node is None else this_node(),
+            logs=str(self._run_log.folder),
+            logs_elsewhere=str(replace(self._run_log, home=home_of_session()).folder) if cluster.driver_node is not None else "",
         )

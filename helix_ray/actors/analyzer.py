@@ -7,7 +7,7 @@ import random
 from contextlib import suppress
 from pathlib import Path
 
-from helix_ray.actors import api, peers
+from helix_ray.actors import api, nodes, peers
 from helix_ray.actors.api import QUEUE, THROTTLE, AnalyzerApi, QueueApi, ThrottleApi, begin_incarnation
 from helix_ray.actors.heartbeat import Heartbeat
 from helix_ray.actors.peers import ANSWER_MARGIN_S, AnalyzerPeers
@@ -30,7 +30,8 @@ MAX_CONNECTIONS = 1024
 
 class AnalyzerActor(AnalyzerApi):
     """``emulator_url``: the address of backend emulator. ``tariff``: what its tokens cost, None: as the table has it.
-    ``spool``: the folder of the run's spools, None: answers that are not on record yet die with this process.
+    ``spool``: the folder of the run's spools, None, or on another node than the sink: answers that are not on record yet die
+    with this process.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class AnalyzerActor(AnalyzerApi):
         self._run_nonce = run_nonce
         self._tariff = tariff
         self._incarnation = begin_incarnation(self._name, run_log)
-        self._spool = None if spool is None else Spool(spool / f"{self._name}-{self._incarnation}")
+        kept = spool is not None and (run_log is None or nodes.home_elsewhere(run_log.driver_node) is None)
+        self._spool = Spool(spool / f"{self._name}-{self._incarnation}") if spool is not None and kept else None
         self._engine: AnalysisEngine | None = None
         self._drained = False  # before it ran
         self._backend: ChatBackend | None = None
@@ -62,7 +64,9 @@ class AnalyzerActor(AnalyzerApi):
             self._beat.result()
         return self._incarnation
 
-    async def run(self, api_key: Secret | None) -> AnalyzerEnd:
+    async def run(self, api_key: Secret | None, package: str | None = None) -> AnalyzerEnd:
+        if package is not None:
+            await nodes.end_if_foreign(package)
         engine = self._make_engine(api_key)
         if self._beat is None:  # the first run of this incarnation: before all else, what its predecessor held is free again
             await asyncio.gather(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from helix_ray.environment.logs import Event, begin_log, event_logger
@@ -51,6 +52,10 @@ def remote(handle: Any, method: Callable[Concatenate[A, P], Awaitable[R]], *args
 def begin_incarnation(name: str, run_log: RunLog | None) -> str:
     """What tells this actor from the one that had its name before; it logs under it. Raises nothing, since constructors must not."""
     incarnation = uuid.uuid4().hex[:12]
+    if run_log is not None and run_log.driver_node is not None:
+        from helix_ray.actors.nodes import home_elsewhere  # noqa: PLC0415  (imports Ray, see above)
+
+        run_log = replace(run_log, home=home_elsewhere(run_log.driver_node) or run_log.home)
     if run_log is not None:
         before = [*run_log.folder.glob(f"{name}-{'?' * len(incarnation)}.jsonl")]
         begin_log(run_log, name, incarnation)
@@ -178,10 +183,11 @@ class ProducerApi(ActorApi, Protocol):
 
 
 class AnalyzerApi(ActorApi, Protocol):
-    async def run(self, api_key: Secret | None) -> AnalyzerEnd:
+    async def run(self, api_key: Secret | None, package: str | None = None) -> AnalyzerEnd:
         """Analyses until there is nothing more to analyse; returns why. The heartbeat goes on after that.
 
-        ``api_key``: None for a backend without one. MissingSecretError when the backend needs one.
+        ``api_key``: None for a backend without one. MissingSecretError when the backend needs one. ``package``: the hash of the
+        package that the run began with; a process that has another one ends itself, so that Ray starts the actor again elsewhere.
         """
 
     async def drain(self, timeout_s: float) -> DrainReply:
@@ -225,7 +231,7 @@ class ControlApi(ActorApi, Protocol):
 
 
 NAMESPACE = "helix"
-"""A cluster holds one live run."""
+"""Unless `ray.namespace` says otherwise. A namespace of a cluster holds one live run."""
 
 METRICS: Address[MetricsApi] = Address("helix-metrics")
 CONTROL: Address[ControlApi] = Address("helix-control")

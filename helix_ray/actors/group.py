@@ -23,6 +23,7 @@ from helix_ray.actors.analyzer import AnalyzerActor
 from helix_ray.actors.api import A, ActorApi, Address, P, R
 from helix_ray.actors.control import ControlActor
 from helix_ray.actors.metrics import MetricsActor
+from helix_ray.actors.nodes import Placement
 from helix_ray.actors.peers import authorise, raised_by
 from helix_ray.actors.producer import ProducerActor
 from helix_ray.actors.queue import QueueActor
@@ -30,6 +31,7 @@ from helix_ray.actors.sink import SinkActor
 from helix_ray.actors.throttle import ThrottleActor
 from helix_ray.config import Config
 from helix_ray.environment.logs import Event, RunLog, event_logger
+from helix_ray.environment.package import package_hash
 from helix_ray.environment.processes import Driver
 from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
@@ -39,7 +41,6 @@ from helix_ray.storage.spool import spool_folder
 log = event_logger(__name__)
 
 CALL_TIMEOUT_S = 10.0
-CREATION_TIMEOUT_S = 120.0
 LOOP_END_S = 0.3  # Ray announces the repetition of a ``run`` that is killed, so one that ends by itself gets the time to
 
 N = TypeVar("N", bound=str)
@@ -98,14 +99,20 @@ def wait_for(calls: Iterable[Pending[object]], timeout_s: float) -> None:
         ray.wait(references, num_returns=len(references), timeout=timeout_s)
 
 
-def make_actor(plain: Callable[..., object], name: str, *arguments: Any, max_concurrency: int = 1000, **keywords: Any) -> Any:
-    """The Ray handle of a new actor."""
+def make_actor(
+    plain: Callable[..., object],
+    name: str,
+    *arguments: Any,
+    max_concurrency: int = 1000,
+    place: Mapping[str, Any] | None = None,
+    **keywords: Any,
+) -> Any:
+    """The Ray handle of a new actor in this process's namespace. ``place``: Ray's options that say where it lives; None: anywhere."""
     return (
         ray.remote(plain)
         .options(
             name=name,
-            namespace=api.NAMESPACE,
-            num_cpus=0,
+            **(place or {"num_cpus": 0}),
             max_restarts=-1,
             max_task_retries=0,
             max_concurrency=max_concurrency,
@@ -122,8 +129,9 @@ class _Plan:
     """
 
     make: partial[Any]  # of an `ActorApi`: its class, and the arguments of its constructor but ``run_log``
-    run_arguments: tuple[Secret | None, ...] = ()
+    run_arguments: tuple[Secret | str | None, ...] = ()
     max_concurrency: int = 1000
+    place: Mapping[str, Any] | None = None
 
 
 class ActorGroup:
@@ -139,9 +147,14 @@ class ActorGroup:
         tariff: Tariff | None = None,
         run_log: RunLog | None = None,
         home: Path | None = None,
+        driver_node: str | None = None,
     ) -> None:
-        """``home``: HELIX_HOME, where answers are kept while the database is away; None: nowhere. This process is the driver."""
+        """``home``: HELIX_HOME, where answers are kept while the database is away; None: nowhere. This process is the driver, on the
+        node ``driver_node`` of a cluster; None: on a Ray of its own.
+        """
         config = config.public()
+        place, self._start_timeout_s = Placement.of(config, driver_node), config.ray.start_timeout_s
+        beside = place.beside_driver()
         workers, spool = config.analyzer.workers, None if home is None else spool_folder(home, run_id)
         self._run_log = run_log
         self.producers = [api.producer(index) for index in range(config.source.producers)]
@@ -150,33 +163,39 @@ class ActorGroup:
         self._handles: dict[str, Any] = {}
         self._loops: dict[str, Pending[str]] = {}
         most_in_flight = workers * config.analyzer.requests_in_flight
-        deadline_s, retry_share = config.analyzer.request_timeout_s, config.retry.max_share
+        limits = (config.throttle, config.analyzer.request_timeout_s, most_in_flight, config.retry.max_share)
         self._plan: dict[str, _Plan] = {
-            api.METRICS: _Plan(partial(MetricsActor)),
-            api.CONTROL: _Plan(partial(ControlActor, run_id, time.time(), config.source.rate_per_s), (database_url,)),
+            api.METRICS: _Plan(partial(MetricsActor), place=beside),
+            api.CONTROL: _Plan(partial(ControlActor, run_id, time.time(), config.source.rate_per_s), (database_url,), place=beside),
             # far above the number of callers: a blocked put must never keep a lease or an ack out
-            api.QUEUE: _Plan(partial(QueueActor, config.queue), max_concurrency=10_000),
-            api.THROTTLE: _Plan(partial(ThrottleActor, config.throttle, deadline_s, most_in_flight, retry_share, authorise, workers)),
-            api.SINK: _Plan(partial(SinkActor, run_id, config.sink, Driver.this_process(), spool), (database_url,)),
+            api.QUEUE: _Plan(partial(QueueActor, config.queue), max_concurrency=10_000, place=beside),
+            api.THROTTLE: _Plan(partial(ThrottleActor, *limits, authorise, workers), place=beside),
+            api.SINK: _Plan(partial(SinkActor, run_id, config.sink, Driver.this_process(), spool), (database_url,), place=beside),
         }
         for index, producer in enumerate(self.producers):
-            self._plan[producer] = _Plan(partial(ProducerActor, index, config))
+            self._plan[producer] = _Plan(partial(ProducerActor, index, config), place=place.of_producer())
         for index, analyzer in enumerate(self.analyzers):
             make = partial(AnalyzerActor, index, config, emulator_url, run_id, tariff, spool)
             # above any size to which requests_in_flight can be raised live
-            self._plan[analyzer] = _Plan(make, (api_key,), max_concurrency=2048)
+            package = None if driver_node is None else package_hash()
+            self._plan[analyzer] = _Plan(make, (api_key, package), max_concurrency=2048, place=place.of_analyzer())
 
     def create(self, actors: Sequence[Address[ActorApi]]) -> dict[Address[ActorApi], str]:
         """Creates these actors and waits until each answers; their incarnations. StartError when one does not."""
         for name in actors:
             plan = self._plan[name]
             made = plan.make
-            self._handles[name] = make_actor(made.func, name, *made.args, max_concurrency=plan.max_concurrency, run_log=self._run_log)
+            options: dict[str, Any] = {"max_concurrency": plan.max_concurrency, "place": plan.place, "run_log": self._run_log}
+            try:
+                self._handles[name] = make_actor(made.func, name, *made.args, **options)
+            except ValueError as error:  # another run began at the same moment
+                raise StartError(f"{name} exists already in this namespace of the cluster: another run is starting there") from error
         incarnations = {}
-        for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, CREATION_TIMEOUT_S).items():
+        for name, answer in self.collect({name: self.send(name, ActorApi.ping) for name in actors}, self._start_timeout_s).items():
             if isinstance(answer, CallFailure):
                 raise StartError(
-                    f"{name} did not come up: {answer.kind.value} after {CREATION_TIMEOUT_S:g} s at most; is the machine overloaded?"
+                    f"{name} did not come up: {answer.kind.value} after {self._start_timeout_s:g} s (ray.start_timeout_s) at most; is the "
+                    "machine overloaded, or on a cluster no node with the resources and labels that it asks for?"
                 )
             incarnations[name] = answer
         log.info(Event.ACTORS_CREATED, incarnations=incarnations)

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 
 from helix_ray.actors import peers
 from helix_ray.actors.api import CONTROL, METRICS, ControlApi, MetricsApi, R
+from helix_ray.actors.nodes import this_node
 from helix_ray.actors.prometheus import PrometheusMirror
 from helix_ray.clock import Clock, SystemClock
 from helix_ray.environment.logs import Event, event_logger
@@ -147,6 +148,7 @@ class ProcessStats:
             cpu_share=own_s / wall_s if wall_s > 0 else None,
             loop_busy=min(1.0, loop_s / wall_s) if wall_s > 0 else None,
             loop_lag_ms=self.lag.take_ms(),
+            node=this_node(),
         )
 
     async def _memory(self) -> float:

@@ -78,7 +78,7 @@ async def attempt(
     """One attempt of a call; PeerAwayError when there is no answer."""
     try:
         # a look-up asks Ray's control service and blocks meanwhile: not on the event loop
-        handle = _handles[to] = _handles.get(to) or await asyncio.to_thread(ray.get_actor, to, api.NAMESPACE)
+        handle = _handles[to] = _handles.get(to) or await asyncio.to_thread(ray.get_actor, to)
     except ValueError as error:  # no actor of this name now
         _note_away(to, method.__name__, error)
         raise PeerAwayError(f"{to} does not exist") from error

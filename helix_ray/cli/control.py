@@ -9,15 +9,19 @@ from typing import Annotated
 
 import typer
 
+from helix_ray.cli.cluster import RunOnCluster
 from helix_ray.client import attach, command
 from helix_ray.errors import HelixError
 from helix_ray.records import Action
 
-app = typer.Typer(
-    help="Commands to the live run of this HELIX_HOME. All are recorded; repeating one changes nothing.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 Reason = Annotated[str | None, typer.Option(help="Why; kept with the command in the database.")]
+
+
+@app.callback()
+def control(address: RunOnCluster = None) -> None:
+    """Commands to the live run of this HELIX_HOME. All are recorded; repeating one changes nothing."""
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from helix_ray.cli.cluster import RunOnCluster
+from helix_ray.client import attach
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.logs import LogReader, actors_of, find_log, for_people, last_driver, local_time, shown
 from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import ConfigError
+from helix_ray.metrics.snapshot import parts_by_node
 
 POLL_S = 0.3
 
@@ -35,11 +39,16 @@ def logs(
     level: Annotated[
         Level, typer.Option(help="Only lines of this level and above; debug lines are there if the run had --log-level debug.")
     ] = Level.INFO,
+    address: RunOnCluster = None,
 ) -> None:
     """Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.
 
     The lines themselves are JSON, in HELIX_HOME/logs/RUN_ID/; docs/operations.md lists the events.
+    On a cluster they lie on several nodes: with --address, this says where.
     """
+    if address is not None:
+        _say_where()
+        return
     folder = _folder(run)
     if actor is not None and actor not in (names := actors_of(folder)):
         known = ", ".join(sorted(name for name in names if not name.startswith("helix-")))
@@ -63,6 +72,15 @@ def logs(
             f"it was killed, or it crashed; `helix run --resume {folder.name}` goes on with the run",
             markup=False,
         )
+
+
+def _say_where() -> None:
+    with closing(attach()) as client:
+        snapshot = client.snapshot(timeout_s=10.0)
+    run = snapshot.run
+    for node, parts in parts_by_node(snapshot).items():
+        folder = run.logs if node == run.driver_node else run.logs_elsewhere
+        typer.echo(f"{node}: {', '.join(parts)} in {folder}")
 
 
 def _folder(run: str | None) -> Path:

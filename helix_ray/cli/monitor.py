@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from helix_ray.client import CONTROL_CODE, control_token, helix_home
+from helix_ray.client import CLUSTER, CONTROL_CODE, control_token, helix_home
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN
 from helix_ray.environment.variables import for_page
 from helix_ray.errors import MissingSecretError, StartError
@@ -29,6 +29,12 @@ def monitor(
     port: Annotated[int, typer.Option(min=1024, max=65535, help="Port of the page.")] = 8501,
     address: Annotated[str, typer.Option(help="Address to listen on. Anything but loopback needs HELIX_CONTROL_TOKEN.")] = "127.0.0.1",
     allowed_host: Annotated[list[str] | None, typer.Option(help="A further host name under which the page may be asked for.")] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT[/NAMESPACE]", envvar=CLUSTER, help="Show the run of this Ray cluster, from one of its nodes."
+        ),
+    ] = None,
 ) -> None:
     """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.
 
@@ -43,6 +49,8 @@ def monitor(
         )
     check_free(address, port)
     environment = {**for_page(), **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
+    if ray_address is not None:
+        environment[CLUSTER] = ray_address
     print(f"Page: http://{'localhost' if address in LOOPBACK else address}:{port}")
     if token is None:
         environment[CONTROL_CODE] = code = secrets.token_urlsafe(9)
@@ -50,7 +58,7 @@ def monitor(
     else:
         environment[HELIX_CONTROL_TOKEN] = token
         print(f"Controls are unlocked by {HELIX_CONTROL_TOKEN}.")
-    print(f"Runs of: {helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
+    print(f"Runs of: {ray_address or helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
     script = Path(__file__).parents[1] / "_dashboard" / "app.py"
     # exec: signals reach the page directly, and no second process waits beside it
     os.execve(sys.executable, [sys.executable, "-P", "-m", "streamlit", "run", str(script)], environment)  # noqa: S606

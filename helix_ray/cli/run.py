@@ -82,7 +82,7 @@ def run(
     if run_id is not None:
         _check_run_id(run_id, resume)
     with Signals() as signals:  # an import may turn an interruption into an error of its own
-        from helix_ray.actors.cluster import prepare_environment  # noqa: PLC0415  (this and what follows: --help is to be cheap)
+        from helix_ray.actors import cluster  # noqa: PLC0415  (this and what follows: --help is to be cheap)
         from helix_ray.cli import dry_run as forecasting  # noqa: PLC0415
         from helix_ray.cli.terminal import Terminal  # noqa: PLC0415
         from helix_ray.config.loading import load_config, parse_config  # noqa: PLC0415
@@ -128,7 +128,7 @@ def run(
                 plan = preparation.prepare(given, home, secrets)
             terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
             terminal.announce()
-            prepare_environment(home)
+            cluster.prepare(home, plan.config.ray)
             from helix_ray.pipeline import Pipeline  # noqa: PLC0415  (imports ray, which reads the environment only then)
 
             try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from helix_ray.cli.cluster import RunOnCluster
 from helix_ray.client import HelixClient, attach
 from helix_ray.errors import AttachError
 from helix_ray.results.files import report_path
@@ -28,6 +29,7 @@ def status(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole snapshot as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again each second, until the run ends or Ctrl-C.")] = False,
+    address: RunOnCluster = None,
 ) -> None:
     """Shows the live run of this HELIX_HOME. Exit code 1 when there is none."""
     if run is not None:

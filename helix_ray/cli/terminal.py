@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.client.measures import by_type, mistakes, with_errors
-from helix_ray.metrics.snapshot import MetricsSnapshot
+from helix_ray.metrics.snapshot import MetricsSnapshot, parts_by_node
 from helix_ray.metrics.state import Standing, duration_text, throttle_lines
 from helix_ray.records import FAILURE_KINDS, left_out
 from helix_ray.results.formatting import NOTICE, SIMULATED, UNKNOWN, measure, named, percent, share
@@ -227,6 +227,8 @@ def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iter
     yield row(0, "queue", f"{_number(queue.depth, 0)} / {queue.capacity} waiting{blocked}", gauge)
     highest, leased, waited = _number(queue.max_queue_depth, 0), _number(queue.leased, 0), _number(queue.blocked_seconds, 0)
     yield row(4, "", f"highest {highest}, {leased} leased, blocked {waited} s in all")
+    for node, parts in parts_by_node(snapshot).items() if snapshot.run.driver_node else ():
+        yield row(3, "node", f"{node}: {', '.join(parts)}")
     for bucket in throttle.buckets:
         headroom = bucket.headroom or 0.0
         room = f"{max(bucket.credit, 0):,.0f} of {bucket.limit:,.0f} a {bucket.window} left ({bucket.source or 'configured'})"

@@ -6,12 +6,12 @@ client.send(command(Action.PAUSE, actor="cli:alice"))
 client.close()
 """
 
-from helix_ray.client.client import CONTROL_CODE, HelixClient, Launch, attach, command, control_token, take_control_code
+from helix_ray.client.client import CLUSTER, CONTROL_CODE, HelixClient, Launch, attach, command, control_token, take_control_code
 from helix_ray.client.dry_run import DryRun
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.shipped import shipped_configs
 
 __all__ = [
-    "CONTROL_CODE", "DryRun", "HelixClient", "Launch", "attach", "command", "control_token", "helix_home", "shipped_configs",
+    "CLUSTER", "CONTROL_CODE", "DryRun", "HelixClient", "Launch", "attach", "command", "control_token", "helix_home", "shipped_configs",
     "take_control_code",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate
 
@@ -34,7 +34,9 @@ COMMAND_TIMEOUT_S = 15.0  # above what the control actor spends on a database th
 TAIL_LINES = 12
 CONTROL_CODE = "HELIX_CONTROL_CODE"  # how `helix monitor` tells its page the code that works once
 
-_OF_THIS_PROCESS_ONLY = (HELIX_CONTROL_TOKEN, CONTROL_CODE)
+CLUSTER = "HELIX_CLUSTER"  # HOST:PORT[/NAMESPACE] of Ray: clients look there, and not in a home
+
+_OF_THIS_PROCESS_ONLY = (HELIX_CONTROL_TOKEN, CONTROL_CODE, CLUSTER)
 """What the page's process has in its environment and a run does not need."""
 
 
@@ -105,6 +107,11 @@ class Link:
             try:
                 ray.init(address=self.run_file.ray_address, namespace=self.run_file.namespace, log_to_driver=False, configure_logging=False)
             except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+                if not self.run_file.run_id:
+                    raise AttachError(
+                        f"the cluster at {self.run_file.ray_address} does not let this process in ({type(error).__name__}): it must be on "
+                        "a node of it, and needs its token: RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+                    ) from error
                 raise AttachError(
                     f"run {self.run_file.run_id} does not answer at {self.run_file.ray_address} ({type(error).__name__}): it may "
                     f"have just ended; else check that {self.run_file.token_path} is readable by you"
@@ -126,6 +133,21 @@ class Link:
             self.leave()
             raise AttachError(f"{to} of run {self.run_file.run_id} does not answer ({type(error).__name__})") from error
         return answer
+
+    def finds(self, name: str) -> bool:
+        """An actor of this name lives, or is being restarted."""
+        self.connect()
+        import ray  # noqa: PLC0415
+
+        try:
+            ray.get_actor(name, namespace=self.run_file.namespace)
+        except (ray.exceptions.RayError, ValueError, ConnectionError, RuntimeError):
+            return False
+        return True
+
+    @property
+    def attached(self) -> bool:
+        return self._owner
 
     def leave(self) -> None:
         """Safe twice. Leaves Ray alone where this link did not start it."""
@@ -163,11 +185,14 @@ class HelixClient:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or helix_home()
+        self.cluster = os.environ.get(CLUSTER)
         self._link: Link | None = None
         self.launched: Launch | None = None  # the run that this client started last
 
     def connect(self) -> Link:
-        """The connection to the live run. AttachError when there is no live run in this home."""
+        """The connection to the live run. AttachError when there is no live run in this home, or at `cluster`."""
+        if self.cluster is not None:
+            return self._join(self.cluster)
         run_file = RunFile.read(self.home)
         if run_file is None or not run_file.is_live():
             self.close()
@@ -181,8 +206,28 @@ class HelixClient:
         link.connect()
         return link
 
+    def _join(self, cluster: str) -> Link:
+        link = self._link = self._link or Link(RunFile.of_cluster(cluster))
+        if not link.attached:  # another run may live there by now
+            if not link.finds(METRICS):
+                raise AttachError(f"no live run in namespace {link.run_file.namespace} of the cluster at {link.run_file.ray_address}")
+            run = link.call(COMMAND_TIMEOUT_S, METRICS, MetricsApi.snapshot).run
+            link.run_file = replace(link.run_file, run_id=run.run_id)
+        return link
+
+    def _last(self) -> RunFile | None:
+        """Of the last run that this client may ask the database about."""
+        if self.cluster is None:
+            return RunFile.read_last(self.home)
+        return self._link.run_file if self._link is not None and self._link.run_file.run_id else None
+
     def is_live(self) -> bool:
-        """Whether this home's run still has its driver."""
+        """Whether the run still has its driver; on a cluster, its actors, which end with the driver."""
+        if self.cluster is not None:
+            try:
+                return (self._link or Link(RunFile.of_cluster(self.cluster))).finds(METRICS)
+            except AttachError:
+                return False
         run_file = RunFile.read(self.home)
         return run_file is not None and run_file.is_live()
 
@@ -204,7 +249,7 @@ class HelixClient:
         except AttachError as error:
             from helix_ray.client.past_run import recorded_answer  # noqa: PLC0415  (as in `past`)
 
-            run_file = self._link.run_file if self._link is not None else RunFile.read_last(self.home)
+            run_file = self._link.run_file if self._link is not None else self._last()
             try:
                 answer = None if run_file is None else recorded_answer(self.home, run_file, command.request_id)
             except (HelixError, OSError, TimeoutError):
@@ -225,7 +270,7 @@ class HelixClient:
         """The last run of this home, from the database; None when there is none. May start the embedded server: seconds."""
         from helix_ray.client.past_run import past_snapshot  # noqa: PLC0415  (with psycopg, which a live run's client does without)
 
-        run_file = RunFile.read_last(self.home)
+        run_file = self._last()
         return past_snapshot(self.home, run_file) if run_file is not None else None
 
     def dry_run(self, config: Path, overrides: Sequence[str] = ()) -> DryRun:

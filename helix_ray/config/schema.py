@@ -249,7 +249,12 @@ class NotifyConfig(Section):
 
 
 class RayConfig(Section):
-    address: str | None = None
+    address: Annotated[str, Field(pattern=r"^(auto|[^\s/]+:\d{1,5})$")] | None = None  # None: a Ray of the run's own, on this machine
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")] = "helix"
+    analyzer_cpus: Annotated[float, Field(ge=0.001, le=1024)] = 0.01  # that an analyzer asks for on a cluster; 0 would not be spread
+    analyzer_labels: dict[str, str] = Field(default_factory=dict)  # of the nodes where analyzers may live
+    start_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    silence_s: Annotated[float, Field(gt=0, le=3600)] | None = None  # None: 60, on a cluster 180
     dashboard: bool = True
     dashboard_port: Annotated[int, Field(ge=1024, le=65535)] | None = None  # None: 8265, or the next free one
     object_store_mb: Annotated[int, Field(ge=80, le=100_000)] = 100
@@ -287,9 +292,23 @@ class Config(Section):
                 f"source.allow_external: reads from a file would leave this machine for {self.provider_url}; "
                 "set it to true if you may send them, or use backend aligner or emulator, or a server on this machine"
             )
-        if self.ray.address is not None:
-            raise ValueError("ray.address: running on an existing cluster is not built yet; remove the key")
+        self._check_cluster()
         return self
+
+    def _check_cluster(self) -> None:
+        ray = self.ray
+        if ray.address is None:
+            if ray.analyzer_labels or ray.analyzer_cpus != RayConfig().analyzer_cpus:
+                raise ValueError("ray.analyzer_cpus, ray.analyzer_labels: place analyzers on a cluster; set ray.address, or remove them")
+        elif self.sink.database != "external":
+            raise ValueError("sink.database: on a cluster (ray.address) it must be external; set DATABASE_URL to one that all nodes reach")
+        elif self.analyzer.backend.simulated:
+            raise ValueError(
+                "analyzer.backend: a run on a cluster (ray.address) starts no emulator, found emulator; start `helix emulator --host` "
+                "where all nodes reach it, and use backend groq with provider.base_url"
+            )
+        elif ray.dashboard_port is not None:
+            raise ValueError("ray.dashboard_port: the dashboard of a cluster (ray.address) is the cluster's; remove the key")
 
     def _check_provider(self) -> None:
         asking, provider = self.analyzer, self.provider

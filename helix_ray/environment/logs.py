@@ -56,6 +56,8 @@ class Event(StrEnum):
     ACTOR_HUNG = "actor_hung"
     ACTOR_RESTARTED = "actor_restarted"
     ACTOR_FAILED = "actor_failed"
+    ACTOR_MISPLACED = "actor_misplaced"
+    FOREIGN_PACKAGE = "foreign_package"
     LOOP_ENDED = "loop_ended"
     QUEUE_OPENED = "queue_opened"
     THROTTLE_RESTORED = "throttle_restored"
@@ -100,12 +102,16 @@ logging.getLogger(_ROOT).addHandler(logging.NullHandler())  # without `begin_log
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """Where the processes of one run log. ``writers``: how many of them are alive at once; they share `RUN_BYTES`."""
+    """Where the processes of one run log. ``writers``: how many of them are alive at once; they share `RUN_BYTES`.
+
+    ``driver_node``: on a cluster, the node that has ``home``; actors of other nodes log into their Ray session's folder.
+    """
 
     home: Path
     run_id: str
     level: str = "info"  # debug | info | warning | error
     writers: int = 1
+    driver_node: str | None = None
 
     @property
     def folder(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -53,6 +54,14 @@ class RunFile:
             token_path=str(token_path) if token_path else None, pid=os.getpid(), started_at=psutil.Process().create_time(),
             emulator_url=emulator_url, database=database,
         )  # fmt: skip
+
+    @classmethod
+    def of_cluster(cls, cluster: str) -> RunFile:
+        """Of the run that lives at ``HOST:PORT[/NAMESPACE]``, whichever it is; its driver is no process of this machine."""
+        address, _, namespace = cluster.partition("/")
+        if not re.fullmatch(r"[^\s/]+:\d{1,5}", address):
+            raise AttachError(f"{cluster}: a cluster is named as HOST:PORT or HOST:PORT/NAMESPACE, with the port of Ray's control service")
+        return cls(address, namespace or "helix", "", None, os.environ.get("RAY_AUTH_TOKEN_PATH"), 0, 0.0, database="external")
 
     def write(self, home: Path) -> None:
         """Write the file atomically, with mode 0600."""

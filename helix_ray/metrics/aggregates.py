@@ -184,12 +184,17 @@ class Aggregates:
         )
 
     def machine(self) -> MachineView:
-        """Actors are taken to share one machine, as they do in a run of this version."""
-        processes = [reporter.process.total for reporter in self._reporters]
-        cores = max((it.machine_cores for it in processes), default=None)
-        shares = [it.cpu_share for it in processes if it.cpu_share is not None]
-        ours = min(1.0, sum(shares) / cores) if cores and shares else None
-        return MachineView(cores=cores, busy=_highest(it.machine_busy for it in processes), ours=ours)
+        """Nodes with one address are taken for one machine each."""
+        nodes: dict[str, list[ProcessReport]] = {}
+        for reporter in self._reporters:
+            nodes.setdefault(reporter.process.latest.node, []).append(reporter.process.total)
+        views = []
+        for processes in nodes.values():
+            cores = max(it.machine_cores for it in processes)
+            shares = [it.cpu_share for it in processes if it.cpu_share is not None]
+            ours = min(1.0, sum(shares) / cores) if cores and shares else None
+            views.append(MachineView(cores=cores, busy=_highest(it.machine_busy for it in processes), ours=ours, nodes=len(nodes)))
+        return max(views, key=lambda view: view.busy or 0.0, default=MachineView())
 
     def control(self) -> ControlView:
         for reporter in self._sending(ControlReport):

@@ -34,6 +34,7 @@ class ProcessReport:
     cpu_share: float | None = field(default=None, metadata=GAUGE)  # of one core, all threads; above 1 with several
     loop_busy: float | None = field(default=None, metadata=GAUGE)  # 0..1, of one core: the thread that runs its event loop
     loop_lag_ms: float | None = field(default=None, metadata=GAUGE)
+    node: str = ""  # that it runs on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

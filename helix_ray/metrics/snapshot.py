@@ -39,6 +39,9 @@ class RunInfo:
     reason: str | None = None  # why it ended
     provider: str | None = None  # who answers; None: no API is asked
     low_watermark: int = 100  # waiting reads, at which a full queue admits again
+    driver_node: str | None = None  # of a cluster; None: the run has a Ray of its own
+    logs: str = ""  # the folder on the driver's node, and the one on the other nodes of a cluster
+    logs_elsewhere: str = ""
 
     @property
     def known(self) -> bool:
@@ -220,6 +223,7 @@ class ActorView:
     cpu_share: float | None = None  # of one core, all threads; above 1 with several
     loop_busy: float | None = None  # 0..1, of one core: the thread that runs its event loop
     loop_lag_ms: float | None = None  # how late its event loop runs what is due; on average
+    node: str = ""  # its address, and a beginning of Ray's id
 
     @property
     def role(self) -> str:
@@ -229,11 +233,12 @@ class ActorView:
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
-    """The busiest machine that an actor runs on."""
+    """The busiest machine that an actor runs on; ``nodes`` is how many there are."""
 
     cores: int | None = None  # that the actors may use
     busy: float | None = None  # 0..1, of all cores, with whatever runs there
     ours: float | None = None  # 0..1, of these cores: what the actors use, without the database and Ray
+    nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,3 +368,12 @@ class HistoryPoint:
 
 
 FINAL_STATES = frozenset({"COMPLETE", "LIMITED", "REFUSED", "STOPPED", "FAILED"})
+
+
+def parts_by_node(snapshot: MetricsSnapshot) -> dict[str, list[str]]:
+    """The parts on each node, the driver's node first."""
+    home = snapshot.run.driver_node or ""
+    nodes: dict[str, list[str]] = {home: ["driver"]}
+    for actor in snapshot.actors:
+        nodes.setdefault(actor.node, []).append(actor.name.removeprefix("helix-"))
+    return nodes

@@ -17,7 +17,7 @@ SAMPLE_INTERVAL_S = 5.0
 class PeakMemory:
     """The peak over all processes of this run: the driver, Ray, the actors, the emulator, and the embedded PostgreSQL.
 
-    The database in ``data`` is no child of ours.
+    The database in ``data`` is no child of ours. On a cluster Ray is not ours, so there it is the driver and the actors of all nodes.
     """
 
     data: Path
@@ -25,8 +25,8 @@ class PeakMemory:
     _next_at: float = 0.0
     _me: psutil.Process = field(default_factory=psutil.Process)
 
-    def sample(self, now: float) -> None:
-        """Measures when it is time to; costs some milliseconds a process."""
+    def sample(self, now: float, actors_mb: float = 0.0) -> None:
+        """Measures when it is time to; costs some milliseconds a process. ``actors_mb``: of those that are no children of ours."""
         if now < self._next_at:
             return
         self._next_at = now + SAMPLE_INTERVAL_S
@@ -37,7 +37,7 @@ class PeakMemory:
                     total += process.memory_full_info().pss
                 except psutil.Error:
                     continue  # it ended while being measured
-        self.peak_mb = max(self.peak_mb, total / 1e6)
+        self.peak_mb = max(self.peak_mb, total / 1e6 + actors_mb)
 
     def _postmaster(self) -> psutil.Process | None:
         """None when the run uses another database."""

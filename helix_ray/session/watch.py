@@ -24,8 +24,8 @@ from helix_ray.throttle.messages import ThrottleStats
 
 log = event_logger(__name__)
 
-SILENCE_S = 60.0
-"""An actor that does not come back within this time never will."""
+SILENCE_S, CLUSTER_SILENCE_S = 60.0, 180.0
+"""An actor that does not come back within this time never will; a cluster takes 17 s to see that a node is gone."""
 
 DONE_DEADLINE_S, DONE_ROWS_PER_S = 30.0, 50_000
 """For the indices of all rows of a run: what a small run gets, and how many rows a second a large one adds to it."""
@@ -146,8 +146,24 @@ class Watch:
             return
         if snapshot.run.run_id:
             self.snapshot = snapshot
+            self._check_places(snapshot)
         else:
             self._group.send(api.METRICS, api.MetricsApi.set_run, self.run_info)
+
+    @property
+    def actors_mb(self) -> float:
+        """Of the actors of a cluster, which are no children of this process."""
+        if self.run_info.driver_node is None or self.snapshot is None:
+            return 0.0
+        return sum(actor.pss_mb or 0.0 for actor in self.snapshot.actors)
+
+    def _check_places(self, snapshot: MetricsSnapshot) -> None:
+        """The parts in charge live where the driver does, after each restart too: else the run would go on sending without it."""
+        home = self.run_info.driver_node
+        astray = [it for it in snapshot.actors if it.name in self._group.services and home is not None and it.node not in ("", home)]
+        for actor in astray:
+            log.error(Event.ACTOR_MISPLACED, part=actor.name, node=actor.node, driver_node=home)
+            self._loop_error = f"{actor.name} runs on node {actor.node}, and the driver on {home}"
 
     def _keep_alive(self, now: float) -> None:
         """Pings the actors that are due, and restarts those that hang. A dead process is restarted by Ray."""
@@ -249,8 +265,10 @@ class Watch:
     def _restart_storm(self, now: float) -> str | None:
         if self._breaker.is_open:
             return f"actors keep dying and nothing is stored; see `helix logs {self._plan.run_id}`"
-        silent = self._liveness.silent(now, SILENCE_S)
-        return f"{', '.join(silent)} did not come back within {SILENCE_S:g} s; see `helix logs {self._plan.run_id}`" if silent else None
+        ray = self._plan.config.ray
+        silence_s = ray.silence_s or (SILENCE_S if ray.address is None else CLUSTER_SILENCE_S)
+        silent = self._liveness.silent(now, silence_s)
+        return f"{', '.join(silent)} did not come back within {silence_s:g} s; see `helix logs {self._plan.run_id}`" if silent else None
 
 
 def _is_through(queue: QueueStats, producers: int) -> bool:

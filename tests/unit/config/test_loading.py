@@ -134,7 +134,13 @@ BAD_FILES = {
     "unknown prompt": ("analyzer: {prompt: best}", "analyzer.prompt: input should be 'raw', 'spaced', 'grouped10', 'indexed10'"),
     "unknown fault": ("emulator: {faults: {shuffle: 0.1}}", "emulator.faults.shuffle: unknown key; did you mean 'shuffle_ids'?"),
     "fault without a rate": ("emulator: {faults: {prose: yes}}", "emulator.faults.prose: 'yes' would be read as a yes or no"),
-    "cluster": ("ray: {address: auto}", "ray.address: running on an existing cluster is not built yet"),
+    "embedded database of a cluster": ("ray: {address: auto}", "sink.database: on a cluster (ray.address) it must be external"),
+    "emulator on a cluster": ("ray: {address: auto}\nsink: {database: external}", "analyzer.backend: a run on a cluster"),
+    "dashboard of a cluster": (
+        "ray: {address: 'h:1', dashboard_port: 8265}\nsink: {database: external}\nanalyzer: {backend: aligner}",
+        "ray.dashboard_port: the dashboard of a cluster",
+    ),
+    "placement without a cluster": ("ray: {analyzer_labels: {zone: a}}", "ray.analyzer_cpus, ray.analyzer_labels: place analyzers"),
 }
 
 BAD_OVERRIDES = {
@@ -149,7 +155,7 @@ BAD_OVERRIDES = {
         "run.yaml: --set source.count=0: source.count: input should be greater than or equal to 1; found number 0",
     ),
     "section": ("source=1", "run.yaml: --set source=1: source: expected a section"),
-    "not built": ("ray.address=auto", "run.yaml: --set ray.address=auto: ray.address: running on an existing cluster"),
+    "not built": ("provider.account=lab", "run.yaml: --set provider.account=lab: provider.account: sharing the limits"),
 }
 
 
@@ -319,13 +325,16 @@ OUT_OF_RANGE: dict[str, Any] = {
     "emulator.faults.close_body": 1.01, "emulator.faults.hang_before": -1, "emulator.faults.hang_body": 7,
     "emulator.faults.endless_body": 1.5, "emulator.faults.drip": -0.1, "emulator.faults.idle_close": 2,
     "emulator.faults.slow_accept": 1.01, "emulator.faults.hang_s": 3601, "emulator.faults.drip_s": -1, "emulator.script": None,
-    "notify.url": "https://user@host/hook", "ray.address": None, "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
+    "notify.url": "https://user@host/hook", "ray.address": "ray://h:1", "ray.namespace": "a b",
+    "ray.analyzer_cpus": 0, "ray.analyzer_labels": None, "ray.start_timeout_s": 0, "ray.silence_s": 0,
+    "ray.dashboard": None, "ray.dashboard_port": 80, "ray.object_store_mb": 79,
 }  # fmt: skip
 FREE_FORM = {
     "analyzer.prompt",
     "source.mutation.type_weights",
     "provider.prices",
     "provider.headers",
+    "ray.analyzer_labels",
 }  # no key beside them
 
 
