@@ -89,8 +89,8 @@ def by_pysam(path: Path) -> Outcome:
     try:
         with pysam.FastxFile(str(path)) as file:
             for it in file:
-                # Of an empty line, kseq keeps the CR, and it has no qualities for a read without bases.
-                seq, qual = ("" if text in (None, "\r") else text for text in (it.sequence, it.quality))
+                # kseq keeps the CR of an empty line, and has no qualities for a read without bases.
+                seq, qual = ((text or "").replace("\r", "") for text in (it.sequence, it.quality))
                 rows.append((named(it.name or ""), seq.upper(), qual if path.suffix == ".fastq" else None))
     except (ValueError, OSError) as error:
         return Outcome(rows, f"{type(error).__name__}: {error}")
