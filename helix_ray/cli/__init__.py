@@ -6,6 +6,7 @@ imports at its top only what its ``--help`` needs, where the command itself is t
 
 from __future__ import annotations
 
+import errno
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -63,6 +64,9 @@ def load(name: str) -> Any:
     return get_group(group).commands[name]
 
 
+OF_THE_MACHINE: Final = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a traceback would not explain better than one line."""
+
 app = typer.Typer(
     name="helix",
     cls=LazyGroup,
@@ -104,10 +108,14 @@ def guarded(command: typer.Typer) -> None:
     interrupt_on_signals()
     try:
         command()
-    except (HelixError, PermissionError, NotADirectoryError) as error:
+    except (HelixError, OSError) as error:
         said = str(error)
         if isinstance(error, OSError):
-            said = f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(str(error.filename)))}"
+            if error.errno not in OF_THE_MACHINE:
+                raise
+            said = f"the output cannot be written: {error.strerror}"
+            if error.filename is not None:
+                said = f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(str(error.filename)))}"
         with suppress(OSError, ValueError):  # the exit code is worth more than the words
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {said}", markup=False)
         sys.exit(getattr(error, "exit_code", 1))
