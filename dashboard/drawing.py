@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from helix_ray._dashboard import words
+from helix_ray.records import left_out
 from helix_ray.theme import DARK, FONTS, LIGHT
 
 ICON = (
@@ -40,7 +41,7 @@ def macros(template: str) -> Any:
         lstrip_blocks=True,
     )
     names = ("number", "rate", "percent", "usd", "spelled", "about", "clock", "clock_short")
-    made.filters |= {name: getattr(words, name) for name in names} | {"part": _part, "whole": _whole}
+    made.filters |= {name: getattr(words, name) for name in names} | {"part": _part, "whole": _whole, "left_out": left_out}
     return made.get_template(template).module
 
 

@@ -104,7 +104,7 @@ def align(windows: list[str], reads: list[str]) -> tuple[list[int], list[list[tu
 
 @final
 class FastxReader:
-    """A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than ``keep_bases`` come without their sequence."""
+    """A FASTA or FASTQ file, plain or compressed, read forward. Reads longer than ``keep_bases`` come without their sequence."""
 
     def __new__(cls, path: str | PathLike[str], kind: str, max_record_bytes: int, keep_bases: int, refuse_mates: bool) -> FastxReader:
         """Opens it and looks at its beginning. ``refuse_mates``: mates of pairs that follow each other are an error."""
@@ -117,7 +117,7 @@ class FastxReader:
 
 @final
 class LineReader:
-    """A text file, plain or gzip, read line by line."""
+    """A text file, plain or compressed, read line by line."""
 
     def __new__(cls, path: str | PathLike[str], max_line_bytes: int) -> LineReader: ...
     def read(self) -> tuple[int, bytes] | None:
@@ -146,6 +146,6 @@ class Placer:
     ]:
         """Where upper-case reads lie: status, contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
 
-        Status: ``placed unplaced iupac``; the other columns tell of placed reads only. ``seq`` is the aligned part on the
-        reference's strand, ``kept`` its place in the read as given; gc and max_homopolymer are the window's.
+        Status: ``placed repeated unplaced too_short iupac``; the other columns tell of the first two only. ``seq`` is the aligned part
+        on the reference's strand, ``kept`` its place in the read as given; gc and max_homopolymer are the window's.
         """

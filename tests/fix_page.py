@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = "/usr/bin/chromium"
@@ -98,6 +99,18 @@ def beside(viewer: Coroutine[None, None, None]) -> None:
 
 def button(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
+
+
+def choose(page: Page, label: str, name: str = "") -> None:
+    """Chooses an option of a list: the one of this name, or the first. A scroll closes an open list, so it comes before the click."""
+    listed = page.get_by_label(label, exact=True)
+    option = page.get_by_role("option", name=name, exact=True) if name else page.get_by_role("option").first
+    listed.scroll_into_view_if_needed()
+    for _ in range(10):
+        listed.click()
+        with suppress(TimeoutError):
+            return option.click(timeout=3000)
+    raise AssertionError(f"the list {label!r} stays closed")
 
 
 def unlock(page: Page, code: str) -> None:

@@ -35,7 +35,7 @@ WITHOUT_RAY = LAYERS[5]
 IMPURE_PACKAGES = {"ray", "groq", "psycopg", "aiohttp", "httpx", "streamlit"}
 
 # The rooms that stand apart, and what they may import of helix_ray.
-EMULATOR_MAY_IMPORT = {"emulator", "config", "errors"}
+EMULATOR_MAY_IMPORT = {"emulator", "config", "errors", "environment"}
 DASHBOARD_MAY_IMPORT = {"_dashboard", "client", "config", "errors", "records", "metrics", "theme"}
 STARTS_THE_EMULATOR = {"pipeline", "cli"}
 

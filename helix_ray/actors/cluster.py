@@ -17,6 +17,7 @@ from typing import Any
 from helix_ray.config import RayConfig
 from helix_ray.environment.logs import Event, event_logger, logs_of
 from helix_ray.environment.ray_sessions import KEPT_SESSIONS, end_processes, make_ray_folder, prune, sessions
+from helix_ray.environment.variables import for_ray, only, set_for_ray
 from helix_ray.errors import ConfigError, StartError
 
 log = event_logger(__name__)
@@ -42,13 +43,8 @@ def prepare_environment(home: Path) -> Path:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
     token_path.chmod(0o600)
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_path)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_DEDUP_LOGS"] = "0"
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    for other in ("RAY_ADDRESS", "RAY_AUTH_TOKEN"):  # this run starts its own cluster, and Ray would prefer another's token
-        os.environ.pop(other, None)
+    off = dict.fromkeys(("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"), "0")
+    set_for_ray(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token_path), **off)
     return token_path
 
 
@@ -127,18 +123,20 @@ def local_cluster(home: Path, config: RayConfig) -> Iterator[Cluster]:
 
     _leave_signals_alone()
     try:
-        context = ray.init(
-            address="local",
-            namespace=config.namespace,
-            num_cpus=max(2, os.cpu_count() or 2),
-            include_dashboard=config.dashboard,
-            dashboard_host="127.0.0.1",
-            dashboard_port=config.dashboard_port,
-            object_store_memory=config.object_store_mb * 1_000_000,
-            log_to_driver=False,
-            configure_logging=False,
-            _temp_dir=str(temp),
-        )
+        # Ray's processes start with a copy. TMPDIR: its dashboard makes a socket in a folder of its own there.
+        with only({**for_ray(), "TMPDIR": str(temp.parent)}):
+            context = ray.init(
+                address="local",
+                namespace=config.namespace,
+                num_cpus=max(2, os.cpu_count() or 2),
+                include_dashboard=config.dashboard,
+                dashboard_host="127.0.0.1",
+                dashboard_port=config.dashboard_port,
+                object_store_memory=config.object_store_mb * 1_000_000,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=str(temp),
+            )
     except Exception as error:  # Ray has no class of its own for a start that failed
         raise StartError(f"Ray did not start: {error}") from error
     try:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from helix_ray.analyzer.leased_reads import ReadTask
 from helix_ray.analyzer.read_results import ALIGNER, ResultMaker
 from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.retry_policy import DROP, NextAction, ReadOutcome, ReadOutcomes
+from helix_ray.analyzer.retry_policy import AGAIN, DROP, NextAction, ReadOutcome, ReadOutcomes
 from helix_ray.clock import Clock
 
 
@@ -185,6 +185,8 @@ class RequestSlots(Answering):
         self._advance()
 
     def _follow(self, outcomes: ReadOutcomes) -> None:
+        # a read that was lost when its request was made may have been leased to us again since
+        outcomes = [(read, AGAIN if outcome is DROP and not read.lost else outcome) for read, outcome in outcomes]
         if not self._stopped:
             self._again([read for read, outcome in outcomes if outcome.action is NextAction.AGAIN])
             later = [(read, outcome.delay_s) for read, outcome in outcomes if outcome.action is NextAction.LATER]

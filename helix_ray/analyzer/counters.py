@@ -22,6 +22,7 @@ class AnalyzerCounters:
         self.resent = 0  # requests that left, about reads that the API failed before
         self.failed: Counter[str] = Counter()  # requests that the API failed, by `records.failure_kind`
         self.tiers: Counter[str] = Counter()  # answered reads by the service tier that answered
+        self.left_out: Counter[str] = Counter()  # reads that the source named an ending for, by `records.LEFT_OUT`
         self.cost_usd = 0.0  # requests of unknown outcome at their worst case
         self.scores = Scores()
         self.latencies_ms: deque[float] = deque(maxlen=1024)
@@ -46,4 +47,6 @@ class AnalyzerCounters:
             self.dead_letters += 1
         elif result.service_tier is not None:
             self.tiers[result.service_tier] += 1
+        elif (preset := result.read.disposition) is not None:
+            self.left_out["malformed" if preset is Disposition.MALFORMED else result.read.reason or preset] += 1
         self.scores.add(result)

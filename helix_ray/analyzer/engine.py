@@ -169,6 +169,7 @@ class AnalysisEngine:
             tokens_completion=counters.tokens[2],
             cost_usd=counters.cost_usd,
             tier=dict(counters.tiers),
+            left_out=dict(counters.left_out),
             score=counters.scores.model.as_dict(),
             all_differences=counters.scores.all_differences.as_dict(),
             ceiling=counters.scores.ceiling.as_dict(),

@@ -204,7 +204,7 @@ class RequestCycle:
         self.log.found(stored, reply, completion.usage, cost, _fault(answer, len(indices)))
         place = indices.index(task.read.read_index)
         task.cost_usd += cost_shares(cost, len(indices))[place]
-        task.repairs = max(task.repairs, int(call.kind == "repair"))
+        task.repairs = int(call.kind == "repair")  # two answers to the first request of a read take one repair, not two
         answered = Answered(call.call_id, completion, took_s * 1000, len(indices), call.service_tier or "on_demand")
         return self._outcome(task, asked[place], answer, answered)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -17,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from helix_ray import __version__
+from helix_ray.environment.home import belongs_to
 from helix_ray.errors import HelixError
 from helix_ray.session.signals import interrupt_on_signals
 
@@ -102,9 +104,12 @@ def guarded(command: typer.Typer) -> None:
     interrupt_on_signals()
     try:
         command()
-    except HelixError as error:
-        with suppress(OSError, ValueError):  # its exit code is worth more than its words
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {error}", markup=False)
-        sys.exit(error.exit_code)
+    except (HelixError, PermissionError, NotADirectoryError) as error:
+        said = str(error)
+        if isinstance(error, OSError):
+            said = f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(str(error.filename)))}"
+        with suppress(OSError, ValueError):  # the exit code is worth more than the words
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {said}", markup=False)
+        sys.exit(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
         sys.exit(130)

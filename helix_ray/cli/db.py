@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,8 @@ import typer
 from rich.console import Console
 
 from helix_ray.environment.home import helix_home
-from helix_ray.environment.secrets import DATABASE_URL, load_secrets, withdraw_from_environment
+from helix_ray.environment.secrets import DATABASE_URL, load_secrets
+from helix_ray.environment.variables import for_psql
 from helix_ray.errors import AttachError
 from helix_ray.storage.embedded import EmbeddedServer, binaries, embedded_url
 
@@ -53,29 +53,21 @@ def stop() -> None:
 @app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def shell(context: typer.Context, external: External = False) -> None:
     """Opens psql; further arguments are passed on to it, as in: helix db shell -- -c "select * from helix.run_summary"."""
+    from helix_ray.storage.postgres_session import libpq_environment  # noqa: PLC0415  (with psycopg; `helix db url` needs neither)
+
     address = _address(external, keep_running=False)
     psql = _psql()
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's, to cancel a statement
     try:
         ended = subprocess.run(  # noqa: S603
             [str(psql), *context.args],
-            env=psql_environment(os.environ, address),
+            env={**for_psql(), **libpq_environment(address)},  # the address is on no command line
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # no threads here
             check=False,
         )
     finally:
         signal.signal(signal.SIGINT, previous)
     sys.exit(ended.returncode)
-
-
-def psql_environment(environ: Mapping[str, str], address: str) -> dict[str, str]:
-    """The environment of psql: the address as libpq's variables, without our secrets, which scripts in psql could read."""
-    from helix_ray.storage.postgres_session import libpq_environment  # noqa: PLC0415  (with psycopg; `helix db url` needs neither)
-
-    environment = dict(environ)
-    withdraw_from_environment(environment)
-    environment.pop("PSQLRC", None)
-    return {**environment, **libpq_environment(address)}
 
 
 def _address(external: bool, *, keep_running: bool) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -29,12 +30,14 @@ from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.logs import visible
 from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.environment.shipped import shipped_config
-from helix_ray.errors import ConfigError, HelixError
+from helix_ray.errors import ConfigError, HelixError, InputError
+from helix_ray.forecast.workload import not_analysed
 from helix_ray.providers.dialects import dialect_of
 from helix_ray.providers.prices import expected_tariff
+from helix_ray.records import left_out
 from helix_ray.session.database import open_database
 from helix_ray.session.provider_check import Provider, ask_provider, check_backend, check_completion, check_key
-from helix_ray.sources import check_source
+from helix_ray.sources import check_source, copied, make_source
 
 Configuration = Annotated[
     Path | None, typer.Argument(metavar="[CONFIG]", help="Configuration to check. Default: demo.yaml, with --probe live.yaml.")
@@ -88,7 +91,7 @@ def doctor(
 def _examine(config: Config, home: Path, secrets: Secrets) -> list[Finding]:
     found: list[Provider] = []  # once "model" has asked it
     checks: dict[str, Callable[[], str]] = {
-        "input": lambda: _input(config),
+        "input": lambda: _copied_input(config),
         "database": lambda: _database(config, home, secrets),
         "ray": lambda: _ray(config, home),
     }
@@ -135,11 +138,24 @@ def _price(config: Config, found: list[Provider]) -> str:
     return f"{config.analyzer.model}: {tariff.describe()}{'' if found else '; the provider could not be asked'}"
 
 
+def _copied_input(config: Config) -> str:
+    with TemporaryDirectory(prefix="helix-") as folder:
+        return _input(copied(config, Path(folder))).replace(f"{folder}/", "the copy ")
+
+
 def _input(config: Config) -> str:
     checksum = check_source(config)
     if config.source.input_file is None:
         return f"synthetic, seed {config.run.seed}"
-    return f"{config.source.input_file}: readable, sha256 {str(checksum)[:12]}…"
+    found = f"{config.source.input_file}: readable, sha256 {str(checksum)[:12]}…"
+    if config.source.path is None or (first := make_source(config).block(0)) is None:
+        return found
+    reasons = not_analysed([first])
+    if reasons.total() == first.size:
+        raise InputError(f"{found}; none of the first {first.size} records can be analysed: {left_out(reasons)}")
+    return f"{found}; of the first {first.size} records {first.size - reasons.total()} will be analysed" + (
+        f", {left_out(reasons)}" if reasons else ""
+    )
 
 
 def _database(config: Config, home: Path, secrets: Secrets) -> str:

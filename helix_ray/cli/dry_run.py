@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -24,6 +25,7 @@ from helix_ray.forecast.workload import Workload, sample_source
 from helix_ray.providers.prices import ModelPrice, Tariff, expected_tariff
 from helix_ray.providers.published_limits import PLANS, completion_tokens_per_s, flex_limits, published_limits
 from helix_ray.session.provider_check import check_completion
+from helix_ray.sources import copied
 
 NO_PRICE: Final = Tariff(ModelPrice(Decimal(0), Decimal(0), Decimal(0)), None, "no API is asked")
 COST_CAP: Final = "throttle.max_cost_usd"
@@ -123,6 +125,11 @@ def _emulator(config: Config, tiers: tuple[str, ...]) -> Service:
 
 
 def _sampled(config: Config, console: Console) -> Workload:
+    with TemporaryDirectory(prefix="helix-") as folder:
+        return _looked_at(copied(config, Path(folder)), console)
+
+
+def _looked_at(config: Config, console: Console) -> Workload:
     if config.source.kind is SourceKind.SYNTHETIC or not console.is_terminal:
         return sample_source(config)
     with console.status("Counting records ...") as status:

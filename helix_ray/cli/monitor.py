@@ -19,6 +19,7 @@ import typer
 
 from helix_ray.client import CLUSTER, CONTROL_CODE, control_token, helix_home
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN
+from helix_ray.environment.variables import for_page
 from helix_ray.errors import MissingSecretError, StartError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -47,8 +48,7 @@ def monitor(
             "or listen on 127.0.0.1"
         )
     check_free(address, port)
-    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
-    environment = {**own, **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
+    environment = {**for_page(), **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
     if ray_address is not None:
         environment[CLUSTER] = ray_address
     print(f"Page: http://{'localhost' if address in LOOPBACK else address}:{port}")
@@ -61,7 +61,7 @@ def monitor(
     print(f"Runs of: {ray_address or helix_home()}. Ctrl-C ends the page, not a run.", flush=True)
     script = Path(__file__).parents[1] / "_dashboard" / "app.py"
     # exec: signals reach the page directly, and no second process waits beside it
-    os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(script)], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "streamlit", "run", str(script)], environment)  # noqa: S606
 
 
 def check_free(address: str, port: int) -> None:

@@ -75,7 +75,7 @@ def run(
     The first Ctrl-C finishes and stores what is in flight and prints how to resume; the second stops within 5 seconds.
 
     Exit codes: 0 complete · 2 could not start, nothing was sent or stored · 3 stopped by budget, a day's limit or duration ·
-    4 refused by the provider · 5 complete, with dead letters · 130 stopped by you · 1 anything else.
+    4 refused by the provider · 5 complete, with dead letters or nothing analysed · 130 stopped by you · 1 anything else.
     """
     if config is not None and config_option is not None:
         raise ConfigError("--config", [f"CONFIG is given twice: {config} and {config_option}; give it once"])

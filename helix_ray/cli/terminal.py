@@ -19,7 +19,7 @@ from rich.text import Text
 from helix_ray.client.measures import by_type, mistakes, with_errors
 from helix_ray.metrics.snapshot import MetricsSnapshot, parts_by_node
 from helix_ray.metrics.state import Standing, duration_text, throttle_lines
-from helix_ray.records import FAILURE_KINDS
+from helix_ray.records import FAILURE_KINDS, left_out
 from helix_ray.results.formatting import NOTICE, SIMULATED, UNKNOWN, measure, named, percent, share
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class Terminal:
                 save_report(report, self._copy_report_to)
             except OSError as error:
                 self._say(f"It could not be copied to {self._copy_report_to}: {error.strerror}")
+        if not (report["reads_stored"] or report["dead_letters"]) and (reasons := left_out(report["left_out"] or {})):
+            self._say(f"NOTHING WAS ANALYSED: {reasons}.")
         if report["resume_command"]:
             self._say(f"Resume with: {report['resume_command']}")
 
@@ -216,6 +218,8 @@ def _rows(snapshot: MetricsSnapshot, bar: Callable[..., RenderableType]) -> Iter
     left = "" if snapshot.eta_s is None else f", done in {duration_text(snapshot.eta_s)}"
     done = bar(stored, snapshot.run.reads_requested)
     yield row(0, "stored", f"{stored:,}{of} reads{left}, {totals.dead_letters:,} dead letters", done)
+    if totals.left_out:
+        yield row(1, "", f"not analysed: {left_out(dict(totals.left_out))}")
     yield row(0, "reads/s", f"offered {_number(rates.offered)}  analysed {_number(rates.analysed)}  stored {_number(rates.stored)}")
     depth = queue.depth or 0
     blocked = " (producers blocked)" if queue.blocked else ""

@@ -20,6 +20,7 @@ from helix_ray.client.dry_run import DryRun, dry_run
 from helix_ray.environment.home import helix_home, make_home
 from helix_ray.environment.run_file import RunFile
 from helix_ray.environment.secrets import HELIX_CONTROL_TOKEN, hide_known, load_secrets
+from helix_ray.environment.variables import set_for_ray
 from helix_ray.errors import AttachError, HelixError
 from helix_ray.records import Ack, Action, Command
 
@@ -35,9 +36,8 @@ CONTROL_CODE = "HELIX_CONTROL_CODE"  # how `helix monitor` tells its page the co
 
 CLUSTER = "HELIX_CLUSTER"  # HOST:PORT[/NAMESPACE] of Ray: clients look there, and not in a home
 
-_OF_THIS_PROCESS_ONLY = (RECONNECT, "RAY_ADDRESS", "RAY_AUTH_TOKEN", HELIX_CONTROL_TOKEN, CONTROL_CODE, CLUSTER)
-"""What the page's process has in its environment and a run must not inherit: with the page's timeout, a run's workers would
-wait for days for a control service that is gone; and a run needs no control token."""
+_OF_THIS_PROCESS_ONLY = (HELIX_CONTROL_TOKEN, CONTROL_CODE, CLUSTER)
+"""What the page's process has in its environment and a run does not need."""
 
 
 @dataclass(slots=True)
@@ -167,11 +167,11 @@ def _import_ray(run_file: RunFile) -> Any:
         wanted["RAY_AUTH_TOKEN_PATH"] = run_file.token_path
     imported_before = "ray" in sys.modules
     if not imported_before:
-        os.environ.update(wanted)
+        set_for_ray(**wanted)
     import ray  # noqa: PLC0415
 
     if imported_before and not ray.is_initialized() and any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.environ.update(wanted)
+        set_for_ray(**wanted)
         # Ray was imported under other settings, by another module or for a run of another home. What follows is what Ray itself does
         # when it turns authentication on by default (its authentication_token_setup.py).
         raylet = importlib.import_module("ray._raylet")  # compiled, without type stubs

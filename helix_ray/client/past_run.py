@@ -98,6 +98,7 @@ async def snapshot_from(ledger: Ledger, run_id: str) -> MetricsSnapshot | None:
             failures=sum(counts.failures.values()),
             failures_by_kind=tuple(counts.failures.items()),
             reads_by_tier=tuple(counts.reads_by_tier.items()),
+            left_out=tuple(counts.left_out.items()),
             repairs=counts.repairs,
             suppressed=report.get("conflicts_suppressed"),
         ),

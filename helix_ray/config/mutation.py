@@ -127,7 +127,7 @@ class MutationConfig(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> MutationConfig:
-        for message in chain(_of_counts(self), _of_types(self), _of_lengths(self), _of_qualities(self), _of_room(self)):
+        for message in chain(_of_preset(self), _of_counts(self), _of_types(self), _of_lengths(self), _of_qualities(self), _of_room(self)):
             raise ValueError(message)
         return self
 
@@ -157,6 +157,13 @@ def _one_of(model: MutationConfig, key: str, other: str, say: str) -> Iterator[s
             yield f"{key}: neither it nor {other} is set; exactly one of the two says {say}"
     elif found is not None:
         yield f"{other}: found {found} beside {key}; both say {say}: set one of the two and the other to null"
+
+
+def _of_preset(model: MutationConfig) -> Iterator[str]:
+    """A stored configuration holds every value of its preset; a file in which only the name was changed holds none of them."""
+    of_preset = PRESETS[model.preset]
+    if of_preset and all(getattr(model, key) != value for key, value in of_preset.items()):
+        yield f"preset: {model.preset} has no effect, since each of its keys is set otherwise beside it; remove these keys, or the preset"
 
 
 def _of_counts(model: MutationConfig) -> Iterator[str]:

@@ -66,6 +66,7 @@ class SourceConfig(Section):
     on_error: Literal["stop", "skip"] = "stop"
     allow_external: bool = False
     path: FilePath | None = None
+    copy_limit_mb: Annotated[int, Field(ge=1, le=10**7)] = 20_000  # of standard input, a pipe, or the reads of BAM and CRAM
     reference: FilePath | None = None
     min_mapping_quality: Annotated[int, Field(ge=0, le=60)] = 20
     max_read_length: Annotated[int, Field(ge=30, le=10000)] = 1000
@@ -78,6 +79,8 @@ class SourceConfig(Section):
         """Written into the model, so that a stored configuration reads back as it was."""
         if not isinstance(data, dict):
             return data
+        if data.get("path") == [None]:  # a lone hyphen, as YAML reads it
+            data = {**data, "path": "-"}
         if isinstance(paths := data.get("path"), list | tuple):
             # ValueError: of pydantic's own kind, so that it is reported like every other wrong value.
             raise ValueError(f"path: a run reads one file, found a list of {len(paths)}; {ONE_FILE}")  # noqa: TRY004
@@ -355,7 +358,7 @@ class Config(Section):
     def results_identity(self) -> dict[str, object]:
         """What defines the results, and so must not change when a run is resumed."""
         source = self.source.model_dump(mode="json")
-        for paced in ("rate_per_s", "producers", "batch_size", "allow_external"):
+        for paced in ("rate_per_s", "producers", "batch_size", "allow_external", "copy_limit_mb"):
             source.pop(paced)  # how fast, not what
         mutation, analyzer = source.pop("mutation"), self.analyzer.model_dump(mode="json")
         return {

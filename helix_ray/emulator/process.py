@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
-import helix_ray
 from helix_ray.config.emulator import EmulatorConfig
+from helix_ray.environment.variables import for_python
 from helix_ray.errors import StartError
 
-_SECRETS = ("GROQ_API_KEY", "DATABASE_URL", "HELIX_CONTROL_TOKEN")
 _HOST = "127.0.0.1"
 
 
@@ -40,7 +37,7 @@ class EmulatorProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=_environment(),
+                env=for_python(),
                 start_new_session=True,
             )
             asked = {"config": config.model_dump(mode="json"), "model": model, "host": _HOST, "port": port}
@@ -70,14 +67,6 @@ class EmulatorProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _environment() -> dict[str, str]:
-    """The environment without secrets, and with the package findable even where it was never installed."""
-    environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
-    paths = [str(Path(helix_ray.__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    return environment
 
 
 def _exchange(child: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> bytes:

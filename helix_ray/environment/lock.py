@@ -6,9 +6,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from helix_ray.environment.home import belongs_to, make_home
+from helix_ray.environment.home import make_home, open_lock
 from helix_ray.environment.run_file import RunFile
-from helix_ray.errors import HomeBusyError, StartError
+from helix_ray.errors import HomeBusyError
 
 LOCK_FILE = "lock"
 
@@ -24,11 +24,7 @@ class HomeLock:
         """Raises HomeBusyError, with the run and its process, when the lock is held, StartError when it cannot be."""
         make_home(self._home)
         # close-on-exec by default: a child that outlives the run must not hold its lock
-        path = self._home / LOCK_FILE
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StartError(f"{path} cannot be opened: {error.strerror}{belongs_to(self._home)}") from None
+        descriptor = open_lock(self._home / LOCK_FILE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -11,12 +11,12 @@ import os
 import shutil
 import signal
 import stat
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from helix_ray.environment.home import temporary_folder
 from helix_ray.environment.processes import PROC, command_line, send_signal, written_files
 from helix_ray.errors import StartError
 
@@ -32,10 +32,15 @@ KILL_ROUNDS = 3
 """One of Ray's processes may have started another while it was looked for."""
 
 
+SOCKET_PATH_BYTES, LONGEST_SOCKET = 107, "session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
+"""The kernel's limit, and what is below Ray's folder; the last number is the driver's."""
+
+
 def ray_folder(home: Path) -> Path:
-    """A short path of this home's own: a UNIX socket's path has at most 107 bytes. It need not exist."""
-    digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:10]
-    return Path(tempfile.gettempdir()) / f"helix-{os.getuid()}-{digest}" / "ray"
+    """A short path of this home's own. It need not exist. StartError where there is none that is short enough."""
+    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:10]
+    own = Path(f"helix-{os.getuid()}-{digest}") / "ray"
+    return temporary_folder(SOCKET_PATH_BYTES - len(f"/{own}/{LONGEST_SOCKET}")) / own
 
 
 def make_ray_folder(home: Path) -> Path:

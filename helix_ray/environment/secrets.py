@@ -1,6 +1,7 @@
-"""The secrets of a run: from the process's environment, from ``.env``, or, for an API key, from a 0600 file.
+"""The secrets of a run: from the process's environment, from ``.env``, or from a file that others may not read.
 
-A provider's key is in a variable whose name ends in ``_API_KEY``, or in the file that ``…_API_KEY_FILE`` names.
+A provider's key is in a variable whose name ends in ``_API_KEY``, or in the file that ``…_API_KEY_FILE`` names. ``DATABASE_URL_FILE``
+names a file in the same way.
 
 The process that starts a run reads them once and passes them on as arguments. `withdraw_from_environment` then removes
 them from ``os.environ``, so that no child process and no Ray worker inherits them. A `Secret` shows its value only by
@@ -30,6 +31,8 @@ KEY_SUFFIX = "_API_KEY"
 Sources = tuple[tuple[dict[str, str], str], ...]  # variables, and where they are
 
 MAX_FILE_BYTES = 4096
+MOUNTED_MODES = (0o400, 0o440, 0o444)
+"""Of a secret that a container or a cluster mounts: nothing may write it, and whom it may be read by follows from owner and group."""
 LEAST_KEY_CHARS = 8
 """What is shorter could not be masked: it is found in ordinary words."""
 SHORTEST_HIDDEN = 4
@@ -37,6 +40,7 @@ SHORTEST_HIDDEN = 4
 
 _PLACEHOLDER = re.compile(r"your-[a-z0-9-]+-here")  # as .env.example writes what is still to be filled in
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+@|(\bpassword=)(?:'[^']*'|\S+)")  # in an address of a database
+_OTHER_SCHEMES = re.compile(r"^(jdbc:postgresql|(postgres(ql)?|pgsql|psql|postgis)(\+\w+)?)://")  # Java's, SQLAlchemy's, Django's
 _known: set[str] = set()  # the values of every Secret and of every provider's key of this process
 
 
@@ -88,7 +92,7 @@ class Secrets:
         """The secret of this variable name. MissingSecretError names ``reason`` (what needs it) and how to set it."""
         found = {GROQ_API_KEY: self.groq_api_key, DATABASE_URL: self.database_url, HELIX_CONTROL_TOKEN: self.control_token}[name]
         if found is None:
-            also = f", or name a file of mode 0600 in {KEY_FILE}" if name == GROQ_API_KEY else ""
+            also = "" if name == HELIX_CONTROL_TOKEN else f", or name a file of mode 0600 in {name}_FILE"
             raise MissingSecretError(f"{name} is missing: {reason}. Set it in the environment or in .env (see .env.example){also}")
         return found
 
@@ -103,7 +107,8 @@ def hide_known(text: str) -> str:
 def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
     """The secrets in ``env``, else in the file ``dotenv_path`` (which need not exist; None: look at no file).
 
-    MissingSecretError: a value that cannot be a secret, an unreadable ``.env``, or a key file that others may read.
+    MissingSecretError: a value that cannot be a secret, an unreadable ``.env``, a secret's file that others may read, or a secret given
+    both by value and by file.
     """
     sources = ((dict(env), "the environment"), (_dotenv(dotenv_path), str(dotenv_path)))
     keys = tuple(
@@ -113,7 +118,7 @@ def load_secrets(env: Mapping[str, str], dotenv_path: Path | None) -> Secrets:
     found = {value for values, _ in keys for name, value in values.items() if name.endswith(KEY_SUFFIX) and _is_set(value)}
     _known.update(value for value in found if len(value) >= LEAST_KEY_CHARS)
     key, database, token = (_find(name, sources) for name in NAMES)
-    return Secrets(key, database, token, keys)
+    return Secrets(key, database and Secret(_OTHER_SCHEMES.sub("postgresql://", database.reveal())), token, keys)
 
 
 def withdraw_from_environment(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -135,9 +140,11 @@ def _dotenv(path: Path | None) -> dict[str, str]:
 def _find(name: str, sources: Sources) -> Secret | None:
     for values, where in sources:
         value = values.get(name, "").strip()
+        path = values.get(f"{name}_FILE", "").strip() if name != HELIX_CONTROL_TOKEN else ""
+        if _is_set(value) and path:
+            raise MissingSecretError(f"{name} and {name}_FILE are both set in {where}; remove one of them")
         if _is_set(value):
             return _checked(value, name, where)
-        path = values.get(f"{name}_FILE", "").strip() if name.endswith(KEY_SUFFIX) else ""
         if path:
             return _from_file(Path(path), name)
     return None
@@ -163,18 +170,22 @@ def _checked(value: str, name: str, where: str) -> Secret:
 
 
 def _from_file(path: Path, name: str) -> Secret:
-    """The key in a file that only its owner may read. The rights are those of the open file, so that it cannot be swapped."""
+    """The secret in a file. The rights are those of the open file, so that it cannot be swapped."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise MissingSecretError(f"{name}_FILE: {path} is not a regular file")
-            if status.st_mode & 0o077:
-                mode = f"{stat.S_IMODE(status.st_mode):04o}"
-                raise MissingSecretError(f"{name}_FILE: others may read {path} (mode {mode}); run: chmod 600 {path}")
+            mode = stat.S_IMODE(status.st_mode)
+            ours = status.st_uid == os.geteuid() or status.st_gid in {os.getegid(), *os.getgroups()}
+            if not ours if mode in MOUNTED_MODES else mode & 0o077:
+                raise MissingSecretError(
+                    f"{name}_FILE: others may read {path} (mode {mode:04o}, owner {status.st_uid}, group {status.st_gid}); allowed are "
+                    f"mode 0600, and 0400, 0440 or 0444 where the owner or the group is this process's; run: chmod 600 {path}"
+                )
             text = file.read(MAX_FILE_BYTES + 1).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise MissingSecretError(f"{name}_FILE: {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not _is_set(text) or len(text) >= MAX_FILE_BYTES:
-        raise MissingSecretError(f"{name}_FILE: {path} must hold the key and nothing else")
+        raise MissingSecretError(f"{name}_FILE: {path} must hold the secret and nothing else")
     return _checked(text, name, str(path))

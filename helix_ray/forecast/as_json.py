@@ -12,6 +12,7 @@ from helix_ray.forecast.aim import Aim, plan
 from helix_ray.forecast.estimate import Forecast
 from helix_ray.forecast.workload import MAX_COUNTED, Workload
 from helix_ray.providers.published_limits import limits_version
+from helix_ray.records import left_out
 
 HINDRANCES = ("faults", "script", "outages", "neighbour", "hidden_capacity", "overload_capacity", "flex_capacity", "spend_limit_usd")
 """Keys of the section emulator that make it fail, slow down or share its limits."""
@@ -30,6 +31,7 @@ def as_json(config: Config, work: Workload, forecast: Forecast, aim: Aim, made_a
         "model": asking.model if asks else None,
         "prompt": asking.prompt_name if asks else None,
         "records": {"total": forecast.records, "counted_to_the_end": work.whole, "planned": forecast.planned, "looked_at": work.looked_at},
+        "left_out": {"looked_at": work.looked_at, **work.left_out},
         "reads_analysed": round(demand.reads),
         "requests": {"total": round(demand.requests), "reads_each": asking.reads_per_request, "repairs": round(demand.repairs)},
         "tokens": {"expected": _tokens(demand.prompt, demand.completion), "worst": _tokens(demand.worst_prompt, demand.reserved)},
@@ -74,7 +76,7 @@ def notes(config: Config, work: Workload, forecast: Forecast) -> Iterator[str]:
         yield "The source is endless: the figures are for as many reads as throttle.max_cost_usd pays for."
     if work.analysed_share < 1:
         share = f"{1 - work.analysed_share:.1%} of {work.looked_at:,} records looked at"
-        yield f"{share} would not be sent: unplaced, filtered or malformed."
+        yield f"{share} would not be sent: {left_out(work.left_out)}."
     if not config.analyzer.backend.asks_an_api:
         yield "The aligner asks no API: no requests, no tokens, no cost."
         return

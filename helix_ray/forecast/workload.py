@@ -6,13 +6,14 @@ count: the first records and one block of every further stretch are placed and l
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from helix_ray.backends.aligner import align_calls
 from helix_ray.config import Config, SourceKind
-from helix_ray.records import ReadBatch
+from helix_ray.records import Disposition, ReadBatch
 from helix_ray.sources import Source, make_source
 
 SAMPLE = 2000  # records that are looked at: spread over a synthetic source, from the start of a file
@@ -41,6 +42,7 @@ class Workload:
     looked_at: int  # records
     analysed_share: float  # 0..1, of the records: the others are unplaced, filtered or malformed
     reads: list[SampledRead]
+    left_out: Mapping[str, int] = field(default_factory=dict)  # records looked at that are not analysed, by `records.LEFT_OUT`
 
 
 class _Block(NamedTuple):
@@ -71,7 +73,14 @@ def sample_source(config: Config, progress: Callable[[int], None] = lambda _: No
         sum(block.batch.size for block in blocks),
         sum(read.stands_for for read in reads) / stood_for if stood_for else 0.0,
         reads,
+        not_analysed(batch for batch, _ in blocks),
     )
+
+
+def not_analysed(batches: Iterable[ReadBatch]) -> Counter[str]:
+    """Reads that are not analysed, by `records.LEFT_OUT`."""
+    rows = (read for batch in batches for read in batch.rows() if read.disposition is not None)
+    return Counter("malformed" if read.disposition is Disposition.MALFORMED else read.reason or "" for read in rows)
 
 
 def _spread(source: Source, batch_size: int) -> list[_Block]:

@@ -105,6 +105,7 @@ class Aggregates:
             analyzer_cpu_s=analyzers and sum(reporter.process.total.cpu_s for reporter in self._sending(AnalyzerReport)),
             failures_by_kind=_largest_first(failed),
             reads_by_tier=_largest_first(tiers),
+            left_out=_largest_first(analyzers.left_out if analyzers else {}),
         )
 
     def queue(self, blocked: bool | None) -> QueueView:

@@ -62,6 +62,7 @@ class AnalyzerReport:
     tokens_completion: int = field(metadata=COUNTER)
     cost_usd: float = field(metadata=COUNTER)  # requests of unknown outcome at their worst case
     tier: Mapping[str, int] = field(metadata=COUNTER)  # answered reads by the service tier that answered
+    left_out: Mapping[str, int] = field(metadata=COUNTER)  # reads that are not analysed, by `records.LEFT_OUT`
     score: Mapping[Level, Counts] = field(metadata=COUNTER)
     all_differences: Mapping[Level, Counts] = field(metadata=COUNTER)  # the same by type, with sequencing errors as truths
     ceiling: Mapping[Level, Counts] = field(metadata=COUNTER)  # of the aligner's calls on the same reads

@@ -78,6 +78,7 @@ class Totals:
     resent: int = 0  # of the requests: sent again after a failure of the API
     failures_by_kind: tuple[tuple[str, int], ...] = ()  # of these, by `records.failure_kind`
     reads_by_tier: tuple[tuple[str, int], ...] = ()  # answered reads by the service tier that answered
+    left_out: tuple[tuple[str, int], ...] = ()  # reads that are not analysed, by `records.LEFT_OUT`
 
 
 @dataclass(frozen=True, slots=True)

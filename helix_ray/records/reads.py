@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,6 +16,24 @@ class Disposition(StrEnum):
     UNPLACED = "unplaced"
     FILTERED = "filtered"
     MALFORMED = "malformed"
+
+
+LEFT_OUT = {
+    "no_hit": "with no place on the reference",
+    "repeated": "with another place as good",
+    "low_mapping_quality": "below source.min_mapping_quality",
+    "too_short": "too short: reads can be placed from 25 bases on",
+    "empty_read": "without bases",
+    "too_long": "longer than source.max_read_length",
+    "iupac": "with ambiguity codes (source.iupac)",
+    "malformed": "malformed",
+}
+"""Why a source leaves reads out, in words: the ``reason`` of unplaced and filtered ones, and one for all that are malformed."""
+
+
+def left_out(counts: Mapping[str, float]) -> str:
+    """``12 with no place on the reference, 3 malformed``; empty when nothing is left out."""
+    return ", ".join(f"{round(count):,} {LEFT_OUT.get(reason, reason)}" for reason, count in counts.items() if count)
 
 
 class Variant(NamedTuple):

@@ -66,6 +66,7 @@ def build_report(session: Session, queue: QueueStats | None, stored: RunCounts |
         "reads_unplaced": _ended(stored, Disposition.UNPLACED),
         "reads_filtered": _ended(stored, Disposition.FILTERED),
         "reads_malformed": _ended(stored, Disposition.MALFORMED),
+        "left_out": stored and dict(stored.left_out),
         "dead_letters_by_kind": stored and dict(stored.dead_letter_kinds),
         "reads_handed_back": _handed_back(queue),
         "lost": lost_reads(session, queue, stored),

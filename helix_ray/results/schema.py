@@ -56,6 +56,7 @@ Report = TypedDict("Report", {
     "simulated": bool, "notice": str | None,
     "reads_requested": Count, "reads_produced": int, "reads_stored": Count, "dead_letters": Count,
     "reads_unplaced": Count, "reads_filtered": Count, "reads_malformed": Count,
+    "left_out": NamedCounts | None,
     "dead_letters_by_kind": NamedCounts | None, "reads_handed_back": int,
     "lost": Count, "duplicates": Count, "conflicts_suppressed": int, "reads_repaid": Count, "possibly_billed": Count,
     "reads_possibly_repaid": Count, "possibly_billed_usd": Number,

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from helix_ray.config.schema import prompt_name
+from helix_ray.records import left_out
 from helix_ray.results import formatting
 from helix_ray.results.accuracy import compared
 from helix_ray.results.schema import MEASURES, ByType, Report, Scoring
@@ -62,6 +63,7 @@ def _summary(report: Report) -> Iterator[Pair]:
     aside = {"unplaced": report["reads_unplaced"], "filtered": report["reads_filtered"], "malformed": report["reads_malformed"]}
     if any(aside.values()):
         yield " / ".join(aside), " / ".join(map(_count, aside.values()))
+        yield "not analysed", left_out(report["left_out"] or {}).replace(", ", "\n")
     if report["reads_handed_back"]:
         yield "handed back for the next session", _count(report["reads_handed_back"])
     yield "duration", f"{report['duration_s']:.1f} s{per_s}"

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-import helix_ray
 from helix_ray.environment.ray_sessions import end_processes, prune, ray_folder, sessions
+from helix_ray.environment.variables import for_python
 from helix_ray.errors import HelixError
 from helix_ray.storage.embedded import EmbeddedServer
 
@@ -43,7 +43,8 @@ class Guard:
     """
 
     def __init__(self, home: Path) -> None:
-        paths = [str(Path(helix_ray.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+        """StartError where there is no folder for Ray: before anything is started."""
+        ray_folder(home)
         reading, self._writing = os.pipe()  # neither is inherited, but the one that is named
         subprocess.run(  # noqa: S603
             [sys.executable, "-P", "-c", _WAIT, str(home), str(os.getpid())],
@@ -51,7 +52,7 @@ class Guard:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env=for_python(),
             start_new_session=True,
             check=False,
         )

@@ -22,7 +22,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        return self.ending.exit_code(self.report["dead_letters"] or 0)
+        return self.ending.exit_code(self.report["reads_stored"] or 0, self.report["dead_letters"] or 0)
 
 
 @dataclass(slots=True)

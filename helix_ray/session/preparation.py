@@ -22,8 +22,11 @@ from helix_ray.scoring.score import SCORER_VERSION
 from helix_ray.session.database import open_database
 from helix_ray.session.plan import Plan
 from helix_ray.session.provider_check import Provider, check_backend
-from helix_ray.sources import check_source, generator_version
+from helix_ray.sources import check_source, copied, generator_version, is_stream
 from helix_ray.storage.ledger import RunRow, StoredRun
+
+INPUT = "input"
+"""The folder in HELIX_HOME of copies of what a run cannot read where it is."""
 
 ARM = ("analyzer.", "provider.")
 """Where the keys begin that say who is asked, and how."""
@@ -32,6 +35,7 @@ ARM = ("analyzer.", "provider.")
 def prepare(config: Config, home: Path, secrets: Secrets) -> Plan:
     """A new run."""
     provider = check_backend(config, secrets)
+    config = copied(config, home / INPUT)
     checksum = check_source(config)
     url = open_database(config, home, secrets)
     return _plan(config, config.run.id or str(uuid.uuid4()), home, url, checksum, provider)
@@ -45,6 +49,9 @@ def prepare_resume(config: Config, home: Path, secrets: Secrets, stored: StoredR
     if config.run.id not in (None, stored.run_id):
         raise ConfigError(f"--resume {stored.run_id}", [f"the configuration's run.id is another, {config.run.id}; remove it"])
     before = parse_config(stored.config, "stored configuration")
+    if is_stream(config.source.path):  # its reads are in the copy, and cannot come again
+        config = config.model_copy(update={"source": config.source.model_copy(update={"path": before.source.path})})
+    config = copied(config, home / INPUT)
     checksum = check_source(config)
     changed = _differences(before, config)
     if stored.versions.get("generator") != generator_version() and config.source.path is None:

@@ -203,11 +203,11 @@ class Watch:
                     spent_usd, answered = self._throttle_recovery.correct(self._group, informed)
                     self._recovery.corrected(spent_usd, answered, time.monotonic())
                 case Need.OPEN_QUEUE | Need.INFORM_QUEUE:
-                    self._open_queue()
-                    if reoffer and need is Need.OPEN_QUEUE:  # producers that had offered everything offer again what has no row
+                    if self._open_queue() and reoffer:  # producers that had offered everything offer again what has no row
                         self._group.start_loops(self._group.producers)
 
-    def _open_queue(self) -> None:
+    def _open_queue(self) -> bool:
+        """Whether this queue was not open: also one that came back between two looks, and was to be told of a dead sink's rows only."""
         run_id = self._plan.run_id
         rows = max(self._plan.rows_before, self.rows_at_open + (self.queue.acked if self.queue else 0))
         deadline_s = DONE_DEADLINE_S + rows / DONE_ROWS_PER_S
@@ -219,6 +219,8 @@ class Watch:
             log.info(Event.QUEUE_OPENED, informed=answer, done=rows, new=answer != self._opened)
             if answer != self._opened:  # else a new sink: the queue goes on counting where it was
                 self._opened, self.rows_at_open = answer, rows
+                return True
+        return False
 
     def _note_loops(self) -> None:
         """A loop may end well, never with an error: bad input, or a defect."""

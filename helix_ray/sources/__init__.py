@@ -8,6 +8,7 @@ from pathlib import Path
 from helix_ray.config import Config, SourceConfig, SourceKind
 from helix_ray.errors import InputError
 from helix_ray.sources import extension
+from helix_ray.sources.copying import copied, is_stream
 from helix_ray.sources.extension import version as generator_version
 from helix_ray.sources.fastx import FastxCursor, check_fastx
 from helix_ray.sources.files import checksum_of, regular_file, sha256_of
@@ -15,7 +16,7 @@ from helix_ray.sources.pairs import PairsCursor, check_pairs
 from helix_ray.sources.source import ForwardSource, Source
 from helix_ray.sources.synthetic import SyntheticSource
 
-__all__ = ["Source", "check_source", "generator_version", "make_source"]
+__all__ = ["Source", "check_source", "copied", "generator_version", "is_stream", "make_source"]
 
 
 def make_source(config: Config) -> Source:

@@ -72,7 +72,7 @@ def open_contigs(reference: Path, keep_bases: int) -> rust.FastxReader:
 
 @input_errors()
 def open_lines(path: Path, max_line_bytes: int) -> rust.LineReader:
-    """A text file, plain or gzip, line by line."""
+    """A text file, plain or compressed, line by line."""
     return rust.LineReader(path, max_line_bytes)
 
 

@@ -6,10 +6,12 @@ base is no difference. Every record has its row; the endings before analysis, an
 
     malformed   the parser's words       the record breaks the format (with ``source.on_error: skip``)
     unplaced    no_hit | empty_read      minimap2 finds no place
+                too_short                fewer than 25 bases: chance would place too many of them
     filtered    too_long                 more than ``source.max_read_length`` bases; the sequence is not kept
                 iupac                    the read or its window holds a code other than A, C, G, T, N; with
                                          ``source.iupac: n`` ambiguity codes become N, and only U is left to filter
                 low_mapping_quality      below ``source.min_mapping_quality``
+                repeated                 that too, since another place is as good
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ RECORDS_CHECKED = 5
 class _Placed(NamedTuple):
     """A row of `Placer.place`."""
 
-    status: str  # placed | unplaced | iupac
+    status: str  # placed | repeated | unplaced | too_short | iupac
     contig: str
     ref_start: int
     strand: str
@@ -78,10 +80,9 @@ class FastxCursor:
         strata = {"length": float(record.length)}
         if record.length > self._config.max_read_length:
             return unanalysed(record.ordinal, read_id, Disposition.FILTERED, "too_long", source=kind, strata=strata)
-        if place.status != "placed":
-            filtered = place.status == "iupac"
-            disposition = Disposition.FILTERED if filtered else Disposition.UNPLACED
-            reason = "iupac" if filtered else "no_hit" if record.seq else "empty_read"
+        if not place.contig:
+            disposition = Disposition.FILTERED if place.status == "iupac" else Disposition.UNPLACED
+            reason = {"unplaced": "no_hit"}.get(place.status, place.status) if record.seq else "empty_read"
             return unanalysed(record.ordinal, read_id, disposition, reason, source=kind, seq=record.seq, qual=record.qual, strata=strata)
         low = place.mapping_quality < self._config.min_mapping_quality
         return Read(
@@ -104,7 +105,7 @@ class FastxCursor:
                 "max_homopolymer": float(place.max_homopolymer),
             },
             disposition=Disposition.FILTERED if low else None,
-            reason="low_mapping_quality" if low else None,
+            reason=None if not low else "repeated" if place.status == "repeated" else "low_mapping_quality",
             source=kind,
             checksum=extension.checksum(place.ref_seq, place.seq),
         )

@@ -36,6 +36,8 @@ def _cannot_open(path: Path, error: OSError) -> str:
         return f"cannot be read: {error.strerror}"
     if path.is_symlink():
         return "is a symbolic link to a file that does not exist"
+    if str(path) == "-":
+        return "standard input is read by `helix run` alone, as source.path; name a file"
     parts = [Path(part) for part in re.split(r"[,;:\s]+", str(path)) if part]
     several = False
     with suppress(OSError):  # a part that cannot be looked at names no file

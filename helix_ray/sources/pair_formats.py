@@ -1,8 +1,8 @@
-r"""The formats of a file of pairs: TSV, JSON lines or FASTA, plain or gzip, chosen by the file's ending.
+r"""The formats of a file of pairs: TSV, JSON lines or FASTA, plain or compressed, told apart by the first line.
 
-    .tsv .txt         id<TAB>window<TAB>read, with or without that header, which may begin with #
-    .jsonl            {"id": "r1", "window": "ACGT", "read": "ACGA"}, each key once
-    .fa .fasta .fna   two records a pair, the window first; both begin with the same id, or with ID/window and ID/read
+    { [      {"id": "r1", "window": "ACGT", "read": "ACGA"}, each key once
+    >        two records a pair, the window first; both begin with the same id, or with ID/window and ID/read
+    other    also where the second and third column are bases: id<TAB>window<TAB>read, with or without that header, which may begin with #
 
 TSV and JSON lines are UTF-8, their blank lines are passed over. Bases are read in any case.
 """
@@ -41,10 +41,6 @@ class Parsed(NamedTuple):
     problem: str | None
 
 
-Format = Callable[[Path, int], Iterator[Parsed]]
-"""Opens a file, keeping at most so many bases of a sequence."""
-
-
 class ProblemError(Exception):
     """What is wrong with a pair; caught in this module."""
 
@@ -54,17 +50,18 @@ class MismatchError(ProblemError):
 
 
 def pairs_of(path: Path, keep_bases: int) -> Iterator[Parsed]:
-    """Opens a file of pairs. InputError: it cannot be opened, or its ending names no format; later: it cannot be read on."""
-    ending = Path(path.stem).suffix if path.suffix in (".gz", ".bgz") else path.suffix
-    try:
-        return FORMATS[ending](path, keep_bases)
-    except KeyError:
-        allowed = ", ".join(FORMATS)
-        raise InputError(f"{path}: the file's ending says how pairs are read; allowed are {allowed}, each also with .gz") from None
-
-
-def _lines(parse: Callable[[str], Pair], *, header: bool) -> Format:
-    return lambda path, _: _each_line(extension.open_lines(path, MAX_LINE_BYTES).read, parse, header=header)
+    """Opens a file of pairs. InputError: it cannot be opened, or is FASTQ; later: it cannot be read on."""
+    first = extension.input_errors()(extension.open_lines(path, MAX_LINE_BYTES).read)()
+    line = b"" if first is None else first[1]
+    columns = line.decode("utf-8", "replace").upper().split("\t")
+    is_tsv = len(columns) == len(FIELDS) and IUPAC.issuperset(columns[1] + columns[2])  # whatever the id begins with
+    if line.startswith(b"@") and not is_tsv:
+        raise InputError(f"{path}: begins as FASTQ does; pairs are TSV, JSON lines or FASTA, see docs/input.md")
+    if line.startswith(b">") and not is_tsv:
+        return _fasta(path, keep_bases)
+    is_json = line.startswith((b"{", b"[")) and not is_tsv
+    read = extension.open_lines(path, MAX_LINE_BYTES).read
+    return _each_line(read, _parse_json if is_json else _parse_tsv, header=not is_json)
 
 
 def _each_line(read: Callable[[], tuple[int, bytes] | None], parse: Callable[[str], Pair], *, header: bool) -> Iterator[Parsed]:
@@ -169,13 +166,3 @@ def _two_records(records: list[extension.Record]) -> Pair:
         if not value:
             raise ProblemError(f"the {name} is empty")
     return Pair(read_id, window.seq, read.seq, window.length, read.length)
-
-
-FORMATS: dict[str, Format] = {
-    ".tsv": _lines(_parse_tsv, header=True),
-    ".txt": _lines(_parse_tsv, header=True),
-    ".jsonl": _lines(_parse_json, header=False),
-    ".fa": _fasta,
-    ".fasta": _fasta,
-    ".fna": _fasta,
-}

@@ -26,7 +26,7 @@ class PairsCursor:
     """An open pairs file."""
 
     def __init__(self, config: SourceConfig, path: Path) -> None:
-        """InputError: the file cannot be opened, or its ending names no format."""
+        """InputError: the file cannot be opened, or is FASTQ."""
         self._config = config
         self._path = path
         self._pairs = pairs_of(regular_file(path), config.max_read_length)

@@ -36,8 +36,8 @@ _CONNECT_WORDS = (
     ("password authentication failed", "28P01"),
     ("no password supplied", "28P01"),
     ("no pg_hba.conf entry", "28000"),
-    ('role "', "28000"),
-    ("does not exist", "3D000"),
+    ('FATAL:  role "', "28000"),
+    ('FATAL:  database "', "3D000"),
     ("the database system is", "57P03"),
     ("too many clients", "53300"),
     ("remaining connection slots", "53300"),
@@ -48,10 +48,19 @@ _CONNECT_ADVICE = (
     ("could not translate host name", "the host name is unknown; correct it"),
     ("failed to resolve host", "the host name is unknown; correct it"),
     ("Name or service not known", "the host name is unknown; correct it"),
+    ("invalid port number", "the port is not a number from 1 to 65535"),
+    ("invalid sslmode value", "sslmode is disable, allow, prefer, require, verify-ca or verify-full"),
     ("timeout", "no answer in time; check host, port and firewall"),
     ("SSL", "the TLS handshake failed; check sslmode and the certificates"),
     ("certificate", "the TLS handshake failed; check sslmode and the certificates"),
 )
+
+_OF_OTHER_TOOLS = {
+    **dict.fromkeys(("schema", "currentSchema", "search_path"), "remove it: the tables lie in schema helix"),
+    **dict.fromkeys(("pgbouncer", "connection_limit", "pool_timeout", "sslaccept", "prepareThreshold", "charset"), "remove it"),
+    "ssl": "write sslmode=require",
+}
+"""Parts of Prisma's, JDBC's and SQLAlchemy's addresses. No other name is shown: it may be the rest of a password with a ? in it."""
 
 
 def classify(sqlstate: str | None) -> Failure:
@@ -67,6 +76,16 @@ def classify(sqlstate: str | None) -> Failure:
 
 def advice(sqlstate: str | None) -> str:
     return _ADVICE.get(sqlstate or "", f"SQLSTATE {sqlstate}" if sqlstate else "the connection was lost")
+
+
+def address_advice(words: str) -> str:
+    """Why a text is no address, from what libpq's parser says, with none of its values."""
+    name = next((name for name in _OF_OTHER_TOOLS if f'"{name}"' in words), None)
+    if name is not None:
+        return f"its part '{name}' is another tool's; {_OF_OTHER_TOOLS[name]}"
+    if "percent-encoded" in words:
+        return "a % in it is not followed by two hexadecimal digits; write % as %25"
+    return "it is no address of PostgreSQL; write postgresql://user:password@host:port/database, with : / ? # @ and % percent-encoded"
 
 
 def connect_advice(sqlstate: str | None, words: str) -> str:

@@ -121,6 +121,7 @@ class RunCounts:
     failures: Mapping[str, int] = field(default_factory=dict)  # requests that the API failed, by `records.failure_kind`
     truncated: int = 0  # answers that were cut off at max_completion_tokens
     reads_by_tier: Mapping[str, int] = field(default_factory=dict)  # stored reads by the service tier that answered
+    left_out: Mapping[str, int] = field(default_factory=dict)  # reads that were not analysed by `records.LEFT_OUT`, the commonest first
     reads_possibly_repaid: int = 0  # besides those: in more than one request if the requests of unknown outcome were answered
     possibly_billed_usd: Decimal = Decimal(0)  # of cost_usd: the requests of unknown outcome, at their worst case
 

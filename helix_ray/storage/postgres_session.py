@@ -171,6 +171,8 @@ class PostgresSession:
             raise DatabaseUnavailableError(
                 f"PostgreSQL did not answer within {CONNECT_TIMEOUT_S:g} s; check host, port and firewall"
             ) from None
+        except psycopg.ProgrammingError as error:
+            raise DatabaseUnavailableError(f"DATABASE_URL cannot be read: {failures.address_advice(str(error))}") from None
         except psycopg.Error as error:
             # Not chained: libpq's message may repeat the connection string.
             reason = failures.connect_advice(error.sqlstate, str(error))
@@ -275,10 +277,8 @@ def libpq_environment(url: str) -> dict[str, str]:
     """A connection string as libpq's environment variables, so that its password is on no command line."""
     try:
         options = psycopg.pq.Conninfo.parse(url.encode())
-    except psycopg.Error:
-        raise DatabaseUnavailableError(
-            "DATABASE_URL is not a connection string of PostgreSQL: postgresql://user@host:port/database"
-        ) from None
+    except psycopg.Error as error:
+        raise DatabaseUnavailableError(f"DATABASE_URL cannot be read: {failures.address_advice(str(error))}") from None
     return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val is not None}
 
 

@@ -15,6 +15,7 @@ from helix_ray.records import (
     CallState,
     ControlEvent,
     ControlOutcome,
+    Disposition,
     PastUse,
     Read,
     ReadResult,
@@ -87,7 +88,12 @@ class Reading:
             return [await transaction.rows(sql[name], key) for name in COUNTS]
 
         dispositions, duplicates, calls, repaid, latency, kinds, endings, tiers = await self._session.run(work)
-        by_disposition = {str(row["disposition"]): int(row["rows"]) for row in dispositions}
+        by_disposition: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
+        for row in dispositions:
+            by_disposition[row["disposition"]] += row["rows"]
+            if row["disposition"] not in (Disposition.STORED, Disposition.DEAD_LETTER):
+                left_out[row["reason"] or row["disposition"]] += row["rows"]
         by_state = {str(row["state"]): int(row["calls"]) for row in calls}
         percentiles = latency[0]["percentiles"] or (None, None, None)
         summed = ("requests", "repairs", "http_429", "prompt_tokens", "cached_tokens", "completion_tokens", "resent", "usage_estimated")
@@ -95,7 +101,8 @@ class Reading:
         return RunCounts(
             **sums,
             rows=sum(by_disposition.values()),
-            by_disposition=by_disposition,
+            by_disposition=dict(by_disposition),
+            left_out=dict(left_out),
             dead_letter_kinds={str(row["error_kind"]): int(row["rows"]) for row in kinds},
             duplicates=int(duplicates[0]["duplicates"]),
             reads_repaid=int(repaid[0]["reads_repaid"]),

@@ -1,6 +1,6 @@
 """How a run ends: one decision from the facts, in one place.
 
-    complete ── every read has its row ────────────────► exit 0, or 5 with dead letters
+    complete ── every read has its row ────────────────► exit 0, or 5 with dead letters or with nothing analysed
     limited ─── budget, day's limit, run.max_duration_s ► exit 3
     refused ─── the provider refuses for good ─────────► exit 4
     stopped ─── signal or command ─────────────────────► exit 130
@@ -23,9 +23,10 @@ class Ending:
     reason: str
     force: bool = False  # stop within seconds instead of draining
 
-    def exit_code(self, dead_letters: int) -> int:
+    def exit_code(self, stored: int, dead_letters: int) -> int:
+        """``stored``: reads that were analysed."""
         if self.status is RunStatus.COMPLETE:
-            return 5 if dead_letters else 0
+            return 5 if dead_letters or not stored else 0
         return {RunStatus.LIMITED: 3, RunStatus.REFUSED: 4, RunStatus.STOPPED: 130}.get(self.status, 1)
 
 

@@ -81,6 +81,7 @@ class Bucket:
         self._keeps = 0.0  # the share of it that the server does not return, 0 to 1
         self._past_unknown = False
         self._exhausted_at = -inf
+        self._least = 0.0  # of the limit that this burst of refusals teaches
         self._served_since = False
         self._started_at: float | None = None
         self._initial_credit = self._accrued = 0.0
@@ -186,16 +187,20 @@ class Bucket:
         self._set_limit(limit, now)
         return True
 
-    def learn(self, reservation: Reservation, asked_s: float | None, now: float, *, probe: bool) -> None:
-        """A 429 named nothing: the limit is what was admitted within the last window. ``asked_s``: how long it asks to wait."""
+    def learn(self, reservation: Reservation, asked_s: float | None, now: float, *, probe: bool, least: float = 0.0) -> None:
+        """A 429 named nothing: the limit is what was admitted within the last window. ``asked_s``: how long it asks to wait.
+        ``least``: what was admitted within a window before.
+        """
         burst = reservation.granted_at <= self._exhausted_at
         if not burst:
+            self._least = least
             self._judge_windows(reservation.amount, asked_s, now)
         if probe or (asked_s is not None and asked_s > _LONGER * self.window_s):  # this limit, or whatever it is, is known
             return
         admitted = max(self.windows.level(now), reservation.amount)
         known, since_s = self._provided or 0.0, max(TICK_S, now - self._anchor[0])
         if burst or self._source != "learned":
+            admitted = max(admitted, self._least)
             if not self.windows.counted:  # a bucket that was full at the start has given more than its limit
                 admitted /= 1 + min(since_s / self.window_s, self.window_s / since_s)
         elif self.windows.counted:
@@ -218,7 +223,8 @@ class Bucket:
     def contradicted(self, reservation: Reservation, now: float) -> bool:
         """Whether what was learned had much room for a request that was refused."""
         burst = reservation.granted_at <= self._exhausted_at
-        room = self._provided is not None and self.windows.level(now) + reservation.amount < _NEARLY * self._provided
+        taken = self.windows.level(now) + self.windows.lately(now) + reservation.amount
+        room = self._provided is not None and taken < _NEARLY * self._provided
         return self._source == "learned" and room and not burst
 
     def unlearn(self, now: float) -> None:

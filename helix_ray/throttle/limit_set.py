@@ -67,6 +67,7 @@ class Limits:
         }
         self._scale = 1.0  # of prompt estimates
         self._guess: Literal["RPM", "TPM"] | None = None  # what 429s that name nothing are about
+        self._requests = 0.0  # admitted within a minute when tokens were last refused
         self._windows_s = {"R": MINUTE_S, "T": MINUTE_S}  # of the limits that headers show
 
     def __getitem__(self, name: str) -> Bucket:
@@ -166,11 +167,14 @@ class Limits:
             if remaining is not None and remaining < held[name].amount:
                 bucket.exhausted(limit, bucket.reserved, held[name], now, asked_s)
                 return None if bucket.windows.counted else name
-        guess = self._guess = self._guess or ("TPM" if self._buckets["TPM"].limit is None else "RPM")
+        least, guess = 0.0, self._guess or ("TPM" if self._buckets["TPM"].limit is None else "RPM")
         if self._buckets[guess].contradicted(held[guess], now) and not probe:
             self._buckets[guess].unlearn(now)
-            guess = self._guess = "RPM"
-        self._buckets[guess].learn(held[guess], asked_s, now, probe=probe)
+            guess, least = "RPM", self._requests
+        elif guess == "TPM":
+            self._requests = self._buckets["RPM"].windows.level(now)
+        self._guess = guess
+        self._buckets[guess].learn(held[guess], asked_s, now, probe=probe, least=least)
         return None
 
     def probed(self, closed_for_s: float, now: float) -> None:

@@ -12,7 +12,8 @@ class RequestsInFlight:
     """Additive increase, multiplicative decrease (Chiu and Jain 1989), by shares of refusals and not by single ones.
 
     A quarter is cut when 10 % of a window's answers, and 2 of them at least, are overload (503, 498) or time-outs: a server that
-    drops one request in fifty has no more room with fewer in flight. Each window without that raises the number by a step.
+    drops one request in fifty has no more room with fewer in flight. Each window without that raises the number by a step. After an
+    outage, which says nothing about room, the last number that a whole window has proven holds again.
     """
 
     def __init__(self, most: int) -> None:
@@ -20,6 +21,7 @@ class RequestsInFlight:
         self.most = max(1, most)
         self._limit = float(self.most)
         self._answers = self._overloaded = self._reached = 0
+        self._proven = 0.0
         self._cut_at = float("-inf")
 
     @property
@@ -37,6 +39,9 @@ class RequestsInFlight:
             self._limit += most - self.most
             self.most = most
 
+    def outage_over(self) -> None:
+        self._limit, self._proven = max(self._limit, self._proven), 0.0
+
     def ended(self, overloaded: bool, in_flight: int, granted_at: float, now: float) -> None:
         """A request got its answer; ``in_flight``: requests in flight then, this one included."""
         if granted_at < self._cut_at:  # it was in flight with those that were too many
@@ -51,5 +56,6 @@ class RequestsInFlight:
         elif self._answers < window:
             return
         else:
+            self._proven = min(self._limit, float(self._reached))
             self._limit = min(float(self.most), self._limit + max(1.0, self.most / _STEPS))
         self._answers = self._overloaded = self._reached = 0

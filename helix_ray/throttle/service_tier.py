@@ -156,6 +156,8 @@ class TierLimiter:
             self.limits.overrule(limit, settlement.reading, now)
         elif reason == "cooldown" and self.door.reason is None:
             self.limits.probed(now - since, now)
+        elif reason == "failing" and self.door.reason is None:
+            self.requests_in_flight.outage_over()
 
     def _refused(self, permit: OutstandingPermit, settlement: Settlement, now: float) -> None:
         self.limits.give_back(permit.reservations, settlement.reading, now)

@@ -33,19 +33,19 @@ class Waiters:
     """Calls that wait inside an actor, by what each waits for."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, dict[asyncio.Future[None], None]] = {}  # sets that keep their order
 
     def enter(self, keys: Iterable[str]) -> asyncio.Future[None]:
         """A call that `wake` wakes by any of these keys. It must `leave`."""
         call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for key in keys:
-            self._waiting.setdefault(key, set()).add(call)
+            self._waiting.setdefault(key, {})[call] = None
         return call
 
     def leave(self, keys: Iterable[str], call: asyncio.Future[None]) -> None:
         for key in keys:
-            calls = self._waiting.get(key, set())
-            calls.discard(call)
+            calls = self._waiting.get(key, {})
+            calls.pop(call, None)
             if not calls:
                 self._waiting.pop(key, None)
 

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use minimap2::{Aligner, Built, Mapping, Preset, Strand};
+use minimap2::{Aligner, Built, Mapping, Preset, PresetSet, Strand};
 
 use crate::files::columns::text;
 use crate::files::error::{Fault, InputError};
@@ -13,6 +13,10 @@ use crate::simulate::strata::{gc_fraction, max_homopolymer};
 /// Reads up to this length are placed with minimap2's preset `sr`, which its authors made for some 100 to 300 bases and which
 /// allows gaps of 100; longer ones with `map-ont`, which also finds them when they are noisy.
 pub const SHORT_READ_BASES: usize = 500;
+/// Reads up to this length are placed with denser and shorter seeds than `sr` has: two of its seeds need some 50 bases.
+pub const TINY_READ_BASES: usize = 100;
+/// Shorter reads are never placed: chance gives too many of them a place.
+pub const LEAST_READ_BASES: usize = 25;
 
 /// What became of one read.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +25,8 @@ pub enum Outcome {
     Placed(Placement),
     /// minimap2 found no place.
     Unplaced,
+    /// The read has fewer than [`LEAST_READ_BASES`] bases.
+    TooShort,
     /// The read, or the window found for it, holds an ambiguity code other than N.
     Ambiguous,
 }
@@ -42,9 +48,11 @@ pub struct Placement {
     pub kept: (usize, usize),
     /// Mapping quality, 0..=60.
     pub mapping_quality: u32,
+    /// Whether the read lies as well elsewhere.
+    pub repeated: bool,
 }
 
-/// status (placed, unplaced, iupac), contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
+/// status (placed, repeated, unplaced, too_short, iupac), contig, ref_start, strand, ref_seq, seq, kept, mapping_quality, gc, max_homopolymer.
 pub type PlacedColumns = (
     Vec<&'static str>,
     Vec<String>,
@@ -63,7 +71,8 @@ pub struct Placer {
     reference: Reference,
     ambiguous_as_n: bool,
     short: Aligner<Built>,
-    /// Built when the first long read comes.
+    /// Built when the first such read comes.
+    tiny: OnceLock<Result<Aligner<Built>, InputError>>,
     long: OnceLock<Result<Aligner<Built>, InputError>>,
 }
 
@@ -74,11 +83,11 @@ impl Placer {
     /// # Errors
     /// minimap2 cannot index the file.
     pub fn new(mut reference: Reference, ambiguous_as_n: bool) -> Result<Self, InputError> {
-        let short = index(&reference, Preset::Sr)?;
+        let short = index(&reference, Aligner::builder().preset(Preset::Sr))?;
         if ambiguous_as_n {
             reference.contigs.iter_mut().for_each(|contig| ambiguities_to_n(&mut contig.bases));
         }
-        Ok(Self { reference, ambiguous_as_n, short, long: OnceLock::new() })
+        Ok(Self { reference, ambiguous_as_n, short, tiny: OnceLock::new(), long: OnceLock::new() })
     }
 
     /// The reference.
@@ -101,18 +110,31 @@ impl Placer {
         if !is_plain(read) {
             return Ok(Outcome::Ambiguous);
         }
-        if read.is_empty() || i32::try_from(read.len()).is_err() {
+        if read.len() < LEAST_READ_BASES {
+            return Ok(Outcome::TooShort);
+        }
+        if i32::try_from(read.len()).is_err() {
             return Ok(Outcome::Unplaced);
         }
-        let aligner = if read.len() <= SHORT_READ_BASES {
+        let tiny = read.len() <= TINY_READ_BASES;
+        let aligner = if tiny {
+            self.tiny.get_or_init(|| index(&self.reference, tiny_settings(&self.reference))).as_ref().map_err(Clone::clone)?
+        } else if read.len() <= SHORT_READ_BASES {
             &self.short
         } else {
-            self.long.get_or_init(|| index(&self.reference, Preset::MapOnt)).as_ref().map_err(Clone::clone)?
+            let settings = || Aligner::builder().preset(Preset::MapOnt);
+            self.long.get_or_init(|| index(&self.reference, settings())).as_ref().map_err(Clone::clone)?
         };
         let found = aligner.map(read, false, false, None, None, None).map_err(|e| self.failed(e))?;
         let primary = found.iter().find(|m| m.is_primary && !m.is_supplementary && m.alignment.is_some());
         let Some(mapping) = primary else { return Ok(Outcome::Unplaced) };
-        let placement = self.cut(read, mapping).ok_or_else(|| self.failed("its contigs are not those that were read"))?;
+        let mut placement = self.cut(read, mapping).ok_or_else(|| self.failed("its contigs are not those that were read"))?;
+        let others = found.iter().filter(|other| !std::ptr::eq(*other, mapping));
+        let next_best = others.map(score).max().unwrap_or(0);
+        placement.repeated = next_best >= score(mapping);
+        if tiny {
+            placement.mapping_quality = tiny_quality(mapping, next_best.max(tiny_least_score(self.reference.bases())));
+        }
         Ok(if is_plain(&placement.window) { Outcome::Placed(placement) } else { Outcome::Ambiguous })
     }
 
@@ -124,8 +146,9 @@ impl Placer {
         let mut columns = PlacedColumns::default();
         for read in reads {
             let (status, placement) = match self.place(read.as_ref())? {
-                Outcome::Placed(placement) => ("placed", Some(placement)),
+                Outcome::Placed(placement) => (if placement.repeated { "repeated" } else { "placed" }, Some(placement)),
                 Outcome::Unplaced => ("unplaced", None),
+                Outcome::TooShort => ("too_short", None),
                 Outcome::Ambiguous => ("iupac", None),
             };
             let p = placement.as_ref();
@@ -161,7 +184,7 @@ impl Placer {
         let part = read.get(kept.0..kept.1)?;
         let reverse = m.strand == Strand::Reverse;
         let seq = if reverse { reverse_complement(part) } else { part.to_vec() };
-        Some(Placement { contig: number, ref_start, reverse, window, seq, kept, mapping_quality: m.mapq })
+        Some(Placement { contig: number, ref_start, reverse, window, seq, kept, mapping_quality: m.mapq, repeated: false })
     }
 }
 
@@ -178,9 +201,41 @@ pub fn reverse_complement(bases: &[u8]) -> Vec<u8> {
     bases.iter().rev().map(other).collect()
 }
 
+/// `sr` with shorter and denser seeds, of which one is enough: a read of 25 bases with a difference in its middle leaves 12 on
+/// each side. Longer seeds in a larger reference keep their places few, and the index small.
+fn tiny_settings(reference: &Reference) -> Aligner<PresetSet> {
+    let bases = reference.bases();
+    let mut builder = Aligner::builder().preset(Preset::Sr);
+    (builder.idxopt.k, builder.idxopt.w) = match bases {
+        0..10_000_000 => (11, 1),
+        10_000_000..300_000_000 => (13, 3),
+        _ => (15, 5),
+    };
+    (builder.mapopt.min_cnt, builder.mapopt.min_chain_score, builder.mapopt.min_dp_max) = (1, 10, tiny_least_score(bases));
+    builder
+}
+
+/// Of an alignment of a tiny read, two a matching base: six bases more than chance gives any read somewhere, but so few that a
+/// shortest read which matches has quality 24 in any reference.
+fn tiny_least_score(reference_bases: usize) -> i32 {
+    2 * ((2.0 * reference_bases as f64).log(4.0).ceil() as i32 + 6).clamp(13, 21)
+}
+
+fn score(mapping: &Mapping) -> i32 {
+    mapping.alignment.as_ref().and_then(|found| found.alignment_score).unwrap_or(0)
+}
+
+/// minimap2 bounds its quality by the length of the chain, which leaves short reads next to nothing. As its second bound, which
+/// follows BWA-MEM: 6 for each base by which the next best place is worse, or else the least that would be found.
+fn tiny_quality(mapping: &Mapping, next_best: i32) -> u32 {
+    let identity = f64::from(mapping.match_len) / f64::from(mapping.block_len.max(1));
+    let lead = f64::from((score(mapping) - next_best).max(0)) / 2.0;
+    (6.02 * identity * identity * lead + 0.5).min(60.0) as u32
+}
+
 /// minimap2 reads the file a second time: the crate's way to index several sequences from memory is unsound.
-fn index(reference: &Reference, preset: Preset) -> Result<Aligner<Built>, InputError> {
-    let mut builder = Aligner::builder().preset(preset).with_cigar();
+fn index(reference: &Reference, settings: Aligner<PresetSet>) -> Result<Aligner<Built>, InputError> {
+    let mut builder = settings.with_cigar();
     builder.idxopt.batch_size = i64::MAX as u64; // one index, however large: mapping qualities are comparable then
     builder
         .with_index(&reference.path, None)

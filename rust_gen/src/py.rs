@@ -214,7 +214,7 @@ fn align(py: Python<'_>, windows: Vec<PyBackedStr>, reads: Vec<PyBackedStr>) -> 
     py.detach(|| batch::align(&windows, &reads)).map_err(PyValueError::new_err)
 }
 
-/// A FASTA or FASTQ file, plain or gzip, read forward. Reads longer than keep_bases come without their sequence.
+/// A FASTA or FASTQ file, plain or compressed, read forward. Reads longer than keep_bases come without their sequence.
 #[pyclass(frozen)]
 struct FastxReader(Mutex<Reader>);
 
@@ -247,7 +247,7 @@ impl FastxReader {
     }
 }
 
-/// A text file, plain or gzip, read line by line.
+/// A text file, plain or compressed, read line by line.
 #[pyclass(frozen)]
 struct LineReader(Mutex<Lines>);
 

@@ -3,7 +3,7 @@
 mod common;
 
 use _rust_gen::files::reference::Reference;
-use _rust_gen::place::{Outcome, Placement, Placer, SHORT_READ_BASES, reverse_complement};
+use _rust_gen::place::{LEAST_READ_BASES, Outcome, Placement, Placer, SHORT_READ_BASES, TINY_READ_BASES, reverse_complement};
 use common::{Dir, gzip};
 
 /// Three contigs of 4,000 random bases.
@@ -28,7 +28,9 @@ fn placer(contigs: &[(String, Vec<u8>)]) -> Placer {
     let dir = Dir::new();
     let file = dir.file("ref.fa.gz", &gzip(fasta(contigs).as_bytes()));
     let placer = Placer::new(Reference::load(&file).unwrap(), false).unwrap();
-    placer.place(&contigs[0].1[..SHORT_READ_BASES + 1]).unwrap(); // indexes for long reads while the file is there
+    for length in [LEAST_READ_BASES, SHORT_READ_BASES + 1] {
+        placer.place(&contigs[0].1[..length]).unwrap(); // indexes for such reads while the file is there
+    }
     placer
 }
 
@@ -93,9 +95,12 @@ fn strangers_repeats_and_ambiguity_codes() {
     let placer = placer(&contigs);
     let stranger = random(99, 2000);
     assert_eq!(placer.place(&stranger[..150]), Ok(Outcome::Unplaced));
-    assert_eq!(placer.place(b""), Ok(Outcome::Unplaced));
+    assert_eq!(placer.place(b""), Ok(Outcome::TooShort));
     assert_eq!(placer.place(&[b'N'; 100]), Ok(Outcome::Unplaced));
-    assert!(placed(&placer, &copy[50..200]).mapping_quality < 5);
+    for length in [25, 36, 100, 101, 150] {
+        let found = placed(&placer, &copy[50..50 + length]);
+        assert!(found.repeated && found.mapping_quality < 5, "{found:?}");
+    }
     assert_eq!(placer.place(&[&contigs[0].1[500..600], b"R".as_slice()].concat()), Ok(Outcome::Ambiguous));
     let mut over = contigs[2].1[950..1050].to_vec();
     over[50] = b'A';
@@ -140,4 +145,36 @@ fn ambiguity_codes_are_filtered_or_become_n() {
     assert_eq!((found.window[50], found.seq[50], found.seq[100]), (b'N', b'A', b'N'));
     read[20] = b'U';
     assert!(matches!(masking.place(&read).unwrap(), Outcome::Ambiguous), "U is no ambiguity and no DNA");
+}
+
+/// Every length at which other settings begin, and a SNV, an insertion or a deletion wherever a read may have it.
+#[test]
+fn short_reads_are_placed_where_they_were_cut_and_nothing_else_is() {
+    let contigs = contigs();
+    let placer = placer(&contigs);
+    assert_eq!(placer.place(&contigs[0].1[100..100 + LEAST_READ_BASES - 1]), Ok(Outcome::TooShort));
+    let bases = &contigs[1].1;
+    for length in [LEAST_READ_BASES, 30, 36, 45, 75, TINY_READ_BASES, TINY_READ_BASES + 1, 150] {
+        for start in (0..2000).step_by(37) {
+            let window = &bases[start..start + length];
+            let mut reads = vec![window.to_vec(); 4];
+            let at = 6 + start % (length - 12);
+            reads[1][at] = if window[at] == b'A' { b'C' } else { b'A' };
+            reads[2].remove(at);
+            let other = reads[1][at];
+            reads[3].insert(at, other);
+            for (number, read) in reads.iter().enumerate().take(if length < 30 { 2 } else { 4 }) {
+                let reverse = start % 2 == 1;
+                let given = if reverse { reverse_complement(read) } else { read.clone() };
+                let found = placed(&placer, &given);
+                assert!(
+                    found.contig == 1 && found.reverse == reverse && found.ref_start.abs_diff(start) <= 12,
+                    "{length} {number} {found:?}"
+                );
+                assert!(found.mapping_quality >= 20 && !found.repeated, "{length} {number} {found:?}");
+            }
+            let found = placer.place(&random(1000 + start as u64, length)).unwrap();
+            assert!(matches!(&found, Outcome::Unplaced) || matches!(&found, Outcome::Placed(p) if p.mapping_quality < 20), "{found:?}");
+        }
+    }
 }

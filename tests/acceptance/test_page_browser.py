@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from fix_page import ROOT, SLOW, Monitor, assert_readable, beside, button, free_port, says, unlock
+from fix_page import ROOT, SLOW, Monitor, assert_readable, beside, button, choose, free_port, says, unlock
 from helix_ray.storage import embedded
 from support.page_viewer import PageViewer
 
@@ -104,8 +104,7 @@ def test_hostile_texts_fetch_nothing_run_nothing_and_stay_in_their_place(browser
                 expect(page.get_by_text(beacon).first).to_be_visible(timeout=SLOW)
                 page.wait_for_timeout(4000)  # all cadences but the slowest, drawn anew
                 if place == "run":
-                    page.get_by_label("Baseline", exact=True).click()
-                    page.get_by_role("option").first.click()
+                    choose(page, "Baseline")
                     expect(page.get_by_label("Compared with another run")).to_contain_text("+1.2 [0.4, 2.0]", timeout=SLOW)
                     assert_readable(page)
                 assert page.evaluate("window.ran") == 0
@@ -122,13 +121,13 @@ def test_a_run_is_started_watched_steered_and_drained(page: Page, browser: Brows
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled(timeout=SLOW)
     unlock(page, monitor.code)
     assert_readable(page)
-    page.get_by_label("Configuration", exact=True).click()
-    page.get_by_role("option", name="groq_free", exact=True).click()
+    choose(page, "Configuration", "groq_free")
     button(page, "Start…")
     expect(page.get_by_role("dialog")).to_contain_text(re.compile("requests .*|No forecast"), timeout=SLOW)
     assert_readable(page)
     page.reload()
     button(page, "Start")
+    expect(page.get_by_text(re.compile("start endless: process"))).to_be_visible(timeout=SLOW)
     page.goto(monitor.url)
     says(page, "RUNNING", 2 * SLOW)
     says(page, "EMULATOR")

@@ -193,6 +193,16 @@ async def test_counts_by_state_of_calls_and_disposition_of_reads(ledger: Ledger)
     assert counts.latency_ms == {"p50": None, "p95": None, "p99": None}
 
 
+async def test_reads_that_are_not_analysed_are_counted_by_reason(ledger: Ledger) -> None:
+    unplaced, filtered, malformed = Disposition.UNPLACED, Disposition.FILTERED, Disposition.MALFORMED
+    endings = [(unplaced, "no_hit"), (unplaced, "too_short"), (unplaced, "no_hit"), (filtered, "iupac")]
+    batch = [result(0), result(1, disposition=Disposition.DEAD_LETTER, error_kind="refusal", error="no")]
+    for index, (ending, reason) in enumerate([*endings, *((malformed, f"line {line}: no") for line in (4, 8, 12))], 2):
+        batch.append(replace(row := result(index, reason=reason), disposition=ending, read=row.read._replace(disposition=ending)))
+    await ledger.write_batch(RUN_ID, batch, [])
+    assert (await ledger.counts(RUN_ID)).left_out == {"malformed": 3, "no_hit": 2, "iupac": 1, "too_short": 1}
+
+
 async def test_retries_failures_and_tiers_are_counted(ledger: Ledger) -> None:
     failed, unknown = CallState.FAILED, CallState.POSSIBLY_BILLED
     calls = [

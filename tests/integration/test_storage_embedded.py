@@ -1,6 +1,8 @@
 """The server of a HELIX_HOME: created, joined, left, and cleared up after those who were killed."""
 
+import errno
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -252,6 +255,60 @@ def test_programs_that_the_server_cannot_reach_are_copied(home: Path, monkeypatc
     assert ask(server.url) == 1
     server.leave()
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_shown_is_what_the_failed_start_said(home: Path) -> None:
+    server = EmbeddedServer(home, FAST)
+    server.join()
+    server.leave()
+    with pytest.raises(DatabaseUnavailableError, match=r"invalid value for parameter .shared_buffers") as caught:
+        EmbeddedServer(home, {"shared_buffers": "none"}).join()
+    assert "ready to accept connections" not in str(caught.value)
+
+
+def test_the_server_has_user_and_groups_of_one_user_whatever_the_umask(home: Path) -> None:
+    """Root's server may not keep root's group, which would also shut it out of a folder that only others may pass."""
+    before = os.umask(0o077)
+    try:
+        server = EmbeddedServer(home / "of" / "its own", FAST)
+        server.home.parent.mkdir(mode=0o711)
+        server.home.parent.chmod(0o711)
+        server.join()
+    finally:
+        os.umask(before)
+    pid = postmaster.find(server.data)
+    assert pid is not None
+    user = pwd.getpwnam(binaries.SYSTEM_USER) if as_root else pwd.getpwuid(os.geteuid())
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    server.leave()
+    assert set(status["Uid"].split()) == {str(user.pw_uid)}
+    if as_root:
+        assert (set(status["Gid"].split()), status["Groups"].split()) == ({str(user.pw_gid)}, [])
+
+
+def test_a_user_without_an_entry_is_told_before_anything_is_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", dict[int, str]().__getitem__)
+    with pytest.raises(DatabaseUnavailableError, match=f"user {os.geteuid()} has no entry in the list of users"):
+        embedded_url(home)
+    assert not [*home.glob("postgres*/*")]
+
+
+def test_marks_that_another_user_left_are_no_holders(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = EmbeddedServer(home, FAST)
+    server.join()
+    mark = home / "postgres-holders" / "4194304"
+    mark.touch()
+    opened = Path.open
+
+    def denied(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path == mark:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", denied)
+    server.leave()
+    assert not mark.exists()
+    assert not_running(server)
 
 
 def test_the_command_line(home: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +16,9 @@ from psycopg import sql
 from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError, InvariantError, RunBusyError
 from helix_ray.records import ApiCall, CallState, Disposition, ReadResult, ScoredVariant
 from helix_ray.storage import postgres, postgres_session
-from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger, latest_version
-from helix_ray.storage.postgres_session import PostgresSession, libpq_environment
+from helix_ray.storage.postgres_session import PostgresSession
 from helix_ray.storage.rows import utc_now
 from support.list_source import sample_read
 
@@ -256,62 +254,7 @@ async def test_a_connection_that_was_lost_is_claimed_again(database_url: str, mo
     await other.aclose()
 
 
-# ── addresses and rights ─────────────────────────────────────────────────────────────────────────────────────────────
-
-SECRET = "hunter2-very-secret"
-
-
-async def refused(url: str) -> str:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    with pytest.raises(DatabaseUnavailableError) as caught:
-        await PostgresLedger.connect(url)
-    assert loop.time() - began < 10.0  # the promise itself
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
-    message = str(caught.value)
-    assert SECRET not in message
-    return message
-
-
-async def test_nobody_listens() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        assert "nothing listens there" in await refused(f"postgresql://u:{SECRET}@127.0.0.1:{unused.getsockname()[1]}/d")
-    assert "no socket there" in await refused(f"postgresql://u:{SECRET}@/d?host=/nonexistent")
-
-
-async def test_a_server_that_accepts_and_says_nothing() -> None:
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen()
-        assert "no answer" in await refused(f"postgresql://u:{SECRET}@127.0.0.1:{deaf.getsockname()[1]}/d")
-
-
-@pytest.mark.parametrize(
-    "url", [f"postgres//u:{SECRET}@h", f"postgresql://u:{SECRET}@h:port/d", f"password={SECRET} nonsense", f"x={SECRET}"]
-)
-async def test_a_text_that_is_no_address(url: str) -> None:
-    await refused(url)
-
-
-async def test_an_address_as_environment() -> None:
-    found = libpq_environment(f"postgresql://u:{SECRET}@h:5433/d?sslmode=require")
-    assert {name: found[name] for name in ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE")} == {
-        "PGHOST": "h",
-        "PGPORT": "5433",
-        "PGUSER": "u",
-        "PGPASSWORD": SECRET,
-        "PGDATABASE": "d",
-        "PGSSLMODE": "require",
-    }
-    with pytest.raises(DatabaseUnavailableError) as caught:
-        libpq_environment(f"postgres//u:{SECRET}@h")
-    assert SECRET not in str(caught.value)
-
-
-async def test_an_unknown_database(database_url: str) -> None:
-    assert "does not exist" in await refused(database_url.replace("@/helix_", "@/nosuch_"))
+# ── rights ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -363,23 +306,6 @@ async def test_a_role_that_may_not_create_is_told_so(empty_database_url: str) ->
 
 async def test_a_read_only_server_is_told(database_url: str) -> None:
     assert "read-only" in await check(f"{database_url}&options=-c%20default_transaction_read_only%3Don")
-
-
-async def test_a_wrong_password(postgres_server: EmbeddedServer) -> None:
-    role = f"guarded_{uuid.uuid4().hex[:8]}"
-    rules = postgres_server.data / "pg_hba.conf"
-    before = rules.read_text()
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("create role {} login password 'right'").format(sql.Identifier(role)))
-        rules.write_text(f"local all {role} scram-sha-256\n{before}")
-        connection.execute("select pg_reload_conf()")
-        try:
-            url = postgres_server.url.replace("postgres@", f"{role}:{SECRET}@")
-            assert "password was refused" in await refused(url)
-        finally:
-            rules.write_text(before)
-            connection.execute("select pg_reload_conf()")
-            connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
 
 
 async def test_sessions_without_a_pooler_pass(database_url: str) -> None:

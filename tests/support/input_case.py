@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow
+import pysam
+
 Content = bytes | Callable[[Path], None]
 
 
@@ -63,6 +66,36 @@ FQ = b"@r1\nACGT\n+\nIIII\n"
 FQ2 = b"@r2\nGGCC\n+\nIIII\n"
 FA = b">r1\nACGT\n"
 FA2 = b">r2\nGGCC\n"
+
+
+def zstd(data: bytes) -> bytes:
+    """One frame, without the checksum that zstd(1) adds."""
+    return bytes(pyarrow.compress(data, codec="zstd", asbytes=True))
+
+
+def aligned(mode: str, *records: tuple[int, str], keep: float = 1.0) -> Callable[[Path], None]:
+    """BAM ("wb") or CRAM ("wc") of records: flag and bases as they stand in the file; those that are aligned lie at base 1 of `CONTIG`.
+    ``keep``: the share of the bytes that is left.
+    """
+
+    def write(path: Path) -> None:
+        reference = path.with_name("contig.fa")
+        reference.write_text(f">c\n{CONTIG}\n")
+        header = pysam.AlignmentHeader.from_dict({"HD": {"VN": "1.6"}, "SQ": [{"SN": "c", "LN": len(CONTIG)}]})
+        with pysam.AlignmentFile(str(path), mode, header=header, reference_filename=str(reference)) as file:
+            for number, (flag, seq) in enumerate(records, 1):
+                record = pysam.AlignedSegment(header)
+                record.query_name, record.flag, record.query_sequence = f"r{number}", flag, seq
+                record.query_qualities = pysam.qualitystring_to_array("ABCDEFGH"[: len(seq)])
+                if not flag & 4:
+                    record.reference_id, record.reference_start, record.cigarstring = 0, 0, f"{len(seq)}M"
+                file.write(record)
+        os.truncate(path, int(keep * path.stat().st_size))
+
+    return write
+
+
+CONTIG = "TTGACCATGGCATTACGCAGGTTACCAGATCAGCTA"
 ZIPPED = gzip.compress(FQ, mtime=0)
 MANY = gzip.compress(
     b"".join(b"@r%d\n%s\n+\n%s\n" % (i, b"ACGTTGCA" * (i % 5 + 1), b"IIIIIIII" * (i % 5 + 1)) for i in range(200)), mtime=0
@@ -93,7 +126,6 @@ UNLIKE_FASTA = "record 1 (line 1): expected '>' as the first character: the file
 FROM_SAM = "samtools fastq reads.sam > reads.fastq"
 CR_ALONE = "has lines that end in CR alone, as on old Macintoshes; convert them: tr '\\r' '\\n'"
 NO_PAIR = 'expected {"id": text, "window": bases, "read": bases} and no other key'
-ENDINGS = "the file's ending says how pairs are read; allowed are .tsv, .txt, .jsonl, .fa, .fasta, .fna, each also with .gz"
 BLANKS = "remove blanks from the sequence"
 
 
@@ -116,7 +148,7 @@ def _repeat(path: Path, head: bytes, member: bytes, times: int) -> None:
 
 def hole(path: Path) -> None:
     """A gigabyte without a line end; it takes no room on the disk."""
-    path.write_bytes(b"@r1\n")
+    path.write_bytes(b"@r1\tA\tA\n")  # a header, or a pair
     os.truncate(path, 2**30)
 
 

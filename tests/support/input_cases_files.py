@@ -1,7 +1,10 @@
 """Files as such: compression, other formats, what is no file. One line a case; docs/input.md is made of it."""
 
+import bz2
 import gzip
+import lzma
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from support.input_case import (
@@ -18,6 +21,7 @@ from support.input_case import (
     WRONG_SUM,
     ZIPPED,
     Case,
+    aligned,
     bgzip,
     dangling,
     endless,
@@ -26,7 +30,39 @@ from support.input_case import (
     read,
     refused,
     zeros,
+    zstd,
 )
+
+NO_BAM = (
+    ": the file is cut short or damaged, or it is CRAM of another reference than source.reference; copy it again, or name the right "
+    "reference"
+)
+
+
+def compressed(name: str, ending: str, compress: Callable[[bytes], bytes], damaged: str, added: str) -> list[Case]:
+    """What holds for every compression but gzip, whose cases stand one by one. ``damaged``, ``added``: what the decoder says."""
+    whole, many = compress(FQ), compress(gzip.decompress(MANY))
+    tool = {"bzip2": "bunzip2"}.get(name, f"un{name}")
+    end_early = f"the {name} data end early: the file is cut short; copy it again"
+    return [
+        read(f"{name}, name in capitals", f"R.FASTQ{ending.upper()}", whole, "ACGT"),
+        read(f"{name}, whose name does not say so", "r.fastq", whole, "ACGT"),
+        read(f"{name}, several streams, one of them empty", f"r.fastq{ending}", whole + compress(b"") + compress(FQ2), "ACGT", "GGCC"),
+        read(f"{name}, a record that spans two streams", f"r.fastq{ending}", compress(FQ[:6]) + compress(FQ[6:]), "ACGT"),
+        refused(f"{name}, cut within the header", f"r.fastq{ending}", whole[:7], end_early),
+        refused(f"{name}, cut within the data", f"r.fastq{ending}", many[: len(many) // 2], f"…{end_early}"),
+        refused(f"{name}, cut before its last byte", f"r.fastq{ending}", many[:-1], f"…{end_early}"),
+        refused(f"{name}, a second stream that is cut", f"r.fastq{ending}", whole + whole[:9], f"…{end_early}"),
+        refused(
+            f"{name}, damaged",
+            f"r.fastq{ending}",
+            flipped(many, -3 if name == "bzip2" else len(many) // 2),
+            f"…the {name} data are damaged ({damaged}); copy the file again",
+        ),
+        refused(f"{name}, text behind it", f"r.fastq{ending}", whole + b"text that is not compressed", f"…{added}"),
+        refused(f"{name}, within gzip", "r.fastq.gz", gzip.compress(whole), f"is compressed twice; decompress it once ({tool})"),
+    ]
+
 
 SECTIONS: dict[str, list[Case]] = {
     "Compression": [
@@ -60,10 +96,12 @@ SECTIONS: dict[str, list[Case]] = {
         refused("the same as FASTQ, behind a good record", "r.fastq.gz", endless(FQ + b"@r2\n"), f"record 2 (line 5): {TOO_LONG}"),
         refused("10 GB of zeros in 10 MB of gzip", "r.fastq.gz", zeros, UNLIKE_FASTQ + "begins with '\\x00'"),
     ],
+    "Bzip2, xz, zstd": [
+        *compressed("bzip2", ".bz2", bz2.compress, "bzip2: invalid data", ADDED.replace("gzip", "bzip2")),
+        *compressed("xz", ".xz", lzma.compress, "lzma data error", "the xz data are damaged (lzma data error); copy the file again"),
+        *compressed("zstd", ".zst", zstd, "Data corruption detected", ADDED.replace("gzip", "zstd")),
+    ],
     "Other formats": [
-        refused("bzip2", "r.fastq", b"BZh91AY&SY", "is bzip2; decompress it (bunzip2) or compress it with gzip"),
-        refused("xz", "r.fastq", b"\xfd7zXZ\x00\x00", "is xz; decompress it (unxz) or compress it with gzip"),
-        refused("zstd", "r.fastq", b"\x28\xb5\x2f\xfd\x04", "is zstd; decompress it (unzstd) or compress it with gzip"),
         refused("zip", "r.fastq", b"PK\x03\x04\x14", "is a zip archive; unpack it (unzip) and name the file of reads in it"),
         refused(
             "tar",
@@ -71,13 +109,30 @@ SECTIONS: dict[str, list[Case]] = {
             b"reads.fastq".ljust(257, b"\0") + b"ustar\x0000",
             "is a tar archive; unpack it (tar xf) and name the file of reads in it",
         ),
-        refused(
-            "BAM",
-            "r.fastq",
-            bgzip(b"BAM\x01\x00\x00"),
-            "is BAM (aligned reads); take the reads out: samtools fastq reads.bam > reads.fastq",
+        read("BAM of reads that are not aligned", "r.bam", aligned("wb", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
+        read(
+            "aligned BAM: as sequenced, without secondary and supplementary records",
+            "r.bam",
+            aligned("wb", (0, "ACGT"), (16, "ACGTTG"), (256, "ACGT"), (2048, "ACGT")),
+            "ACGT",
+            "CAACGT",
         ),
-        refused("CRAM", "r.fastq", b"CRAM\x03\x00", "is CRAM (aligned reads); take the reads out: samtools fastq reads.cram > reads.fastq"),
+        read("CRAM of reads that are not aligned", "r.cram", aligned("wc", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
+        refused("BAM, cut short", "r.bam", aligned("wb", (4, "ACGT"), keep=0.9), "record …" + NO_BAM),
+        refused("CRAM whose reference is another", "r.cram", aligned("wc", (0, "ACGT")), "record …" + NO_BAM),
+        refused(
+            "BAM of mates",
+            "r.bam",
+            aligned("wb", (77, "ACGT"), (141, "GGCC")),
+            "record 1: 'r1' is one of two mates, but each read is analysed by itself; take them out and name one file: "
+            "samtools fastq -1 reads_1.fastq -2 reads_2.fastq reads.bam",
+        ),
+        refused(
+            "BAM under `source.kind: fasta`",
+            "r.fa",
+            bgzip(b"BAM\x01\x00\x00"),
+            "is BAM; helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.bam > reads.fastq",
+        ),
         refused(
             "SAM",
             "r.fastq",
@@ -109,7 +164,6 @@ SECTIONS: dict[str, list[Case]] = {
         refused("a pattern", "*.fastq", lambda path: None, "no such file; patterns are not expanded: name one file"),
         refused("a symbolic link to nothing", "r.fastq", dangling, "is a symbolic link to a file that does not exist"),
         refused("a directory", "r.fastq", Path.mkdir, "is a directory; name one file"),
-        refused("a pipe", "r.fastq", os.mkfifo, f"is a pipe; {NOT_REGULAR}"),
         refused("a socket", "r.fastq", lambda path: os.mknod(path, 0o140600), f"is a socket; {NOT_REGULAR}"),
         refused("a device", "r.fastq", lambda path: path.symlink_to("/dev/zero"), f"is a device; {NOT_REGULAR}"),
         refused("a gigabyte without a line end", "r.fastq", hole, f"record 1 (line 1): {TOO_LONG}"),

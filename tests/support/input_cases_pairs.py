@@ -1,22 +1,20 @@
 """Files of pairs of window and read. One line a case; docs/input.md is made of it."""
 
 import gzip
-import os
 
 from support.input_case import (
     ADDED,
     CUT,
-    ENDINGS,
     FQ,
     GAP,
     JSONL,
     NO_PAIR,
-    NOT_REGULAR,
     TSV,
     Case,
     malformed,
     read,
     refused,
+    zstd,
 )
 
 SECTIONS: dict[str, list[Case]] = {
@@ -93,7 +91,7 @@ SECTIONS: dict[str, list[Case]] = {
             "AG",
         ),
         malformed("a bad base in a FASTA read", "pairs.fa", b">p1\nAC\n>p1\nA-\n", (1, 1), f"the read: base 2 is '-', {GAP}"),
-        refused("FASTQ", "pairs.fastq", FQ, ENDINGS),
+        refused("FASTQ", "pairs.fastq", FQ, "begins as FASTQ does; pairs are TSV, JSON lines or FASTA, see docs/input.md"),
         refused("only a header", "pairs.tsv", b"id\twindow\tread\n", "holds no pairs"),
         refused(
             "a line of more than a mebibyte",
@@ -103,7 +101,7 @@ SECTIONS: dict[str, list[Case]] = {
         ),
         refused("gzip cut short", "pairs.tsv.gz", gzip.compress(TSV)[:-3], f"line 2: {CUT}"),
         refused("gzip with text behind it", "pairs.tsv.gz", gzip.compress(TSV) + TSV, f"line 2: {ADDED}"),
-        refused("zstd", "pairs.tsv", b"\x28\xb5\x2f\xfd\x04", "is zstd; decompress it (unzstd) or compress it with gzip"),
-        refused("a pipe", "pairs.tsv", os.mkfifo, f"is a pipe; {NOT_REGULAR}"),
+        read("any of them as bzip2, xz or zstd", "pairs.tsv", zstd(TSV), "ACGA"),
+        read("any of them under any name", "pairs.csv", JSONL, "ACGA"),
     ],
 }

@@ -1,5 +1,6 @@
 """docs/input.md, made of the tables that `test_malformed.py` runs. `cd tests && python -m support.input_page` writes it anew."""
 
+import re
 from pathlib import Path
 
 from support import input_cases_files, input_cases_pairs, input_cases_reads
@@ -9,33 +10,32 @@ SECTIONS = input_cases_reads.SECTIONS | input_cases_files.SECTIONS | input_cases
 
 INTRODUCTION = """# Input files
 
-What a file of reads may look like, and every text with which one is refused. Written by `cd tests && python -m support.input_page`
-from the table that the tests run; do not edit.
+Made of the table that the tests run, by `cd tests && python -m support.input_page`; do not edit.
 
-`source.kind` names the format: `fastq`, `fasta` (both placed on `source.reference`) or `pairs` (each read brings its window).
-Files are plain or gzip, whatever their names say; nothing is guessed from a name but the layout of pairs. One run reads one
-regular file, forward, since a read is known by its number.
+`source.kind` names the format: `fastq`, `fasta` (both placed on `source.reference`) or `pairs` (each read brings its window: TSV, JSON
+lines or FASTA, told apart by the first line). Files are plain, gzip, bgzip, bzip2, xz or zstd, a reference plain or gzip; content
+counts, not names. One run reads one file, forward, since a read is known by its number.
 
-A case ends in one of three ways:
+**Standard input, pipes, BAM, CRAM**: `source.path: "-"` is standard input. It, a pipe, and the reads of BAM or CRAM are first copied to
+`HELIX_HOME/input/` (at most `source.copy_limit_mb`), so that a resumed run needs nothing else; dry run and doctor use a temporary folder.
+Of BAM and CRAM the reads are taken as they were sequenced: alignments are ignored, secondary and supplementary records passed over,
+reverse ones complemented back; missing qualities become `"`, as with samtools. Mates are refused. CRAM that needs a reference is decoded
+with `source.reference`, never with one from the network.
 
-* **read**: the records have rows.
-* **malformed**: with `source.on_error: stop` the run ends with `FILE: record N (line L): TEXT; mend the file, or set
-  source.on_error: skip to give such records a row of their own and go on`; with `skip` the record has a row with the
-  disposition `malformed` and the reason `line L: TEXT`.
-* **refused**: `FILE: TEXT`, whatever `source.on_error` says: nothing after it can be trusted, or the file is not what it should
-  be. Blocks of `source.batch_size` records before the place are read; a damaged or truncated gzip never passes for the end of the file.
+**Placing**: reads of 25 bases and more are placed by minimap2: up to 100 with short, dense seeds, up to 500 with its preset `sr`, longer
+ones with `map-ont`. A shorter read is `unplaced` (`too_short`), one with a second place as good `filtered` (`repeated`). Up to 100 the
+mapping quality is 6 for each base by which the best place leads. Forecast, doctor, report and page count what is left out by reason.
 
-Limits: 16 MiB for a record of reads, as written; 1 MiB for a line of pairs; 2,147,483,647 bases for a contig of the reference.
-What is read ahead of a record is at most 8 MiB more than the limit. A gzip file of reads may expand as much as it likes, as long
-as its records end; a reference may expand to 64 MiB plus 64 times its size, since it is held in memory. A plain gzip file cut
-exactly between two members cannot be told from a whole one; bgzip's can. Qualities are Phred+33; Phred+64 is not recognised,
-since the ranges overlap.
+**Endings**: *read*; *malformed*: with `source.on_error: stop` the run ends with `FILE: record N (line L): TEXT`, with `skip` the record
+has a row with that reason; *refused*: `FILE: TEXT` under either, since nothing after it can be trusted. Texts stand here without what
+to do, and with X for what was found.
 
-FASTA pairs: two records, the window first. Both headers begin with the same word, or with `ID/window` and `ID/read`.
+**Limits**: 16 MiB for a record; 1 MiB for a line of pairs; 2,147,483,647 bases for a contig; 160 MiB for a decoder. Compressed reads may
+expand as long as their records end, a reference to 64 MiB and 64 times its size. A file cut exactly between two members cannot be told
+from a whole one, but of bgzip; damage in zstd without checksum may not be seen. Qualities are Phred+33.
 
-`source.iupac: filter` gives reads that hold, or meet in their window, a code other than A, C, G, T and N the disposition
-`filtered` with the reason `iupac`. `source.iupac: n` makes N of the ambiguity codes R Y S W K M B D H V in reads and windows; N
-matches anything, and `strata.n_bases` counts those of the read. U is no DNA and stays filtered: convert RNA first.
+**Codes**: `source.iupac: filter` leaves out reads that hold, or meet in their window, another code than A, C, G, T and N; `n` makes N of
+them. U stays filtered: convert RNA first.
 """
 
 
@@ -43,9 +43,19 @@ def page() -> str:
     """docs/input.md, whole."""
     parts = [INTRODUCTION]
     for title, cases in SECTIONS.items():
-        parts.append(f"\n## {title}\n\n| the file holds | it ends as | text |\n|---|---|---|\n")
-        parts += [f"| {case.about} | {case.ending} | {_cell(case.text)} |\n" for case in cases]
+        parts.append(f"\n## {title}\n\n| the file holds | ending | text |\n|---|---|---|\n")
+        rows: dict[tuple[str, str], dict[str, None]] = {}
+        for case in cases:
+            rows.setdefault((case.ending, _shown(case.text)), {})[re.sub("^(bzip2|xz|zstd), ", "", case.about)] = None
+        parts += [f"| {'; '.join(abouts)} | {ending} | {_cell(text)} |\n" for (ending, text), abouts in rows.items()]
     return "".join(parts)
+
+
+def _shown(text: str) -> str:
+    """Without its place and without what to do; what was found is an X."""
+    text = re.sub(r"^(…|record \d+ (\(line \d+\): )?|line \d+: )+(: )?", "", text).partition("; ")[0]
+    text = re.sub(r"^is .*|^base \d+ .*", lambda found: found[0].split()[0] + " X", text)
+    return re.sub(r"'[^']*'|\b(?!16777216|1048576)\d+\b|\b(gzip|bzip2|xz|zstd)\b|\(.*\)", "X", text)
 
 
 def _cell(text: str) -> str:

@@ -171,6 +171,13 @@ class MemoryLedger:
         return RunCounts(
             rows=len(run.reads),
             by_disposition=dict(Counter(result.disposition.value for result in run.reads.values())),
+            left_out=dict(
+                Counter(
+                    "malformed" if read.disposition is Disposition.MALFORMED else str(read.reason)
+                    for read in (result.read for result in run.reads.values())
+                    if read.disposition is not None
+                ).most_common()
+            ),
             dead_letter_kinds=_dead_letter_kinds(run),
             duplicates=0,
             reads_repaid=sum(count > 1 for count in answered.values()),

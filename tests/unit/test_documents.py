@@ -23,8 +23,9 @@ OF_A_RUN = {
     "HELIX_HOME/",
     "tables/",
     "figures/",
+    "dist/",
 }
-"""Folders that a run, a comparison or a benchmark makes."""
+"""Folders that a run, a comparison, a build or a benchmark makes."""
 OF_OTHERS = {"doc/ref-impl/intermediate.md"}
 """Files of other projects."""
 

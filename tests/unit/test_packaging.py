@@ -86,6 +86,7 @@ def test_the_wheel_says_that_it_is_typed() -> None:
 
 def test_the_source_distribution_is_a_whole_checkout() -> None:
     files = ["LICENSE", "CITATION.cff", "constraints.txt", "Makefile", "Dockerfile", ".dockerignore", ".gitignore", ".env.example"]
+    files += [".github/workflows/release.yml"]
     kinds = ("*.md", "configs/*.yaml", "deploy/*", "docs/*.md", "docs/images/*.svg", "tests/**/*.py", "tests/**/*.txt", "benchmarks/*.py")
     for pattern in (*files, *kinds):
         assert "sdist" in INCLUDED[pattern]
@@ -153,6 +154,35 @@ def test_image_runs_as_nobody_special_and_is_watched() -> None:
     assert any("/_stcore/health" in line for line in final)
     assert any("HELIX_HOME=/data" in line for line in final)
     assert any("RAY_USAGE_STATS_ENABLED=0" in line for line in final)
+
+
+def test_image_holds_no_pip_and_no_part_of_ray_that_no_run_needs() -> None:
+    """`make image-check` looks for them in the files that the steps leave."""
+    *_, built, final = (ROOT / "Dockerfile").read_text().split("\nFROM ")
+    assert "python -m venv --without-pip /opt/helix" in built
+    assert {f"/opt/helix/lib/python3.11/site-packages/ray/{part}" for part in ("jars", "rllib")} <= set(built.split())
+    assert "python -m pip uninstall --yes pip setuptools wheel" in final
+
+
+def test_the_first_docker_run_that_a_document_shows_publishes_to_this_machine_only_and_leaves_time_to_drain() -> None:
+    for name in ("README.md", "Dockerfile", "docs/containers.md"):
+        first = re.search(r"docker run (?:[^\n]*\\\n)*[^\n]*", (ROOT / name).read_text())
+        assert first is not None, name
+        published = re.findall(r"(?:-p|--publish)[ =](\S+)", first[0])
+        assert published == ["127.0.0.1:8501:8501"], name
+        assert int(re.findall(r"--stop-timeout (\d+)", first[0])[0]) >= 60, name
+
+
+def test_a_release_is_made_by_targets_of_the_makefile_and_by_actions_that_cannot_change() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"].values()
+    actions = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert len(actions) == 3
+    assert not [action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)]
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    built = {it["runner"]: it["target"] for it in job["strategy"]["matrix"]["include"]}
+    assert set(built.values()) <= targets
+    assert {runner.partition("-")[0] for runner in built} == {"ubuntu", "macos"}
+    assert any(runner.endswith("-arm") for runner in built)
 
 
 def test_no_secret_reaches_the_image_or_git() -> None:

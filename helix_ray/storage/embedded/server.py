@@ -18,12 +18,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+from helix_ray.environment.home import OTHERS_MAY_PASS, closed_folder, open_lock, temporary_folder
 from helix_ray.environment.logs import Event, event_logger
+from helix_ray.environment.variables import forget_other_servers
 from helix_ray.errors import DatabaseUnavailableError
 from helix_ray.storage.embedded import binaries, postmaster
 
@@ -37,14 +39,8 @@ SOCKET_PATH_BYTES = 100
 SHELL_CHARACTERS = '"$`\\\n'
 """pg_ctl hands its paths to a shell in double quotes, where these mean something."""
 
-CLIENT_VARIABLES = (
-    "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGREQUIREAUTH",
-    "PGREQUIREPEER", "PGCHANNELBINDING", "PGGSSENCMODE",
-)  # fmt: skip
-"""What the user's environment may ask of another server, and would keep libpq from reaching this one. The URL overrides the others."""
-
 DATA_DIRS = Path("/var/lib/helix-throttle")
-DATA_FOLDER = "postgres"
+DATA_FOLDER, LOCK_FILE = "postgres", "postgres.lock"
 _OWNER = "home"  # a file in each folder of `DATA_DIRS`: the home that it belongs to
 
 _held: dict[Path, EmbeddedServer] = {}
@@ -56,8 +52,7 @@ def embedded_url(home: Path, keep_running: bool = False) -> str:
     ``keep_running``: it outlives this process, until the next holder leaves. DatabaseUnavailableError says why it cannot run.
     """
     home = home.expanduser().absolute()
-    for name in CLIENT_VARIABLES:
-        os.environ.pop(name, None)
+    forget_other_servers()
     server = _held.get(home)
     if server is None:
         server = EmbeddedServer(home)
@@ -101,7 +96,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """Where the running server listens, read from its own file: another process may have chosen the socket's folder."""
-        folder = (self.data / postmaster.PID_FILE).read_text().splitlines()[4]
+        folder = (self.data / postmaster.PID_FILE).read_bytes().splitlines()[4]
         return f"postgresql://postgres@/postgres?host={quote(folder, safe='')}&port=5432"
 
     def join(self) -> None:
@@ -118,6 +113,7 @@ class EmbeddedServer:
         if set(str(self.home)) & set(SHELL_CHARACTERS):
             raise DatabaseUnavailableError(f"PostgreSQL's pg_ctl cannot handle any of {SHELL_CHARACTERS!r} in {self.home}; set HELIX_HOME")
         self.home.mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.close(open_lock(self.home / LOCK_FILE))  # before all else: a home of another user is left as it is
         self._user = binaries.server_user()
         if self._user is not None:
             self._open_path()
@@ -161,28 +157,32 @@ class EmbeddedServer:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """One process at a time creates, starts or stops."""
-        with (self.home / "postgres.lock").open("a") as lock:
+        lock = open_lock(self.home / LOCK_FILE)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     def _open_path(self) -> None:
         """As root the server runs as another user, who must be able to pass every folder above its data."""
-        if binaries.closed_folder(self.home.parent) is not None:
+        if closed_folder(self.home.parent) is not None:
             self._base = root_data_dir(self.home)
             return
         mode = stat.S_IMODE(self.home.stat().st_mode)
-        if not mode & binaries.OTHERS_MAY_PASS:
-            self.home.chmod(mode | binaries.OTHERS_MAY_PASS)  # the home is ours; to pass is not to list
+        if not mode & OTHERS_MAY_PASS:
+            self.home.chmod(mode | OTHERS_MAY_PASS)  # the home is ours; to pass is not to list
 
     def _create(self) -> None:
         """Create it beside the final place, so that an interrupted creation leaves no half of a database behind."""
         if self.data.exists() and any(self.data.iterdir()):
             raise DatabaseUnavailableError(f"{self.data} is not a database of PostgreSQL; move it away, or set another HELIX_HOME")
+        binaries.check_known()
         partial = self._base / "postgres.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         if self._user is not None:
-            shutil.chown(partial, self._user, self._user)
+            os.chown(partial, *pwd.getpwnam(self._user)[2:4])
         arguments = ("-D", str(partial), "-U", "postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale")
         made = self._run("initdb", *arguments, timeout_s=START_TIMEOUT_S)
         if made.returncode != 0:
@@ -210,18 +210,26 @@ class EmbeddedServer:
         (self.data / "helix.conf").write_text("".join(lines))
         (self.data / "helix.conf").chmod(0o644)
         log = self.data / "server.log"
+        before = log.stat().st_size if log.exists() else 0
         arguments = ("-D", str(self.data), "-l", str(log), "-w", "-t", str(START_TIMEOUT_S), "start")
         started = self._run("pg_ctl", *arguments, timeout_s=START_TIMEOUT_S + 10)
         if started.returncode != 0:
-            words = log.read_text(errors="replace").strip()[-1500:] if log.exists() else started.stdout.strip()[-1500:]
-            raise DatabaseUnavailableError(f"the embedded PostgreSQL in {self.data} did not start; its log ends with:\n{words}")
+            words = log.read_bytes()[before:].decode(errors="replace").strip() if log.exists() else ""
+            raise DatabaseUnavailableError(
+                f"the embedded PostgreSQL in {self.data} did not start; it said:\n{(words or started.stdout.strip())[-1500:]}"
+            )
 
     def _socket_folder(self) -> Path:
-        """The data folder itself, or one of its own where that path is too long for a socket, or would part a list of hosts."""
-        if len(os.fsencode(self.data / postmaster.SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(self.data):
+        """The data folder itself, or one of its own where that path is too long for a socket, is not ASCII, which each program would
+        decode in its own way, or would part a list of hosts.
+        """
+        path = str(self.data / postmaster.SOCKET_NAME)
+        if len(path) <= SOCKET_PATH_BYTES and path.isascii() and "," not in path:
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"helix-postgres-{digest}"
+        name = f"helix-postgres-{digest}"
+        longest = SOCKET_PATH_BYTES - len(f"/{name}/{postmaster.SOCKET_NAME}")
+        return temporary_folder(longest, for_others=self._user is not None) / name
 
     def _make_socket_folder(self, folder: Path) -> None:
         """In a folder that all users may write to, where another user could have made it first."""
@@ -244,13 +252,12 @@ class EmbeddedServer:
         """Whether another living process holds the server. The marks of dead ones are cleared away."""
         alive = False
         for mark in self._holders.iterdir():
-            with mark.open("r+") as file:
-                try:
+            try:
+                with suppress(PermissionError), mark.open("r+") as file:  # another user's, who cannot hold this server
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    alive = True
-                else:
-                    mark.unlink()
+                mark.unlink()
+            except BlockingIOError:
+                alive = True
         return alive
 
 
@@ -264,21 +271,23 @@ def root_data_dir(home: Path) -> Path:
     if link.is_symlink():
         target = link.readlink().parent
         if target.parent == DATA_DIRS and _home_of(target) == home:
-            target.mkdir(mode=0o711, exist_ok=True)
+            target.mkdir(exist_ok=True)
+            target.chmod(0o711)
             return target
         link.unlink()
-    DATA_DIRS.mkdir(mode=0o711, parents=True, exist_ok=True)
+    DATA_DIRS.mkdir(parents=True, exist_ok=True)
+    DATA_DIRS.chmod(0o711)
     _remove_orphans()
     folder = Path(tempfile.mkdtemp(dir=DATA_DIRS))
     folder.chmod(0o711)
-    (folder / _OWNER).write_text(str(home))
+    (folder / _OWNER).write_bytes(os.fsencode(home))
     link.symlink_to(folder / DATA_FOLDER)
     return folder
 
 
 def _home_of(folder: Path) -> Path | None:
     try:
-        return Path((folder / _OWNER).read_text())
+        return Path(os.fsdecode((folder / _OWNER).read_bytes()))
     except OSError:
         return None
 

@@ -25,11 +25,11 @@ where before is null or read_index > before + 1
 order by first
 
 -- name: rows_by_disposition
-select disposition, count(*) as rows,
+select disposition, case when disposition in ('unplaced', 'filtered') then reason end as reason, count(*) as rows,
        count(*) filter (where truth_known) as truth_reads,
        count(*) filter (where truth_known and identifiable) as identifiable_reads
 from helix.reads where run_id = %(run_id)s
-group by disposition
+group by 1, 2 order by rows desc, 2
 
 -- name: dead_letter_kinds
 select error_kind, count(*) as rows

@@ -9,7 +9,9 @@ select set_config('synchronous_commit', case current_setting('synchronous_commit
        set_config('tcp_keepalives_idle', '5', false),  -- a client whose machine vanished loses its claim in 14 s: a claim waits 15 s
        set_config('tcp_keepalives_interval', '3', false),
        set_config('tcp_keepalives_count', '3', false),
-       set_config('timezone', 'UTC', false)
+       set_config('timezone', 'UTC', false),
+       set_config('datestyle', 'ISO', false),  -- psycopg reads no other, and a role or PGDATESTYLE may have set one
+       set_config('intervalstyle', 'postgres', false)
 
 -- name: claim_run
 -- Held until the connection ends, however it ends.

@@ -1,4 +1,4 @@
-//! Reads FASTA and FASTQ files, plain or gzip, record by record.
+//! Reads FASTA and FASTQ files, plain or compressed, record by record.
 //!
 //! Parsing is needletail's. It stops for good at a FASTQ record that breaks the format; since such a file is made of
 //! records of four lines, the reader then leaves four lines out, reports one malformed record and starts the parser again.

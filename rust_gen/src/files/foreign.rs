@@ -5,17 +5,14 @@ type Mark = (&'static [u8], &'static str, &'static str);
 
 /// Seen before or after decompression. No text begins like these.
 const BINARY: &[Mark] = &[
-    (b"BZh", "bzip2", "decompress it (bunzip2) or compress it with gzip"),
-    (b"\xfd7zXZ", "xz", "decompress it (unxz) or compress it with gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "decompress it (unzstd) or compress it with gzip"),
     (b"\x04\x22\x4d\x18", "lz4", "decompress it (unlz4) or compress it with gzip"),
     (b"\x1f\x9d", "compress (.Z)", "decompress it (uncompress) or compress it with gzip"),
     (b"PK\x03\x04", "a zip archive", "unpack it (unzip) and name the file of reads in it"),
     (b"PK\x05\x06", "a zip archive", "unpack it (unzip) and name the file of reads in it"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and name the file of reads in it"),
     (b"Rar!", "a rar archive", "unpack it and name the file of reads in it"),
-    (b"BAM\x01", "BAM (aligned reads)", "take the reads out: samtools fastq reads.bam > reads.fastq"),
-    (b"CRAM", "CRAM (aligned reads)", "take the reads out: samtools fastq reads.cram > reads.fastq"),
+    (b"BAM\x01", "BAM", "helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.bam > reads.fastq"),
+    (b"CRAM", "CRAM", "helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.cram > reads.fastq"),
     (b"BCF\x02", "BCF (variants)", "name a file of reads"),
     (b"BAI\x01", "a BAM index", "name the file of reads, not its index"),
     (b"TBI\x01", "a tabix index", "name the file of reads, not its index"),
@@ -52,7 +49,7 @@ fn named(marks: &[Mark], head: &[u8]) -> Option<String> {
     marks.iter().find(|(magic, ..)| head.starts_with(magic)).map(|(_, name, advice)| format!("is {name}; {advice}"))
 }
 
-/// What a file is that is neither text nor gzip, and what to do.
+/// What a file is that is neither text nor compressed in a way that is read, and what to do.
 pub fn binary(head: &[u8]) -> Option<String> {
     let tar = head.get(257..262) == Some(b"ustar");
     if tar { Some("is a tar archive; unpack it (tar xf) and name the file of reads in it".into()) } else { named(BINARY, head) }
@@ -84,7 +81,7 @@ mod tests {
 
     #[test]
     fn formats_are_named_with_advice() {
-        assert!(binary(b"BZh91AY&SY").is_some_and(|s| s.starts_with("is bzip2; ")));
+        assert!(binary(b"\x04\x22\x4d\x18").is_some_and(|s| s.starts_with("is lz4; ")));
         let mut tar = vec![b'x'; 512];
         tar[257..262].copy_from_slice(b"ustar");
         assert!(binary(&tar).is_some_and(|s| s.contains("tar archive")));

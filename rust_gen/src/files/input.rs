@@ -1,27 +1,25 @@
-//! Opens an input file, plain or gzip, and refuses what would block, loop or end silently.
+//! Opens an input file, plain or compressed, and refuses what would block, loop or end silently.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
-
+use super::codec::Codec;
 use super::error::{Fault, InputError};
 use super::foreign;
 
 /// A stream of bytes that may change its thread.
 pub type Bytes = Box<dyn Read + Send>;
 
-pub(super) const GZIP: &[u8] = &[0x1f, 0x8b];
 /// As much as shows a tar archive.
 const HEAD_BYTES: u64 = 262;
 /// The empty block that ends every BGZF file (SAM specification, section 4.1.2).
 const BGZF_END: [u8; 28] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, b'B', b'C', 2, 0, 0x1b, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Opens a regular file; gzip, of one member or of many as BGZF has, is decompressed.
+/// Opens a regular file and decompresses it, whatever its name says.
 ///
-/// Whatever follows the last gzip member is an error, zeros too: gzip(1) passes over it with a warning at best, but it is
+/// Whatever follows the last member is an error, zeros too: gzip(1) passes over it with a warning at best, but it is
 /// what a copy that went wrong leaves behind. A plain gzip file cut exactly between two members cannot be told from a whole
 /// one; a BGZF file can, by its end marker.
 ///
@@ -29,6 +27,14 @@ const BGZF_END: [u8; 28] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, b'B', b
 /// A missing or unreadable file, a directory, pipe, socket or device, an empty file, another compression, a BGZF file cut at
 /// a block's end.
 pub fn open(path: &Path) -> Result<Bytes, InputError> {
+    open_as(path, &[Codec::Gzip, Codec::Bzip2, Codec::Xz, Codec::Zstd])
+}
+
+/// Likewise, but of all compressions only those of `known`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(path: &Path, known: &[Codec]) -> Result<Bytes, InputError> {
     let unusable = |message: String| InputError::new(Fault::Unusable, path, message);
     let cannot = |e: io::Error| unusable(failed_to_open(path, &e));
     let facts = fs::metadata(path).map_err(cannot)?; // before opening: to open a pipe is to wait for its writer
@@ -44,16 +50,17 @@ pub fn open(path: &Path) -> Result<Bytes, InputError> {
     if let Some(message) = foreign::binary(&head) {
         return Err(unusable(message));
     }
-    if !head.starts_with(GZIP) {
-        return Ok(Box::new(Cursor::new(head).chain(file)));
+    let Some(codec) = Codec::of(&head) else { return Ok(Box::new(Cursor::new(head).chain(file))) };
+    if !known.contains(&codec) {
+        return Err(unusable(codec.advice()));
     }
-    let blocked = head.len() >= 18 && head[3] & 4 != 0 && &head[12..14] == b"BC";
+    let blocked = codec == Codec::Gzip && head.len() >= 18 && head[3] & 4 != 0 && &head[12..14] == b"BC";
     if blocked && !ends_with(&mut file, &BGZF_END).map_err(cannot)? {
         let message = "is BGZF (bgzip) without its end marker: it is cut short or was added to; copy it again";
         return Err(InputError::new(Fault::Truncated, path, message));
     }
     file.seek(SeekFrom::Start(0)).map_err(cannot)?;
-    Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file))))
+    codec.decoder(file).map_err(cannot)
 }
 
 fn not_a_file(kind: fs::FileType) -> Option<String> {
@@ -88,17 +95,11 @@ fn ends_with(file: &mut File, end: &[u8]) -> io::Result<bool> {
     Ok(found == end)
 }
 
-/// What a failed read of decompressed bytes means.
+/// What a failed read of the bytes of [`open`] means.
 #[must_use]
 pub fn explain(path: &Path, error: &io::Error) -> InputError {
     let (fault, message) = match error.kind() {
-        io::ErrorKind::UnexpectedEof => (Fault::Truncated, "the gzip data end early: the file is cut short; copy it again".into()),
-        io::ErrorKind::InvalidInput if error.to_string() == "invalid gzip header" => {
-            (Fault::Truncated, "what follows the gzip data is not gzip: the file is damaged or was added to; copy it again".into())
-        }
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            (Fault::Truncated, format!("the gzip data are damaged ({error}); copy the file again"))
-        }
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => (Fault::Truncated, error.to_string()),
         _ => (Fault::Unusable, format!("cannot be read: {error}")),
     };
     InputError::new(fault, path, message)

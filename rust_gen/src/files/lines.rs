@@ -1,4 +1,4 @@
-//! Reads a text file, plain or gzip, line by line: for formats of one record a line.
+//! Reads a text file, plain or compressed, line by line: for formats of one record a line.
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};

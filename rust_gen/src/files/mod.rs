@@ -1,8 +1,9 @@
-//! Sequence files: FASTA and FASTQ, plain or gzip, record by record, and what can be wrong with them.
+//! Sequence files: FASTA and FASTQ, plain or compressed, record by record, and what can be wrong with them.
 //!
 //! Bytes flow `input` (the file, decompressed) → `start` (its first bytes: which format is this?) → `tap` (bounded, can go
 //! back) → `fastx` (needletail's parsers, and what to do where they stop) → `record` (one read, checked).
 
+pub mod codec;
 pub mod columns;
 pub mod error;
 pub mod fastx;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::fs;
 use std::io::{self, Read};
 
+use super::codec::Codec;
 use super::error::{Fault, InputError};
 use super::fastx::{BUFFER_BYTES, Reader, Rules};
-use super::input::{Bytes, open};
+use super::input::{Bytes, open_as};
 use super::kind::Kind;
 
 /// minimap2 counts the bases of a contig in 31 bits.
@@ -39,6 +40,12 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// Bases of all contigs.
+    #[must_use]
+    pub fn bases(&self) -> usize {
+        self.contigs.iter().map(|contig| contig.bases.len()).sum()
+    }
+
     /// Reads a FASTA file whole. Takes one byte a base, and while it reads another one for each byte of the longest contig.
     ///
     /// # Errors
@@ -81,7 +88,7 @@ struct Guard {
 }
 
 fn guarded(path: &Path) -> Result<Bytes, InputError> {
-    let source = open(path)?;
+    let source = open_as(path, &[Codec::Gzip])?; // minimap2 reads the file, too
     let size = fs::metadata(path).map_or(0, |facts| facts.len());
     Ok(Box::new(Guard { source, left: FREE_BYTES.saturating_add(size.saturating_mul(MAX_RATIO)) }))
 }

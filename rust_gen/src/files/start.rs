@@ -3,6 +3,7 @@
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
+use super::codec::Codec;
 use super::error::{Fault, InputError};
 use super::foreign;
 use super::input::{Bytes, explain};
@@ -55,8 +56,8 @@ pub fn start(path: &Path, mut source: Bytes) -> Result<Start, InputError> {
     if let Some(message) = foreign::binary(&head) {
         return unusable(message);
     }
-    if head.starts_with(super::input::GZIP) {
-        return unusable("is compressed twice; decompress it once (gunzip)".into());
+    if let Some(inner) = Codec::of(&head) {
+        return unusable(format!("is compressed twice; decompress it once ({})", inner.tool()));
     }
     if !head.contains(&b'\n') && head[..head.len() - 1].contains(&b'\r') {
         return unusable("has lines that end in CR alone, as on old Macintoshes; convert them: tr '\\r' '\\n'".into());

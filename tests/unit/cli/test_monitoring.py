@@ -12,11 +12,10 @@ import pytest
 from rich.console import Console
 from streamlit import config
 
-from helix_ray.cli.db import psql_environment
 from helix_ray.cli.monitor import check_free, settings
 from helix_ray.cli.terminal import Frames, LiveView, plain_line
 from helix_ray.client import Launch
-from helix_ray.environment.secrets import NAMES, Secret
+from helix_ray.environment.secrets import Secret
 from helix_ray.errors import StartError
 from helix_ray.metrics.snapshot import (
     Bottleneck,
@@ -179,15 +178,6 @@ def test_a_run_that_is_not_known_yet_is_not_shown_as_if_it_were() -> None:
     text = shown(replace(LIVE, run=RunInfo()), 80)
     assert "run unknown yet" in text
     assert "1,500" not in text
-
-
-def test_psql_gets_the_address_and_no_secret_of_ours() -> None:
-    ours = dict.fromkeys(NAMES, "a-secret") | {"PSQLRC": "/rc", "PATH": "/bin", "HOME": "/home/me"}
-    environment = psql_environment(ours, "postgresql://me:word@db:5433/helix")
-    assert not [name for name, value in environment.items() if "a-secret" in value or name in (*NAMES, "PSQLRC")]
-    assert {name: environment[name] for name in ("PATH", "HOME", "PGHOST", "PGPORT", "PGPASSWORD", "PGDATABASE")} == {
-        "PATH": "/bin", "HOME": "/home/me", "PGHOST": "db", "PGPORT": "5433", "PGPASSWORD": "word", "PGDATABASE": "helix",
-    }  # fmt: skip
 
 
 def test_what_a_run_printed_is_shown_without_secrets(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 from helix_ray.config import Config
 from helix_ray.config.loading import MAX_BYTES, load_config, parse_config
 from helix_ray.config.mutation import MutationConfig
+from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
 
 Load = Callable[..., Config]
@@ -233,6 +234,13 @@ def test_a_kind_on_the_command_line_forgets_the_producers_of_the_file(load: Load
             load("source: {producers: 2}", *asked)
 
 
+@pytest.mark.parametrize("preset", ["wgsim", "human"])
+def test_a_preset_in_a_file_that_contradicts_each_of_its_keys_is_refused(load: Load, preset: str) -> None:
+    text = shipped_config("demo").read_text().replace("preset: bench", f"preset: {preset}")
+    with pytest.raises(ConfigError, match=rf"line \d+: source\.mutation\.preset: {preset} has no effect"):
+        load(text)
+
+
 def test_a_preset_on_the_command_line_forgets_what_the_file_says_beside_it(load: Load) -> None:
     """The shipped demo names every key of its preset; what other overrides say stays, before and after."""
     overrides = ("source.mutation.flank=12", "source.mutation.preset=wgsim", "source.mutation.min_gap=7")
@@ -269,7 +277,7 @@ def test_safe_loader_agrees_where_the_rules_allow_both(load: Load) -> None:
 OUT_OF_RANGE: dict[str, Any] = {
     "run.name": "a/b", "run.id": "17", "run.seed": -1, "run.max_duration_s": 0, "run.drain_timeout_s": 601,
     "source.kind": "bam", "source.count": 0, "source.rate_per_s": 0.0, "source.producers": 65, "source.batch_size": 1001,
-    "source.on_error": "ignore", "source.allow_external": None, "source.path": "", "source.reference": "",
+    "source.on_error": "ignore", "source.allow_external": None, "source.path": "", "source.copy_limit_mb": 0, "source.reference": "",
     "source.min_mapping_quality": 61, "source.max_read_length": 29, "source.iupac": "drop",
     "source.mutation.preset": "mouse", "source.mutation.read_length": 29, "source.mutation.gc_content": 1.0,
     "source.mutation.variants_per_read": [], "source.mutation.mutation_rate": 1.5, "source.mutation.type_weights": None,

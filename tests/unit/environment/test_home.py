@@ -2,12 +2,14 @@
 
 import errno
 import os
+import pwd
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from helix_ray.environment.home import helix_home
+from helix_ray.environment.home import helix_home, open_lock, temporary_folder
 from helix_ray.environment.lock import HomeLock
 from helix_ray.environment.run_file import RunFile
 from helix_ray.errors import AttachError, HomeBusyError, StartError
@@ -79,6 +81,37 @@ def test_a_home_that_is_no_folder_or_another_users_is_one_line(tmp_path: Path, m
         RunFile.read(tmp_path)
     with pytest.raises(StartError, match=f"cannot be opened: Permission denied{note}"):
         HomeLock(tmp_path).acquire()
+
+
+def test_the_home_of_another_user_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root could use it, and would leave files behind that its owner could not open."""
+    with HomeLock(tmp_path):
+        pass
+    before = [*tmp_path.iterdir()]
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(StartError, match=f"cannot be used; it belongs to {tmp_path.owner()}: run as that user, or set HELIX_HOME"):
+        HomeLock(tmp_path).acquire()
+    monkeypatch.setattr(pwd, "getpwuid", dict[int, str]().__getitem__)
+    with pytest.raises(StartError, match=f"it belongs to user {os.getuid()}: "):
+        open_lock(tmp_path / "lock")
+    assert [*tmp_path.iterdir()] == before
+
+
+def test_a_folder_for_sockets_is_short_and_can_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert temporary_folder(len(str(tmp_path))) == tmp_path
+    assert temporary_folder(len(str(tmp_path)) - 1) == Path("/tmp")
+    tmp_path.chmod(0o700)
+    assert temporary_folder(200, for_others=True) == Path("/tmp")
+    with pytest.raises(StartError, match="set TMPDIR to a shorter path, of at most 3 bytes"):
+        temporary_folder(3)
+
+    def none_to_write_to() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none_to_write_to)
+    with pytest.raises(StartError, match="set TMPDIR"):
+        temporary_folder(200)
 
 
 def test_a_home_has_one_run(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What Ray leaves behind is ended and removed; what only looks at it is not."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +14,15 @@ from helix_ray.environment import ray_sessions
 from helix_ray.environment.ray_sessions import end_processes, prune, sessions
 
 LIVE = "import sys; sys.stdin.read()"
+
+
+@pytest.mark.parametrize("temporary", ["/tmp", "/scratch/slurm_jobdir/1234567/node0001", "/tmp/twenty-two-bytes-1"])
+def test_the_longest_socket_of_ray_fits(temporary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    folder = ray_sessions.ray_folder(tmp_path / ("h" * 200))
+    assert len(os.fsencode(folder / ray_sessions.LONGEST_SOCKET)) <= 107
+    assert folder.name == "ray"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Secrets: where they are looked for, what counts as missing, and that they do not show."""
 
 import json
+import os
 import pickle
 import traceback
 from pathlib import Path
@@ -22,6 +23,10 @@ def key_file(tmp_path: Path) -> Path:
     return path
 
 
+def value_of(name: str, secrets: Secrets) -> Secret | None:
+    return secrets.database_url if name == "DATABASE_URL" else secrets.api_key(name)
+
+
 def test_process_environment_wins_over_dotenv(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("GROQ_API_KEY=from-file\nDATABASE_URL=postgresql://u:p$x@h/d\n")
@@ -35,6 +40,20 @@ def test_empty_and_placeholder_fall_through_to_the_next_place(missing: str, tmp_
     dotenv = tmp_path / ".env"
     dotenv.write_text(f"GROQ_API_KEY={VALUE}\n")
     assert load_secrets({"GROQ_API_KEY": missing}, dotenv).groq_api_key == Secret(VALUE)
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql+psycopg", "postgresql+asyncpg", "pgsql", "psql", "postgis", "jdbc:postgresql", "postgresql"]
+)
+def test_other_tools_names_of_the_scheme_are_understood(scheme: str) -> None:
+    url = f"{scheme}://u:p+x@h/d?user=u"
+    assert load_secrets({"DATABASE_URL": url}, None).database_url == Secret("postgresql://u:p+x@h/d?user=u")
+    assert hide_known(url) == "[hidden]"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:p@h/d", "host=h dbname=d", "jdbc:mysql://h/d", "mypostgresql://h/d", "postgresql+://h/d"])
+def test_an_address_of_another_kind_is_left_as_it_is(url: str) -> None:
+    assert load_secrets({"DATABASE_URL": url.replace(" ", "")}, None).database_url == Secret(url.replace(" ", ""))
 
 
 def test_example_file_names_every_secret_and_sets_none() -> None:
@@ -55,15 +74,56 @@ def test_dotenv_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
         load_secrets({}, dotenv)
 
 
-def test_key_file_of_mode_0600_is_accepted(key_file: Path) -> None:
-    assert load_secrets({KEY_FILE: str(key_file)}, None).groq_api_key == Secret(VALUE)
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
-def test_key_file_that_others_may_read_is_refused(key_file: Path, mode: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "whose", "accepted"),
+    [
+        (0o600, "owner", True),
+        (0o600, "nobody's", True),  # only root can open it then
+        (0o400, "owner", True),
+        (0o440, "owner", True),
+        (0o444, "owner", True),
+        (0o400, "group", True),
+        (0o440, "group", True),
+        (0o440, "another group", True),
+        (0o444, "group", True),
+        (0o444, "another group", True),
+        (0o400, "nobody's", False),
+        (0o440, "nobody's", False),
+        (0o444, "nobody's", False),
+        *((mode, whose, False) for mode in (0o640, 0o604, 0o644, 0o660, 0o460, 0o404, 0o666, 0o4444) for whose in ("owner", "group")),
+    ],
+)
+@pytest.mark.parametrize("name", ["GROQ_API_KEY", "DATABASE_URL"])
+def test_a_secret_is_read_from_a_file_that_is_private_or_mounted_for_us(
+    name: str, mode: int, whose: str, accepted: bool, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``whose``: through what the file belongs to this process."""
+    owner, group = key_file.stat().st_uid, key_file.stat().st_gid
+    monkeypatch.setattr(os, "geteuid", lambda: owner if whose == "owner" else owner + 1)
+    monkeypatch.setattr(os, "getegid", lambda: group if whose == "group" else group + 1)
+    monkeypatch.setattr(os, "getgroups", lambda: [group + 2, group] if whose == "another group" else [group + 2])
     key_file.chmod(mode)
-    with pytest.raises(MissingSecretError, match=f"others may read .*mode {mode:04o}.*chmod 600"):
-        load_secrets({KEY_FILE: str(key_file)}, None)
+    if accepted:
+        assert value_of(name, load_secrets({f"{name}_FILE": str(key_file)}, None)) == Secret(VALUE)
+        return
+    with pytest.raises(MissingSecretError, match=rf"{name}_FILE: others may read .*mode {mode:04o}, owner .*chmod 600") as caught:
+        load_secrets({f"{name}_FILE": str(key_file)}, None)
+    assert VALUE not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["GROQ_API_KEY", "DATABASE_URL", "LAB_API_KEY"])
+def test_a_secret_that_is_given_twice_is_refused_and_a_placeholder_is_not_given(name: str, key_file: Path, tmp_path: Path) -> None:
+    both = {name: "another-value", f"{name}_FILE": str(key_file)}
+    with pytest.raises(MissingSecretError, match=f"{name} and {name}_FILE are both set in the environment; remove one") as caught:
+        value_of(name, load_secrets(both, None))
+    assert (VALUE in str(caught.value), "another-value" in str(caught.value)) == (False, False)
+    assert value_of(name, load_secrets(both | {name: "your-value-here"}, None)) == Secret(VALUE)
+    (tmp_path / ".env").write_text(f"{name}_FILE=/none\n")
+    assert value_of(name, load_secrets({name: VALUE}, tmp_path / ".env")) == Secret(VALUE), "the environment wins over .env"
+
+
+def test_the_control_token_is_read_from_no_file(key_file: Path) -> None:
+    assert load_secrets({"HELIX_CONTROL_TOKEN_FILE": str(key_file)}, None) == Secrets()
 
 
 def test_key_file_missing_empty_or_a_folder_is_refused(key_file: Path, tmp_path: Path) -> None:
@@ -73,7 +133,7 @@ def test_key_file_missing_empty_or_a_folder_is_refused(key_file: Path, tmp_path:
         load_secrets({KEY_FILE: str(tmp_path)}, None)
     for content in (b"", b"your-groq-api-key-here", b"x" * 5000):
         key_file.write_bytes(content)
-        with pytest.raises(MissingSecretError, match="must hold the key and nothing else"):
+        with pytest.raises(MissingSecretError, match="must hold the secret and nothing else"):
             load_secrets({KEY_FILE: str(key_file)}, None)
 
 

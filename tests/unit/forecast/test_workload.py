@@ -83,6 +83,7 @@ def test_records_that_are_not_sent_are_left_out(tmp_path: Path) -> None:
     path.write_text(path.read_text() + f"long\t{WINDOW * 2}\t{WINDOW * 2}\n")
     found = sample_source(config)
     assert (found.records, found.analysed_share, len(found.reads)) == (5, pytest.approx(0.8), 4)
+    assert found.left_out == {"too_long": 1}
 
 
 def test_a_file_that_cannot_be_read_is_refused_as_by_the_run(tmp_path: Path) -> None:

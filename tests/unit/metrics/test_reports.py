@@ -126,7 +126,7 @@ def full(kind: type[Any]) -> Any:
     """A report in which every number is known."""
     values: dict[str, Any] = {item.name: 1 for item in fields(kind) if kind_of(item) is not None}
     if kind is AnalyzerReport:
-        values |= {"failed": {"a": 1}, "tier": {"a": 1}, "reads": {"a": 1}, "off_by": {-1: 1}}
+        values |= {"failed": {"a": 1}, "tier": {"a": 1}, "left_out": {"a": 1}, "reads": {"a": 1}, "off_by": {-1: 1}}
         values |= {name: {("type", "SNV"): Counts(tp=1)} for name in ("score", "ceiling")}
     if kind is ThrottleStats:
         values["buckets"] = {"TPM flex": BucketStats(1, "configured", 1, 1, 1, 1, 1)}

@@ -81,6 +81,14 @@ def test_failures_retries_tiers_and_what_was_put_on_record() -> None:
     assert not [words for words in ("sent again", "service tier", "on record") if words in quiet]
 
 
+def test_what_is_not_analysed_is_told_by_reason() -> None:
+    counted = replace(stored(9, stored=1, unplaced=5, filtered=3), left_out={"no_hit": 4, "repeated": 3, "too_short": 1})
+    report = build_report(session(), admission(), counted)
+    assert report["left_out"] == {"no_hit": 4, "repeated": 3, "too_short": 1}
+    for words in ("4 with no place on the reference", "3 with another place as good", "1 too short: reads can be placed from 25 bases on"):
+        assert words in text(report), words
+
+
 def test_without_the_database_its_terms_are_null_and_the_table_says_so() -> None:
     report = build_report(session(status=RunStatus.FAILED), admission(), None)
     nulls = ("reads_stored", "dead_letters", "lost", "duplicates", "requests", "cost_usd", "tokens", "truth_reads", "identifiable_reads")

@@ -67,7 +67,7 @@ def test_a_run_that_has_lasted_as_long_as_it_may_ends_limited(monkeypatch: pytes
     watch.started_at -= 60
     ending = decide(watch.look(signals=0))
     assert ending is not None
-    assert ending.exit_code(dead_letters=0) == 3
+    assert ending.exit_code(stored=1, dead_letters=0) == 3
     assert ending.reason == "run.max_duration_s: 60 s have passed"
 
 

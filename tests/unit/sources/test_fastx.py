@@ -109,6 +109,8 @@ def test_every_ending_has_its_row(configure: Callable[..., Config]) -> None:
         record("fine", CONTIGS[0][100:250]),
         record("stranger", STRANGER),
         record("empty", ""),
+        record("short", CONTIGS[0][100:124]),
+        record("least", CONTIGS[0][100:125]),
         record("codes", CONTIGS[0][100:200] + "RYK"),
         record("long", CONTIGS[0][:1200]),
         record("broken", "ACGT", "II"),
@@ -119,13 +121,15 @@ def test_every_ending_has_its_row(configure: Callable[..., Config]) -> None:
         (None, None),
         (Disposition.UNPLACED, "no_hit"),
         (Disposition.UNPLACED, "empty_read"),
+        (Disposition.UNPLACED, "too_short"),
+        (None, None),
         (Disposition.FILTERED, "iupac"),
         (Disposition.FILTERED, "too_long"),
-        (Disposition.MALFORMED, "line 21: Sequence length is 4 but quality length is 2"),
+        (Disposition.MALFORMED, "line 29: Sequence length is 4 but quality length is 2"),
         (None, None),
     ]
-    assert [row.read_id for row in rows] == ["fine", "stranger", "empty", "codes", "long", "broken", "record7"]
-    assert (rows[1].seq, rows[4].seq, rows[4].strata) == (STRANGER, "", {"length": 1200.0})
+    assert [row.read_id for row in rows] == ["fine", "stranger", "empty", "short", "least", "codes", "long", "broken", "record9"]
+    assert (rows[1].seq, rows[6].seq, rows[6].strata) == (STRANGER, "", {"length": 1200.0})
 
 
 def test_limits_are_inclusive(configure: Callable[..., Config]) -> None:
@@ -168,8 +172,8 @@ def test_two_files_are_no_path(configure: Callable[..., Config]) -> None:
 def test_low_mapping_quality_keeps_its_place(tmp_path: Path, configure: Callable[..., Config]) -> None:
     twice = tmp_path / "twice.fa"
     twice.write_text(f">a\n{CONTIGS[0]}\n>b\n{CONTIGS[0]}\n")
-    (read,) = read_all(configure("r.fastq", record("r", CONTIGS[0][100:250]), reference=str(twice)))
-    assert endings([read]) == [(Disposition.FILTERED, "low_mapping_quality")]
+    read, tiny = read_all(configure("r.fastq", record("r", CONTIGS[0][100:250]) + record("t", CONTIGS[0][100:130]), reference=str(twice)))
+    assert endings([read, tiny]) == [(Disposition.FILTERED, "repeated")] * 2
     assert (read.ref_start, read.ref_seq) == (100, CONTIGS[0][100:250])
 
 

@@ -1,7 +1,9 @@
 """Malformed files: every case of the tables ends as docs/input.md says, and none fills the memory."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -14,9 +16,9 @@ import pytest
 from helix_ray.config import Config
 from helix_ray.errors import InputError
 from helix_ray.records import Disposition, Read
-from helix_ray.sources import extension, make_source
+from helix_ray.sources import copied, extension, make_source
 from helix_ray.sources.files import sha256_of
-from support.input_case import Case, endless, hole, zeros
+from support.input_case import Case, endless, hole, zeros, zstd
 from support.input_page import PAGE, SECTIONS, page
 
 CASES = [case for cases in SECTIONS.values() for case in cases]
@@ -32,7 +34,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_all(case: Case, path: str, reference: Path, on_error: str) -> list[Read]:
     files = {"path": path} | ({} if case.kind == "pairs" else {"reference": str(reference)})
     config = Config.model_validate({"source": {"kind": case.kind, "on_error": on_error, "count": None, **files}})
-    source = make_source(config)
+    source = make_source(copied(config, Path(path).parent / "input", lambda text: None))
     rows = [row for index in range(1000) if (block := source.block(index)) for row in block.rows()]
     if not rows:
         raise InputError(f"{path}: holds no pairs")  # what the check before a start adds
@@ -60,7 +62,7 @@ def test_case(case: Case, on_error: str, tmp_path: Path, reference: Path) -> Non
         remedy = "; mend the file, or set source.on_error: skip to give such records a row of their own and go on"
         expected = f"{path}: {place}{case.text}{remedy if place else ''}"
         if "…" in expected:
-            beginning, end = expected.split("…")
+            beginning, _, end = expected.partition("…")
             assert str(caught.value).startswith(beginning)
             assert str(caught.value).endswith(end)
         else:
@@ -83,7 +85,7 @@ def test_there_are_enough_cases_and_every_refusal_has_its_text() -> None:
 
 
 def test_the_page_is_the_table() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/unit/input_page.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: cd tests && python -m support.input_page"
 
 
 MIB = 1024 * 1024
@@ -128,11 +130,11 @@ print(json.dumps([outcomes, peak() - before]))
 TOO_LONG = "longer than 16777216 bytes, the most that a record may have; is this a file of reads?"
 
 
-def repeated(head: bytes, part: bytes, times: int) -> Callable[[Path], None]:
+def repeated(head: bytes, part: bytes, times: int, compress: Callable[[bytes], bytes] = gzip.compress) -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        member = gzip.compress(part, mtime=0)
+        member = compress(part)
         with path.open("wb") as file:
-            file.write(gzip.compress(head, mtime=0))
+            file.write(compress(head))
             for _ in range(times):
                 file.write(member)
 
@@ -157,6 +159,9 @@ FILES: list[tuple[str, str, Callable[[Path], None], object]] = [
         "record 1 (line 1): cannot be read: it decompresses to more than 64 times its size; if that is right, decompress it first",
     ),
     ("reference", "hole.fa", hole, "cannot be read: it holds NUL bytes, so it is not text; copy it again"),
+    ("fastq", "bomb.fastq.bz2", repeated(b"@r\n", b"A" * 16 * MIB, 640, bz2.compress), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "bomb.fastq.xz", repeated(b"@r\n", b"A" * 16 * MIB, 640, lzma.compress), f"record 1 (line 1): {TOO_LONG}"),
+    ("fastq", "bomb.fastq.zst", repeated(b"@r\n", b"A" * 16 * MIB, 640, zstd), f"record 1 (line 1): {TOO_LONG}"),
     # As dense as the bombs, and legitimate: records that end.
     ("fastq", "dense.fastq.gz", repeated(b"", b"@r\nACGT\n+\nIIII\n" * 20_000, 20), 400_000),
     ("fasta", "dense.fa.gz", repeated(b"", b">r\nACGT\n" * 20_000, 20), 400_000),

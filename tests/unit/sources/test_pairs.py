@@ -137,7 +137,7 @@ def test_filtered_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("p.csv", "a,ACGT,ACGT\n", "allowed are .tsv, .txt, .jsonl, .fa"),
+        ("p.csv", "a,ACGT,ACGT\n", "1 columns separated by tabs"),
         ("p.tsv", "", "is empty"),
         ("p.tsv", "id\twindow\tread\n", "holds no pairs"),
         ("p.tsv", "nothing\n", "1 columns"),

@@ -57,6 +57,7 @@ def test_what_to_do_about_an_error(sqlstate: str | None, failure: Failure) -> No
         ("connection failed: Connection refused\n\tIs the server running", "nothing listens there"),
         ("failed to resolve host 'h'", "host name is unknown"),
         ('FATAL:  database "d" does not exist', "the database does not exist"),
+        ('root certificate file "/ca" does not exist', "the TLS handshake failed"),
         ('FATAL:  role "u" does not exist', "the role does not exist"),
         ('FATAL:  role "u" is not permitted to log in', "the role does not exist or was refused"),
         ('FATAL:  database "rolebook" does not exist', "the database does not exist"),

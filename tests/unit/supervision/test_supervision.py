@@ -259,7 +259,7 @@ def test_endings() -> None:
 
 
 def test_exit_codes() -> None:
-    codes = {status: Ending(status, "").exit_code(0) for status in RunStatus if status is not RunStatus.RUNNING}
+    codes = {status: Ending(status, "").exit_code(1, 0) for status in RunStatus if status is not RunStatus.RUNNING}
     assert codes == {
         RunStatus.COMPLETE: 0,
         RunStatus.LIMITED: 3,
@@ -267,4 +267,6 @@ def test_exit_codes() -> None:
         RunStatus.STOPPED: 130,
         RunStatus.FAILED: 1,
     }
-    assert Ending(RunStatus.COMPLETE, "").exit_code(dead_letters=1) == 5
+    assert Ending(RunStatus.COMPLETE, "").exit_code(stored=9, dead_letters=1) == 5
+    assert Ending(RunStatus.COMPLETE, "").exit_code(stored=0, dead_letters=0) == 5
+    assert Ending(RunStatus.STOPPED, "").exit_code(stored=0, dead_letters=0) == 130

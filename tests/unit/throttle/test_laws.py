@@ -39,6 +39,18 @@ def test_a_hidden_limit_of_tokens_is_learned_as_one() -> None:
     assert hidden.times_ideal <= 1.3, "as one of requests: 1.8"
 
 
+def test_a_limit_of_requests_that_was_taken_for_one_of_tokens_keeps_what_was_admitted() -> None:
+    hidden = score(910917)
+    assert (hidden.drawn.counted, hidden.drawn.law, hidden.drawn.names) == ("requests", "sliding", False)
+    assert hidden.times_ideal <= 1.2, "learned anew from the end of a window: 1.74"
+
+
+def test_requests_in_flight_are_as_many_after_an_outage_as_before() -> None:
+    busy = score(910962)
+    assert (busy.drawn.outage, busy.drawn.neighbour) == ("busy", 0.0)
+    assert busy.times_ideal <= 1.5, "raised step by step: 1.74"
+
+
 def test_what_others_take_from_a_limit_without_headers_is_left_to_them() -> None:
     shared = score(5018)
     assert (shared.drawn.headers, shared.drawn.neighbour > 0.4) == ("none", True)
