@@ -27,6 +27,15 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left_running(lab: Lab) -> Iterator[None]:
+    """A test that fails must not take the namespace from the next one."""
+    yield
+    for run in lab.runs:
+        if run.process.poll() is None:
+            run.kill()
+
+
 def test_a_run_over_three_nodes_has_its_authorities_beside_the_driver_and_its_secrets_nowhere(lab: Lab) -> None:
     head, *workers = lab.cluster.machines
     run = Started(lab, head, "source.count=3000")

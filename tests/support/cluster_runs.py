@@ -39,6 +39,7 @@ class Started:
             GROQ_API_KEY=KEY_CANARY, DATABASE_URL=lab.services.database_url, HELIX_HOME=str(self.home), PYTHONUNBUFFERED="1"
         )
         self.process = driver.start(*command, env=environment, log=self.log)
+        lab.runs.append(self)
 
     def until(self, what: str, happened: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
         deadline = time.monotonic() + timeout_s
@@ -106,6 +107,7 @@ def with_timeout(process: subprocess.Popen[bytes], seconds: float) -> None:
 class Lab:
     def __init__(self, folder: Path, private: Path, cluster: Cluster, served: Services) -> None:
         self.folder, self.private, self.cluster, self.services = folder, private, cluster, served
+        self.runs: list[Started] = []
 
     def settings(self) -> list[str]:
         provider = f"provider.base_url={self.services.emulator_url}/openai/v1"
@@ -129,7 +131,7 @@ class Lab:
         """An analyzer of this machine has requests open at the emulator."""
         port = int(self.services.emulator_url.rpartition(":")[2])
         analyzers = [it for it in machine.processes() if cmdline(it)[0].startswith("ray::AnalyzerActor")]
-        return any(link.raddr and link.raddr.port == port for it in analyzers for link in it.connections("tcp"))
+        return any(link.raddr and link.raddr.port == port for it in analyzers for link in it.net_connections("tcp"))
 
 
 def cmdline(process: psutil.Process) -> list[str]:
