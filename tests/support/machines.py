@@ -90,8 +90,9 @@ class Machine:
 class Cluster:
     """Machines on one bridge, and Ray on them: the first is the head. ``address`` is that of this machine on the bridge."""
 
-    def __init__(self, folder: Path, private: Path, number: int = 77) -> None:
+    def __init__(self, folder: Path, private: Path) -> None:
         self.folder = folder
+        number = 20 + os.getpid() % 200  # several may be tested at once
         self._private = (Path("/tmp/ray"), private)
         self._bridge, self._net = f"helixbr{number}", f"10.{number}.0"
         self.address = f"{self._net}.254"
