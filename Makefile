@@ -32,7 +32,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra test-peers chaos fuzz lint lint-docker wheel wheel-check image-check bench bench-monitor bench-throttle pictures monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos chaos-nodes fuzz lint lint-docker wheel wheel-check image-check bench bench-monitor bench-throttle pictures monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ CHAOS_S := 18000
 
 chaos: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Break whole runs on purpose and judge them from outside (SCENARIO=outages COUNT=20; all: about 3 hours)
 	@CHAOS_COUNT=$(COUNT) timeout --signal=INT $(CHAOS_S) $(BIN)/python -m pytest -q -s -n0 -m peer tests/chaos tests/simulation -k '$(SCENARIO)'
+
+chaos-nodes: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Kill nodes of a cluster of namespaces under runs, as root (COUNT=10; about 15 minutes)
+	@CHAOS_COUNT=$(COUNT) timeout --signal=INT $(CHAOS_S) $(BIN)/python -m pytest -q -s -n0 -m peer tests/chaos/test_nodes.py
 
 test-all: $(VENV)/.tested test-extra ## Run every test; those of `make test` only if something changed since they passed
 

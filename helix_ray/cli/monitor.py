@@ -31,9 +31,7 @@ def monitor(
     allowed_host: Annotated[list[str] | None, typer.Option(help="A further host name under which the page may be asked for.")] = None,
     ray_address: Annotated[
         str | None,
-        typer.Option(
-            metavar="HOST:PORT[/NAMESPACE]", envvar=CLUSTER, help="Show the run of this Ray cluster, from one of its nodes."
-        ),
+        typer.Option(metavar="HOST:PORT[/NAMESPACE]", envvar=CLUSTER, help="Show the run of this Ray cluster, from one of its nodes."),
     ] = None,
 ) -> None:
     """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.
@@ -50,7 +48,7 @@ def monitor(
     check_free(address, port)
     environment = {**for_page(), **settings(port, address, list(allowed_host or ())), "HELIX_HOME": str(helix_home())}
     if ray_address is not None:
-        environment[CLUSTER] = ray_address
+        environment |= {CLUSTER: ray_address, **{name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}}
     print(f"Page: http://{'localhost' if address in LOOPBACK else address}:{port}")
     if token is None:
         environment[CONTROL_CODE] = code = secrets.token_urlsafe(9)

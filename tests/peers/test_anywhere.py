@@ -51,7 +51,7 @@ FACTORS: dict[str, list[str]] = {
 }
 AROUND = {
     "SLURM_JOB_ID": "7", "NXF_TASK_WORKDIR": "/nonexistent", "CONDA_PREFIX": "/nonexistent", "PGSSLNEGOTIATION": "direct", "PGPORT": "1",
-    "PGDATESTYLE": "German", "RAY_ADDRESS": "10.0.0.1:6379", "STREAMLIT_SERVER_PORT": "1", "OMP_NUM_THREADS": "none",
+    "PGDATESTYLE": "German", "STREAMLIT_SERVER_PORT": "1", "OMP_NUM_THREADS": "none",
     "RAY_JOB_CONFIG_JSON_ENV_VAR": '{"runtime_env": {"working_dir": "/nonexistent"}}', "GRPC_VERBOSITY": "debug",
     "http_proxy": "http://127.0.0.1:1", "grpc_proxy": "http://127.0.0.1:1",
 }  # fmt: skip

@@ -3,154 +3,37 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from support.canaries import files_in, memory_of, occurrences, shown_by
-from support.cluster_services import KEY_CANARY, PASSWORD_CANARY, Services, services
-from support.machines import Cluster, Machine, possible
+from support.cluster_runs import DEADLINE_S, IN_CHARGE, Lab, Started, cmdline, three_machines, with_timeout
+from support.cluster_services import KEY_CANARY, PASSWORD_CANARY
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("machines"), pytest.mark.timeout(400)]
 
 CANARIES = [KEY_CANARY.encode(), PASSWORD_CANARY.encode()]
-IN_CHARGE = {"helix-control", "helix-queue", "helix-throttle", "helix-sink"}
-HELIX = ("python", "-c", "from helix_ray.cli import main; main()")
-DEADLINE_S = 120.0
-
-
-class Started:
-    """A run whose driver is a process on one of the machines."""
-
-    def __init__(self, lab: Lab, driver: Machine, *settings: str, run_id: str | None = None, home: str = "home") -> None:
-        self.lab, self.driver = lab, driver
-        self.run_id = run_id or str(uuid.uuid4())
-        self.home = lab.private / home
-        self.log = lab.folder / f"{self.run_id}-{time.monotonic_ns()}.log"
-        words = [*lab.settings(), *settings]
-        command = ["python", "-m", "helix_ray.run", *(part for word in words for part in ("--set", word)), "--run-id", self.run_id]
-        environment = lab.cluster.environment(
-            GROQ_API_KEY=KEY_CANARY, DATABASE_URL=lab.services.database_url, HELIX_HOME=str(self.home), PYTHONUNBUFFERED="1"
-        )
-        self.process = driver.start(*command, env=environment, log=self.log)
-
-    def until(self, what: str, happened: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not happened():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"{what} did not happen (exit code {self.process.poll()}):\n{self.log.read_text()}")
-            with_timeout(self.process, 0.2)
-
-    def until_stored(self, reads: int) -> None:
-        self.until(f"{reads} rows", lambda: self.rows > reads)
-
-    @property
-    def rows(self) -> int:
-        return self.lab.rows(self.run_id)[0]
-
-    def finish(self, timeout_s: float = DEADLINE_S) -> tuple[int, dict[str, Any]]:
-        try:
-            code = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f"the run did not end within {timeout_s} s:\n{self.log.read_text()}")
-        report = self.driver.path(self.home / "reports" / f"{self.run_id}.json")
-        return code, json.loads(report.read_text()) if report.exists() else {}
-
-    def complete(self, reads: int, timeout_s: float = DEADLINE_S) -> dict[str, Any]:
-        """It ends well, with every read once."""
-        code, report = self.finish(timeout_s)
-        assert code == 0, self.log.read_text()
-        assert self.lab.rows(self.run_id) == (reads, reads)
-        assert (report["lost"], report["duplicates"]) == (0, 0)
-        return report
-
-    def status(self, machine: Machine, namespace: str = "helix") -> dict[str, Any]:
-        shown = self.lab.helix(machine, "status", "--json", "--address", f"{self.lab.cluster.gcs}/{namespace}")
-        return dict(json.loads(shown.stdout)) if shown.returncode == 0 else {}
-
-    def places(self, machine: Machine) -> dict[str, str]:
-        """The address of the node of each part, once all have reported."""
-        found: dict[str, str] = {}
-
-        def known() -> bool:
-            nonlocal found
-            found = {it["name"]: it["node"].split("/")[0] for it in self.status(machine).get("actors", [])}
-            return IN_CHARGE | {"helix-analyzer-0", "helix-analyzer-1"} <= found.keys()
-
-        self.until("a report of every part", known)
-        return found
-
-
-def with_timeout(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
-
-
-class Lab:
-    def __init__(self, folder: Path, private: Path, cluster: Cluster, served: Services) -> None:
-        self.folder, self.private, self.cluster, self.services = folder, private, cluster, served
-
-    def settings(self) -> list[str]:
-        provider = f"provider.base_url={self.services.emulator_url}/openai/v1"
-        common = ["sink.database=external", "analyzer.backend=groq", provider, f"ray.address={self.cluster.gcs}"]
-        return [*common, "analyzer.workers=2", "source.producers=1", "throttle.max_cost_usd=100"]
-
-    def helix(self, machine: Machine, *words: str) -> subprocess.CompletedProcess[str]:
-        return machine.call(*HELIX, *words, env=self.cluster.environment(HELIX_HOME=str(self.private / "looking"), COLUMNS="200"))
-
-    def rows(self, run_id: str) -> tuple[int, int]:
-        """Rows, and different reads among them."""
-        statement = f"select count(*), count(distinct read_index) from helix.reads where run_id = '{run_id}'"
-        return tuple(self.services.query(statement)[0]) if self.begun(run_id) else (0, 0)
-
-    def begun(self, run_id: str) -> bool:
-        if self.services.query("select to_regclass('helix.runs') is null")[0][0]:
-            return False
-        return bool(self.services.query(f"select count(*) from helix.runs where run_id = '{run_id}'")[0][0])
-
-    def holds_requests(self, machine: Machine) -> bool:
-        """An analyzer of this machine has requests open at the emulator."""
-        port = int(self.services.emulator_url.rpartition(":")[2])
-        analyzers = [it for it in machine.processes() if _title(it).startswith("ray::AnalyzerActor")]
-        return any(link.raddr and link.raddr.port == port for it in analyzers for link in it.connections("tcp"))
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return (process.cmdline() or [""])[0]
-    except psutil.Error:
-        return ""
+SETTLED_S = 6.0
+"""After which a request that was sent without the driver would be on record."""
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    assert possible(), "these tests need root, and the programs ip, unshare and nsenter (packages iproute2 and util-linux)"
-    folder = Path(tempfile.mkdtemp(prefix="helix-machines-", dir="/tmp"))
-    folder.chmod(0o711)
-    served = folder / "served"
-    served.mkdir(mode=0o755)
-    served.chmod(0o755)
-    private = folder / "private"
-    with Cluster(folder, private) as cluster, services(cluster.address, served) as running:
-        cluster.add("--num-cpus=0")
-        for _ in range(2):
-            cluster.add("--num-cpus=2")
-        yield Lab(folder, private, cluster, running)
-    shutil.rmtree(folder, ignore_errors=True)
+    with three_machines() as made:
+        yield made
 
 
-def worker(lab: Lab, address: str) -> Machine:
-    return next(machine for machine in lab.cluster.machines if machine.address == address)
+@pytest.fixture(autouse=True)
+def nothing_is_left_running(lab: Lab) -> Iterator[None]:
+    """A test that fails must not take the namespace from the next one."""
+    yield
+    for run in lab.runs:
+        if run.process.poll() is None:
+            run.kill()
 
 
 def test_a_run_over_three_nodes_has_its_authorities_beside_the_driver_and_its_secrets_nowhere(lab: Lab) -> None:
@@ -167,21 +50,14 @@ def test_a_run_over_three_nodes_has_its_authorities_beside_the_driver_and_its_se
         assert [*machine.path(Path(line.rpartition(" in ")[2])).glob("helix-analyzer-*.jsonl")]
     everyone = [process for machine in lab.cluster.machines for process in machine.processes()]
     assert len(everyone) > 30
-    keepers = [process for process in everyone if "gcs_server" in _title(process) or "raylet" in _title(process)]
+    keepers = [process for process in everyone if "gcs_server" in cmdline(process)[0] or "raylet" in cmdline(process)[0]]
     assert len(keepers) == 4
     assert occurrences(CANARIES, (region for process in keepers for region in memory_of(process))) == [0, 0]
-    own = [process for process in everyone if "helix_ray.run" in _cmdline(process)]
+    own = [process for process in everyone if "helix_ray.run" in " ".join(cmdline(process))]
     assert own
     assert occurrences(CANARIES, shown_by(process for process in everyone if process not in own)) == [0, 0]
     assert occurrences(CANARIES, files_in(*(machine.path(Path("/tmp/ray")) for machine in lab.cluster.machines))) == [0, 0]
     run.complete(3000)
-
-
-def _cmdline(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def test_each_namespace_has_one_run(lab: Lab) -> None:
@@ -227,6 +103,18 @@ def test_a_node_that_is_cut_off_and_comes_back_doubles_nothing(lab: Lab) -> None
     with_timeout(run.process, 40.0)
     lab.cluster.plug(cut, "up")
     run.complete(4500)
+
+
+def test_without_its_driver_a_run_sends_nothing_and_goes_on_by_its_id(lab: Lab) -> None:
+    head = lab.cluster.machines[0]
+    run = Started(lab, head, "source.count=1500", "source.rate_per_s=60")
+    run.until_stored(200)
+    killed_at = run.kill()
+    while time.time() < killed_at + SETTLED_S:
+        last = max(float(request["time"]) for request in lab.services.requests())
+        assert last < killed_at + 2.0
+    report = Started(lab, head, "source.count=1500", run_id=run.run_id).complete(1500)
+    assert report["reads_repaid"] == 0
 
 
 def test_a_stopped_job_is_drained_and_goes_on_by_its_id(lab: Lab) -> None:

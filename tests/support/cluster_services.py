@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import urllib.request
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,13 @@ from typing import Any
 import psycopg
 
 from helix_ray.storage.embedded import EmbeddedServer
+from support.machines import Cluster, Machine
 
 KEY_CANARY, PASSWORD_CANARY = "gsk_canary_of_the_key_7f3a91", "canary_of_the_password_5c1e27"
+
+
+ASK = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], sys.argv[2].encode() or None, 20).read().decode())"
+EMULATOR_HOST, EMULATOR_PORT = 200, 8877
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,18 @@ class Services:
     database_url: str  # as the runs have it: with a password, which the server does not ask for
     socket_url: str  # the same database, for the test
     emulator_url: str
-
-    def rows(self, run_id: str) -> tuple[int, int]:
-        """Rows of the run, and how many of them are there twice."""
-        rows, different = self.query(f"select count(*), count(distinct read_index) from helix.reads where run_id = '{run_id}'")[0]
-        return rows, rows - different
+    machine: Machine  # the emulator's
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.socket_url, autocommit=True) as connection:
             return connection.execute(statement.encode()).fetchall()
 
     def emulator(self, page: str, **changed: object) -> dict[str, Any]:
-        """``summary``, ``ledger?offset=0``, or ``set`` with what is changed."""
-        data = json.dumps(changed).encode() if changed else None
-        with urllib.request.urlopen(f"{self.emulator_url}/_ctl/{page}", data, timeout=20) as reply:
-            return dict(json.loads(reply.read()))
+        """``summary``, ``ledger?offset=0``, or ``set`` with what is changed: asked on its own machine, as nobody else may."""
+        words = (self.emulator_url.replace(self.machine.address, "127.0.0.1") + f"/_ctl/{page}", json.dumps(changed) if changed else "")
+        asked = self.machine.call(sys.executable, "-c", ASK, *words)
+        assert asked.returncode == 0, asked.stderr
+        return dict(json.loads(asked.stdout))
 
     def requests(self) -> list[dict[str, Any]]:
         """Every request that ended, in the order of their ends."""
@@ -50,26 +50,26 @@ class Services:
 
 
 @contextmanager
-def services(address: str, home: Path) -> Iterator[Services]:
-    """Both listen at ``address``; ``home`` must be a folder that any user may enter."""
+def services(cluster: Cluster, home: Path) -> Iterator[Services]:
+    """PostgreSQL at the bridge's address, the emulator on a machine of its own; ``home``: a folder that any user may enter."""
     with ExitStack() as stack:
-        server = EmbeddedServer(home, {"fsync": "off", "full_page_writes": "off", "listen_addresses": address})
+        server = EmbeddedServer(home, {"fsync": "off", "full_page_writes": "off", "listen_addresses": cluster.address})
         server.join()
         stack.callback(server.leave)
         with (server.data / "pg_hba.conf").open("a") as allowed:
-            allowed.write(f"host all all {address}/24 trust\n")
+            allowed.write(f"host all all {cluster.address}/24 trust\n")
         server.halt()
         server.join()
-        words = ["emulator", "--host", address, "--port", "0", "--tier", "unlimited", "--latency-scale", "1"]
-        clean = {name: value for name, value in os.environ.items() if name not in ("GROQ_API_KEY", "DATABASE_URL")}
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-u", "-c", "from helix_ray.cli import main; main()", *words], stdout=subprocess.PIPE, env=clean, text=True
-            )
-        )
+        machine = cluster.connect(EMULATOR_HOST)
+        words = ["emulator", "--host", "0.0.0.0", "--port", str(EMULATOR_PORT), "--tier", "unlimited"]
+        log = home / "emulator.log"
+        process = machine.start(sys.executable, "-uc", "from helix_ray.cli import main; main()", *words, env=cluster.environment(), log=log)
+        stack.callback(process.wait, 10)
         stack.callback(process.terminate)
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if "http://" in line)
-        url = f"http://{address}:{line.split(f'{address}:')[1].split('/')[0].split()[0].rstrip('.,')}"
-        database = f"postgresql://postgres:{PASSWORD_CANARY}@{address}:5432/postgres"
-        yield Services(database, server.url, url)
+        url = f"http://{machine.address}:{EMULATOR_PORT}"
+        served = Services(f"postgresql://postgres:{PASSWORD_CANARY}@{cluster.address}:5432/postgres", server.url, url, machine)
+        until = time.monotonic() + 30
+        while "http://" not in log.read_text():
+            assert time.monotonic() < until
+            assert process.poll() is None, log.read_text()
+        yield served

@@ -90,12 +90,14 @@ class Machine:
 class Cluster:
     """Machines on one bridge, and Ray on them: the first is the head. ``address`` is that of this machine on the bridge."""
 
-    def __init__(self, folder: Path, private: Path, number: int = 77) -> None:
+    def __init__(self, folder: Path, private: Path) -> None:
         self.folder = folder
+        number = 20 + os.getpid() % 200  # several may be tested at once
         self._private = (Path("/tmp/ray"), private)
         self._bridge, self._net = f"helixbr{number}", f"10.{number}.0"
         self.address = f"{self._net}.254"
-        self.machines: list[Machine] = []
+        self.machines: list[Machine] = []  # with Ray
+        self._all: list[Machine] = []
         self._token = folder / "token"
         self._token.write_text(secrets.token_hex(32))
         self._token.chmod(0o600)
@@ -108,7 +110,7 @@ class Cluster:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for machine in self.machines:
+        for machine in self._all:
             machine.kill()
             self._unplug(machine.cable)  # the kernel takes its time with a namespace that nothing uses
         self._unplug(self._bridge)
@@ -129,17 +131,23 @@ class Cluster:
             **more,
         }
 
-    def add(self, *options: str, changed: str | None = None) -> Machine:
-        """One more machine with a node of the cluster. ``changed``: a file of the package that differs there."""
-        number = len(self.machines) + 1
+    def connect(self, number: int) -> Machine:
+        """One more machine on the bridge, without Ray."""
         machine = Machine(f"{self._net}.{number}", self._private)
-        self.machines.append(machine)
+        self._all.append(machine)
         machine.cable = f"{self._bridge}.{number}"
         self._unplug(machine.cable)
         _ip("link", "add", machine.cable, "type", "veth", "peer", "name", "eth0", "netns", str(machine.init))
         _ip("link", "set", machine.cable, "master", self._bridge, "up")
         for words in (("address", "add", f"{machine.address}/24", "dev", "eth0"), ("link", "set", "eth0", "up")):
             assert machine.call("ip", *words).returncode == 0
+        return machine
+
+    def add(self, *options: str, changed: str | None = None) -> Machine:
+        """One more machine with a node of the cluster. ``changed``: a file of the package that differs there."""
+        number = len(self.machines) + 1
+        machine = self.connect(number)
+        self.machines.append(machine)
         if changed is not None:
             other = self.folder / "changed.py"
             other.write_text((PACKAGE / changed).read_text() + "\nCHANGED = True\n")

@@ -136,10 +136,7 @@ BAD_FILES = {
     "fault without a rate": ("emulator: {faults: {prose: yes}}", "emulator.faults.prose: 'yes' would be read as a yes or no"),
     "embedded database of a cluster": ("ray: {address: auto}", "sink.database: on a cluster (ray.address) it must be external"),
     "emulator on a cluster": ("ray: {address: auto}\nsink: {database: external}", "analyzer.backend: a run on a cluster"),
-    "dashboard of a cluster": (
-        "ray: {address: 'h:1', dashboard_port: 8265}\nsink: {database: external}\nanalyzer: {backend: aligner}",
-        "ray.dashboard_port: the dashboard of a cluster",
-    ),
+    "its dashboard": ("ray: {address: 'h:1', dashboard_port: 8265}\nsink: {database: external}\nanalyzer: {backend: aligner}", "ray.dash"),
     "placement without a cluster": ("ray: {analyzer_labels: {zone: a}}", "ray.analyzer_cpus, ray.analyzer_labels: place analyzers"),
 }
 

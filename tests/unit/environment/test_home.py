@@ -51,6 +51,14 @@ def test_a_removed_note_still_tells_which_run_was_the_last(tmp_path: Path) -> No
     assert RunFile.read_last(tmp_path) == note()
 
 
+def test_a_run_of_a_cluster_is_found_by_its_address() -> None:
+    found = RunFile.of_cluster("10.0.0.1:6379/second")
+    assert (found.ray_address, found.namespace, found.run_id, found.is_live()) == ("10.0.0.1:6379", "second", "", False)
+    assert RunFile.of_cluster("head:6379").namespace == "helix"
+    with pytest.raises(AttachError, match=r"ray://head:10001: a cluster is named as HOST:PORT"):
+        RunFile.of_cluster("ray://head:10001")
+
+
 def test_a_recycled_process_number_is_not_the_run(tmp_path: Path) -> None:
     assert not replace(note(), started_at=1.0).is_live()
     assert not replace(note(), pid=2**22 + 1).is_live()

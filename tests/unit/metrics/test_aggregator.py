@@ -13,7 +13,7 @@ from helix_ray.metrics.history import REPORT_POINTS, History, as_columns, from_c
 from helix_ray.metrics.pace import STAGES
 from helix_ray.metrics.recent import RecentRead
 from helix_ray.metrics.reports import ProcessReport
-from helix_ray.metrics.snapshot import CommandView, HistoryPoint, MetricsSnapshot, RunInfo, as_json
+from helix_ray.metrics.snapshot import CommandView, HistoryPoint, MetricsSnapshot, RunInfo, as_json, parts_by_node
 from helix_ray.records import ControlEvent, ControlOutcome, Disposition, Read, ReadResult, ScoredVariant
 from helix_ray.scoring.summary import precision_of, recall_of
 from helix_ray.scoring.tally import Counts
@@ -246,6 +246,16 @@ def test_what_the_machine_and_the_actors_have_to_do() -> None:
     assert (machine.cores, machine.busy, round(machine.ours or 0, 3)) == (2, 0.97, 0.6)
     (analyzer, _) = rig.snapshot.actors
     assert (analyzer.cpu_share, analyzer.loop_busy, analyzer.loop_lag_ms) == (0.9, 0.8, 12.0)
+
+
+def test_on_a_cluster_the_busiest_node_counts_and_each_part_has_its_node() -> None:
+    rig = Rig()
+    rig.aggregator.run = replace(rig.aggregator.run, driver_node="10.0.0.1/aa")
+    rig.say("helix-analyzer-0", cpu_share=0.9, machine_cores=2, machine_busy=0.97, node="10.0.0.2/bb")
+    rig.say("helix-throttle", cpu_share=0.3, machine_cores=8, machine_busy=0.5, node="10.0.0.1/aa")
+    machine = rig.snapshot.machine
+    assert (machine.cores, machine.busy, machine.ours, machine.nodes) == (2, 0.97, 0.45, 2)
+    assert parts_by_node(rig.snapshot) == {"10.0.0.1/aa": ["driver", "throttle"], "10.0.0.2/bb": ["analyzer-0"]}
 
 
 def test_states() -> None:

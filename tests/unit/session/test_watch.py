@@ -12,7 +12,7 @@ from helix_ray.actors.group import CallFailure, FailureKind
 from helix_ray.config import Config
 from helix_ray.environment.logs import Event
 from helix_ray.environment.secrets import Secret
-from helix_ray.metrics.snapshot import RunInfo
+from helix_ray.metrics.snapshot import ActorView, MetricsSnapshot, RunInfo
 from helix_ray.queueing.bounded_queue import BoundedQueue
 from helix_ray.queueing.messages import QueueStats
 from helix_ray.queueing.ranges import IndexRanges
@@ -69,6 +69,26 @@ def test_a_run_that_has_lasted_as_long_as_it_may_ends_limited(monkeypatch: pytes
     assert ending is not None
     assert ending.exit_code(stored=1, dead_letters=0) == 3
     assert ending.reason == "run.max_duration_s: 60 s have passed"
+
+
+def test_a_part_in_charge_that_left_the_drivers_node_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wait_for", lambda *_, **__: None)
+    group = SilentGroup()
+    monkeypatch.setattr(group, "services", [api.SINK], raising=False)
+    plan = Plan(Config(), "run", Path("home"), Secret("url"), None, row=cast(Any, None), simulated=True)
+    watch = Watch(plan, group=cast(Any, group), run_info=RunInfo(driver_node="10.0.0.1/aa"), emulator_error=lambda: None)
+    actors = [
+        ActorView("helix-sink", 0.0, node="10.0.0.1/aa", pss_mb=70.0),
+        ActorView("helix-analyzer-0", 0.0, node="10.0.0.2/bb", pss_mb=50.0),
+    ]
+    watch._note_snapshot(MetricsSnapshot(as_of=0.0, run=RunInfo(run_id="run"), actors=tuple(actors)))
+    assert decide(watch.look(signals=0)) is None
+    assert watch.actors_mb == 120.0
+    watch._note_snapshot(MetricsSnapshot(as_of=0.0, run=RunInfo(run_id="run"), actors=(replace(actors[0], node="10.0.0.2/bb"),)))
+    ending = decide(watch.look(signals=0))
+    assert ending is not None
+    assert ending.exit_code(stored=1, dead_letters=0) != 0
+    assert "helix-sink runs on node 10.0.0.2/bb, and the driver on 10.0.0.1/aa" in ending.reason
 
 
 class RestartedGroup(SilentGroup):
