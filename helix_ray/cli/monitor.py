@@ -31,9 +31,7 @@ def monitor(
     allowed_host: Annotated[list[str] | None, typer.Option(help="A further host name under which the page may be asked for.")] = None,
     ray_address: Annotated[
         str | None,
-        typer.Option(
-            metavar="HOST:PORT[/NAMESPACE]", envvar=CLUSTER, help="Show the run of this Ray cluster, from one of its nodes."
-        ),
+        typer.Option(metavar="HOST:PORT[/NAMESPACE]", envvar=CLUSTER, help="Show the run of this Ray cluster, from one of its nodes."),
     ] = None,
 ) -> None:
     """Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.
