@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "logs": "Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.",
     "monitor": "Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.",
     "runs": "Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL. Or deletes some.",
+    "dead-letters": "The reads of a run that ended without an answer: list them, show one with its requests, or send them again.",
     "compare": "Compares stored runs on the same reads: which is better, by how much, for how much. Sends nothing, costs nothing.",
     "rescore": "Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.",
     "status": "Shows the live run of this HELIX_HOME. Exit code 1 when there is none.",

@@ -1,6 +1,8 @@
-"""Runs that are not kept: their rows leave every table at once. And room for runs that come from a backup."""
+"""What is taken out: runs that are not kept, dead letters that are sent again, an empty schema before a backup is restored."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction
 from helix_ray.storage.statements import statements
@@ -25,6 +27,14 @@ class Retention:
             return {name: await transaction.execute(sql[f"delete_{name}"], {"run_id": run_id}) for name in DELETED}
 
         return await self._session.run(work)
+
+    async def redrive(self, run_id: str, read_indices: Sequence[int]) -> int:
+        """Moves these dead letters of a run to ``redriven``, so that a resumed run asks for their reads again. Their number.
+
+        Reads that are no dead letters are left alone. A complete run can be resumed then. Precondition: the run is claimed.
+        """
+        found = await self._session.rows("retention", "redrive", {"run_id": run_id, "read_indices": list(read_indices)})
+        return int(found[0]["reads"])
 
     async def runs_of_input(self, path: str) -> int:
         """How many stored runs read this file."""

@@ -18,6 +18,7 @@ from helix_ray.records import RunStatus
 from helix_ray.records.calls import Intent
 from helix_ray.sources import make_source
 from helix_ray.storage import postgres_session
+from helix_ray.storage.integrity import dead_lettered
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
 from support.ledger_values import call
@@ -106,6 +107,43 @@ def test_a_backup_is_restored_into_another_database_and_never_over_runs(
     assert done.exit_code == 0, done.exception
     assert rows(empty_database_url, GONE) == rows(database_url, GONE)
     assert asyncio.run(go_on(empty_database_url)) == ([(0, 50)], 0)
+
+
+def test_dead_letters_are_shown_and_leave_room_for_another_answer(helix: Helix, database_url: str) -> None:
+    asyncio.run(stored(database_url))
+    assert "has no dead letters" in helix("dead-letters", "list", "--run", "kept").output
+    asyncio.run(fail(database_url, [100, 101, 102]))
+    listed = helix("dead-letters", "list", "--run", "kept", "--json").output.splitlines()
+    assert [json.loads(line)["read_index"] for line in listed] == [102, 101, 100]
+    shown = helix("dead-letters", "show", "101", "--run", "kept").output
+    assert "read 101" in shown and "truncated" in shown and "request 00000000" in shown
+    assert "no dead letter '3'" in str(helix("dead-letters", "show", "3", "--run", "kept").exception)
+    assert "index 3" in str(helix("dead-letters", "redrive", "3", "--run", "kept").exception)
+    assert "no such dead letter" in helix("dead-letters", "redrive", "--kind", "refused", "--run", "kept").output
+    requests = rows(database_url, KEPT)["api_calls"]
+    assert "1 reads" in helix("dead-letters", "redrive", "101", "--run", "kept", "--yes").output
+    assert (
+        f"2 reads will be sent again by: helix run --resume {KEPT}"
+        in helix("dead-letters", "redrive", "--all", "--run", "kept", "--yes").output
+    )
+    with psycopg.connect(database_url) as connection:
+        (run,) = connection.execute("select dead_letters, status from helix.runs where run_id = %s", [KEPT]).fetchall()
+        archived = connection.execute("select read_index, error_kind, row ->> 'disposition' from helix.redriven order by 1").fetchall()
+    assert run == (0, "stopped")
+    assert archived == [(index, "truncated", "dead_letter") for index in (100, 101, 102)]
+    assert rows(database_url, KEPT)["reads"] == 50 and rows(database_url, KEPT)["api_calls"] == requests
+    assert asyncio.run(go_on(database_url)) == ([(0, 50)], 0)
+
+
+async def fail(url: str, indices: list[int]) -> None:
+    block = make_source(Config()).block(2)
+    assert block is not None
+    reads = [read for read in block.rows() if read.read_index in indices]
+    ledger = PostgresLedger(url)
+    await ledger.write_batch(
+        KEPT, [dead_lettered(answered(read), "truncated", "the answer was cut off") for read in reads], [call(7, indices)]
+    )
+    await ledger.aclose()
 
 
 async def go_on(url: str) -> tuple[list[tuple[int, int]], int]:

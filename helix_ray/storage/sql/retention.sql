@@ -27,3 +27,23 @@ select count(*) as runs from helix.runs
 
 -- name: drop_schema
 drop schema helix cascade
+
+-- name: redrive
+-- The requests stay, and so does what they cost. Variants go with their read.
+with gone as (
+    delete from helix.reads as read
+    where read.run_id = %(run_id)s and read.disposition = 'dead_letter' and read.read_index = any(%(read_indices)s::bigint[])
+    returning read.*
+), kept as (
+    insert into helix.redriven (run_id, read_index, error_kind, error, attempts, row)
+    select run_id, read_index, error_kind, error, attempts, to_jsonb(gone) from gone
+    returning read_index
+), counted as (
+    select count(*) as reads from kept
+), run as (
+    update helix.runs
+    set dead_letters = dead_letters - counted.reads, status = case when status = 'complete' then 'stopped' else status end
+    from counted
+    where run_id = %(run_id)s and counted.reads > 0
+)
+select reads from counted
