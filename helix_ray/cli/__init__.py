@@ -29,7 +29,8 @@ COMMANDS: Final = {
     "export": "Writes truth, reads, windows and a run's results as files for other tools.",
     "logs": "Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.",
     "monitor": "Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.",
-    "runs": "Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL.",
+    "runs": "Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL. Or deletes some.",
+    "dead-letters": "The reads of a run that ended without an answer: list them, show one with its requests, or send them again.",
     "compare": "Compares stored runs on the same reads: which is better, by how much, for how much. Sends nothing, costs nothing.",
     "rescore": "Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.",
     "status": "Shows the live run of this HELIX_HOME. Exit code 1 when there is none.",
@@ -37,7 +38,7 @@ COMMANDS: Final = {
     "live-check": "",  # hidden
     "configs": "The shipped configurations: list them, print one, or copy one to begin your own.",
     "control": "Commands to the live run of this HELIX_HOME. All are recorded; repeating one changes nothing.",
-    "db": "The database of this HELIX_HOME, or of DATABASE_URL: its address, and a shell in it.",
+    "db": "The database of this HELIX_HOME, or of DATABASE_URL: its address, a shell in it, and copies of it.",
 }
 """In the order of ``helix --help``, with its line there: the first of the command's own help. The command ``a-b`` is the function
 ``a_b`` of ``a_b.py``, or its ``app`` when it has commands of its own."""

@@ -393,15 +393,10 @@ def test_out_of_range(key: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("prompt", "raw"),
-        ("examples", 2),
-        ("work", True),
-        ("reads_per_request", 10),
-        ("reasoning_effort", "high"),
-        ("max_completion_tokens", 600),
-        ("service_tier", "flex"),
+        ("prompt", "raw"), ("examples", 2), ("work", True), ("reads_per_request", 10), ("reasoning_effort", "high"),
+        ("max_completion_tokens", 600), ("service_tier", "flex"),
     ],
-)
+)  # fmt: skip
 def test_what_is_asked_belongs_to_the_results(key: str, value: Any) -> None:
     before, after = (Config.model_validate({"analyzer": changed}).results_identity() for changed in ({}, {key: value}))
     assert {name for name in before if before[name] != after[name]} == {f"analyzer.{key}"}
