@@ -74,7 +74,7 @@ BAD_FILES = {
         "source: {batch_size: 60}\nqueue: {capacity: 50, low_watermark: 9}",
         "line 1: source.batch_size: a batch of 60 reads",
     ),
-    "delays the wrong way round": ("retry: {base_delay_s: 60}", "line 1: retry.max_delay_s: must be at least base_delay_s 60.0, found 30.0"),
+    "delays the wrong way round": ("retry: {base_delay_s: 60}", "line 1: retry.max_delay_s: must be at least base_delay_s 60.0, found 30"),
     "file source without a path": ("source: {kind: fastq}", "line 1: source.path: source.kind fastq needs the file to read"),
     "reads without a reference": ("source: {kind: fastq, path: a}", "source.reference: fastq reads must be placed on a reference"),
     "pairs with a reference": ("source: {kind: pairs, path: a, reference: b}", "source.reference: pairs carry their own window"),
