@@ -207,8 +207,11 @@ impl Reader {
         if error.kind == ParseErrorKind::InvalidSeparator && wrapped {
             return Err(self.error(Fault::Malformed, messages::WRAPPED.into()));
         }
-        if error.kind == ParseErrorKind::UnequalLengths && is_wrapped_quality(&self.tap.lines(start, MOST_WRAPPED_LINES)) {
-            return Err(self.error(Fault::Malformed, messages::WRAPPED_QUALITY.into()));
+        if error.kind == ParseErrorKind::UnequalLengths {
+            self.tap.look_ahead(start, self.rules.max_record_bytes);
+            if is_wrapped_quality(&self.tap.lines_within(start, self.rules.max_record_bytes, MOST_WRAPPED_LINES)) {
+                return Err(self.error(Fault::Malformed, messages::WRAPPED_QUALITY.into()));
+            }
         }
         let name = error.position.id.as_deref().map(|id| name(id.as_bytes(), READ_NAME_CHARS)).unwrap_or_default();
         let record = Record { ordinal: self.ordinal, line: self.line, name, problem: Some(problem), ..Record::default() };

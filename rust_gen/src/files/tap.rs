@@ -92,8 +92,14 @@ impl Tap {
     /// Up to `count` lines from `byte` on, each with its line end if it has one. Fewer lines came, if fewer are given.
     /// `byte` must not lie before what was last declared parsed.
     pub fn lines(&self, byte: u64, count: usize) -> Vec<Vec<u8>> {
+        self.lines_within(byte, u64::MAX, count)
+    }
+
+    /// Likewise, of the next `most` bytes.
+    pub fn lines_within(&self, byte: u64, most: u64, count: usize) -> Vec<Vec<u8>> {
         let shared = self.shared();
-        let mut rest = shared.kept.iter().skip((byte - shared.kept_from) as usize).copied().peekable();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut rest = shared.kept.iter().skip((byte - shared.kept_from) as usize).take(most).copied().peekable();
         let mut lines = Vec::new();
         while lines.len() < count && rest.peek().is_some() {
             let mut line = Vec::new();
@@ -106,6 +112,20 @@ impl Tap {
             lines.push(line);
         }
         lines
+    }
+
+    /// Takes what follows `byte`, up to `most` bytes of it, so that what is seen of it does not depend on the parser's buffer.
+    pub fn look_ahead(&self, byte: u64, most: u64) {
+        let mut shared = self.shared();
+        let mut chunk = [0; 4096];
+        while shared.failed.is_none() && shared.taken < byte + most {
+            let wanted = chunk.len().min((byte + most - shared.taken) as usize);
+            match shared.take(&mut chunk[..wanted]) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(_) => continue, // interrupted
+            }
+        }
     }
 
     /// Gives the bytes from `byte` on once more; everything before counts as parsed.
