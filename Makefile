@@ -58,7 +58,7 @@ test-extra: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Run only the test
 	@$(PYTEST) --dist loadgroup -m '(browser or debian or slow) and not peer' $(WITH_RAY)
 
 test-peers: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test $(VENV)/peers/.litellm ## Run only the tests that need peers or nodes
-	@HELIX_PEERS=$(VENV)/peers $(PYTEST) --dist loadgroup -m peer --ignore=tests/chaos
+	@HELIX_PEERS=$(VENV)/peers $(PYTEST) --dist loadgroup -m peer --ignore=tests/chaos --ignore=tests/simulation
 
 # In an environment of their own: their requirements are not ours. token-throttle wants Python 3.12, and is left out below it.
 PEERS_PYTHON = $(shell for name in python3.13 python3.12 "$(PYTHON)"; do $$name -c '' 2>/dev/null && echo $$name && break; done)
@@ -68,12 +68,12 @@ $(VENV)/peers/.litellm: tests/peers/constraints.txt | tools
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/peers/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-SCENARIO := kills or outages or driver or sigterm or postmaster or pauses or minutes
+SCENARIO := kills or outages or driver or sigterm or postmaster or pauses or minutes or connections or postgres or pairs or many_seeds
 COUNT := 0
-CHAOS_S := 7200
+CHAOS_S := 18000
 
-chaos: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Break whole runs on purpose and judge them from outside (SCENARIO=outages COUNT=20; all: about 1.5 hours)
-	@CHAOS_COUNT=$(COUNT) timeout --signal=INT $(CHAOS_S) $(BIN)/python -m pytest -q -n0 -m peer tests/chaos -k '$(SCENARIO)'
+chaos: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Break whole runs on purpose and judge them from outside (SCENARIO=outages COUNT=20; all: about 3 hours)
+	@CHAOS_COUNT=$(COUNT) timeout --signal=INT $(CHAOS_S) $(BIN)/python -m pytest -q -s -n0 -m peer tests/chaos tests/simulation -k '$(SCENARIO)'
 
 chaos-nodes: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Kill nodes of a cluster of namespaces under runs, as root (COUNT=10; about 15 minutes)
 	@CHAOS_COUNT=$(COUNT) timeout --signal=INT $(CHAOS_S) $(BIN)/python -m pytest -q -s -n0 -m peer tests/chaos/test_nodes.py

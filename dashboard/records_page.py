@@ -82,9 +82,24 @@ def letters() -> None:
     found = asked(lambda: shared.stored().dead_letters(run_id, DEAD_LETTERS)) or []
     if found:
         st.html(_books.dead_letters(found))
+        _redrive(run_id, [letter.read_index for letter in found])
     else:
         st.text("None: every finished read has its answer.")
     st.button("Look again", key="letters_again")
+
+
+def _redrive(run_id: str, read_indices: list[int]) -> None:
+    """Nothing is sent here: a resumed run asks again, under its budget."""
+    live_run = shared.feed().latest().live
+    label = f"Ask again for these {len(read_indices)} when the run is resumed"
+    if st.button(label, key="redrive", disabled=live_run or not shared.in_control()):
+        if not shared.in_control(use=True):
+            st.text("Nothing was changed: this browser is not in control.")
+            return
+        moved = asked(lambda: shared.stored().redrive(run_id, read_indices))
+        st.text(f"{moved or 0} reads will be asked for again by: helix run --resume {run_id}")
+    elif live_run:
+        st.text("They can be asked for again once the run has ended.")
 
 
 @st.fragment(run_every=5.0)

@@ -43,7 +43,7 @@ def prepare_environment(home: Path) -> Path:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
     token_path.chmod(0o600)
-    off = dict.fromkeys(("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"), "0")
+    off = {"RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     set_for_ray(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token_path), **off)
     return token_path
 

@@ -6,6 +6,7 @@ imports at its top only what its ``--help`` needs, where the command itself is t
 
 from __future__ import annotations
 
+import errno
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -28,7 +29,8 @@ COMMANDS: Final = {
     "export": "Writes truth, reads, windows and a run's results as files for other tools.",
     "logs": "Prints the log of a run: starts, deaths, outages, cooldowns, dead letters, commands, endings, errors with their tracebacks.",
     "monitor": "Serves the live page. Watching needs nothing; commands need the code that is printed here, or HELIX_CONTROL_TOKEN.",
-    "runs": "Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL.",
+    "runs": "Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL. Or deletes some.",
+    "dead-letters": "The reads of a run that ended without an answer: list them, show one with its requests, or send them again.",
     "compare": "Compares stored runs on the same reads: which is better, by how much, for how much. Sends nothing, costs nothing.",
     "rescore": "Scores the stored answers of a run again, and the aligner beside them. Sends nothing, costs nothing, changes nothing.",
     "status": "Shows the live run of this HELIX_HOME. Exit code 1 when there is none.",
@@ -36,7 +38,7 @@ COMMANDS: Final = {
     "live-check": "",  # hidden
     "configs": "The shipped configurations: list them, print one, or copy one to begin your own.",
     "control": "Commands to the live run of this HELIX_HOME. All are recorded; repeating one changes nothing.",
-    "db": "The database of this HELIX_HOME, or of DATABASE_URL: its address, and a shell in it.",
+    "db": "The database of this HELIX_HOME, or of DATABASE_URL: its address, a shell in it, and copies of it.",
 }
 """In the order of ``helix --help``, with its line there: the first of the command's own help. The command ``a-b`` is the function
 ``a_b`` of ``a_b.py``, or its ``app`` when it has commands of its own."""
@@ -62,6 +64,9 @@ def load(name: str) -> Any:
         group.command(name)(getattr(module, function))
     return get_group(group).commands[name]
 
+
+OF_THE_MACHINE: Final = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a traceback would not explain better than one line."""
 
 app = typer.Typer(
     name="helix",
@@ -104,10 +109,14 @@ def guarded(command: typer.Typer) -> None:
     interrupt_on_signals()
     try:
         command()
-    except (HelixError, PermissionError, NotADirectoryError) as error:
+    except (HelixError, OSError) as error:
         said = str(error)
         if isinstance(error, OSError):
-            said = f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(str(error.filename)))}"
+            if error.errno not in OF_THE_MACHINE:
+                raise
+            said = f"the output cannot be written: {error.strerror}"
+            if error.filename is not None:
+                said = f"{error.filename} cannot be used: {error.strerror}{belongs_to(Path(str(error.filename)))}"
         with suppress(OSError, ValueError):  # the exit code is worth more than the words
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"helix: {said}", markup=False)
         sys.exit(getattr(error, "exit_code", 1))

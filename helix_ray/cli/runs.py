@@ -1,21 +1,44 @@
-"""``helix runs``: the stored runs."""
+"""``helix runs``: the stored runs, and the end of those that are not kept."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from helix_ray.environment.home import helix_home
+from helix_ray.environment.secrets import Secret
+from helix_ray.errors import ConfigError
 from helix_ray.records import RunStatus
-from helix_ray.session.database import list_runs
-from helix_ray.storage.ledger import RunSummary
+from helix_ray.session.database import find_runs, list_runs
+from helix_ray.session.preparation import INPUT
+from helix_ray.storage.blocking import with_ledger
+from helix_ray.storage.ledger import RunSummary, StoredRun
+from helix_ray.storage.postgres import PostgresLedger
+
+LIMITS_REACH_BACK = timedelta(hours=24)
+DELETION_DEADLINE_S = 6 * 3600.0  # of one run
+
+app = typer.Typer(invoke_without_command=True)
 
 HEAD = ("run", "name", "status", "backend", "reads", "cost", "started (UTC)", "resumable")
 
 
-def runs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each run, one a line.")] = False) -> None:
-    """Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL."""
+@app.callback()
+def runs(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each run, one a line.")] = False,
+) -> None:
+    """Lists the stored runs, newest first: of the embedded database of this HELIX_HOME, then of DATABASE_URL. Or deletes some."""
+    if context.invoked_subcommand is None:
+        print_runs(as_json=as_json)
+
+
+def print_runs(*, as_json: bool = False) -> None:
     found = list_runs()
     if as_json:
         for run in found:
@@ -28,6 +51,58 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON obje
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:  # not cut to the terminal's width, so that an id can be copied
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@app.command("delete")
+def delete(
+    named: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Ids, beginnings of ids, or names.")] = None,
+    older_than: Annotated[
+        int | None, typer.Option("--older-than", metavar="DAYS", min=0, help="Also every run that began so many days ago, or earlier.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and end.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also runs whose requests of the last 24 hours count for a daily limit.")] = False,
+) -> None:
+    """Deletes stored runs with all their rows. Reports and exported files stay. A run that is being written is refused."""
+    now = datetime.now(UTC)
+    if not named and older_than is None:
+        raise ConfigError("helix runs delete", ["name a run, or give --older-than DAYS; `helix runs` lists the runs"])
+    before = None if older_than is None else now - timedelta(days=older_than)
+    found = find_runs(named or [], "helix runs delete", before)
+    if recent := [run for run, _ in found if not force and not run.simulated and _ended_at(run, now) > now - LIMITS_REACH_BACK]:
+        ids = ", ".join(run.run_id for run in recent)
+        problem = "requests of the last 24 hours count for the provider's daily limits, and would be forgotten; wait, or pass --force"
+        raise ConfigError("helix runs delete", [f"{ids}: {problem}"])
+    for run, _ in found:
+        state = "can be resumed" if run.status is not RunStatus.COMPLETE else "complete"
+        typer.echo(f"{run.run_id}  {run.name}, {run.started_at:%Y-%m-%d %H:%M} UTC, {state}: {run.rows:,} reads, ${run.cost_usd:.4f}")
+    if not found or dry_run:
+        typer.echo("Nothing was deleted.")
+        return
+    if not yes:
+        typer.confirm(f"Delete {len(found)} run{'s' if len(found) > 1 else ''} for good?", abort=True)
+    for run, url in found:
+        _delete(run, url)
+
+
+def _ended_at(run: StoredRun, now: datetime) -> datetime:
+    """Of a run that did not close its books: now, since its last request is not known here."""
+    return run.finished_at or now
+
+
+def _delete(run: StoredRun, url: Secret) -> None:
+    path = str(run.config.get("source", {}).get("path") or "")
+
+    async def work(ledger: PostgresLedger) -> tuple[dict[str, int], int]:
+        await ledger.claim(run.run_id)
+        return await ledger.delete_run(run.run_id), await ledger.runs_of_input(path)
+
+    rows, readers = with_ledger(url, work, DELETION_DEADLINE_S)
+    if readers == 0 and Path(path).parent == helix_home() / INPUT:  # a copy of standard input, which no other run needs
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
+    counts = ", ".join(f"{rows[name]:,} {name}" for name in ("reads", "variants", "requests"))
+    typer.echo(f"deleted {run.run_id}: {counts}")
 
 
 def _line(run: RunSummary) -> tuple[str, ...]:

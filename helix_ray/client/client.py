@@ -162,7 +162,7 @@ class Link:
 
 def _import_ray(run_file: RunFile) -> Any:
     """Ray reads its settings and the token once, when it is imported: so they are set before that, if it is still to come."""
-    wanted = {"RAY_AUTH_MODE": "token", RECONNECT: RECONNECT_TIMEOUT_S, "RAY_USAGE_STATS_ENABLED": "0"}
+    wanted = {"RAY_AUTH_MODE": "token", RECONNECT: RECONNECT_TIMEOUT_S}
     if run_file.token_path is not None:
         wanted["RAY_AUTH_TOKEN_PATH"] = run_file.token_path
     imported_before = "ray" in sys.modules

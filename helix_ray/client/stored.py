@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -125,6 +125,15 @@ class StoredRuns:
     def dead_letters(self, run_id: str, limit: int) -> list[DeadLetter]:
         """The last finished first."""
         return self._ask(lambda ledger: ledger.dead_letters(run_id, limit)) or []
+
+    def redrive(self, run_id: str, read_indices: Sequence[int]) -> int | None:
+        """Lets a resumed run ask for these dead letters again. Their number. RunBusyError while the run is live."""
+
+        async def move(ledger: PostgresLedger) -> int:
+            await ledger.claim(run_id)
+            return await ledger.redrive(run_id, read_indices)
+
+        return self._ask(move)
 
     def report_page(self, run_id: str) -> Path | None:
         """The HTML report, once the run has written it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -50,7 +51,10 @@ def _read_file(path: Path, at: KeyPath = ()) -> tuple[dict[str, Any], Places]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(source, [f"byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
+        before = raw[: error.start].decode("utf-8").split("\n")
+        where = f"line {len(before)}, column {len(before[-1]) + 1}"
+        found = f"byte 0x{raw[error.start]:02x} is not UTF-8, perhaps a letter in Latin-1"
+        raise ConfigError(source, [f"{where}: {found}; save the file as UTF-8, and give files names in UTF-8"]) from None
     problems: list[str] = []
     places: Places = {}
     data = read_yaml(text, at, places, problems)
@@ -69,6 +73,9 @@ def _apply(data: dict[str, Any], places: Places, override: str) -> None:
     path = tuple(key.strip().split("."))
     if not separator or not all(path):
         raise ConfigError(source, ["expected KEY=VALUE, for instance --set source.count=500"])
+    if not text.isascii() and (lone := re.search("[\udc80-\udcff]", text)) is not None:  # how Python keeps a byte of an argument
+        found = f"byte 0x{ord(lone[0]) - 0xDC00:02x} is not UTF-8, perhaps a letter in Latin-1"
+        raise ConfigError(ascii(source)[1:-1], [f"character {lone.start() + 1} of the value: {found}; rename the file, or link to it"])
     problems: list[str] = []
     value = read_yaml(text, path, {}, problems)
     if problems:

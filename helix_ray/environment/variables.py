@@ -65,10 +65,13 @@ def for_psql(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def set_for_ray(**settings: str) -> None:
-    """Give Ray these settings in this process and no others; before ``import ray``, which reads them."""
+    """Give Ray these settings in this process and no others; before ``import ray``, which reads them.
+
+    Below `uv run`, Ray would start its workers by uv, with a copy of the working directory.
+    """
     for name in [name for name in os.environ if name.startswith("RAY_")]:
         del os.environ[name]
-    os.environ.update(settings)
+    os.environ.update(settings, RAY_USAGE_STATS_ENABLED="0", RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
 
 
 def forget_other_servers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from helix_ray.config import Config
@@ -71,9 +72,11 @@ def find_run(run: str | None, option: str = "--run") -> tuple[StoredRun, Secret]
     return find_stored(helix_home(), _secrets(), run or LAST, None, option)
 
 
-def find_runs(runs: Sequence[str], option: str) -> list[tuple[StoredRun, Secret]]:
-    """As `find_run`, each once. ConfigError where two names are of one run."""
+def find_runs(runs: Sequence[str], option: str, begun_before: datetime | None = None) -> list[tuple[StoredRun, Secret]]:
+    """As `find_run`, each once, and every run that began before. ConfigError where two names are of one run."""
     home, secrets = helix_home(), _secrets()
+    if begun_before is not None:
+        runs = [*runs, *(run.run_id for run in _all(home, secrets) if run.started_at < begun_before and run.run_id not in runs)]
     found = [find_stored(home, secrets, run, None, option) for run in runs]
     ids = [stored.run_id for stored, _ in found]
     if twice := [name for name, run_id in zip(runs, ids, strict=True) if ids.count(run_id) > 1]:
@@ -91,7 +94,10 @@ def find_begun(config: Config, home: Path, secrets: Secrets) -> StoredRun | None
 
 def list_runs() -> list[RunSummary]:
     """Every run that is known in this HELIX_HOME and environment; of each database the newest first."""
-    home, secrets = helix_home(), _secrets()
+    return _all(helix_home(), _secrets())
+
+
+def _all(home: Path, secrets: Secrets) -> list[RunSummary]:
     urls = [open_database(candidate, home, secrets) for candidate in _databases(home, secrets)]
     return [run for url in urls for run in with_ledger(url, lambda ledger: ledger.runs(), START_DEADLINE_S)]
 

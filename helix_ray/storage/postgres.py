@@ -8,6 +8,7 @@ from helix_ray.errors import DatabaseLostError, DatabaseUnavailableError
 from helix_ray.storage.ledger import LedgerFacts
 from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction
 from helix_ray.storage.reading import Reading
+from helix_ray.storage.retention import Retention
 from helix_ray.storage.statements import migrations, statements
 from helix_ray.storage.writing import Writing
 
@@ -15,7 +16,7 @@ MINIMUM_VERSION = 140_000
 """PostgreSQL 14, the oldest release that its makers still supported when the schema was written."""
 
 
-class PostgresLedger(Writing, Reading):
+class PostgresLedger(Writing, Reading, Retention):
     """`Ledger` in schema ``helix`` of a PostgreSQL database. Nothing is connected until `connect` or the first call."""
 
     def __init__(self, url: str, statement_timeout_s: float = 30.0) -> None:

@@ -1,5 +1,5 @@
 //! Seeded mutations of the specimens, against everything that `fuzz/src/check.rs` demands. A short run; `make fuzz` runs the
-//! coverage-guided fuzzer, or this one for longer (`FUZZ_SECONDS`).
+//! coverage-guided fuzzer, or this one for longer (`FUZZ_SECONDS` or `FUZZ_INPUTS`).
 
 #[path = "../fuzz/src/check.rs"]
 mod check;
@@ -19,6 +19,7 @@ fn specimens(folder: &str) -> Vec<Vec<u8>> {
 }
 
 fn run(kind: Kind, folder: &str, inputs: u64) {
+    let inputs = std::env::var("FUZZ_INPUTS").map_or(inputs, |text| text.parse().expect("FUZZ_INPUTS: a number"));
     let specimens = specimens(folder);
     assert!(specimens.len() >= 10, "specimens are missing");
     specimens.iter().for_each(|bytes| check::check(kind, bytes));

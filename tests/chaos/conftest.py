@@ -14,7 +14,10 @@ from fix_run import StartRun
 from helix_ray.storage.embedded import EmbeddedServer
 from support.outside_judge import Verdict, table
 
-COUNTS = {"kills": 60, "outages": 20, "driver": 20, "sigterm": 20, "postmaster": 10, "pauses": 14, "minutes": 2, "disk": 4}
+COUNTS = {
+    "kills": 60, "outages": 20, "driver": 20, "sigterm": 20, "postmaster": 10, "pauses": 14, "minutes": 2, "disk": 4,
+    "connections": 1000, "postgres": 12,
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -63,11 +63,13 @@ class Fire:
 
     def __init__(
         self, scenario: str, start_run: StartRun, home: Path, folder: Path, server: EmbeddedServer | None, reads: int,
-        outage_s: float = 120, in_flight: int = 24, latency_s: float = 1.8, seed: int = 1,
+        outage_s: float = 120, in_flight: int = 24, latency_s: float = 1.8, seed: int = 1, through: str | None = None,
     ) -> None:  # fmt: skip
+        """``through``: the database's address for the run; None: the server's own."""
         self.random = random.Random(f"{scenario} {seed}")
         self.verdict = Verdict(scenario)
         self.home, self._server, self._start_run = home, server, start_run
+        self._database_url = through or (None if server is None else server.url)
         self._faults: list[Fault] = []
         self._known = Processes()
         self._run: Run | None = None
@@ -92,7 +94,7 @@ class Fire:
 
     def start(self) -> Run:
         """Begins the run, or resumes it if an earlier start put it on record."""
-        env = {"GROQ_API_KEY": "any-key-will-do"} | ({} if self._server is None else {"DATABASE_URL": self._server.url})
+        env = {"GROQ_API_KEY": "any-key-will-do"} | ({} if self._database_url is None else {"DATABASE_URL": self._database_url})
         self._look_up()
         known = {"config": self._config} if self._run_id is None else {"args": ["--resume", self._run_id]}
         self._run = self._start_run(**known, env=env, embedded=self._server is None)

@@ -7,12 +7,15 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal, LiteralString
 
 import psutil
+import psycopg
 import pytest
 
 from chaos.killer import VERDICTS, Fire, UnderFire, let_pass, signal_all, until
 from helix_ray.storage.embedded import EmbeddedServer
+from support.postgres_proxy import Fault, PostgresProxy
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(3600)]
 
@@ -170,6 +173,81 @@ def test_minutes(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -
     shoot("minutes", under_fire, [own_server], 1, take_away, reads=700, outage_s=60 * hits + 300)
     assert VERDICTS["minutes"].notes["sent after 30 s"] == 0
     assert_promises("minutes", 1)
+
+
+def test_connections(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """The connection to PostgreSQL breaks at a request, at a reply, or with the reply to a COMMIT, which is every fourth."""
+    faults: tuple[Fault, ...] = ("commit", "request", "reply", "request")
+    most = 100
+    with PostgresProxy(socket_of(own_server)) as proxy:
+        for number, first in enumerate(range(0, hits, most)):
+            wanted = min(most, hits - first)
+            with under_fire("connections", own_server, 40 * wanted + 300, seed=number, in_flight=48, through=proxy.url) as fire:
+                fire.start()
+                fire.wait_busy()
+                while fire.verdict.hits < wanted:
+                    before = proxy.faults.total()
+                    proxy.arm(faults[fire.verdict.hits % len(faults)])
+                    assert until(lambda before=before: proxy.faults.total() > before, 30), "no connection to break"  # type: ignore[misc]
+                    fire.verdict.hits += 1
+                    let_pass(fire.random.uniform(0.0, 0.3))
+                fire.finish()
+        VERDICTS["connections"].notes.update({f"{name} lost": count for name, count in proxy.faults.items()})
+        assert proxy.faults["commit"] >= hits // 4
+    assert not VERDICTS["connections"].in_flight
+    assert_promises("connections", hits)
+
+
+def socket_of(server: EmbeddedServer) -> Path:
+    port, folder = (server.home / "postgres/postmaster.pid").read_text().splitlines()[3:5]
+    return Path(folder) / f".s.PGSQL.{port}"
+
+
+def test_postgres(hits: int, own_server: EmbeddedServer, under_fire: UnderFire) -> None:
+    """PostgreSQL is restarted, dies, becomes read-only, ends its sessions, or a row or a table of ours is locked for 8 s."""
+
+    def restart(how: Literal["fast", "immediate"]) -> None:
+        own_server.halt(how)
+        own_server.join()
+
+    def read_only() -> None:
+        for setting in ("on", "off"):
+            with psycopg.connect(own_server.url, autocommit=True) as connection:
+                connection.execute("set default_transaction_read_only = off")
+                connection.execute(f"alter system set default_transaction_read_only = {setting}")  # type: ignore[call-overload]
+                connection.execute("select pg_reload_conf()")
+            let_pass(5.0)
+
+    def locked(statement: LiteralString) -> None:
+        with psycopg.connect(own_server.url) as connection:
+            connection.execute(statement)
+            let_pass(8.0)
+
+    def end_sessions() -> None:
+        with psycopg.connect(own_server.url) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+            )
+
+    faults: tuple[Callable[[], None], ...] = (
+        lambda: restart("fast"),
+        lambda: restart("immediate"),
+        read_only,
+        end_sessions,
+        lambda: locked("select from helix.runs for update"),
+        lambda: locked("lock table helix.reads in access exclusive mode"),
+    )
+
+    def strike(fire: Fire, turn: int) -> None:
+        began = fire.hit([], struck="PostgreSQL")
+        faults[turn % len(faults)]()
+        fire.verdict.notes["silent after it"] += not fire.asks_again(20.0)
+        fire.verdict.notes["seconds"] += round(time.time() - began)
+
+    shoot("postgres", under_fire, [own_server], hits, strike, most=6, reads=600)
+    assert VERDICTS["postgres"].notes["silent after it"] == 0
+    assert not VERDICTS["postgres"].in_flight
+    assert_promises("postgres", hits)
 
 
 def test_disk(hits: int, small_disk: Path, under_fire: UnderFire) -> None:

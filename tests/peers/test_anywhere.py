@@ -165,8 +165,10 @@ def command(row: Row, place: Path, home: Path, locales: Path) -> list[str]:
     given = [f"{name}={value}" for name, value in environment.items()]
     run = [python, "-P", "-m", "helix_ray.run", "--set", "source.count=20", "--set", "emulator.latency_scale=0"]
     run += ["--set", "source.producers=1", "--set", "analyzer.workers=1"]
+    (work / "run").write_text(f"{shlex.join(run)}\nexit $?\n")
+    shutil.copy("/bin/bash", place / "uv")  # below a process whose command is "uv run", Ray starts its workers by uv
     changed = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
-    steps.append("exec " + shlex.join([*changed, "env", "-i", *given, *run]))
+    steps.append("exec " + shlex.join([*changed, "env", "-i", *given, str(place / "uv"), "run"]))
     apart = ["unshare", "--mount", "--uts", "--propagation", "private", *(["--net"] if row["network"] != "the machine's" else [])]
     return [*apart, "bash", "-c", "\n".join(steps)]
 

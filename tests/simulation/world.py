@@ -44,8 +44,8 @@ DRIVER_LEAVES_S = (0.3, 3.0)
 """Until Ray has ended the actors of a driver that died."""
 LIMIT_S = 900.0
 """Simulated. A run that is not complete by then is stuck."""
-MOST_EVENTS = 15_000
-"""As much work as a run may be."""
+MOST_EVENTS = 4000
+"""Of a run, four times as many as the longest of the first 500 seeds; with more it is stuck."""
 
 
 class World(Network):

@@ -109,15 +109,15 @@ SECTIONS: dict[str, list[Case]] = {
             b"reads.fastq".ljust(257, b"\0") + b"ustar\x0000",
             "is a tar archive; unpack it (tar xf) and name the file of reads in it",
         ),
-        read("BAM of reads that are not aligned", "r.bam", aligned("wb", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
+        read("unaligned BAM", "r.bam", aligned("wb", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
         read(
-            "aligned BAM: as sequenced, without secondary and supplementary records",
+            "aligned BAM",
             "r.bam",
             aligned("wb", (0, "ACGT"), (16, "ACGTTG"), (256, "ACGT"), (2048, "ACGT")),
             "ACGT",
             "CAACGT",
         ),
-        read("CRAM of reads that are not aligned", "r.cram", aligned("wc", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
+        read("unaligned CRAM", "r.cram", aligned("wc", (4, "ACGT"), (4, "GGCC")), "ACGT", "GGCC"),
         refused("BAM, cut short", "r.bam", aligned("wb", (4, "ACGT"), keep=0.9), "record …" + NO_BAM),
         refused("CRAM whose reference is another", "r.cram", aligned("wc", (0, "ACGT")), "record …" + NO_BAM),
         refused(

@@ -21,7 +21,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Pairs of window and read": [
         read("TSV", "pairs.tsv", TSV + b"p2\tGGNN\tGG\n", "ACGA", "GG"),
         read(
-            "TSV with its header, a byte order mark, CR LF, blank lines",
+            "TSV with header, byte order mark, CR LF, blank lines",
             "pairs.tsv",
             b"\xef\xbb\xbf\nID\tWindow\tRead\r\n\r\n" + TSV,
             "ACGA",

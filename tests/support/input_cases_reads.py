@@ -24,7 +24,7 @@ from support.input_case import (
 SECTIONS: dict[str, list[Case]] = {
     "FASTQ": [
         read("four lines a record", "r.fastq", FQ + FQ2, "ACGT", "GGCC"),
-        read("lower case: read as upper case", "r.fastq", b"@r1\nacgtn\n+\nIIIII\n", "ACGTN"),
+        read("lower case", "r.fastq", b"@r1\nacgtn\n+\nIIIII\n", "ACGTN"),
         read("lines that end in CR LF", "r.fastq", (FQ + FQ2).replace(b"\n", b"\r\n"), "ACGT", "GGCC"),
         refused(
             "lines that end in CR alone",
@@ -33,7 +33,7 @@ SECTIONS: dict[str, list[Case]] = {
             CR_ALONE,
         ),
         read("no line end after the last record", "r.fastq", FQ + FQ2[:-1], "ACGT", "GGCC"),
-        read("blank lines before, between and after records", "r.fastq", b"\n\r\n" + FQ + b"\n\n" + FQ2 + b"\n" * 9, "ACGT", "GGCC"),
+        read("blank lines between records", "r.fastq", b"\n\r\n" + FQ + b"\n\n" + FQ2 + b"\n" * 9, "ACGT", "GGCC"),
         read("a byte order mark", "r.fastq", b"\xef\xbb\xbf" + FQ, "ACGT"),
         read("a read without bases (`unplaced`, `empty_read`)", "r.fastq", b"@r1\n\n+\n\n" + FQ2, "", "GGCC"),
         read("a `+` line that repeats the name", "r.fastq", b"@r1 a\nACGT\n+r1 a\nIIII\n", "ACGT"),
@@ -103,6 +103,15 @@ SECTIONS: dict[str, list[Case]] = {
             b">r1\rACGT\r>r2\rGG\r",
             CR_ALONE,
         ),
+        malformed(
+            "a header that ends in CR alone, beside other line ends",
+            "r.fa",
+            FA + b">r2\rGG\nCC\n" + FA2,
+            (2, 3),
+            "the header holds CR, and bases may stand behind it; end lines in LF or CR LF",
+            "ACGT",
+            "GGCC",
+        ),
         read("blank lines anywhere", "r.fa", b"\n\n>r1\n\nAC\n\nGT\n\n" + FA2 + b"\n", "ACGT", "GGCC"),
         read("no line end after the last sequence", "r.fa", FA + FA2[:-1], "ACGT", "GGCC"),
         read("a byte order mark", "r.fa", b"\xef\xbb\xbf" + FA, "ACGT"),
@@ -143,9 +152,9 @@ SECTIONS: dict[str, list[Case]] = {
         malformed("CR within a line", "r.fa", b">r1\nAC\rGT\n", (1, 1), "base 3 is '\\r', not a nucleotide code; end lines in LF or CR LF"),
         malformed("a digit", "r.fa", b">r1\n1 ACGT\n", (1, 1), f"base 1 is '1', {CODE}"),
         malformed("bytes above 127", "r.fa", b">r1\nAC\xc3\xa9\n", (1, 1), f"base 3 is '\\xc3', {CODE}"),
-        read("a name that is not UTF-8, or holds control characters: they become U+FFFD", "r.fa", b">r\xff\x001\nAC\n", "AC"),
-        read("a header of a megabyte: its first word counts, 200 characters at most", "r.fa", b">" + b"h" * 2**20 + b"\nAC\n", "AC"),
-        read("names that appear twice: a read is known by its number", "r.fa", FA + FA, "ACGT", "ACGT"),
+        read("a name that is not UTF-8 or holds control characters (they become U+FFFD)", "r.fa", b">r\xff\x001\nAC\n", "AC"),
+        read("a header of a megabyte (200 characters of a name count)", "r.fa", b">" + b"h" * 2**20 + b"\nAC\n", "AC"),
+        read("names that appear twice", "r.fa", FA + FA, "ACGT", "ACGT"),
         read("no name: `record1`", "r.fa", b">\nAC\n", "AC"),
     ],
     "Pairs of mates": [

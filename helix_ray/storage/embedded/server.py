@@ -227,7 +227,7 @@ class EmbeddedServer:
         if len(path) <= SOCKET_PATH_BYTES and path.isascii() and "," not in path:
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-        name = f"helix-postgres-{digest}"
+        name = f"helix-postgres-{os.geteuid()}-{digest}"
         longest = SOCKET_PATH_BYTES - len(f"/{name}/{postmaster.SOCKET_NAME}")
         return temporary_folder(longest, for_others=self._user is not None) / name
 

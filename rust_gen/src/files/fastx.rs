@@ -149,6 +149,11 @@ impl Reader {
             Kind::Fasta => record.fill_fasta(text, self.rules.keep_bases),
             Kind::Fastq => record.fill_fastq(text, self.rules.keep_bases),
         };
+        if record.problem.is_none() && found.id().trim_ascii_end().contains(&b'\r') {
+            record.seq.clear();
+            record.qual = None;
+            record.problem = Some(messages::CR_IN_HEADER.into());
+        }
         self.line = record.line + lines;
         let interleaved = self.rules.refuse_mates && record.problem.is_none() && self.mates.see(found.id());
         self.tap.parsed_up_to(end + 1);

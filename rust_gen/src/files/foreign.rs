@@ -11,7 +11,11 @@ const BINARY: &[Mark] = &[
     (b"PK\x05\x06", "a zip archive", "unpack it (unzip) and name the file of reads in it"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and name the file of reads in it"),
     (b"Rar!", "a rar archive", "unpack it and name the file of reads in it"),
-    (b"BAM\x01", "BAM", "helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.bam > reads.fastq"),
+    (
+        b"BAM\x01",
+        "BAM",
+        "helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.bam > reads.fastq",
+    ),
     (b"CRAM", "CRAM", "helix run reads it under source.kind: fastq; elsewhere take the reads out: samtools fastq reads.cram > reads.fastq"),
     (b"BCF\x02", "BCF (variants)", "name a file of reads"),
     (b"BAI\x01", "a BAM index", "name the file of reads, not its index"),

@@ -11,6 +11,8 @@ pub const WRAPPED: &str = "the third line holds bases, not '+': the record is wr
 pub const WRAPPED_QUALITY: &str = "the quality goes on over several lines: the record is wrapped; \
                        write sequence and quality on one line each (seqtk seq -l0 wrapped.fastq > reads.fastq)";
 
+pub const CR_IN_HEADER: &str = "the header holds CR, and bases may stand behind it; end lines in LF or CR LF";
+
 pub const INTERLEAVED: &str = "the mates of pairs follow each other (interleaved), but each read is analysed by itself; \
                                split the file (seqtk seq -1 reads > reads_1, seqtk seq -2 reads > reads_2) and give one of the two";
 

@@ -14,7 +14,7 @@ from helix_ray.analyzer.leased_reads import LeasedReads, ReadTask
 from helix_ray.analyzer.permit_client import PermitClient
 from helix_ray.analyzer.read_results import ResultMaker
 from helix_ray.analyzer.request_cycle import RequestCycle
-from helix_ray.analyzer.retry_policy import AGAIN, ReadOutcomes
+from helix_ray.analyzer.retry_policy import AGAIN, DROP, ReadOutcomes
 from helix_ray.analyzer.sink_client import MAX_BYTES, MAX_WRITES, RequestRecords, ResultOutbox
 from helix_ray.queueing.messages import Lease
 from helix_ray.records import ApiCall, CallState, Disposition, Intent, Read, ReadBatch, ReadResult, Receipt, Refused
@@ -274,3 +274,13 @@ async def test_reads_that_come_again_come_first_and_repairs_alone() -> None:
         assert asked == [[2], [1, 3], [4, 5]]
         await slots.abandon()
         pump.cancel()
+
+
+async def test_a_lost_read_that_was_leased_again_meanwhile_is_asked_about_and_no_other() -> None:
+    """Its request was made without it, and went on record while the new lease came."""
+    reads = LeasedReads().accept(lease("l1", 1, 2))
+    reads[1].lost = True
+    dropped: list[ReadTask] = []
+    slots = RequestSlots(cast(RequestCycle, NeverAsked()), 0, 2, lambda outcomes: dropped.extend(task for task, _ in outcomes))
+    slots._follow([(read, DROP) for read in reads])
+    assert (slots.stop(), dropped) == (reads[:1], reads[1:])

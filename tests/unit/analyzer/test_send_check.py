@@ -74,6 +74,15 @@ async def test_an_unusable_answer_is_judged_again_and_named_by_its_repair() -> N
     assert [(result.disposition, result.repairs) for result in it.sink.results] == [(Disposition.STORED, 1)]
 
 
+async def test_two_unusable_answers_to_first_requests_take_one_repair() -> None:
+    """Two holders asked about the read before the first answer was on record, and both died."""
+    it = rig([read(0)])
+    it.sink.refusals = [kept_back((0, stored(7, [0], UNUSABLE)), (0, stored(8, [0], UNUSABLE)))]
+    await it.finish()
+    assert [intent.call.kind for intent in it.sink.intents] == ["analysis", "repair"]
+    assert [result.disposition for result in it.sink.results] == [Disposition.STORED]
+
+
 async def test_an_unusable_repair_of_a_dead_holder_was_the_last_chance() -> None:
     it = rig([read(0)])
     it.sink.refusals = [kept_back((0, stored(7, [0], UNUSABLE)), (0, stored(8, [0], UNUSABLE, kind="repair")))]

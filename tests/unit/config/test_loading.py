@@ -144,6 +144,10 @@ BAD_OVERRIDES = {
     "no value": ("source.count", "--set source.count: expected KEY=VALUE, for instance"),
     "empty part": ("source..count=1", "--set source..count=1: expected KEY=VALUE"),
     "broken value": ("source.count=[", "--set source.count=[: line 1, column 2: not valid YAML"),
+    "no UTF-8": (
+        "source.path=r\udce9ads",
+        "character 2 of the value: byte 0xe9 is not UTF-8, perhaps a letter in Latin-1; rename the file",
+    ),
     "surprise": ("run.name=no", "--set run.name=no: line 1: run.name: 'no' would be read as a yes or no"),
     "below a value": ("run.name.x=1", "--set run.name.x=1: 'name' is not a section"),
     "unknown": ("source.cuont=1", "run.yaml: --set source.cuont=1: source.cuont: unknown key; did you mean 'count'?"),
@@ -183,7 +187,11 @@ def test_bad_override_is_named_even_where_the_file_has_the_key(load: Load, overr
 
 def test_file_that_is_missing_a_folder_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "latin1.yaml").write_bytes(b"run: {name: \xe9}")
-    for name, message in {"none.yaml": "no such file; configs/", ".": "Is a directory", "latin1.yaml": "byte 12 is not UTF-8"}.items():
+    for name, message in {
+        "none.yaml": "no such file; configs/",
+        ".": "Is a directory",
+        "latin1.yaml": "line 1, column 13: byte 0xe9 is not UTF-8, perhaps a letter in Latin-1",
+    }.items():
         with pytest.raises(ConfigError, match=re.escape(message)):
             load_config(tmp_path / name)
 
@@ -385,15 +393,10 @@ def test_out_of_range(key: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("prompt", "raw"),
-        ("examples", 2),
-        ("work", True),
-        ("reads_per_request", 10),
-        ("reasoning_effort", "high"),
-        ("max_completion_tokens", 600),
-        ("service_tier", "flex"),
+        ("prompt", "raw"), ("examples", 2), ("work", True), ("reads_per_request", 10), ("reasoning_effort", "high"),
+        ("max_completion_tokens", 600), ("service_tier", "flex"),
     ],
-)
+)  # fmt: skip
 def test_what_is_asked_belongs_to_the_results(key: str, value: Any) -> None:
     before, after = (Config.model_validate({"analyzer": changed}).results_identity() for changed in ({}, {key: value}))
     assert {name for name in before if before[name] != after[name]} == {f"analyzer.{key}"}

@@ -65,7 +65,7 @@ def test_an_interpreter_starts_whatever_is_around_it() -> None:
 def test_ray_is_given_our_settings_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {**SHELL, **OF_A_RAY_JOB})
     set_for_ray(RAY_AUTH_MODE="token")
-    assert os.environ == {**SHELL, "RAY_AUTH_MODE": "token"}
+    assert os.environ == {**SHELL, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
 
 def test_inside_there_is_only_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,6 @@ def test_only_a_new_queue_begins_to_count_anew(monkeypatch: pytest.MonkeyPatch) 
     for incarnation, rows in (("a", 0), ("a", 40), ("b", 60)):
         group.incarnation = incarnation
         done.add_range(0, rows)
-        watch._open_queue()
+        assert watch._open_queue() is ((incarnation, rows) != ("a", 40)), "only to a new queue is all offered again"
         seen.append(watch.rows_at_open)
     assert seen == [0, 0, 60]
