@@ -20,7 +20,7 @@ from rich.prompt import Confirm
 from rich.table import Column, Table
 from rich.text import Text
 
-from helix_ray.actors.cluster import local_cluster
+from helix_ray.actors.cluster import cluster_of, prepare
 from helix_ray.backends.probe import Check, Probe
 from helix_ray.config import Config
 from helix_ray.config.loading import load_config
@@ -165,9 +165,10 @@ def _database(config: Config, home: Path, secrets: Secrets) -> str:
 
 
 def _ray(config: Config, home: Path) -> str:
-    with local_cluster(home, config.ray) as cluster:
+    prepare(home, config.ray)
+    with cluster_of(home, config.ray) as cluster:
         dashboard = f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else ""
-    return f"starts and stops{dashboard}"
+    return f"starts and stops{dashboard}" if cluster.driver_node is None else f"the cluster at {cluster.address} lets this process in"
 
 
 def probe(

@@ -131,10 +131,6 @@ BAD_FILES = {
     "unknown prompt": ("analyzer: {prompt: best}", "analyzer.prompt: input should be 'raw', 'spaced', 'grouped10', 'indexed10'"),
     "unknown fault": ("emulator: {faults: {shuffle: 0.1}}", "emulator.faults.shuffle: unknown key; did you mean 'shuffle_ids'?"),
     "fault without a rate": ("emulator: {faults: {prose: yes}}", "emulator.faults.prose: 'yes' would be read as a yes or no"),
-    "embedded database of a cluster": ("ray: {address: auto}", "sink.database: on a cluster (ray.address) it must be external"),
-    "emulator on a cluster": ("ray: {address: auto}\nsink: {database: external}", "analyzer.backend: a run on a cluster"),
-    "its dashboard": ("ray: {address: 'h:1', dashboard_port: 8265}\nsink: {database: external}\nanalyzer: {backend: aligner}", "ray.dash"),
-    "placement without a cluster": ("ray: {analyzer_labels: {zone: a}}", "ray.analyzer_cpus, ray.analyzer_labels: place analyzers"),
 }
 
 BAD_OVERRIDES = {
