@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -77,11 +78,13 @@ class Pipeline:
             signals = self._signals or stack.enter_context(Signals())
             if plan.config.sink.database == "embedded":
                 stack.enter_context(kept_running(plan.home))
-            cluster = stack.enter_context(cluster_of(plan.home, plan.config.ray))
+            with ThreadPoolExecutor(1) as beside:
+                emulator = beside.submit(self._emulator_url, stack.enter_context(ExitStack()))
+                cluster = stack.enter_context(cluster_of(plan.home, plan.config.ray))
             signals.install()
             if cluster.driver_node is not None:
                 check_cluster(plan, plan.config.ray.namespace, cluster.driver_node)
-            emulator_url = self._emulator_url(stack)
+            emulator_url = emulator.result()
             run_log, keys = replace(self._run_log, driver_node=cluster.driver_node), (plan.database_url, plan.api_key)
             group = ActorGroup(plan.config, plan.run_id, *keys, emulator_url, plan.tariff, run_log, plan.home, cluster.driver_node)
             watch = Watch(plan, group, self._run_info(cluster), self._emulator_error)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,10 +17,14 @@ from helix_ray.cli.logs import Level
 from helix_ray.cli.output import unfailing_output
 from helix_ray.environment.home import helix_home
 from helix_ray.environment.lock import HomeLock
-from helix_ray.environment.secrets import load_secrets, withdraw_from_environment
+from helix_ray.environment.secrets import Secrets, load_secrets, withdraw_from_environment
 from helix_ray.environment.shipped import shipped_config
 from helix_ray.errors import ConfigError
 from helix_ray.session.signals import Signals
+
+if TYPE_CHECKING:
+    from helix_ray.config import Config
+    from helix_ray.session.plan import Plan
 
 
 def run(
@@ -125,7 +131,7 @@ def run(
                     return
             else:
                 assert given is not None
-                plan = preparation.prepare(given, home, secrets)
+                plan = _prepared(given, home, secrets)
             terminal = Terminal(Console(), plan, progress=not no_progress, copy_report_to=report)
             terminal.announce()
             cluster.prepare(home, plan.config.ray)
@@ -137,6 +143,17 @@ def run(
                 terminal.close()
                 embedded.stop(home)
     sys.exit(outcome.exit_code)
+
+
+def _prepared(config: Config, home: Path, secrets: Secrets) -> Plan:
+    """A new run. What it needs of Ray is imported meanwhile, which takes as long as a new database does."""
+    from helix_ray.actors import cluster  # noqa: PLC0415  (as in `run`)
+    from helix_ray.session import preparation  # noqa: PLC0415
+
+    cluster.prepare(home, config.ray)
+    with ThreadPoolExecutor(1) as importing:
+        importing.submit(import_module, "helix_ray.pipeline")
+        return preparation.prepare(config, home, secrets)
 
 
 def _check_run_id(run_id: str, resume: str | None) -> None:
