@@ -32,7 +32,7 @@ PHASE = @printf '==> %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-extra test-peers chaos chaos-nodes fuzz lint lint-docker wheel wheel-check image-check bench bench-monitor bench-throttle pictures monitor live-check clean tools
+.PHONY: help demo test test-all test-extra test-peers chaos chaos-nodes fuzz lint lint-docker wheel wheel-check image-check bench bench-parts bench-monitor bench-throttle pictures monitor live-check clean tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,9 +121,11 @@ wheel-check: wheel ## Collect the wheels that it requires, install them offline,
 image-check: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Do the Dockerfile's steps in a Debian root, and stop a run there that its page started; needs root, debootstrap, Chromium
 	@$(BIN)/python benchmarks/check_image.py
 
-bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure requests and reads per second, and CPU by process (a few minutes)
-	@$(BIN)/python benchmarks/bench_monitor.py --tabs 0
-	@for script in $(filter-out %/bench_throttle.py %/bench_monitor.py,$(wildcard benchmarks/bench_*.py)); do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Requests and reads a second, and their CPU, beside plain asyncio and Ray Data; writes benchmarks/RESULTS.md (about 5 minutes)
+	@$(BIN)/python benchmarks/bench_peers.py
+
+bench-parts: $(VENV)/.runtime $(VENV)/.package $(VENV)/.test ## Measure each part by itself: generator, aligner, queue, permits, emulator, storage (about 10 minutes)
+	@for script in $(filter-out %/bench_throttle.py %/bench_monitor.py %/bench_peers.py,$(wildcard benchmarks/bench_*.py)); do printf '==> %s\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
 
 pictures: $(VENV)/.runtime $(VENV)/.package ## Draw the pictures of the README anew
 	@$(BIN)/python benchmarks/make_pictures.py

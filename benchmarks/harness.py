@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
@@ -164,12 +164,12 @@ def argument(doc: str, name: str, default: int, least: int = 1) -> int:
     return value
 
 
-def print_table(header: list[str], rows: list[list[Any]]) -> None:
+def print_table(header: list[str], rows: list[list[Any]], out: TextIO | None = None) -> None:
     """A Markdown table."""
-    print("| " + " | ".join(header) + " |")
-    print("|" + "---|" * len(header))
+    print("| " + " | ".join(header) + " |", file=out)
+    print("|" + "---|" * len(header), file=out)
     for row in rows:
-        print("| " + " | ".join(_cell(value) for value in row) + " |")
+        print("| " + " | ".join(_cell(value) for value in row) + " |", file=out)
 
 
 def _cell(value: Any) -> str:

@@ -1,11 +1,12 @@
 -- name: facts_of_reads
--- Of these reads, those that have a row or an answer on record, the oldest answer first.
+-- Of these reads, those that have a row or an answer on record, the oldest answer first. Rows are looked up one by one: before its first
+-- statistics a run would be scanned whole for a small batch.
 with stored as materialized (
     select call_id, arrived_at, read_indices, unusable from helix.receipts where run_id = %(run_id)s
 )
 select asked.read_index, true as done, null as call_id, null::bigint[] as read_indices, null::bigint[] as unusable
 from unnest(%(asked)s::bigint[]) as asked (read_index)
-join helix.reads as read on read.run_id = %(run_id)s and read.read_index = asked.read_index
+where exists (select from helix.reads as read where read.run_id = %(run_id)s and read.read_index = asked.read_index offset 0)
 union all
 select *
 from (
@@ -51,7 +52,9 @@ order by receipt.arrived_at
 delete from helix.receipts as receipt
 where receipt.run_id = %(run_id)s and not exists (
     select from unnest(receipt.read_indices) as named (read_index)
-    where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
+    where not exists (
+        select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index offset 0
+    )
 )
 
 -- name: on_record

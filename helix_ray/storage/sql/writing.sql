@@ -61,11 +61,13 @@ from unnest(%(read_indices)s::bigint[]) as wanted (read_index)
 where exists (select from helix.reads as read where read.run_id = %(run_id)s and read.read_index = wanted.read_index offset 0)
 
 -- name: drop_answered
--- Answers that no read needs any more, now that these have their rows.
+-- Answers that no read needs any more, now that these have their rows, which are looked up one by one.
 delete from helix.receipts as receipt
 where receipt.run_id = %(run_id)s and receipt.read_indices && %(read_indices)s::bigint[] and not exists (
     select from unnest(receipt.read_indices) as named (read_index)
-    where not exists (select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index)
+    where not exists (
+        select from helix.reads as read where read.run_id = receipt.run_id and read.read_index = named.read_index offset 0
+    )
 )
 
 -- name: copy_variants
