@@ -29,7 +29,7 @@ from helix_ray.scoring.strata import DIMENSIONS
 from helix_ray.scoring.summary import ALL
 from helix_ray.scoring.tally import IN_THE_READ, ReadCounts, fields_of
 from helix_ray.storage.ledger import Agreement, DeadLetter, RecentRow, RunCounts, RunSummary, StoredRun
-from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows
+from helix_ray.storage.postgres_session import PostgresSession, PostgresTransaction, Rows, T, Work
 from helix_ray.storage.rows import SCORED_SIDES, call_from_row, read_from_row, result_from_row
 from helix_ray.storage.statements import statements
 
@@ -144,7 +144,8 @@ class Reading:
         ]
 
     async def agreement(self, run_id: str) -> Agreement:
-        (row,) = await self._session.rows("reading", "agreement", {"run_id": run_id})
+        query = statements("reading")["agreement"]
+        (row,) = await self._over_a_run(lambda transaction: transaction.rows(query, {"run_id": run_id}))
         equal, both = row["reads_equal"], row["named_by_both"]
         return Agreement(reads=row["reads"], reads_equal=equal, both=both, only_call=row["only_call"], only_baseline=row["only_baseline"])
 
@@ -180,7 +181,14 @@ class Reading:
                 _add_variants(found, row)
             return found
 
-        return await self._session.run(work)
+        return await self._over_a_run(work)
+
+    async def _over_a_run(self, work: Work[T]) -> T:
+        async def hashed(transaction: PostgresTransaction) -> T:
+            await transaction.rows(statements("scoring")["join_by_hash"])
+            return await work(transaction)
+
+        return await self._session.run(hashed)
 
     async def compared(self, run_id: str, reads: BinaryIO, variants: BinaryIO, *, packed: bool, errors: bool) -> None:
         """Writes the scored reads, and their truths and wrong calls, as CSV with a head: some 40 bytes a row. ``packed``: with the
@@ -192,7 +200,7 @@ class Reading:
             await transaction.copy_out(sql["compared_reads"], key, reads)
             await transaction.copy_out(sql["compared_variants"], key, variants)
 
-        await self._session.run(work)
+        await self._over_a_run(work)
 
     async def recent_reads(self, run_id: str, limit: int) -> list[RecentRow]:
         return await self._recent(run_id, limit, alerts_only=False)

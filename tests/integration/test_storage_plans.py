@@ -54,6 +54,24 @@ async def test_a_read_touches_as_many_rows_at_any_size_of_a_run_that_began_with_
     assert touched[2] - touched[1] < 1.2 * (touched[1] - touched[0]), touched
 
 
+async def test_a_run_without_statistics_is_scored_by_joins_that_read_each_row_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, source = await started(database_url), make_source(Config.model_validate({"source": {"batch_size": 50}}))
+    await ledger.write_batch(RUN_ID, [answered(read) for read in source.block(0).rows()], [])
+    plain, plans = PostgresTransaction.rows, {}
+
+    async def explained(transaction: PostgresTransaction, query: bytes, *given: object) -> object:
+        if b"Missed truths near" in query or b"How many clusters" in query:
+            plans[query] = "\n".join(row["QUERY PLAN"] for row in await plain(transaction, b"explain " + query, *given))
+        return await plain(transaction, query, *given)
+
+    monkeypatch.setattr(PostgresTransaction, "rows", explained)
+    await ledger.scores(RUN_ID)
+    await ledger.aclose()
+    assert len(plans) == 2 and all("Join" in plan and "Nested Loop" not in plan for plan in plans.values()), plans
+
+
 async def test_a_read_costs_no_more_statements_and_bytes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one batch of 50 reads and 50 requests, the transaction's own two statements apart. Who makes them dearer says so here."""
     ledger, source = await started(database_url), make_source(Config.model_validate({"source": {"batch_size": 50}}))

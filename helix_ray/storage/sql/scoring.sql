@@ -1,3 +1,7 @@
+-- name: join_by_hash
+-- For statements over a whole run. One that was just written has no statistics, so that it looks empty, and nested loops over it cheap.
+select set_config('enable_nestloop', 'off', true)
+
 -- name: group_by_hash
 -- The planner cannot know how few levels there are: it would sort all variants once per dimension, at ten times the price.
 select set_config('enable_sort', 'off', true)
