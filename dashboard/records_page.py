@@ -97,7 +97,8 @@ def _redrive(run_id: str, read_indices: list[int]) -> None:
             st.text("Nothing was changed: this browser is not in control.")
             return
         moved = asked(lambda: shared.stored().redrive(run_id, read_indices))
-        st.text(f"{moved or 0} reads will be asked for again by: helix run --resume {run_id}")
+        if moved is not None:
+            st.text(f"{moved} reads will be asked for again by: helix run --resume {run_id}")
     elif live_run:
         st.text("They can be asked for again once the run has ended.")
 

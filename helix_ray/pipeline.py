@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,6 +28,7 @@ from helix_ray.actors.nodes import home_of_session, this_node
 from helix_ray.emulator.process import EmulatorProcess
 from helix_ray.environment.logs import Event, RunLog, driver_log, event_logger, last_driver
 from helix_ray.environment.run_file import RunFile
+from helix_ray.environment.variables import for_python
 from helix_ray.metrics.snapshot import RunInfo
 from helix_ray.records import RunStatus
 from helix_ray.session.memory import PeakMemory
@@ -79,7 +81,8 @@ class Pipeline:
             if plan.config.sink.database == "embedded":
                 stack.enter_context(kept_running(plan.home))
             with ThreadPoolExecutor(1) as beside:
-                emulator = beside.submit(self._emulator_url, stack.enter_context(ExitStack()))
+                # its environment is taken here: the start of Ray changes this process's own meanwhile
+                emulator = beside.submit(self._emulator_url, stack.enter_context(ExitStack()), for_python())
                 cluster = stack.enter_context(cluster_of(plan.home, plan.config.ray))
             signals.install()
             if cluster.driver_node is not None:
@@ -135,11 +138,11 @@ class Pipeline:
         if self._ended is None:
             log.error(Event.SESSION_ENDED, exc_info=error)
 
-    def _emulator_url(self, stack: ExitStack) -> str | None:
+    def _emulator_url(self, stack: ExitStack, environment: Mapping[str, str]) -> str | None:
         config = self._plan.config
         if not config.analyzer.backend.simulated:
             return None
-        self._emulator = EmulatorProcess.start(config.emulator, config.analyzer.model)
+        self._emulator = EmulatorProcess.start(config.emulator, config.analyzer.model, environment=environment)
         stack.callback(self._emulator.stop)
         log.info(Event.EMULATOR_STARTED, url=self._emulator.url)
         return self._emulator.url

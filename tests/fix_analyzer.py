@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -80,7 +81,7 @@ class FakeQueue:
         self.nacked += read_indices
 
 
-class ToldApart:
+class ToldApart(ABC):
     """A throttle that gets what it is told by kind, and each request in full. It leases nothing ahead."""
 
     def __init__(self) -> None:
@@ -95,14 +96,14 @@ class ToldApart:
         asked = {*told.waiting, *(request.want_id for request in told.requests)}
         return await self.acquire([request for name, request in self.known.items() if name in asked]) if asked else AcquireReply([], None)
 
-    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply:
-        raise NotImplementedError
+    @abstractmethod
+    async def acquire(self, wants: list[PermitRequest]) -> AcquireReply: ...
 
-    async def withdraw(self, want_ids: list[str]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def withdraw(self, want_ids: list[str]) -> None: ...
 
-    async def settle(self, settlements: list[Settlement]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def settle(self, settlements: list[Settlement]) -> None: ...
 
 
 class FakeThrottle(ToldApart):

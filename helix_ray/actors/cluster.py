@@ -62,8 +62,9 @@ def prepare(home: Path, config: RayConfig) -> None:
         raise ConfigError("ray.address", [problem])
     if config.address is None:
         prepare_environment(home)
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+    else:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def attached_cluster(config: RayConfig) -> Iterator[Cluster]:
     _leave_signals_alone()
     try:
         context = ray.init(address=config.address, namespace=config.namespace, log_to_driver=False, configure_logging=False)
-    except Exception as error:  # as below
+    except Exception as error:  # Ray has no class of its own for a cluster that lets nobody in
         raise StartError(
             f"the Ray cluster at {config.address} does not let this process in ({type(error).__name__}: {error}); the driver must run on a "
             "node of it, and needs its token: RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"

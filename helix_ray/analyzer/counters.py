@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from decimal import Decimal
 
-from helix_ray.records import CallState, Disposition, ReadResult, TokenUsage, failure_kind
+from helix_ray.records import CallState, Disposition, ReadResult, TokenUsage, failure_kind, why_left_out
 from helix_ray.scoring.scores import Scores
 
 
@@ -48,5 +48,5 @@ class AnalyzerCounters:
         elif result.service_tier is not None:
             self.tiers[result.service_tier] += 1
         elif (preset := result.read.disposition) is not None:
-            self.left_out["malformed" if preset is Disposition.MALFORMED else result.read.reason or preset] += 1
+            self.left_out[why_left_out(preset, result.read.reason)] += 1
         self.scores.add(result)

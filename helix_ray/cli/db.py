@@ -81,7 +81,7 @@ def backup(
 
 @app.command("restore")
 def restore(file: Annotated[Path, typer.Argument(help="A file of `helix db backup`.")], external: External = False) -> None:
-    """Reads the runs of a backup into a database that has none. It is done whole, or nothing is changed."""
+    """Reads the runs of a backup into a database that has none: all of them, or, if that fails, none."""
     if not file.is_file():
         raise ConfigError("helix db restore", [f"{file} is not a file; name one that `helix db backup` wrote"])
     from helix_ray.storage.blocking import with_ledger  # noqa: PLC0415  (with psycopg; `helix db url` needs neither)
@@ -89,13 +89,10 @@ def restore(file: Annotated[Path, typer.Argument(help="A file of `helix db backu
     url = Secret(_address(external, keep_running=True))
     if runs := with_ledger(url, lambda ledger: ledger.make_room()):
         raise ConfigError("helix db restore", [f"the database has {runs} runs; restore into one without, or delete them"])
-    if code := _run("pg_restore", external, "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={_DATABASE}", str(file)):
+    # an empty --dbname is the one of the environment; without the option it would print the script
+    if code := _run("pg_restore", external, "--exit-on-error", "--single-transaction", "--no-owner", "--dbname=", str(file)):
         sys.exit(code)
     typer.echo("restored; `helix runs` lists the runs")
-
-
-_DATABASE = "\0"
-"""In an argument: the name of the database, which these programs do not take from the environment."""
 
 
 def _run(program: str, external: bool, *arguments: str) -> int:
@@ -104,7 +101,7 @@ def _run(program: str, external: bool, *arguments: str) -> int:
 
     address = libpq_environment(_address(external, keep_running=False))
     return subprocess.run(  # noqa: S603
-        [str(_program(program)), *(argument.replace(_DATABASE, address["PGDATABASE"]) for argument in arguments)],
+        [str(_program(program)), *arguments],
         env={**for_psql(), **address},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # no threads here
         check=False,

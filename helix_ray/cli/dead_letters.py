@@ -85,12 +85,7 @@ def redrive(
         return
     if not yes:
         typer.confirm(f"Send {len(wanted):,} reads of run {stored.run_id} ({stored.name}) again when it is resumed?", abort=True)
-
-    async def move(ledger: PostgresLedger) -> int:
-        await ledger.claim(stored.run_id)
-        return await ledger.redrive(stored.run_id, wanted)
-
-    moved = with_ledger(url, move)
+    moved = with_ledger(url, lambda ledger: ledger.redrive(stored.run_id, wanted))
     typer.echo(f"{moved:,} reads will be sent again by: helix run --resume {stored.run_id}")
 
 

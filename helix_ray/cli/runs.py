@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +22,6 @@ from helix_ray.storage.blocking import with_ledger
 from helix_ray.storage.ledger import RunSummary, StoredRun
 from helix_ray.storage.postgres import PostgresLedger
 
-LIMITS_REACH_BACK = timedelta(hours=24)
 DELETION_DEADLINE_S = 6 * 3600.0  # of one run
 
 app = typer.Typer(invoke_without_command=True)
@@ -64,15 +65,13 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Also runs whose requests of the last 24 hours count for a daily limit.")] = False,
 ) -> None:
     """Deletes stored runs with all their rows. Reports and exported files stay. A run that is being written is refused."""
-    now = datetime.now(UTC)
     if not named and older_than is None:
         raise ConfigError("helix runs delete", ["name a run, or give --older-than DAYS; `helix runs` lists the runs"])
-    before = None if older_than is None else now - timedelta(days=older_than)
+    before = None if older_than is None else datetime.now(UTC) - timedelta(days=older_than)
     found = find_runs(named or [], "helix runs delete", before)
-    if recent := [run for run, _ in found if not force and not run.simulated and _ended_at(run, now) > now - LIMITS_REACH_BACK]:
-        ids = ", ".join(run.run_id for run in recent)
+    if recent := [run.run_id for run, url in found if not force and with_ledger(url, partial(_counts, run.run_id))]:
         problem = "requests of the last 24 hours count for the provider's daily limits, and would be forgotten; wait, or pass --force"
-        raise ConfigError("helix runs delete", [f"{ids}: {problem}"])
+        raise ConfigError("helix runs delete", [f"{', '.join(recent)}: {problem}"])
     for run, _ in found:
         state = "can be resumed" if run.status is not RunStatus.COMPLETE else "complete"
         typer.echo(f"{run.run_id}  {run.name}, {run.started_at:%Y-%m-%d %H:%M} UTC, {state}: {run.rows:,} reads, ${run.cost_usd:.4f}")
@@ -85,16 +84,14 @@ def delete(
         _delete(run, url)
 
 
-def _ended_at(run: StoredRun, now: datetime) -> datetime:
-    """Of a run that did not close its books: now, since its last request is not known here."""
-    return run.finished_at or now
+def _counts(run_id: str, ledger: PostgresLedger) -> Awaitable[bool]:
+    return ledger.counts_for_limits(run_id)
 
 
 def _delete(run: StoredRun, url: Secret) -> None:
     path = str(run.config.get("source", {}).get("path") or "")
 
     async def work(ledger: PostgresLedger) -> tuple[dict[str, int], int]:
-        await ledger.claim(run.run_id)
         return await ledger.delete_run(run.run_id), await ledger.runs_of_input(path)
 
     rows, readers = with_ledger(url, work, DELETION_DEADLINE_S)

@@ -128,12 +128,7 @@ class StoredRuns:
 
     def redrive(self, run_id: str, read_indices: Sequence[int]) -> int | None:
         """Lets a resumed run ask for these dead letters again. Their number. RunBusyError while the run is live."""
-
-        async def move(ledger: PostgresLedger) -> int:
-            await ledger.claim(run_id)
-            return await ledger.redrive(run_id, read_indices)
-
-        return self._ask(move)
+        return self._ask(lambda ledger: ledger.redrive(run_id, read_indices))
 
     def report_page(self, run_id: str) -> Path | None:
         """The HTML report, once the run has written it."""

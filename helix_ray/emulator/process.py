@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
@@ -29,15 +30,20 @@ class EmulatorProcess:
         self._child = child
 
     @classmethod
-    def start(cls, config: EmulatorConfig, model: str, port: int = 0, timeout_s: float = 30.0) -> EmulatorProcess:
-        """Return when the emulator serves. Raises StartError when it does not within ``timeout_s``; no child is left then."""
+    def start(
+        cls, config: EmulatorConfig, model: str, port: int = 0, timeout_s: float = 30.0, environment: Mapping[str, str] | None = None
+    ) -> EmulatorProcess:
+        """Return when the emulator serves. Raises StartError when it does not within ``timeout_s``; no child is left then.
+
+        ``environment``: as `for_python` has it; None: asked for now, which must not meet a change of this process's own.
+        """
         with tempfile.TemporaryFile() as stderr:  # not a pipe: unread, it would fill up and block the child
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "helix_ray.emulator"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=for_python(),
+                env=for_python() if environment is None else environment,
                 start_new_session=True,
             )
             asked = {"config": config.model_dump(mode="json"), "model": model, "host": _HOST, "port": port}

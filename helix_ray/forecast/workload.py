@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from helix_ray.backends.aligner import align_calls
 from helix_ray.config import Config, SourceKind
-from helix_ray.records import Disposition, ReadBatch
+from helix_ray.records import ReadBatch, why_left_out
 from helix_ray.sources import Source, make_source
 
 SAMPLE = 2000  # records that are looked at: spread over a synthetic source, from the start of a file
@@ -79,8 +79,8 @@ def sample_source(config: Config, progress: Callable[[int], None] = lambda _: No
 
 def not_analysed(batches: Iterable[ReadBatch]) -> Counter[str]:
     """Reads that are not analysed, by `records.LEFT_OUT`."""
-    rows = (read for batch in batches for read in batch.rows() if read.disposition is not None)
-    return Counter("malformed" if read.disposition is Disposition.MALFORMED else read.reason or "" for read in rows)
+    rows = (read for batch in batches for read in batch.rows())
+    return Counter(why_left_out(read.disposition, read.reason) for read in rows if read.disposition is not None)
 
 
 def _spread(source: Source, batch_size: int) -> list[_Block]:

@@ -19,6 +19,6 @@ from helix_ray.records.calls import (
     TokenUsage,
     failure_kind,
 )
-from helix_ray.records.reads import LEFT_OUT, Disposition, PackedRead, Read, ReadBatch, Variant, left_out
+from helix_ray.records.reads import LEFT_OUT, Disposition, PackedRead, Read, ReadBatch, Variant, left_out, why_left_out
 from helix_ray.records.results import ReadResult, ScoredVariant
 from helix_ray.records.runs import Ack, Action, AnalyzerEnd, Command, ControlEvent, ControlOutcome, DesiredState, JsonObject, RunStatus

@@ -31,6 +31,11 @@ LEFT_OUT = {
 """Why a source leaves reads out, in words: the ``reason`` of unplaced and filtered ones, and one for all that are malformed."""
 
 
+def why_left_out(disposition: str, reason: str | None) -> str:
+    """The key of `LEFT_OUT` for a read that a source left out."""
+    return disposition if disposition == Disposition.MALFORMED or not reason else reason
+
+
 def left_out(counts: Mapping[str, float]) -> str:
     """``12 with no place on the reference, 3 malformed``; empty when nothing is left out."""
     return ", ".join(f"{round(count):,} {LEFT_OUT.get(reason, reason)}" for reason, count in counts.items() if count)

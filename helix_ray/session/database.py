@@ -75,13 +75,12 @@ def find_run(run: str | None, option: str = "--run") -> tuple[StoredRun, Secret]
 def find_runs(runs: Sequence[str], option: str, begun_before: datetime | None = None) -> list[tuple[StoredRun, Secret]]:
     """As `find_run`, each once, and every run that began before. ConfigError where two names are of one run."""
     home, secrets = helix_home(), _secrets()
-    if begun_before is not None:
-        runs = [*runs, *(run.run_id for run in _all(home, secrets) if run.started_at < begun_before and run.run_id not in runs)]
     found = [find_stored(home, secrets, run, None, option) for run in runs]
     ids = [stored.run_id for stored, _ in found]
     if twice := [name for name, run_id in zip(runs, ids, strict=True) if ids.count(run_id) > 1]:
         raise ConfigError(option, [f"{' and '.join(map(repr, twice))} are the same run, {ids[runs.index(twice[0])]}; name each once"])
-    return found
+    old = [] if begun_before is None else [run.run_id for run in _all(home, secrets) if run.started_at < begun_before]
+    return found + [find_stored(home, secrets, run, None, option) for run in old if run not in ids]
 
 
 def find_begun(config: Config, home: Path, secrets: Secrets) -> StoredRun | None:

@@ -22,6 +22,7 @@ from helix_ray.records import (
     RunStatus,
     ScoredVariant,
     failure_kind,
+    why_left_out,
 )
 from helix_ray.scoring.clusters import Profile, ReadProfile
 from helix_ray.scoring.scores import NOTHING, RunScores, confused
@@ -93,7 +94,7 @@ class Reading:
         for row in dispositions:
             by_disposition[row["disposition"]] += row["rows"]
             if row["disposition"] not in (Disposition.STORED, Disposition.DEAD_LETTER):
-                left_out[row["reason"] or row["disposition"]] += row["rows"]
+                left_out[why_left_out(row["disposition"], row["reason"])] += row["rows"]
         by_state = {str(row["state"]): int(row["calls"]) for row in calls}
         percentiles = latency[0]["percentiles"] or (None, None, None)
         summed = ("requests", "repairs", "http_429", "prompt_tokens", "cached_tokens", "completion_tokens", "resent", "usage_estimated")

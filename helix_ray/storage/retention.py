@@ -19,22 +19,29 @@ class Retention:
     async def delete_run(self, run_id: str) -> dict[str, int]:
         """Deletes all rows of a run in one transaction, and returns their number by `DELETED`.
 
-        Precondition: the run is claimed, so that nobody writes it or resumes it meanwhile.
+        RunBusyError while another process writes it.
         """
         sql = statements("retention")
 
         async def work(transaction: PostgresTransaction) -> dict[str, int]:
             return {name: await transaction.execute(sql[f"delete_{name}"], {"run_id": run_id}) for name in DELETED}
 
+        await self._session.claim(run_id)
         return await self._session.run(work)
 
     async def redrive(self, run_id: str, read_indices: Sequence[int]) -> int:
         """Moves these dead letters of a run to ``redriven``, so that a resumed run asks for their reads again. Their number.
 
-        Reads that are no dead letters are left alone. A complete run can be resumed then. Precondition: the run is claimed.
+        Reads that are no dead letters are left alone. A complete run can be resumed then. RunBusyError while
+        another process writes it.
         """
+        await self._session.claim(run_id)
         found = await self._session.rows("retention", "redrive", {"run_id": run_id, "read_indices": list(read_indices)})
         return int(found[0]["reads"])
+
+    async def counts_for_limits(self, run_id: str) -> bool:
+        """Whether a provider was asked in the last 24 hours, which is as far back as a limit reaches. False for simulated runs."""
+        return bool((await self._session.rows("retention", "counts_for_limits", {"run_id": run_id}))[0]["found"])
 
     async def runs_of_input(self, path: str) -> int:
         """How many stored runs read this file."""

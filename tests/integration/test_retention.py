@@ -18,6 +18,7 @@ from helix_ray.records import RunStatus
 from helix_ray.records.calls import Intent
 from helix_ray.sources import make_source
 from helix_ray.storage import postgres_session
+from helix_ray.storage.embedded import EmbeddedServer
 from helix_ray.storage.integrity import dead_lettered
 from helix_ray.storage.ledger import RunRow
 from helix_ray.storage.postgres import PostgresLedger
@@ -90,6 +91,23 @@ def test_runs_that_are_written_or_that_limits_still_count_are_refused(
     assert rows(database_url, GONE)["reads"] == 50
     assert "deleted" in helix("runs", "delete", "gone", "--yes", "--force").output
     assert isinstance(helix("runs", "delete").exception, ConfigError)
+
+
+def test_a_run_that_was_killed_long_ago_can_be_deleted_by_name_and_by_age_at_once(helix: Helix, database_url: str) -> None:
+    asyncio.run(stored(database_url, simulated=False))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update helix.runs set status = 'running', finished_at = null, started_at = now() - interval '3 days'")
+        connection.execute("update helix.api_calls set created_at = now() - interval '2 days'")
+    deleted = helix("runs", "delete", "gone", "--older-than", "1", "--yes")
+    assert deleted.output.count("deleted ") == 2, deleted.exception
+    assert rows(database_url, KEPT) == rows(database_url, GONE) == dict.fromkeys(OF_A_RUN, 0)
+
+
+def test_an_address_that_names_no_database_means_the_users_own(helix: Helix, postgres_server: EmbeddedServer) -> None:
+    unnamed = postgres_server.url.replace("@/postgres?", "@/?")
+    assert unnamed != postgres_server.url
+    asked = helix("db", "shell", "--external", "--", "-c", "do $$ begin assert current_database() = current_user; end $$", url=unnamed)
+    assert asked.exit_code == 0, asked.exception
 
 
 def test_a_backup_is_restored_into_another_database_and_never_over_runs(

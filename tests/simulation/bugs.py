@@ -1,12 +1,11 @@
 """Mistakes to plant, one at a time, each of which the judge must see in some run."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from unittest.mock import patch
 
 from helix_ray.analyzer.read_request import RequestLog, RequestMaker
 from helix_ray.analyzer.request_cycle import RequestCycle
@@ -53,16 +52,8 @@ def bug(plant: Callable[[], list[Patch]]) -> Callable[[], list[Patch]]:
     return plant
 
 
-@contextmanager
-def planted(name: str) -> Iterator[None]:
-    patches = [patch.object(target, attribute, value) for target, attribute, value in BUGS[name]()]
-    for each in patches:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in patches:
-            each.stop()
+def planted(name: str) -> AbstractContextManager[None]:
+    return machine.patched(BUGS[name]())
 
 
 def changed(target: Any, name: str, change: Callable[..., Any]) -> Patch:

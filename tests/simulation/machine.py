@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -46,6 +46,14 @@ class _SimSpool(Spool):
 
 
 @contextmanager
+def patched(replaced: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for target, name, value in replaced:
+            stack.enter_context(patch.object(target, name, value))
+        yield
+
+
+@contextmanager
 def in_place_of_the_machine(world: "World") -> Iterator[None]:
     ids = random.Random(world.random.random())
     send = RequestCycle._send
@@ -69,16 +77,12 @@ def in_place_of_the_machine(world: "World") -> Iterator[None]:
         (sources, "make_source", lambda config: ListSource(world.manifest, config.source.batch_size)),
         *((module, "Heartbeat", _NoHeartbeat) for module in (queue, throttle, sink, analyzer, producer)),
     ]
-    patches = [patch.object(target, name, value) for target, name, value in replaced]
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    for each in patches:
-        each.start()
     try:
-        yield
+        with patched(replaced):
+            yield
     finally:
-        for each in patches:
-            each.stop()
         logging.disable(before)
 
 

@@ -16,6 +16,12 @@ delete from helix.control_events where run_id = %(run_id)s
 -- name: delete_run
 delete from helix.runs where run_id = %(run_id)s
 
+-- name: counts_for_limits
+select exists (
+    select from helix.api_calls as call join helix.runs as run using (run_id)
+    where run_id = %(run_id)s and not run.simulated and call.created_at > now() - interval '24 hours'
+) as found
+
 -- name: runs_of_input
 select count(*) as runs from helix.runs where config::json -> 'source' ->> 'path' = %(path)s
 
